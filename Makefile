@@ -1,0 +1,44 @@
+# `make demo` and `make test` work on a machine that has only Python 3.11+ with pip. They create .venv, with uv where
+# it is present, else with uv installed into .tools (allowed on an externally managed Python), else with venv and pip.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Never let uv fetch an interpreter of its own: the machine's Python is the one the user chose.
+export UV_PYTHON_DOWNLOADS = never
+export UV_PROJECT_ENVIRONMENT = $(VENV)
+SETUP := PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/setup
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo:  ## the spectra of several initializers side by side, with a figure (core install only, no torch)
+	@$(SETUP) core
+	$(BIN)/unitcircle demo --figure out/demo.png
+
+test:  ## the whole test suite with doctests, warnings as errors, coverage of the core
+	@$(SETUP) test
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+
+lint:  ## ruff, pyright strict, import-linter
+	@$(SETUP) lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench:  ## every speed claim, as ratios side by side in one run
+	@$(SETUP) test
+	$(BIN)/python -m benchmarks
+
+docs:  ## the documentation, warnings are errors
+	@$(SETUP) docs
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+clean:  ## remove what the targets above made
+	rm -rf $(VENV) .tools out docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,266 @@
+"""The only door to array-api-compat: namespaces, element types, checks.
+
+Two kinds of code pass through here. *Initializers* stay in the caller's array library from end to end, so that
+they trace under ``jax.jit`` and run where the tensor lives: they use :func:`gaussian`. *Measurements* need LAPACK
+in double precision whatever the library: they use :func:`weight`, compute with NumPy, and hand results back in
+the caller's library through :meth:`Weight.restore`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "Array",
+    "ArrayT",
+    "Weight",
+    "complex_dtype",
+    "gaussian",
+    "in_library_of",
+    "namespace",
+    "ndtr",
+    "ndtri",
+    "to_numpy",
+    "weight",
+]
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+
+import array_api_compat
+import numpy as np
+
+from unitcircle.errors import DtypeError, NotFiniteError, ShapeError
+
+LOW_PRECISION = frozenset({"float16", "bfloat16"})
+MATRIX_AXES = 2
+
+
+@runtime_checkable
+class Array(Protocol):
+    """What every array library's array has."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def dtype(self) -> Any: ...
+
+
+ArrayT = TypeVar("ArrayT", bound=Array)
+
+
+def namespace(array: Array, /) -> Any:
+    """Return the array-API namespace of an array: NumPy's, torch's, JAX's, ..."""
+    return array_api_compat.array_namespace(array)
+
+
+def dtype_name(array: Array, /) -> str:
+    """Return the bare name of an array's element type: ``"float32"`` for NumPy, torch and JAX alike."""
+    dtype = array.dtype
+    return str(getattr(dtype, "name", dtype)).rpartition(".")[2]
+
+
+def complex_dtype(xp: Any, dtype: Any, /) -> Any:
+    """Return the complex element type as wide as a real one."""
+    return xp.complex64 if dtype in {xp.float32, xp.complex64} else xp.complex128
+
+
+def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable[[Any], ArrayT]]:
+    """Take a standard-normal array in, and say how the weight made from it goes out.
+
+    Half-precision arrays are computed in float32 and cast last.
+
+    Parameters
+    ----------
+    z
+        Array ``(..., m, n)`` (or ``(..., n)`` where ``axes`` is 1) of a real or complex floating type.
+    axes
+        How many trailing axes belong to one weight.
+
+    Returns
+    -------
+    tuple
+        The array to compute with, and the function that casts a result to the type of ``z``. A complex result
+        made from a real ``z`` stays complex.
+
+    Raises
+    ------
+    ShapeError
+        Fewer than ``axes`` axes.
+    DtypeError
+        Not a floating type.
+    """
+    if not hasattr(z, "shape"):
+        z = cast("ArrayT", np.asarray(z))
+    if z.ndim < axes:
+        shape = "(..., n)" if axes == 1 else "(..., m, n)"
+        raise ShapeError("z", f"must be a standard-normal array of shape {shape}", f"shape {tuple(z.shape)}")
+    name = dtype_name(z)
+    if not name.startswith(("float", "bfloat", "complex")):
+        raise DtypeError(
+            "z", "must hold floating-point numbers", f"dtype {name}", "Draw it from a standard normal law."
+        )
+    if name not in LOW_PRECISION:
+        return z, lambda result: result
+    dtype = z.dtype
+    if isinstance(z, np.ndarray):
+        high = cast("ArrayT", z.astype(np.float32))
+        return high, lambda result: result if np.iscomplexobj(result) else result.astype(dtype)
+    xp = namespace(z)
+    is_complex = (xp.complex64, xp.complex128)
+    return xp.astype(z, xp.float32), lambda result: result if result.dtype in is_complex else xp.astype(result, dtype)
+
+
+def ndtr(x: ArrayT, /) -> ArrayT:
+    """Return the standard normal distribution function, elementwise, in the array's own library."""
+    return _special(x).ndtr(x)
+
+
+def ndtri(p: ArrayT, /) -> ArrayT:
+    """Return the standard normal quantile function, elementwise, in the array's own library."""
+    return _special(p).ndtri(p)
+
+
+def _special(x: Array) -> Any:
+    # The framework is in sys.modules already, since one of its arrays is here: nothing new is imported.
+    if array_api_compat.is_torch_array(x):
+        return importlib.import_module("torch.special")
+    if array_api_compat.is_jax_array(x):
+        return importlib.import_module("jax.scipy.special")
+    return importlib.import_module("scipy.special")
+
+
+def to_numpy(array: Any, /, *, argument: str = "W") -> np.ndarray:
+    """Return any array, tensor or nested sequence as a NumPy array on the host, in its own element type.
+
+    Parameters
+    ----------
+    array
+        What the caller passed. bfloat16 becomes float32, for NumPy has no such type.
+    argument
+        Its name, for the message.
+
+    Returns
+    -------
+    numpy.ndarray
+        Real, complex or integer; never of object type.
+
+    Raises
+    ------
+    DtypeError
+        The elements are not numbers.
+    """
+    if array_api_compat.is_torch_array(array):
+        array = array.detach().cpu()
+        array = (array.float() if dtype_name(array) == "bfloat16" else array).numpy()
+    elif hasattr(array, "__array_namespace__") and not isinstance(array, np.ndarray):
+        array = np.asarray(array) if hasattr(array, "__array__") else np.from_dlpack(array)
+    try:
+        result = np.asarray(array)
+    except ValueError as error:  # a ragged nested sequence
+        raise DtypeError(argument, "must be a rectangular array of numbers", "a ragged sequence") from error
+    if result.dtype.name == "bfloat16":
+        result = result.astype(np.float32)
+    if result.dtype.kind not in "fciub":
+        raise DtypeError(argument, "must hold real or complex numbers", f"dtype {result.dtype}")
+    return result
+
+
+def in_library_of(template: Any, result: np.ndarray, /) -> Any:
+    """Return a NumPy result in the library, and on the device, of the array it was computed from."""
+    if isinstance(template, np.ndarray | np.generic) or not array_api_compat.is_array_api_obj(template):
+        return result
+    xp: Any = namespace(cast("Array", template))
+    return xp.asarray(result, device=array_api_compat.device(template))
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A weight, or a batch of weights, as measurements see it.
+
+    Attributes
+    ----------
+    value
+        ``(..., n, n)`` in float64 or complex128.
+    eps
+        Unit roundoff of the type the weight *arrived* in: a float32 weight carries float32's rounding errors
+        however precisely it is measured, so tolerances are multiples of this.
+    source
+        The object that arrived.
+    """
+
+    value: np.ndarray
+    eps: float
+    source: Any
+
+    @property
+    def n(self) -> int:
+        """The size of one weight."""
+        return self.value.shape[-1]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The batch shape: ``()`` for a single weight."""
+        return self.value.shape[:-2]
+
+    def restore(self, result: np.ndarray | np.generic) -> Any:
+        """Return a result in the caller's library; a scalar of a single weight becomes a Python number."""
+        if np.ndim(result) == 0:
+            return result.item()
+        return in_library_of(self.source, np.asarray(result))
+
+
+_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+def weight(W: Any, /, *, argument: str = "W") -> Weight:
+    """Check a square, finite weight ``(..., n, n)`` and take it in for measurement.
+
+    Parameters
+    ----------
+    W
+        Array, tensor or nested sequence; integers are exact.
+    argument
+        Its name, for messages.
+
+    Returns
+    -------
+    Weight
+        The weight in double precision, with the roundoff of the type it arrived in.
+
+    Raises
+    ------
+    ShapeError
+        Not square in the last two axes, or 0 × 0.
+    DtypeError
+        Not numbers.
+    NotFiniteError
+        A NaN or an infinity.
+    """
+    if "scipy.sparse" in sys.modules:
+        from scipy import sparse  # noqa: PLC0415  (only if the caller already has it)
+
+        if sparse.issparse(W):
+            raise DtypeError(
+                argument,
+                "must be dense here",
+                f"a sparse {type(W).__name__}",
+                "Pass W.toarray(), or use spectral_radius.",
+            )
+    array = to_numpy(W, argument=argument)
+    shape = array.shape
+    if array.ndim < MATRIX_AXES or shape[-1] != shape[-2]:
+        raise ShapeError(argument, "must be square in its last two axes", f"shape {shape}")
+    if shape[-1] == 0:
+        raise ShapeError(argument, "must have at least one unit", f"shape {shape}")
+    name = dtype_name(W) if hasattr(W, "dtype") else array.dtype.name
+    kind = array.dtype.type if array.dtype.kind in "fc" else np.float64
+    eps = _EPS.get(name) or float(np.finfo(kind).eps)
+    value = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    if not np.isfinite(value).all():
+        bad = int(np.size(value) - np.isfinite(value).sum())
+        raise NotFiniteError(argument, "must be finite", f"{bad} entries of {value.size} that are NaN or infinite")
+    return Weight(value, eps, W)

@@ -1,0 +1,119 @@
+"""What unitcircle raises.
+
+::
+
+    UnitcircleError
+    ├── ArgumentError(ValueError)        an argument breaks a rule
+    │   ├── ShapeError                   ... of shape or size
+    │   ├── DtypeError                   ... of element type
+    │   ├── NotFiniteError               ... a NaN or an infinity arrived
+    │   └── UnknownNameError             ... a name that is not among the choices
+    ├── SpecificationError(ValueError)   a text that should name an initializer cannot be read
+    ├── CertificateError                 a weight does not have the property its initializer promises
+    ├── CheckpointError                  a file cannot be read, or must not be
+    └── MissingExtraError(ImportError)   an optional dependency is not installed
+
+Numerical failure (not converged, not diagonalisable, undecided) is never raised: it is a status in the result.
+"""
+
+__all__ = [
+    "ArgumentError",
+    "CertificateError",
+    "CheckpointError",
+    "DtypeError",
+    "MissingExtraError",
+    "NotFiniteError",
+    "ShapeError",
+    "SpecificationError",
+    "UnitcircleError",
+    "UnknownNameError",
+]
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UnitcircleError(Exception):
+    """Base of every exception of this package."""
+
+
+class ArgumentError(UnitcircleError, ValueError):
+    """An argument breaks a rule.
+
+    Parameters
+    ----------
+    argument
+        The name of the argument, as the caller wrote it.
+    rule
+        What must hold, as the rest of a sentence: "must be square in its last two axes".
+    arrived
+        What arrived instead, as the rest of a sentence: "shape (3, 4)".
+    remedy
+        What to do about it, a sentence of its own; empty where the rule already says it.
+    """
+
+    def __init__(self, argument: str, rule: str, arrived: str, remedy: str = "") -> None:
+        self.argument = argument
+        message = f"{argument} {rule}; got {arrived}."
+        super().__init__(f"{message} {remedy}" if remedy else message)
+
+
+class ShapeError(ArgumentError):
+    """An argument has the wrong shape or size."""
+
+
+class DtypeError(ArgumentError):
+    """An argument has the wrong element type."""
+
+
+class NotFiniteError(ArgumentError):
+    """A NaN or an infinity arrived where a number is needed."""
+
+
+class UnknownNameError(ArgumentError):
+    """A name is not among the choices, which the message lists.
+
+    Parameters
+    ----------
+    argument
+        What the name should have named: "initializer", "gate".
+    name
+        The name that arrived.
+    choices
+        The names that exist.
+    """
+
+    def __init__(self, argument: str, name: str, choices: Iterable[str]) -> None:
+        listed = sorted(choices)
+        near = get_close_matches(name, listed, n=1)
+        remedy = f"Did you mean {near[0]!r}?" if near else ""
+        super().__init__(argument, f"must be one of {', '.join(listed)}", repr(name), remedy)
+
+
+class SpecificationError(UnitcircleError, ValueError):
+    """A text that should name an initializer cannot be read."""
+
+
+class CertificateError(UnitcircleError):
+    """A weight does not have the property its initializer promises."""
+
+
+class CheckpointError(UnitcircleError):
+    """A file cannot be read, or must not be: what, why, and how to convert it."""
+
+
+class MissingExtraError(UnitcircleError, ImportError):
+    """An optional dependency is not installed; the message holds the exact install line.
+
+    Parameters
+    ----------
+    purpose
+        What needs it: "reading ONNX files".
+    package
+        The package that is missing.
+    extra
+        The extra of unitcircle that brings it.
+    """
+
+    def __init__(self, purpose: str, package: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'unitcircle[{extra}]'")

@@ -1,0 +1,312 @@
+"""The base of every initializer, its certificate, and the text and dictionary forms of a specification."""
+
+from __future__ import annotations
+
+__all__ = ["REGISTRY", "Certificate", "Initializer", "from_dict", "parse"]
+
+import ast
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from unitcircle._array import ArrayT
+from unitcircle.errors import ArgumentError, CertificateError, ShapeError, SpecificationError, UnknownNameError
+
+REGISTRY: dict[str, type[Initializer]] = {}
+"""Every name a specification may use, aliases included, with its class."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a weight is from the property its initializer promises, and how far it may be.
+
+    Attributes
+    ----------
+    promise
+        The property, in words and symbols: ``"WᵀW = 0.9025 I"``.
+    residual
+        The distance from it, dimensionless and not negative.
+    tolerance
+        The largest residual that rounding in the weight's own element type (for an exact promise), or chance (for
+        the law of a random weight, at five standard errors), explains.
+    """
+
+    promise: str
+    residual: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the promise is kept: residual ≤ tolerance (false for a NaN)."""
+        return self.residual <= self.tolerance
+
+    def __str__(self) -> str:
+        verdict = "holds" if self.holds else "DOES NOT HOLD"
+        return f"{self.promise}: {verdict} (residual {self.residual:.2e}, tolerance {self.tolerance:.2e})"
+
+    def require(self) -> Self:
+        """Return the certificate itself if its promise is kept.
+
+        Returns
+        -------
+        Certificate
+            This certificate.
+
+        Raises
+        ------
+        CertificateError
+            The promise is broken.
+        """
+        if not self.holds:
+            raise CertificateError(str(self))
+        return self
+
+
+@dataclass(frozen=True)
+class Initializer(ABC):
+    """A named, frozen, serialisable specification of a distribution over weights.
+
+    ``weight = init(z)``: an initializer is a pure function of a standard-normal array, in whatever array library
+    that array belongs to. Two initializers are equal if their parameters are; ``str(init)`` is a text that
+    :func:`parse` reads back.
+    """
+
+    name: ClassVar[str]
+    """The name in specifications: ``"eigen"``."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names of the same law: ``"glorot_normal"``."""
+    axes: ClassVar[int] = 2
+    """Trailing axes of one weight: 2, or 1 for a bias."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            for name in (cls.name, *cls.aliases):
+                REGISTRY[name] = cls
+
+    @abstractmethod
+    def __call__(self, z: ArrayT, /) -> ArrayT:
+        """Return the weight made from a standard-normal array.
+
+        Parameters
+        ----------
+        z
+            Standard-normal array ``(..., m, n)`` (a bias: ``(..., n)``) of any array library, element type and
+            device. Half precision is computed in float32 and cast last.
+
+        Returns
+        -------
+        array
+            The weight, of the shape, library, device and type of ``z`` (complex where the law is).
+        """
+
+    @abstractmethod
+    def certificate(self, W: Any, /) -> Certificate:
+        """Measure a weight, or the worst of a batch, against the property this initializer promises.
+
+        Parameters
+        ----------
+        W
+            The weight ``(..., m, n)``, of any array library.
+
+        Returns
+        -------
+        Certificate
+            The promise, the residual, and the tolerance.
+        """
+
+    def residual(self, W: Any, /) -> float:
+        """Return how far a weight is from the property promised: the residual of its certificate."""
+        return self.certificate(W).residual
+
+    def sample(
+        self,
+        n: int | tuple[int, int],
+        /,
+        *,
+        rng: np.random.Generator | int | None = None,
+        size: int | tuple[int, ...] = (),
+    ) -> np.ndarray:
+        """Draw weights as NumPy arrays in double precision.
+
+        Parameters
+        ----------
+        n
+            Number of units, or ``(rows, columns)`` = ``(fan_out, fan_in)`` of a rectangular weight.
+        rng
+            Generator or seed; global random state is never touched.
+        size
+            Batch shape.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(*size, n, n)``; a bias gives ``(*size, n)``.
+
+        Raises
+        ------
+        ShapeError
+            A size that is not positive, or a pair of sizes for a bias.
+        """
+        shape = (n, n) if isinstance(n, int | np.integer) else tuple(n)
+        if self.axes == 1:
+            if not isinstance(n, int | np.integer):
+                raise ShapeError("n", "must be one number for a bias", f"{n!r}")
+            shape = shape[:1]
+        if len(shape) != self.axes or any(int(k) < 1 for k in shape):
+            raise ShapeError("n", "must be a positive number of units, or a pair of them", f"{n!r}")
+        batch = (size,) if isinstance(size, int | np.integer) else tuple(size)
+        return self(np.random.default_rng(rng).standard_normal((*batch, *shape)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as plain JSON-ready values: ``{"name": "eigen", "modulus": 0.95, ...}``."""
+        return {"name": self.name} | {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, specification: dict[str, Any], /) -> Self:
+        """Return the initializer a dictionary from :meth:`to_dict` describes.
+
+        Parameters
+        ----------
+        specification
+            Name and parameters.
+
+        Returns
+        -------
+        Initializer
+            Equal to the one that was written.
+
+        Raises
+        ------
+        SpecificationError
+            No name, or the name of another initializer than this class.
+        """
+        made = from_dict(specification)
+        if not isinstance(made, cls):
+            message = f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {made.name!r}."
+            raise SpecificationError(message)
+        return made
+
+    def __str__(self) -> str:
+        given = [f"{field.name}={_to_text(getattr(self, field.name))}" for field in fields(self)]
+        return f"{self.name}({', '.join(given)})"
+
+
+def from_dict(specification: dict[str, Any], /) -> Initializer:
+    """Return the initializer that a dictionary describes.
+
+    Parameters
+    ----------
+    specification
+        ``{"name": ..., **parameters}`` as :meth:`Initializer.to_dict` writes it; missing parameters take their
+        defaults, lists (as JSON makes them) count as tuples.
+
+    Returns
+    -------
+    Initializer
+        The frozen specification.
+
+    Raises
+    ------
+    SpecificationError
+        There is no name.
+    UnknownNameError
+        The name, or a parameter, does not exist; the message lists those that do.
+    ArgumentError
+        A parameter has a value its initializer does not take.
+    """
+    values = dict(specification)
+    name = values.pop("name", None)
+    if not isinstance(name, str):
+        message = f"a specification needs a name, one of {', '.join(sorted(REGISTRY))}; got {specification!r}."
+        raise SpecificationError(message)
+    if name not in REGISTRY:
+        raise UnknownNameError("initializer", name, REGISTRY)
+    cls = REGISTRY[name]
+    known = {field.name for field in fields(cls)}
+    for parameter in values:
+        if parameter not in known:
+            raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
+    try:
+        return cls(**{key: _frozen(value) for key, value in values.items()})
+    except TypeError as error:
+        raise ArgumentError(f"{name}(...)", "must be given parameters of the right kind", f"{values!r}") from error
+
+
+def parse(text: str | Initializer, /) -> Initializer:
+    """Read an initializer from text, the form of command lines, study files and reports.
+
+    The grammar is ``name`` or ``name(parameter=value, ...)``; a value is a number, ``true``, ``false``, ``none``,
+    a bare or quoted word, or a list of numbers. Nothing is evaluated.
+
+    Parameters
+    ----------
+    text
+        ``"eigen(modulus=0.95, angles=haar)"``; an :class:`Initializer` is returned as it is.
+
+    Returns
+    -------
+    Initializer
+        The frozen specification.
+
+    Raises
+    ------
+    SpecificationError
+        The text does not follow the grammar.
+
+    Examples
+    --------
+    >>> parse("eigen(modulus=0.9)")
+    Eigen(modulus=0.9, angles='haar')
+    >>> parse(str(parse("chain"))) == parse("chain")
+    True
+    """
+    if isinstance(text, Initializer):
+        return text
+    wrong = f"cannot read {text!r}: write name or name(parameter=value, ...), for example eigen(modulus=0.95)"
+    match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
+    if match is None:
+        raise SpecificationError(wrong)
+    name, arguments = match.groups()
+    try:
+        call = ast.parse(f"f({arguments or ''})", mode="eval").body
+    except SyntaxError as error:
+        raise SpecificationError(wrong) from error
+    if not isinstance(call, ast.Call) or call.args:
+        message = f"{wrong}; every parameter needs its name"
+        raise SpecificationError(message)
+    values: dict[str, Any] = {}
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            raise SpecificationError(wrong)
+        values[keyword.arg] = _value(keyword.value, wrong)
+    return from_dict({"name": name} | values)
+
+
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def _value(node: ast.expr, wrong: str) -> Any:
+    if isinstance(node, ast.Name):
+        return _WORDS.get(node.id.lower(), node.id)
+    try:
+        return _frozen(ast.literal_eval(node))
+    except ValueError as error:
+        raise SpecificationError(wrong) from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_to_text, value)) + "]"
+    if isinstance(value, str):
+        return value if value.isidentifier() else repr(value)
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)
