@@ -1,0 +1,162 @@
+"""A zip archive that is read without trusting what it declares."""
+
+from __future__ import annotations
+
+__all__ = ["Archive", "mapped"]
+
+import mmap
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+from unitcircle.errors import CheckpointError
+
+MAX_DIRECTORY = 8 << 20
+"""Bytes of a central directory: some 100,000 members. Python keeps ten times as much memory for it."""
+ALLOWANCE = 64 << 20
+"""Bytes that compressed members may unpack to, beyond three times the size of the file."""
+_END, _END64, _LOCATOR, _LOCAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x03\x04"
+
+
+def mapped(path: Path, /) -> memoryview:
+    """Return a file as read-only memory, of which only what is looked at is loaded."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+class Archive:
+    """The members of a zip archive: stored ones as views of the file, compressed ones within a total size.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    CheckpointError
+        It is no zip archive, or its directory is too large.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = mapped(path)
+        self._left = 3 * len(self._file) + ALLOWANCE
+        self._check_directory()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                self._members = {info.filename: info for info in archive.infolist()}
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError) as error:
+            message = f"damaged or truncated zip archive ({error})"
+            raise CheckpointError(message) from error
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the members, in the order of the directory."""
+        return list(self._members)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def size(self, name: str, /) -> int:
+        """Return the declared size of a member in bytes, unpacked."""
+        return self._members[name].file_size
+
+    def read(self, name: str, /) -> memoryview:
+        """Return the content of a member, after checking its checksum.
+
+        Parameters
+        ----------
+        name
+            One of :attr:`names`.
+
+        Returns
+        -------
+        memoryview
+            A view of the file for a member that is stored, else the bytes it unpacks to.
+
+        Raises
+        ------
+        CheckpointError
+            The member is missing, damaged, encrypted, or unpacks to more than the limit.
+        """
+        if name not in self._members:
+            message = f"the archive has no member {name!r}"
+            raise CheckpointError(message)
+        info = self._members[name]
+        if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
+            content = self._stored(info)
+            if info.CRC and zlib.crc32(content) != info.CRC:
+                message = f"the checksum of member {name!r} is wrong: the file is damaged"
+                raise CheckpointError(message)
+            return content
+        if info.compress_type != zipfile.ZIP_DEFLATED:
+            message = f"member {name!r} is encrypted or compressed in an unusual way; pack it again"
+            raise CheckpointError(message)
+        self._left -= info.file_size
+        if self._left < 0:
+            message = f"the archive unpacks to more than {3 * len(self._file) + ALLOWANCE} bytes: refused as a zip bomb"
+            raise CheckpointError(message)
+        return memoryview(self._unpacked(info, info.file_size))
+
+    def head(self, name: str, /, length: int) -> bytes:
+        """Return the first bytes of a member, without a look at the rest."""
+        info = self._members[name]
+        if info.compress_type == zipfile.ZIP_STORED:
+            return bytes(self._stored(info)[:length])
+        return self._unpacked(info, min(length, info.file_size))
+
+    def _unpacked(self, info: zipfile.ZipInfo, length: int) -> bytes:
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(info) as member:
+                content = member.read(length)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            OSError,
+            ValueError,
+        ) as error:
+            message = f"member {info.filename!r} is damaged or encrypted ({error})"
+            raise CheckpointError(message) from error
+        if len(content) != length:
+            message = f"member {info.filename!r} is truncated"
+            raise CheckpointError(message)
+        return content
+
+    def _stored(self, info: zipfile.ZipInfo) -> memoryview:
+        # The local header has its own name and extra field, whose lengths the directory does not tell.
+        start = info.header_offset
+        header = bytes(self._file[start : start + 30])
+        if len(header) < 30 or not header.startswith(_LOCAL):
+            message = f"member {info.filename!r} is not where the directory says"
+            raise CheckpointError(message)
+        start += 30 + sum(struct.unpack("<HH", header[26:30]))
+        content = self._file[start : start + info.file_size]
+        if len(content) != info.file_size or info.file_size != info.compress_size:
+            message = f"member {info.filename!r} is truncated"
+            raise CheckpointError(message)
+        return content
+
+    def _check_directory(self) -> None:
+        tail_start = max(0, len(self._file) - (1 << 16) - 22)
+        tail = bytes(self._file[tail_start:])
+        end = tail.rfind(_END)
+        if end < 0 or len(tail) < end + 22:
+            message = "truncated zip archive: its directory, which is at the end, is missing"
+            raise CheckpointError(message)
+        size = struct.unpack_from("<I", tail, end + 12)[0]
+        if end >= 20 and tail[end - 20 : end - 16] == _LOCATOR:
+            # Python believes a 64-bit record whenever there is a locator: some versions the record just before the
+            # locator, others the one it points to.
+            pointed, before = struct.unpack_from("<Q", tail, end - 12)[0], tail_start + end - 20 - 56
+            for start in {pointed, max(before, 0)}:
+                record = bytes(self._file[start : start + 56])
+                if record.startswith(_END64) and len(record) == 56:
+                    size = max(size if size != 0xFFFFFFFF else 0, struct.unpack_from("<Q", record, 40)[0])
+        if size > MAX_DIRECTORY:
+            message = f"the directory of the zip archive claims {size} bytes, more than {MAX_DIRECTORY}"
+            raise CheckpointError(message)

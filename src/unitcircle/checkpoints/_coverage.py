@@ -1,0 +1,83 @@
+"""What was read from a file, what was not, and why."""
+
+from __future__ import annotations
+
+__all__ = ["Coverage", "Entry"]
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of a file.
+
+    Attributes
+    ----------
+    name
+        Its name in the file.
+    shape
+        Its shape.
+    reason
+        Why it was skipped, as the rest of a sentence: "moment of an optimizer"; for one that was analysed, the
+        layer it went into.
+    undecided
+        Whether a person should decide: it might be a recurrent weight, and the file does not say.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    reason: str
+    undecided: bool = False
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of a file was analysed, and what was skipped for which reason.
+
+    Attributes
+    ----------
+    analysed
+        The tensors that went into a layer.
+    skipped
+        The tensors that did not, but that might be taken for recurrent weights, each with the reason.
+    notes
+        What holds for the file as a whole: "no recurrent node; looks like an unrolled LSTM".
+    other
+        How many further tensors cannot be recurrent weights: vectors, convolutions, embeddings.
+    """
+
+    analysed: tuple[Entry, ...] = ()
+    skipped: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
+    other: int = 0
+
+    @property
+    def undecided(self) -> tuple[Entry, ...]:
+        """The skipped tensors about which a person should decide."""
+        return tuple(entry for entry in self.skipped if entry.undecided)
+
+    def __str__(self) -> str:
+        lines = [f"analysed {len(self.analysed)} tensors, skipped {len(self.skipped)}, other {self.other}"]
+        lines += [f"skipped {entry.name} {_shape(entry.shape)}: {entry.reason}" for entry in self.skipped]
+        lines += self.notes
+        if self.undecided:
+            names = " ".join(f"--tensor {entry.name}" for entry in self.undecided[:3])
+            lines.append(f"cannot tell whether {len(self.undecided)} of them are recurrent weights; to decide: "
+                         f"{names} --layout torch|keras|...")  # fmt: skip
+        return "\n".join(lines)
+
+    @staticmethod
+    def merged(parts: Iterable[Coverage], /) -> Coverage:
+        """Return the coverage of several files, or parts of one, as one."""
+        parts = tuple(parts)
+        return Coverage(
+            analysed=tuple(entry for part in parts for entry in part.analysed),
+            skipped=tuple(entry for part in parts for entry in part.skipped),
+            notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            other=sum(part.other for part in parts),
+        )
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "(" + ", ".join(map(str, shape)) + ")"

@@ -1,0 +1,104 @@
+"""Folders and the sharded checkpoints of Hugging Face: an index that says which file holds which tensor."""
+
+from __future__ import annotations
+
+__all__ = ["files_of", "shards_of"]
+
+import json
+from pathlib import Path
+
+from unitcircle.checkpoints._format import Format, recognise
+from unitcircle.errors import CheckpointError
+
+MAX_INDEX = 5 << 20
+"""Bytes of an index: some 50,000 tensors. Python may need 25 times as much memory to parse it."""
+MAX_FILES = 1000
+"""Files of one folder that are looked at."""
+_READ = (
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".npz",
+    ".npy",
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".onnx",
+    ".jit",
+    ".tar",
+)
+
+
+def shards_of(index: Path, /) -> list[Path]:
+    """Return the files that an index names, which all lie in its own folder.
+
+    Parameters
+    ----------
+    index
+        A ``*.index.json`` with a ``weight_map``.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of the index.
+
+    Raises
+    ------
+    CheckpointError
+        It is no index, a file is missing, or a name leads out of the folder.
+    """
+    if index.stat().st_size > MAX_INDEX:
+        message = f"it is JSON of more than {MAX_INDEX} bytes, no index of shards"
+        raise CheckpointError(message)
+    try:
+        content = json.loads(index.read_bytes())
+    except (ValueError, RecursionError) as error:
+        message = f"it is no valid JSON ({type(error).__name__})"
+        raise CheckpointError(message) from error
+    shards = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+        message = "it is JSON without a weight_map; name the file that holds the weights"
+        raise CheckpointError(message)
+    names: list[str] = list(dict.fromkeys(shards.values()))
+    for name in names:
+        if not name or name in {".", ".."} or len(name) > 255 or any(mark in name for mark in "/\\\0:"):
+            message = f"its index names a file outside of its folder, {name!r:.80}"
+            raise CheckpointError(message)
+        if not (index.parent / name).is_file():
+            message = f"its index names {name!r}, which is not there"
+            raise CheckpointError(message)
+    return [index.parent / name for name in names]
+
+
+def files_of(folder: Path, /) -> list[Path]:
+    """Return the checkpoint files of a folder: those of its index, or else every one that is readable by its name.
+
+    Parameters
+    ----------
+    folder
+        The folder; subfolders are not looked at.
+
+    Returns
+    -------
+    list of Path
+        The files by name.
+
+    Raises
+    ------
+    CheckpointError
+        There is none.
+    """
+    indices = sorted(folder.glob("*.index.json"))
+    for index in [path for path in indices if "safetensors" in path.name] or indices:
+        return shards_of(index)
+    names = sorted(path for path in folder.iterdir() if path.is_file())
+    files = [path for path in names if path.suffix.lower() in _READ][:MAX_FILES]
+    safe = [path for path in files if recognise(path) is Format.SAFETENSORS]
+    files = safe or files  # a Hugging Face folder often has the same weights twice
+    if not files:
+        model = "; it is a TensorFlow SavedModel: save it as .keras" if (folder / "saved_model.pb").exists() else ""
+        message = f"the folder holds no checkpoint file{model}"
+        raise CheckpointError(message)
+    return files

@@ -1,0 +1,62 @@
+"""Matrices that look like recurrent weights and are not, with the reason."""
+
+from __future__ import annotations
+
+__all__ = ["is_of_optimizer", "suspicion"]
+
+import re
+
+from unitcircle.checkpoints._tensor import StoredTensor
+
+_OPTIMIZER = re.compile(
+    r"(^|[./])(optim\w*|opt|adam\w*|rmsprop\w*|momentum\w*|exp_avg\w*|\w*moment[12]?)(:\d+)?([./]|$)", re.IGNORECASE
+)
+
+# The first that matches gives the reason, so the more special ones come first.
+_NAMED = [
+    (r"mask|adjacency|connectivity", "a mask of the connectivity, by its name"),
+    (r"dale|sign", "a matrix of signs, by its name"),
+    (r"attn|attention|query|key|value|multihead|in_proj|(^|[._/])[qkvo]_proj|(^|[._/])w[qkv]$",
+     "an attention matrix, by its name"),
+    (r"embed|(^|[._/])emb", "an embedding, by its name"),
+    (r"conv|downsample|upsample", "a convolution, by its name"),
+    (r"(^|[._/])(wo|w_?out|out|output|readout|head|fc\w*|lin(ear)?\w*|dense\w*|mlp|ffn?|proj\w*|classifier|logits)([._/]|$)",
+     "a feed-forward or readout matrix, by its name"),
+]  # fmt: skip
+_RECURRENT = re.compile(r"rec|hh|hidden|rnn|lstm|gru|cell", re.IGNORECASE)
+
+
+def is_of_optimizer(name: str, /) -> bool:
+    """Whether a tensor belongs to the state of an optimizer, by its name."""
+    return _OPTIMIZER.search(name) is not None
+
+
+def suspicion(name: str, tensor: StoredTensor, /) -> tuple[str, bool] | None:
+    """Return why a tensor that went into no layer was skipped, and whether a person should decide.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    tensor
+        The tensor.
+
+    Returns
+    -------
+    tuple or None
+        The reason, and whether the file leaves it open; None where nobody would take it for a recurrent weight.
+    """
+    if tensor.dtype == "object":
+        return "pickled Python objects, which are never executed", False
+    if not tensor.is_matrix or min(tensor.shape) < 2:
+        return None
+    rows, columns = sorted(tensor.shape, reverse=True)
+    stacked = columns >= 4 and rows in {2 * columns, 3 * columns, 4 * columns}
+    if rows != columns and not (stacked and _RECURRENT.search(name)):
+        return None
+    for pattern, reason in _NAMED:
+        if re.search(pattern, name, re.IGNORECASE):
+            return reason, False
+    if rows == columns:
+        return "square, but its name does not say whether it is recurrent", True
+    return f"a stack of {rows // columns} square blocks whose order the file does not tell", True

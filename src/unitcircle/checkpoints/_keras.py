@@ -1,0 +1,293 @@
+"""Keras files: the ``.keras`` archive of Keras 3, and HDF5 of every age, weights alone or whole models."""
+
+from __future__ import annotations
+
+__all__ = ["keras_tensors", "read_hdf5", "read_keras"]
+
+import re
+import tempfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitcircle.checkpoints._archive import Archive
+from unitcircle.checkpoints._assembly import assemble
+from unitcircle.checkpoints._coverage import Coverage, Entry
+from unitcircle.checkpoints._hdf5 import Hdf5File, Hdf5Process
+from unitcircle.checkpoints._keras_config import KerasLayer, KerasModel
+from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.errors import ArgumentError
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras
+
+_OPTIMIZER = re.compile(r"(^|/)(optimizer_weights|optimizer|_optimizer)/")
+_CELL_OF_GATES = {1: Cell.RNN, 3: Cell.GRU, 4: Cell.LSTM}
+Shape = tuple[int, ...]
+
+
+def read_keras(path: str | Path, /, *, process: Hdf5Process | None = None) -> tuple[list[RecurrentLayer], Coverage]:
+    """Read the recurrent layers of a ``.keras`` archive; its configuration is read as text, never deserialized.
+
+    Parameters
+    ----------
+    path
+        The archive: ``config.json``, ``metadata.json`` and ``model.weights.h5``.
+    process
+        A process to index HDF5 in, where many files are read; by default each file has its own.
+
+    Returns
+    -------
+    tuple
+        The layers in the order of the model, and what was and was not read.
+
+    Raises
+    ------
+    CheckpointError
+        Damaged, or declaring more than it can hold.
+    MissingExtraError
+        h5py is not installed.
+    """
+    path = Path(path)
+    archive = Archive(path)
+    with _weights(archive, process) as file:
+        version = re.search(rb'"keras_version":\s*"(\d+)', archive.read("metadata.json"))
+        model = KerasModel.parse(
+            str(archive.read("config.json"), "utf-8", "replace"), version[1].decode() if version else "3", str(path)
+        )
+        return _read(file, model, path)
+
+
+@contextmanager
+def _weights(archive: Archive, process: Hdf5Process | None) -> Generator[Hdf5File]:
+    with tempfile.TemporaryDirectory() as folder:
+        # libhdf5 needs a file of its own.
+        weights = Path(folder) / "model.weights.h5"
+        weights.write_bytes(archive.read(weights.name))
+        yield Hdf5File(weights, process=process, shown=archive.path)
+
+
+def read_hdf5(path: str | Path, /, *, process: Hdf5Process | None = None) -> tuple[list[RecurrentLayer], Coverage]:
+    """Read the recurrent layers of a Keras HDF5 file: ``.h5`` of a model or of weights, or ``.weights.h5``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    process
+        A process to index HDF5 in, where many files are read; by default each file has its own.
+
+    Returns
+    -------
+    tuple
+        The layers in the order of the model, and what was and was not read.
+
+    Raises
+    ------
+    CheckpointError
+        Damaged, declaring more than it can hold, or reaching into other files.
+    MissingExtraError
+        h5py is not installed.
+    """
+    file = Hdf5File(path, process=process)
+    if not _is_keras(file):
+        return assemble(_tensors(file), file=str(path))
+    text, version = file.attributes.get("model_config", ""), file.attributes.get("keras_version", "")
+    return _read(file, KerasModel.parse(text, version, str(path)), Path(path))
+
+
+def keras_tensors(path: str | Path, /, *, process: Hdf5Process | None = None) -> dict[str, StoredTensor]:
+    """Return the floating-point arrays of a ``.keras`` or HDF5 file, from which a person may choose recurrent weights.
+
+    Parameters
+    ----------
+    path
+        The file.
+    process
+        A process to index HDF5 in, where many files are read; by default each file has its own.
+
+    Returns
+    -------
+    dict
+        Name -> tensor.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`read_keras` and :func:`read_hdf5`.
+    MissingExtraError
+        h5py is not installed.
+    """
+    if not zipfile.is_zipfile(path):
+        return _tensors(Hdf5File(path, process=process))
+    with _weights(Archive(Path(path)), process) as file:
+        # The file is gone when they are asked for.
+        arrays = {name: file[name] for name in file}
+        return {
+            name: replace(tensor, load=partial(arrays.__getitem__, name)) for name, tensor in _tensors(file).items()
+        }
+
+
+def _tensors(file: Hdf5File) -> dict[str, StoredTensor]:
+    return {
+        name: StoredTensor(file.shapes[name] or (), file.dtype(name), partial(file.__getitem__, name)) for name in file
+    }
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The arrays of one group of the tree: leaf -> path."""
+
+    path: str
+    leaves: Mapping[str, str]
+    model: KerasModel
+
+    @property
+    def object(self) -> str:
+        """The path without what the file format, not the model, put there."""
+        path = self.path.removeprefix("model_weights/").removesuffix("/vars")
+        return path.replace("_layer_checkpoint_dependencies/", "layers/")
+
+    @property
+    def described(self) -> KerasLayer:
+        """The layer, from the configuration or else from the names of the groups."""
+        if (layer := self.model.layer(self.object)) is not None:
+            return layer
+        # "lstm/lstm/lstm_cell_1" and "layers/lstm/cell" are the layer lstm.
+        parts = [part for part in self.object.split("/") if part != "layers"]
+        parts = [part for part, before in zip(parts, [None, *parts], strict=False) if part != before]
+        if len(parts) > 1 and re.fullmatch(r"cell|.*_cell(_\d+)?", parts[-1]):
+            parts.pop()
+        cudnn = True if re.search(r"cu_?dnn", self.object) else None
+        reverse = any(part.startswith("backward_") for part in parts)
+        return KerasLayer("/".join(parts) or "/", reverse=reverse, cudnn=cudnn)
+
+
+def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[RecurrentLayer], Coverage]:
+    groups: dict[str, dict[str, str]] = defaultdict(dict)
+    moments, other = 0, 0
+    for name in file.shapes:
+        if _OPTIMIZER.search(name):
+            moments += 1
+            continue
+        group, _, leaf = name.rpartition("/")
+        # "kernel:0", and "kernel_1:0" where TensorFlow 1 met the name twice.
+        groups[group][re.sub(r"(_\d+)?:\d+$", "", leaf)] = name
+    layers: list[RecurrentLayer] = []
+    analysed: list[Entry] = []
+    skipped: list[Entry] = []
+    if moments:
+        skipped.append(Entry("optimizer", (moments,), "tensors of an optimizer: moments and counters, not weights"))
+    for group in sorted((_Group(name, leaves, model) for name, leaves in groups.items()), key=_order(file, model)):
+        found = _layer(file, group, path)
+        if isinstance(found, RecurrentLayer):
+            layers.append(found)
+            mentioned = [Entry(name, file.shapes[name] or (), found.name) for name in found.source.tensors]
+            analysed += mentioned
+        else:
+            skipped += (mentioned := found)
+        other += len(group.leaves) - len(mentioned)
+    return layers, Coverage(tuple(analysed), tuple(skipped), tuple(_notes(model, layers)), other)
+
+
+def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[Entry]:
+    """Return the layer of a group, or the entries of its arrays that might be taken for recurrent weights."""
+    leaves = group.leaves
+    numbered = group.path.rpartition("/")[2] == "vars"
+    names = ("1", "0", "2") if numbered else ("recurrent_kernel", "kernel", "bias")
+    recurrent, kernel, bias = (leaves.get(name) for name in names)
+    shape = _shape(file, recurrent)
+    if recurrent is None or (numbered and not _stacked(shape, _shape(file, kernel))):
+        return [_square(file, group, name) for name in leaves.values() if _is_square(_shape(file, name))]
+    reason, undecided = _unfit(file, group, recurrent), False
+    if not reason and numbered and not _is_cell(group):
+        reason, undecided = "of the shape of a recurrent kernel, in a layer that is not known to be recurrent", True
+    if reason:
+        return [Entry(recurrent, shape or (), reason, undecided)]
+    described = group.described
+    tensors = tuple(name for name in (recurrent, kernel, bias) if name is not None)
+    try:
+        with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
+            return from_keras(
+                file[recurrent],
+                cell=described.cell or _CELL_OF_GATES[shape[1] // shape[0]],
+                kernel=None if kernel is None else file[kernel],
+                bias=None if bias is None else file[bias],
+                reset_after=described.reset_after,
+                activation=described.activation,
+                recurrent_activation=described.recurrent_activation,
+                cudnn=described.cudnn,
+                name=described.name,
+                direction="reverse" if described.reverse else "forward",
+                source=Source(str(path), tensors, dtype=file.dtype(recurrent)),
+            )
+    except ArgumentError as error:
+        return [Entry(recurrent, shape, f"its layer does not fit together: {error}")]
+
+
+def _unfit(file: Hdf5File, group: _Group, recurrent: str) -> str:
+    """Return why a recurrent kernel is not one we can read; empty if it is."""
+    shape = file.shapes[recurrent] or ()
+    if any(name not in file for name in group.leaves.values()):
+        return "its layer holds arrays of no floating type"
+    if any("peephole" in leaf for leaf in group.leaves):
+        return "its layer has peephole weights, whose layout in Keras is not known"
+    if len(shape) > 2:
+        return "the kernel of a convolutional recurrence, not a matrix that acts on units"
+    if len(shape) < 2 or not shape[0] or shape[1] not in {shape[0] * k for k in _CELL_OF_GATES}:
+        return "neither one block, nor the three of a GRU, nor the four of an LSTM"
+    return ""
+
+
+def _stacked(recurrent: Shape, kernel: Shape) -> bool:
+    return len(recurrent) == len(kernel) == 2 and recurrent[1] == kernel[1] and recurrent[1] % (recurrent[0] or 1) == 0
+
+
+def _is_cell(group: _Group) -> bool:
+    return group.model.layer(group.object) is not None or bool(re.search(r"cell(_\d+)?$", group.object))
+
+
+def _is_square(shape: Shape) -> bool:
+    return len(shape) == 2 and shape[0] == shape[1] > 1
+
+
+def _square(file: Hdf5File, group: _Group, name: str) -> Entry:
+    undecided = _is_cell(group)
+    reason = "square, and the file does not say what it is" if undecided else "square, in a layer that is not recurrent"
+    return Entry(name, _shape(file, name), reason, undecided)
+
+
+def _is_keras(file: Hdf5File) -> bool:
+    return bool(file.attributes) or any(re.search(r"(^|/)vars/0$|:\d+$", name) for name in file.shapes)
+
+
+def _shape(file: Hdf5File, name: str | None) -> Shape:
+    return () if name is None else file.shapes[name] or ()
+
+
+def _order(file: Hdf5File, model: KerasModel) -> Callable[[_Group], Any]:
+    names = {name: place for place, name in enumerate(file.attributes.get("layer_names", []))}
+    paths = {path: place for place, path in enumerate(model.by_path)}
+
+    def key(group: _Group) -> Any:
+        first = group.object.partition("/")[0]
+        # Digits compare as numbers, and the forward direction comes first.
+        parts = re.split(r"(\d+)", group.object.replace("backward", "forward~"))
+        natural = [(len(part), part) if place % 2 else (0, part) for place, part in enumerate(parts)]
+        return paths.get(group.object, len(paths)), names.get(first, len(names)), natural
+
+    return key
+
+
+def _notes(model: KerasModel, layers: list[RecurrentLayer]) -> list[str]:
+    notes = [
+        f"the Lambda layer {name!r} holds Python code, which is never run, so that what it computes is not known; "
+        "replace it by a layer of Keras and save again"
+        for name in model.code
+    ]
+    return notes if layers else [*notes, "no recurrent layer found"]

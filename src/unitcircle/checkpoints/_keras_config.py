@@ -1,0 +1,219 @@
+"""What a Keras model configuration says about its recurrent layers; nothing in it is ever deserialized into code."""
+
+from __future__ import annotations
+
+__all__ = ["KerasLayer", "KerasModel"]
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from unitcircle.errors import CheckpointError
+from unitcircle.recurrence import Cell
+
+MAX_CHARACTERS = 8 << 20
+MAX_DEPTH = 32
+
+_CELLS = {"SimpleRNN": Cell.RNN, "GRU": Cell.GRU, "LSTM": Cell.LSTM}
+_CLASSES = (
+    _CELLS | {f"{name}Cell": cell for name, cell in _CELLS.items()} | {"CuDNNGRU": Cell.GRU, "CuDNNLSTM": Cell.LSTM}
+)
+
+
+@dataclass(frozen=True)
+class KerasLayer:
+    """One recurrent layer as the configuration describes it.
+
+    Attributes
+    ----------
+    name
+        Names of the wrappers and the layer, joined by slashes: ``"bidirectional/forward_lstm"``.
+    cell
+        Kind of cell; None where the file has no configuration.
+    activation, recurrent_activation
+        In our spelling.
+    reset_after
+        GRU: as configured, or None.
+    reverse
+        Whether it runs backwards in time.
+    cudnn
+        Whether it is one of the old CuDNN layers; None where the file has no configuration.
+    """
+
+    name: str
+    cell: Cell | None = None
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    reset_after: bool | None = None
+    reverse: bool = False
+    cudnn: bool | None = None
+
+
+@dataclass
+class KerasModel:
+    """The recurrent layers of a configuration, by the two keys under which files store their weights.
+
+    Attributes
+    ----------
+    by_path
+        Keras 3: place in the tree of objects, ``"layers/lstm_1/cell"``, named after classes and counted.
+    by_name
+        HDF5 of Keras 1 and 2: the layer's own name.
+    code
+        Names of the Lambda layers, which hold Python code.
+    version
+        Major version of Keras that wrote the file; ``hard_sigmoid`` is another function since 3.
+    """
+
+    by_path: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
+    by_name: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
+    code: list[str] = field(default_factory=list[str])
+    version: int = 2
+
+    @classmethod
+    def parse(cls, text: str, version: str, where: str, /) -> Self:
+        """Read a configuration.
+
+        Parameters
+        ----------
+        text
+            JSON; empty where the file has none.
+        version
+            Version of Keras that wrote it, ``"2.10.0"``.
+        where
+            The file, for messages.
+
+        Returns
+        -------
+        KerasModel
+            Empty for an empty text.
+
+        Raises
+        ------
+        CheckpointError
+            Too long, or not JSON.
+        """
+        major = re.match(r"\d+", version)
+        model = cls(version=int(major[0][:3]) if major else 2)
+        if len(text) > MAX_CHARACTERS:
+            message = (
+                f"{where} is refused: its model configuration has {len(text)} characters. Save only the weights "
+                "from Keras, with model.save_weights."
+            )
+            raise CheckpointError(message)
+        try:
+            config = json.loads(text) if text else {}
+        except (ValueError, RecursionError) as error:
+            message = (
+                f"{where} cannot be read: its model configuration is not JSON ({type(error).__name__}). "
+                "Copy or save it again."
+            )
+            raise CheckpointError(message) from error
+        model._visit(config, "", "", 0)
+        return model
+
+    def layer(self, path: str, /) -> KerasLayer | None:
+        """Return the layer whose cell's variables a file keeps in a group.
+
+        Parameters
+        ----------
+        path
+            The group: ``"layers/lstm/cell"`` or ``"bidirectional/forward_lstm/lstm_cell_1"``.
+
+        Returns
+        -------
+        KerasLayer or None
+            None where the configuration does not tell.
+        """
+        if (found := self.by_path.get(path)) is not None:
+            return found
+        named = (self.by_name.get(part) for part in reversed(path.split("/")))
+        return next((layer for layer in named if layer is not None), None)
+
+    def _visit(self, node: Any, path: str, name: str, depth: int, side: str = "", *, turned: bool = False) -> None:
+        kind, config = _described(node)
+        if depth > MAX_DEPTH or config is None:
+            return
+        own = _text(config, "name")
+        # Keras 2 keeps the name of the layer it wrapped, Keras 3 that of the copy it made for one direction.
+        own = own if own.startswith(side) else f"{side}{own}"
+        name = "/".join(filter(None, (name, own)))
+        children: list[tuple[str, Any, str]] = []
+        if kind == "Lambda":
+            self.code.append(name or "lambda")
+        elif kind in _CLASSES:
+            layer = self._recurrent(kind, config, name, turned)
+            self.by_path[path if kind.endswith("Cell") else f"{path}/cell"] = self.by_name[own] = layer
+        elif kind == "Bidirectional":
+            forward, backward = config.get("layer"), config.get("backward_layer")
+            children = [("forward_layer", forward, "forward_"), ("backward_layer", backward or forward, "backward_")]
+        elif kind == "RNN":
+            children = [("cell", config.get("cell"), "")]
+            turned ^= config.get("go_backwards") is True
+        elif kind == "TimeDistributed":
+            children = [("layer", config.get("layer"), "")]
+        elif kind == "StackedRNNCells":
+            children = [(f"cells/{place}", child, "") for place, child in _counted(config.get("cells"))]
+        else:
+            children = [(f"layers/{place}", child, "") for place, child in _counted(config.get("layers"))]
+            # The outermost model's name tells nothing, and no file says it.
+            name = name if depth else ""
+        for place, child, which in children:
+            # A backward layer of its own says itself that it goes backwards.
+            turn = turned ^ (which == "backward_" and not config.get("backward_layer"))
+            self._visit(child, f"{path}/{place}" if path else place, name, depth + 1, which, turned=turn)
+
+    def _recurrent(self, kind: str, config: dict[str, Any], name: str, turned: bool) -> KerasLayer:
+        reset_after = config.get("reset_after")
+        # The CuDNN layers had no choice of activation, and no entry for it.
+        return KerasLayer(
+            name,
+            _CLASSES[kind],
+            self._activation(config.get("activation", "tanh")),
+            self._activation(config.get("recurrent_activation", "sigmoid")),
+            reset_after if isinstance(reset_after, bool) else None,
+            (config.get("go_backwards") is True) ^ turned,
+            kind.startswith("CuDNN"),
+        )
+
+    def _activation(self, value: Any) -> str:
+        if value is None:
+            return "linear"
+        if isinstance(value, dict):  # a function or an object, as Keras 3 serializes it
+            inner = value.get("config")
+            value = inner if isinstance(inner, str) else value.get("class_name")
+        name = str(value).lower()
+        return "hard_sigmoid6" if name == "hard_sigmoid" and self.version >= 3 else name
+
+
+def _described(node: Any) -> tuple[str, dict[str, Any] | None]:
+    if not isinstance(node, dict):
+        return "", None
+    config = node.get("config")
+    # Keras 1 and early Keras 2 wrote a Sequential's configuration as the bare list of its layers.
+    if isinstance(config, list):
+        config = {"layers": config}
+    return str(node.get("class_name")), config if isinstance(config, dict) else None
+
+
+def _counted(layers: Any) -> Iterator[tuple[str, Any]]:
+    seen: Counter[str] = Counter()
+    for layer in layers if isinstance(layers, list) else []:
+        place = _snake(_described(layer)[0])
+        yield f"{place}_{seen[place]}" if seen[place] else place, layer
+        seen[place] += 1
+
+
+def _snake(name: str) -> str:
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _text(config: dict[str, Any], key: str) -> str:
+    value = config.get(key)
+    # JSON may hold halves of surrogate pairs, which no terminal can print.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

@@ -1,0 +1,119 @@
+"""NumPy files: one array (``.npy``) or an archive of them (``.npz``); pickled objects are never read."""
+
+from __future__ import annotations
+
+__all__ = ["read_npy", "read_npz"]
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from unitcircle.checkpoints._archive import Archive, mapped
+from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.errors import CheckpointError
+
+MAX_HEADER = 12_000
+"""Bytes of an array's header; NumPy itself refuses more than 10,000."""
+
+
+def read_npy(path: Path, /) -> dict[str, StoredTensor]:
+    """Return the array of an ``.npy`` file under the name of the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    dict
+        One name and its tensor.
+
+    Raises
+    ------
+    CheckpointError
+        Damaged, or an array of pickled objects.
+    """
+    memory = mapped(path)
+    tensor = _tensor(path.name, bytes(memory[:MAX_HEADER]), len(memory), lambda: memory)
+    if tensor.dtype == "object":
+        message = "it holds pickled Python objects, which are never executed; save the weights as plain arrays"
+        raise CheckpointError(message)
+    return {path.stem: tensor}
+
+
+def read_npz(archive: Archive, /) -> dict[str, StoredTensor]:
+    """Return the arrays of an ``.npz`` archive.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+
+    Returns
+    -------
+    dict
+        Name → tensor, without the suffix ``.npy``; an array of pickled objects has the element type ``"object"``.
+
+    Raises
+    ------
+    CheckpointError
+        An array is damaged.
+    """
+    arrays: dict[str, StoredTensor] = {}
+    for name in archive.names:
+        if name.endswith(".npy"):
+            head = archive.head(name, MAX_HEADER)
+            arrays[name.removesuffix(".npy")] = _tensor(name, head, archive.size(name), _reader(archive, name))
+    return arrays
+
+
+def _reader(archive: Archive, name: str) -> Callable[[], memoryview]:
+    return lambda: archive.read(name)
+
+
+def _tensor(name: str, head: bytes, size: int, content: Callable[[], memoryview]) -> StoredTensor:
+    start, kind, fortran, shape = _header(name, head)
+    if not _NUMBERS.fullmatch(kind):
+        return StoredTensor(shape, "object" if "O" in kind else f"record {kind}", lambda: np.empty(0))
+    dtype, count = np.dtype(kind), math.prod(shape)
+    if start + count * dtype.itemsize > size:
+        message = f"array {name!r} claims shape {shape} and has {size - start} bytes: truncated or hostile"
+        raise CheckpointError(message)
+
+    def load() -> np.ndarray:
+        flat = np.frombuffer(content(), dtype=dtype, count=count, offset=start)
+        array = flat.reshape(shape, order="F" if fortran else "C")
+        return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+    return StoredTensor(shape, dtype.name, load)
+
+
+def _header(name: str, head: bytes) -> tuple[int, str, bool, tuple[int, ...]]:
+    """Return where the values start, the element type, whether columns come first, and the shape."""
+    # NumPy evaluates the header as a Python literal; a search for its three entries needs no parser.
+    wide = head[6:7] != b"\x01"
+    start = (12 if wide else 10) + int.from_bytes(head[8:12] if wide else head[8:10], "little")
+    text = head[12 if wide else 10 : start].decode("latin-1")
+    found = [re.search(rf"'{key}'\s*:\s*{value}", text) for key, value in _ENTRIES.items()]
+    if not head.startswith(b"\x93NUMPY") or start > len(head) or not all(found):
+        message = f"the header of array {name!r} is damaged"
+        raise CheckpointError(message)
+    kind, order, extents = (match[1].strip("'") for match in found if match)
+    digits = re.findall(r"\d+", extents)  # Python 2 wrote an L behind long numbers
+    if len(digits) > 64 or any(len(number) > 18 for number in digits):
+        message = f"array {name!r} claims shape ({extents:.80}): damaged or hostile"
+        raise CheckpointError(message)
+    shape = tuple(int(number) for number in digits)
+    return start, kind, order == "True", shape
+
+
+_NUMBERS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248]|c8|c16)")
+_ENTRIES = {
+    "descr": r"('[^']{1,8}'|\[)",
+    "fortran_order": r"(True|False)",
+    "shape": r"\(([\d,L\s]*)\)",
+}

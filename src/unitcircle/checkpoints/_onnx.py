@@ -1,0 +1,277 @@
+"""ONNX files: the LSTM, GRU and RNN nodes, wherever they are, with the weights that constants make up."""
+
+from __future__ import annotations
+
+__all__ = ["onnx_tensors", "read_onnx"]
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unitcircle.checkpoints._coverage import Coverage, Entry
+from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, Constant, Folding, Scope
+from unitcircle.checkpoints._onnx_graph import ExternalDataError, Function, Model, Node, Tensor
+from unitcircle.checkpoints._onnx_unrolled import Unrolled, unrolled
+from unitcircle.checkpoints._onnx_wire import WireError
+from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.errors import ArgumentError, CheckpointError
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_onnx
+
+MAX_BYTES = 1 << 31
+"""Protocol buffers end here; a larger model has its tensors in other files."""
+MAX_DEPTH = 32
+MAX_SCOPES = 10_000
+"""Bodies, branches and calls. Two calls in each function of a chain make 2^n of a few hundred bytes."""
+_CELLS = {"LSTM": Cell.LSTM, "GRU": Cell.GRU, "RNN": Cell.RNN}
+_INEXPRESSIBLE = ("clip", "input_forget", "activation_alpha", "activation_beta")
+
+
+def read_onnx(path: str | Path, /) -> tuple[list[RecurrentLayer], Coverage]:
+    """Read the recurrent layers of an ONNX file, with no other library.
+
+    A node's weights may be stored, or be what a chain of Slice, Concat, Transpose, ... makes of stored tensors.
+    Nodes in different branches of an If that hold the same weights are one layer.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    tuple
+        The layers in the order of the graph, and what was and was not read.
+
+    Raises
+    ------
+    CheckpointError
+        Damaged, far larger unfolded than stored, or with its tensors in other files.
+    """
+    path = Path(path)
+    with _refusals(path):
+        return _read(_model(path), Folding(path.stat().st_size), str(path))
+
+
+def onnx_tensors(path: str | Path, /) -> dict[str, StoredTensor]:
+    """Return the stored floating-point tensors of an ONNX file, from which a person may choose recurrent weights.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    dict
+        Name -> tensor; of two graphs that use one name, that of the outer.
+
+    Raises
+    ------
+    CheckpointError
+        As :func:`read_onnx`.
+    """
+    path = Path(path)
+
+    def load(tensor: Tensor) -> np.ndarray:
+        with _refusals(path):
+            array = tensor.array
+        assert array is not None  # a floating type is a known one
+        return array
+
+    with _refusals(path):
+        found: dict[str, Tensor] = {}
+        for scope in _scopes(_model(path)):
+            for tensor, name in _stored(scope):
+                found.setdefault(name, tensor)
+    return {name: StoredTensor(tensor.dims, tensor.dtype, partial(load, tensor)) for name, tensor in found.items()}
+
+
+@contextmanager
+def _refusals(path: Path) -> Generator[None]:
+    try:
+        yield
+    except ExternalDataError as error:
+        message = f"{path} is refused: {error}. Save it with onnx.save(model, path, save_as_external_data=False)."
+        raise CheckpointError(message) from error
+    except WireError as error:
+        message = f"{path} cannot be read: not a sound ONNX model ({error}). Copy or export it again."
+        raise CheckpointError(message) from error
+
+
+def _model(path: Path) -> Model:
+    if (size := path.stat().st_size) > MAX_BYTES:
+        message = f"{path} is refused: {size} bytes are more than a protocol buffer may have. Export the model again."
+        raise CheckpointError(message)
+    return Model.parse(path.read_bytes())
+
+
+@dataclass(frozen=True, eq=False)
+class _Recurrent:
+    """A recurrent node and its constant inputs."""
+
+    scope: Scope
+    node: Node
+    inputs: dict[str, Constant | None]
+
+    @property
+    def name(self) -> str:
+        return self.node.name or next(filter(None, self.node.outputs), self.node.op)
+
+    @property
+    def leaves(self) -> tuple[tuple[str, Tensor], ...]:
+        return tuple(leaf for constant in self.inputs.values() if constant is not None for leaf in constant.leaves)
+
+    def repeats(self, other: _Recurrent) -> bool:
+        """Whether both are one layer: the same stored weights, or equal ones of which only one can run."""
+        if self.node.op != other.node.op:
+            return False
+        same = [tensor for _, tensor in self.leaves] == [tensor for _, tensor in other.leaves]
+        return (same or self.scope.excludes(other.scope)) and all(
+            _equal(value, other.inputs[name]) for name, value in self.inputs.items()
+        )
+
+
+def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLayer], Coverage]:
+    layers: list[RecurrentLayer] = []
+    distinct: list[_Recurrent] = []
+    analysed: dict[Tensor, Entry] = {}
+    skipped: dict[Tensor | None, Entry] = {}
+    notes: list[str] = []
+    found: list[Unrolled] = []
+    constants: dict[Tensor, str] = {}
+    repeated = 0
+    for scope in _scopes(model):
+        constants |= dict(_stored(scope))
+        found += unrolled(scope, folding)
+        for node in scope.graph.nodes:
+            if node.op not in _CELLS or node.domain not in DEFAULT_DOMAINS:
+                if "LSTM" in node.op or "GRU" in node.op:
+                    notes.append(
+                        f"the node {node.name or node.op!r} ({node.domain}.{node.op}) is no standard one: not read"
+                    )
+                continue
+            places = {"W": 1, "R": 2, "B": 3} | ({"P": 7} if node.op == "LSTM" else {})
+            inputs = {key: folding.constant(scope, node.input(place)) for key, place in places.items()}
+            one = _Recurrent(scope, node, inputs)
+            if any(one.repeats(other) for other in distinct):
+                repeated += 1
+                continue
+            made = _layers(one, path)
+            if isinstance(made, str):
+                shape = () if inputs["R"] is None else inputs["R"].value.shape
+                tensor = one.leaves[0][1] if one.leaves else None
+                skipped[tensor] = Entry(f"{one.name}:R", shape, made)
+                continue
+            distinct.append(one)
+            layers += made
+            analysed |= {tensor: Entry(name, tensor.dims, one.name) for name, tensor in one.leaves}
+            notes += _unread(one, places)
+    if repeated:
+        notes.append(f"{repeated} further recurrent node(s) hold weights already counted: other branches, or shared")
+    notes += _unrolled_notes(found, bool(layers))
+    for each in found:
+        skipped |= {tensor: entry for tensor, entry in each.candidates if tensor not in analysed}
+    rest = {tensor: name for tensor, name in constants.items() if tensor not in analysed and tensor not in skipped}
+    for tensor, name in rest.items():
+        if len(tensor.dims) == 2 and tensor.dims[0] == tensor.dims[1] > 1:
+            skipped[tensor] = Entry(name, tensor.dims, "square, but no recurrent node uses it")
+    other = sum(tensor not in skipped for tensor in rest)
+    return layers, Coverage(tuple(analysed.values()), tuple(skipped.values()), tuple(dict.fromkeys(notes)), other)
+
+
+def _scopes(model: Model) -> Iterator[Scope]:
+    """Iterate over the main graph, and every body, branch and call of a function in it, outermost first."""
+    pending = [(Scope(model.graph), 0)]
+    for _ in range(MAX_SCOPES):
+        if not pending:
+            return
+        scope, depth = pending.pop()
+        yield scope
+        inner: list[tuple[Scope, int]] = []
+        for node in scope.graph.nodes:
+            for name, graph in node.subgraphs:
+                inner.append((Scope(graph, scope, (*scope.branches, (node, name)), {}, scope.attributes), depth + 1))
+            function = model.functions.get((node.domain, node.op))
+            if function is not None:
+                inner.append((_called(function, node, scope), depth + 1))
+        if inner and depth >= MAX_DEPTH:
+            message = f"functions and graphs are nested deeper than {MAX_DEPTH}"
+            raise WireError(message)
+        pending += reversed(inner)
+    message = f"it unfolds to more than {MAX_SCOPES} graphs"
+    raise WireError(message)
+
+
+def _called(function: Function, node: Node, scope: Scope) -> Scope:
+    bindings = {name: (scope, given) for name, given in zip(function.inputs, node.inputs, strict=False) if given}
+    given = {name: scope.attribute(node, name) for name in node.attributes}
+    attributes = {name: attribute for name, attribute in given.items() if attribute is not None}
+    return Scope(function.body, None, (*scope.branches, (node, "call")), bindings, attributes)
+
+
+def _stored(scope: Scope) -> Iterator[tuple[Tensor, str]]:
+    for name, tensor in scope.graph.tensors.items():
+        if tensor.floating:
+            yield tensor, name
+    for node in scope.graph.nodes:
+        value = node.attributes.get("value") if node.op == "Constant" else None
+        if value is not None and value.tensor is not None and value.tensor.floating:
+            yield value.tensor, node.outputs[0] if node.outputs else node.name
+
+
+def _layers(one: _Recurrent, path: str) -> tuple[RecurrentLayer, ...] | str:
+    """Return the layers of a node, one per direction, or why there are none."""
+    R = one.inputs["R"]
+    if R is None:
+        return f"the recurrent weight of {one.name} is computed when the model runs"
+    arrays = {key: None if value is None else value.value for key, value in one.inputs.items()}
+    direction, activations = (one.scope.attribute(one.node, name) for name in ("direction", "activations"))
+    linear = one.scope.attribute(one.node, "linear_before_reset")
+    kinds = {tensor.dtype for _, tensor in R.leaves}
+    try:
+        with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
+            return from_onnx(
+                R.value,
+                cell=_CELLS[one.node.op],
+                W=arrays["W"],
+                B=arrays["B"],
+                P=arrays.get("P"),
+                direction=direction.text if direction is not None else "forward",
+                linear_before_reset=linear is not None and linear.number != 0,
+                activations=activations.texts if activations is not None else (),
+                name=one.name,
+                source=Source(path, tuple(name for name, _ in R.leaves), dtype=kinds.pop() if len(kinds) == 1 else ""),
+            )
+    except ArgumentError as error:
+        return f"the weights of {one.name} do not fit together: {error}"
+
+
+def _unread(one: _Recurrent, places: dict[str, int]) -> Iterator[str]:
+    for key, place in places.items():
+        if one.node.input(place) and one.inputs[key] is None:
+            yield f"the input {key} of {one.name} is computed when the model runs, and is taken for absent"
+    for name in _INEXPRESSIBLE:
+        attribute = one.scope.attribute(one.node, name)
+        if attribute is not None and (attribute.number or attribute.floats):
+            yield f"{one.name} has the attribute {name}, which is not taken into account"
+
+
+def _unrolled_notes(found: list[Unrolled], layers: bool) -> Iterator[str]:
+    for each in found:
+        yield (
+            f"{'further recurrence' if layers else 'no recurrent node'}; {each.place} looks like an unrolled "
+            f"{each.cell} exported as MatMul + Split: the order of its gates is not in the file; "
+            "read the model it was exported from"
+        )
+    if not found and not layers:
+        yield "no recurrent node found"
+
+
+def _equal(one: Constant | None, other: Constant | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.value is other.value or np.array_equal(one.value, other.value, equal_nan=True)

@@ -1,0 +1,347 @@
+"""Constant folding: what a value of an ONNX graph is, where it depends on nothing but constants."""
+
+from __future__ import annotations
+
+__all__ = ["Constant", "Folding", "Scope"]
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from unitcircle.checkpoints._onnx_graph import DTYPES, Attribute, Graph, Node, Tensor
+from unitcircle.checkpoints._onnx_wire import WireError
+
+MAX_DEPTH = 200
+ALLOWANCE = 64 << 20
+DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """A graph where it stands: what its names mean.
+
+    Attributes
+    ----------
+    graph
+        The graph.
+    parent
+        The scope whose names a body or branch sees; None for the main graph and for functions.
+    branches
+        From the main graph inwards, the node and the attribute (``"then_branch"``) that hold this graph.
+    bindings
+        A function's inputs -> the values a call gives them.
+    attributes
+        The attributes a call gives a function.
+    """
+
+    graph: Graph
+    parent: Scope | None = None
+    branches: tuple[tuple[Node, str], ...] = ()
+    bindings: Mapping[str, tuple[Scope, str]] = field(default_factory=dict[str, "tuple[Scope, str]"])
+    attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+
+    def attribute(self, node: Node, name: str, /) -> Attribute | None:
+        """Return an attribute of a node, or the one of the call that it refers to."""
+        found = node.attributes.get(name)
+        return self.attributes.get(found.reference) if found is not None and found.reference else found
+
+    def resolve(self, name: str, /) -> tuple[Scope, Tensor | tuple[Node, int]] | None:
+        """Return where a value is made: a stored tensor, or a node and the place among its outputs."""
+        scope: Scope | None = self if name else None
+        while scope is not None:
+            graph = scope.graph
+            if name in scope.bindings:
+                scope, name = scope.bindings[name]
+                continue
+            found = graph.tensors.get(name) or graph.producers.get(name)
+            if found is not None:
+                return scope, found
+            scope = None if name in graph.inputs else scope.parent
+        return None
+
+    def excludes(self, other: Scope, /) -> bool:
+        """Whether this graph and another are in different branches of one If, so that only one of them runs."""
+        for (node, branch), (node_, branch_) in zip(self.branches, other.branches, strict=False):
+            if node is not node_:
+                return False
+            if branch != branch_:
+                return node.op == "If"
+        return False
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A value that depends on nothing but constants.
+
+    Attributes
+    ----------
+    value
+        The array.
+    leaves
+        The stored floating-point tensors it was made of, with their names.
+    """
+
+    value: np.ndarray
+    leaves: tuple[tuple[str, Tensor], ...] = ()
+
+
+class Folding:
+    """Evaluates constants, each once, and never into more memory than the file can honestly need.
+
+    Parameters
+    ----------
+    size
+        Bytes in the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = 2 * size + ALLOWANCE
+        self._memo: dict[tuple[Scope, str], Constant | None] = {}
+
+    def spend(self, nbytes: int) -> None:
+        """Count memory before it is allocated.
+
+        Parameters
+        ----------
+        nbytes
+            How much.
+
+        Raises
+        ------
+        WireError
+            There is too little left.
+        """
+        self._left -= nbytes
+        if self._left < 0:
+            message = "its constants unfold to far more than its size"
+            raise WireError(message)
+
+    def constant(self, scope: Scope, name: str, depth: int = 0, /) -> Constant | None:
+        """Return the value of a name.
+
+        Parameters
+        ----------
+        scope
+            Where the name is used.
+        name
+            The name; empty for an input that is left out.
+        depth
+            Of the recursion.
+
+        Returns
+        -------
+        Constant or None
+            None where the value depends on inputs, or on an operation that is not folded.
+
+        Raises
+        ------
+        WireError
+            A stored tensor is malformed, or the constants are too large.
+        """
+        found = scope.resolve(name)
+        if found is None or depth > MAX_DEPTH:
+            return None
+        home, made = found
+        if isinstance(made, Tensor):
+            return _stored(made, made.name)
+        node, place = made
+        key = home, node.outputs[place]
+        if key not in self._memo:
+            self._memo[key] = None  # a cycle meets this
+            self._memo[key] = self._folded(home, node, place, depth)
+        return self._memo[key]
+
+    def _folded(self, scope: Scope, node: Node, place: int, depth: int) -> Constant | None:
+        if node.domain not in DEFAULT_DOMAINS:
+            return None
+        if node.op == "Constant":
+            return _literal(scope, node)
+        operation = OPERATIONS.get(node.op)
+        if operation is None:
+            return None
+        inputs = [self.constant(scope, name, depth + 1) for name in node.inputs]
+        if any(value is None and name for value, name in zip(inputs, node.inputs, strict=True)):
+            return None
+        arrays = [None if value is None else value.value for value in inputs]
+        try:
+            with np.errstate(all="ignore"):
+                results = operation(_Call(self, scope, node, arrays))
+            value = results[place] if isinstance(results, list) else results
+        except WireError:
+            raise
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError):
+            return None  # the operation is malformed, and no runtime could do it either
+        leaves = {leaf: None for constant in inputs if constant is not None for leaf in constant.leaves}
+        return Constant(value, tuple(leaves))
+
+
+def _stored(tensor: Tensor, name: str) -> Constant | None:
+    array = tensor.array
+    return None if array is None else Constant(array, ((name, tensor),) if tensor.floating else ())
+
+
+def _literal(scope: Scope, node: Node) -> Constant | None:
+    for kind in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+        attribute = scope.attribute(node, kind)
+        if attribute is None:
+            continue
+        if attribute.tensor is not None:
+            return _stored(attribute.tensor, node.outputs[0])
+        numbers = {"value_float": attribute.number, "value_int": attribute.number}.get(kind)
+        if numbers is None:
+            numbers = attribute.floats or attribute.numbers
+        return Constant(np.asarray(numbers, np.float32 if "float" in kind else np.int64))
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """A node with its inputs known."""
+
+    folding: Folding
+    scope: Scope
+    node: Node
+    arrays: Sequence[np.ndarray | None]
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        array = self.arrays[place]
+        if array is None:
+            message = "a required input is left out"
+            raise ValueError(message)
+        return array
+
+    def integer(self, name: str, default: int) -> int:
+        attribute = self.scope.attribute(self.node, name)
+        return default if attribute is None else int(attribute.number)
+
+    def integers(self, name: str, place: int | None = None) -> list[int] | None:
+        """Return a list of integers, an attribute in old operator sets and an input in new ones."""
+        if place is not None and place < len(self.arrays) and (array := self.arrays[place]) is not None:
+            return [int(number) for number in array.ravel()]
+        attribute = self.scope.attribute(self.node, name)
+        return None if attribute is None else list(attribute.numbers)
+
+    def room(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+        self.folding.spend(math.prod(int(side) for side in shape) * dtype.itemsize)
+
+
+def _slice(call: _Call) -> np.ndarray:
+    x = call[0]
+    starts, ends = call.integers("starts", 1) or [], call.integers("ends", 2) or []
+    axes = call.integers("axes", 3) or list(range(len(starts)))
+    steps = call.integers("steps", 4) or [1] * len(starts)
+    index = [slice(None)] * x.ndim
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        # Backwards, the end -1 is the last entry, and one before the first is any number below -n.
+        stop = None if step < 0 and end < -x.shape[axis] else end
+        index[axis] = slice(start, stop, step)
+    return x[tuple(index)]
+
+
+def _concat(call: _Call) -> np.ndarray:
+    parts = [call[place] for place in range(len(call.arrays))]
+    call.folding.spend(sum(part.nbytes for part in parts))
+    return np.concatenate(parts, axis=call.integer("axis", 0))
+
+
+def _unsqueeze(call: _Call) -> np.ndarray:
+    return np.expand_dims(call[0], tuple(call.integers("axes", 1) or ()))
+
+
+def _squeeze(call: _Call) -> np.ndarray:
+    axes = call.integers("axes", 1)
+    return np.squeeze(call[0], None if axes is None else tuple(axes))
+
+
+def _transpose(call: _Call) -> np.ndarray:
+    return np.transpose(call[0], call.integers("perm"))
+
+
+def _reshape(call: _Call) -> np.ndarray:
+    x, shape = call[0], call.integers("shape", 1) or []
+    if not call.integer("allowzero", 0):
+        shape = [x.shape[axis] if side == 0 else side for axis, side in enumerate(shape)]
+    call.room(x.shape, x.dtype)
+    return x.reshape(shape)
+
+
+def _flatten(call: _Call) -> np.ndarray:
+    x, axis = call[0], call.integer("axis", 1)
+    call.room(x.shape, x.dtype)
+    return x.reshape(math.prod(x.shape[:axis]), -1)
+
+
+def _cast(call: _Call) -> np.ndarray:
+    dtype = DTYPES[call.integer("to", 0)]
+    # NumPy has no bfloat16: what is cast to it keeps its own, higher, precision.
+    dtype = np.dtype(np.float32) if call.integer("to", 0) == 16 else dtype
+    call.room(call[0].shape, dtype)
+    return call[0].astype(dtype)
+
+
+def _gather(call: _Call) -> np.ndarray:
+    x, indices, axis = call[0], call[1], call.integer("axis", 0)
+    call.room((indices.size, x.size // max(x.shape[axis], 1)), x.dtype)
+    return np.take(x, indices, axis)
+
+
+def _split(call: _Call) -> list[np.ndarray]:
+    x, axis, count = call[0], call.integer("axis", 0), len(call.node.outputs)
+    sizes = call.integers("split", 1)
+    if sizes is None:
+        each = -(-x.shape[axis] // count)
+        sizes = [each] * (count - 1)
+    return np.split(x, np.cumsum(sizes[: count - 1]), axis)
+
+
+def _constant_of_shape(call: _Call) -> np.ndarray:
+    shape = [int(side) for side in call[0].ravel()]
+    attribute = call.scope.attribute(call.node, "value")
+    value = None if attribute is None or attribute.tensor is None else attribute.tensor.array
+    fill = np.zeros(1, np.float32) if value is None else value
+    call.room(shape, fill.dtype)
+    return np.full(shape, fill.ravel()[0])
+
+
+def _arithmetic(function: Callable[..., np.ndarray]) -> Callable[[_Call], np.ndarray]:
+    def operation(call: _Call) -> np.ndarray:
+        call.room(np.broadcast_shapes(call[0].shape, call[1].shape), np.result_type(call[0], call[1]))
+        return function(call[0], call[1])
+
+    return operation
+
+
+def _dequantize(call: _Call) -> np.ndarray:
+    x, scale = call[0], call[1]
+    zero = call[2] if len(call.arrays) > 2 else np.zeros((), x.dtype)
+    call.room(x.shape, np.dtype(np.float64))
+    if scale.ndim:  # one scale per slice of the axis
+        sides = [1] * x.ndim
+        sides[call.integer("axis", 1)] = -1
+        scale, zero = scale.reshape(sides), zero.reshape(sides) if zero.ndim else zero
+    return ((x.astype(np.int32) - zero.astype(np.int32)) * scale).astype(scale.dtype)
+
+
+OPERATIONS: dict[str, Callable[[_Call], np.ndarray | list[np.ndarray]]] = {
+    "Add": _arithmetic(np.add),
+    "Cast": _cast,
+    "Concat": _concat,
+    "ConstantOfShape": _constant_of_shape,
+    "DequantizeLinear": _dequantize,
+    "Flatten": _flatten,
+    "Gather": _gather,
+    "Identity": lambda call: call[0],
+    "Mul": _arithmetic(np.multiply),
+    "Reshape": _reshape,
+    "Shape": lambda call: np.asarray(call[0].shape, np.int64),
+    "Slice": _slice,
+    "Split": _split,
+    "Squeeze": _squeeze,
+    "Sub": _arithmetic(np.subtract),
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+}
+"""The operations that exporters put between a stored weight and the node that uses it."""

@@ -1,0 +1,104 @@
+"""Recurrent cells that an exporter took apart: no recurrent node is left, only products, a Split and activations."""
+
+from __future__ import annotations
+
+__all__ = ["Unrolled", "unrolled"]
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unitcircle.checkpoints._coverage import Entry
+from unitcircle.checkpoints._onnx_folding import Folding, Scope
+from unitcircle.checkpoints._onnx_graph import Node, Tensor
+
+_GATE_ACTIVATIONS = frozenset({"Sigmoid", "HardSigmoid"})
+_FORWARD = frozenset({"Add", "Mul", "Identity", "Squeeze", "Unsqueeze"})
+_BACKWARD = frozenset({"Add", "Identity", "Squeeze", "Unsqueeze", "Reshape", "Transpose"})
+_PRODUCTS = frozenset({"MatMul", "Gemm"})
+_HOPS = 4
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """What looks like one cell.
+
+    Attributes
+    ----------
+    cell
+        ``"LSTM"`` or ``"GRU"``.
+    place
+        The Split that separates its gates.
+    candidates
+        The stored matrices of the shape of a recurrent stack in the products that feed it.
+    """
+
+    cell: str
+    place: str
+    candidates: tuple[tuple[Tensor, Entry], ...]
+
+
+def unrolled(scope: Scope, folding: Folding, /) -> list[Unrolled]:
+    """Return what looks like a recurrent cell taken apart in a graph.
+
+    A product is split into the gates of a cell: four, three of which go through a sigmoid (LSTM), or three, two of
+    which do (GRU).
+
+    Parameters
+    ----------
+    scope
+        The graph.
+    folding
+        Finds the constant factors of products.
+
+    Returns
+    -------
+    list of Unrolled
+        In the order of the graph.
+    """
+    consumers: dict[str, list[Node]] = defaultdict(list)
+    splits = [node for node in scope.graph.nodes if node.op == "Split" and len(node.outputs) in {3, 4}]
+    if not splits:
+        return []
+    for node in scope.graph.nodes:
+        for name in node.inputs:
+            consumers[name].append(node)
+    found: list[Unrolled] = []
+    for node in splits:
+        count = len(node.outputs)
+        gates = sum(_reaches_gate(name, consumers) for name in node.outputs)
+        if gates == count - 1:
+            candidates = tuple(_candidates(scope, folding, node, count))
+            # The products of x and of h of a GRU are split apart from each other: each names its own matrix.
+            if candidates:
+                found.append(Unrolled("LSTM" if count == 4 else "GRU", node.name or node.outputs[0], candidates))
+    return found
+
+
+def _reaches_gate(name: str, consumers: dict[str, list[Node]]) -> bool:
+    reached = {name}
+    for _ in range(2):
+        nodes = [node for value in reached for node in consumers.get(value, [])[:_HOPS]]
+        if any(node.op in _GATE_ACTIVATIONS for node in nodes):
+            return True
+        if any(node.op == "Tanh" for node in nodes):
+            return False
+        reached = {value for node in nodes if node.op in _FORWARD for value in node.outputs}
+    return False
+
+
+def _candidates(scope: Scope, folding: Folding, split: Node, count: int) -> Iterator[tuple[Tensor, Entry]]:
+    values = {split.input(0)}
+    for _ in range(_HOPS):
+        made = [scope.graph.producers[value][0] for value in values if value in scope.graph.producers]
+        for node in made:
+            if node.op not in _PRODUCTS:
+                continue
+            for factor in (folding.constant(scope, name) for name in node.inputs):
+                for name, tensor in factor.leaves if factor is not None else ():
+                    if len(tensor.dims) == 2 and max(tensor.dims) == count * min(tensor.dims):
+                        reason = (
+                            f"a factor of the product that {split.name or split.outputs[0]} splits into {count} gates"
+                        )
+                        yield tensor, Entry(name, tensor.dims, reason, undecided=True)
+        values = {value for node in made if node.op in _BACKWARD for value in node.inputs}

@@ -1,0 +1,145 @@
+"""The wire format of protocol buffers: fields out of bytes, each counted before it costs memory."""
+
+from __future__ import annotations
+
+__all__ = ["Budget", "WireError", "fields", "integers"]
+
+from array import array
+from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+VARINT_BITS = 70
+MAX_INTEGERS = 1 << 22
+PIECES, MORE_PIECES = 300_000, 2_000_000
+"""Pieces allowed to the smallest and, beyond these, to the largest file."""
+
+
+class WireError(ValueError):
+    """The bytes are not a protocol buffer, or hold more pieces than a file of their size can honestly need."""
+
+
+class Budget:
+    """How many more pieces may be made of a file.
+
+    A field takes two bytes in the file and a hundred as an object, so that a hostile file of 20 MB would fill 1 GB.
+
+    Parameters
+    ----------
+    size
+        Bytes in the file.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = PIECES + min(size // 32, MORE_PIECES)
+
+    def spend(self, what: str, amount: int = 1) -> None:
+        """Count pieces.
+
+        Parameters
+        ----------
+        what
+            Their name in the message.
+        amount
+            How many.
+
+        Raises
+        ------
+        WireError
+            There are too many.
+        """
+        self._left -= amount
+        if self._left < 0:
+            message = f"it is made of far too many {what} for its size"
+            raise WireError(message)
+
+
+def fields(message: memoryview, budget: Budget, /) -> Iterator[tuple[int, int | memoryview]]:
+    """Iterate over the fields of a message.
+
+    Parameters
+    ----------
+    message
+        Its bytes.
+    budget
+        Counts every field.
+
+    Yields
+    ------
+    tuple
+        Field number; the value of a varint, or the bytes of anything else.
+
+    Raises
+    ------
+    WireError
+        Malformed.
+    """
+    position, end = 0, len(message)
+    while position < end:
+        budget.spend("fields")
+        key, position = _varint(message, position)
+        number, kind = key >> 3, key & 7
+        if kind == VARINT:
+            value, position = _varint(message, position)
+            yield number, value
+            continue
+        if kind == BYTES:
+            length, position = _varint(message, position)
+        elif kind in {FIXED32, FIXED64}:
+            length = 4 if kind == FIXED32 else 8
+        else:
+            error = f"wire type {kind} does not exist"
+            raise WireError(error)
+        if length > end - position:
+            error = f"a field of {length} bytes where {end - position} are left"
+            raise WireError(error)
+        yield number, message[position : position + length]
+        position += length
+
+
+def integers(value: int | memoryview, /) -> array[int]:
+    """Return the signed integers of a repeated field: one, or as many as are packed into its bytes.
+
+    Parameters
+    ----------
+    value
+        What :func:`fields` yielded.
+
+    Returns
+    -------
+    array.array
+        64-bit integers.
+
+    Raises
+    ------
+    WireError
+        Malformed, or millions of them.
+    """
+    if isinstance(value, int):
+        return array("q", [_signed(value)])
+    if len(value) > MAX_INTEGERS:
+        message = f"a list of integers takes {len(value)} bytes"
+        raise WireError(message)
+    found = array("q")
+    position = 0
+    while position < len(value):
+        one, position = _varint(value, position)
+        found.append(_signed(one))
+    return found
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    result = shift = 0
+    while True:
+        if position >= len(data) or shift >= VARINT_BITS:
+            message = "a number does not end"
+            raise WireError(message)
+        byte = data[position]
+        position += 1
+        result |= (byte & 127) << shift
+        if byte < 128:
+            return result & 0xFFFF_FFFF_FFFF_FFFF, position
+        shift += 7
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value

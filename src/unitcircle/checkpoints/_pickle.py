@@ -1,0 +1,253 @@
+"""A pickle machine that makes nothing: it notes what the file asks to be made, and calls no code at all.
+
+Python's unpickler imports and calls what a pickle names. This one has no such instruction: a global is its name, a
+call is an :class:`Inert` record of a name and its arguments, a dictionary is a list of pairs, so that not even a
+hash is computed. What remains of the danger is size, which the instruction limit bounds.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MAX_INSTRUCTIONS", "Global", "Inert", "unpickle"]
+
+import pickletools
+from collections.abc import Callable
+from typing import IO, Any
+
+from unitcircle.errors import CheckpointError
+
+MAX_INSTRUCTIONS = 1_000_000
+"""More than any checkpoint of 30,000 tensors needs; at some 100 bytes of memory each, 100 MB."""
+
+
+class Global:
+    """The name of a class or function, which is never looked up."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Inert:
+    """An object that a pickle asks for, as a record: what should be called, with what, and what it should hold.
+
+    Attributes
+    ----------
+    name
+        Full name of the class or function; empty for a dictionary.
+    arguments
+        What it should be called with.
+    state
+        What its attributes should be set from.
+    entries
+        Its items, key by key (of a list: None as key).
+    """
+
+    __slots__ = ("arguments", "entries", "name", "state")
+
+    def __init__(self, name: str, arguments: tuple[Any, ...] = ()) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.state: Any = None
+        self.entries: list[tuple[Any, Any]] = []
+
+
+Build = Callable[[Inert], Any]
+Persistent = Callable[[Any], Any]
+
+
+def unpickle(file: IO[bytes], /, *, persistent: Persistent, build: Build) -> Any:
+    """Read one pickle from where a file stands, and leave the file just behind it.
+
+    Parameters
+    ----------
+    file
+        A binary file.
+    persistent
+        Turns a persistent identifier into what stands for it.
+    build
+        Turns the record of a call into what stands for it, or returns the record.
+
+    Returns
+    -------
+    object
+        Numbers, texts, bytes, lists, tuples, :class:`Global` and :class:`Inert` records, and what the two functions
+        returned.
+
+    Raises
+    ------
+    CheckpointError
+        The pickle is damaged, too long, or uses an instruction no checkpoint needs.
+    """
+    machine = _Machine(persistent, build)
+    try:
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if count >= MAX_INSTRUCTIONS:
+                message = f"its pickle has more than {MAX_INSTRUCTIONS} instructions; save the state_dict alone"
+                raise CheckpointError(message)
+            if opcode.name != "STOP":
+                machine.perform(opcode.name, argument)
+        return machine.stack.pop()
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+        message = f"its pickle is damaged or truncated ({error})"
+        raise CheckpointError(message) from error
+
+
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_SILENT = {"PROTO", "FRAME", "READONLY_BUFFER"}
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_LIST": list,
+    "EMPTY_SET": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": lambda: Inert(""),
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_LITERALS = frozenset(
+    opcode.name
+    for opcode in pickletools.opcodes
+    if opcode.name.startswith(("INT", "BININT", "LONG", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BIN",
+                               "UNICODE", "BINUNICODE", "BINBYTES", "BYTEARRAY"))
+    and not opcode.name.endswith(("PUT", "GET"))
+)  # fmt: skip
+
+
+class _Machine:
+    def __init__(self, persistent: Persistent, build: Build) -> None:
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+        self.persistent = persistent
+        self.build = build
+
+    def perform(self, name: str, argument: Any) -> None:
+        stack = self.stack
+        if name in _LITERALS:
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in {"BINPUT", "LONG_BINPUT", "PUT"}:
+            self.memo[argument] = stack[-1]
+        elif name in {"BINGET", "LONG_BINGET", "GET"}:
+            stack.append(self.memo[argument])
+        elif name == "MEMOIZE":
+            self.memo[len(self.memo)] = stack[-1]
+        elif name in _EMPTY:
+            stack.append(_EMPTY[name]())
+        elif name in _TUPLES:
+            items = tuple(stack[-_TUPLES[name] :])
+            if len(items) < _TUPLES[name]:
+                raise IndexError(name)
+            stack[-_TUPLES[name] :] = [items]
+        elif name not in _SILENT:
+            special = getattr(self, f"_{name.lower()}", None)
+            if special is None:
+                message = f"its pickle uses the instruction {name}, which no checkpoint needs; save a state_dict"
+                raise CheckpointError(message)
+            special(argument)
+
+    def _popped(self) -> list[Any]:
+        mark = self.marks.pop()
+        items = self.stack[mark:]
+        del self.stack[mark:]
+        return items
+
+    def _mark(self, _: Any) -> None:
+        self.marks.append(len(self.stack))
+
+    def _pop(self, _: Any) -> None:
+        # The instruction also removes a mark that is on top.
+        if self.marks and self.marks[-1] == len(self.stack):
+            self.marks.pop()
+        else:
+            self.stack.pop()
+
+    def _pop_mark(self, _: Any) -> None:
+        self._popped()
+
+    def _dup(self, _: Any) -> None:
+        self.stack.append(self.stack[-1])
+
+    def _tuple(self, _: Any) -> None:
+        self.stack.append(tuple(self._popped()))
+
+    def _list(self, _: Any) -> None:
+        self.stack.append(self._popped())
+
+    _frozenset = _list
+
+    def _dict(self, _: Any) -> None:
+        items = self._popped()
+        made = Inert("")
+        made.entries = list(zip(items[::2], items[1::2], strict=True))
+        self.stack.append(made)
+
+    def _append(self, _: Any) -> None:
+        item = self.stack.pop()
+        self._extend([item])
+
+    def _appends(self, _: Any) -> None:
+        self._extend(self._popped())
+
+    _additems = _appends
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, list):
+            target.extend(items)
+        elif isinstance(target, Inert):
+            target.entries.extend((None, item) for item in items)
+        else:
+            raise TypeError("items for what holds none")
+
+    def _setitem(self, _: Any) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set([(key, value)])
+
+    def _setitems(self, _: Any) -> None:
+        items = self._popped()
+        self._set(list(zip(items[::2], items[1::2], strict=True)))
+
+    def _set(self, pairs: list[tuple[Any, Any]]) -> None:
+        if isinstance(self.stack[-1], Inert):
+            self.stack[-1].entries.extend(pairs)
+
+    def _global(self, argument: str) -> None:
+        self.stack.append(Global(argument.replace(" ", ".", 1)))
+
+    def _stack_global(self, _: Any) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise TypeError("a global without a name")
+        self.stack.append(Global(f"{module}.{name}"))
+
+    def _call(self, function: Any, arguments: Any) -> None:
+        name = function.name if isinstance(function, Global) else "?"
+        self.stack.append(self.build(Inert(name, arguments if isinstance(arguments, tuple) else (arguments,))))
+
+    def _reduce(self, _: Any) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self._call(function, arguments)
+
+    _newobj = _reduce
+
+    def _newobj_ex(self, _: Any) -> None:
+        self.stack.pop()
+        self._reduce(_)
+
+    def _inst(self, argument: str) -> None:
+        self._call(Global(argument.replace(" ", ".", 1)), tuple(self._popped()))
+
+    def _obj(self, _: Any) -> None:
+        function, *arguments = self._popped()
+        self._call(function, tuple(arguments))
+
+    def _build(self, _: Any) -> None:
+        state = self.stack.pop()
+        if isinstance(self.stack[-1], Inert):
+            self.stack[-1].state = state
+
+    def _binpersid(self, _: Any) -> None:
+        self.stack.append(self.persistent(self.stack.pop()))
+
+    def _persid(self, argument: str) -> None:
+        self.stack.append(self.persistent(argument))

@@ -1,0 +1,91 @@
+"""safetensors: a JSON header and one buffer."""
+
+from __future__ import annotations
+
+__all__ = ["read_safetensors"]
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from unitcircle.checkpoints._archive import mapped
+from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
+from unitcircle.errors import CheckpointError
+
+MAX_HEADER = 5 << 20
+"""Bytes of a header: some 50,000 tensors. Python may need 25 times as much memory to parse it."""
+
+_DTYPES = {
+    "BOOL": "bool",
+    "I8": "int8",
+    "U8": "uint8",
+    "I16": "int16",
+    "U16": "uint16",
+    "I32": "int32",
+    "U32": "uint32",
+    "I64": "int64",
+    "U64": "uint64",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "C64": "complex64",
+}
+
+
+def read_safetensors(path: Path, /) -> dict[str, StoredTensor]:
+    """Return the tensors of a safetensors file, as views of the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    dict
+        Name → tensor, in the order of the header.
+
+    Raises
+    ------
+    CheckpointError
+        The header is oversized or damaged, or a tensor does not lie inside the file.
+    """
+    memory = mapped(path)
+    length = int.from_bytes(memory[:8], "little")
+    if len(memory) < 8 or length > len(memory) - 8:
+        message = f"its header claims {length} bytes of a file of {len(memory)}: truncated or hostile"
+        raise CheckpointError(message)
+    if length > MAX_HEADER:
+        message = f"its header of {length} bytes is larger than {MAX_HEADER}; split the file into shards"
+        raise CheckpointError(message)
+    try:
+        header = json.loads(bytes(memory[8 : 8 + length]))
+    except (ValueError, RecursionError) as error:
+        message = f"its header is no JSON ({type(error).__name__}): damaged"
+        raise CheckpointError(message) from error
+    if not isinstance(header, dict):
+        message = "its header is no JSON object: damaged"
+        raise CheckpointError(message)
+    data = memory[8 + length :]
+    return {name: _tensor(name, entry, data) for name, entry in header.items() if name != "__metadata__"}
+
+
+def _tensor(name: str, entry: Any, data: memoryview) -> StoredTensor:
+    match entry:
+        case {"dtype": str(kind), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
+            dtype = _DTYPES.get(kind, kind)
+        case _:
+            message = f"the header's entry for {name!r} lacks dtype, shape or data_offsets: damaged"
+            raise CheckpointError(message)
+    if len(shape) > 64 or any(type(extent) is not int or not 0 <= extent < 1 << 62 for extent in shape):
+        message = f"tensor {name!r} has the shape {shape!r:.80}: damaged"
+        raise CheckpointError(message)
+    size = math.prod(shape) * ITEMSIZE.get(dtype, 0)
+    if not 0 <= begin <= end <= len(data) or (dtype in ITEMSIZE and end - begin != size):
+        message = f"tensor {name!r} does not lie inside the file: truncated or hostile"
+        raise CheckpointError(message)
+    return StoredTensor(tuple(shape), dtype, lambda: elements(data[begin:end], dtype, tuple(shape)))

@@ -1,0 +1,143 @@
+"""A tensor of a file: its shape and element type at once, its values only when they are asked for."""
+
+from __future__ import annotations
+
+__all__ = ["ITEMSIZE", "StoredTensor", "elements"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from unitcircle.errors import CheckpointError
+
+ITEMSIZE = {
+    "bool": 1,
+    "int8": 1,
+    "uint8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "int64": 8,
+    "uint64": 8,
+    "float8_e4m3fn": 1,
+    "float8_e5m2": 1,
+    "float16": 2,
+    "bfloat16": 2,
+    "float32": 4,
+    "float64": 8,
+    "complex64": 8,
+    "complex128": 16,
+}
+"""Bytes per element of every element type that can be read."""
+
+_RAW = {"float8_e4m3fn": "uint8", "float8_e5m2": "uint8", "bfloat16": "uint16"}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StoredTensor:
+    """A tensor of a file that has been found, and checked to lie inside the file, but not loaded.
+
+    Attributes
+    ----------
+    shape
+        Its shape.
+    dtype
+        Name of its element type, ``"bfloat16"`` and the 8-bit floats included.
+    load
+        Returns its values; 8-bit floats and bfloat16 as float32, all others in their own type.
+    identity
+        Equal for tensors that are one and the same memory under several names.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    load: Callable[[], np.ndarray]
+    identity: object = None
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is a non-empty matrix of floating-point numbers."""
+        return len(self.shape) == 2 and 0 not in self.shape and self.dtype.startswith(("float", "bfloat", "complex"))
+
+
+def elements(
+    buffer: memoryview,
+    dtype: str,
+    shape: tuple[int, ...],
+    /,
+    *,
+    offset: int = 0,
+    strides: tuple[int, ...] | None = None,
+    big_endian: bool = False,
+) -> np.ndarray:
+    """Return the values of a tensor in a buffer, as a view wherever NumPy has the element type.
+
+    Parameters
+    ----------
+    buffer
+        The bytes of the tensor's storage.
+    dtype
+        Name of the element type.
+    shape
+        Its shape.
+    offset, strides
+        Where it starts and how it steps, in elements; None for row-major order.
+    big_endian
+        Byte order of the file.
+
+    Returns
+    -------
+    numpy.ndarray
+        The values, read-only where they are a view.
+
+    Raises
+    ------
+    CheckpointError
+        The element type is unknown, or the tensor does not lie inside the buffer.
+    """
+    size = ITEMSIZE.get(dtype)
+    if size is None:
+        message = f"elements of type {dtype} cannot be read; convert them to float32"
+        raise CheckpointError(message)
+    if strides is None:
+        steps, step = [], 1
+        for extent in reversed(shape):
+            steps.append(step)
+            step *= extent
+        strides = tuple(reversed(steps))
+    count = len(buffer) // size
+    if 0 not in shape:
+        last = offset + sum((extent - 1) * step for extent, step in zip(shape, strides, strict=True))
+        if min((offset, *strides, *shape)) < 0 or last >= count:
+            message = f"a tensor of shape {shape} does not lie inside its storage of {count} elements"
+            raise CheckpointError(message)
+        # A view that repeats its storage could be any size without a byte in the file.
+        if np.prod(shape, dtype=object) > count:
+            message = f"a tensor of shape {shape} repeats its storage of {count} elements; call contiguous() first"
+            raise CheckpointError(message)
+    raw = np.dtype(_RAW.get(dtype, dtype)).newbyteorder(">" if big_endian else "<")
+    flat = np.frombuffer(buffer, dtype=raw, count=count)
+    view = np.lib.stride_tricks.as_strided(
+        flat[offset:], shape=shape, strides=tuple(step * size for step in strides), writeable=False
+    )
+    if dtype == "bfloat16":
+        return (view.astype(np.uint32) << 16).view(np.float32)
+    if dtype == "float8_e5m2":
+        return (view.astype(np.uint16) << 8).view(np.float16).astype(np.float32)
+    if dtype == "float8_e4m3fn":
+        return _E4M3[view]
+    return view if view.dtype.isnative else view.astype(view.dtype.newbyteorder("="))
+
+
+def _e4m3() -> np.ndarray:
+    # Sign, four bits of exponent with bias 7, three of mantissa; no infinity, and only 0x7f and 0xff are NaN.
+    code = np.arange(256)
+    exponent, mantissa = (code >> 3) & 15, (code & 7) / 8.0
+    value = np.where(exponent > 0, np.ldexp(1.0 + mantissa, exponent - 7), np.ldexp(mantissa, -6))
+    value = np.where(code & 127 == 127, np.nan, value)
+    return np.where(code & 128, -value, value).astype(np.float32)
+
+
+_E4M3 = _e4m3()

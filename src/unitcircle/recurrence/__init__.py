@@ -1,0 +1,44 @@
+"""Recurrent layers in one convention: cell kind, named gate blocks, a reference step and its Jacobian, in NumPy.
+
+Examples
+--------
+>>> import numpy as np
+>>> from unitcircle.recurrence import from_torch
+>>> layer = from_torch(np.zeros((12, 3)), cell="lstm", weight_ih=np.zeros((12, 2)), name="lstm")
+>>> layer
+RecurrentLayer(name='lstm', cell=<Cell.LSTM: 'lstm'>, ...)
+>>> list(layer.gates), layer.gates["f"].shape, layer.state_size
+(['i', 'f', 'g', 'o'], (3, 3), 6)
+"""
+
+from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation
+from unitcircle.recurrence._cell import GATES, Cell
+from unitcircle.recurrence._jacobian import jacobian, jvp
+from unitcircle.recurrence._layer import Direction, RecurrentLayer
+from unitcircle.recurrence._layouts import from_flax, from_keras, from_onnx, from_torch
+from unitcircle.recurrence._source import Source
+from unitcircle.recurrence._step import step
+from unitcircle.recurrence._structured import from_diagonal, from_low_rank, from_lru, from_mamba, from_s4d
+
+__all__ = [
+    "ACTIVATIONS",
+    "GATES",
+    "Activation",
+    "Cell",
+    "Direction",
+    "RecurrentLayer",
+    "Source",
+    "activation",
+    "from_diagonal",
+    "from_flax",
+    "from_keras",
+    "from_low_rank",
+    "from_lru",
+    "from_mamba",
+    "from_onnx",
+    "from_s4d",
+    "from_torch",
+    "jacobian",
+    "jvp",
+    "step",
+]

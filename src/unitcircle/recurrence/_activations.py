@@ -1,0 +1,106 @@
+"""Activation functions with their derivatives, by the name frameworks give them."""
+
+from __future__ import annotations
+
+__all__ = ["ACTIVATIONS", "Activation", "activation"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from unitcircle.errors import UnknownNameError
+
+Elementwise = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise function φ and its derivative φ′."""
+
+    value: Elementwise
+    slope: Elementwise
+
+
+def _expit(x: np.ndarray) -> np.ndarray:
+    """Return the logistic function, without overflow and to full relative precision on both sides."""
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+def _clipped_line(slope: float) -> Activation:
+    return Activation(
+        lambda x: np.clip(slope * x + 0.5, 0.0, 1.0), lambda x: np.where(np.abs(slope * x) < 0.5, slope, 0.0)
+    )
+
+
+def _exponential_unit(alpha: float, scale: float) -> Activation:
+    # The exponential of a large positive number would overflow in the branch that is not taken.
+    return Activation(
+        lambda x: scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0))),
+        lambda x: scale * np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0.0))),
+    )
+
+
+def _gauss(x: np.ndarray) -> np.ndarray:
+    return np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+
+
+def _normal(x: np.ndarray) -> np.ndarray:
+    # Importing scipy.special takes longer than reading a file, and a GELU recurrence is rare.
+    from scipy.special import erf  # noqa: PLC0415
+
+    return 0.5 * (1.0 + erf(x / np.sqrt(2)))
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": Activation(np.tanh, lambda x: 1.0 - np.tanh(x) ** 2),
+    "sigmoid": Activation(_expit, lambda x: _expit(x) * _expit(-x)),
+    "relu": Activation(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0)),
+    "linear": Activation(lambda x: x, np.ones_like),
+    "hard_sigmoid": _clipped_line(0.2),
+    "hard_sigmoid6": _clipped_line(1.0 / 6.0),
+    "elu": _exponential_unit(1.0, 1.0),
+    "selu": _exponential_unit(1.6732632423543772, 1.0507009873554805),
+    "leaky_relu": Activation(lambda x: np.where(x > 0, x, 0.01 * x), lambda x: np.where(x > 0, 1.0, 0.01)),
+    "softplus": Activation(lambda x: np.logaddexp(x, 0.0), _expit),
+    "softsign": Activation(lambda x: x / (1.0 + np.abs(x)), lambda x: (1.0 + np.abs(x)) ** -2),
+    "silu": Activation(lambda x: x * _expit(x), lambda x: _expit(x) * (1.0 + x * _expit(-x))),
+    "gelu": Activation(lambda x: x * _normal(x), lambda x: _normal(x) + x * _gauss(x)),
+    "sin": Activation(np.sin, np.cos),
+}
+"""Every activation by name. ``hard_sigmoid`` has slope 1/5 (Keras 1 and 2, ONNX), ``hard_sigmoid6`` slope 1/6
+(torch, Keras 3)."""
+
+_ALIASES = {
+    "affine": "linear",
+    "hardsigmoid": "hard_sigmoid",
+    "identity": "linear",
+    "leakyrelu": "leaky_relu",
+    "none": "linear",
+    "swish": "silu",
+}
+
+
+def activation(name: str, /) -> Activation:
+    """Return the activation of a name.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`ACTIVATIONS`, or a framework's spelling of one: ``"Tanh"``, ``"HardSigmoid"``, ``"swish"``.
+
+    Returns
+    -------
+    Activation
+        The function and its derivative.
+
+    Raises
+    ------
+    UnknownNameError
+        No such activation; the message lists those that exist.
+    """
+    lower = name.lower()
+    lower = _ALIASES.get(lower, lower)
+    if lower not in ACTIVATIONS:
+        raise UnknownNameError("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[lower]

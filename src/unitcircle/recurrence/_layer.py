@@ -1,0 +1,159 @@
+"""One recurrent layer in one convention, whatever framework and file it came from."""
+
+from __future__ import annotations
+
+__all__ = ["Direction", "RecurrentLayer"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+
+from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
+from unitcircle.recurrence._cell import Cell
+from unitcircle.recurrence._source import Source
+
+Direction = Literal["forward", "reverse"]
+Blocks = Mapping[str, np.ndarray]
+
+
+def _no_blocks() -> Blocks:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecurrentLayer:
+    """A recurrent layer: its cell, and its weights as named blocks that act on columns.
+
+    The pre-activation of gate ``k`` is ``W_k h + U_k x + b_k``. Blocks are views of the stored arrays, in the
+    stored precision, and must not be written to.
+
+    Attributes
+    ----------
+    name
+        The layer's name in its model.
+    cell
+        The equation; see :class:`Cell`.
+    gates
+        Gate → ``(n, n)`` recurrent weight, in the order of ``cell.gates``. With a projection it is the effective
+        recurrence ``W_hh W_hr``. Empty for a diagonal recurrence.
+    inputs
+        Gate → ``(n, m)`` input weight; empty where the source has none.
+    biases
+        Gate → ``(n,)``, the sum of all the biases the framework adds to the pre-activation; empty without biases.
+    recurrent_biases
+        Gate → ``(n,)``, only where the bias cannot be summed: for a GRU with ``reset_after`` that of gate ``n``,
+        which is inside the reset product, ``n = φ(U x + b + r ⊙ (W h + b_rec))``.
+    bias_parts
+        The biases as they were stored, before they were summed: ``"input"`` and ``"recurrent"`` → gate → ``(n,)``.
+        torch stores both, so that a forget bias of 1 set on each counts 2.
+    diagonal
+        λ ``(n,)``, real or complex, of a diagonal recurrence; else None.
+    reset_after
+        GRU: whether the reset gate multiplies ``W h`` (torch, cuDNN, Keras 2 and 3) or ``h`` (Cho 2014, Keras 1).
+    peepholes
+        LSTM: gate (i, f, o) → ``(n,)`` weight from the cell state; empty without peepholes.
+    projection
+        LSTM: ``W_hr`` ``(p, n)``, so that the state fed back has p entries; else None.
+    projected_gates
+        With a projection, gate → ``(n, p)`` as stored; else empty.
+    factors
+        Low-rank RNN: ``(m, n)``, each ``(N, rank)``, with ``W = m nᵀ / N``; else None.
+    leak
+        Leaky and low-rank RNN: α = Δt/τ, a number or one per unit.
+    activations
+        Gate → activation name; for an LSTM also ``"c"``, the function of the cell state in the output.
+    direction
+        ``"forward"`` or ``"reverse"`` in time.
+    layer
+        Its place in a stack, from 0.
+    source
+        File, tensors, layout, element type.
+    """
+
+    name: str
+    cell: Cell
+    gates: Blocks = field(default_factory=_no_blocks, repr=False)
+    inputs: Blocks = field(default_factory=_no_blocks, repr=False)
+    biases: Blocks = field(default_factory=_no_blocks, repr=False)
+    recurrent_biases: Blocks = field(default_factory=_no_blocks, repr=False)
+    bias_parts: Mapping[str, Blocks] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    diagonal: np.ndarray | None = field(default=None, repr=False)
+    reset_after: bool = False
+    peepholes: Blocks = field(default_factory=_no_blocks, repr=False)
+    projection: np.ndarray | None = field(default=None, repr=False)
+    projected_gates: Blocks = field(default_factory=_no_blocks, repr=False)
+    factors: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    leak: float | np.ndarray = field(default=1.0, repr=False)
+    activations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    direction: Direction = "forward"
+    layer: int = 0
+    source: Source = field(default_factory=Source)
+
+    def __post_init__(self) -> None:
+        default = {gate: _DEFAULT_ACTIVATION.get(gate, "tanh") for gate in self.cell.gates}
+        if self.cell is Cell.LSTM:
+            default["c"] = "tanh"
+        elif self.cell in _PLAIN_ACTIVATION:
+            default["h"] = _PLAIN_ACTIVATION[self.cell]
+        object.__setattr__(self, "activations", MappingProxyType(default | dict(self.activations)))
+        for blocks in ("gates", "inputs", "biases", "recurrent_biases", "bias_parts", "peepholes", "projected_gates"):
+            object.__setattr__(self, blocks, MappingProxyType(dict(getattr(self, blocks))))
+        self._check()
+
+    def _check(self) -> None:
+        if self.direction not in {"forward", "reverse"}:
+            raise UnknownNameError("direction", self.direction, ("forward", "reverse"))
+        if self.cell is Cell.DIAGONAL:
+            if self.diagonal is None or self.diagonal.ndim != 1 or not self.diagonal.size:
+                arrived = "None" if self.diagonal is None else f"shape {self.diagonal.shape}"
+                raise ShapeError("diagonal", "must be one eigenvalue per unit, shape (n,)", arrived)
+        elif tuple(self.gates) != self.cell.gates:
+            rule = f"must be {', '.join(self.cell.gates)}, in this order, for a cell {self.cell}"
+            raise ArgumentError("gates", rule, ", ".join(self.gates) or "none")
+        n = self.hidden_size
+        if n == 0:
+            raise ShapeError("gates", "must have at least one unit", "shape (0, 0)")
+        for gate, block in self.gates.items():
+            if block.shape != (n, n):
+                raise ShapeError(f"gate {gate}", f"must have shape {(n, n)}", f"shape {block.shape}")
+        m = self.input_size
+        for gate, block in self.inputs.items():
+            if block.shape != (n, m):
+                raise ShapeError(f"input block {gate}", f"must have shape {(n, m)}", f"shape {block.shape}")
+        for kind in ("biases", "recurrent_biases", "peepholes"):
+            for gate, block in getattr(self, kind).items():
+                if block.shape != (n,):
+                    raise ShapeError(f"{kind} {gate}", f"must have shape {(n,)}", f"shape {block.shape}")
+
+    @property
+    def label(self) -> str:
+        """The name, with the place in a stack and the direction where they are not the first: ``"rnn l1 reverse"``."""
+        place = f" l{self.layer}" if self.layer or self.direction == "reverse" else ""
+        return f"{self.name}{place}{' reverse' * (self.direction == 'reverse')}"
+
+    @property
+    def hidden_size(self) -> int:
+        """Number of units n: the rows of every gate block."""
+        return len(self.diagonal) if self.diagonal is not None else len(next(iter(self.gates.values())))
+
+    @property
+    def input_size(self) -> int | None:
+        """Number of inputs m, or None where the source holds no input weight."""
+        return next(iter(self.inputs.values())).shape[-1] if self.inputs else None
+
+    @property
+    def output_size(self) -> int:
+        """Entries of the state that is fed back and put out: n, or p with a projection."""
+        return self.hidden_size if self.projection is None else len(self.projection)
+
+    @property
+    def state_size(self) -> int:
+        """Entries of the full state: h, and for an LSTM h then c."""
+        return self.output_size + (self.hidden_size if self.cell is Cell.LSTM else 0)
+
+
+_DEFAULT_ACTIVATION: dict[str, str] = dict.fromkeys(("i", "f", "o", "r", "z"), "sigmoid")
+_PLAIN_ACTIVATION = {Cell.RNN_RELU: "relu", Cell.LINEAR: "linear"}

@@ -1,0 +1,44 @@
+"""Where a layer came from."""
+
+from __future__ import annotations
+
+__all__ = ["Source", "described", "dtype_name"]
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a layer came from.
+
+    Attributes
+    ----------
+    file
+        The file, or empty for a layer made in memory.
+    tensors
+        Names of the tensors it was assembled from, the recurrent weight first.
+    layout
+        The convention they were stored in: ``"torch"``, ``"keras"``, ``"keras-cudnn"``, ``"onnx"``, ``"flax"``, ...
+    dtype
+        Element type of the stored recurrent weight, ``"bfloat16"`` included, which NumPy cannot name.
+    """
+
+    file: str = ""
+    tensors: tuple[str, ...] = ()
+    layout: str = ""
+    dtype: str = ""
+
+
+def described(options: dict[str, Any], layout: str, weight: Any, /) -> dict[str, Any]:
+    """Return the options of a layer with a name, and with a source that names layout and element type."""
+    source: Source = options.get("source", Source())
+    source = replace(source, layout=source.layout or layout, dtype=source.dtype or dtype_name(weight))
+    named: dict[str, Any] = {"name": ""}
+    return named | options | {"source": source}
+
+
+def dtype_name(weight: Any, /) -> str:
+    """Return the bare name of a weight's element type, in any array library; of a plain list, ``"float64"``."""
+    dtype = getattr(weight, "dtype", None)
+    return "float64" if dtype is None else str(getattr(dtype, "name", dtype)).rpartition(".")[2]

@@ -1,0 +1,108 @@
+"""Damaged files: 2,000 random truncations and bit flips of every format give layers or a CheckpointError, no more."""
+
+import io
+import json
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from unitcircle.checkpoints import Layers, read
+from unitcircle.errors import CheckpointError
+
+CASES = 2000
+RNG = np.random.default_rng(0)
+WEIGHTS = {
+    "rnn.weight_hh_l0": RNG.standard_normal((8, 2)).astype(np.float32),
+    "rnn.weight_ih_l0": RNG.standard_normal((8, 1)).astype(np.float32),
+    "rnn.bias_hh_l0": RNG.standard_normal(8).astype(np.float32),
+}
+
+
+def torch_file(*, zipped):
+    torch = pytest.importorskip("torch")
+    content = {"model": {name: torch.from_numpy(array) for name, array in WEIGHTS.items()}, "epoch": 1}
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
+    return buffer.getvalue()
+
+
+def bare_pickle():
+    """The pickle of a PyTorch archive with stored members and no checksums: every flip reaches the machine."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(torch_file(zipped=True))) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            if "/data" in name:
+                new.writestr(name, old.read(name))
+    data = bytearray(buffer.getvalue())
+    for info in zipfile.ZipFile(buffer).infolist():
+        entry = data.rindex(info.filename.encode()) - 46
+        data[entry + 16 : entry + 20] = bytes(4)
+    return bytes(data)
+
+
+def torchscript():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(torch_file(zipped=True))) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name), zipfile.ZIP_DEFLATED)
+        new.writestr("archive/constants.pkl", b"\x80\x02).")
+    return buffer.getvalue()
+
+
+def numpy_file(save_to, *args, **arrays):
+    buffer = io.BytesIO()
+    save_to(buffer, *args, **arrays)
+    return buffer.getvalue()
+
+
+def sharded():
+    return json.dumps({"weight_map": {"a.weight_hh": "part.safetensors", "b": "part.safetensors"}}).encode()
+
+
+FORMATS = {
+    "safetensors": lambda: save(WEIGHTS),
+    "PyTorch zip": lambda: torch_file(zipped=True),
+    "PyTorch pickle": bare_pickle,
+    "PyTorch legacy": lambda: torch_file(zipped=False),
+    "TorchScript": torchscript,
+    "npz": lambda: numpy_file(np.savez, **WEIGHTS),
+    "npz, compressed": lambda: numpy_file(np.savez_compressed, **WEIGHTS),
+    "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
+    "index": sharded,
+}
+
+
+def mutations(data, cases, rng):
+    """Truncations, flips of one to eight bits, and bytes set to extreme values."""
+    for _ in range(cases):
+        changed = bytearray(data)
+        kind = rng.integers(4)
+        if kind == 0:
+            del changed[rng.integers(len(data)) :]
+        elif kind == 3:
+            start = rng.integers(len(data))
+            changed[start : start + 4] = struct.pack("<I", rng.choice([0, 1, 0x7FFFFFFF, 0xFFFFFFFF]))
+        else:
+            for _ in range(rng.integers(1, 9)):
+                changed[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        yield bytes(changed)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_damage_gives_a_checkpoint_error_or_layers(kind, tmp_path):
+    data = FORMATS[kind]()
+    (tmp_path / "part.safetensors").write_bytes(save(WEIGHTS))
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert len(read(path)) == 1 or kind == "npy"
+    refused = 0
+    for changed in mutations(data, CASES, np.random.default_rng(17)):
+        path.write_bytes(changed)
+        try:
+            assert isinstance(read(path), Layers)
+        except CheckpointError:
+            refused += 1
+    assert refused > CASES // 10

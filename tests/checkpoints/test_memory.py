@@ -1,0 +1,131 @@
+"""Hostile files: memory stays below four times the file plus 200 MB, and no case hangs."""
+
+import json
+import resource
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+MB = 1 << 20
+
+MEASURE = """
+import sys, time
+from unitcircle.checkpoints import read
+from unitcircle.errors import CheckpointError
+start = time.process_time()
+try:
+    layers = read(sys.argv[1])
+    verdict = f"{len(layers)} layers"
+except CheckpointError as error:
+    verdict = str(error)
+peak = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))
+print(peak, time.process_time() - start, verdict[-300:])
+"""
+
+
+# The peak of a child counts its parent's pages until exec, except in this file of Linux.
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+
+
+def zip_bomb(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        head = (
+            b"\x93NUMPY\x01\x00v\x00"
+            + b"{'descr': '<f4', 'fortran_order': False, 'shape': (8192, 8192), }".ljust(117)
+            + b"\n"
+        )
+        with archive.open("weight_hh.npy", "w") as member:
+            member.write(head)
+            for _ in range(256):
+                member.write(bytes(MB))
+
+
+def pickle_of(path, data):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", data)
+        archive.writestr("archive/version", b"3")
+
+
+def shared_strings(path):
+    # One long key, at every level of a deep nest: names would take the square of the file.
+    pickle_of(
+        path,
+        b"\x80\x02X" + struct.pack("<I", MB) + b"k" * MB + b"q\0" + b"0}" + b"h\0}" * 20_000 + b"s" * 20_000 + b".",
+    )
+
+
+def empty_containers(path):
+    pickle_of(path, b"\x80\x02" + b"}" * 1_500_000 + b".")
+
+
+def safetensors_header(path):
+    entries = b"{" + b'"a":[' + b"[]," * 1_700_000 + b"[]]}"
+    path.write_bytes(struct.pack("<Q", len(entries)) + entries)
+
+
+def nested_json(path):
+    path.write_bytes(b'{"weight_map":' + b'{"a":' * 1_000_000)
+
+
+def json_flood(path):
+    path.write_bytes(b'{"weight_map":[' + b"[]," * 1_700_000 + b"0]}")
+
+
+def many_members(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0.npy", b"")
+    data = path.read_bytes()
+    start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    entry, count = data[start:end], (8 * MB) // (end - start)
+    entries = b"".join(entry.replace(b"0.npy", b"%05x" % k) for k in range(count))
+    path.write_bytes(data[:start] + entries + data[end : end + 12] + struct.pack("<I", len(entries)) + data[end + 16 :])
+
+
+def expanded_tensor(path):
+    shape = 1 << 20
+    header = json.dumps({"a.weight_hh": {"dtype": "F32", "shape": [shape, shape], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"1234")
+
+
+def honest(path):
+    np.savez(path.with_suffix(".npz"), weight_hh=np.ones((4 * 1024, 1024), np.float32))
+    path.with_suffix(".npz").rename(path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        zip_bomb,
+        shared_strings,
+        empty_containers,
+        safetensors_header,
+        nested_json,
+        json_flood,
+        many_members,
+        expanded_tensor,
+        honest,
+    ],
+)
+def test_memory_and_time(tmp_path, make):
+    path = tmp_path / "file"
+    make(path)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)),
+    )
+    peak, seconds, verdict = done.stdout.split(maxsplit=2)
+    assert int(peak) * 1024 < 4 * path.stat().st_size + 200 * MB, verdict
+    assert float(seconds) < 20, verdict
+    if make is honest:
+        assert verdict.strip() == "1 layers"
+    elif make is not shared_strings:
+        assert str(path) in verdict or "layers" not in verdict
