@@ -13,8 +13,11 @@ __all__ = [
     "ArrayT",
     "Weight",
     "complex_dtype",
+    "device",
+    "dtype_name",
     "gaussian",
     "in_library_of",
+    "library",
     "namespace",
     "ndtr",
     "ndtri",
@@ -57,6 +60,20 @@ def namespace(array: Array, /) -> Any:
     return array_api_compat.array_namespace(array)
 
 
+def library(array: Array, /) -> str:
+    """Return whose array it is, ``"numpy"``, ``"torch"``, ``"jax"`` or ``"other"``, for what the array API lacks."""
+    if isinstance(array, np.ndarray):
+        return "numpy"
+    if array_api_compat.is_torch_array(array):
+        return "torch"
+    return "jax" if array_api_compat.is_jax_array(array) else "other"
+
+
+def device(array: Any, /) -> Any:
+    """Return the device of an array, as its library's constructors take it."""
+    return array_api_compat.device(array)
+
+
 def dtype_name(array: Array, /) -> str:
     """Return the bare name of an array's element type: ``"float32"`` for NumPy, torch and JAX alike."""
     dtype = array.dtype
@@ -65,7 +82,8 @@ def dtype_name(array: Array, /) -> str:
 
 def complex_dtype(xp: Any, dtype: Any, /) -> Any:
     """Return the complex element type as wide as a real one."""
-    return xp.complex64 if dtype in {xp.float32, xp.complex64} else xp.complex128
+    # A tuple: NumPy's dtypes equal its scalar types but do not hash alike.
+    return xp.complex64 if dtype in (xp.float32, xp.complex64) else xp.complex128
 
 
 def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable[[Any], ArrayT]]:
@@ -116,21 +134,20 @@ def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable
 
 def ndtr(x: ArrayT, /) -> ArrayT:
     """Return the standard normal distribution function, elementwise, in the array's own library."""
-    return _special(x).ndtr(x)
+    return in_library_of(x, _special(x).ndtr(x))
 
 
 def ndtri(p: ArrayT, /) -> ArrayT:
     """Return the standard normal quantile function, elementwise, in the array's own library."""
-    return _special(p).ndtri(p)
+    return in_library_of(p, _special(p).ndtri(p))
+
+
+_SPECIAL = {"torch": "torch.special", "jax": "jax.scipy.special"}
 
 
 def _special(x: Array) -> Any:
     # The framework is in sys.modules already, since one of its arrays is here: nothing new is imported.
-    if array_api_compat.is_torch_array(x):
-        return importlib.import_module("torch.special")
-    if array_api_compat.is_jax_array(x):
-        return importlib.import_module("jax.scipy.special")
-    return importlib.import_module("scipy.special")
+    return importlib.import_module(_SPECIAL.get(library(x), "scipy.special"))
 
 
 def to_numpy(array: Any, /, *, argument: str = "W") -> np.ndarray:
@@ -169,12 +186,12 @@ def to_numpy(array: Any, /, *, argument: str = "W") -> np.ndarray:
     return result
 
 
-def in_library_of(template: Any, result: np.ndarray, /) -> Any:
+def in_library_of(template: Any, result: Any, /) -> Any:
     """Return a NumPy result in the library, and on the device, of the array it was computed from."""
     if isinstance(template, np.ndarray | np.generic) or not array_api_compat.is_array_api_obj(template):
         return result
     xp: Any = namespace(cast("Array", template))
-    return xp.asarray(result, device=array_api_compat.device(template))
+    return result if isinstance(result, type(template)) else xp.asarray(result, device=device(template))
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,8 +233,8 @@ class Weight:
 _EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
-def weight(W: Any, /, *, argument: str = "W") -> Weight:
-    """Check a square, finite weight ``(..., n, n)`` and take it in for measurement.
+def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: bool = True) -> Weight:
+    """Check a finite weight ``(..., n, n)`` and take it in for measurement.
 
     Parameters
     ----------
@@ -225,6 +242,10 @@ def weight(W: Any, /, *, argument: str = "W") -> Weight:
         Array, tensor or nested sequence; integers are exact.
     argument
         Its name, for messages.
+    axes
+        How many trailing axes belong to one weight: 2, or 1 for a bias.
+    square
+        Whether the last two axes must agree.
 
     Returns
     -------
@@ -252,9 +273,11 @@ def weight(W: Any, /, *, argument: str = "W") -> Weight:
             )
     array = to_numpy(W, argument=argument)
     shape = array.shape
-    if array.ndim < MATRIX_AXES or shape[-1] != shape[-2]:
+    if square and (array.ndim < axes or shape[-1] != shape[-2]):
         raise ShapeError(argument, "must be square in its last two axes", f"shape {shape}")
-    if shape[-1] == 0:
+    if array.ndim < axes:
+        raise ShapeError(argument, f"must have at least {axes} axes", f"shape {shape}")
+    if 0 in shape[-axes:]:
         raise ShapeError(argument, "must have at least one unit", f"shape {shape}")
     name = dtype_name(W) if hasattr(W, "dtype") else array.dtype.name
     kind = array.dtype.type if array.dtype.kind in "fc" else np.float64

@@ -1,8 +1,8 @@
-"""The base of every initializer, its certificate, and the text and dictionary forms of a specification."""
+"""The base of every initializer, and the text and dictionary forms of a specification."""
 
 from __future__ import annotations
 
-__all__ = ["REGISTRY", "Certificate", "Initializer", "from_dict", "parse"]
+__all__ = ["REGISTRY", "Initializer", "from_dict", "parse"]
 
 import ast
 import re
@@ -12,57 +12,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from unitcircle._array import ArrayT
-from unitcircle.errors import ArgumentError, CertificateError, ShapeError, SpecificationError, UnknownNameError
+from unitcircle._array import ArrayT, Weight, dtype_name, gaussian, weight
+from unitcircle.errors import DtypeError, ShapeError, SpecificationError, UnknownNameError
+from unitcircle.initializers._certificate import Certificate
 
 REGISTRY: dict[str, type[Initializer]] = {}
 """Every name a specification may use, aliases included, with its class."""
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """How far a weight is from the property its initializer promises, and how far it may be.
-
-    Attributes
-    ----------
-    promise
-        The property, in words and symbols: ``"WᵀW = 0.9025 I"``.
-    residual
-        The distance from it, dimensionless and not negative.
-    tolerance
-        The largest residual that rounding in the weight's own element type (for an exact promise), or chance (for
-        the law of a random weight, at five standard errors), explains.
-    """
-
-    promise: str
-    residual: float
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the promise is kept: residual ≤ tolerance (false for a NaN)."""
-        return self.residual <= self.tolerance
-
-    def __str__(self) -> str:
-        verdict = "holds" if self.holds else "DOES NOT HOLD"
-        return f"{self.promise}: {verdict} (residual {self.residual:.2e}, tolerance {self.tolerance:.2e})"
-
-    def require(self) -> Self:
-        """Return the certificate itself if its promise is kept.
-
-        Returns
-        -------
-        Certificate
-            This certificate.
-
-        Raises
-        ------
-        CertificateError
-            The promise is broken.
-        """
-        if not self.holds:
-            raise CertificateError(str(self))
-        return self
 
 
 @dataclass(frozen=True)
@@ -80,6 +35,12 @@ class Initializer(ABC):
     """Other names of the same law: ``"glorot_normal"``."""
     axes: ClassVar[int] = 2
     """Trailing axes of one weight: 2, or 1 for a bias."""
+    elementwise: ClassVar[bool] = False
+    """Whether every entry is made alike from its own number, so that a bias vector can be made as well."""
+    square: ClassVar[bool] = True
+    """Whether the weight must be square."""
+    field: ClassVar[str] = "real"
+    """The numbers it is defined for: ``"real"`` only, or ``"complex"`` as well."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -87,23 +48,37 @@ class Initializer(ABC):
             for name in (cls.name, *cls.aliases):
                 REGISTRY[name] = cls
 
-    @abstractmethod
     def __call__(self, z: ArrayT, /) -> ArrayT:
         """Return the weight made from a standard-normal array.
 
         Parameters
         ----------
         z
-            Standard-normal array ``(..., m, n)`` (a bias: ``(..., n)``) of any array library, element type and
-            device. Half precision is computed in float32 and cast last.
+            Standard-normal array ``(..., m, n)``, m = fan_out and n = fan_in (a bias: ``(..., n)``), of any array
+            library, element type and device; complex entries have E|z|² = 1. Half precision is computed in float32
+            and cast last.
 
         Returns
         -------
         array
             The weight, of the shape, library, device and type of ``z`` (complex where the law is).
-        """
 
-    @abstractmethod
+        Raises
+        ------
+        ShapeError
+            Too few axes, no unit, or not square where the weight must be.
+        DtypeError
+            Not floating-point, or complex where the law is real.
+        """
+        z, cast = gaussian(z, axes=1 if self.elementwise else self.axes)
+        if 0 in z.shape[-self.axes :]:
+            raise ShapeError("z", "must have at least one unit", f"shape {tuple(z.shape)}")
+        if self.axes == 2 and self.square and z.shape[-1] != z.shape[-2]:
+            raise ShapeError("z", f"must be square in its last two axes for {self.name}", f"shape {tuple(z.shape)}")
+        if self.field == "real" and dtype_name(z).startswith("complex"):
+            raise DtypeError("z", f"must be real for {self.name}", f"dtype {dtype_name(z)}")
+        return cast(self._weight(z))
+
     def certificate(self, W: Any, /) -> Certificate:
         """Measure a weight, or the worst of a batch, against the property this initializer promises.
 
@@ -117,6 +92,16 @@ class Initializer(ABC):
         Certificate
             The promise, the residual, and the tolerance.
         """
+        axes = 1 if self.elementwise else self.axes
+        return self._measure(weight(W, axes=axes, square=self.square and self.axes == 2))
+
+    @abstractmethod
+    def _weight(self, z: Any) -> Any:
+        """Return the weight, z being checked and at least single precision."""
+
+    @abstractmethod
+    def _measure(self, W: Weight) -> Certificate:
+        """Return the certificate of a checked weight in double precision."""
 
     def residual(self, W: Any, /) -> float:
         """Return how far a weight is from the property promised: the residual of its certificate."""
@@ -230,10 +215,7 @@ def from_dict(specification: dict[str, Any], /) -> Initializer:
     for parameter in values:
         if parameter not in known:
             raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
-    try:
-        return cls(**{key: _frozen(value) for key, value in values.items()})
-    except TypeError as error:
-        raise ArgumentError(f"{name}(...)", "must be given parameters of the right kind", f"{values!r}") from error
+    return cls(**{key: _frozen(value) for key, value in values.items()})
 
 
 def parse(text: str | Initializer, /) -> Initializer:
@@ -275,7 +257,7 @@ def parse(text: str | Initializer, /) -> Initializer:
         call = ast.parse(f"f({arguments or ''})", mode="eval").body
     except SyntaxError as error:
         raise SpecificationError(wrong) from error
-    if not isinstance(call, ast.Call) or call.args:
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
         message = f"{wrong}; every parameter needs its name"
         raise SpecificationError(message)
     values: dict[str, Any] = {}

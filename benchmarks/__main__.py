@@ -1,0 +1,29 @@
+"""Run the benchmarks: ``python -m benchmarks [NAME ...]``. Exit status 1 if a claim does not hold here."""
+
+import importlib
+import os
+import pkgutil
+import platform
+import sys
+
+import benchmarks
+
+
+def main(names: list[str]) -> int:
+    """Print one table a module, a row a claim: baseline, ours, their ratio, and the ratio claimed."""
+    known = sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if not m.name.startswith("_"))
+    if unknown := set(names) - set(known):
+        print(f"no benchmark named {', '.join(sorted(unknown))}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    missed = 0
+    for name in names or known:
+        print(f"\n{name}")
+        for row in importlib.import_module(f"benchmarks.{name}").rows():
+            print(row, flush=True)
+            missed += not row.holds
+    print(f"\n{missed} claim(s) missed" if missed else "\nevery claim holds")
+    return int(missed > 0)
+
+
+sys.exit(main(sys.argv[1:]))

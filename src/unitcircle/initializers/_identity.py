@@ -1,0 +1,60 @@
+"""Multiples of the identity."""
+
+from __future__ import annotations
+
+__all__ = ["Identity"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unitcircle._array import Weight
+from unitcircle.initializers._banded import identity
+from unitcircle.initializers._certificate import Certificate
+from unitcircle.initializers._rules import number
+from unitcircle.initializers._specification import Initializer
+
+
+@dataclass(frozen=True)
+class Identity(Initializer):
+    """A multiple of the identity, the IRNN initialization.
+
+    .. math:: W = s I
+
+    Every eigenvalue is s; a rectangular weight has ones on its main diagonal. The IRNN pairs it with ReLU and zero
+    biases; a small scale (0.01) is the source's choice where only short memory is wanted.
+
+    Parameters
+    ----------
+    scale
+        s.
+
+    References
+    ----------
+    Q. V. Le, N. Jaitly, G. E. Hinton, "A simple way to initialize recurrent networks of rectified linear units",
+    arXiv 1504.00941 (2015).
+
+    Examples
+    --------
+    >>> Identity(scale=0.5).sample(2)
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    """
+
+    name = "identity"
+    aliases = ("irnn", "eye")
+    square = False
+    field = "complex"
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        number(self, "scale", "must be a finite number", lambda _: True)
+
+    def _weight(self, z: Any) -> Any:
+        return self.scale * identity(z)
+
+    def _measure(self, W: Weight) -> Certificate:
+        distance = np.abs(W.value - self.scale * np.eye(*W.value.shape[-2:])).max()
+        return Certificate(f"W = {self.scale:g} I", float(distance) / (abs(self.scale) or 1.0), W.eps)

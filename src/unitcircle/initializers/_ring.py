@@ -1,0 +1,98 @@
+"""The LRU's weight: complex eigenvalues in an annulus, side by side."""
+
+from __future__ import annotations
+
+__all__ = ["Ring"]
+
+from dataclasses import dataclass
+from math import inf, pi
+from typing import Any
+
+import numpy as np
+
+from unitcircle._array import Weight, complex_dtype, namespace, ndtr
+from unitcircle.errors import ArgumentError
+from unitcircle.initializers._banded import identity
+from unitcircle.initializers._certificate import Certificate, random_law
+from unitcircle.initializers._rules import number
+from unitcircle.initializers._specification import Initializer
+
+
+@dataclass(frozen=True)
+class Ring(Initializer):
+    r"""A complex diagonal weight, its eigenvalues uniform in area over a sector of an annulus: the LRU's.
+
+    .. math:: W = \operatorname{diag}(r_k e^{iφ_k}), \qquad r_k^2 \sim U(r_{\min}^2, r_{\max}^2), \qquad
+              φ_k \sim U(0, φ_{\max})
+
+    The result is complex whatever the type of z; from half precision, complex64. There is no half
+    precision to store it in, and bfloat16 parts would round a modulus of 0.999 to 1.
+
+    Parameters
+    ----------
+    r_min, r_max
+        Radii of the annulus, 0 ≤ r_min < r_max.
+    max_phase
+        φ_max (rad), positive.
+
+    Raises
+    ------
+    ArgumentError
+        The radii are not in order.
+
+    Notes
+    -----
+    r_k is made of ``z[k, k]`` and φ_k of ``z[k, k + 1]`` (the last from column 0), so that a single unit has the two
+    from one number: each has its law, but they are not independent.
+
+    References
+    ----------
+    A. Orvieto et al., "Resurrecting recurrent neural networks for long sequences", ICML 2023, arXiv 2303.06349,
+    lemma 3.2.
+
+    Examples
+    --------
+    >>> λ = Ring(r_min=0.9).sample(100, rng=0).diagonal()
+    >>> bool(np.all((abs(λ) >= 0.9) & (abs(λ) <= 1)))
+    True
+    """
+
+    name = "ring"
+    aliases = ("lru",)
+
+    r_min: float = 0.0
+    r_max: float = 1.0
+    max_phase: float = 2 * pi
+
+    def __post_init__(self) -> None:
+        number(self, "r_min", "must not be negative", lambda r: r >= 0)
+        number(self, "r_max", "must be positive", lambda r: r > 0)
+        number(self, "max_phase", "must be positive", lambda phase: phase > 0)
+        if self.r_min >= self.r_max:
+            raise ArgumentError("r_min", "must be below r_max", f"r_min={self.r_min}, r_max={self.r_max}")
+
+    def _weight(self, z: Any) -> Any:
+        xp = namespace(z)
+        beside = xp.linalg.diagonal(xp.roll(z, -1, axis=-1))
+        area = self.r_min**2 + (self.r_max**2 - self.r_min**2) * ndtr(xp.linalg.diagonal(z))
+        modulus, phase = xp.sqrt(area), self.max_phase * ndtr(beside)
+        dtype = complex_dtype(xp, z.dtype)
+        eigenvalues = xp.astype(modulus * xp.cos(phase), dtype) + 1j * xp.astype(modulus * xp.sin(phase), dtype)
+        return eigenvalues[..., None, :] * xp.astype(identity(z), dtype)
+
+    def _measure(self, W: Weight) -> Certificate:
+        promise = f"diagonal, |λ|² ~ U({self.r_min**2:.4g}, {self.r_max**2:.4g}), arg λ ~ U(0, {self.max_phase:.4g})"
+        eigenvalues = np.diagonal(W.value, axis1=-2, axis2=-1)
+        area = (np.abs(eigenvalues) ** 2 - self.r_min**2) / (self.r_max**2 - self.r_min**2)
+        phase = np.mod(np.angle(eigenvalues), 2 * pi)
+        laws = [random_law(promise, area, lambda x: np.clip(x, 0, 1), W.eps)]
+        laws.append(random_law(promise, phase, lambda x: _wrapped(x, self.max_phase), W.eps))
+        residual = max(law.residual for law in laws)
+        beside = bool(np.any(W.value * (1 - np.eye(W.n))))
+        return Certificate(promise, inf if beside else residual, laws[0].tolerance)
+
+
+def _wrapped(phase: np.ndarray, longest: float) -> np.ndarray:
+    """Return the distribution function at a phase in [0, 2π) of U(0, longest) taken modulo 2π."""
+    turns = 2 * pi * np.arange(int(longest // (2 * pi)) + 1)
+    return np.clip((longest - turns), 0, phase[..., None]).sum(axis=-1) / longest

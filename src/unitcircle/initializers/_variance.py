@@ -1,0 +1,299 @@
+"""Independent entries of one law, told by their standard deviation."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Gaussian",
+    "KaimingNormal",
+    "KaimingUniform",
+    "LeCunNormal",
+    "LeCunUniform",
+    "Uniform",
+    "XavierNormal",
+    "XavierUniform",
+]
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, ClassVar
+
+import numpy as np
+
+from unitcircle._array import Weight, ndtr
+from unitcircle.errors import ArgumentError
+from unitcircle.initializers._certificate import Certificate, random_law
+from unitcircle.initializers._rules import number
+from unitcircle.initializers._specification import Initializer
+
+
+@dataclass(frozen=True)
+class _Independent(Initializer):
+    """Independent entries of mean zero: normal or uniform, of a standard deviation told by the shape."""
+
+    elementwise = True
+    square = False
+    uniform: ClassVar[bool] = False
+
+    @abstractmethod
+    def _std(self, fan_out: int, fan_in: int) -> float:
+        """Return the standard deviation of an entry of a ``(fan_out, fan_in)`` weight."""
+
+    def _weight(self, z: Any) -> Any:
+        std = self._std(*_fans(z.shape))
+        # std·√3 is the limit of the uniform law.
+        return sqrt(3) * std * (2 * ndtr(z) - 1) if self.uniform else std * z
+
+    def _measure(self, W: Weight) -> Certificate:
+        std = self._std(*_fans(W.value.shape))
+        samples = W.value.reshape(*W.batch, -1)
+        if np.iscomplexobj(samples):
+            samples = np.concatenate([np.real(samples), np.imag(samples)], axis=-1) * sqrt(2)
+        if self.uniform:
+            limit = sqrt(3) * std
+            promise = f"entries ~ U(−{limit:.4g}, {limit:.4g})"
+            return random_law(promise, samples, lambda x: np.clip((x / limit + 1) / 2, 0, 1), W.eps)
+        return random_law(f"entries ~ N(0, {std:.4g}²)", samples, lambda x: ndtr(x / std), W.eps)
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    # A bias of n units stands for the n × n weight beside it.
+    return shape[-2:][0], shape[-1:][0]
+
+
+def _one_of(owner: Initializer, first: str, second: str) -> None:
+    for parameter in (first, second):
+        if getattr(owner, parameter) is not None:
+            number(owner, parameter, "must be positive", lambda value: value > 0)
+    if getattr(owner, first) is not None and getattr(owner, second) is not None:
+        arrived = f"{first}={getattr(owner, first)!r}, {second}={getattr(owner, second)!r}"
+        raise ArgumentError(f"{first} and {second}", "must not both be given: either decides the other", arrived)
+
+
+@dataclass(frozen=True)
+class Gaussian(_Independent):
+    r"""Independent normal entries.
+
+    .. math:: W_{ij} \sim N(0, s^2), \qquad s = r / \sqrt n
+
+    With s = r/√n the spectral radius of a large n × n weight tends to r. At finite n its mean is higher: for r = 1
+    it is 1.051 at n = 100 and 1.024 at n = 1000.
+
+    Parameters
+    ----------
+    std
+        s, the standard deviation of an entry, positive.
+    radius
+        r, the limit of the spectral radius, positive; n is the number of columns. Neither given: radius = 1.
+
+    Raises
+    ------
+    ArgumentError
+        Both are given, or not positive.
+
+    References
+    ----------
+    J. Ginibre, "Statistical ensembles of complex, quaternion and real matrices", J. Math. Phys. 6 (1965);
+    S. Geman, "The spectral radius of large random matrices", Annals of Probability 14 (1986).
+
+    Examples
+    --------
+    >>> Gaussian(std=0.1)(np.ones((2, 2)))
+    array([[0.1, 0.1],
+           [0.1, 0.1]])
+    """
+
+    name = "gaussian"
+    aliases = ("normal", "ginibre")
+    field = "complex"
+
+    std: float | None = None
+    radius: float | None = None
+
+    def __post_init__(self) -> None:
+        _one_of(self, "std", "radius")
+
+    def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
+        return self.std or (self.radius or 1.0) / sqrt(fan_in)
+
+
+@dataclass(frozen=True)
+class Uniform(_Independent):
+    r"""Independent uniform entries.
+
+    .. math:: W_{ij} \sim U(-a, a), \qquad a = s \sqrt 3
+
+    Parameters
+    ----------
+    limit
+        a, positive.
+    std
+        s, the standard deviation of an entry, positive. Neither given: a = 1/√n (n columns), which is what
+        ``torch.nn.RNN``, ``LSTM`` and ``GRU`` start from; the spectral radius then tends to 1/√3 = 0.577.
+
+    Raises
+    ------
+    ArgumentError
+        Both are given, or not positive.
+    """
+
+    name = "uniform"
+    uniform = True
+
+    limit: float | None = None
+    std: float | None = None
+
+    def __post_init__(self) -> None:
+        _one_of(self, "limit", "std")
+
+    def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
+        return self.std or (self.limit or 1 / sqrt(fan_in)) / sqrt(3)
+
+
+@dataclass(frozen=True)
+class _LeCun(_Independent):
+    def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
+        return 1 / sqrt(fan_in)
+
+
+@dataclass(frozen=True)
+class LeCunNormal(_LeCun):
+    r"""Independent normal entries that keep the variance of the signal through a linear layer.
+
+    .. math:: W_{ij} \sim N(0, 1 / \text{fan\_in})
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks of the Trade
+    (1998), equation 16.
+    """
+
+    name = "lecun_normal"
+    aliases = ("lecun",)
+    field = "complex"
+
+
+@dataclass(frozen=True)
+class LeCunUniform(_LeCun):
+    r"""Independent uniform entries that keep the variance of the signal through a linear layer.
+
+    .. math:: W_{ij} \sim U(-a, a), \qquad a = \sqrt{3 / \text{fan\_in}}
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks of the Trade
+    (1998), equation 16.
+    """
+
+    name = "lecun_uniform"
+    uniform = True
+
+
+@dataclass(frozen=True)
+class _Xavier(_Independent):
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        number(self, "gain", "must be positive", lambda gain: gain > 0)
+
+    def _std(self, fan_out: int, fan_in: int) -> float:
+        return self.gain * sqrt(2 / (fan_in + fan_out))
+
+
+@dataclass(frozen=True)
+class XavierNormal(_Xavier):
+    r"""Independent normal entries: a compromise between keeping the signal and keeping the gradient.
+
+    .. math:: W_{ij} \sim N(0, s^2), \qquad s = g \sqrt{2 / (\text{fan\_in} + \text{fan\_out})}
+
+    On a stack of gates fan_out is that of the whole stack, which makes every gate too small: initialize gate blocks.
+
+    Parameters
+    ----------
+    gain
+        g, positive.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
+    equation 12.
+    """
+
+    name = "xavier_normal"
+    aliases = ("glorot_normal", "xavier", "glorot")
+    field = "complex"
+
+
+@dataclass(frozen=True)
+class XavierUniform(_Xavier):
+    r"""Independent uniform entries: a compromise between keeping the signal and keeping the gradient.
+
+    .. math:: W_{ij} \sim U(-a, a), \qquad a = g \sqrt{6 / (\text{fan\_in} + \text{fan\_out})}
+
+    Parameters
+    ----------
+    gain
+        g, positive.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
+    equation 16.
+    """
+
+    name = "xavier_uniform"
+    aliases = ("glorot_uniform",)
+    uniform = True
+
+
+@dataclass(frozen=True)
+class _Kaiming(_Independent):
+    gain: float = sqrt(2)
+
+    def __post_init__(self) -> None:
+        number(self, "gain", "must be positive", lambda gain: gain > 0)
+
+    def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
+        return self.gain / sqrt(fan_in)
+
+
+@dataclass(frozen=True)
+class KaimingNormal(_Kaiming):
+    r"""Independent normal entries that keep the variance of the signal through a ReLU layer.
+
+    .. math:: W_{ij} \sim N(0, s^2), \qquad s = g / \sqrt{\text{fan\_in}}
+
+    Parameters
+    ----------
+    gain
+        g, positive; √2 for ReLU.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, arXiv 1502.01852, equation 10.
+    """
+
+    name = "kaiming_normal"
+    aliases = ("he_normal", "kaiming", "he")
+    field = "complex"
+
+
+@dataclass(frozen=True)
+class KaimingUniform(_Kaiming):
+    r"""Independent uniform entries that keep the variance of the signal through a ReLU layer.
+
+    .. math:: W_{ij} \sim U(-a, a), \qquad a = g \sqrt{3 / \text{fan\_in}}
+
+    Parameters
+    ----------
+    gain
+        g, positive; √2 for ReLU.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, arXiv 1502.01852, equation 10.
+    """
+
+    name = "kaiming_uniform"
+    aliases = ("he_uniform",)
+    uniform = True

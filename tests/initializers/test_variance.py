@@ -1,0 +1,66 @@
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from unitcircle import initializers as uci
+
+OUT, IN = 200, 300
+
+
+@pytest.mark.parametrize(
+    ("init", "std"),
+    [
+        (uci.Gaussian(), 1 / sqrt(IN)),
+        (uci.Gaussian(std=0.2), 0.2),
+        (uci.Gaussian(radius=0.9), 0.9 / sqrt(IN)),
+        (uci.Uniform(), 1 / sqrt(3 * IN)),
+        (uci.Uniform(limit=0.6), 0.6 / sqrt(3)),
+        (uci.Uniform(std=0.2), 0.2),
+        (uci.LeCunNormal(), 1 / sqrt(IN)),
+        (uci.LeCunUniform(), 1 / sqrt(IN)),
+        (uci.XavierNormal(gain=2), 2 * sqrt(2 / (IN + OUT))),
+        (uci.XavierUniform(), sqrt(2 / (IN + OUT))),
+        (uci.KaimingNormal(), sqrt(2 / IN)),
+        (uci.KaimingUniform(gain=1), 1 / sqrt(IN)),
+    ],
+    ids=str,
+)
+def test_the_standard_deviation_of_the_entries(init, std):
+    W = init.sample((OUT, IN), rng=0)
+    count = W.size
+    # Five standard errors of a mean, and of a mean square (kurtosis 3, or 9/5 for the uniform law).
+    assert abs(W.mean()) <= 5 * std / sqrt(count)
+    kurtosis = 9 / 5 if init.uniform else 3
+    assert abs((W**2).mean() / std**2 - 1) <= 5 * sqrt((kurtosis - 1) / count)
+    if init.uniform:
+        assert np.abs(W).max() <= sqrt(3) * std
+
+
+def test_torch_makes_the_same_laws():
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    theirs = {
+        uci.XavierUniform(gain=1.5): lambda w: torch.nn.init.xavier_uniform_(w, gain=1.5, generator=generator),
+        uci.XavierNormal(gain=1.5): lambda w: torch.nn.init.xavier_normal_(w, gain=1.5, generator=generator),
+        uci.KaimingUniform(): lambda w: torch.nn.init.kaiming_uniform_(w, nonlinearity="relu", generator=generator),
+        uci.KaimingNormal(): lambda w: torch.nn.init.kaiming_normal_(w, nonlinearity="relu", generator=generator),
+    }
+    for init, fill in theirs.items():
+        certificate = init.certificate(fill(torch.empty(OUT, IN)))
+        assert certificate.holds, f"{init}: {certificate}"
+
+
+def test_uniform_is_the_default_of_torchs_recurrent_layers():
+    import torch
+
+    torch.manual_seed(0)
+    layer = torch.nn.LSTM(3, 128)
+    assert uci.Uniform().certificate(layer.weight_hh_l0).holds
+
+
+def test_biases_too():
+    W = uci.Uniform(limit=0.5).sample((1, 5000), rng=0)[0]
+    assert uci.Uniform(limit=0.5).certificate(W).holds
+    assert uci.Gaussian()(np.ones(4)).tolist() == [0.5] * 4
