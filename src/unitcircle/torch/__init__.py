@@ -1,0 +1,34 @@
+"""PyTorch: initialization that knows the gates, orthogonality kept while training, and the regularizers of the sources.
+
+``initialize_(model, recurrent="orthogonal", input="xavier_uniform", bias="chrono(max_steps=784)")`` walks a module,
+fills every gate block of every layer and direction on its own, and returns certificates of what it did.
+"""
+
+from unitcircle.errors import MissingExtraError
+
+try:
+    import torch as _torch
+except ImportError as error:
+    raise MissingExtraError("unitcircle.torch", "torch", "torch") from error
+
+from unitcircle.torch._fill import fill_ as fill_
+from unitcircle.torch._initialize import Filled as Filled
+from unitcircle.torch._initialize import Initialization as Initialization
+from unitcircle.torch._initialize import initialize_ as initialize_
+from unitcircle.torch._parametrize import parametrize_orthogonal as parametrize_orthogonal
+from unitcircle.torch._regularizers import norm_stabilizer as norm_stabilizer
+from unitcircle.torch._regularizers import pascanu_omega as pascanu_omega
+from unitcircle.torch._regularizers import soft_orthogonality as soft_orthogonality
+
+__all__ = [
+    "Filled",
+    "Initialization",
+    "fill_",
+    "initialize_",
+    "norm_stabilizer",
+    "parametrize_orthogonal",
+    "pascanu_omega",
+    "soft_orthogonality",
+]
+
+del _torch

@@ -1,0 +1,107 @@
+"""Filling one tensor, gate block by gate block."""
+
+from __future__ import annotations
+
+__all__ = ["blocks_of", "draw", "fill_", "stream"]
+
+import torch
+
+from unitcircle.errors import ArgumentError, ShapeError
+from unitcircle.initializers import Initializer, parse
+
+Generator = torch.Generator | int | None
+
+
+def stream(generator: Generator, /) -> torch.Generator:
+    """Return a generator: the one given, one seeded with a number, or a fresh one; never torch's global one."""
+    if isinstance(generator, torch.Generator):
+        return generator
+    made = torch.Generator()
+    if generator is None:
+        made.seed()
+    else:
+        made.manual_seed(generator)
+    return made
+
+
+def draw(init: Initializer, shape: tuple[int, ...], like: torch.Tensor, generator: torch.Generator, /) -> torch.Tensor:
+    """Draw a weight: Gaussian numbers from the generator's device, computed in float32 or float64 where ``like`` is."""
+    high = torch.float64 if like.dtype == torch.float64 else torch.float32
+    z = torch.randn(shape, generator=generator, dtype=high, device=generator.device).to(like.device)
+    weight = init(z)
+    if weight.is_complex() and not like.is_complex():
+        rule = "must be a real initializer for a real tensor"
+        raise ArgumentError("init", rule, f"{init}, whose weights are complex")
+    return weight
+
+
+def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
+    """Return the gate blocks of a stacked tensor as views.
+
+    Parameters
+    ----------
+    tensor
+        ``(k·n, m)``, or a bias ``(k·n,)``.
+    gates
+        k.
+
+    Returns
+    -------
+    list of torch.Tensor
+        k views ``(n, m)``.
+
+    Raises
+    ------
+    ShapeError
+        The rows are not a multiple of k.
+    """
+    if gates < 1 or tensor.shape[0] % gates:
+        raise ShapeError(
+            "tensor", f"must have a multiple of {gates} rows, one block a gate", f"shape {tuple(tensor.shape)}"
+        )
+    return list(tensor.chunk(gates))
+
+
+@torch.no_grad()
+def fill_(
+    tensor: torch.Tensor, init: Initializer | str, /, *, gates: int = 1, generator: Generator = None
+) -> torch.Tensor:
+    """Fill one tensor, in torch's own convention ``(out, in)``, each gate block with a draw of its own.
+
+    Parameters
+    ----------
+    tensor
+        Weight ``(k·n, m)`` or bias ``(k·n,)``, filled in place. bfloat16 and float16 are computed in float32 and cast
+        last.
+    init
+        Specification, or its text.
+    gates
+        Number k of gate blocks: 4 for an LSTM, 3 for a GRU.
+    generator
+        A generator or a seed; a fresh one by default. torch's global random state is never touched.
+
+    Returns
+    -------
+    torch.Tensor
+        The tensor.
+
+    Raises
+    ------
+    ShapeError
+        The shape does not fit the gates or the initializer.
+    ArgumentError
+        A complex initializer for a real tensor.
+
+    Examples
+    --------
+    >>> weight = fill_(torch.empty(8, 2), "orthogonal", gates=4, generator=0)
+    >>> [bool(torch.allclose(block.T @ block, torch.eye(2), atol=1e-6)) for block in weight.chunk(4)]
+    [True, True, True, True]
+    """
+    init = parse(init)
+    if tensor.ndim != init.axes:
+        raise ShapeError("tensor", f"must have {init.axes} axes for {init}", f"shape {tuple(tensor.shape)}")
+    source = stream(generator)
+    for block in blocks_of(tensor, gates):
+        block.copy_(draw(init, tuple(block.shape), block, source))
+    return tensor

@@ -1,0 +1,121 @@
+"""Gate blocks that stay orthogonal while training."""
+
+from __future__ import annotations
+
+__all__ = ["parametrize_orthogonal"]
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, parametrize
+
+from unitcircle.errors import DtypeError, ShapeError, UnknownNameError
+from unitcircle.torch._modules import recurrent_tensors
+
+
+class PerGate(nn.Module):
+    """A parametrization for each gate block of a stacked weight ``(k·n, n)``.
+
+    Parameters
+    ----------
+    blocks
+        One parametrization a gate.
+    gain
+        Every singular value of a block.
+    """
+
+    def __init__(self, blocks: Sequence[nn.Module], gain: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.gain = gain
+
+    def forward(self, free: torch.Tensor) -> torch.Tensor:
+        """Return the stack of orthogonal blocks made from the free parameters."""
+        parts = free.chunk(len(self.blocks))
+        return self.gain * torch.cat([block(part) for block, part in zip(self.blocks, parts, strict=True)])
+
+    def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return free parameters of a stack: of its blocks where they are orthogonal, else of the nearest ones."""
+        parts = (weight / self.gain).chunk(len(self.blocks))
+        return torch.cat(
+            [block.right_inverse(_nearest_orthogonal(part)) for block, part in zip(self.blocks, parts, strict=True)]  # pyright: ignore[reportCallIssue]
+        )
+
+
+def _nearest_orthogonal(block: torch.Tensor) -> torch.Tensor:
+    # torch projects a weight that is not orthogonal by QR; the polar factor is the nearest orthogonal matrix.
+    U, _, Vh = torch.linalg.svd(block)
+    return U @ Vh
+
+
+def parametrize_orthogonal(
+    module: nn.Module,
+    name: str = "weight_hh_l0",
+    /,
+    *,
+    orthogonal_map: str | None = None,
+    gain: float = 1.0,
+) -> nn.Module:
+    r"""Keep every gate block of a recurrent weight orthogonal while it trains.
+
+    .. math:: W = [W_1; \dots; W_k], \qquad W_j^T W_j = g^2 I \text{ for every gate } j
+
+    ``torch.nn.utils.parametrizations.orthogonal(lstm, "weight_hh_l0")`` keeps the *stack* orthogonal, whose blocks then
+    have singular values down to 0. This puts torch's parametrization on each block. The weight starts at the polar
+    factor of each of its present blocks, so that orthogonal blocks stay what they are.
+
+    Parameters
+    ----------
+    module
+        nn.RNN, nn.GRU, nn.LSTM, a cell of them, or an nn.Linear.
+    name
+        The recurrent weight: ``"weight_hh_l0"``, ``"weight_hh_l1_reverse"``, ``"weight_hh"``, ``"weight"``.
+    orthogonal_map
+        torch's orthogonal map: ``"matrix_exp"``, ``"cayley"`` or ``"householder"``; torch's choice by default.
+    gain
+        g, every singular value of every block.
+
+    Returns
+    -------
+    torch.nn.Module
+        The module, with the parametrization registered.
+
+    Raises
+    ------
+    UnknownNameError
+        The module has no such recurrent weight.
+    DtypeError
+        bfloat16 or float16, in which torch's maps fail at the first forward pass.
+    ShapeError
+        The blocks are not square (a projected LSTM).
+
+    Examples
+    --------
+    >>> lstm = parametrize_orthogonal(nn.LSTM(3, 5))
+    >>> block = lstm.weight_hh_l0.chunk(4)[1]
+    >>> bool(torch.allclose(block.T @ block, torch.eye(5), atol=1e-5))
+    True
+    """
+    named = ["weight"] if isinstance(module, nn.Linear) else []
+    known = {t.name: len(t.gates) for t in recurrent_tensors(module)} | dict.fromkeys(named, 1)
+    if name not in known:
+        raise UnknownNameError("name", name, known)
+    weight: torch.Tensor = getattr(module, name)
+    if weight.dtype in {torch.bfloat16, torch.float16}:
+        remedy = "Keep this weight in float32; autocast casts it for the products."
+        raise DtypeError(name, "must be float32 or float64", str(weight.dtype), remedy)
+    gates = known[name]
+    n = weight.shape[-1]
+    if weight.shape[0] != gates * n:
+        raise ShapeError(name, "must have square gate blocks", f"shape {tuple(weight.shape)} for {gates} gates")
+    blocks: list[nn.Module] = []
+    for part in weight.detach().chunk(gates):
+        # torch builds its parametrization on a module's weight: a Linear that is then dropped.
+        scratch = nn.Linear(n, n, bias=False, device=weight.device, dtype=weight.dtype)
+        with torch.no_grad():
+            scratch.weight.copy_(_nearest_orthogonal(part / gain))
+        parametrizations.orthogonal(scratch, orthogonal_map=orthogonal_map)
+        blocks.append(scratch.get_submodule("parametrizations.weight.0"))
+    parametrize.register_parametrization(module, name, PerGate(blocks, gain))
+    return module

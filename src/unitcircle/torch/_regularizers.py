@@ -1,0 +1,115 @@
+"""The regularizers of the sources, as small differentiable functions to add to a loss."""
+
+from __future__ import annotations
+
+__all__ = ["norm_stabilizer", "pascanu_omega", "soft_orthogonality"]
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
+
+import torch
+
+from unitcircle.errors import ArgumentError, ShapeError
+from unitcircle.torch._fill import blocks_of
+
+
+def pascanu_omega(states: Sequence[torch.Tensor], loss: torch.Tensor, /) -> torch.Tensor:
+    r"""Return Ω, which asks each step of the backward pass to keep the norm of the gradient.
+
+    .. math:: Ω = \sum_t \left( \frac{‖δ_{t+1} \, ∂h_{t+1}/∂h_t‖}{‖δ_{t+1}‖} - 1 \right)^2, \qquad
+              δ_{t+1} = ∂L/∂h_{t+1}
+
+    δ is held constant; Ω is differentiated through ∂h_{t+1}/∂h_t. A step at which δ is zero contributes nothing.
+
+    Parameters
+    ----------
+    states
+        h_0, …, h_T, each ``(batch, n)`` and each computed from the one before (a loop over a cell, not a fused layer).
+    loss
+        Scalar computed from the states; its graph is kept.
+
+    Returns
+    -------
+    torch.Tensor
+        Scalar, the mean over the batch.
+
+    Raises
+    ------
+    ArgumentError
+        Fewer than two states, or a state that the next one does not depend on.
+
+    References
+    ----------
+    R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
+    equations 9 and 10.
+    """
+    if len(states) < 2:
+        raise ArgumentError("states", "must hold at least two time steps", str(len(states)))
+    # With allow_unused a state that nothing depends on has the gradient None, which the stubs do not say.
+    grad = cast("Callable[..., tuple[torch.Tensor | None, ...]]", partial(torch.autograd.grad, allow_unused=True))
+    deltas = grad(loss, list(states[1:]), retain_graph=True)
+    total = loss.new_zeros(())
+    for before, after, delta in zip(states[:-1], states[1:], deltas, strict=True):
+        if delta is None:
+            continue
+        (back,) = grad(after, before, grad_outputs=delta, create_graph=True)
+        if back is None:
+            raise ArgumentError("states", "must each be computed from the one before", "states that are not connected")
+        norm = delta.norm(dim=-1)
+        alive = norm > 0
+        ratio = back.norm(dim=-1)[alive] / norm[alive]
+        total = total + ((ratio - 1) ** 2).sum() / norm.numel()
+    return total
+
+
+def norm_stabilizer(states: torch.Tensor, /) -> torch.Tensor:
+    r"""Return the norm stabilizer, which asks successive hidden states to have the same norm.
+
+    .. math:: \frac{1}{T} \sum_{t=1}^{T} (‖h_t‖ - ‖h_{t-1}‖)^2
+
+    Multiply by β (50 to 500 in the source) and add it to the loss.
+
+    Parameters
+    ----------
+    states
+        h_0, …, h_T: ``(T + 1, batch, n)``, time first.
+
+    Returns
+    -------
+    torch.Tensor
+        Scalar, the mean over the batch.
+
+    Raises
+    ------
+    ShapeError
+        Fewer than two time steps, or not three axes.
+
+    References
+    ----------
+    D. Krueger, R. Memisevic, "Regularizing RNNs by stabilizing activations", ICLR 2016, equation 1.
+    """
+    if states.ndim != 3 or states.shape[0] < 2:
+        raise ShapeError("states", "must have shape (time, batch, n) with at least two steps", f"{tuple(states.shape)}")
+    return states.norm(dim=-1).diff(dim=0).square().mean()
+
+
+def soft_orthogonality(weight: torch.Tensor, /, *, gates: int = 1) -> torch.Tensor:
+    r"""Return the distance of every gate block from the orthogonal matrices.
+
+    .. math:: \sum_j ‖W_j^T W_j - I‖_F^2
+
+    Parameters
+    ----------
+    weight
+        ``(k·n, n)``.
+    gates
+        Number k of gate blocks.
+
+    Returns
+    -------
+    torch.Tensor
+        Scalar.
+    """
+    eye = torch.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
+    return sum(((block.T @ block - eye) ** 2).sum() for block in blocks_of(weight, gates))  # pyright: ignore[reportReturnType]

@@ -1,0 +1,129 @@
+"""Filling, parametrizing and regularizing while training."""
+
+import pytest
+import torch
+from torch import nn
+
+from unitcircle.errors import ArgumentError, DtypeError, ShapeError, UnknownNameError
+from unitcircle.torch import (
+    fill_,
+    initialize_,
+    norm_stabilizer,
+    parametrize_orthogonal,
+    pascanu_omega,
+    soft_orthogonality,
+)
+
+N = 6
+
+
+def defect(block, gain=1.0):
+    return (block.T @ block / gain**2 - torch.eye(block.shape[-1])).abs().max().item()
+
+
+def test_fill_leaves_the_graph_alone_and_returns_the_tensor():
+    weight = nn.Parameter(torch.zeros(N, N))
+    assert fill_(weight, "orthogonal", generator=0) is weight
+    assert defect(weight.detach()) < 10 * N * torch.finfo(torch.float32).eps
+
+
+@pytest.mark.parametrize(
+    ("tensor", "spec", "gates", "error"),
+    [
+        (torch.empty(7, 2), "orthogonal", 4, ShapeError),
+        (torch.empty(7), "orthogonal", 1, ShapeError),
+        (torch.empty(8, 2), "eigen", 1, ShapeError),
+        (torch.empty(2, 2), "ring", 1, ArgumentError),
+    ],
+)
+def test_fill_refuses_what_does_not_fit(tensor, spec, gates, error):
+    with pytest.raises(error):
+        fill_(tensor, spec, gates=gates)
+
+
+def test_fill_takes_complex_weights_for_complex_tensors():
+    weight = fill_(torch.empty(4, 4, dtype=torch.complex64), "ring(r_min=0.5, r_max=0.9)", generator=0)
+    assert (weight.diagonal().abs() < 0.9).all()
+
+
+@pytest.mark.parametrize("orthogonal_map", [None, "cayley", "householder", "matrix_exp"])
+@pytest.mark.parametrize(
+    ("module", "name", "k"), [(nn.LSTM(3, N), "weight_hh_l0", 4), (nn.GRUCell(3, N), "weight_hh", 3)]
+)
+def test_gates_stay_orthogonal_while_training(module, name, k, orthogonal_map):
+    module = parametrize_orthogonal(type(module)(3, N), name, orthogonal_map=orthogonal_map, gain=0.9)
+    start = [block.detach().clone() for block in getattr(module, name).chunk(k)]
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        out = module(torch.ones(4, 3), torch.ones(4, N)) if isinstance(module, nn.GRUCell) else module(torch.ones(4, 3))
+        (out[0] if isinstance(out, tuple) else out).square().sum().backward()
+        optimizer.step()
+    for block, before in zip(getattr(module, name).detach().chunk(k), start, strict=True):
+        assert defect(block, 0.9) < 100 * N * torch.finfo(torch.float32).eps
+        assert not torch.equal(block, before)
+
+
+def test_orthogonal_blocks_stay_what_they_are_when_parametrized():
+    lstm = nn.LSTM(3, N)
+    initialize_(lstm, recurrent="orthogonal", generator=0)
+    before = lstm.weight_hh_l0.detach().clone()
+    parametrize_orthogonal(lstm)
+    torch.testing.assert_close(lstm.weight_hh_l0, before, atol=1e-5, rtol=0)
+
+
+def test_a_linear_module_can_be_recurrent():
+    linear = parametrize_orthogonal(nn.Linear(N, N), "weight")
+    assert defect(linear.weight.detach()) < 100 * N * torch.finfo(torch.float32).eps
+
+
+def test_parametrizing_refuses_early():
+    with pytest.raises(DtypeError, match="float32"):
+        parametrize_orthogonal(nn.LSTM(3, N, dtype=torch.bfloat16))
+    with pytest.raises(UnknownNameError, match="weight_hh_l0"):
+        parametrize_orthogonal(nn.LSTM(3, N), "weight_hh_l1")
+    with pytest.raises(ShapeError, match="square"):
+        parametrize_orthogonal(nn.LSTM(3, N, proj_size=2))
+
+
+def test_a_parametrized_weight_cannot_be_filled_in_vain():
+    lstm = parametrize_orthogonal(nn.LSTM(3, N))
+    with pytest.raises(ArgumentError, match="before its recurrent weight is parametrized"):
+        initialize_(lstm, recurrent="orthogonal")
+
+
+def test_omega_of_a_linear_rnn_is_the_norm_change_of_the_gradient():
+    # With h' = W h and L = ⟨a, h_T⟩: δ_T = a and each step multiplies by Wᵀ. For W = 2 Q every ratio is 2, so Ω = T.
+    W = fill_(torch.empty(N, N, dtype=torch.float64), "orthogonal(gain=2)", generator=0).requires_grad_()
+    states = [torch.randn(3, N, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()]
+    for _ in range(4):
+        states.append(states[-1] @ W.T)
+    omega = pascanu_omega(states, states[-1].sum())
+    assert omega.item() == pytest.approx(4.0, abs=1e-12)
+    # dΩ/dgain at gain 2: Ω = T (g − 1)², so T · 2 (g − 1) = 8, along the direction W/g.
+    (gradient,) = torch.autograd.grad(omega, W)
+    assert (gradient * W.detach() / 2).sum().item() == pytest.approx(8.0, abs=1e-10)
+
+
+def test_omega_ignores_states_without_gradient_and_refuses_unconnected_ones():
+    a = torch.ones(2, N, requires_grad=True)
+    b = 2 * a
+    c = 3 * b
+    assert pascanu_omega([a, b, c], b.sum()).item() == pytest.approx(1.0)
+    with pytest.raises(ArgumentError, match="computed from the one before"):
+        pascanu_omega([torch.ones(2, N, requires_grad=True), b], b.sum())
+    with pytest.raises(ArgumentError, match="two time steps"):
+        pascanu_omega([a], a.sum())
+
+
+def test_norm_stabilizer_is_the_mean_squared_change_of_norm():
+    states = torch.tensor([[[3.0, 4.0]], [[0.0, 1.0]], [[1.0, 0.0]]])
+    assert norm_stabilizer(states).item() == pytest.approx((16 + 0) / 2)
+    with pytest.raises(ShapeError, match="two steps"):
+        norm_stabilizer(states[:1])
+
+
+def test_soft_orthogonality_is_zero_on_orthogonal_gates_only():
+    weight = fill_(torch.empty(4 * N, N, dtype=torch.float64), "orthogonal", gates=4, generator=0)
+    assert soft_orthogonality(weight, gates=4).item() < 1e-24
+    assert soft_orthogonality(2 * weight, gates=4).item() == pytest.approx(4 * N * 9)
