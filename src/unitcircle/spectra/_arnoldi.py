@@ -1,0 +1,221 @@
+"""The spectral radius of a large operator by Arnoldi's method on a power of it, with an a-posteriori bound."""
+
+from __future__ import annotations
+
+__all__ = ["FAILURE", "by_arnoldi"]
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import linalg
+
+from unitcircle.errors import NotFiniteError
+from unitcircle.spectra._enclosure import EPS, Enclosure
+
+FAILURE = 1e-6
+"""Probability, over the random start, that an eigenvalue lies beyond the upper bound."""
+
+FIRST_ORDER = 1e-4
+"""Largest first-order error, relative to the radius, that is believed: the pseudospectra of Grcar's matrix or of a
+near-triangular one make it stay near 1e-2 whatever the residual, for the condition number grows as that shrinks."""
+
+LARGEST_BASIS = 512
+FIRST_CHECK = 24
+GROWTH = 2
+
+
+def by_arnoldi(
+    apply: Callable[[np.ndarray], np.ndarray],
+    n: int,
+    *,
+    dtype: type[np.float64 | np.complex128],
+    tol: float,
+    power: int,
+    limit: int,
+    rng: np.random.Generator,
+) -> Enclosure:
+    """Enclose ρ of an operator by Arnoldi's method on Aᵖ, its basis grown until the interval is narrow enough.
+
+    Parameters
+    ----------
+    apply
+        The product with A.
+    n
+        Size of A.
+    dtype
+        Type of the products.
+    tol
+        Relative tolerance.
+    power
+        The p of Aᵖ: p products a step make the basis p times shorter.
+    limit
+        Most products with A.
+    rng
+        Source of the Gaussian start.
+
+    Returns
+    -------
+    Enclosure
+        The upper bound holds with probability 1 − ``FAILURE``, the lower one to first order in the residual. Both
+        allow for rounding times the condition number of the outermost Ritz value, so that a matrix too far from
+        normal for double precision gets a wide interval. Wide too where the limit came first.
+    """
+    start = rng.standard_normal(n)
+    if dtype is np.complex128:
+        start = start + 1j * rng.standard_normal(n)
+    scale = float(linalg.norm(_finite(apply(start))) / linalg.norm(start))
+    if scale == 0:  # no Gaussian vector is mapped to zero, but by the zero matrix
+        return Enclosure(0.0, 0.0, 0.0, "arnoldi", 1)
+    steps = min(n, LARGEST_BASIS, max((limit - 1) // power, 1))
+    spaces = _expand(lambda x: _finite(apply(x)) / scale, start, power, steps, power * tol / 2)
+    krylov = next(space for space in spaces if space.final or space.margin > 0)
+    lower, value, upper = (scale * bound ** (1 / power) for bound in krylov.interval())
+    return Enclosure(value, lower, upper, "arnoldi", 1 + power * krylov.m)
+
+
+@dataclass(frozen=True, eq=False)
+class _Krylov:
+    """A Krylov space of m steps from a Gaussian start v, and where its Ritz values θ_i leave room for eigenvalues.
+
+    Let q(z) = Π (z − θ_i), so that ‖q(A) v‖ = ‖v‖ Π h_{j+1,j}. An eigenvalue λ of A with unit left vector y has
+    yᴴ q(A) v = q(λ) yᴴ v, and |yᴴ v| ≥ δ but for a probability of at most 2 δ / √π. So λ lies where
+    |q(z)| ≤ ‖v‖ Π h_{j+1,j} / δ, whatever its condition: an eigenvalue cannot go unseen.
+
+    Attributes
+    ----------
+    hessenberg
+        H, ``(m + 1, m)``.
+    start_norm
+        ‖v‖.
+    rounding
+        Backward error of H.
+    excess
+        By how much, relative to max |θ_i|, an eigenvalue may be larger.
+    final
+        Whether the space cannot grow, or must not.
+    """
+
+    hessenberg: np.ndarray
+    start_norm: float
+    rounding: float
+    excess: float
+    final: bool
+
+    @property
+    def m(self) -> int:
+        return self.hessenberg.shape[1]
+
+    @property
+    def subdiagonal(self) -> np.ndarray:
+        return np.abs(np.diagonal(self.hessenberg, -1))
+
+    @cached_property
+    def ritz(self) -> np.ndarray:
+        return np.asarray(linalg.eigvals(self.hessenberg[:-1], check_finite=False))
+
+    @cached_property
+    def radius(self) -> float:
+        # Not zero, even for a nilpotent H, for circles to be drawn about it.
+        return max(float(np.abs(self.ritz).max()), EPS)
+
+    @cached_property
+    def margin(self) -> float:
+        """By how much, in nats, |q| excludes the circle at the excess asked for; negative if it does not."""
+        return self.margin_at(self.excess)
+
+    def margin_at(self, excess: float) -> float:
+        """Return the margin on the circle of radius (1 + excess) max |θ_i|; positive if no eigenvalue is beyond it.
+
+        Parameters
+        ----------
+        excess
+            Positive, so that the Ritz values are inside.
+
+        Returns
+        -------
+        float
+            The least log |q| on the circle, less what an eigenvalue can have.
+        """
+        delta = FAILURE * np.pi**0.5 / 2
+        # log |q| is harmonic outside the circle and grows to infinity, so it is least on the circle; the grid has
+        # several points for each Ritz value, and one in the direction of each.
+        angles = np.concatenate([np.linspace(-np.pi, np.pi, 8 * self.m), np.angle(self.ritz)])
+        if not np.iscomplexobj(self.hessenberg):
+            angles = angles[angles >= 0]
+        circle = self.radius * (1 + excess) * np.exp(1j * angles)
+        with np.errstate(divide="ignore"):
+            bound = np.log(self.subdiagonal).sum() + np.log(self.start_norm / delta)
+            lowest = np.log(np.abs(circle[:, None] - self.ritz)).sum(axis=1).min()
+        return float(lowest - bound) if bound > -np.inf else np.inf
+
+    def excluded_excess(self) -> float:
+        """Return an excess beyond which no eigenvalue is, the least to a factor of 16, or of 1.1 above ``excess``."""
+        if self.margin > 0:
+            excess = self.excess
+            while excess > EPS and self.margin_at(excess / 16) > 0:
+                excess /= 16
+            return excess
+        low, high = 0, 8 * 128
+        while high > low:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.margin_at(self.excess * 2 ** (middle / 8)) > 0 else (middle + 1, high)
+        return self.excess * 2 ** (high / 8)
+
+    def interval(self) -> tuple[float, float, float]:
+        """Return lower bound, value and upper bound of the spectral radius of Aᵖ."""
+        H = self.hessenberg[:-1]
+        top = self.ritz[np.abs(self.ritz).argmax()]
+        # Two steps of inverse iteration, off the eigenvalue by rounding for the factors not to be singular.
+        shift = top + self.m * EPS * linalg.norm(H)
+        factors = linalg.lu_factor(H - shift * np.eye(self.m))
+        right = left = np.ones(self.m)
+        for _ in range(2):
+            right, left = (linalg.lu_solve(factors, x, trans=t) for x, t in ((right, 0), (left, 2)))
+            right, left = right / linalg.norm(right), left / linalg.norm(left)
+        residual = float(self.subdiagonal[-1] * abs(right[-1]))
+        overlap = float(abs(np.vdot(left, right)))
+        error = (residual + self.rounding) / overlap if overlap > 0 else np.inf
+        beyond = self.radius * (1 + self.excluded_excess())
+        lower = self.radius - error if error <= FIRST_ORDER * self.radius else 0.0
+        return lower, self.radius, max(self.radius + error, beyond)
+
+
+def _expand(
+    apply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, power: int, steps: int, excess: float
+) -> Iterator[_Krylov]:
+    n, start_norm = len(start), float(linalg.norm(start))
+    # By columns, for every product with the basis to read contiguous memory.
+    basis = np.empty((n, steps + 1), start.dtype, order="F")
+    H = np.zeros((steps + 1, steps), start.dtype)
+    basis[:, 0] = start / start_norm
+    peak, check, checked, wanted, radius = 1.0, FIRST_CHECK, 0, np.inf, 1.0
+    for m in range(1, steps + 1):
+        w, norms = basis[:, m - 1], list[float]()
+        for _ in range(power):
+            w = apply(w)
+            norms.append(float(linalg.norm(w)))
+        peak = max(peak, *norms)
+        Q = basis[:, :m]
+        for _ in range(2):  # classical Gram-Schmidt loses no orthogonality when it is done twice
+            h = Q.conj().T @ w
+            w = w - Q @ h
+            H[:m, m - 1] += h
+        H[m, m - 1] = beta = float(linalg.norm(w))
+        final = m == steps or beta <= n * EPS * norms[-1]
+        # Where Ritz values fill a disk, |q| = radiusᵐ on its edge: each step gains log(radius / beta).
+        wanted -= np.log(radius / beta) if beta > 0 else np.inf
+        if final or m == check or (wanted <= 0 and m >= 1.05 * checked):
+            krylov = _Krylov(H[: m + 1, :m].copy(), start_norm, n * EPS * power * peak, excess, final)
+            yield krylov
+            radius, wanted, checked, check = krylov.radius, -krylov.margin, m, GROWTH * m
+        if final:
+            return
+        basis[:, m] = w / beta
+
+
+def _finite(w: np.ndarray) -> np.ndarray:
+    if not np.isfinite(w).all():
+        raise NotFiniteError("W", "must have finite products with vectors", "a product with NaN or infinity")
+    return w

@@ -1,0 +1,221 @@
+"""On which side of the unit circle the eigenvalues of a weight lie, when rounding has moved them."""
+
+from __future__ import annotations
+
+__all__ = ["Group", "Side", "circle_distance", "placed_eigenvalues"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import pairwise
+
+import numpy as np
+import scipy.linalg
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from unitcircle.spectra._nilpotent import CLEAR, nilpotency_index
+from unitcircle.spectra._triangular import Triangular
+
+DOUBT = 10.0
+"""How much larger the backward error may be than allowed for, if that makes a defective eigenvalue of several."""
+ILL_CONDITIONED = 0.1
+"""An eigenvalue with |yᴴx| above this is no fragment of a defective one."""
+ANGLES = 64
+"""Points of the unit circle from which the search for its distance starts."""
+
+
+class Side(Enum):
+    """Where the eigenvalues of a group lie."""
+
+    INSIDE = "inside"
+    ON = "on"
+    OUTSIDE = "outside"
+    """At least one of them."""
+    UNRESOLVED = "unresolved"
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Eigenvalues that rounding cannot tell apart, and what can be said of them together.
+
+    Attributes
+    ----------
+    members
+        Indices of the eigenvalues.
+    eigenvalues
+        They themselves, as computed.
+    side
+        Where they lie.
+    error
+        Error bound of their mean; of a single one, of its modulus.
+    jordan_size
+        Size of the largest Jordan block (1: semisimple) where the side is ON, else 0.
+    tolerance
+        The backward error allowed for, in the spectral norm.
+    """
+
+    members: np.ndarray
+    eigenvalues: np.ndarray
+    side: Side
+    error: float
+    jordan_size: int
+    tolerance: float
+
+    @property
+    def mean(self) -> complex:
+        """Their mean: well conditioned where they are not."""
+        return complex(self.eigenvalues.mean())
+
+
+def placed_eigenvalues(weight: Triangular, /) -> list[Group]:
+    r"""Group the eigenvalues that a backward error could merge, and place each group against the unit circle.
+
+    A backward error δ moves a simple eigenvalue by :math:`δ / |y^H x|`. Discs of that radius that overlap make a
+    group, judged by its mean and by the compression of W to its invariant subspace, both known to
+    :math:`δ \|P\|` with P the spectral projector. A placement stands only if a somewhat larger δ does not turn
+    separate eigenvalues into a defective one.
+
+    Parameters
+    ----------
+    weight
+        The weight in block-triangular Schur form.
+
+    Returns
+    -------
+    list of Group
+        A partition of the eigenvalues.
+    """
+    groups: dict[int, Group] = {}
+    for members, near in _candidates(weight, 1.0):
+        group = _judged(weight, members, 1.0) if near else _far(weight, members)
+        groups.update((i, group) for i in members.tolist())
+    for block, (start, end) in zip(weight.blocks, pairwise(weight.starts.tolist()), strict=True):
+        # Each eigenvalue's own error bound may be too wide: what counts is whether any of them can cross the circle.
+        if (
+            any(groups[i].side is Side.UNRESOLVED for i in range(start, end))
+            and circle_distance(block.T) >= CLEAR * block.backward_error
+        ):
+            members, delta = np.arange(start, end), block.backward_error
+            eigenvalues = weight.eigenvalues[members]
+            group = Group(members, eigenvalues, _side(eigenvalues), delta, 0, delta)
+            groups.update((i, group) for i in range(start, end))
+    for members, near in _candidates(weight, DOUBT):
+        merged = {groups[i] for i in members.tolist()}
+        if near and len(merged) > 1 and weight.condition[members].min() < ILL_CONDITIONED:
+            group = _judged(weight, members, DOUBT)
+            if group.jordan_size > 1:
+                doubtful = replace(group, side=Side.UNRESOLVED, jordan_size=0)
+                groups.update((int(i), doubtful) for group in merged for i in group.members)
+    return list(dict.fromkeys(groups.values()))
+
+
+def _candidates(weight: Triangular, level: float) -> Iterator[tuple[np.ndarray, bool]]:
+    """Yield the indices of eigenvalues that a backward error merges, and whether they reach the circle."""
+    eigenvalues, delta = weight.eigenvalues, level * weight.backward_error
+    with np.errstate(over="ignore"):  # a radius may be infinite
+        first_order = delta / weight.condition
+    distance = np.abs(eigenvalues[:, None] - eigenvalues)
+    gap = (distance + np.diag(np.full(len(distance), np.inf))).min(axis=1)
+    # A pair with coupling c at distance d has |yᴴx| ~ d / c and moves by √(δc) = √(d · δ / |yᴴx|) once it has met:
+    # first order says far more than that, and would merge everything.
+    radius = np.sqrt(first_order) * np.sqrt(np.clip(gap, delta, first_order))
+    near = np.abs(np.abs(eigenvalues) - 1) < CLEAR * first_order
+    _, label = connected_components(csr_array(distance <= radius[:, None] + radius), directed=False)
+    order = np.argsort(label, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
+        yield members, bool(near[members].any())
+
+
+def _far(weight: Triangular, members: np.ndarray) -> Group:
+    """Place a group none of whose discs comes near the circle."""
+    eigenvalues, delta = weight.eigenvalues[members], float(weight.backward_error[members].max())
+    return Group(members, eigenvalues, _side(eigenvalues), _first_order(weight, members), 0, delta)
+
+
+def _first_order(weight: Triangular, members: np.ndarray) -> float:
+    """Return how far a backward error within the blocks moves any of some eigenvalues."""
+    return float((weight.backward_error[members] / weight.condition[members]).max())
+
+
+def _judged(weight: Triangular, members: np.ndarray, level: float) -> Group:
+    """Place a group by its mean, by its Jordan structure, or by the pseudospectrum of its compression."""
+    eigenvalues = weight.eigenvalues[members]
+    mean, m = eigenvalues.mean(), len(members)
+    compression, condition, block = weight.compression(members)
+    delta = level * block.backward_error
+    error = scatter = delta / condition
+    if len(set(weight.owner[members])) > 1:  # what couples blocks moves no eigenvalue
+        error = min(error, level * _first_order(weight, members))
+    # The disc of an ill-conditioned eigenvalue is wide: to lie anywhere in it is no sign of being on the circle.
+    on = error / CLEAR if m == 1 and condition < ILL_CONDITIONED else error
+    excess = abs(mean) - 1
+    size = 0
+    if excess >= CLEAR * error:
+        side = Side.OUTSIDE  # the largest modulus is at least that of the mean
+    elif abs(excess) <= min(on, 1 / CLEAR) and (
+        size := nilpotency_index(compression - mean * np.eye(m), tolerance=2 * m * scatter)
+    ):
+        side = Side.ON
+    elif circle_distance(compression) >= CLEAR * scatter:
+        side = _side(eigenvalues)
+    else:
+        side = Side.UNRESOLVED
+    return Group(members, eigenvalues, side, error, size, delta)
+
+
+def _side(eigenvalues: np.ndarray) -> Side:
+    return Side.OUTSIDE if (np.abs(eigenvalues) > 1).any() else Side.INSIDE
+
+
+def circle_distance(T: np.ndarray, /) -> float:
+    r"""Return the norm of the smallest change of a triangular matrix that puts an eigenvalue on the unit circle.
+
+    .. math:: \min_{|z|=1} σ_{\min}(T - zI)
+
+    Parameters
+    ----------
+    T
+        ``(m, m)`` upper triangular.
+
+    Returns
+    -------
+    float
+        The minimum over a grid of the circle and the angles of the eigenvalues, refined around the best: never below
+        the true distance, and above it only where the grid misses the valley.
+
+    References
+    ----------
+    Byers (1988), A bisection method for measuring the distance of a stable matrix to the unstable matrices, SIAM
+    Journal on Scientific and Statistical Computing 9(5).
+    """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415  (0.3 s of start-up)
+
+    eigenvalues = np.diagonal(T)
+    if len(T) == 1:
+        return float(abs(abs(eigenvalues[0]) - 1))
+    nearest = np.argsort(np.abs(np.abs(eigenvalues) - 1))[:ANGLES]
+    angles = np.concatenate([np.linspace(-np.pi, np.pi, ANGLES, endpoint=False), np.angle(eigenvalues[nearest])])
+    values = [_smallest_singular_value(T, float(angle)) for angle in angles]
+    best, width = float(angles[int(np.argmin(values))]), 2 * np.pi / ANGLES
+    refined = minimize_scalar(
+        lambda angle: _smallest_singular_value(T, angle), bounds=(best - width, best + width), method="bounded"
+    )
+    return float(min(*values, refined.fun))
+
+
+def _smallest_singular_value(T: np.ndarray, angle: float) -> float:
+    """Return σ_min(T − exp(i angle) I) by inverse iteration: two triangular solves per step."""
+    (trtrs,) = scipy.linalg.get_lapack_funcs(("trtrs",), (T,))
+    shifted = T - np.exp(1j * angle) * np.eye(len(T))
+    x = np.full(len(T), len(T) ** -0.5, complex)
+    value = np.inf
+    for _ in range(4):
+        y, info = trtrs(shifted, x)
+        norm = float(scipy.linalg.norm(y, check_finite=False))
+        if info or not np.isfinite(norm):  # an eigenvalue lies exactly here
+            return 0.0
+        value = min(value, 1 / norm)
+        x, _ = trtrs(shifted, y / norm, trans=2)
+        x /= scipy.linalg.norm(x, check_finite=False)
+    return value

@@ -1,0 +1,149 @@
+"""Everything about the spectrum of one weight, measured when it is first asked for."""
+
+from __future__ import annotations
+
+__all__ = ["Spectrum", "spectrum"]
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from unitcircle._array import Weight, to_numpy, weight
+from unitcircle.spectra._asymptotics import asymptotics
+from unitcircle.spectra._eigenvalues import eigenvalues
+from unitcircle.spectra._horizon import horizon
+from unitcircle.spectra._normality import departure_from_normality, eigenvector_condition
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum:
+    """The spectrum of a weight or of a batch; :func:`spectrum` makes it.
+
+    Every property is computed once, when it is first used, and comes in the library of the weight: a Python number
+    for one weight, an array of the batch shape ``(...)`` for a batch.
+
+    Attributes
+    ----------
+    weight
+        The weight, checked.
+    """
+
+    weight: Weight
+
+    @cached_property
+    def eigenvalues(self) -> Any:
+        """Eigenvalues λ by decreasing modulus, complex, ``(..., n)``: see :func:`eigenvalues`."""
+        return eigenvalues(self.weight.source)
+
+    @cached_property
+    def radius(self) -> Any:
+        """Spectral radius ρ = max |λ|."""
+        return self.weight.restore(np.abs(to_numpy(self.eigenvalues)).max(axis=-1))
+
+    @cached_property
+    def singular_values(self) -> Any:
+        """Singular values σ by decreasing size, ``(..., n)``."""
+        return self.weight.restore(np.linalg.svd(self.weight.value, compute_uv=False))
+
+    @cached_property
+    def norm(self) -> Any:
+        """Spectral norm σ₁, the largest stretch in one step."""
+        return self.weight.restore(to_numpy(self.singular_values)[..., 0])
+
+    @cached_property
+    def smallest_singular_value(self) -> Any:
+        """σ_n, the smallest stretch in one step."""
+        return self.weight.restore(to_numpy(self.singular_values)[..., -1])
+
+    @cached_property
+    def departure_from_normality(self) -> Any:
+        """Henrici's number: see :func:`departure_from_normality`."""
+        return departure_from_normality(self.weight.source)
+
+    @cached_property
+    def eigenvector_condition(self) -> Any:
+        """κ(V), infinite where W is defective: see :func:`eigenvector_condition`."""
+        return eigenvector_condition(self.weight.source)
+
+    @cached_property
+    def asymptotics(self) -> Any:
+        """The fate of Wᵗ: see :func:`asymptotics`."""
+        return asymptotics(self.weight.source)
+
+    def horizon(self, factor: float, /, *, direction: Literal["either", "down", "up"] = "either") -> Any:
+        """Return the number of steps until ‖Wᵗ‖₂ has changed by a factor.
+
+        Parameters
+        ----------
+        factor
+            The factor, above 1.
+        direction
+            Whether a fall, a rise, or either counts.
+
+        Returns
+        -------
+        float or array
+            Steps; infinite where it never does: see :func:`horizon`.
+        """
+        return horizon(self.weight.source, factor, direction=direction)
+
+    def __repr__(self) -> str:
+        return f"<Spectrum of {self._what}>"
+
+    @property
+    def _what(self) -> str:
+        n = f"{self.weight.n} × {self.weight.n}"
+        if self.weight.batch:
+            return f"a batch {self.weight.batch} of {n} weights"
+        return f"a {'real' if np.isrealobj(self.weight.value) else 'complex'} {n} weight"
+
+    def __str__(self) -> str:
+        lines = [f"spectrum of {self._what}"]
+        if not self.weight.batch:
+            lines.append(f"  asymptotics of Wᵗ         {self.asymptotics.verdict}")
+        for name, values in (
+            ("spectral radius ρ", self.radius),
+            ("spectral norm σ₁", self.norm),
+            ("smallest singular value", self.smallest_singular_value),
+            ("departure from normality", self.departure_from_normality),
+            ("eigenvector condition", self.eigenvector_condition),
+        ):
+            lines.append(f"  {name:<25} {_range(values)}")
+        return "\n".join(lines)
+
+
+def spectrum(W: Any, /) -> Spectrum:
+    r"""Measure the spectrum of a weight, or of a batch; nothing is computed before it is asked for.
+
+    .. math:: ρ = \max_k |λ_k| ≤ σ_1 = ‖W‖_2
+
+    Parameters
+    ----------
+    W
+        Weight ``(..., n, n)``, real or complex, of any array library.
+
+    Returns
+    -------
+    Spectrum
+        Frozen; ``print`` shows a summary.
+
+    Raises
+    ------
+    ArgumentError
+        Not square, empty, not finite or not numbers: see :mod:`unitcircle.errors`.
+
+    Examples
+    --------
+    >>> s = spectrum([[0.9, 10.0], [0.0, 0.8]])
+    >>> s.radius, round(s.norm, 4), s.departure_from_normality
+    (0.9, 10.072, 10.0)
+    """
+    return Spectrum(weight(W))
+
+
+def _range(values: Any) -> str:
+    sizes = np.ravel(to_numpy(values))
+    low, high = f"{sizes.min():.6g}", f"{sizes.max():.6g}"
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,235 @@
+"""A weight as block-triangular Schur forms: exact zeros are kept exact, and every eigenvalue has its condition."""
+
+from __future__ import annotations
+
+__all__ = ["Triangular", "triangular_parts"]
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import scipy.linalg
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+STORED, COMPUTED = 4.0, 12.0
+"""Roundoffs of the element type, and of double precision, that a weight may be away from what its maker meant."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The complex Schur form Z T Zᴴ of one irreducible diagonal block.
+
+    Attributes
+    ----------
+    T
+        ``(m, m)`` upper triangular.
+    Z
+        ``(m, m)`` unitary.
+    condition
+        ``(m,)`` |yᴴx| of each eigenvalue's unit left and right eigenvectors: a backward error δ moves the eigenvalue
+        by δ / |yᴴx|, to first order.
+    modulus_condition
+        ``(m,)`` the same for its modulus alone, under perturbations that are real if the block is.
+    backward_error
+        The change of the block, in the spectral norm, that must be allowed for: storage and the arithmetic that made
+        the weight, and the QR iteration, whose error on Haar matrices was measured below n / 3 roundoffs for n from
+        16 to 1000.
+    """
+
+    T: np.ndarray
+    Z: np.ndarray
+    condition: np.ndarray
+    modulus_condition: np.ndarray
+    backward_error: float
+
+    @classmethod
+    def of(cls, W: np.ndarray, eps: float) -> Block:
+        one = np.ones(1)
+        if len(W) == 1:  # exact: no arithmetic touches a 1 × 1 block
+            return cls(W.astype(complex), one[None], one, one, _backward_error(W, eps))
+        _, exponent = np.frexp(np.abs(W).max())
+        scale = float(np.ldexp(1.0, exponent - 1))  # exact, and nothing on the way overflows
+        scaled = W / scale
+        T, Z = _complex_schur(scaled)
+        # On a triangular matrix LAPACK skips the QR iteration and keeps the order: only eigenvectors are computed.
+        eigenvalues, left, right = cast("tuple[np.ndarray, ...]", scipy.linalg.eig(T, left=True, right=True))
+        condition = np.clip(np.abs(np.sum(left.conj() * right, axis=0)), np.finfo(float).tiny, 1.0)
+        modulus_condition = condition
+        if not np.iscomplexobj(W):
+            modulus_condition = condition / _real_sensitivity(eigenvalues, Z @ left, Z @ right)
+        return cls(scale * T, Z, condition, modulus_condition, scale * _backward_error(scaled, eps))
+
+
+def _backward_error(W: np.ndarray, eps: float) -> float:
+    roundoffs = STORED * eps + (COMPUTED + len(W)) * float(np.finfo(float).eps)
+    return roundoffs * float(np.linalg.norm(W, 2))
+
+
+def _complex_schur(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    real = not np.iscomplexobj(W)
+    form = cast("tuple[np.ndarray, np.ndarray]", scipy.linalg.schur(W, output="real" if real else "complex"))
+    # The real QR iteration and these rotations cost a third of the complex QR iteration.
+    T, Z = scipy.linalg.rsf2csf(*form) if real else form
+    return np.triu(T), Z
+
+
+def _real_sensitivity(eigenvalues: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the largest |Re(e^{-iθ} yᴴEx)| over real E of unit spectral norm, θ being the phase of λ and yᴴx > 0."""
+    # It is the nuclear norm of Re(e^{iθ} y xᴴ), of rank two: far below 1 where a conjugate pair near a real defective
+    # eigenvalue moves along the circle much more than across it.
+    y = left * np.exp(1j * np.angle(eigenvalues * np.sum(left.conj() * right, axis=0)))
+
+    def gram(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        real, imag = np.real(u), np.imag(u)
+        return (real**2).sum(axis=0), (imag**2).sum(axis=0), (real * imag).sum(axis=0)
+
+    (a, b, c), (d, e, f) = gram(y), gram(right)
+    frobenius = a * d + b * e + 2 * c * f
+    determinant = np.sqrt(np.maximum((a * b - c * c) * (d * e - f * f), 0.0))
+    return np.sqrt(np.maximum(frobenius + 2 * determinant, np.finfo(float).eps ** 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Triangular:
+    """A weight whose graph is connected, as W = P Z T Zᴴ Pᵀ with P a permutation and Z block-diagonal.
+
+    The diagonal blocks are the strongly connected components of the graph of W (its Frobenius normal form), so
+    eigenvalues of different blocks do not disturb each other by rounding, and those of a triangular W are exact.
+
+    Attributes
+    ----------
+    W
+        ``(n, n)``, permuted to block upper triangular form.
+    blocks
+        Schur forms of the diagonal blocks, in order.
+    eps
+        Unit roundoff of the type the weight arrived in.
+    """
+
+    W: np.ndarray
+    blocks: tuple[Block, ...]
+    eps: float
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where each block starts, and n."""
+        return np.cumsum([0, *(len(block.T) for block in self.blocks)])
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """The block each eigenvalue belongs to."""
+        return np.repeat(np.arange(len(self.blocks)), np.diff(self.starts))
+
+    @cached_property
+    def eigenvalues(self) -> np.ndarray:
+        """The eigenvalues ``(n,)``, in the order of the diagonal of T."""
+        return np.concatenate([np.diagonal(block.T) for block in self.blocks])
+
+    @cached_property
+    def condition(self) -> np.ndarray:
+        """|yᴴx| of each eigenvalue within its own block."""
+        return np.concatenate([block.condition for block in self.blocks])
+
+    @cached_property
+    def modulus_condition(self) -> np.ndarray:
+        """The condition of the modulus of each eigenvalue within its own block."""
+        return np.concatenate([block.modulus_condition for block in self.blocks])
+
+    @cached_property
+    def backward_error(self) -> np.ndarray:
+        """The backward error of the block each eigenvalue belongs to."""
+        return np.array([block.backward_error for block in self.blocks])[self.owner]
+
+    @cached_property
+    def whole(self) -> Block:
+        """The Schur form of all blocks together, with their couplings."""
+        spans = [slice(*span) for span in pairwise(self.starts)]
+        T = self.W.astype(complex)
+        for span, block in zip(spans, self.blocks, strict=True):
+            T[:, span] = T[:, span] @ block.Z
+        for span, block in zip(spans, self.blocks, strict=True):
+            T[span] = block.Z.conj().T @ T[span]
+            T[span, span] = block.T
+        return Block(T, np.eye(0), self.condition, self.modulus_condition, _backward_error(self.W, self.eps))
+
+    def compression(self, members: np.ndarray) -> tuple[np.ndarray, float, Block]:
+        """Return W on the invariant subspace of a few eigenvalues.
+
+        Parameters
+        ----------
+        members
+            Indices of the eigenvalues.
+
+        Returns
+        -------
+        tuple
+            The upper triangular compression ``(m, m)``; its condition, which is 1 / ‖P‖ with P the spectral
+            projector, and that of the modulus for a single eigenvalue; the block whose backward error it inherits.
+        """
+        first = self.owner[members[0]]
+        if len(members) == 1:
+            i = int(members[0])
+            return self.eigenvalues[i, None, None], float(self.modulus_condition[i]), self.blocks[first]
+        inside = bool(np.all(self.owner[members] == first))
+        block = self.blocks[first] if inside else self.whole
+        members = members - self.starts[first] if inside else members
+        m, n = len(members), len(block.T)
+        if m == n:
+            return block.T, 1.0, block
+        select = np.zeros(n, dtype=np.int32)
+        select[members] = 1
+        (trsen,) = scipy.linalg.get_lapack_funcs(("trsen",), (block.T,))
+        T, _, _, _, s, _, _ = trsen(
+            select, block.T, np.empty((n, n), complex, order="F"), job="E", wantq=0, lwork=max(1, m * (n - m))
+        )
+        return T[:m, :m], max(float(s), np.finfo(float).tiny), block
+
+
+def triangular_parts(W: np.ndarray, /, *, eps: float) -> list[Triangular]:
+    """Split a weight into the direct summands its exact zeros show, each in block-triangular Schur form.
+
+    Parameters
+    ----------
+    W
+        ``(n, n)`` in float64 or complex128.
+    eps
+        Unit roundoff of the type the weight arrived in.
+
+    Returns
+    -------
+    list of Triangular
+        One for each connected component of the graph with an edge wherever W has a non-zero entry.
+    """
+    if np.iscomplexobj(W) and not np.imag(W).any():
+        return triangular_parts(np.real(W), eps=eps)
+    graph = csr_array(W != 0)
+    _, component = connected_components(graph, directed=True, connection="weak")
+    _, strong = connected_components(graph, directed=True, connection="strong")
+    order = np.lexsort((_topological_rank(graph, strong), component))
+    breaks = np.flatnonzero(np.diff(component[order])) + 1
+    return [_triangular(W[np.ix_(part, part)], strong[part], eps) for part in np.split(order, breaks)]
+
+
+def _topological_rank(graph: csr_array, strong: np.ndarray) -> np.ndarray:
+    """Return a rank of each node under which the permuted matrix is block upper triangular."""
+    row, column = graph.nonzero()
+    edges = np.unique(np.stack([strong[row], strong[column]]), axis=1)
+    before: defaultdict[int, set[int]] = defaultdict(set)
+    for a, b in edges[:, edges[0] != edges[1]].T.tolist():
+        before[b].add(a)
+    for label in range(int(strong.max()) + 1):
+        before.setdefault(label, set())
+    rank = np.empty(len(before), dtype=int)
+    rank[list(TopologicalSorter(before).static_order())] = np.arange(len(before))
+    return rank[strong]
+
+
+def _triangular(W: np.ndarray, strong: np.ndarray, eps: float) -> Triangular:
+    breaks = np.flatnonzero(np.diff(strong)) + 1
+    starts = [0, *breaks.tolist(), len(W)]
+    return Triangular(W, tuple(Block.of(W[a:b, a:b], eps) for a, b in pairwise(starts)), eps)

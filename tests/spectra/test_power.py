@@ -1,0 +1,192 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.cases import CASES, grcar, haar_orthogonal, jordan
+from tests.oracles import powers
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.spectra import matrix_power, power_norms
+
+EPS = np.finfo(float).eps
+
+
+def gaussian(n, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, n)) / n**0.5
+
+
+@pytest.mark.parametrize("norm", ["spectral", "frobenius"])
+@pytest.mark.parametrize("case", [case for case in CASES if case.n < 100], ids=lambda case: case.name)
+def test_labelled_matrices_against_one_product_per_step(case, norm):
+    logs = power_norms(case.matrix, 64, norm=norm)
+    expected = powers.power_norms(case.matrix, 64, 2 if norm == "spectral" else "fro")
+    # Products lose n·eps of ‖W^s‖‖W^(t-s)‖ a step, which for a non-normal weight is more than ‖Wᵗ‖.
+    assert np.array_equal(np.isneginf(logs), np.isneginf(expected))
+    logs, expected = logs[np.isfinite(logs)], expected[np.isfinite(logs)]
+    peak = np.maximum.accumulate(expected)
+    slack = 4 * case.n * EPS * np.arange(1, len(logs) + 1) * np.exp(np.clip(2 * peak - expected, 0, 30))
+    assert np.all(np.abs(logs - expected) <= slack)
+
+
+def test_reference_values():
+    transient = power_norms([[0.9, 10.0], [0.0, 0.8]])
+    assert transient.argmax() == 6
+    np.testing.assert_allclose(np.exp(transient.max()), 26.9362184494, atol=5e-11)
+    defective = power_norms([[0.9, 1.0], [0.0, 0.9]])
+    assert defective.argmax() == 9
+    np.testing.assert_allclose(np.exp(defective[[9, 50]]), [3.9125670784, 0.2864135828], atol=5e-11)
+    G = grcar(32)
+    radius = np.abs(np.linalg.eigvals(G)).max()
+    logs = power_norms(G / (1.05 * radius))
+    assert logs.argmax() == 37
+    np.testing.assert_allclose(np.exp(logs.max()), 432.204565573, rtol=2e-12)
+    chain = power_norms(1.02 * np.eye(256, k=1), 300)
+    np.testing.assert_allclose(np.exp(chain[100]), 7.244646118252348, rtol=100 * EPS)
+    assert np.all(np.isneginf(chain[256:]))
+    assert np.isfinite(chain[255])
+
+
+@pytest.mark.parametrize("norm", ["spectral", "frobenius"])
+def test_eigenvectors_take_over_and_agree_with_products(norm):
+    W = gaussian(40)
+    logs = power_norms(W, 1500, norm=norm)
+    expected = powers.power_norms(W, 1500, 2 if norm == "spectral" else "fro")
+    condition = np.linalg.cond(np.linalg.eig(W)[1])
+    assert np.all(np.abs(logs - expected) <= 4 * 40 * EPS * condition * np.arange(1, 1502))
+
+
+@pytest.mark.parametrize("norm", ["spectral", "frobenius"])
+def test_ill_conditioned_eigenvectors_are_not_trusted(norm):
+    # κ(V) of this Grcar matrix is 1e5 and of the Jordan block infinite.
+    for W in (jordan(0.99, 3), grcar(24) / 2.3):
+        expected = powers.power_norms(W, 400, 2 if norm == "spectral" else "fro")
+        np.testing.assert_allclose(power_norms(W, 400, norm=norm), expected, atol=1e4 * 400 * EPS)
+
+
+@pytest.mark.parametrize("norm", ["spectral", "frobenius"])
+def test_equal_moduli_keep_every_eigenvector(norm):
+    # Nothing dies out: all moduli are one and the eigenvectors are oblique.
+    rng = np.random.default_rng(1)
+    S = np.eye(8) + 0.2 * rng.standard_normal((8, 8))
+    W = S @ haar_orthogonal(8, np.random.default_rng(1)) @ np.linalg.inv(S)
+    logs = power_norms(W, 300, norm=norm)
+    expected = powers.power_norms(W, 300, 2 if norm == "spectral" else "fro")
+    np.testing.assert_allclose(logs, expected, atol=64 * 8 * EPS * 300)
+
+
+def test_ten_thousand_steps_neither_overflow_nor_underflow():
+    seen = []
+    for scale in (1e-300, 1e300):
+        logs = power_norms(scale * gaussian(12), 10_000, progress=lambda done, total: seen.append((done, total)))
+        assert np.isfinite(logs).all()
+        slope = (logs[-1] - logs[-101]) / 100
+        radius = np.abs(np.linalg.eigvals(scale * gaussian(12))).max()
+        # The norm follows ρᵗ but for the beat of a complex pair, which its eigenvectors bound.
+        assert abs(slope - np.log(radius)) < 0.1
+    assert seen[-1] == (10_000, 10_000)
+
+
+def test_a_normal_weight_needs_its_eigenvalues_only():
+    W = 1.01 * haar_orthogonal(20, np.random.default_rng(0))
+    t = np.arange(10_001)
+    np.testing.assert_allclose(power_norms(W, 10_000), t * np.log(1.01), atol=40 * EPS * 10_000)
+    frobenius = power_norms(W, 10_000, norm="frobenius")
+    np.testing.assert_allclose(frobenius, t * np.log(1.01) + 0.5 * np.log(20), atol=40 * EPS * 10_000)
+    np.testing.assert_array_equal(power_norms(np.zeros((3, 3)), 20)[1:], -np.inf)
+
+
+def test_a_tiny_departure_from_normality_is_seen():
+    # [[1, δ], [0, 1]]ᵗ = [[1, tδ], [0, 1]]: σ₁ = asinh(tδ/2) above 0, linear in δ, while the commutator is δ².
+    delta = 1e-9
+    logs = power_norms([[1.0, delta], [0.0, 1.0]], 10_000)
+    np.testing.assert_allclose(logs, np.arcsinh(np.arange(10_001) * delta / 2), atol=2 * EPS * 10_000)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.floats(0.01, 100))
+def test_laws(seed, n, scale):
+    W = gaussian(n, seed)
+    logs = power_norms(W, 12)
+    np.testing.assert_allclose(power_norms(scale * W, 12), logs + np.arange(13) * np.log(scale), atol=1e4 * n * EPS)
+    assert logs[0] == 0.0
+    # Submultiplicative, and never below the eigenvalues.
+    assert logs[12] <= logs[5] + logs[7] + 64 * n * EPS
+    assert logs[12] >= 12 * np.log(np.abs(np.linalg.eigvals(W)).max()) - 1e4 * n * EPS
+
+
+def test_libraries_dtypes_and_batches(library):
+    _, asarray = library
+    W = asarray(np.array([[[0.5, 0.0], [0.0, 0.25]], [[0.0, 1.0], [0.0, 0.0]]], dtype=np.float32))
+    logs = power_norms(W, 2)
+    assert type(logs) is type(W)
+    with np.errstate(divide="ignore"):
+        expected = np.log([[1, 0.5, 0.25], [1, 1, 0]])
+    np.testing.assert_allclose(np.asarray(logs), expected, rtol=8 * np.finfo(np.float32).eps)
+    assert power_norms(np.zeros((0, 2, 2)), 3).shape == (0, 4)
+    assert power_norms([[2.0]], 0).tolist() == [0.0]
+
+
+def test_misuse():
+    with pytest.raises(ArgumentError, match="steps must not be negative; got -1"):
+        power_norms([[1.0]], -1)
+    with pytest.raises(ArgumentError, match="whole number"):
+        power_norms([[1.0]], 2.5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UnknownNameError, match=r"frobenius, spectral.*Did you mean 'spectral'"):
+        power_norms([[1.0]], 2, norm="spectrl")  # pyright: ignore[reportArgumentType]
+
+
+def fibonacci(t):
+    a, b = 0, 1
+    for _ in range(t):
+        a, b = b, a + b
+    return a
+
+
+def test_fibonacci_exactly_by_squaring():
+    F = np.array([[1, 1], [1, 0]])
+    for t in range(92):
+        power = matrix_power(F, t)
+        assert power.dtype == np.int64
+        assert power[0, 1] == fibonacci(t)
+    assert matrix_power(np.array([[True, True], [True, False]]), 10)[0, 1] == 55
+    with pytest.raises(ArgumentError, match=r"fits 64-bit integers.*floats"):
+        matrix_power(F, 93)
+    assert abs(matrix_power(F.astype(float), 93)[0, 1] / fibonacci(93) - 1) < 93 * EPS
+
+
+def test_fibonacci_by_the_golden_ratio():
+    golden = (1 + 5**0.5) / 2
+    power = matrix_power(np.array([[1, 1], [1, 0]]), 70, method="eigen")
+    np.testing.assert_allclose(power[0, 1], golden**70 / 5**0.5, rtol=4 * 70 * EPS)
+
+
+@pytest.mark.parametrize("complex_", [False, True])
+def test_both_methods_agree(complex_):
+    W = gaussian(6) + (1j * gaussian(6, 1) if complex_ else 0)
+    batch = np.stack([W, 0.5 * W])
+    squared, eigen = matrix_power(batch, 13), matrix_power(batch, 13, method="eigen")
+    assert squared.dtype == eigen.dtype == W.dtype
+    scale = np.abs(squared).max()
+    condition = np.linalg.cond(np.linalg.eig(W)[1])
+    np.testing.assert_allclose(eigen, squared, atol=32 * 6 * EPS * condition * scale)
+    np.testing.assert_allclose(squared[0], np.linalg.multi_dot([W] * 13), atol=13 * 6 * EPS * scale * 8)
+
+
+def test_powers_out_of_range_are_not_finite_and_misuse_is_refused():
+    assert np.isinf(matrix_power([[2.0]], 2000)).all()
+    assert matrix_power([[3]], 0).tolist() == [[1]]
+    with pytest.raises(ArgumentError, match="without a basis of eigenvectors"):
+        matrix_power([[1.0, 1.0], [0.0, 1.0]], 3, method="eigen")
+    with pytest.raises(ArgumentError, match="not be negative"):
+        matrix_power([[1.0]], -2)
+    with pytest.raises(ArgumentError, match="64 bits"):
+        matrix_power(np.array([[2**63]], dtype=np.uint64), 2)
+    with pytest.raises(UnknownNameError, match="eigen, squaring"):
+        matrix_power([[1.0]], 2, method="schur")  # pyright: ignore[reportArgumentType]
+
+
+def test_power_in_each_library(library):
+    _, asarray = library
+    W = asarray(np.array([[1.0, 1.0], [1.0, 0.0]], dtype=np.float32))
+    power = matrix_power(W, 5)
+    assert type(power) is type(W)
+    np.testing.assert_array_equal(np.asarray(power), [[8, 5], [5, 3]])

@@ -1,0 +1,97 @@
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.cases import CASES, grcar, haar_orthogonal
+
+from unitcircle.errors import ShapeError
+from unitcircle.spectra import departure_from_normality, horizon, spectrum
+
+EPS = np.finfo(float).eps
+
+
+def test_reference_values():
+    # Grcar(32): -1 on the subdiagonal, 1 on diagonals 0..3.
+    s = spectrum(grcar(32))
+    np.testing.assert_allclose(s.radius, 2.24944777653, atol=5e-12)
+    np.testing.assert_allclose(s.eigenvalues.real.max(), 1.6574333511, atol=5e-11)
+    np.testing.assert_allclose(s.norm, 3.2223184959, atol=5e-11)
+    np.testing.assert_allclose(s.departure_from_normality, 6.0070862348, atol=5e-11)
+    np.testing.assert_allclose(s.smallest_singular_value, 0.951104993129, atol=5e-13)
+    assert spectrum(1.02 * np.eye(256, k=1)).radius == 0.0
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_labelled_matrices(case):
+    s = spectrum(case.matrix)
+    if case.norm is not None:
+        # The table gives 11 digits of Grcar's norm, all of the others.
+        np.testing.assert_allclose(s.norm, case.norm, rtol=5e-11 if case.name == "grcar" else 8 * case.n * EPS)
+    assert s.asymptotics.verdict is case.verdict
+    assert s.radius <= s.norm + 8 * case.n * EPS * s.norm
+    assert s.smallest_singular_value == s.singular_values[-1] >= 0
+    assert str(case.verdict) in str(s)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.floats(-10, 10).filter(lambda c: abs(c) > 1e-3))
+def test_laws(seed, n, scale):
+    rng = np.random.default_rng(seed)
+    W = rng.standard_normal((n, n))
+    S = np.eye(n) + 0.1 * rng.standard_normal((n, n)) / n**0.5
+    s = spectrum(W)
+    # Eigenvalues move by κ(V)·κ(S)·n·eps, unless they are defective, which chance does not make.
+    slack = 64 * n * EPS * s.norm * s.eigenvector_condition
+    np.testing.assert_allclose(spectrum(S @ W @ np.linalg.inv(S)).radius, s.radius, atol=4 * slack)
+    np.testing.assert_allclose(spectrum(scale * W).radius, abs(scale) * s.radius, atol=abs(scale) * slack)
+    np.testing.assert_allclose(spectrum(scale * W).norm, abs(scale) * s.norm, rtol=8 * n * EPS)
+
+
+def test_it_is_lazy_frozen_and_computed_once():
+    s = spectrum(haar_orthogonal(4, np.random.default_rng(0)))
+    assert set(vars(s)) == {"weight"}
+    assert s.eigenvalues is s.eigenvalues
+    assert set(vars(s)) == {"weight", "eigenvalues"}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        s.weight = None  # pyright: ignore[reportAttributeAccessIssue]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(s)).eigenvalues, s.eigenvalues)
+    with pytest.raises(ShapeError):
+        spectrum([1.0, 2.0])
+
+
+def test_words():
+    text = str(spectrum([[0.9, 10.0], [0.0, 0.8]]))
+    assert text.splitlines()[0] == "spectrum of a real 2 × 2 weight"
+    assert "vanishes" in text
+    assert "spectral radius ρ         0.9" in text
+    batch = spectrum(np.stack([0.5 * np.eye(2), 1j * np.eye(2)]))
+    assert repr(batch) == "<Spectrum of a batch (2,) of 2 × 2 weights>"
+    assert "spectral radius ρ         0.5 to 1" in str(batch)
+    assert repr(spectrum([[1j]])) == "<Spectrum of a complex 1 × 1 weight>"
+
+
+def test_libraries_dtypes_and_batches(library):
+    _, asarray = library
+    W = asarray(np.stack([0.5 * np.eye(3), np.eye(3, k=1)]).astype(np.float32))
+    s = spectrum(W)
+    for values, expected in (
+        (s.radius, [0.5, 0]),
+        (s.norm, [0.5, 1]),
+        (s.smallest_singular_value, [0.5, 0]),
+        (s.departure_from_normality, [0, 2**0.5]),
+        (s.eigenvector_condition, [1, np.inf]),
+        (s.horizon(2.0), [1, 3]),
+    ):
+        assert type(values) is type(W)
+        np.testing.assert_allclose(np.asarray(values), expected, rtol=8 * np.finfo(np.float32).eps)
+    assert s.singular_values.shape == s.eigenvalues.shape == (2, 3)
+    assert isinstance(spectrum(W[0, ...]).radius, float)
+
+
+def test_its_properties_are_the_functions():
+    W = np.random.default_rng(0).standard_normal((5, 5))
+    s = spectrum(W)
+    assert s.departure_from_normality == departure_from_normality(W)
+    assert s.horizon(3.0) == horizon(W, 3.0)
