@@ -109,7 +109,8 @@ def jvp(layer: RecurrentLayer, x: Any, state: Any, tangents: Any, /) -> np.ndarr
 
 def _lstm(layer: RecurrentLayer, drive: dict[str, Any], state: np.ndarray, V: np.ndarray) -> np.ndarray:
     phi = {gate: activation(name) for gate, name in layer.activations.items()}
-    p = {gate: layer.peepholes.get(gate, np.zeros(layer.hidden_size)).astype(np.float64) for gate in ("i", "f", "o")}
+    none = np.zeros(layer.hidden_size)
+    p = {gate: layer.peepholes.get(gate, none).astype(np.float64, copy=False) for gate in ("i", "f", "o")}
     h, c = np.split(state, [layer.output_size], axis=-1)
     dh, dc = np.split(V, [layer.output_size], axis=-2)
     R = {gate: block(layer, gate) for gate in layer.cell.gates}
@@ -126,7 +127,7 @@ def _lstm(layer: RecurrentLayer, drive: dict[str, Any], state: np.ndarray, V: np
     do = phi["o"].slope(a["o"])[..., None] * (da["o"] + p["o"][:, None] * dnew)
     out = (phi["o"].value(a["o"]) * phi["c"].slope(new))[..., None] * dnew + phi["c"].value(new)[..., None] * do
     if layer.projection is not None:
-        out = layer.projection.astype(np.float64) @ out
+        out = layer.projection.astype(np.float64, copy=False) @ out
     return np.concatenate([out, dnew], axis=-2)
 
 

@@ -73,7 +73,7 @@ def _lstm(layer: RecurrentLayer, drive: dict[str, Any], state: np.ndarray) -> np
     c = f * c + i * phi["g"](a["g"])
     h = phi["o"](a["o"] + peephole.get("o", 0.0) * c) * phi["c"](c)
     if layer.projection is not None:
-        h = h @ layer.projection.astype(np.float64).T
+        h = h @ layer.projection.astype(np.float64, copy=False).T
     return np.concatenate([h, c], axis=-1)
 
 
@@ -87,7 +87,7 @@ def _gru(layer: RecurrentLayer, drive: dict[str, Any], h: np.ndarray) -> np.ndar
 
 def block(layer: RecurrentLayer, gate: str, /) -> np.ndarray:
     """Return the matrix a gate applies to the state that is fed back, in double precision: ``(n, n)`` or ``(n, p)``."""
-    return (layer.projected_gates or layer.gates)[gate].astype(np.float64)
+    return (layer.projected_gates or layer.gates)[gate].astype(np.float64, copy=False)
 
 
 def checked_state(layer: RecurrentLayer, state: Any, /) -> np.ndarray:
@@ -100,7 +100,7 @@ def checked_state(layer: RecurrentLayer, state: Any, /) -> np.ndarray:
 
 def drive_of(layer: RecurrentLayer, gate: str, x: Any, /) -> Any:
     """Return ``U x + b`` of a gate: an array ``(..., n)``, or 0 without input and bias."""
-    bias = layer.biases.get(gate, np.zeros(())).astype(np.float64)
+    bias = layer.biases.get(gate, np.zeros(())).astype(np.float64, copy=False)
     if x is None:
         return bias
     if gate not in layer.inputs:
@@ -110,4 +110,4 @@ def drive_of(layer: RecurrentLayer, gate: str, x: Any, /) -> Any:
         raise ShapeError("x", f"must have shape (..., {layer.input_size})", f"shape {array.shape}")
     U = layer.inputs[gate]
     wide = np.complex128 if U.dtype.kind == "c" else np.float64
-    return array.astype(np.float64) @ U.astype(wide).T + bias
+    return array.astype(np.float64, copy=False) @ U.astype(wide, copy=False).T + bias

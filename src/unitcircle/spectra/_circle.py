@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -198,7 +199,7 @@ def circle_distance(T: np.ndarray, /) -> float:
     angles = np.concatenate([np.linspace(-np.pi, np.pi, ANGLES, endpoint=False), np.angle(eigenvalues[nearest])])
     values = [_smallest_singular_value(T, float(angle)) for angle in angles]
     best, width = float(angles[int(np.argmin(values))]), 2 * np.pi / ANGLES
-    refined = minimize_scalar(
+    refined: Any = minimize_scalar(
         lambda angle: _smallest_singular_value(T, angle), bounds=(best - width, best + width), method="bounded"
     )
     return float(min(*values, refined.fun))

@@ -23,6 +23,10 @@ ACCURACY = {"xatol": EPS**0.5}
 SMALL = 64
 
 
+PEAKS = 8
+"""Local maxima that are refined to rounding, the highest first."""
+
+
 def numerical_radius(W: Any, /) -> Any:
     r"""Return the numerical radius, the largest modulus in the field of values.
 
@@ -101,7 +105,9 @@ def _search(W: np.ndarray) -> float:
     from scipy import optimize  # noqa: PLC0415  (0.3 s of start-up)
 
     best = float(h.max())
-    for k in np.flatnonzero((h >= np.r_[h[:1], h[:-1]]) & (h >= np.r_[h[1:], h[-1:]])):
+    peaks = np.flatnonzero((h >= np.r_[h[:1], h[:-1]]) & (h >= np.r_[h[1:], h[-1:]]))
+    # Where the field of values is a disc every line is a peak, and one is as good as another.
+    for k in peaks[np.argsort(-h[peaks], kind="stable")][:PEAKS]:
         around = angles[max(k - 1, 0)], angles[min(k + 1, len(h) - 1)]
         # Only a maximum whose corners reach beyond what is known can raise it.
         if corners[max(k - 1, 0) : k + 1].max() > best:

@@ -1,0 +1,49 @@
+"""Live networks: what their states and gradients do over time and depth (needs torch)."""
+
+from importlib.util import find_spec as _find_spec
+
+from unitcircle.errors import MissingExtraError
+
+if _find_spec("torch") is None:
+    raise MissingExtraError("measuring live networks", "torch", "torch")
+
+from unitcircle.dynamics._as_recurrence import as_recurrence
+from unitcircle.dynamics._calibration import Calibration, CalibrationStatus, LayerCalibration, calibrate_
+from unitcircle.dynamics._depth_flow import DepthFlow, depth_flow
+from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
+from unitcircle.dynamics._eigenvalues_along import StepEigenvalues, eigenvalues_along
+from unitcircle.dynamics._fixed_points import FixedPoints, fixed_points
+from unitcircle.dynamics._gradient_flow import GradientFlow, gradient_flow
+from unitcircle.dynamics._growth import Step
+from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states
+from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value
+from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents
+from unitcircle.dynamics._recurrence import Linearization, Recurrence
+
+__all__ = [
+    "Calibration",
+    "CalibrationStatus",
+    "DepthFlow",
+    "DrivenLayer",
+    "FixedPoints",
+    "GradientFlow",
+    "HiddenStates",
+    "JacobianSpectrum",
+    "LayerCalibration",
+    "Linearization",
+    "LyapunovExponents",
+    "Recurrence",
+    "Step",
+    "StepEigenvalues",
+    "as_recurrence",
+    "calibrate_",
+    "depth_flow",
+    "driven_layers",
+    "eigenvalues_along",
+    "fixed_points",
+    "gradient_flow",
+    "hidden_states",
+    "jacobian_spectrum",
+    "lyapunov_exponents",
+    "mean_log_singular_value",
+]

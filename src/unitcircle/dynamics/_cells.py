@@ -1,0 +1,213 @@
+"""The standard cells in plain operations, with their derivatives in closed form.
+
+torch's fused layers are one kernel: no gradient, Jacobian or state inside them can be seen. These cells compute the
+same numbers step by step. Everything that depends on the input alone (the *drive* ``u_t = U x_t + b``) is computed
+for all steps at once.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Cell", "GRUCell", "LSTMCell", "PlainCell"]
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell(ABC):
+    """One layer in one direction: weights, one step, and the derivative of the step.
+
+    Attributes
+    ----------
+    input_weight
+        Stacked gate blocks ``(G, m)``.
+    weight
+        Stacked gate blocks ``(G, p)``, acting on the p entries of h.
+    bias
+        ``(G,)``: the sum of all the biases added to the drive, or None.
+    """
+
+    input_weight: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, ...]:
+        """Entries of each part of the state: ``(n,)``, or ``(p, n)`` for the (h, c) of an LSTM."""
+
+    @abstractmethod
+    def advance(self, drive: Tensor, state: State, /) -> State:
+        """Return the next state; drive ``(B, G)``, parts of the state ``(B, n)``."""
+
+    @abstractmethod
+    def coefficients(self, drive: Tensor, state: State, /) -> State:
+        """Return the elementwise factors of the derivative at a state, each ``(B, n)``."""
+
+    @abstractmethod
+    def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
+        """Return the derivative applied to tangents ``(B, n, k)`` of the state and ``(B, G, k)`` of the drive."""
+
+    @abstractmethod
+    def log_determinant(self, coefficients: State, /) -> Tensor | None:
+        """Return log|det ∂s'/∂s| ``(B,)``, or None where it has no closed form."""
+
+    def drive(self, x: Tensor, /) -> Tensor:
+        """Return ``U x + b`` for inputs ``(..., m)``."""
+        return torch.nn.functional.linear(x, self.input_weight, self.bias)
+
+
+def _column(factor: Tensor) -> Tensor:
+    return factor.unsqueeze(-1)
+
+
+def _log_abs_det(W: Tensor) -> Tensor:
+    return torch.linalg.slogdet(W).logabsdet
+
+
+def _sech2(x: Tensor) -> Tensor:
+    # 1 - tanh² would be exactly 0 beyond |x| = 19.
+    return torch.cosh(x) ** -2
+
+
+def _sigmoid_slope(x: Tensor) -> Tensor:
+    return torch.sigmoid(x) * torch.sigmoid(-x)
+
+
+@dataclass(frozen=True, eq=False)
+class PlainCell(Cell):
+    """``h' = φ(W h + u)`` with φ tanh or relu."""
+
+    activation: Literal["tanh", "relu"]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return (self.weight.shape[-1],)
+
+    def _pre(self, drive: Tensor, h: Tensor) -> Tensor:
+        return torch.addmm(drive, h, self.weight.t())
+
+    def advance(self, drive: Tensor, state: State, /) -> State:
+        pre = self._pre(drive, state[0])
+        return (torch.tanh(pre) if self.activation == "tanh" else torch.relu(pre),)
+
+    def coefficients(self, drive: Tensor, state: State, /) -> State:
+        pre = self._pre(drive, state[0])
+        return (_sech2(pre) if self.activation == "tanh" else (pre > 0).to(pre.dtype),)
+
+    def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
+        pre = self.weight @ tangent[0]
+        return (_column(coefficients[0]) * (pre if drive_tangent is None else pre + drive_tangent),)
+
+    def log_determinant(self, coefficients: State, /) -> Tensor | None:
+        return torch.log(coefficients[0]).sum(-1) + _log_abs_det(self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class GRUCell(Cell):
+    """torch's GRU, gates r z n: ``n = tanh(u_n + r ⊙ (W_n h + b_hn))``, ``h' = (1 − z) ⊙ n + z ⊙ h``."""
+
+    recurrent_bias: Tensor | None
+    """``b_hn`` ``(n,)``, which is inside the reset product and so cannot be summed with the other bias."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return (self.weight.shape[-1],)
+
+    def _gates(self, drive: Tensor, h: Tensor) -> State:
+        n = h.shape[-1]
+        recurrent = h @ self.weight.t()
+        gates = drive[..., : 2 * n] + recurrent[..., : 2 * n]
+        inner = recurrent[..., 2 * n :]
+        if self.recurrent_bias is not None:
+            inner = inner + self.recurrent_bias
+        return gates, inner, drive[..., 2 * n :]
+
+    def advance(self, drive: Tensor, state: State, /) -> State:
+        (h,) = state
+        gates, inner, outer = self._gates(drive, h)
+        r, z = torch.sigmoid(gates).chunk(2, -1)
+        candidate = torch.tanh(outer + r * inner)
+        return (candidate + z * (h - candidate),)
+
+    def coefficients(self, drive: Tensor, state: State, /) -> State:
+        (h,) = state
+        gates, inner, outer = self._gates(drive, h)
+        r, z = torch.sigmoid(gates).chunk(2, -1)
+        r_slope, z_slope = _sigmoid_slope(gates).chunk(2, -1)
+        pre = outer + r * inner
+        candidate_slope = torch.sigmoid(-gates).chunk(2, -1)[1] * _sech2(pre)
+        reset = candidate_slope * inner * r_slope
+        return z, reset, (h - torch.tanh(pre)) * z_slope, candidate_slope, r
+
+    def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
+        z, reset, update, candidate, r = map(_column, coefficients)
+        dr, dz, dn = (self.weight @ tangent[0]).chunk(3, -2)
+        dn = r * dn
+        if drive_tangent is not None:
+            ur, uz, un = drive_tangent.chunk(3, -2)
+            dr, dz, dn = dr + ur, dz + uz, dn + un
+        return (z * tangent[0] + reset * dr + update * dz + candidate * dn,)
+
+    def log_determinant(self, coefficients: State, /) -> Tensor | None:  # noqa: ARG002
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class LSTMCell(Cell):
+    """torch's LSTM, gates i f g o: ``c' = f ⊙ c + i ⊙ g``, ``h' = W_hr (o ⊙ tanh c')``."""
+
+    projection: Tensor | None
+    """``W_hr`` ``(p, n)``, or None."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self.weight.shape[-1], self.weight.shape[0] // 4
+
+    def advance(self, drive: Tensor, state: State, /) -> State:
+        h, c = state
+        i, f, g, o = torch.addmm(drive, h, self.weight.t()).chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        if self.projection is not None:
+            h = h @ self.projection.t()
+        # h and c are two coordinates of the state: the view keeps the gradient of c free of what flows through h.
+        return h, c.view_as(c)
+
+    def coefficients(self, drive: Tensor, state: State, /) -> State:
+        h, c = state
+        i, f, g, o = torch.addmm(drive, h, self.weight.t()).chunk(4, -1)
+        f_gate, i_gate, candidate = torch.sigmoid(f), torch.sigmoid(i), torch.tanh(g)
+        new = f_gate * c + i_gate * candidate
+        return (
+            f_gate,
+            _sigmoid_slope(i) * candidate,
+            _sigmoid_slope(f) * c,
+            i_gate * _sech2(g),
+            _sigmoid_slope(o) * torch.tanh(new),
+            torch.sigmoid(o) * _sech2(new),
+        )
+
+    def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
+        forget, i, f, g, o, cell = map(_column, coefficients)
+        pre = self.weight @ tangent[0]
+        if drive_tangent is not None:
+            pre = pre + drive_tangent
+        di, df, dg, do = pre.chunk(4, -2)
+        dc = forget * tangent[1] + i * di + f * df + g * dg
+        dh = cell * dc + o * do
+        return (dh if self.projection is None else self.projection @ dh), dc
+
+    def log_determinant(self, coefficients: State, /) -> Tensor | None:
+        if self.projection is not None:
+            return None
+        # Subtracting (o tanh' c') times the rows of c' from those of h' leaves [[D W_o, 0], [·, diag f]].
+        n = self.weight.shape[-1]
+        rows = torch.log(coefficients[0]) + torch.log(torch.abs(coefficients[4]))
+        return rows.sum(-1) + _log_abs_det(self.weight[3 * n :])

@@ -1,0 +1,316 @@
+"""Fixed points and cycles of a recurrence."""
+
+from __future__ import annotations
+
+__all__ = ["FixedPoints", "fixed_points"]
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unitcircle.dynamics._as_recurrence import as_recurrence
+from unitcircle.dynamics._recurrence import Recurrence
+from unitcircle.errors import ArgumentError
+
+_EVERY_SUFFIX = (".npz", ".json")
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoints:
+    """Fixed points (period 1) or cycles of the map ``s → F(x, s)``, each once.
+
+    Attributes
+    ----------
+    states
+        ``(m, period, N)``: the points of every cycle, in the order in which it visits them.
+    residual
+        ``(m,)``: ``‖F^k(s) − s‖``, k the period.
+    eigenvalues
+        Complex ``(m, N)``, by decreasing modulus: of the Jacobian of the k steps together.
+    starts
+        How many starts were tried.
+    converged
+        How many of them arrived, at any of the points or at one of a shorter period.
+    tolerance
+        ``‖F^k(s) − s‖ / (1 + ‖s‖)`` below which a start has arrived.
+    """
+
+    states: np.ndarray
+    residual: np.ndarray
+    eigenvalues: np.ndarray
+    starts: int
+    converged: int
+    tolerance: float
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def period(self) -> int:
+        """Steps after which a point returns to itself."""
+        return self.states.shape[1]
+
+    @property
+    def unstable_dimension(self) -> np.ndarray:
+        """Number of eigenvalues outside the unit circle ``(m,)``: directions in which the point repels."""
+        return (np.abs(self.eigenvalues) > 1).sum(-1)
+
+    @property
+    def stable(self) -> np.ndarray:
+        """Whether all eigenvalues are inside the unit circle ``(m,)``."""
+        return np.asarray((np.abs(self.eigenvalues) < 1).all(-1))
+
+    def save(self, path: str | Path, /) -> None:
+        """Write all of it to ``.npz`` or ``.json`` (complex numbers as pairs), whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Where to; the suffix says which.
+
+        Raises
+        ------
+        ArgumentError
+            Another suffix.
+        """
+        path = _checked(path)
+        values = asdict(self)
+        part = path.with_name(f".{path.name}.part{path.suffix}")
+        if path.suffix == ".npz":
+            np.savez(part, **values)
+        else:
+            pairs = np.stack([np.real(self.eigenvalues), np.imag(self.eigenvalues)], -1)
+            plain = {key: value.tolist() for key, value in values.items() if isinstance(value, np.ndarray)}
+            # An empty list does not know the shape it had.
+            shape = {"period": self.period, "state_size": self.states.shape[-1]}
+            part.write_text(json.dumps(values | plain | {"eigenvalues": pairs.tolist()} | shape))
+        os.replace(part, path)  # noqa: PTH105  (replaces an existing file on every system)
+
+    @classmethod
+    def load(cls, path: str | Path, /) -> FixedPoints:
+        """Read what :meth:`save` wrote; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path
+            A file that ends in ``.npz`` or ``.json``.
+
+        Returns
+        -------
+        FixedPoints
+            Equal, number by number, to what was written.
+
+        Raises
+        ------
+        ArgumentError
+            Another suffix.
+        """
+        path = _checked(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                values = {key: file[key] for key in file.files}
+            states, residual, eigenvalues = values["states"], values["residual"], values["eigenvalues"]
+        else:
+            values = json.loads(path.read_text())
+            n = values["state_size"]
+            states = np.array(values["states"], dtype=float).reshape(-1, values["period"], n)
+            residual = np.array(values["residual"], dtype=float)
+            eigenvalues = np.array(values["eigenvalues"], dtype=float).reshape(-1, n, 2) @ np.array([1, 1j])
+        return cls(
+            states,
+            residual,
+            eigenvalues,
+            int(values["starts"]),
+            int(values["converged"]),
+            float(values["tolerance"]),
+        )
+
+    def __str__(self) -> str:
+        kind = "fixed points" if self.period == 1 else f"cycles of period {self.period}"
+        return f"{len(self)} {kind}, {int(self.stable.sum())} stable ({self.converged} of {self.starts} starts arrived)"
+
+
+def _checked(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix not in _EVERY_SUFFIX:
+        raise ArgumentError("path", f"must end in {' or '.join(_EVERY_SUFFIX)}", f"{path.name!r}")
+    return path
+
+
+def fixed_points(  # noqa: PLR0913  (all but model and input are options)
+    model: nn.Module | Callable[[Any, Any], Any] | Recurrence,
+    x: Any = None,
+    /,
+    *,
+    period: int = 1,
+    starts: int | Any = 256,
+    state: Any = None,
+    iterations: int = 200,
+    tolerance: float | None = None,
+    rng: int = 0,
+    dtype: torch.dtype | None = torch.float64,
+) -> FixedPoints:
+    """Find the points that k steps under a constant input bring back to themselves: ``F^k(x, s) = s``.
+
+    Every start descends on ``½ ‖F^k(s) − s‖²`` by the Levenberg-Marquardt method, which ends as Newton's, so that
+    unstable points are found as well as stable ones. Not every point need be found: the number of starts that arrived
+    tells how thoroughly was searched.
+
+    Parameters
+    ----------
+    model
+        What :func:`as_recurrence` takes.
+    x
+        The constant input ``(m,)``; zero where None.
+    period
+        k. Points of a period that divides k are left out, and a cycle counts once.
+    starts
+        How many starts to draw, or the starts ``(S, N)`` themselves (they are not written to). Starts are drawn
+        uniformly from ``[-1, 1]^N``, and of an LSTM's c from a standard normal law.
+    state
+        An example of the state, where :func:`as_recurrence` needs one.
+    iterations
+        Steps of descent.
+    tolerance
+        ``‖F^k(s) − s‖ / (1 + ‖s‖)`` at which a start has arrived; None: ``16 N eps``.
+    rng
+        Seed of the starts.
+    dtype
+        Precision; None for the module's own.
+
+    Returns
+    -------
+    FixedPoints
+        Points, residuals, eigenvalues and stability.
+
+    Raises
+    ------
+    ArgumentError
+        A period below 1, or starts of another shape.
+
+    References
+    ----------
+    Sussillo and Barak, Opening the black box, Neural Computation 25 (2013), section 2;
+    Moré, The Levenberg-Marquardt algorithm: implementation and theory (1978).
+
+    Examples
+    --------
+    >>> print(fixed_points(lambda x, h: torch.tanh(2 * h), state=torch.zeros(1, dtype=torch.float64)))
+    3 fixed points, 2 stable (256 of 256 starts arrived)
+    """
+    if period < 1:
+        raise ArgumentError("period", "must be at least 1", f"{period}")
+    recurrence = as_recurrence(model, state=state, dtype=dtype)
+    n = recurrence.state_size
+    with recurrence.as_found(), torch.no_grad():
+        drive = None if x is None else torch.as_tensor(x).detach().to(recurrence.device, recurrence.dtype)
+        s = _starts(recurrence, starts, rng)
+        tolerance = 16 * n * torch.finfo(s.dtype).eps if tolerance is None else tolerance
+        orbit = _Orbit(recurrence, drive, period)
+        chunk = max(1, 2**22 // n**2)
+        arrived = torch.cat([_descend(orbit, part, iterations, tolerance) for part in s.split(chunk)])
+        defect = torch.linalg.vector_norm(orbit.end(arrived) - arrived, dim=-1)
+        scale = 1 + torch.linalg.vector_norm(arrived, dim=-1)
+        good = torch.isfinite(defect) & (defect <= tolerance * scale)
+        order = torch.argsort(defect[good])
+        cycles = _distinct(orbit, arrived[good][order], period)
+        residual = torch.linalg.vector_norm(orbit.end(cycles[:, 0]) - cycles[:, 0], dim=-1)
+        J = orbit.jacobian(cycles[:, 0]).cpu().double().numpy()
+    eigenvalues = np.linalg.eigvals(J).astype(np.complex128)
+    eigenvalues = np.take_along_axis(eigenvalues, np.argsort(-np.abs(eigenvalues), axis=-1, kind="stable"), -1)
+    return FixedPoints(
+        cycles.cpu().numpy(), residual.cpu().numpy(), eigenvalues, len(s), int(good.sum()), float(tolerance)
+    )
+
+
+class _Orbit:
+    """k steps under a constant input, as one map."""
+
+    def __init__(self, recurrence: Recurrence, x: Tensor | None, period: int) -> None:
+        self._recurrence = recurrence
+        self._x = x
+        self._period = period
+
+    def _input(self, s: Tensor) -> Tensor | None:
+        return None if self._x is None else self._x.expand(len(s), *self._x.shape)
+
+    def points(self, s: Tensor, steps: int) -> list[Tensor]:
+        found = [s]
+        for _ in range(steps if len(s) else 0):
+            found.append(self._recurrence.step(self._input(s), found[-1]))
+        return found
+
+    def end(self, s: Tensor) -> Tensor:
+        return self.points(s, self._period)[-1]
+
+    def jacobian(self, s: Tensor) -> Tensor:
+        product = torch.eye(s.shape[-1], dtype=s.dtype, device=s.device).expand(len(s), -1, -1)
+        for point in self.points(s, self._period - 1) if len(s) else ():
+            product = self._recurrence.jacobian(self._input(s), point) @ product
+        return product
+
+
+def _starts(recurrence: Recurrence, starts: Any, rng: int) -> Tensor:
+    n = recurrence.state_size
+    if isinstance(starts, int):
+        generator = torch.Generator().manual_seed(rng)
+        s = 2 * torch.rand(starts, n, generator=generator, dtype=torch.float64) - 1
+        if "c" in recurrence.parts:
+            c = recurrence.parts["c"]
+            s[:, c] = torch.randn(starts, c.stop - c.start, generator=generator, dtype=torch.float64)
+    else:
+        s = torch.as_tensor(starts).detach().clone()
+    if s.ndim != 2 or s.shape[-1] != n or not len(s):
+        raise ArgumentError("starts", f"must be a positive number, or an array of shape (S, {n})", f"{tuple(s.shape)}")
+    return s.to(recurrence.device, recurrence.dtype)
+
+
+def _descend(orbit: _Orbit, s: Tensor, iterations: int, tolerance: float) -> Tensor:
+    s = s.clone()
+    g = orbit.end(s) - s
+    cost = g.square().sum(-1)
+    damping = torch.full_like(cost, 1e-3)
+    eye = torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
+    for _ in range(iterations):
+        # A tenth of the tolerance: what has arrived is polished while others are still on their way.
+        todo = torch.nonzero(cost.sqrt() > 0.1 * tolerance * (1 + torch.linalg.vector_norm(s, dim=-1)))[:, 0]
+        todo = todo[damping[todo] < 1e12]
+        if not len(todo):
+            break
+        A = orbit.jacobian(s[todo]) - eye
+        At = A.transpose(-1, -2)
+        normal = At @ A + damping[todo, None, None] * eye
+        move, info = torch.linalg.solve_ex(normal, -At @ g[todo].unsqueeze(-1))
+        trial = s[todo] + move.squeeze(-1)
+        defect = orbit.end(trial) - trial
+        new_cost = defect.square().sum(-1)
+        better = (new_cost < cost[todo]) & (info == 0)
+        hit = todo[better]
+        s[hit], g[hit], cost[hit] = trial[better], defect[better], new_cost[better]
+        damping[todo] = torch.where(better, damping[todo] * 0.1, damping[todo] * 4)
+    return s
+
+
+def _distinct(orbit: _Orbit, s: Tensor, period: int) -> Tensor:
+    """Return each cycle ``(m, period, N)`` of exactly this period once, the most accurate copy of it."""
+    kept: list[Tensor] = []
+    near = torch.finfo(s.dtype).eps ** 0.375 if len(s) else 0.0
+    shorter = [d for d in range(1, period) if period % d == 0]
+    for point in s:
+        scale = near * (1 + float(torch.linalg.vector_norm(point)))
+        points = torch.cat(orbit.points(point.unsqueeze(0), max(period - 1, 1)))
+        if any(float(torch.linalg.vector_norm(points[d] - point)) <= scale for d in shorter):
+            continue
+        if kept:
+            known = torch.cat(kept)
+            if float(torch.linalg.vector_norm(known - point, dim=-1).min()) <= scale:
+                continue
+        kept.append(points[:period])
+    return torch.stack(kept) if kept else s.new_zeros(0, period, s.shape[-1])

@@ -1,0 +1,158 @@
+"""Where the hidden states go, and what sends them there."""
+
+from __future__ import annotations
+
+__all__ = ["HiddenStates", "hidden_states"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from unitcircle.dynamics._as_recurrence import as_recurrence
+from unitcircle.dynamics._recurrence import Recurrence
+from unitcircle.errors import ArgumentError
+
+_CELLS = 10
+"""Equal cells of [-1, 1] in which the exploration of a unit is counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenStates:
+    """The geometry of hidden states ``h_t`` (of an LSTM h alone; of a stack the h of all layers together).
+
+    Attributes
+    ----------
+    states
+        ``(T, B, n)``, the initial state excluded.
+    input_share
+        ``(T,)``: share of the variance of ``h_t`` that the input explains, the rest being the memory of the initial
+        state; 1 means that the initial state is forgotten (echo state property), 0 that the input does nothing.
+        NaN for a single sequence.
+    threshold
+        ``|h|`` from which a unit counts as saturated.
+    """
+
+    states: np.ndarray
+    input_share: np.ndarray
+    threshold: float
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Distance from the origin ``‖h_t‖ / √n`` ``(T, B)``: 1 in the corners of the hypercube [-1, 1]^n."""
+        return np.linalg.norm(self.states, axis=-1) / np.sqrt(self.states.shape[-1])
+
+    @property
+    def saturation(self) -> np.ndarray:
+        """Share of units with ``|h|`` at or above the threshold ``(T,)``."""
+        return (np.abs(self.states) >= self.threshold).mean((1, 2))
+
+    @property
+    def effective_dimension(self) -> np.ndarray:
+        """Participation ratio ``(tr C)² / tr C²`` ``(T,)`` of the covariance C of ``h_t`` over the batch.
+
+        NaN for B = 1; at most min(n, B − 1): compare initializations at the same batch size.
+        """
+        return np.array([_participation_ratio(h) for h in self.states])
+
+    @property
+    def exploration(self) -> float:
+        """Share of ten equal cells of [-1, 1] that a unit visits, mean over units: how much of each edge is used."""
+        cells = np.clip(((self.states + 1) / 2 * _CELLS).astype(int), 0, _CELLS - 1)
+        inside = np.abs(self.states) <= 1
+        visited = [(inside & (cells == j)).any((0, 1)) for j in range(_CELLS)]
+        return float(np.mean(visited))
+
+    @property
+    def orthants(self) -> int:
+        """Number of different sign patterns of ``h_t`` over time and batch: orthants of the hypercube visited."""
+        signs = np.packbits(self.states.reshape(-1, self.states.shape[-1]) > 0, axis=-1)
+        return len(np.unique(signs, axis=0))
+
+
+def _participation_ratio(h: np.ndarray) -> float:
+    if len(h) < 2:
+        return float("nan")
+    variances = np.linalg.svd(h - h.mean(0), compute_uv=False) ** 2
+    total = variances.sum()
+    return float(total**2 / (variances**2).sum()) if total > 0 else 0.0
+
+
+def hidden_states(
+    model: nn.Module | Callable[[Any, Any], Any] | Recurrence,
+    inputs: Any,
+    /,
+    *,
+    initial: Any = None,
+    replicas: int = 4,
+    threshold: float = 0.95,
+    rng: int = 0,
+    dtype: torch.dtype | None = torch.float64,
+) -> HiddenStates:
+    """Measure where the hidden states go over a batch of sequences.
+
+    The share of the variance that the input explains is that of a one-way analysis of variance: every sequence is run
+    from several random initial states, of the size of the states visited, shared by all sequences::
+
+        share = σ²(between inputs) / (σ²(between inputs) + σ²(between initial states))
+
+    Parameters
+    ----------
+    model
+        What :func:`as_recurrence` takes.
+    inputs
+        Sequences in the module's own layout.
+    initial
+        Initial state in the module's own structure; zero where None.
+    replicas
+        Random initial states a sequence, at least 2.
+    threshold
+        ``|h|`` from which a unit counts as saturated.
+    rng
+        Seed of the initial states.
+    dtype
+        Precision; None for the module's own.
+
+    Returns
+    -------
+    HiddenStates
+        States, distance from the origin, saturation, effective dimension, input share, exploration.
+
+    Raises
+    ------
+    ArgumentError
+        Fewer than two replicas.
+
+    References
+    ----------
+    Gao and Ganguli, On simplicity and complexity in the brave new world of large-scale neuroscience (2015), for the
+    participation ratio.
+    """
+    if replicas < 2:
+        raise ArgumentError("replicas", "must be at least 2, for their scatter is measured", f"{replicas}")
+    recurrence = as_recurrence(model, state=initial, dtype=dtype)
+    part = recurrence.parts.get("h", slice(None))
+    with recurrence.as_found(), torch.no_grad():
+        xs, states = recurrence.trajectory(inputs, initial=initial)
+        h = states[1:, :, part].cpu().double().numpy()
+        batch = states.shape[1]
+        share = np.full(len(h), np.nan)
+        if batch > 1:
+            generator = torch.Generator().manual_seed(rng)
+            normal = torch.randn(replicas, 1, states.shape[2], generator=generator, dtype=torch.float64)
+            start = (normal.to(states) * states[1:].square().mean((0, 1)).sqrt()).expand(-1, batch, -1)
+            run = recurrence.run(xs if xs is not None else len(h), start)
+            share = _input_share(run[1:, :, :, part].cpu().double().numpy())
+    return HiddenStates(h, share, threshold)
+
+
+def _input_share(h: np.ndarray) -> np.ndarray:
+    """Return the share ``(T,)`` of states ``(T, replicas, B, n)``; the means of few replicas carry their noise."""
+    within = h.var(1, ddof=1).mean(1).sum(-1)
+    between = h.mean(1).var(1, ddof=1).sum(-1) - within / h.shape[1]
+    between = np.maximum(between, 0.0)
+    total = between + within
+    return np.where(total > 0, between / np.where(total > 0, total, 1.0), 0.0)

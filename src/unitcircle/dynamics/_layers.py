@@ -1,0 +1,97 @@
+"""torch's recurrent layers and cells, read into standard cells."""
+
+from __future__ import annotations
+
+__all__ = ["FUSED", "STEPWISE", "cell_from", "cells_from", "run_layers"]
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitcircle.dynamics._cells import Cell, GRUCell, LSTMCell, PlainCell, State
+from unitcircle.errors import ArgumentError
+
+FUSED = (nn.RNN, nn.GRU, nn.LSTM)
+STEPWISE = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
+
+Take = Callable[[Tensor], Tensor]
+
+
+def cells_from(layer: nn.RNNBase, /, *, take: Take) -> list[list[Cell]]:
+    """Return the cells of a fused layer, ``[layer][direction]``; ``take`` is applied to every weight."""
+    directions = ("", "_reverse") if layer.bidirectional else ("",)
+    return [[_cell(layer, f"_l{k}{way}", take) for way in directions] for k in range(layer.num_layers)]
+
+
+def cell_from(module: nn.RNNCellBase, /, *, take: Take) -> Cell:
+    """Return the standard cell of an nn.RNNCell, GRUCell or LSTMCell."""
+    return _cell(module, "", take)
+
+
+def _cell(module: nn.RNNBase | nn.RNNCellBase, suffix: str, take: Take) -> Cell:
+    def optional(name: str) -> Tensor | None:
+        value = getattr(module, name + suffix, None)
+        return None if value is None else take(value)
+
+    U, W = take(getattr(module, "weight_ih" + suffix)), take(getattr(module, "weight_hh" + suffix))
+    b, b_recurrent = optional("bias_ih"), optional("bias_hh")
+    if isinstance(module, nn.GRU | nn.GRUCell):
+        if b is None or b_recurrent is None:
+            return GRUCell(U, W, None, None)
+        n = W.shape[-1]
+        summed = torch.cat([b[: 2 * n] + b_recurrent[: 2 * n], b[2 * n :]])
+        return GRUCell(U, W, summed, b_recurrent[2 * n :])
+    bias = None if b is None or b_recurrent is None else b + b_recurrent
+    if isinstance(module, nn.LSTM | nn.LSTMCell):
+        return LSTMCell(U, W, bias, optional("weight_hr"))
+    activation: Any = module.nonlinearity
+    if activation not in {"tanh", "relu"}:
+        raise ArgumentError("module", "must have nonlinearity tanh or relu", repr(activation))
+    return PlainCell(U, W, bias, activation)
+
+
+def run_layers(
+    layers: Sequence[Sequence[Cell]],
+    xs: Tensor,
+    initial: Sequence[Sequence[State]],
+    /,
+    *,
+    visit: Callable[[int, int, Sequence[State]], None] | None = None,
+) -> tuple[Tensor, list[list[State]]]:
+    """Run a stack over a sequence in plain operations.
+
+    Parameters
+    ----------
+    layers
+        Cells ``[layer][direction]``.
+    xs
+        ``(T, B, m)``.
+    initial
+        States ``[layer][direction]``.
+    visit
+        Called with layer, direction, and that layer's T + 1 states in the order in which it computes them.
+
+    Returns
+    -------
+    tuple
+        Outputs ``(T, B, directions · p)`` and the final states ``[layer][direction]``.
+    """
+    final: list[list[State]] = []
+    for k, (cells, states) in enumerate(zip(layers, initial, strict=True)):
+        outputs: list[Tensor] = []
+        final.append([])
+        for direction, (cell, start) in enumerate(zip(cells, states, strict=True)):
+            # Unbind, not xs[t]: the gradient of every select is a zero tensor of the whole sequence.
+            drives = cell.drive(xs).unbind(0)
+            run = [start]
+            for drive in reversed(drives) if direction else drives:
+                run.append(cell.advance(drive, run[-1]))
+            if visit is not None:
+                visit(k, direction, run)
+            hs = [state[0] for state in run[1:]]
+            outputs.append(torch.stack(hs[::-1] if direction else hs))
+            final[-1].append(run[-1])
+        xs = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+    return xs, final

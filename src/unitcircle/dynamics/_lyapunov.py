@@ -1,0 +1,207 @@
+"""Lyapunov exponents of a driven recurrence."""
+
+from __future__ import annotations
+
+__all__ = ["LyapunovExponents", "lyapunov_exponents"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from unitcircle.dynamics._as_recurrence import as_recurrence
+from unitcircle.dynamics._orthonormalization import factors, identity
+from unitcircle.dynamics._recurrence import Recurrence
+from unitcircle.dynamics._series import block_error, blocks_of
+from unitcircle.errors import ArgumentError
+
+
+@dataclass(frozen=True, eq=False)
+class LyapunovExponents:
+    """Lyapunov exponents, natural logarithm per step, each batch element (its own input) by itself.
+
+    Attributes
+    ----------
+    exponents
+        ``(B, k)``, descending; −inf for a direction that is lost.
+    stderr
+        ``(B, k)``: standard error over time, from blocks; NaN where there is no scatter to see.
+    converged
+        ``(B, k)``: the two halves of the time agree within three standard errors or the tolerance, and the standard
+        error is below the tolerance; always true where both halves are −inf.
+    log_determinant
+        ``(B,)``: the mean of log|det J_t| from the Jacobians themselves; NaN for k < N, where it proves nothing.
+    state_size
+        N.
+    steps
+        Steps measured, burn-in excluded.
+    factorizations
+        QR factorizations it took, burn-in included.
+    """
+
+    exponents: np.ndarray
+    stderr: np.ndarray
+    converged: np.ndarray
+    log_determinant: np.ndarray
+    state_size: int
+    steps: int
+    factorizations: int
+
+    @property
+    def sum_residual(self) -> np.ndarray:
+        """``|Σλ − ⟨log|det J|⟩|`` ``(B,)``: rounding, if all is well; NaN for k < N."""
+        total = self.exponents.sum(-1)
+        with np.errstate(invalid="ignore"):
+            return np.where(total == self.log_determinant, 0.0, np.abs(total - self.log_determinant))
+
+    @property
+    def kaplan_yorke_dimension(self) -> np.ndarray:
+        """Dimension of the attractor ``(B,)``: ``j + (λ_1 + … + λ_j) / |λ_{j+1}|``, j the last sum not below 0.
+
+        NaN where k exponents are too few to know.
+
+        References
+        ----------
+        Kaplan and Yorke, Chaotic behavior of multidimensional difference equations (1979).
+        """
+        return np.array([_kaplan_yorke(row, self.state_size) for row in self.exponents])
+
+    @property
+    def entropy_rate(self) -> np.ndarray:
+        """``Σ max(λ_i, 0)`` ``(B,)`` in nats per step, an upper bound of the entropy rate (equal to it under Pesin).
+
+        NaN where all of k < N exponents are positive: more may follow.
+
+        References
+        ----------
+        Pesin, Characteristic Lyapunov exponents and smooth ergodic theory, Russ. Math. Surv. 32 (1977).
+        """
+        total = np.maximum(self.exponents, 0.0).sum(-1)
+        unknown = (self.exponents[:, -1] > 0) & (self.exponents.shape[1] < self.state_size)
+        return np.where(unknown, np.nan, total)
+
+    def __str__(self) -> str:
+        first = f"{self.exponents[0, 0]:+.4g} ± {self.stderr[0, 0]:.1g} nats per step"
+        settled = "converged" if self.converged.all() else "NOT CONVERGED"
+        return (
+            f"leading exponent {first} ({settled}; {self.exponents.shape[1]} of {self.state_size}, {self.steps} steps)"
+        )
+
+
+def _kaplan_yorke(exponents: np.ndarray, n: int) -> float:
+    sums = np.cumsum(exponents)
+    if sums[0] < 0:
+        return 0.0
+    negative = np.flatnonzero(sums < 0)
+    if not negative.size:
+        return float(n) if exponents.size == n else float("nan")
+    j = int(negative[0])
+    return j + float(sums[j - 1] / -exponents[j])
+
+
+def lyapunov_exponents(
+    model: nn.Module | Callable[[Any, Any], Any] | Recurrence,
+    inputs: Any,
+    /,
+    *,
+    k: int | None = None,
+    burn_in: int = 0,
+    initial: Any = None,
+    tolerance: float = 0.01,
+    dtype: torch.dtype | None = torch.float64,
+) -> LyapunovExponents:
+    """Measure the exponential rates at which perturbations of the state grow along a driven trajectory.
+
+    With ``J_t Q_t = Q_{t+1} R_t``, ``Q_0 = I``, over the full state::
+
+        λ_i = (1/T) Σ_t log |(R_t)_ii|
+
+    Parameters
+    ----------
+    model
+        What :func:`as_recurrence` takes; a :class:`Recurrence` for one direction or layer of a module.
+    inputs
+        Sequence in the module's own layout, or a number of steps to run without input (with input 0). Batch elements
+        are measured side by side.
+    k
+        How many leading exponents; None for all N. Below N/2 no Jacobian is formed.
+    burn_in
+        Steps at the start over which state and perturbations settle unmeasured.
+    initial
+        Initial state in the module's own structure; zero where None.
+    tolerance
+        Nats per step; see ``converged``.
+    dtype
+        Precision; None for the module's own.
+
+    Returns
+    -------
+    LyapunovExponents
+        Exponents with errors, convergence, and the check ``Σλ = ⟨log|det J|⟩``.
+
+    Raises
+    ------
+    ArgumentError
+        k outside 1..N, or burn-in as long as the inputs.
+
+    References
+    ----------
+    Benettin, Galgani, Giorgilli and Strelcyn, Lyapunov characteristic exponents, Meccanica 15 (1980), part 2;
+    Vogt, Puelma Touzel, Shlizerman and Lajoie, On Lyapunov exponents for RNNs (2020).
+
+    Examples
+    --------
+    A linear map's exponents are the logarithms of the moduli of its eigenvalues.
+
+    >>> W = torch.tensor([[0.0, -0.9], [0.9, 0.0]], dtype=torch.float64)
+    >>> result = lyapunov_exponents(lambda x, h: W @ h, 100, initial=torch.ones(2, dtype=torch.float64))
+    >>> bool(abs(result.exponents - np.log(0.9)).max() < 1e-14)
+    True
+    """
+    recurrence = as_recurrence(model, state=initial, dtype=dtype)
+    n = recurrence.state_size
+    wanted = n if k is None else k
+    if not 1 <= wanted <= n:
+        raise ArgumentError("k", f"must be between 1 and the state's size {n}", f"{k}")
+    with recurrence.as_found(), torch.no_grad():
+        xs, states = recurrence.trajectory(inputs, initial=initial)
+        steps = len(states) - 1 - burn_in
+        if burn_in < 0 or steps < 1:
+            raise ArgumentError("burn_in", f"must leave at least one of the {len(states) - 1} steps", f"{burn_in}")
+        linearization = recurrence.linearize(xs, states[:-1])
+        edges = burn_in + blocks_of(steps)
+        sums = torch.zeros(len(edges), linearization.batch, wanted, dtype=states.dtype, device=states.device)
+        count, block = 0, int(burn_in == 0)
+        for t, _, R in factors(linearization, identity(linearization, wanted, like=states), set(edges.tolist())):
+            count += 1
+            # Block 0 is the burn-in.
+            sums[block] += R.diagonal(dim1=-2, dim2=-1).abs().log()
+            block += t == edges[block]
+            block = min(block, len(edges) - 1)
+        if wanted == n:
+            determinant = linearization.log_determinant()[burn_in:].mean(0).cpu().numpy()
+        else:
+            determinant = np.full(linearization.batch, np.nan)
+    lengths = np.diff(edges)
+    means = sums[1:].cpu().numpy() / lengths[:, None, None]
+    exponents, stderr, converged = _estimates(means, lengths, tolerance)
+    return LyapunovExponents(exponents, stderr, converged, determinant, n, steps, count)
+
+
+def _estimates(means: np.ndarray, lengths: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return exponents in descending order, standard errors and convergence, from the means of blocks of steps."""
+    exponents = np.average(means, axis=0, weights=lengths)
+    stderr = block_error(means, lengths)
+    half = max(1, len(means) // 2)
+    early = np.average(means[:half], axis=0, weights=lengths[:half])
+    late = np.average(means[-half:], axis=0, weights=lengths[-half:])
+    with np.errstate(invalid="ignore"):
+        # Each half has twice the variance of the whole, their difference four times.
+        agree = (np.abs(early - late) <= np.maximum(6.0 * stderr, tolerance)) & (stderr <= tolerance)
+    converged = agree | ((early == late) & np.isneginf(early))
+    order = np.argsort(-exponents, axis=-1, kind="stable")
+    exponents, stderr, converged = (np.take_along_axis(a, order, -1) for a in (exponents, stderr, converged))
+    return exponents, stderr, converged
