@@ -1,0 +1,172 @@
+"""Whether a weight still looks random, and which of its eigenvalues or singular values do not."""
+
+from __future__ import annotations
+
+__all__ = ["Comparison", "Outlier", "WeightLaw", "compare"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from unitcircle.errors import ArgumentError
+
+BLOCK = 8
+
+
+class WeightLaw(Protocol):
+    """A law of the eigenvalues, singular values or spacings of a random weight."""
+
+    @property
+    def quantity(self) -> str:
+        """What the law speaks of: ``"eigenvalues"``."""
+        ...
+
+    def values(self, W: Any, /) -> np.ndarray:
+        """Return it for one weight."""
+        ...
+
+    def coordinate(self, values: np.ndarray, /) -> np.ndarray:
+        """Return the real number of each value of which :meth:`cdf` is the law."""
+        ...
+
+    def cdf(self, x: Any, /) -> np.ndarray:
+        """Return the expected fraction of values up to x."""
+        ...
+
+    def beyond(self, x: Any, /) -> np.ndarray:
+        """Return the probability that any value of a random weight exceeds x."""
+        ...
+
+    def sample(self, rng: np.random.Generator, /) -> np.ndarray:
+        """Draw one weight."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A value that does not belong to the law.
+
+    Attributes
+    ----------
+    value
+        The eigenvalue, squared singular value, ...
+    pvalue
+        The probability that the most extreme value of a random weight lies at least as far out.
+    """
+
+    value: complex | float
+    pvalue: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A weight beside the law of a random one.
+
+    Attributes
+    ----------
+    law
+        The law.
+    values
+        What it speaks of, for this weight.
+    distance
+        ``sup |F_n - F|`` between the weight's distribution function and the law's.
+    pvalue
+        The fraction of random weights of the same size that are as far from the law, this one counted: a Monte Carlo
+        test, exact at any size.
+    outliers
+        Values too far out for the law, the most extreme first.
+    level
+        Probability of declaring a random weight not random, for the distance and for outliers each.
+    """
+
+    law: WeightLaw
+    values: np.ndarray
+    distance: float
+    pvalue: float
+    outliers: tuple[Outlier, ...]
+    level: float
+
+    @property
+    def looks_random(self) -> bool:
+        """Whether neither the bulk nor a single value contradicts the law."""
+        return self.pvalue > self.level and not self.outliers
+
+    def __str__(self) -> str:
+        verdict = "looks random" if self.looks_random else "does not look random"
+        lines = [
+            f"{verdict}: {self.law.quantity} against {self.law}",
+            f"  distance {self.distance:.4f}, p = {self.pvalue:.3g}; {len(self.outliers)} outlier(s)",
+        ]
+        lines += [f"  {outlier.value:.6g} (p = {outlier.pvalue:.1e})" for outlier in self.outliers]
+        return "\n".join(lines)
+
+
+def compare(
+    W: Any, law: WeightLaw, /, *, level: float = 0.01, draws: int = 199, rng: np.random.Generator | int = 0
+) -> Comparison:
+    """Compare the spectrum of a weight with the law it would follow if it were random.
+
+    Eigenvalues repel each other, so that tables for independent observations do not apply: the distance is compared
+    with that of ``draws`` random weights. Outliers are judged by the law of the most extreme value.
+
+    Parameters
+    ----------
+    W
+        One weight.
+    law
+        ``Circular.fitted(W)``, ``QuarterCircle.fitted(W)``, ``TruncatedHaar(n, 4 * n)``, ...
+    level
+        Significance of each of the two tests.
+    draws
+        Random weights drawn; p-values below ``1/(draws + 1)`` cannot be told apart. Each costs what W costs.
+    rng
+        Generator or seed of the random weights.
+
+    Returns
+    -------
+    Comparison
+        Distance, p-value, outliers.
+
+    Raises
+    ------
+    ArgumentError
+        ``level`` is no probability, or too small for so few draws.
+
+    Examples
+    --------
+    >>> from unitcircle.ensembles import Circular
+    >>> W = np.random.default_rng(1).standard_normal((40, 40)) / np.sqrt(40)
+    >>> compare(W, Circular.fitted(W)).looks_random
+    True
+    >>> compare(W + 0.1, Circular.fitted(W)).outliers[0].value.real > 3
+    True
+    """
+    if not 0 < level < 1 or (draws + 1) * level < 1:
+        rule = "must be a probability of at least 1/(draws + 1)"
+        raise ArgumentError("level", rule, f"level {level!r} and {draws} draws")
+    generator = np.random.default_rng(rng)
+    values = law.values(W)
+    distance = _distance(values, law)
+    null = np.array([_distance(law.values(law.sample(generator)), law) for _ in range(draws)])
+    pvalue = (1 + int((null >= distance).sum())) / (draws + 1)
+    outliers = tuple(_outliers(values, law, level))
+    return Comparison(law, values, distance, pvalue, outliers, level)
+
+
+def _outliers(values: np.ndarray, law: WeightLaw, level: float) -> Iterator[Outlier]:
+    x = law.coordinate(values)
+    order = np.argsort(-x)
+    # In blocks, for an extreme-value law may be costly, and the first value that belongs ends the list.
+    for block in np.array_split(order, range(BLOCK, order.size, BLOCK)):
+        for i, tail in zip(block, law.beyond(x[block]), strict=True):
+            if tail >= level:
+                return
+            yield Outlier(values[i].item(), float(tail))
+
+
+def _distance(values: np.ndarray, law: WeightLaw) -> float:
+    expected = law.cdf(np.sort(law.coordinate(values)))
+    steps = np.arange(expected.size + 1) / expected.size
+    return float(max((steps[1:] - expected).max(), (expected - steps[:-1]).max()))

@@ -1,0 +1,122 @@
+"""The law of the gaps between neighbouring eigenphases of a Haar-orthogonal matrix: the sine kernel."""
+
+from __future__ import annotations
+
+__all__ = ["HaarSpacing"]
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.polynomial import Chebyshev
+
+from unitcircle._array import weight
+from unitcircle.ensembles._quadrature import gauss_legendre
+from unitcircle.errors import ShapeError
+
+# P(spacing > 6) is below 1e-17.
+LARGEST = 6.0
+DEGREE, NODES = 48, 48
+
+
+@dataclass(frozen=True)
+class HaarSpacing:
+    """Gaps between neighbouring eigenphases, over their mean, as n grows.
+
+    With ``E(s) = det(1 - K_s)``, ``K_s(x, y) = sin π(x-y) / (π(x-y))`` on ``L²(0, s)``, the probability of no phase
+    in an interval of s mean gaps: ``P(S > s) = -E'(s)``. Orthogonal and unitary matrices have the same limit;
+    eigenphases drawn independently of each other would have ``e^{-s}`` instead.
+
+    Parameters
+    ----------
+    n
+        Size of the weight.
+
+    References
+    ----------
+    M. Mehta, Random Matrices, 3rd ed. (2004); F. Bornemann, On the numerical evaluation of Fredholm
+    determinants, Math. Comp. 79 (2010).
+    """
+
+    quantity: ClassVar[str] = "eigenphase spacings"
+
+    n: int
+
+    @staticmethod
+    def values(W: Any, /) -> np.ndarray:
+        """Return what the law speaks of: gaps over their mean, in decreasing order.
+
+        Phases of a real weight come in pairs ±φ: those strictly between 0 and π count, and of their gaps not the one
+        across 0 or π.
+
+        Parameters
+        ----------
+        W
+            One weight ``(n, n)``, n ≥ 6 if real and 2 if complex.
+
+        Returns
+        -------
+        numpy.ndarray
+            The gaps.
+
+        Raises
+        ------
+        ShapeError
+            There is no gap: too small, or too few eigenvalues off the real axis.
+        """
+        value = weight(W).value
+        if value.ndim != 2:
+            raise ShapeError("W", "must be one weight (n, n)", f"shape {value.shape}")
+        phases = np.sort(np.angle(np.linalg.eigvals(value)))
+        if np.isrealobj(value):
+            phases = phases[(phases > 0) & (phases < np.pi)]
+            gaps = np.diff(phases) * value.shape[-1] / (2 * np.pi)
+        else:
+            gaps = np.diff(phases, append=phases[0] + 2 * np.pi) * phases.size / (2 * np.pi)
+        if gaps.size < 2:
+            raise ShapeError("W", "must have three eigenvalue pairs off the real axis or more", f"shape {value.shape}")
+        return -np.sort(-gaps)
+
+    def coordinate(self, values: np.ndarray, /) -> np.ndarray:
+        """Return the values themselves."""
+        return values
+
+    def sf(self, s: Any, /) -> np.ndarray:
+        """Return ``P(S > s)``, elementwise, to an absolute 1e-12."""
+        s = np.clip(np.asarray(s, float), 0, LARGEST)
+        return np.clip(-_empty().deriv()(s), 0, 1)
+
+    def cdf(self, s: Any, /) -> np.ndarray:
+        """Return ``P(S ≤ s)``, elementwise."""
+        return 1 - self.sf(s)
+
+    def pdf(self, s: Any, /) -> np.ndarray:
+        """Return the density ``E''(s)``, elementwise."""
+        s = np.asarray(s, float)
+        inside = (s > 0) & (s < LARGEST)
+        return np.where(inside, np.maximum(_empty().deriv(2)(np.where(inside, s, 0)), 0), 0)
+
+    def beyond(self, s: Any, /) -> np.ndarray:
+        """Return about the probability that any of the n/2 gaps exceeds s, as if they were independent."""
+        with np.errstate(divide="ignore"):
+            return -np.expm1(self.n / 2 * np.log1p(-self.sf(s)))
+
+    def sample(self, rng: np.random.Generator, /) -> np.ndarray:
+        """Draw one Haar-orthogonal matrix."""
+        q, r = np.linalg.qr(rng.standard_normal((self.n, self.n)))
+        return q * np.sign(np.diagonal(r))
+
+
+@cache
+def _empty() -> Chebyshev:
+    nodes, weights = gauss_legendre(NODES)
+    gaps = nodes[:, None] - nodes
+    root = np.sqrt(weights)
+
+    def empty(s: np.ndarray) -> np.ndarray:
+        kernel = s[:, None, None] * root[:, None] * np.sinc(s[:, None, None] * gaps) * root
+        return np.linalg.det(np.eye(NODES) - kernel)
+
+    # An entire function of s: its polynomial has all digits, and those of its derivatives lose few.
+    return Chebyshev.interpolate(empty, DEGREE, domain=[0, LARGEST])
