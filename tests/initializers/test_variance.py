@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from unitcircle import initializers as uci
+from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 
 OUT, IN = 200, 300
 
@@ -64,3 +65,31 @@ def test_biases_too():
     W = uci.Uniform(limit=0.5).sample((1, 5000), rng=0)[0]
     assert uci.Uniform(limit=0.5).certificate(W).holds
     assert uci.Gaussian()(np.ones(4)).tolist() == [0.5] * 4
+
+
+@pytest.mark.parametrize(
+    ("at", "unit"), [("mean", 3.3632219052023684), ("median", 3.3082254769804558), (0.99, 4.822011791900804)]
+)
+def test_gaussian_at_puts_the_exact_law_where_it_was_asked(at, unit):
+    # m(10), 40 digits (shared/oracles/ginibre.json, real, n = 10).
+    W = uci.Gaussian(radius=0.9, at=at)(np.ones((10, 10)))
+    np.testing.assert_allclose(W, 0.9 / unit, rtol=1e-10)
+
+
+def test_gaussian_at_is_text_too():
+    init = uci.Gaussian(radius=0.9, at=0.99)
+    assert uci.parse(str(init)) == init
+    assert uci.parse("gaussian(at=mean)") == uci.Gaussian(at="mean")
+
+
+@pytest.mark.parametrize("arguments", [{"std": 1.0, "at": "mean"}, {"at": "mode"}, {"at": 1.0}, {"at": 0.0}])
+def test_gaussian_at_refuses(arguments):
+    with pytest.raises(ArgumentError, match="at "):
+        uci.Gaussian(**arguments)
+
+
+def test_gaussian_at_needs_a_square_real_weight():
+    with pytest.raises(ShapeError, match="square"):
+        uci.Gaussian(at="mean")(np.ones((4, 3)))
+    with pytest.raises(DtypeError, match="real"):
+        uci.Gaussian(at="mean")(np.ones((3, 3), dtype=complex))

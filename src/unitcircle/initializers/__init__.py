@@ -3,31 +3,31 @@
 ``weight = init(z)`` for a standard-normal ``z`` of any array library; ``init.sample(n, rng=0)`` draws it with NumPy;
 ``init.certificate(W)`` measures what was promised; ``parse("eigen(modulus=0.95)")`` reads ``str(init)`` back.
 
-==============================  ===================================================  =================
-initializer                     weight                                               eigenvalues
-==============================  ===================================================  =================
-:class:`Gaussian`               entries N(0, std²)                                   disc
-:class:`Uniform`                entries U(−limit, limit)                             disc
-:class:`LeCunNormal`            entries N(0, 1/fan_in); also ``LeCunUniform``        disc
-:class:`XavierNormal`           Glorot's variance; also ``XavierUniform``            disc
-:class:`KaimingNormal`          He's variance; also ``KaimingUniform``               disc
-:class:`Orthogonal`             Haar orthogonal or unitary, rectangular too          circle
-:class:`OrthogonalSVD`          Lasagne's recipe                                     circle
-:class:`Identity`               s I: the IRNN                                        one point
-:class:`Eigen`                  rotations in all planes (i, i + 1), times modulus    circle
-:class:`BlockRotation`          rotations side by side: Henaff, Cayley               circle
-:class:`UnitaryEvolution`       uRNN: structured unitary product                     circle
-:class:`Ring`                   LRU: complex diagonal                                annulus
-:class:`NormalizedPositiveDefinite`  np-RNN                                          (0, 1]
-:class:`Antisymmetric`          I + ε (M − Mᵀ − γI)                                  near a vertical line
-:class:`Chain`                  delay line, non-normal                               0
-:class:`LowRank`                M Nᵀ / n                                             r, others 0
-:class:`Sparse`                 reservoir of exact spectral radius                   disc
-:class:`Zeros`                  also for biases                                      0
-:class:`Constant`               also for biases                                      0 and n v
-:class:`Chrono`                 forget-gate biases, time constants up to T
-:class:`ForgetBias`             one value for the forget gate
-==============================  ===================================================  =================
+====================================  ===================================================  =================
+initializer                           weight                                               eigenvalues
+====================================  ===================================================  =================
+:class:`Gaussian`                     entries N(0, std²)                                   disc
+:class:`Uniform`                      entries U(−limit, limit)                             disc
+:class:`LeCunNormal`                  entries N(0, 1/fan_in); also ``LeCunUniform``        disc
+:class:`XavierNormal`                 Glorot's variance; also ``XavierUniform``            disc
+:class:`KaimingNormal`                He's variance; also ``KaimingUniform``               disc
+:class:`Orthogonal`                   Haar orthogonal or unitary, rectangular too          circle
+:class:`OrthogonalSVD`                Lasagne's recipe                                     circle
+:class:`Identity`                     s I: the IRNN                                        one point
+:class:`Eigen`                        rotations in all planes (i, i + 1), times modulus    circle
+:class:`BlockRotation`                rotations side by side: Henaff, Cayley               circle
+:class:`UnitaryEvolution`             uRNN: structured unitary product                     circle
+:class:`Ring`                         LRU: complex diagonal                                annulus
+:class:`NormalizedPositiveDefinite`   np-RNN                                               (0, 1]
+:class:`Antisymmetric`                I + ε (M − Mᵀ − γI)                                  near a vertical line
+:class:`Chain`                        delay line, non-normal                               0
+:class:`LowRank`                      M Nᵀ / n                                             r, others 0
+:class:`Sparse`                       reservoir of exact spectral radius                   disc
+:class:`Zeros`                        also for biases                                      0
+:class:`Constant`                     also for biases                                      0 and n v
+:class:`Chrono`                       forget-gate biases, time constants up to T
+:class:`ForgetBias`                   one value for the forget gate
+====================================  ===================================================  =================
 """
 
 __all__ = [

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from unitcircle._array import Weight, ndtr
-from unitcircle.errors import ArgumentError
+from unitcircle._array import Weight, dtype_name, ndtr
+from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers._certificate import Certificate, random_law
 from unitcircle.initializers._rules import number
 from unitcircle.initializers._specification import Initializer
@@ -77,7 +77,8 @@ class Gaussian(_Independent):
     .. math:: W_{ij} \sim N(0, s^2), \qquad s = r / \sqrt n
 
     With s = r/√n the spectral radius of a large n × n weight tends to r. At finite n its mean is higher: for r = 1
-    it is 1.051 at n = 100 and 1.024 at n = 1000.
+    it is 1.051 at n = 100 and 1.024 at n = 1000. ``at`` asks for the exact size instead: s = r/m(n), with m the mean,
+    median or a quantile of the radius for unit entries (:func:`unitcircle.ensembles.std_for_radius`).
 
     Parameters
     ----------
@@ -85,11 +86,14 @@ class Gaussian(_Independent):
         s, the standard deviation of an entry, positive.
     radius
         r, the limit of the spectral radius, positive; n is the number of columns. Neither given: radius = 1.
+    at
+        ``"mean"``, ``"median"`` or a probability p: the radius is r in the mean, in the median, or ``P(ρ ≤ r) = p``,
+        whatever n is. Only for square weights.
 
     Raises
     ------
     ArgumentError
-        Both are given, or not positive.
+        Both are given, or not positive; or ``at`` beside ``std``, or none of the above.
 
     References
     ----------
@@ -109,12 +113,32 @@ class Gaussian(_Independent):
 
     std: float | None = None
     radius: float | None = None
+    at: str | float | None = None
 
     def __post_init__(self) -> None:
         _one_of(self, "std", "radius")
+        if self.at is None:
+            return
+        if self.std is not None:
+            raise ArgumentError("at", "goes with radius, not with std", f"std={self.std}, at={self.at!r}")
+        if self.at not in {"mean", "median"} and (isinstance(self.at, str) or not 0 < self.at < 1):
+            raise ArgumentError("at", "must be 'mean', 'median' or a probability between 0 and 1", repr(self.at))
 
-    def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
-        return self.std or (self.radius or 1.0) / sqrt(fan_in)
+    def _weight(self, z: Any) -> Any:
+        if self.at is not None and dtype_name(z).startswith("complex"):
+            raise DtypeError("z", "must be real where the radius is asked for exactly", f"dtype {dtype_name(z)}")
+        return super()._weight(z)
+
+    def _std(self, fan_out: int, fan_in: int) -> float:
+        if self.at is None:
+            return self.std or (self.radius or 1.0) / sqrt(fan_in)
+        if fan_out != fan_in:
+            raise ShapeError(
+                "z", "must be square where the radius is asked for exactly", f"shape ({fan_out}, {fan_in})"
+            )
+        from unitcircle.ensembles import std_for_radius  # noqa: PLC0415  (the exact law: start-up for who asks)
+
+        return std_for_radius(fan_in, radius=self.radius or 1.0, at=self.at)
 
 
 @dataclass(frozen=True)
