@@ -1,0 +1,49 @@
+"""``unitcircle radius``: the law of the spectral radius, exact beside sampled."""
+
+from __future__ import annotations
+
+__all__ = ["radius"]
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+
+def radius(
+    *,
+    n: int = 10,
+    std: float = 1.0,
+    draws: int = 0,
+    seed: int = 0,
+    figure: Path | None = None,
+    as_json: Annotated[bool, arg(name="json")] = False,
+) -> int:
+    """Print the law of the spectral radius of an n × n Gaussian weight, and the std to use instead.
+
+    Args:
+        n: Number of units.
+        std: Standard deviation of an entry.
+        draws: Also draw so many weights, and hold them against the exact law.
+        seed: Seed of the draws.
+        figure: Also draw the exact density over the histogram of the draws into this file (.png, .svg, .pdf).
+        as_json: Print JSON instead of a table.
+    """
+    from unitcircle import ensembles, initializers, report
+    from unitcircle.cli._terminal import console
+    from unitcircle.errors import ArgumentError
+
+    if draws < 0:
+        raise ArgumentError("--draws", "must not be negative", str(draws))
+    law = ensembles.SpectralRadius(n, std)
+    samples = ensembles.sample_radii(initializers.Gaussian(std=std), n, draws, rng=seed) if draws else None
+    summary = report.radius_summary(law, samples=samples)
+    written = report.save_figure(report.radius_figure(law, samples=samples), figure) if figure else None
+    if as_json:
+        print(report.to_json({"schema": 1, **vars(summary)}))
+        return 0
+    out = console()
+    out.print(report.radius_view(summary, law, samples=samples))
+    if written:
+        out.print(f"figure: {written}")
+    return 0

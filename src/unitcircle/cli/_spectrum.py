@@ -1,0 +1,71 @@
+"""``unitcircle spectrum``: one weight, or a few side by side."""
+
+from __future__ import annotations
+
+__all__ = ["spectrum"]
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+
+def spectrum(
+    weights: Positional[tuple[str, ...]],
+    /,
+    *,
+    n: int = 256,
+    steps: int = 64,
+    seed: int = 0,
+    figure: Path | None = None,
+    as_json: Annotated[bool, arg(name="json", help_behavior_hint="")] = False,
+) -> int:
+    """Print what a recurrent weight will do to a signal.
+
+    Args:
+        weights: Specifications such as orthogonal or "eigen(modulus=0.95)", or files (.npy, .npz) of square arrays.
+        n: Number of units drawn for a specification.
+        steps: The length that matters to you, in time steps.
+        seed: Seed of the draw.
+        figure: Also draw eigenvalues, singular values and norm growth into this file (.png, .svg, .pdf).
+        as_json: Print JSON instead of a table.
+
+    Returns
+    -------
+        Exit status.
+    """
+    from unitcircle import report
+    from unitcircle.cli._terminal import console
+
+    named: dict[str, Any] = {}
+    for text in weights:
+        named |= _from_file(Path(text)) if Path(text).is_file() else _from_specification(text, n, seed)
+    detail = as_json or len(named) == 1
+    summaries = [report.weight_summary(name, W, steps=steps, detail=detail) for name, W in named.items()]
+    written = report.save_figure(report.weight_overview(named, steps=steps), figure) if figure else None
+    if as_json:
+        print(report.to_json({"schema": 1, "weights": [vars(row) for row in summaries]}))
+        return 0
+    out = console()
+    out.print(report.weight_table(summaries))
+    if written:
+        out.print(f"figure: {written}")
+    return 0
+
+
+def _from_specification(text: str, n: int, seed: int) -> dict[str, Any]:
+    from unitcircle import initializers
+    from unitcircle.errors import ArgumentError
+
+    if "(" not in text and Path(text).suffix:
+        raise ArgumentError("weight", "must be a specification or a file that exists", repr(text))
+    init = initializers.parse(text)
+    W: Any = init.sample(n, rng=seed)
+    return {text: W.toarray() if hasattr(W, "toarray") else W}
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    from unitcircle import checkpoints
+
+    layers = checkpoints.read(path)
+    return {f"{layer.name}[{gate}]": block for layer in layers for gate, block in layer.gates.items()}

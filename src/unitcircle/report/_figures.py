@@ -1,0 +1,165 @@
+"""Figures of one weight, or of a few side by side, each a function that takes ``ax``."""
+
+from __future__ import annotations
+
+__all__ = ["plot_eigenvalues", "plot_power_norms", "plot_pseudospectrum", "plot_singular_values"]
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unitcircle._array import to_numpy
+from unitcircle.report._style import COLORS, CYCLE, DASHES, axes_or_new
+from unitcircle.spectra import Pseudospectrum, eigenvalues, power_norms, pseudospectrum, spectrum
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def _named(weights: Any) -> dict[str, Any]:
+    return dict(weights) if isinstance(weights, Mapping) else {"": weights}
+
+
+def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw the eigenvalues of a weight in the complex plane, with the unit circle.
+
+    Parameters
+    ----------
+    W
+        Weight ``(n, n)`` of any array library, or a mapping from names to weights.
+    ax
+        Axes to draw in; new ones by default.
+    title
+        Title; by default the spectral radius.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    angle = np.linspace(0, 2 * np.pi, 361)
+    ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9, zorder=1)
+    named = _named(W)
+    reach = 1.0
+    radius = 0.0
+    for (name, weight), color in zip(named.items(), CYCLE * (1 + len(named) // len(CYCLE)), strict=False):
+        values: Any = eigenvalues(to_numpy(weight))
+        radius = float(np.abs(values).max())
+        reach = max(reach, radius)
+        size = float(np.clip(600 / values.size, 6, 30))
+        ax.scatter(values.real, values.imag, s=size, color=color, alpha=0.75, lw=0, label=name or None, zorder=2)
+    limit = 1.12 * reach
+    ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="Re λ", ylabel="Im λ")
+    ax.set_aspect("equal")
+    ax.set_title(title or (f"spectral radius ρ = {radius:.3g}" if len(named) == 1 else "eigenvalues"))
+    if len(named) > 1:
+        ax.legend(loc="upper right")
+    return ax
+
+
+def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None) -> Axes:
+    """Draw how the spectral norm of the powers Wᵗ changes with t, on a logarithmic axis.
+
+    Parameters
+    ----------
+    weights
+        A weight ``(n, n)``, or a mapping from names to weights.
+    steps
+        Largest power T.
+    ax
+        Axes to draw in; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    named = _named(weights)
+    t = np.arange(steps + 1)
+    ax.axhline(0.0, color=COLORS["grey"], lw=0.9, zorder=1)
+    for k, (name, weight) in enumerate(named.items()):
+        logs = np.asarray(power_norms(to_numpy(weight), steps=steps)) / np.log(10)
+        logs[np.isneginf(logs)] = np.nan  # exactly zero: the curve ends
+        dash = DASHES[k // len(CYCLE) % len(DASHES)]
+        ax.plot(t, logs, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
+    ax.set(xlabel="step t", ylabel="log₁₀ ‖Wᵗ‖₂", xlim=(0, steps), title="what happens to a signal fed back t times")
+    if len(named) > 1:
+        ax.legend(loc="best")
+    return ax
+
+
+def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
+    """Draw the singular values of a weight in decreasing order.
+
+    Parameters
+    ----------
+    weights
+        A weight ``(n, n)``, or a mapping from names to weights.
+    ax
+        Axes to draw in; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    named = _named(weights)
+    ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=1)
+    for k, (name, weight) in enumerate(named.items()):
+        sigma = np.asarray(spectrum(to_numpy(weight)).singular_values)
+        share = (np.arange(sigma.size) + 0.5) / sigma.size
+        dash = DASHES[k // len(CYCLE) % len(DASHES)]
+        ax.plot(share, sigma, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
+    ax.set(xlabel="share of the directions", ylabel="singular value σ", xlim=(0, 1), title="stretch in each direction")
+    ax.set_ylim(bottom=0)
+    if len(named) > 1:
+        ax.legend(loc="best")
+    return ax
+
+
+def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) -> Axes:
+    """Draw contours of the ε-pseudospectrum, {z : σ_min(zI − W) ≤ ε}, with eigenvalues and unit circle.
+
+    Where a contour of ε reaches further than ε outside the unit circle, powers of W grow before they decay
+    (Kreiss matrix theorem).
+
+    Parameters
+    ----------
+    W
+        Weight ``(n, n)``, or a :class:`~unitcircle.spectra.Pseudospectrum` on a rectangular grid.
+    points
+        Points along each side of the grid.
+    ax
+        Axes to draw in; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    if isinstance(W, Pseudospectrum):
+        result = W
+    else:
+        array = to_numpy(W)
+        reach = 1.15 * max(1.0, float(np.linalg.norm(array, 2)) if array.shape[-1] else 1.0)
+        side = np.linspace(-reach, reach, points)
+        result = pseudospectrum(array, side[None, :] + 1j * side[:, None])
+    grid: Any = result.grid
+    levels = np.asarray(result.smallest_singular_values)
+    log_eps = np.log10(np.maximum(levels, np.finfo(float).tiny))
+    drawn = np.arange(np.floor(max(log_eps.min(), -12.0)), np.ceil(log_eps.max()) + 0.5)
+    contours = ax.contour(grid.real, grid.imag, log_eps, levels=drawn, cmap="viridis", linewidths=1.0)
+    ax.clabel(contours, fmt="%d", fontsize=7)
+    angle = np.linspace(0, 2 * np.pi, 361)
+    ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9)
+    if not isinstance(W, Pseudospectrum):
+        values: Any = eigenvalues(to_numpy(W))
+        ax.scatter(values.real, values.imag, s=6, color=COLORS["black"], lw=0)
+    ax.set(xlabel="Re z", ylabel="Im z", title="log₁₀ ε of the ε-pseudospectrum")
+    ax.set_aspect("equal")
+    return ax

@@ -1,0 +1,98 @@
+"""The figure of a few weights side by side, and writing any figure whole."""
+
+from __future__ import annotations
+
+__all__ = ["save_figure", "weight_overview"]
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from unitcircle.errors import ArgumentError
+from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
+from unitcircle.report._files import written_whole
+from unitcircle.report._style import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
+
+COLUMNS = 4
+
+
+def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure:
+    """Draw the eigenvalues of each weight, and the singular values and norm growth of all of them.
+
+    One weight alone also gets its pseudospectrum.
+
+    Parameters
+    ----------
+    weights
+        Names and weights ``(n, n)``.
+    steps
+        Largest power T in the picture of norm growth.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A figure that belongs to no window; see :func:`save_figure`.
+    """
+    from matplotlib.figure import Figure
+
+    count = len(weights)
+    if count == 1:
+        (name, W), *_ = weights.items()
+        with style():
+            figure = Figure(figsize=(9.2, 8.2), layout="constrained")
+            axes = figure.subplots(2, 2)
+            plot_eigenvalues(W, ax=axes[0, 0])
+            plot_pseudospectrum(W, ax=axes[0, 1])
+            plot_singular_values(W, ax=axes[1, 0])
+            plot_power_norms(W, steps=steps, ax=axes[1, 1])
+            figure.suptitle(name, fontsize=11)
+        return figure
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
+    with style():
+        figure = Figure(figsize=(2.9 * columns, 2.9 * rows + 3.6), layout="constrained")
+        top, bottom = cast("Sequence[SubFigure]", figure.subfigures(2, 1, height_ratios=[2.9 * rows, 3.6]))
+        panels = top.subplots(rows, columns, squeeze=False).ravel()
+        for ax, (name, W) in zip(panels, weights.items(), strict=False):
+            plot_eigenvalues(W, ax=ax, title=name)
+        for ax in panels[count:]:
+            ax.set_axis_off()
+        left, right = bottom.subplots(1, 2, width_ratios=[2, 3])
+        plot_singular_values(weights, ax=left)
+        plot_power_norms(weights, steps=steps, ax=right)
+        left.get_legend().remove()
+        right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path, /) -> Path:
+    """Write a figure whole: to a temporary name first, then renamed; folders are made.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    path
+        Where to; the suffix names the format (png, svg, pdf).
+
+    Returns
+    -------
+    pathlib.Path
+        The path written.
+
+    Raises
+    ------
+    ArgumentError
+        The suffix is not a format matplotlib writes.
+    """
+    path = Path(path)
+    formats = figure.canvas.get_supported_filetypes()
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in formats:
+        raise ArgumentError("path", f"must end in one of {', '.join(sorted(formats))}", repr(str(path)))
+    with written_whole(path) as file, style():
+        figure.savefig(file, format=suffix)
+    return path

@@ -1,0 +1,59 @@
+"""One look for every figure: colour-blind safe, quiet, fit for a paper."""
+
+from __future__ import annotations
+
+__all__ = ["COLORS", "CYCLE", "axes_or_new", "style"]
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe & Ito (2008): told apart under every common form of colour blindness, and in grey.
+COLORS = {
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "black": "#222222",
+    "grey": "#8A8A8A",
+}
+CYCLE = tuple(COLORS[name] for name in ("blue", "vermilion", "green", "purple", "orange", "sky", "black"))
+# Line styles repeat with another period than colours, so that curve 8 differs from curve 1.
+DASHES = ("-", "--", "-.", ":")
+
+_RC: Any = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.4,
+    "svg.fonttype": "none",
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Return the context in which our figures are made; the caller's own settings are left as they are."""
+    from matplotlib import rc_context
+
+    return rc_context(_RC)
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """Return the axes given, or new ones in a pyplot figure as notebooks expect."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    with style():
+        return plt.subplots(figsize=(4.6, 4.0), layout="constrained")[1]

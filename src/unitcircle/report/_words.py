@@ -1,0 +1,70 @@
+"""What a weight will do to a signal, in words."""
+
+from __future__ import annotations
+
+__all__ = ["describe", "factor"]
+
+import math
+from typing import Any
+
+import numpy as np
+
+from unitcircle._array import to_numpy
+from unitcircle.spectra import Asymptotics, asymptotics, horizon, power_norms
+
+# Between these a change over the steps shown is not worth a warning: an order of magnitude is 2.3 nats.
+ISOMETRIC = math.log(2.0)
+
+
+def factor(nats: float) -> str:
+    """Return a change of log-norm as a factor in print: ``"×1.3"``, ``"×2.1e-09"``, ``"×10^-2186"``."""
+    if nats == -math.inf:
+        return "×0"
+    if abs(nats) > math.log(1e99):
+        return f"×10^{nats / math.log(10):.0f}"
+    return f"×{math.exp(nats):.3g}"
+
+
+def describe(W: Any, /, *, steps: int = 64) -> str:
+    """Say in words what a weight does to a signal that is fed back through it.
+
+    Parameters
+    ----------
+    W
+        Weight ``(n, n)`` of any array library.
+    steps
+        The length T that matters to the reader (steps).
+
+    Returns
+    -------
+    str
+        A few plain sentences: the fate of Wᵗ for large t, what is left after T steps, and any growth on the way.
+    """
+    logs = np.asarray(power_norms(to_numpy(W), steps=steps))
+    verdict = asymptotics(W).verdict
+    end, peak = float(logs[-1]), int(np.nanargmax(logs))
+    change = factor(end)
+    over = f"after {steps} steps the strongest direction is {change}"
+    match verdict:
+        case Asymptotics.VANISHES:
+            steps_left = horizon(W, 1000.0, direction="down")
+            if -ISOMETRIC < end < ISOMETRIC:
+                text = f"Barely fades: {over}; falls below 1/1000 at step {steps_left:,.0f}."
+            elif end <= -ISOMETRIC:
+                text = f"Vanishes: {over}; below 1/1000 from step {steps_left:,.0f} on."
+            else:
+                text = f"Vanishes in the end, yet {over}; below 1/1000 from step {steps_left:,.0f} on."
+        case Asymptotics.CONVERGES:
+            text = f"Settles on a fixed limit: {over}."
+        case Asymptotics.BOUNDED:
+            text = f"Neither vanishes nor explodes: {over}."
+        case Asymptotics.GROWS:
+            text = f"Grows like a power of t: {over}."
+        case Asymptotics.EXPLODES:
+            reached = horizon(W, 1000.0, direction="up")
+            text = f"Explodes: {over}; above ×1000 from step {reached:,.0f} on."
+        case _:
+            text = f"Rounding cannot tell its fate for large t; {over}."
+    if logs[peak] > max(ISOMETRIC, end + ISOMETRIC):
+        text += f" On the way it grows to {factor(float(logs[peak]))} at step {peak} (non-normal)."
+    return text

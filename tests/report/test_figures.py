@@ -1,0 +1,71 @@
+"""Figures show the numbers they claim to show."""
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from unitcircle import report
+from unitcircle.errors import ArgumentError
+
+ROTATION = np.array([[0.0, -0.5], [0.5, 0.0]])
+JORDAN = np.array([[0.9, 1.0], [0.0, 0.9]])
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def test_eigenvalues_are_the_points_drawn(ax):
+    report.plot_eigenvalues(ROTATION, ax=ax)
+    (points,) = ax.collections
+    np.testing.assert_allclose(sorted(points.get_offsets()[:, 1]), [-0.5, 0.5], atol=1e-15)
+    assert ax.get_title() == "spectral radius ρ = 0.5"
+
+
+def test_power_norms_are_the_curves_drawn(ax):
+    report.plot_power_norms({"r": ROTATION, "j": JORDAN, "0": np.zeros((2, 2))}, steps=3, ax=ax)
+    curves = {line.get_label(): line.get_ydata() for line in ax.lines}
+    np.testing.assert_allclose(curves["r"], np.log10(0.5) * np.arange(4), atol=1e-14)
+    expected = [np.log10(np.linalg.norm(np.linalg.matrix_power(JORDAN, t), 2)) for t in range(4)]
+    np.testing.assert_allclose(curves["j"], expected, atol=1e-14)
+    assert curves["0"][0] == 0
+    assert np.isnan(curves["0"][1:]).all()
+
+
+def test_singular_values_fall(ax):
+    report.plot_singular_values(JORDAN, ax=ax)
+    np.testing.assert_allclose(ax.lines[-1].get_ydata(), np.linalg.svd(JORDAN, compute_uv=False))
+
+
+def test_pseudospectrum_contours_surround_the_eigenvalues(ax):
+    report.plot_pseudospectrum(JORDAN, points=21, ax=ax)
+    assert ax.get_title().startswith("log₁₀ ε")
+    assert any(len(path.vertices) for c in ax.collections for path in c.get_paths())
+
+
+def test_new_axes_by_default():
+    before = dict(plt.rcParams)
+    ax = report.plot_eigenvalues(ROTATION)
+    plt.close(ax.figure)
+    assert dict(plt.rcParams) == before
+
+
+def test_overview_has_a_panel_a_weight():
+    figure = report.weight_overview({"a": ROTATION, "b": JORDAN, "c": JORDAN, "d": JORDAN, "e": ROTATION})
+    titles = [ax.get_title() for ax in figure.get_axes()]
+    assert [t for t in titles if t in set("abcde")] == list("abcde")
+
+
+def test_save_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch):
+    figure = Figure()
+    monkeypatch.setattr(figure, "savefig", lambda *_args, **_kwargs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        report.save_figure(figure, tmp_path / "f.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_save_refuses_unknown_formats(tmp_path):
+    with pytest.raises(ArgumentError, match="must end in one of"):
+        report.save_figure(Figure(), tmp_path / "f.bmpx")
