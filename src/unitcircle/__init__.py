@@ -8,10 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unitcircle import checkpoints as checkpoints
+    from unitcircle import diagnosis as diagnosis
+    from unitcircle import dynamics as dynamics
+    from unitcircle import ensembles as ensembles
     from unitcircle import errors as errors
     from unitcircle import initializers as initializers
+    from unitcircle import recurrence as recurrence
     from unitcircle import report as report
     from unitcircle import spectra as spectra
+    from unitcircle import torch as torch
+    from unitcircle.checkpoints import read as read
+    from unitcircle.diagnosis import Diagnosis as Diagnosis
+    from unitcircle.diagnosis import Finding as Finding
+    from unitcircle.diagnosis import Severity as Severity
+    from unitcircle.diagnosis import diagnose as diagnose
+    from unitcircle.recurrence import RecurrentLayer as RecurrentLayer
     from unitcircle.spectra import Asymptotics as Asymptotics
     from unitcircle.spectra import Spectrum as Spectrum
     from unitcircle.spectra import asymptotics as asymptotics
@@ -27,33 +39,49 @@ if TYPE_CHECKING:
     from unitcircle.spectra import spectral_radius as spectral_radius
     from unitcircle.spectra import spectrum as spectrum
 
-_MODULES = ("errors", "initializers", "report", "spectra")
-_MEASUREMENTS = (
-    "Asymptotics",
-    "Spectrum",
-    "asymptotics",
-    "departure_from_normality",
-    "eigenvalues",
-    "eigenvector_condition",
-    "horizon",
-    "kreiss_constant",
-    "matrix_power",
-    "numerical_radius",
-    "power_norms",
-    "pseudospectrum",
-    "spectral_radius",
-    "spectrum",
+_MODULES = (
+    "checkpoints",
+    "diagnosis",
+    "dynamics",
+    "ensembles",
+    "errors",
+    "initializers",
+    "recurrence",
+    "report",
+    "spectra",
+    "torch",
 )
-_HOME = dict.fromkeys(_MEASUREMENTS, "unitcircle.spectra")
+_HOME = {
+    "Asymptotics": "spectra",
+    "Diagnosis": "diagnosis",
+    "Finding": "diagnosis",
+    "RecurrentLayer": "recurrence",
+    "Severity": "diagnosis",
+    "Spectrum": "spectra",
+    "asymptotics": "spectra",
+    "departure_from_normality": "spectra",
+    "diagnose": "diagnosis",
+    "eigenvalues": "spectra",
+    "eigenvector_condition": "spectra",
+    "horizon": "spectra",
+    "kreiss_constant": "spectra",
+    "matrix_power": "spectra",
+    "numerical_radius": "spectra",
+    "power_norms": "spectra",
+    "pseudospectrum": "spectra",
+    "read": "checkpoints",
+    "spectral_radius": "spectra",
+    "spectrum": "spectra",
+}
 
-__all__ = [*_MODULES, *_MEASUREMENTS, "__version__"]  # noqa: PLE0604, F822  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*_MODULES, *_HOME, "__version__"]  # noqa: PLE0604, F822  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(f"unitcircle.{name}")
     if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
+        value = getattr(import_module(f"unitcircle.{_HOME[name]}"), name)
     elif name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415  (importlib.metadata costs 20 ms)
 

@@ -1,1 +1,48 @@
-"""Placeholder."""
+"""The command line: parsing and printing only, no mathematics.
+
+Each command is a function in a file of its own whose signature is its command line (tyro); what it needs is
+imported when it runs, so that ``unitcircle --help`` loads no numerical library.
+"""
+
+__all__ = ["main"]
+
+import sys
+from collections.abc import Sequence
+
+from unitcircle.cli._diagnose import diagnose
+from unitcircle.cli._explain import explain
+from unitcircle.cli._radius import radius
+from unitcircle.cli._spectrum import spectrum
+from unitcircle.errors import UnitcircleError
+
+COMMANDS = {"diagnose": diagnose, "explain": explain, "radius": radius, "spectrum": spectrum}
+DESCRIPTION = "Can this network carry a signal and a gradient over the length you need?"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``unitcircle``; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status: 0 done and clean, 1 findings, 2 the input cannot be used.
+    """
+    import tyro
+
+    try:
+        status = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="unitcircle", description=DESCRIPTION, args=arguments, use_underscores=False
+        )
+    except UnitcircleError as error:
+        print(f"unitcircle: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # `unitcircle ... | head` closed our output: not an error, and nothing more can be said.
+        sys.stderr.close()
+        return 0
+    return status or 0

@@ -1,0 +1,98 @@
+"""``unitcircle diagnose``: find every recurrent layer of a file or a live model, measure it, report findings."""
+
+from __future__ import annotations
+
+__all__ = ["diagnose"]
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def diagnose(
+    path: Positional[str],
+    /,
+    *,
+    steps: int | None = None,
+    data: Path | None = None,
+    tensor: UseAppendAction[tuple[str, ...]] = (),
+    layout: str | None = None,
+    select: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    html: Path | None = None,
+    as_json: Annotated[bool, arg(name="json")] = False,
+    fail_on: Literal["error", "warning", "never"] = "warning",
+    seed: int = 0,
+    try_initializers: Annotated[UseAppendAction[tuple[str, ...]], arg(name="try")] = (),
+    seeds: int = 5,
+    at: tuple[str, ...] = (),
+) -> int:
+    """Diagnose the recurrent layers of a trained or freshly initialized model.
+
+    Exit status: 0 clean, 1 findings at or above --fail-on, 2 the file cannot be read.
+
+    Args:
+        path: A file (.safetensors, .pt, .onnx, .keras, .h5, .npz, .npy) or folder, never executed; or
+            package.module:factory, which is imported and called without arguments to get a PyTorch module.
+        steps: The length your task needs, in time steps. Findings about a file are notes unless you name it.
+        data: For a file, inputs of shape (time, batch, features), .npy, to drive the layers with. For a module, its
+            own inputs, .npy, or .npz with the arrays inputs and target, or with its arguments by name.
+        tensor: Name of a tensor to take as a recurrent weight, where the file does not say. May be repeated.
+        layout: The layout of --tensor: torch, keras, onnx or flax.
+        select: Codes, or beginnings of codes, to run.
+        ignore: Codes, or beginnings of codes, to leave out.
+        html: Also write the report as one self-contained page.
+        as_json: Print JSON (versioned schema) instead of text.
+        fail_on: The severity from which the exit status is 1.
+        seed: Seed of inputs, probes and draws; a module is made under this seed of torch too.
+        try_initializers: For a module, an initializer to try on copies of it, such as "orthogonal" or "orthogonal +
+            chrono(max_steps=64)"; "remedies" stands for those that fit. May be repeated.
+        seeds: Draws of each initializer that is tried.
+        at: For a module, square Linear submodules that its own recurrence calls with the state.
+    """
+    model: Any = None
+    if FACTORY.fullmatch(path) and not Path(path).exists():
+        from unitcircle.cli._live import model_from
+
+        # Before any numerical library is loaded, for it says how many threads they may use.
+        model = model_from(path, seed=seed)
+    from unitcircle import checkpoints, diagnosis, report
+    from unitcircle.cli._terminal import console
+
+    options: Any = {"steps": steps, "at": at, "try_initializers": try_initializers, "seeds": seeds}
+    options |= {"select": select, "ignore": ignore, "seed": seed}
+    if model is not None:
+        from unitcircle.cli._live import batch_from
+
+        found = diagnosis.diagnose(model, batch_from(data, model), **options)
+    else:
+        found = diagnosis.diagnose(checkpoints.read(path, tensors=tensor, layout=layout), data=_inputs(data), **options)
+    written = found.to_html(html) if html else None
+    if as_json:
+        print(found.to_json())
+    else:
+        out = console()
+        out.print(report.diagnosis_view(found))
+        if written:
+            out.print(f"\nreport: {written}")
+    worst = found.worst
+    if fail_on == "never" or worst is None:
+        return 0
+    return int(worst >= diagnosis.Severity[fail_on.upper()])
+
+
+def _inputs(path: Path | None) -> Any:
+    import numpy as np
+
+    from unitcircle.errors import ArgumentError
+
+    if path is None:
+        return None
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArgumentError("--data", "must be a readable .npy file of numbers", f"{path} ({error})") from error

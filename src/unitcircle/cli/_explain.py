@@ -1,0 +1,31 @@
+"""``unitcircle explain``: the page of a finding's code."""
+
+from __future__ import annotations
+
+__all__ = ["explain"]
+
+from tyro.conf import Positional
+
+
+def explain(code: Positional[str] = "", /) -> int:
+    """Print what a finding means, why it matters and what to do.
+
+    Args:
+        code: A code such as UC101; without one, all codes are listed.
+    """
+    from unitcircle import diagnosis
+    from unitcircle.cli._terminal import console
+
+    out = console()
+    if not code:
+        for _, rule in sorted(diagnosis.RULES.items()):
+            out.print(f"{rule.code}  {rule.name}\n       {rule.summary}", soft_wrap=False)
+        return 0
+    page = diagnosis.explain(code)
+    if out.is_terminal:
+        from rich.markdown import Markdown
+
+        out.print(Markdown(page))
+    else:
+        print(page, end="")
+    return 0

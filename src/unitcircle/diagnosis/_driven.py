@@ -1,0 +1,146 @@
+"""The dynamics of a layer rebuilt from its weights and driven with inputs.
+
+ρ of a gate block says little about a gated cell: working LSTMs have gate blocks with ρ well above 1. What carries a
+gradient is the product of the step Jacobians along a trajectory, and this module measures that.
+"""
+
+from __future__ import annotations
+
+__all__ = ["DrivenDynamics", "drive"]
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from unitcircle.errors import ShapeError
+from unitcircle.recurrence import RecurrentLayer, jvp, step
+
+BATCH = 4
+PROBES = 8
+LARGEST_COST = 5e11
+"""Above this many multiplications (minutes) nothing is measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrivenDynamics:
+    """How a perturbation of the full state grows along driven trajectories.
+
+    Attributes
+    ----------
+    log_growth
+        ``(steps + 1,)``: ½ log of the mean over probes v of ‖J_t ⋯ J_1 v‖², averaged over trajectories, minus its
+        value at lag 0: the growth of the Frobenius norm of the state's Jacobian with the lag (nats).
+    spread
+        ``(steps + 1,)`` standard deviation of the same over trajectories.
+    saturation
+        Share of the units of h with |h| > 0.99 along the trajectories; a property of bounded activations.
+    inputs
+        What drove it, in words.
+    """
+
+    log_growth: np.ndarray
+    spread: np.ndarray
+    saturation: float
+    inputs: str
+
+    @property
+    def steps(self) -> int:
+        """The length T."""
+        return len(self.log_growth) - 1
+
+    @property
+    def growth_rate(self) -> float:
+        """Slope of log-growth over the second half of the lags (nats per step)."""
+        half = self.steps // 2
+        span = self.steps - half
+        if span == 0:
+            return 0.0
+        if not np.isfinite(self.log_growth[-1]):
+            return float("-inf")
+        return float((self.log_growth[-1] - self.log_growth[half]) / span)
+
+    def first_below(self, factor: float) -> int | None:
+        """Return the first lag at which the growth has fallen below a factor, or None."""
+        below = np.flatnonzero(self.log_growth < np.log(factor))
+        return int(below[0]) if below.size else None
+
+    def first_above(self, factor: float) -> int | None:
+        """Return the first lag at which the growth has risen above a factor, or None."""
+        above = np.flatnonzero(self.log_growth > np.log(factor))
+        return int(above[0]) if above.size else None
+
+
+def drive(
+    layer: RecurrentLayer, /, *, steps: int, data: np.ndarray | None = None, rng: np.random.Generator | int = 0
+) -> DrivenDynamics | None:
+    """Drive a layer with inputs and measure the growth of perturbations of its full state.
+
+    The layer runs for ``steps`` steps from the zero state to forget it, then for ``steps`` more during which
+    Gaussian probes are carried by the step Jacobians.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    steps
+        The length T.
+    data
+        Inputs ``(time, batch, m)``, repeated where they are too short; by default standard-normal inputs.
+    rng
+        Generator or seed, for inputs and probes.
+
+    Returns
+    -------
+    DrivenDynamics or None
+        None where it would take more than 5·10¹¹ multiplications.
+
+    Raises
+    ------
+    ShapeError
+        ``data`` does not fit the layer's inputs.
+    """
+    if 2 * steps * BATCH * (PROBES + 1) * max(len(layer.gates), 1) * layer.hidden_size**2 > LARGEST_COST:
+        return None
+    layer = _double(layer)
+    rng = np.random.default_rng(rng)
+    m = layer.input_size or 0
+    if data is None:
+        inputs = rng.standard_normal((2 * steps, BATCH, m))
+        words = f"standard-normal inputs ({BATCH} trajectories)" if m else "no input (its weights are not in the file)"
+    else:
+        if data.ndim != 3 or data.shape[-1] != m or not data.shape[0]:
+            raise ShapeError("data", f"must have shape (time, batch, {m})", f"shape {data.shape}")
+        inputs = data[np.arange(2 * steps) % data.shape[0], :BATCH].astype(float)
+        words = f"the data given ({inputs.shape[1]} trajectories)"
+    state = np.zeros((inputs.shape[1], layer.state_size))
+    given = [x if m else None for x in inputs]
+    for x in given[:steps]:
+        state = step(layer, x, state)
+    tangents = rng.standard_normal((inputs.shape[1], layer.state_size, PROBES))
+    logs = np.zeros((steps + 1, inputs.shape[1]))
+    start = np.log(np.linalg.norm(tangents, axis=(1, 2)))
+    scale = np.zeros(inputs.shape[1])
+    saturated = 0.0
+    for lag, x in enumerate(given[steps:], start=1):
+        tangents = jvp(layer, x, state, tangents)
+        state = step(layer, x, state)
+        norms = np.linalg.norm(tangents, axis=(1, 2))
+        with np.errstate(divide="ignore"):
+            logs[lag] = np.log(norms) + scale - start
+        alive = norms > 0
+        tangents[alive] /= norms[alive, None, None]
+        scale[alive] += np.log(norms[alive])
+        saturated += float(np.mean(np.abs(state[:, : layer.output_size]) > 0.99))
+    with np.errstate(invalid="ignore"):
+        spread = np.where(np.isfinite(logs).all(axis=1), logs.std(axis=1), np.nan)
+    return DrivenDynamics(logs.mean(axis=1), spread, saturated / max(steps, 1), words)
+
+
+def _double(layer: RecurrentLayer) -> RecurrentLayer:
+    # Once, rather than at every step.
+    names = ("gates", "inputs", "biases", "recurrent_biases", "peepholes", "projected_gates")
+    cast = {
+        name: {gate: np.asarray(b, np.result_type(b, float)) for gate, b in getattr(layer, name).items()}
+        for name in names
+    }
+    return replace(layer, **cast)

@@ -1,0 +1,340 @@
+"""Measuring a live PyTorch model on a batch (needs torch; imported only when such a model arrives)."""
+
+from __future__ import annotations
+
+__all__ = ["LiveModel", "Run", "measure", "read"]
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from scipy.special import expit, log_expit
+from torch import nn
+
+from unitcircle._array import dtype_name, to_numpy
+from unitcircle.checkpoints import Coverage, Entry
+from unitcircle.diagnosis._examination import DEFAULT_STEPS
+from unitcircle.diagnosis._live_layer import GateActivity, LiveLayer
+from unitcircle.dynamics import (
+    DrivenLayer,
+    GradientFlow,
+    driven_layers,
+    gradient_flow,
+    hidden_states,
+    jacobian_spectrum,
+)
+from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_torch
+
+BLOCKS = 8
+"""Blocks of time whose scatter is the error of the leading exponent."""
+SPECTRUM_COST = 1e9
+"""Above T·N³ of this (some seconds) the singular values of the long-term Jacobian are not measured."""
+SATURATED = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """How a model is run.
+
+    Attributes
+    ----------
+    batch
+        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
+    loss
+        Loss function; see :func:`unitcircle.dynamics.gradient_flow`.
+    at
+        Submodules that a hand-written recurrence calls with its state.
+    seed
+        Seed of cotangents and initial states.
+    """
+
+    batch: Any
+    loss: Callable[..., torch.Tensor] | None = None
+    at: Sequence[str] = ()
+    seed: int = 0
+
+    def flow(self, model: nn.Module, /, *, norm: Literal["gradient", "jacobian"], dtype: Any) -> GradientFlow:
+        """Return the gradient flow of a model."""
+        return gradient_flow(model, self.batch, self.loss, norm=norm, at=self.at, rng=self.seed, dtype=dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class LiveModel:
+    """A live model as the diagnosis sees it: its layers, and what was measured on each.
+
+    Attributes
+    ----------
+    layers
+        Layers with their measurements; None for one that the model did not call.
+    steps
+        The length of the batch: the longest of the layers.
+    coverage
+        What was analysed, what was not and why.
+    """
+
+    layers: tuple[tuple[RecurrentLayer, LiveLayer | None], ...]
+    steps: int
+    coverage: Coverage
+
+
+def read(model: nn.Module, at: Sequence[str] = (), /) -> Iterator[tuple[str, RecurrentLayer]]:
+    """Yield every recurrent layer of a module under the name that its measurements have.
+
+    Parameters
+    ----------
+    model
+        Any module.
+    at
+        Names of square Linear submodules that a hand-written recurrence calls with its state.
+
+    Yields
+    ------
+    tuple
+        Name, and the layer read from the module's weights.
+
+    Raises
+    ------
+    UnknownNameError
+        A name in ``at`` that no submodule has.
+    """
+    known = dict(model.named_modules())
+    for path, module in known.items():
+        prefix = f"{path}." if path else ""
+        if isinstance(module, nn.RNNBase):
+            for k in range(module.num_layers):
+                for reverse in range(1 + module.bidirectional):
+                    suffix = f"_l{k}{'_reverse' * reverse}"
+                    name = f"{prefix}l{k}{'_reverse' * reverse}"
+                    yield name, _layer(module, path, prefix, suffix, layer=k, reverse=bool(reverse))
+        elif isinstance(module, nn.RNNCellBase):
+            yield path or type(module).__name__, _layer(module, path, prefix, "", layer=0, reverse=False)
+    for name in at:
+        if name not in known:
+            raise UnknownNameError("at", name, (key for key in known if key))
+        weight = getattr(known[name], "weight", None)
+        if isinstance(weight, torch.Tensor) and weight.ndim == 2 and weight.shape[0] == weight.shape[1]:
+            source = Source(tensors=(f"{name}.weight",), dtype=dtype_name(weight))
+            yield name, from_torch(to_numpy(weight), cell=Cell.RNN, name=name, source=source)
+
+
+def _layer(
+    module: nn.RNNBase | nn.RNNCellBase, path: str, prefix: str, suffix: str, *, layer: int, reverse: bool
+) -> RecurrentLayer:
+    if isinstance(module, nn.LSTM | nn.LSTMCell):
+        cell = Cell.LSTM
+    elif isinstance(module, nn.GRU | nn.GRUCell):
+        cell = Cell.GRU
+    else:
+        cell = Cell.plain(str(module.nonlinearity))
+    stored = {
+        name: tensor
+        for name in ("weight_hh", "weight_ih", "bias_ih", "bias_hh", "weight_hr")
+        if isinstance(tensor := getattr(module, name + suffix, None), torch.Tensor)
+    }
+    source = Source(tensors=tuple(prefix + name + suffix for name in stored), dtype=dtype_name(stored["weight_hh"]))
+    arrays = {name: to_numpy(tensor, argument=prefix + name + suffix) for name, tensor in stored.items()}
+    return from_torch(
+        arrays.pop("weight_hh"),
+        cell=cell,
+        name=path or type(module).__name__.lower(),
+        layer=layer,
+        direction="reverse" if reverse else "forward",
+        source=source,
+        **arrays,
+    )
+
+
+def measure(model: nn.Module, run: Run, /, *, thorough: bool = True) -> LiveModel:
+    """Measure every recurrent layer of a model on a batch; the model and random state are left as found.
+
+    Parameters
+    ----------
+    model
+        Any module with recurrent layers.
+    run
+        What it is run on.
+    thorough
+        Whether to measure what only findings need: the Jacobian's norm, the leading exponent, the gates.
+
+    Returns
+    -------
+    LiveModel
+        Layers and measurements.
+
+    Raises
+    ------
+    ArgumentError
+        The model calls no recurrent layer, or the batch does not fit it.
+    """
+    broken = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        others = f", nor are {len(broken) - 1} others" if len(broken) > 1 else ""
+        layers = [layer for _, layer in read(model, run.at)]
+        coverage = _coverage(model, layers, [f"nothing was run: {broken[0]} is not finite{others}"])
+        return LiveModel(tuple((layer, None) for layer in layers), DEFAULT_STEPS, coverage)
+    notes: list[str] = []
+    dtype: torch.dtype | None = torch.float64
+    try:
+        flow = run.flow(model, norm="gradient", dtype=dtype)
+    except ArgumentError as error:
+        if error.argument != "model" or "precision" not in str(error):
+            raise
+        notes.append("the model makes tensors of its own precision: it was measured in that, not in double")
+        dtype = None
+        flow = run.flow(model, norm="gradient", dtype=dtype)
+    jacobian = run.flow(model, norm="jacobian", dtype=dtype) if thorough else None
+    driven = {layer.name: layer for layer in driven_layers(model, run.batch, dtype=dtype)}
+    found: list[tuple[RecurrentLayer, LiveLayer | None]] = []
+    for name, layer in read(model, run.at):
+        live = None
+        if name in flow.layers:
+            live = _measured(name, layer, flow, jacobian, driven.get(name), seed=run.seed, thorough=thorough)
+        else:
+            notes.append(f"{layer.label} is not called on this batch: only its weights were examined")
+        found.append((layer, live))
+    for layer in {layer.path: layer for layer in driven.values()}.values():
+        if layer.calls > 1:
+            notes.append(f"{layer.path or 'the model'} is called {layer.calls} times: its first call was measured")
+    return LiveModel(tuple(found), flow.steps, _coverage(model, [layer for layer, _ in found], notes))
+
+
+def _coverage(model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequence[str]) -> Coverage:
+    tensors = dict(model.named_parameters(remove_duplicate=False))
+    entries = [
+        Entry(name, tuple(tensors[name].shape), layer.label)
+        for layer in layers
+        for name in layer.source.tensors
+        if name in tensors
+    ]
+    return Coverage(tuple(entries), (), tuple(notes), len(tensors) - len(entries))
+
+
+def _measured(
+    name: str,
+    layer: RecurrentLayer,
+    flow: GradientFlow,
+    jacobian: GradientFlow | None,
+    driven: DrivenLayer | None,
+    *,
+    seed: int,
+    thorough: bool,
+) -> LiveLayer:
+    k = flow.layers.index(name)
+    gradient = _mean_curve(flow, k)
+    of_state = gradient if jacobian is None else _mean_curve(jacobian, k)
+    rate, error = float(flow.growth_rate[k]), float(flow.growth_rate_stderr[k])
+    exponent, uncertainty = (math.nan, math.nan) if jacobian is None else _leading_exponent(jacobian, k)
+    measured = LiveLayer(
+        gradient,
+        of_state,
+        rate,
+        error,
+        flow.log_norms.shape[-1],
+        units=layer.output_size,
+        exponent=exponent,
+        exponent_stderr=uncertainty,
+    )
+    if driven is None:
+        return measured
+    try:
+        return _with_states(measured, layer, driven, seed=seed, thorough=thorough)
+    except NotFiniteError:  # the states overflow; that the gradient does is measured
+        return measured
+
+
+def _mean_curve(flow: GradientFlow, k: int) -> np.ndarray:
+    curve = flow.log_norms[:, k]
+    with np.errstate(invalid="ignore"):
+        return curve[~np.isnan(curve).any(-1)].mean(-1)
+
+
+def _with_states(
+    measured: LiveLayer, layer: RecurrentLayer, driven: DrivenLayer, *, seed: int, thorough: bool
+) -> LiveLayer:
+    recurrence = driven.recurrence
+    geometry = hidden_states(recurrence, driven.inputs, initial=driven.initial, threshold=SATURATED, rng=seed)
+    h = geometry.states
+    limit = min(h.shape[-1], h.shape[1] - 1)
+    changes: dict[str, Any] = {
+        "distance": geometry.distance.mean(1),
+        "dimension": float(geometry.effective_dimension[-1]),
+        "largest_dimension": limit,
+        "input_share": float(geometry.input_share[-1]),
+        "typical": _typical(layer, driven),
+    }
+    if thorough:
+        xs, states = recurrence.trajectory(driven.inputs, initial=driven.initial)
+        before = to_numpy(states)[:-1]
+        # One unit in the last place of the weights, n times added up, moves h by this.
+        resolution = h.shape[-1] * torch.finfo(_precision(layer)).eps
+        changes |= {
+            "saturation": _saturation(layer, recurrence.parts, to_numpy(states)[1:]),
+            "dead": tuple(np.flatnonzero(np.ptp(h, axis=(0, 1)) <= resolution).tolist()),
+            "gates": _gates(layer, None if xs is None else to_numpy(xs), before),
+        }
+    return LiveLayer(**(vars(measured) | changes))
+
+
+def _precision(layer: RecurrentLayer) -> torch.dtype:
+    return cast("torch.dtype", getattr(torch, layer.source.dtype))
+
+
+def _typical(layer: RecurrentLayer, driven: DrivenLayer) -> float:
+    """Return the median log singular value of ∂h_T/∂s_0, whose n values are the n largest of the full state's."""
+    recurrence = driven.recurrence
+    inputs, initial = driven.first(1)
+    steps = len(cast("torch.Tensor", recurrence.sequence(inputs)))
+    if steps * recurrence.state_size**3 > SPECTRUM_COST:
+        return math.nan
+    values = jacobian_spectrum(recurrence, inputs, initial=initial).log_singular_values
+    with np.errstate(invalid="ignore"):
+        median = np.median(values[:, : layer.output_size], axis=-1).mean()
+    return float(median)
+
+
+def _leading_exponent(jacobian: GradientFlow, k: int) -> tuple[float, float]:
+    """Return the growth rate of ∂h_T/∂s_t with the lag, whose limit is the leading exponent, and its error."""
+    # All directions at once, unlike a single tangent, which is lost where it starts in what nothing reads.
+    curve = jacobian.log_norms[:, k]
+    curve = curve[~np.isnan(curve).any(-1)]
+    # In the first quarter directions that do not last still count.
+    with np.errstate(invalid="ignore"):
+        changes = np.diff(curve[len(curve) // 4 :], axis=0)
+    if not changes.size or not np.isfinite(changes).all():
+        return math.nan, math.nan
+    # Over time within a sequence, and over sequences: these share the weights, so that neither alone is enough.
+    blocks = np.array([block.mean() for block in np.array_split(changes.mean(1), min(BLOCKS, len(changes)))])
+    return float(changes.mean()), math.hypot(_error(blocks), _error(changes.mean(0)))
+
+
+def _error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def _saturation(layer: RecurrentLayer, parts: Mapping[str, slice], states: np.ndarray) -> float:
+    if layer.cell is Cell.LSTM:
+        return float(np.mean(np.abs(np.tanh(states[..., parts["c"]])) >= SATURATED))
+    if layer.cell in {Cell.GRU, Cell.RNN_TANH}:
+        return float(np.mean(np.abs(states) >= SATURATED))
+    return math.nan
+
+
+def _gates(layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray) -> dict[str, GateActivity]:
+    """Return how far the sigmoid gates are open at the states ``(T, B, N)`` before each step."""
+    if not layer.cell.gated:
+        return {}
+    h = before[..., : layer.output_size]
+    found: dict[str, GateActivity] = {}
+    for gate in ("i", "f", "o") if layer.cell is Cell.LSTM else ("r", "z"):
+        pre = h @ np.asarray((layer.projected_gates or layer.gates)[gate], dtype=float).T
+        if xs is not None:
+            pre += xs @ np.asarray(layer.inputs[gate], dtype=float).T
+        if gate in layer.biases:
+            pre += np.asarray(layer.biases[gate], dtype=float)
+        logs = log_expit(pre).mean((0, 1))
+        found[gate] = GateActivity(float(expit(pre).mean()), float(logs.mean()), float(logs.max()))
+    return found

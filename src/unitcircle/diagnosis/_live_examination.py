@@ -1,0 +1,61 @@
+"""The examination of a live model (needs torch; imported only when one arrives)."""
+
+from __future__ import annotations
+
+__all__ = ["Run", "examine"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from unitcircle.checkpoints import Coverage
+from unitcircle.diagnosis._candidates import candidates, try_candidates
+from unitcircle.diagnosis._examination import Examination, LayerExamination
+from unitcircle.diagnosis._live import Run, measure
+from unitcircle.errors import ArgumentError
+
+
+def examine(
+    model: nn.Module,
+    run: Run,
+    /,
+    *,
+    steps: int | None,
+    given: Sequence[Any],
+    seeds: int,
+    weights: Mapping[str, float] | None,
+) -> tuple[Examination, Coverage]:
+    """Measure a model on a batch, and what candidates would make of it.
+
+    Parameters
+    ----------
+    model
+        The model.
+    run
+        What it is run on.
+    steps
+        T; None for the batch's length.
+    given, seeds, weights
+        ``try_initializers``, ``seeds`` and ``weights`` of :func:`unitcircle.diagnose`.
+
+    Returns
+    -------
+    tuple
+        Measurements and coverage.
+
+    Raises
+    ------
+    ArgumentError
+        ``steps`` beyond the batch's length.
+    """
+    live = measure(model, run)
+    if steps is not None and steps > live.steps:
+        raise ArgumentError("steps", f"must not exceed the batch's {live.steps}", f"{steps}", "Pass longer sequences.")
+    length = live.steps if steps is None else steps
+    trials = None
+    if given:
+        tried = candidates([given] if isinstance(given, str) else given, live, steps=length, at=run.at)
+        trials = try_candidates(model, run, live, tried, steps=length, seeds=seeds, weights=weights)
+    layers = [LayerExamination(layer, length, None, run.seed, measured) for layer, measured in live.layers]
+    return Examination(layers, length, steps_given=True, trials=trials), live.coverage

@@ -1,0 +1,155 @@
+"""What was measured on one recurrent layer of a live model: numbers only, no framework."""
+
+from __future__ import annotations
+
+__all__ = ["GateActivity", "LiveLayer"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+def _no_gates() -> Mapping[str, GateActivity]:
+    return {}
+
+
+@dataclass(frozen=True)
+class GateActivity:
+    """How far one sigmoid gate was open along the trajectories.
+
+    Attributes
+    ----------
+    openness
+        Mean activation over time, batch and units, between 0 and 1.
+    log_openness
+        Mean logarithm of the activation (nats): what the gate alone does to what it keeps, per step.
+    slowest
+        The same of the unit whose gate is widest open.
+    """
+
+    openness: float
+    log_openness: float
+    slowest: float
+
+
+@dataclass(frozen=True, eq=False)
+class LiveLayer:
+    """What was measured on one recurrent layer, over the batch given.
+
+    Attributes
+    ----------
+    log_gradient
+        ``(T + 1,)``: log-norm of the gradient of the loss with respect to the full state by lag (nats), mean over the
+        batch; lag 0 is the layer's last state. −inf where it is 0, inf where it overflows.
+    log_jacobian
+        ``(T + 1,)``: log ‖∂h_T/∂s_t‖_F likewise, whatever the loss.
+    growth_rate, growth_rate_stderr
+        Of the gradient: nats per step back, with its standard error.
+    sequences
+        Sequences in the batch.
+    distance
+        ``(T,)``: ‖h_t‖/√n, mean over the batch; None where the states are not known (``at=``).
+    saturation
+        Share of the units, over time and batch, whose tanh is at ±0.95 or beyond; NaN where there is no tanh.
+    dimension
+        Participation ratio of the covariance of h_T over the batch, at most ``largest_dimension``.
+    largest_dimension
+        min(n, B − 1).
+    input_share
+        Share of the variance of h_T that the input explains.
+    dead
+        Indices of units whose h never changes.
+    units
+        n.
+    exponent, exponent_stderr
+        Leading Lyapunov exponent (nats per step), as the growth rate of ∂h_T/∂s_t over the last three quarters of the
+        lags, and its standard error; NaN where the Jacobian vanishes or overflows.
+    typical
+        Median log singular value of ∂h_T/∂s_0 (nats); NaN where it would take too long.
+    gates
+        Sigmoid gate → its activity.
+    """
+
+    log_gradient: np.ndarray
+    log_jacobian: np.ndarray
+    growth_rate: float
+    growth_rate_stderr: float
+    sequences: int
+    distance: np.ndarray | None = None
+    saturation: float = float("nan")
+    dimension: float = float("nan")
+    largest_dimension: int = 0
+    input_share: float = float("nan")
+    dead: tuple[int, ...] = ()
+    units: int = 0
+    exponent: float = float("nan")
+    exponent_stderr: float = float("nan")
+    typical: float = float("nan")
+    gates: Mapping[str, GateActivity] = field(default_factory=_no_gates)
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps the layer takes."""
+        return len(self.log_gradient) - 1
+
+    @property
+    def start(self) -> int:
+        """The first lag that the loss reaches; T + 1 where it reaches no state."""
+        reached = np.flatnonzero(~np.isneginf(self.log_gradient))
+        return int(reached[0]) if reached.size else len(self.log_gradient)
+
+    def change(self, steps: int, /) -> float:
+        """Return the change of the gradient's log-norm over so many steps back (nats), from where the loss starts."""
+        curve = _relative(self.log_gradient)
+        return float(curve[min(steps, len(curve) - 1)]) if curve.size else float("nan")
+
+    def first_lag(self, factor: float, /, *, of: str = "gradient") -> int | None:
+        """Return how many steps back a norm has changed by a factor, or None where it never does.
+
+        Parameters
+        ----------
+        factor
+            Below 1: vanished to this share of its value at the end. Above 1: exploded.
+        of
+            ``"gradient"`` or ``"jacobian"``.
+
+        Returns
+        -------
+        int or None
+            Steps back from the last state that the norm reaches.
+        """
+        curve = _relative(self.log_gradient if of == "gradient" else self.log_jacobian)
+        target = np.log(factor)
+        passed = np.flatnonzero(curve <= target if target < 0 else curve >= target)
+        return int(passed[0]) if passed.size else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measurements as plain values."""
+        return {
+            "steps": self.steps,
+            "sequences": self.sequences,
+            "log_gradient": self.log_gradient.tolist(),
+            "log_jacobian": self.log_jacobian.tolist(),
+            "growth_rate": self.growth_rate,
+            "growth_rate_stderr": self.growth_rate_stderr,
+            "distance": None if self.distance is None else self.distance.tolist(),
+            "saturation": self.saturation,
+            "effective_dimension": self.dimension,
+            "largest_dimension": self.largest_dimension,
+            "input_share": self.input_share,
+            "dead_units": list(self.dead),
+            "leading_exponent": self.exponent,
+            "leading_exponent_stderr": self.exponent_stderr,
+            "typical_direction": self.typical,
+            "gates": {name: vars(gate) for name, gate in self.gates.items()},
+        }
+
+
+def _relative(curve: np.ndarray) -> np.ndarray:
+    """Return a curve from the first lag that the loss reaches, minus its value there."""
+    reached = np.flatnonzero(~np.isneginf(curve))
+    if not reached.size or not np.isfinite(curve[reached[0]]):
+        return curve[:0]
+    return curve[reached[0] :] - curve[reached[0]]

@@ -1,0 +1,130 @@
+"""``unitcircle diagnose`` and ``explain``, run as a user runs them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unitcircle.cli import main
+from unitcircle.diagnosis import RULES
+
+ROOT = Path(__file__).parents[2]
+POPULAR = str(ROOT / "examples" / "popular-lstm.safetensors")
+DIGITS = str(ROOT / "examples" / "digits-gru.safetensors")
+SHARED = ROOT.parent / "shared" / "checkpoints"
+
+
+def run(*arguments):
+    return main(["diagnose", *arguments])
+
+
+def test_the_popular_initialization_is_named_in_every_layer(capsys):
+    assert run(POPULAR) == 1
+    out = capsys.readouterr().out
+    assert "UC101 warning  stacked-orthogonal" in out
+    for place in ("lstm: the 4 gates are orthogonal only as a stack", "lstm l1: the 4 gates"):
+        assert place in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "coverage: analysed 8 tensors" in out
+
+
+def test_a_trained_gru_is_clean_although_its_gates_have_a_large_spectral_radius(capsys):
+    assert run(DIGITS, "--steps", "8") == 0
+    out = capsys.readouterr().out
+    assert "1 recurrent layer; no findings" in out
+    assert "2.509" in out
+
+
+def test_json(capsys):
+    run(POPULAR, "--json")
+    report = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert report["format"] == "safetensors"
+    assert [layer["layer"] for layer in report["layers"]] == [0, 1]
+    assert len(report["coverage"]["analysed"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (["--fail-on", "error"], 0),
+        (["--fail-on", "never"], 0),
+        (["--select", "UC101"], 1),
+        (["--ignore", "UC101", "UC110"], 0),
+        (["--select", "UC102"], 0),
+    ],
+)
+def test_exit_status(options, status, capsys):
+    assert run(POPULAR, *options) == status
+
+
+def test_html(tmp_path, capsys):
+    run(DIGITS, "--html", str(tmp_path / "report.html"))
+    assert "report.html" in capsys.readouterr().out.replace("\n", "")
+    assert "<svg" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_data_drives_the_layers(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((20, 3, 8)))
+    run(DIGITS, "--data", str(tmp_path / "x.npy"))
+    assert "the data given (3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing.pt"], "missing.pt"),
+        (["--steps", "0", DIGITS], "steps"),
+        (["--select", "UC9", DIGITS], "UC101"),
+        (["--data", "missing.npy", DIGITS], "--data"),
+    ],
+)
+def test_bad_input_exits_with_2_and_a_sentence(arguments, words, capsys):
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.out == ""
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path, capsys):
+    (tmp_path / "notes.pt").write_text("not a model")
+    assert run(str(tmp_path / "notes.pt")) == 2
+    assert "notes.pt" in capsys.readouterr().err
+
+
+def test_a_person_decides_where_the_file_cannot_tell(tmp_path, capsys):
+    np.savez(tmp_path / "m.npz", mystery=np.random.default_rng(0).standard_normal((8, 8)) / 3)
+    run(str(tmp_path / "m.npz"), "--fail-on", "never")
+    out = capsys.readouterr().out
+    assert "0 recurrent layers" in out
+    assert "--tensor mystery" in out.replace("\n", " ")
+    run(str(tmp_path / "m.npz"), "--tensor", "mystery", "--layout", "torch", "--fail-on", "never")
+    assert "1 recurrent layer;" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real checkpoints of ../shared are not here")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in SHARED.glob("*") if path.suffix != ".md") if SHARED.is_dir() else []
+)
+def test_no_shipped_model_gets_an_error_merely_for_a_large_spectral_radius(name, capsys):
+    status = run(str(SHARED / name), "--json", "--fail-on", "error", "--steps", "64")
+    report = json.loads(capsys.readouterr().out)
+    assert status == 0, [f["message"] for f in report["findings"] if f["severity"] == "error"]
+    assert report["layers"] or report["coverage"]["notes"]
+
+
+def test_explain_prints_the_page(capsys):
+    assert main(["explain", "UC101"]) == 0
+    assert capsys.readouterr().out.startswith("# UC101 stacked-orthogonal\n\nGates are orthogonal only as a stack")
+
+
+def test_explain_lists_the_codes(capsys):
+    assert main(["explain"]) == 0
+    out = capsys.readouterr().out
+    assert all(code in out for code in RULES)
+
+
+def test_explain_refuses_unknown_codes(capsys):
+    assert main(["explain", "UC000"]) == 2
+    assert "UC101" in capsys.readouterr().err

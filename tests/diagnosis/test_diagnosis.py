@@ -1,0 +1,93 @@
+"""The diagnosis as a whole: selection, order, forms."""
+
+import json
+
+import numpy as np
+import pytest
+
+import unitcircle as uc
+from unitcircle.diagnosis import RULES, Severity, diagnose, explain
+from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
+from unitcircle.recurrence import from_torch
+
+EYE = from_torch(np.eye(16, 4), cell="lstm", weight_ih=np.ones((16, 3)), name="lstm")
+
+
+def test_the_worst_comes_first():
+    found = diagnose([EYE])
+    severities = [finding.severity for finding in found.findings]
+    assert severities == sorted(severities, reverse=True)
+    assert found.worst is Severity.ERROR
+    assert diagnose([]).worst is None
+
+
+def test_codes_are_selected_by_their_beginning():
+    assert {f.code for f in diagnose([EYE], select=["UC11"]).findings} == {"UC110"}
+    assert "UC110" not in {f.code for f in diagnose([EYE], ignore=["uc110"]).findings}
+    with pytest.raises(UnknownNameError, match="UC101"):
+        diagnose([EYE], select=["UC9"])
+
+
+def test_json_is_strict_and_versioned():
+    report = json.loads(diagnose([EYE], steps=10).to_json(), parse_constant=pytest.fail)
+    assert report["schema"] == 1
+    assert report["steps"] == 10
+    (layer,) = report["layers"]
+    assert layer["gates"]["f"]["radius"] == 0.0
+    assert layer["gates"]["f"]["log_norm"] == "-inf"
+    assert {f["code"] for f in report["findings"]} >= {"UC102", "UC110"}
+    assert set(report["findings"][0]) == {
+        "code", "name", "severity", "layer", "gate", "tensor", "message", "why", "remedy", "evidence",
+    }  # fmt: skip
+
+
+def test_text_fits_eighty_columns_and_holds_every_finding():
+    found = diagnose([EYE], steps=10)
+    text = str(found)
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(finding.code in text for finding in found.findings)
+
+
+def test_the_same_seed_gives_the_same_diagnosis():
+    layer = from_torch(np.random.default_rng(0).standard_normal((16, 4)), cell="lstm", weight_ih=np.ones((16, 3)))
+    assert diagnose([layer], seed=3).to_json() == diagnose([layer], seed=3).to_json()
+    assert diagnose([layer], seed=3).to_json() != diagnose([layer], seed=4).to_json()
+
+
+def test_data_drives_the_layers_it_fits():
+    data = np.zeros((7, 2, 3))
+    (layer,) = diagnose([EYE], data=data).layers
+    assert layer.driven.inputs == "the data given (2 trajectories)"
+    (layer,) = diagnose([EYE], data=np.zeros((7, 2, 5))).layers
+    assert layer.driven.inputs.startswith("standard-normal")
+    with pytest.raises(ShapeError, match="data"):
+        diagnose([EYE], data=np.zeros((7, 3)))
+
+
+def test_steps_must_be_positive():
+    with pytest.raises(ArgumentError, match="steps"):
+        diagnose([EYE], steps=0)
+
+
+def test_a_layer_too_large_to_drive_is_said_to_be_unmeasured():
+    big = from_torch(np.eye(64), cell="rnn_tanh", name="big")
+    found = diagnose([big], select=["UC106"], steps=2_000_000)
+    assert found.layers[0].driven is None
+    assert "not measured" in str(found)
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_every_code_has_a_page_with_evidence_reason_and_remedy(code):
+    page = explain(code.lower())
+    for heading in ("## What was found", "## Why it matters", "## Remedy"):
+        assert heading in page
+
+
+def test_unknown_codes_list_the_choices():
+    with pytest.raises(UnknownNameError, match="UC101"):
+        explain("UC999")
+
+
+def test_the_public_names_are_the_diagnosis():
+    assert uc.diagnose is diagnose
+    assert uc.Severity is Severity

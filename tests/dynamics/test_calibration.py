@@ -1,0 +1,272 @@
+"""The gain that keeps a gradient: against networks whose gain is known, and refusals."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import brentq
+from torch import nn
+
+from unitcircle.dynamics import CalibrationStatus, calibrate_, driven_layers
+from unitcircle.dynamics._calibration import PRECISION
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.torch import initialize_
+
+T, B, N = 30, 6, 10
+QUIET = 1e-9 * torch.ones(T, B, 2)
+
+
+def plain(recurrent="orthogonal(gain=0.8)", *, layers=1, n=N, **options):
+    torch.manual_seed(0)
+    model = nn.RNN(2, n, num_layers=layers, **options)
+    initialize_(model, recurrent=recurrent, bias="zeros", generator=0)
+    return model
+
+
+def driving(scale=1.0):
+    return scale * torch.randn(T, B, 2, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("grid", [5, 13])
+def test_at_the_origin_the_gain_is_the_inverse_of_the_modulus(grid):
+    model = plain()
+    before = model.weight_hh_l0.detach().clone()
+    result = calibrate_(model, QUIET, grid=grid)
+    assert result.status is CalibrationStatus.CALIBRATED
+    assert abs(math.log(result.gains["l0"] * 0.8)) <= PRECISION
+    eps = float(torch.finfo(torch.float32).eps)
+    torch.testing.assert_close(model.weight_hh_l0.detach(), before * result.gains["l0"], rtol=4 * eps, atol=0)
+    assert result.applied
+    assert result.passes == len(result.layers[0].gains) < grid + 12
+    assert "applied" in str(result)
+
+
+def log_ratio(W, U, xs, gain):
+    """Naive twin: the exact ½ log(‖J‖_F²/n), mean over the batch, by products of Jacobians."""
+    logs = []
+    for sequence in xs.double().numpy().swapaxes(0, 1):
+        h, J = np.zeros(len(W)), np.eye(len(W))
+        for x in sequence:
+            h = np.tanh(gain * W @ h + U @ x)
+            J = np.diag(1 - h**2) @ (gain * W) @ J
+        logs.append(np.log(np.linalg.norm(J) / math.sqrt(len(W))))
+    return float(np.mean(logs))
+
+
+def test_the_curve_and_its_zero_are_those_of_the_products():
+    model, xs = plain(), driving(0.3)
+    W, U = model.weight_hh_l0.detach().double().numpy(), model.weight_ih_l0.detach().double().numpy()
+    (layer,) = calibrate_(model, xs, probes=256).layers
+    exact = np.array([log_ratio(W, U, xs, gain) for gain in layer.gains])
+    # E ‖vᵀJ‖² = ‖J‖_F² with relative variance ≤ 2 over 256 · 6 independent probes: 4 standard errors (p < 1e-4).
+    np.testing.assert_allclose(layer.values, exact, atol=4 * math.sqrt(2 / 256) / 2)
+    root = brentq(lambda x: log_ratio(W, U, xs, math.exp(x)), -0.7, 0.9)
+    slope = (log_ratio(W, U, xs, math.exp(root) * 1.01) - log_ratio(W, U, xs, math.exp(root) / 1.01)) / 0.02
+    assert abs(math.log(layer.gain) - root) <= PRECISION + 4 * math.sqrt(2 / 256) / 2 / slope
+    assert (layer.stderr >= 0).all()
+    assert layer.steps == T
+
+
+def test_the_typical_direction_is_largest_where_a_fine_grid_says():
+    model, xs = plain(), driving(0.3)
+    W, U = model.weight_hh_l0.detach().double().numpy(), model.weight_ih_l0.detach().double().numpy()
+    result = calibrate_(model, xs, criterion="typical_direction")
+
+    def mean_log(gain):
+        total = 0.0
+        for sequence in xs.double().numpy().swapaxes(0, 1):
+            h = np.zeros(N)
+            for x in sequence:
+                h = np.tanh(gain * W @ h + U @ x)
+                total += np.linalg.slogdet(np.diag(1 - h**2) @ (gain * W))[1]
+        return total / (N * B)
+
+    fine = np.exp(np.linspace(math.log(result.gains["l0"]) - 0.3, math.log(result.gains["l0"]) + 0.3, 61))
+    values = [mean_log(gain) for gain in fine]
+    assert abs(math.log(fine[int(np.argmax(values))] / result.gains["l0"])) <= 0.02
+    (layer,) = result.layers
+    np.testing.assert_allclose(layer.values.max(), max(values), atol=0.05)
+
+
+def test_layers_are_calibrated_from_below_and_directions_apart():
+    model = plain(layers=2)
+    with torch.no_grad():
+        model.weight_hh_l1.mul_(0.5)
+    result = calibrate_(model, QUIET)
+    assert list(result.gains) == ["l0", "l1"]
+    assert abs(math.log(result.gains["l1"] * 0.4)) <= PRECISION
+    both = plain(bidirectional=True)
+    with torch.no_grad():
+        both.weight_hh_l0_reverse.mul_(0.9)
+    gains = calibrate_(both, QUIET).gains
+    assert abs(math.log(gains["l0"] * 0.8)) <= PRECISION
+    assert abs(math.log(gains["l0_reverse"] * 0.72)) <= PRECISION
+
+
+def test_a_cell_inside_a_loop():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.RNNCell(2, N)
+
+        def forward(self, xs):
+            h = None
+            for x in xs.unbind(0):
+                h = self.cell(x, h)
+            return h
+
+    model = Loop()
+    initialize_(model, recurrent="orthogonal(gain=0.7)", bias="zeros", generator=0)
+    gains = calibrate_(model, QUIET).gains
+    assert abs(math.log(gains["cell"] * 0.7)) <= PRECISION
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_gated_layers_get_the_spread_of_their_biases_from_the_length(kind):
+    torch.manual_seed(0)
+    model = kind(2, 400)
+    weight = model.weight_hh_l0.detach().clone()
+    result = calibrate_(model, QUIET)
+    (layer,) = result.layers
+    assert layer.status is CalibrationStatus.SPREAD_BIASES
+    assert layer.bias == f"chrono(max_steps={T})"
+    assert math.isnan(layer.gain)
+    assert result.applied
+    assert torch.equal(model.weight_hh_l0, weight)
+    row = 400  # f is the second of i f g o, z the second of r z n
+    bias = (model.bias_ih_l0 + model.bias_hh_l0).detach()[row : 2 * row]
+    times = 1 + torch.exp(bias)
+    assert 2 <= times.min() < 4
+    assert T - 2 < times.max() <= T + 1e-4
+    # The mean of U(2, T) has standard deviation (T − 2)/√(12 n): 4 of them (p < 1e-4).
+    assert abs(float(times.mean()) - (T + 2) / 2) < 4 * (T - 2) / math.sqrt(12 * 400)
+
+
+def refused(model, batch, status, words, **options):
+    before = copy.deepcopy(model.state_dict())
+    result = calibrate_(model, batch, **options)
+    assert result.status is status
+    assert words in str(result)
+    assert not result.applied
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    return result
+
+
+@pytest.mark.parametrize("weight", ["identity", "identity(scale=0.9)", "zeros"])
+def test_an_identity_like_weight_is_refused(weight):
+    refused(plain(weight), driving(), CalibrationStatus.IDENTITY_LIKE, "identity")
+
+
+@pytest.mark.parametrize(("gain", "words"), [(0.1, "shrinks"), (10.0, "grows")])
+def test_no_gain_in_the_range(gain, words):
+    refused(plain(f"orthogonal(gain={gain})"), QUIET, CalibrationStatus.OUT_OF_RANGE, words)
+
+
+def test_a_curve_that_rises_and_falls_is_refused():
+    # A projector: above gain 1 the state it carries runs into saturation, below it it fades.
+    model = plain()
+    with torch.no_grad():
+        Q = torch.linalg.qr(torch.randn(N, 1, generator=torch.Generator().manual_seed(3)))[0]
+        model.weight_hh_l0.copy_(Q @ Q.T)
+    result = refused(model, 0.3 * torch.ones(T, B, 2), CalibrationStatus.NOT_MONOTONE, "falls again")
+    (layer,) = result.layers
+    assert layer.values.max() < 0
+    assert np.argmax(layer.values) < len(layer.values) - 1
+
+
+def test_a_typical_direction_at_the_end_of_the_range_is_refused():
+    options = {"criterion": "typical_direction", "gains": (0.3, 0.6)}
+    refused(plain(), QUIET, CalibrationStatus.OUT_OF_RANGE, "end of the range", **options)
+
+
+def test_two_maxima_are_refused(monkeypatch):
+    curve = {0: 0.0, 1: 2.0, 2: 1.0, 3: 3.0, 4: 0.0}
+    logs = np.linspace(math.log(0.5), math.log(2.5), 5)
+    from unitcircle.dynamics import _calibration
+
+    monkeypatch.setattr(
+        _calibration,
+        "mean_log_singular_value",
+        lambda recurrence, _: np.full(B, curve[int(np.argmin(np.abs(logs - math.log(scale(recurrence) / 0.8))))]),
+    )
+    options = {"criterion": "typical_direction", "grid": 5}
+    refused(plain(), QUIET, CalibrationStatus.NOT_MONOTONE, "more than one maximum", **options)
+
+
+def scale(recurrence):
+    return float(torch.linalg.matrix_norm(recurrence.cells[0].weight, 2))
+
+
+@pytest.mark.parametrize("criterion", ["gradient_ratio", "typical_direction"])
+def test_a_criterion_that_is_not_finite_is_refused(criterion):
+    model = plain(nonlinearity="relu")
+    with torch.no_grad():
+        model.bias_ih_l0.fill_(-1.0)
+    refused(model, QUIET, CalibrationStatus.NOT_FINITE, "not finite", criterion=criterion)
+
+
+def test_states_that_overflow_are_refused():
+    model = plain(nonlinearity="relu")
+    with torch.no_grad():
+        model.weight_hh_l0.abs_().mul_(1e30)
+    refused(model, driving(), CalibrationStatus.NOT_FINITE, "overflows", criterion="typical_direction")
+
+
+def test_a_gated_layer_without_biases_is_refused():
+    refused(nn.LSTM(2, N, bias=False), QUIET, CalibrationStatus.NO_BIASES, "biases")
+
+
+def test_one_refusal_leaves_the_whole_model_as_it_was():
+    model = plain(layers=2)
+    with torch.no_grad():
+        model.weight_hh_l1.copy_(torch.eye(N))
+    result = refused(model, QUIET, CalibrationStatus.IDENTITY_LIKE, "as it was")
+    assert result.layers[0].status is CalibrationStatus.CALIBRATED
+
+
+def test_random_state_and_training_mode_are_left_as_found():
+    model = plain(layers=2, dropout=0.5)
+    state = torch.get_rng_state()
+    calibrate_(model, QUIET)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model.training
+
+
+def test_misuse():
+    model = plain()
+    with pytest.raises(UnknownNameError, match="typical_direction"):
+        calibrate_(model, QUIET, criterion="radius")
+    with pytest.raises(ArgumentError, match="gains"):
+        calibrate_(model, QUIET, gains=(2.0, 0.5))
+    with pytest.raises(ArgumentError, match="grid"):
+        calibrate_(model, QUIET, grid=3)
+    with pytest.raises(ArgumentError, match="must call"):
+        calibrate_(nn.Linear(2, 2), torch.zeros(1, 2))
+
+
+def test_driven_layers_know_inputs_initial_states_and_calls():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.GRU(2, 3, batch_first=True)
+            self.second = nn.LSTM(3, 4, bidirectional=True, batch_first=True)
+
+        def forward(self, x):
+            out, h = self.first(x, torch.ones(1, len(x), 3, dtype=x.dtype))
+            state = torch.zeros(2, len(x), 4, dtype=x.dtype)
+            return self.second(out, (state, state))[0], self.first(out[..., :2], h)
+
+    model = Two()
+    layers = driven_layers(model, driving().transpose(0, 1))
+    assert [layer.name for layer in layers] == ["first.l0", "second.l0", "second.l0_reverse"]
+    assert [layer.calls for layer in layers] == [2, 1, 1]
+    inputs, initial = layers[0].first(2)
+    assert inputs.shape == (2, T, 2)
+    assert torch.equal(initial, torch.ones(1, 2, 3, dtype=torch.float64))
+    inputs, (h, c) = layers[2].first(3)
+    assert inputs.shape == (3, T, 3)
+    assert h.shape == c.shape == (1, 3, 4)
+    alone = driven_layers(nn.RNN(2, 3), torch.zeros(5, 2))[0]
+    assert alone.first(1)[0].shape == (5, 2)
