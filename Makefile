@@ -17,9 +17,11 @@ SETUP := PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/setup
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
-demo:  ## the spectra of several initializers side by side, with a figure (core install only, no torch)
+demo:  ## diagnose a trained GRU and an LSTM initialized the popular way (core install only, no torch)
 	@$(SETUP) core
-	$(BIN)/unitcircle demo --figure out/demo.png
+	$(BIN)/unitcircle diagnose examples/digits-gru.safetensors --steps 8 --html out/digits-gru.html --fail-on never
+	@echo
+	$(BIN)/unitcircle diagnose examples/popular-lstm.safetensors --html out/popular-lstm.html --fail-on never
 
 test:  ## the whole test suite with doctests, warnings as errors, coverage of the core
 	@$(SETUP) test

@@ -1,0 +1,56 @@
+"""Sphinx settings; the pages of the findings are written here from the registry, their single source."""
+
+import re
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from unitcircle.diagnosis import RULES, explain
+
+HERE = Path(__file__).parent
+
+project = "unitcircle"
+copyright = "The unitcircle developers"
+version = release = installed_version("unitcircle")
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+html_theme = "furo"
+html_title = "unitcircle"
+exclude_patterns = ["_build"]
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_use_rtype = False
+napoleon_preprocess_types = False
+
+
+def write_finding_pages() -> None:
+    """Write one page a code, and the list of them."""
+    folder = HERE / "generated" / "findings"
+    folder.mkdir(parents=True, exist_ok=True)
+    for code in RULES:
+        (folder / f"{code}.md").write_text(explain(code), encoding="utf-8")
+    listed = "\n".join(f"| [{r.code}]({r.code}.md) | {r.name} | {r.summary} |" for r in RULES.values())
+    index = f"# Findings\n\n| code | name | what it says |\n|---|---|---|\n{listed}\n\n"
+    toc = "\n".join(RULES)
+    (folder / "index.md").write_text(f"{index}```{{toctree}}\n:hidden:\n\n{toc}\n```\n", encoding="utf-8")
+
+
+def escape_bars(_app, _what, _name, _object, _options, lines: list[str]) -> None:
+    """Keep |λ| what it is: reStructuredText would read it as a substitution. Formulas and literals are left alone."""
+    formula = None
+    for k, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if formula is not None and line.strip() and indent <= formula:
+            formula = None
+        if line.lstrip().startswith(".. math::"):
+            formula = indent
+        if formula is None and not line.lstrip().startswith((">>>", "...")):
+            parts = re.split(r"(``.*?``|:math:`.*?`)", line)
+            lines[k] = "".join(part if j % 2 else part.replace("|", r"\|") for j, part in enumerate(parts))
+
+
+def setup(app) -> None:
+    """Connect the hook above."""
+    app.connect("autodoc-process-docstring", escape_bars)
+
+
+write_finding_pages()

@@ -1,0 +1,64 @@
+"""The promises of the house: start-up, public names, file sizes."""
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import unitcircle
+
+ROOT = Path(__file__).parent.parent
+FRAMEWORKS = {"torch", "jax", "jaxlib", "keras", "tensorflow", "flax", "onnx", "h5py"}
+HEAVY = FRAMEWORKS | {"matplotlib", "scipy", "numpy", "pandas"}
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def _modules_after(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_import_loads_no_framework_plotting_or_numerical_library():
+    assert _modules_after("import unitcircle as uc") & HEAVY == set()
+
+
+def test_help_loads_no_framework_or_plotting_library():
+    code = "from unitcircle.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    print()"
+    assert _modules_after(code) & HEAVY == set()
+
+
+def test_measuring_loads_no_framework_or_plotting_library():
+    loaded = _modules_after("import unitcircle as uc; uc.spectrum([[0.5]]).radius")
+    assert loaded & (FRAMEWORKS | {"matplotlib"}) == set()
+
+
+@pytest.mark.parametrize("name", unitcircle.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(unitcircle, name) is not None
+    assert name in dir(unitcircle)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'spectrom'"):
+        unitcircle.spectrom  # noqa: B018
+
+
+def _module_names():
+    return [m.name for m in pkgutil.walk_packages(unitcircle.__path__, "unitcircle.")]
+
+
+@pytest.mark.parametrize("name", _module_names())
+def test_every_module_says_what_it_exports(name):
+    module = importlib.import_module(name)
+    for public in module.__all__:
+        assert hasattr(module, public), f"{name}.__all__ names {public}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_one_concept_per_file(path):
+    assert path.stem not in {"utils", "helpers", "common", "misc"}
+    assert len(path.read_text().splitlines()) <= 500
