@@ -1,6 +1,6 @@
 """Make ``popular-lstm.safetensors``: an untrained LSTM initialized the way that is popular, and wrong.
 
-    pip install 'unitcircle[torch]' safetensors
+    pip install 'unitcircle[torch,experiments]'
     python examples/make_popular_lstm.py
 
 ``orthogonal_`` on the stacked recurrent weight makes the stack of four gates orthogonal, and no gate.

@@ -1,6 +1,6 @@
 """Make ``digits-gru.safetensors``: a GRU that reads scikit-learn's handwritten digits row by row.
 
-    pip install 'unitcircle[torch]' safetensors scikit-learn
+    pip install 'unitcircle[torch,experiments]'
     python examples/train_digits_gru.py
 
 1,797 images of 8×8 pixels, 8 time steps of 8 pixels; 64 units, a linear readout of the last state. Trained on 1,297

@@ -128,3 +128,21 @@ def test_explain_lists_the_codes(capsys):
 def test_explain_refuses_unknown_codes(capsys):
     assert main(["explain", "UC000"]) == 2
     assert "UC101" in capsys.readouterr().err
+
+
+def test_data_may_be_an_npz_with_inputs(tmp_path, capsys):
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((20, 2, 8)))
+    run(DIGITS, "--data", str(tmp_path / "x.npz"))
+    assert "the data given (2 trajectories)" in " ".join(capsys.readouterr().out.split())
+    np.savez(tmp_path / "y.npz", other=np.zeros((20, 2, 8)))
+    assert run(DIGITS, "--data", str(tmp_path / "y.npz")) == 2
+
+
+def test_codes_may_have_commas_between(capsys):
+    assert run(POPULAR, "--select", "UC101,UC110") == 1
+
+
+def test_a_report_that_cannot_be_written_is_refused_in_words(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(DIGITS, "--html", str(tmp_path / "file" / "report.html")) == 2
+    assert "folder that can be written to" in capsys.readouterr().err

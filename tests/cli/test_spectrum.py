@@ -57,6 +57,7 @@ def test_figure_is_written_whole(tmp_path, capsys, suffix):
         (["ortogonal"], "Did you mean 'orthogonal'?"),
         (["missing.npy"], "a file that exists"),
         (["eigen(angle=haar)"], "angles"),
+        (["forget_bias"], "a bias"),
         (["orthogonal", "--n", "0"], "positive"),
         (["orthogonal", "--n", "4", "--figure", "x.docx"], "must end in one of"),
     ],

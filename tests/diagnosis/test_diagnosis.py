@@ -7,7 +7,7 @@ import pytest
 
 import unitcircle as uc
 from unitcircle.diagnosis import RULES, Severity, diagnose, explain
-from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
+from unitcircle.errors import ArgumentError, DtypeError, ShapeError, UnknownNameError
 from unitcircle.recurrence import from_torch
 
 EYE = from_torch(np.eye(16, 4), cell="lstm", weight_ih=np.ones((16, 3)), name="lstm")
@@ -24,6 +24,7 @@ def test_the_worst_comes_first():
 def test_codes_are_selected_by_their_beginning():
     assert {f.code for f in diagnose([EYE], select=["UC11"]).findings} == {"UC110"}
     assert "UC110" not in {f.code for f in diagnose([EYE], ignore=["uc110"]).findings}
+    assert {f.code for f in diagnose([EYE], select=["UC102, UC110"]).findings} == {"UC102", "UC110"}
     with pytest.raises(UnknownNameError, match="UC101"):
         diagnose([EYE], select=["UC9"])
 
@@ -58,10 +59,11 @@ def test_data_drives_the_layers_it_fits():
     data = np.zeros((7, 2, 3))
     (layer,) = diagnose([EYE], data=data).layers
     assert layer.driven.inputs == "the data given (2 trajectories)"
-    (layer,) = diagnose([EYE], data=np.zeros((7, 2, 5))).layers
-    assert layer.driven.inputs.startswith("standard-normal")
-    with pytest.raises(ShapeError, match="data"):
-        diagnose([EYE], data=np.zeros((7, 3)))
+    for shape in ((7, 2, 5), (7, 3), (), (0, 2, 3)):
+        with pytest.raises(ShapeError, match="m = 3"):
+            diagnose([EYE], data=np.zeros(shape))
+    with pytest.raises(DtypeError, match="numbers"):
+        diagnose([EYE], data=np.full((7, 2, 3), "x"))
 
 
 def test_steps_must_be_positive():
@@ -91,3 +93,8 @@ def test_unknown_codes_list_the_choices():
 def test_the_public_names_are_the_diagnosis():
     assert uc.diagnose is diagnose
     assert uc.Severity is Severity
+
+
+def test_names_from_a_file_are_not_markup():
+    layer = from_torch(np.eye(16, 4), cell="lstm", name="[red]enc[/x]")
+    assert "[red]enc[/x]" in str(diagnose([layer]))

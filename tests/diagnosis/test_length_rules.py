@@ -168,3 +168,33 @@ def test_a_complex_diagonal_recurrence_is_driven_with_its_complex_inputs():
     inputs = rng.standard_normal((3, 2)) + 1j * rng.standard_normal((3, 2))
     driven = drive(from_diagonal(np.array([0.9, 0.9j, -0.9]), B=inputs), steps=20)
     np.testing.assert_allclose(driven.log_growth, math.log(0.9) * np.arange(21), atol=1e-12)
+
+
+def test_uc112_says_how_far_an_explosion_goes_without_overflowing():
+    (finding,) = findings(from_diagonal(np.full(8, 2.0)), "UC112", steps=1100)
+    assert "×10^331 after 1100 steps" in finding.message  # 1100 log₁₀ 2 = 331.1
+
+
+def test_uc110_takes_a_forget_gate_that_is_shut():
+    (finding,) = findings(lstm(np.repeat([0.0, -50.0, 0.0, 0.0], N)), "UC110")
+    assert "1/1000 is left after 0 steps" in finding.message
+
+
+def test_a_relu_layer_without_inputs_is_not_driven():
+    # At the origin the slope of ReLU is a convention, and the probe would die whatever the weight is.
+    W = 3 * np.eye(8)
+    assert drive(from_torch(W, cell="rnn_relu", name="rnn"), steps=5) is None
+    assert drive(from_torch(W, cell="rnn_relu", bias_hh=np.ones(8), name="rnn"), steps=5) is not None
+
+
+def test_a_state_that_overflows_is_an_explosion_not_a_warning():
+    layer = from_torch(3 * np.eye(8), cell="rnn_relu", bias_hh=np.ones(8), name="rnn")
+    driven = drive(layer, steps=1000)
+    assert driven.growth_rate == np.inf
+    assert [f.evidence["lag"] for f in findings(layer, "UC106", steps=1000)] == [1]
+
+
+def test_remedies_can_be_read_whatever_the_length():
+    (finding,) = findings(lstm(), "UC110", steps=2)
+    assert "chrono(max_steps=3)" in finding.remedy
+    assert initializers.parse("chrono(max_steps=3)").max_steps == 3

@@ -147,7 +147,7 @@ def test_uc111_names_a_ring_that_bfloat16_has_closed():
     ring = np.diag(initializers.parse("ring(r_min=0.9, r_max=0.9995)").sample(64, rng=rng))
     parts = np.stack([ring.real, ring.imag]).astype(ml_dtypes.bfloat16).astype(float)
     damaged = parts[0] + 1j * parts[1]
-    damaged[0] = 0.998046875  # the last bfloat16 below 1 but one
+    damaged[0] = 1.0  # what bfloat16 makes of 0.9985, a memory of 670 steps
     assert codes(from_diagonal(damaged, source=Source(dtype="bfloat16")), only="UC111") == ["UC111"]
     assert codes(from_diagonal(damaged), only="UC111") == ["UC111"]  # cast up, it stays damaged
     assert codes(from_diagonal(ring), only="UC111") == []
@@ -159,3 +159,16 @@ def test_uc111_is_silent_on_exact_numbers_and_on_moduli_far_from_one():
 
     far = (0.5 * stack("orthogonal", 1)).astype(ml_dtypes.bfloat16).astype(float)
     assert codes(layer(far, "rnn_tanh", dtype="bfloat16"), only="UC111") == []
+
+
+@pytest.mark.parametrize("stored", ["bfloat16", "float16"])
+def test_half_precision_storage_alone_is_neither_uc101_nor_uc109(stored):
+    import ml_dtypes
+
+    kind = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}[stored]
+    weight = (0.1 * np.random.default_rng(0).standard_normal((4 * 128, 128))).astype(kind).astype(np.float32)
+    assert codes(layer(weight, dtype=stored), only="UC101") == []
+    assert codes(layer(weight, dtype=stored), only="UC109") == []
+    left, right = np.random.default_rng(0).standard_normal((2, 128, 10))
+    lost = (left @ right.T / 10).astype(kind).astype(np.float32)
+    assert codes(layer(lost, "rnn_tanh", dtype=stored), only="UC109") == ["UC109"]

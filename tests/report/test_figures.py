@@ -69,3 +69,16 @@ def test_save_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch):
 def test_save_refuses_unknown_formats(tmp_path):
     with pytest.raises(ArgumentError, match="must end in one of"):
         report.save_figure(Figure(), tmp_path / "f.bmpx")
+
+
+def test_a_diagonal_weight_is_drawn_from_its_diagonal(ax):
+    diagonal = np.array([0.5, -0.8j])
+    report.plot_eigenvalues(diagonal, ax=ax)
+    np.testing.assert_allclose(sorted(ax.collections[0].get_offsets()[:, 1]), [-0.8, 0.0])
+    for plot, expected in ((report.plot_singular_values, [0.8, 0.5]), (report.plot_power_norms, None)):
+        axes = Figure().subplots()
+        plot(diagonal, ax=axes)
+        dense = Figure().subplots()
+        plot(np.diag(diagonal), ax=dense)
+        np.testing.assert_allclose(axes.lines[-1].get_ydata(), dense.lines[-1].get_ydata(), atol=1e-12)
+        assert expected is None or axes.lines[-1].get_ydata().tolist() == expected

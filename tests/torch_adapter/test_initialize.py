@@ -99,6 +99,13 @@ def test_a_projection_keeps_the_spectrum_that_was_asked():
             assert moduli[-6] < 1e-4
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_projection_works_in_every_precision(dtype):
+    done = initialize_(nn.LSTM(8, 64, proj_size=16, dtype=dtype), recurrent="orthogonal", generator=0)
+    assert len(done.filled) == 5
+    assert all(block.certificate.holds for block in done.filled)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_the_two_biases_sum_to_what_was_asked(bidirectional):
     model = nn.LSTM(3, N, num_layers=2, bidirectional=bidirectional)

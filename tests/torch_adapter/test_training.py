@@ -77,7 +77,30 @@ def test_a_linear_module_can_be_recurrent():
     assert defect(linear.weight.detach()) < 100 * N * torch.finfo(torch.float32).eps
 
 
+def test_every_layer_and_direction_can_be_parametrized():
+    lstm = nn.LSTM(3, N, num_layers=2, bidirectional=True)
+    for name in ("weight_hh_l0", "weight_hh_l1_reverse"):
+        parametrize_orthogonal(lstm, name)
+        for block in getattr(lstm, name).detach().chunk(4):
+            assert defect(block) < 100 * N * torch.finfo(torch.float32).eps
+
+
+def test_a_bias_is_filled_gate_by_gate():
+    bias = fill_(torch.ones(8), "forget_bias", gates=4)
+    assert bias.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    i, f, g, o = fill_(torch.ones(8), "chrono(max_steps=50)", gates=4, generator=0).chunk(4)
+    assert torch.equal(i, -f)
+    assert not (g.any())
+    assert not (o.any())
+    assert fill_(torch.ones(6), "forget_bias", gates=3).tolist() == [0, 0, 1, 1, 0, 0]
+    assert fill_(torch.ones(4), "zeros", gates=4).tolist() == [0] * 4
+    with pytest.raises(ArgumentError, match="LSTM"):
+        fill_(torch.ones(4), "chrono", gates=2)
+
+
 def test_parametrizing_refuses_early():
+    with pytest.raises(UnknownNameError, match="name"):
+        parametrize_orthogonal(nn.Sequential(nn.LSTM(3, N)), "0.weight_hh_l0")
     with pytest.raises(DtypeError, match="float32"):
         parametrize_orthogonal(nn.LSTM(3, N, dtype=torch.bfloat16))
     with pytest.raises(UnknownNameError, match="weight_hh_l0"):

@@ -93,6 +93,9 @@ def _inputs(path: Path | None) -> Any:
     if path is None:
         return None
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ArgumentError("--data", "must be a readable .npy file of numbers", f"{path} ({error})") from error
+        loaded = np.load(path, allow_pickle=False)
+        return loaded["inputs"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except (OSError, ValueError, KeyError) as error:
+        raise ArgumentError(
+            "--data", "must be a readable .npy file, or .npz with an array named inputs", f"{path} ({error})"
+        ) from error

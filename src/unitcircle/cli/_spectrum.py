@@ -60,6 +60,8 @@ def _from_specification(text: str, n: int, seed: int) -> dict[str, Any]:
     if "(" not in text and Path(text).suffix:
         raise ArgumentError("weight", "must be a specification or a file that exists", repr(text))
     init = initializers.parse(text)
+    if init.axes != 2:
+        raise ArgumentError("weight", "must be a recurrent weight", f"{init}, which is a bias")
     W: Any = init.sample(n, rng=seed)
     return {text: W.toarray() if hasattr(W, "toarray") else W}
 

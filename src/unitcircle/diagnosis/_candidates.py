@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from unitcircle.diagnosis._examination import chrono_for
 from unitcircle.diagnosis._live import LiveModel, Run, measure
 from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, ranked
 from unitcircle.errors import ArgumentError
@@ -87,7 +88,7 @@ def _remedies(live: LiveModel, steps: int) -> list[str]:
     cells = {layer.cell for layer, _ in live.layers}
     names = ["orthogonal"]
     if any(cell.gated for cell in cells):
-        chrono = f"chrono(max_steps={max(steps, 3)})"
+        chrono = chrono_for(steps)
         names += ["orthogonal + forget_bias", chrono, f"orthogonal + {chrono}"]
     if not all(cell.gated for cell in cells):
         names += ["block_rotation", "eigen(modulus=1.0)"]

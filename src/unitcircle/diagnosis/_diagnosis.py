@@ -15,11 +15,12 @@ from typing import Any, cast
 import numpy as np
 
 from unitcircle import checkpoints
+from unitcircle._array import to_numpy
 from unitcircle.checkpoints import Coverage, Layers
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._rule import selected
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.recurrence import RecurrentLayer
 
 SCHEMA = 1
@@ -248,11 +249,22 @@ def diagnose(  # noqa: PLR0913  (the one door: what is diagnosed, over what, wha
         if isinstance(model, Layers):
             subject, kind, coverage = str(model.path), str(model.format), model.coverage
         length = DEFAULT_STEPS if steps is None else steps
-        examined = [LayerExamination(layer, length, data, seed) for layer in cast("Iterable[RecurrentLayer]", model)]
+        layers = list(cast("Iterable[RecurrentLayer]", model))
+        if data is not None:
+            _check_data(data, layers)
+        examined = [LayerExamination(layer, length, data, seed) for layer in layers]
         examination = Examination(examined, length, steps_given=steps is not None)
     findings = [finding for rule in rules for finding in rule.findings(examination)]
     findings.sort(key=lambda finding: -finding.severity)  # stable: within a severity by code, then by place
     return Diagnosis(subject, kind, examination, tuple(findings), coverage)
+
+
+def _check_data(data: np.ndarray, layers: Sequence[RecurrentLayer]) -> None:
+    data = to_numpy(data, argument="data")
+    sizes = sorted({layer.input_size for layer in layers if layer.input_size})
+    if data.ndim != 3 or not data.size or data.shape[-1] not in sizes:
+        fits = " or ".join(map(str, sizes)) or "m; no layer here has input weights to drive"
+        raise ShapeError("data", f"must have shape (time, batch, m) with m = {fits}", f"shape {data.shape}")
 
 
 def is_live(model: object, /) -> bool:

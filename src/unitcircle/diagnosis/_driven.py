@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unitcircle.errors import ShapeError
-from unitcircle.recurrence import RecurrentLayer, jvp, step
+from unitcircle.recurrence import Cell, RecurrentLayer, jvp, step
 
 BATCH = 4
 PROBES = 8
@@ -55,9 +55,8 @@ class DrivenDynamics:
         span = self.steps - half
         if span == 0:
             return 0.0
-        if not np.isfinite(self.log_growth[-1]):
-            return float("-inf")
-        return float((self.log_growth[-1] - self.log_growth[half]) / span)
+        end = float(self.log_growth[-1])
+        return (end - float(self.log_growth[half])) / span if np.isfinite(end) else end
 
     def first_below(self, factor: float) -> int | None:
         """Return the first lag at which the growth has fallen below a factor, or None."""
@@ -92,7 +91,8 @@ def drive(
     Returns
     -------
     DrivenDynamics or None
-        None where it would take more than 5·10¹¹ multiplications.
+        None where it would take more than 5·10¹¹ multiplications, and for a ReLU layer without inputs and biases:
+        it stays at the origin, where the slope of ReLU is a convention.
 
     Raises
     ------
@@ -100,6 +100,8 @@ def drive(
         ``data`` does not fit the layer's inputs.
     """
     if 2 * steps * BATCH * (PROBES + 1) * max(len(layer.gates), 1) * layer.hidden_size**2 > LARGEST_COST:
+        return None
+    if layer.cell is Cell.RNN_RELU and not layer.inputs and not any(b.any() for b in layer.biases.values()):
         return None
     layer = _double(layer)
     rng = np.random.default_rng(rng)
@@ -114,23 +116,26 @@ def drive(
         words = f"the data given ({inputs.shape[1]} trajectories)"
     state = np.zeros((inputs.shape[1], layer.state_size))
     given = [x if m else None for x in inputs]
-    for x in given[:steps]:
-        state = step(layer, x, state)
     tangents = rng.standard_normal((inputs.shape[1], layer.state_size, PROBES))
     logs = np.zeros((steps + 1, inputs.shape[1]))
     start = np.log(np.linalg.norm(tangents, axis=(1, 2)))
     scale = np.zeros(inputs.shape[1])
     saturated = 0.0
-    for lag, x in enumerate(given[steps:], start=1):
-        tangents = jvp(layer, x, state, tangents)
-        state = step(layer, x, state)
-        norms = np.linalg.norm(tangents, axis=(1, 2))
-        with np.errstate(divide="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for x in given[:steps]:
+            state = step(layer, x, state)
+        for lag, x in enumerate(given[steps:], start=1):
+            tangents = jvp(layer, x, state, tangents)
+            state = step(layer, x, state)
+            if not np.isfinite(state).all():  # a state that overflows is a result: the layer explodes
+                logs[lag:] = np.inf
+                break
+            norms = np.linalg.norm(tangents, axis=(1, 2))
             logs[lag] = np.log(norms) + scale - start
-        alive = norms > 0
-        tangents[alive] /= norms[alive, None, None]
-        scale[alive] += np.log(norms[alive])
-        saturated += float(np.mean(np.abs(state[:, : layer.output_size]) > 0.99))
+            alive = norms > 0
+            tangents[alive] /= norms[alive, None, None]
+            scale[alive] += np.log(norms[alive])
+            saturated += float(np.mean(np.abs(state[:, : layer.output_size]) > 0.99))
     with np.errstate(invalid="ignore"):
         spread = np.where(np.isfinite(logs).all(axis=1), logs.std(axis=1), np.nan)
     return DrivenDynamics(logs.mean(axis=1), spread, saturated / max(steps, 1), words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_STEPS", "Examination", "LayerExamination"]
+__all__ = ["DEFAULT_STEPS", "Examination", "LayerExamination", "chrono_for"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,11 @@ from unitcircle.spectra import Spectrum, power_norms, spectrum
 
 DEFAULT_STEPS = 64
 """The length judged when the user names none (steps): findings about it are then notes, not warnings."""
+
+
+def chrono_for(steps: int, /) -> str:
+    """Return the specification of forget biases spread over a length; their law needs at least 3 steps."""
+    return f"chrono(max_steps={max(steps, 3)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +123,11 @@ class Examination:
     steps: int
     steps_given: bool = True
     trials: Trials | None = None
+
+    @property
+    def chrono(self) -> str:
+        """The specification of forget biases spread over T."""
+        return chrono_for(self.steps)
 
     @property
     def length_severity(self) -> Severity:

@@ -55,7 +55,7 @@ def length_out_of_reach(exam: Examination) -> Iterator[Finding]:
             yield _length_finding(exam, layer, driven, lag=explode, what="rises above 1000", remedy=remedy)
         elif vanish is not None:
             remedy = (
-                f"unitcircle.torch.initialize_(model, bias='chrono(max_steps={exam.steps})')"
+                f"unitcircle.torch.initialize_(model, bias='{exam.chrono}')"
                 if layer.layer.cell.gated
                 else "unitcircle.torch.initialize_(model, recurrent='block_rotation')"
             )
@@ -150,7 +150,7 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
     ## What was found
     The forget-gate bias is still at its start: all units have the same value, or small ones drawn from the default
     U(±1/√n). *Missing*: its mean is below 0.5. *Doubled*: torch adds two biases, and both hold the same positive
-    value, so that a forget bias of 1 acts as 2. A trained bias varies over the units and is never reported.
+    value, so that a forget bias of 1 acts as 2. A bias that training has carried beyond ±1/√n is never reported.
 
     ## Why it matters
     With bias b the cell state keeps σ(b) of itself at each step: one half at b = 0, so that after 10 steps 0.1 % is
@@ -179,9 +179,9 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
         elif mean < 0.5:
             what = "no forget bias" if bias is None or not total.any() else f"a mean forget bias of {mean:.2f}"
             kept = _sigmoid(mean)
-            left = math.log(LOST) / math.log(kept)
+            left = math.log(LOST) / -np.logaddexp(0.0, -mean)
             message = f"{what}: a step keeps {kept:.2f} of the cell state, 1/1000 is left after {left:.0f} steps"
-            remedy = f"unitcircle.torch.initialize_(model, bias='chrono(max_steps={exam.steps})'), or 'forget_bias'"
+            remedy = f"unitcircle.torch.initialize_(model, bias='{exam.chrono}'), or 'forget_bias'"
         else:
             continue
         yield Finding(
@@ -200,7 +200,7 @@ def _sigmoid(x: float) -> float:
 
 @rule("UC112", "linear-memory")
 def linear_memory(exam: Examination) -> Iterator[Finding]:
-    """A linear recurrence has |λ| ≥ 1, or forgets everything long before T.
+    """A linear recurrence has |λ| > 1, or forgets everything long before T.
 
     ## What was found
     In a linear recurrence (LRU, S4D, S5, Mamba, a linear RNN) the eigenvalues are the dynamics. Either some have
@@ -229,7 +229,7 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
                 Severity.ERROR,
                 layer.place(),
                 f"{outside} of {len(moduli)} eigenvalues lie outside the unit circle, the largest at {radius:.6g}: "
-                f"×{radius ** min(exam.steps, 10_000):.3g} after {exam.steps} steps",
+                f"×10^{exam.steps * math.log10(radius):.3g} after {exam.steps} steps",
                 "nothing limits a linear recurrence: its state grows without bound",
                 "parametrise |λ| = exp(-exp(ν)), which stays inside the disc",
                 evidence,

@@ -49,7 +49,7 @@ def _length_remedy(exam: Examination, layer: LayerExamination) -> str:
         return f"nothing that was tried is better than the model {AS_IT_IS}; try others with try_initializers"
     tries = "; measure remedies with try_initializers=['remedies'], or --try remedies"
     if layer.layer.cell.gated:
-        return f"unitcircle.torch.initialize_(model, bias='chrono(max_steps={exam.steps})'){tries}"
+        return f"unitcircle.torch.initialize_(model, bias='{exam.chrono}'){tries}"
     return f"unitcircle.torch.initialize_(model, recurrent='block_rotation'){tries}"
 
 
@@ -322,6 +322,6 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
             f"the unit whose gate {gate} is widest open keeps {math.exp(activity.slowest):.2f} a step: 1/1000 is left "
             f"after {memory:.0f} of {exam.steps} steps",
             "no unit remembers for the length of the sequence before training has begun",
-            f"unitcircle.torch.initialize_(model, bias='chrono(max_steps={exam.steps})')",
+            f"unitcircle.torch.initialize_(model, bias='{exam.chrono}')",
             {"slowest": activity.slowest, "openness": activity.openness, "memory": memory, "steps": exam.steps},
         )

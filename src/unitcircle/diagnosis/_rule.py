@@ -68,7 +68,7 @@ def selected(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator
     Parameters
     ----------
     select
-        Codes, or beginnings of codes, to run; all by default.
+        Codes, or beginnings of codes, to run; all by default. One text may hold several, with commas between.
     ignore
         Codes, or beginnings of codes, to leave out.
 
@@ -82,12 +82,17 @@ def selected(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator
     UnknownNameError
         A code that matches no rule.
     """
+    select, ignore = _codes(select), _codes(ignore)
     for prefix in (*select, *ignore):
         if not any(code.startswith(prefix.upper()) for code in RULES):
             raise UnknownNameError("code", prefix, RULES)
     for code in sorted(RULES):
         if (not select or _matches(code, select)) and not _matches(code, ignore):
             yield RULES[code]
+
+
+def _codes(given: Sequence[str]) -> list[str]:
+    return [code.strip() for text in given for code in text.split(",") if code.strip()]
 
 
 def _matches(code: str, prefixes: Iterable[str]) -> bool:

@@ -133,7 +133,7 @@ def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -
 
     blocks = dict(layer.blocks)
     if layer.layer.diagonal is not None:
-        blocks = {"λ": np.diag(layer.layer.diagonal)}
+        blocks = {"λ": layer.layer.diagonal}
     with style(), rc_context(RC):
         figure = Figure(figsize=(2.7 * max(3, len(blocks)), 5.6), layout="constrained")
         top, bottom = cast("Sequence[SubFigure]", figure.subfigures(2, 1))

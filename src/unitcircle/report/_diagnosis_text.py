@@ -25,7 +25,7 @@ def diagnosis_text(diagnosis: Diagnosis, /) -> str:
     """Return a diagnosis as plain text of 80 columns."""
     from rich.console import Console
 
-    console = Console(width=WIDTH, no_color=True, highlight=False, emoji=False)
+    console = Console(width=WIDTH, no_color=True, highlight=False, emoji=False, markup=False)
     with console.capture() as capture:
         console.print(diagnosis_view(diagnosis))
     return "\n".join(line.rstrip() for line in capture.get().splitlines())

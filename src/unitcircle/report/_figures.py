@@ -21,13 +21,32 @@ def _named(weights: Any) -> dict[str, Any]:
     return dict(weights) if isinstance(weights, Mapping) else {"": weights}
 
 
+def _eigenvalues(W: Any) -> Any:
+    W = to_numpy(W)
+    return W if W.ndim == 1 else eigenvalues(W)
+
+
+def _singular_values(W: Any) -> np.ndarray:
+    W = to_numpy(W)
+    return np.sort(np.abs(W))[::-1] if W.ndim == 1 else np.asarray(spectrum(W).singular_values)
+
+
+def _log_norms(W: Any, steps: int) -> np.ndarray:
+    W = to_numpy(W)
+    if W.ndim > 1:
+        return np.asarray(power_norms(W, steps=steps))
+    with np.errstate(divide="ignore"):
+        rate = np.log(np.abs(W).max())
+    return np.concatenate([[0.0], rate * np.arange(1, steps + 1)])
+
+
 def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw the eigenvalues of a weight in the complex plane, with the unit circle.
 
     Parameters
     ----------
     W
-        Weight ``(n, n)`` of any array library, or a mapping from names to weights.
+        Weight ``(n, n)`` of any array library, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
     ax
         Axes to draw in; new ones by default.
     title
@@ -45,7 +64,7 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
     reach = 1.0
     radius = 0.0
     for (name, weight), color in zip(named.items(), CYCLE * (1 + len(named) // len(CYCLE)), strict=False):
-        values: Any = eigenvalues(to_numpy(weight))
+        values = _eigenvalues(weight)
         radius = float(np.abs(values).max())
         reach = max(reach, radius)
         size = float(np.clip(600 / values.size, 6, 30))
@@ -65,7 +84,7 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
     Parameters
     ----------
     weights
-        A weight ``(n, n)``, or a mapping from names to weights.
+        A weight ``(n, n)``, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
     steps
         Largest power T.
     ax
@@ -81,7 +100,7 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
     t = np.arange(steps + 1)
     ax.axhline(0.0, color=COLORS["grey"], lw=0.9, zorder=1)
     for k, (name, weight) in enumerate(named.items()):
-        logs = np.asarray(power_norms(to_numpy(weight), steps=steps)) / np.log(10)
+        logs = _log_norms(weight, steps) / np.log(10)
         logs[np.isneginf(logs)] = np.nan  # exactly zero: the curve ends
         dash = DASHES[k // len(CYCLE) % len(DASHES)]
         ax.plot(t, logs, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
@@ -97,7 +116,7 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     weights
-        A weight ``(n, n)``, or a mapping from names to weights.
+        A weight ``(n, n)``, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
     ax
         Axes to draw in; new ones by default.
 
@@ -110,7 +129,7 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
     named = _named(weights)
     ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=1)
     for k, (name, weight) in enumerate(named.items()):
-        sigma = np.asarray(spectrum(to_numpy(weight)).singular_values)
+        sigma = _singular_values(weight)
         share = (np.arange(sigma.size) + 0.5) / sigma.size
         dash = DASHES[k // len(CYCLE) % len(DASHES)]
         ax.plot(share, sigma, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from unitcircle.errors import ArgumentError
+
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
@@ -25,12 +27,23 @@ def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
     ------
     file
         To write bytes to. If the block raises, the temporary file is removed and ``path`` is as it was.
+
+    Raises
+    ------
+    ArgumentError
+        The folder cannot be made or written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
+    except OSError as error:
+        raise ArgumentError(
+            "path", "must be in a folder that can be written to", f"{path} ({error.strerror})"
+        ) from error
     umask = os.umask(0)
     os.umask(umask)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with file:
         try:
             yield file
         except BaseException:

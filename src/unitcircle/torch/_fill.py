@@ -7,9 +7,11 @@ __all__ = ["blocks_of", "draw", "fill_", "stream"]
 import torch
 
 from unitcircle.errors import ArgumentError, ShapeError
-from unitcircle.initializers import Initializer, parse
+from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
+from unitcircle.recurrence import GATES, Cell
 
 Generator = torch.Generator | int | None
+_GATED = {len(GATES[cell]): (str(cell), GATES[cell]) for cell in (Cell.LSTM, Cell.GRU)}
 
 
 def stream(generator: Generator, /) -> torch.Generator:
@@ -62,6 +64,19 @@ def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
     return list(tensor.chunk(gates))
 
 
+def _fill_gate_bias(
+    bias: torch.Tensor, init: Chrono | ForgetBias, blocks: list[torch.Tensor], source: torch.Generator
+) -> torch.Tensor:
+    if len(blocks) not in _GATED:
+        raise ArgumentError("gates", f"must be 4 (LSTM) or 3 (GRU) for {init}", str(len(blocks)))
+    cell, names = _GATED[len(blocks)]
+    z = torch.randn(blocks[0].shape, generator=source, device=source.device).to(bias.device)
+    bias.zero_()
+    for gate, value in init.gates(z, cell=cell).items():
+        blocks[names.index(gate)].copy_(value)
+    return bias
+
+
 @torch.no_grad()
 def fill_(
     tensor: torch.Tensor, init: Initializer | str, /, *, gates: int = 1, generator: Generator = None
@@ -76,7 +91,8 @@ def fill_(
     init
         Specification, or its text.
     gates
-        Number k of gate blocks: 4 for an LSTM, 3 for a GRU.
+        Number k of gate blocks: 4 for an LSTM, 3 for a GRU. Of a bias of so many gates ``forget_bias`` and ``chrono``
+        fill those that they decide, with zeros in the others.
     generator
         A generator or a seed; a fresh one by default. torch's global random state is never touched.
 
@@ -99,9 +115,12 @@ def fill_(
     [True, True, True, True]
     """
     init = parse(init)
-    if tensor.ndim != init.axes:
+    if tensor.ndim != init.axes and not (init.elementwise and tensor.ndim == 1):
         raise ShapeError("tensor", f"must have {init.axes} axes for {init}", f"shape {tuple(tensor.shape)}")
     source = stream(generator)
-    for block in blocks_of(tensor, gates):
+    blocks = blocks_of(tensor, gates)
+    if isinstance(init, Chrono | ForgetBias) and gates > 1:
+        return _fill_gate_bias(tensor, init, blocks, source)
+    for block in blocks:
         block.copy_(draw(init, tuple(block.shape), block, source))
     return tensor

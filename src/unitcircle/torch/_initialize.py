@@ -118,7 +118,8 @@ def initialize_(
     CertificateError
         A block does not have the property its initializer promises.
     ArgumentError
-        Nothing to do, or nothing to do it to; a complex initializer for real weights.
+        Nothing to do, or nothing to do it to; a complex initializer for real weights; a recurrent weight that is
+        parametrized, for writing to it would do nothing.
     UnknownNameError
         A gate or Linear module that does not exist.
 
@@ -138,6 +139,10 @@ def initialize_(
     if not found:
         remedy = f"Name recurrent Linear modules: linear={list(left)}." if left else ""
         raise ArgumentError("module", "must hold a recurrent layer", type(module).__name__, remedy)
+    for tensors in found:
+        if not isinstance(tensors.recurrent, nn.Parameter):
+            rule = "must be initialized before its recurrent weight is parametrized"
+            raise ArgumentError("module", rule, f"{tensors.name}, which is computed from other parameters")
     if bias is not None:
         _check_bias(parse(bias), found)
     for spec in (recurrent, input):
@@ -203,9 +208,9 @@ def _fill_weights(
             yield Filled(tensors.name, gate, init, init.certificate(block))
         else:
             block.copy_(projection.to(weight.dtype).T @ weight)
-            yield Filled(
-                tensors.name, gate, init, init.certificate(projection.to(weight.dtype) @ block.to(weight.dtype))
-            )
+            product = projection.to(weight.dtype) @ block.to(weight.dtype)
+            # In the stored type, whose rounding both factors carry.
+            yield Filled(tensors.name, gate, init, init.certificate(product.to(block.dtype)))
     if tensors.input is None:
         return
     name = tensors.name.replace("weight_hh", "weight_ih")

@@ -77,7 +77,7 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
     UnknownNameError
         A name in ``linear`` that no Linear has.
     ArgumentError
-        A Linear that is named is not square, or a recurrent weight is parametrized: writing to it would do nothing.
+        A Linear that is named is not square.
     """
     seen: set[int] = set()
     unused = set(linear)
@@ -92,9 +92,6 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
             unused -= named
             found = iter([_linear(prefix, part)])
         for tensors in found:
-            if not isinstance(tensors.recurrent, nn.Parameter):
-                rule = "must be initialized before its recurrent weight is parametrized"
-                raise ArgumentError("module", rule, f"{tensors.name}, which is computed from other parameters")
             if id(tensors.recurrent) not in seen:
                 seen.add(id(tensors.recurrent))
                 yield tensors

@@ -84,7 +84,7 @@ def parametrize_orthogonal(
     Raises
     ------
     UnknownNameError
-        The module has no such recurrent weight.
+        The module itself has no such recurrent weight; for one inside it, pass the submodule.
     DtypeError
         bfloat16 or float16, in which torch's maps fail at the first forward pass.
     ShapeError
@@ -98,7 +98,7 @@ def parametrize_orthogonal(
     True
     """
     named = ["weight"] if isinstance(module, nn.Linear) else []
-    known = {t.name: len(t.gates) for t in recurrent_tensors(module)} | dict.fromkeys(named, 1)
+    known = {t.name: len(t.gates) for t in recurrent_tensors(module) if "." not in t.name} | dict.fromkeys(named, 1)
     if name not in known:
         raise UnknownNameError("name", name, known)
     weight: torch.Tensor = getattr(module, name)
