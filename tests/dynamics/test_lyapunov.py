@@ -211,6 +211,18 @@ def test_zero_weight_lstm_has_the_exponents_of_its_forget_gate():
     assert (found.kaplan_yorke_dimension == 0).all()
 
 
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_few_exponents_are_the_leading_ones_even_where_the_first_units_are_dead(k):
+    # The first columns of I are h, which an LSTM without recurrent weights forgets at once; c keeps σ(1).
+    lstm = torch.nn.LSTM(2, 4)
+    with torch.no_grad():
+        for parameter in lstm.parameters():
+            parameter.zero_()
+        lstm.bias_ih_l0[4:8] = 1.0
+    result = lyapunov_exponents(lstm, torch.zeros(50, 1, 2), k=k, burn_in=10)
+    np.testing.assert_allclose(result.exponents, -0.3132616875, atol=1e-9)
+
+
 def test_zero_weight_gru_has_the_exponents_of_its_update_gate():
     module = nn.GRU(3, 4)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from torch import nn
 
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._orthonormalization import factors, identity
-from unitcircle.dynamics._recurrence import Recurrence
+from unitcircle.dynamics._recurrence import Linearization, Recurrence
 from unitcircle.dynamics._series import block_error, blocks_of
 from unitcircle.errors import ArgumentError
 
@@ -119,6 +119,8 @@ def lyapunov_exponents(
 
         λ_i = (1/T) Σ_t log |(R_t)_ii|
 
+    For k < N, Q_0 is the first k columns of I; where those die out, a random orthonormal start instead.
+
     Parameters
     ----------
     model
@@ -173,14 +175,15 @@ def lyapunov_exponents(
             raise ArgumentError("burn_in", f"must leave at least one of the {len(states) - 1} steps", f"{burn_in}")
         linearization = recurrence.linearize(xs, states[:-1])
         edges = burn_in + blocks_of(steps)
-        sums = torch.zeros(len(edges), linearization.batch, wanted, dtype=states.dtype, device=states.device)
-        count, block = 0, int(burn_in == 0)
-        for t, _, R in factors(linearization, identity(linearization, wanted, like=states), set(edges.tolist())):
-            count += 1
-            # Block 0 is the burn-in.
-            sums[block] += R.diagonal(dim1=-2, dim2=-1).abs().log()
-            block += t == edges[block]
-            block = min(block, len(edges) - 1)
+        start = identity(linearization, wanted, like=states)
+        sums, count = _log_sums(linearization, start, edges, measured_from_start=burn_in == 0)
+        if wanted < n and bool(torch.isneginf(sums).any()):
+            # A column of I may be a direction that the maps kill although others live: h of an LSTM without recurrent
+            # weights. A direction at random is not.
+            generator = torch.Generator().manual_seed(0)
+            random = torch.randn(start.shape, generator=generator, dtype=start.dtype).to(start.device)
+            sums, again = _log_sums(linearization, torch.linalg.qr(random)[0], edges, measured_from_start=burn_in == 0)
+            count += again
         if wanted == n:
             determinant = linearization.log_determinant()[burn_in:].mean(0).cpu().numpy()
         else:
@@ -189,6 +192,19 @@ def lyapunov_exponents(
     means = sums[1:].cpu().numpy() / lengths[:, None, None]
     exponents, stderr, converged = _estimates(means, lengths, tolerance)
     return LyapunovExponents(exponents, stderr, converged, determinant, n, steps, count)
+
+
+def _log_sums(
+    linearization: Linearization, start: torch.Tensor, edges: np.ndarray, *, measured_from_start: bool
+) -> tuple[torch.Tensor, int]:
+    """Return Σ log|R_ii| over each block of steps ``(blocks, B, k)``, block 0 the burn-in, and the number of QRs."""
+    sums = torch.zeros(len(edges), linearization.batch, start.shape[-1], dtype=start.dtype, device=start.device)
+    count, block = 0, int(measured_from_start)
+    for t, _, R in factors(linearization, start, set(edges.tolist())):
+        count += 1
+        sums[block] += R.diagonal(dim1=-2, dim2=-1).abs().log()
+        block = min(block + (t == edges[block]), len(edges) - 1)
+    return sums, count
 
 
 def _estimates(means: np.ndarray, lengths: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -79,7 +79,7 @@ def _fill_gate_bias(
 
 @torch.no_grad()
 def fill_(
-    tensor: torch.Tensor, init: Initializer | str, /, *, gates: int = 1, generator: Generator = None
+    tensor: torch.Tensor, init: Initializer | str, /, *, gates: int | None = None, generator: Generator = None
 ) -> torch.Tensor:
     """Fill one tensor, in torch's own convention ``(out, in)``, each gate block with a draw of its own.
 
@@ -91,8 +91,8 @@ def fill_(
     init
         Specification, or its text.
     gates
-        Number k of gate blocks: 4 for an LSTM, 3 for a GRU. Of a bias of so many gates ``forget_bias`` and ``chrono``
-        fill those that they decide, with zeros in the others.
+        Number k of gate blocks: 4 for an LSTM, 3 for a GRU; None for one weight. Of a bias of so many gates
+        ``forget_bias`` and ``chrono`` fill those that they decide, with zeros in the others.
     generator
         A generator or a seed; a fresh one by default. torch's global random state is never touched.
 
@@ -118,8 +118,8 @@ def fill_(
     if tensor.ndim != init.axes and not (init.elementwise and tensor.ndim == 1):
         raise ShapeError("tensor", f"must have {init.axes} axes for {init}", f"shape {tuple(tensor.shape)}")
     source = stream(generator)
-    blocks = blocks_of(tensor, gates)
-    if isinstance(init, Chrono | ForgetBias) and gates > 1:
+    blocks = blocks_of(tensor, 1 if gates is None else gates)
+    if isinstance(init, Chrono | ForgetBias) and len(blocks) > 1:
         return _fill_gate_bias(tensor, init, blocks, source)
     for block in blocks:
         block.copy_(draw(init, tuple(block.shape), block, source))
