@@ -152,7 +152,9 @@ def initialize_(
     deferred: list[str] = []
     for tensors in found:
         if tensors.recurrent.is_meta:
-            deferred.append(tensors.name)
+            asked = {"weight_hh": recurrent, "weight_ih": input, "bias_ih": bias}
+            names = [tensors.name.replace("weight_hh", kind) for kind, spec in asked.items() if spec is not None]
+            deferred += dict.fromkeys(names)
             continue
         filled += _fill_weights(tensors, recurrent, input, source)
         if bias is not None:
