@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unitcircle._array import to_numpy
-from unitcircle.report._words import describe, factor
+from unitcircle.report._words import factor, words_for
 from unitcircle.spectra import kreiss_constant, numerical_radius, power_norms, spectrum
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def weight_summary(name: str, W: Any, /, *, steps: int = 64, detail: bool = True
     measured = spectrum(W)
     logs = np.asarray(power_norms(to_numpy(W), steps=steps))
     peak = int(np.argmax(logs))
+    verdict = measured.asymptotics.verdict
     return WeightSummary(
         name=name,
         n=int(to_numpy(W).shape[-1]),
@@ -99,12 +100,12 @@ def weight_summary(name: str, W: Any, /, *, steps: int = 64, detail: bool = True
         eigenvector_condition=float(measured.eigenvector_condition),
         numerical_radius=float(numerical_radius(W)) if detail else None,
         kreiss_constant=float(kreiss_constant(W)) if detail else None,
-        asymptotics=str(measured.asymptotics.verdict),
+        asymptotics=str(verdict),
         steps=steps,
         log_norm=float(logs[-1]),
         peak_log_norm=float(logs[peak]),
         peak_step=peak,
-        words=describe(W, steps=steps),
+        words=words_for(W, logs, verdict),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["describe", "factor"]
+__all__ = ["describe", "factor", "words_for"]
 
 import math
 from typing import Any
@@ -40,8 +40,12 @@ def describe(W: Any, /, *, steps: int = 64) -> str:
     str
         A few plain sentences: the fate of Wᵗ for large t, what is left after T steps, and any growth on the way.
     """
-    logs = np.asarray(power_norms(to_numpy(W), steps=steps))
-    verdict = asymptotics(W).verdict
+    return words_for(W, np.asarray(power_norms(to_numpy(W), steps=steps)), asymptotics(W).verdict)
+
+
+def words_for(W: Any, logs: np.ndarray, verdict: Asymptotics, /) -> str:
+    """Say it from what was measured: log ‖Wᵗ‖₂ for t = 0..T, and the verdict on large t."""
+    steps = len(logs) - 1
     end, peak = float(logs[-1]), int(np.nanargmax(logs))
     change = factor(end)
     over = f"after {steps} steps the strongest direction is {change}"
