@@ -9,6 +9,7 @@ the caller's library through :meth:`Weight.restore`.
 from __future__ import annotations
 
 __all__ = [
+    "HALF_EPS",
     "Array",
     "ArrayT",
     "Weight",
@@ -230,7 +231,8 @@ class Weight:
         return in_library_of(self.source, np.asarray(result))
 
 
-_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""Element types of half precision, which NumPy measures in another type than they were stored in, and their eps."""
 
 
 def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: bool = True) -> Weight:
@@ -281,7 +283,7 @@ def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: b
         raise ShapeError(argument, "must have at least one unit", f"shape {shape}")
     name = dtype_name(W) if hasattr(W, "dtype") else array.dtype.name
     kind = array.dtype.type if array.dtype.kind in "fc" else np.float64
-    eps = _EPS.get(name) or float(np.finfo(kind).eps)
+    eps = HALF_EPS.get(name) or float(np.finfo(kind).eps)
     value = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     if not np.isfinite(value).all():
         bad = int(np.size(value) - np.isfinite(value).sum())

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from unitcircle._array import HALF_EPS
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._rule import rule
@@ -25,7 +26,7 @@ def _orthogonality_defect(W: np.ndarray) -> float:
 
 
 def _storage_eps(exam: LayerExamination) -> float:
-    return {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float64": 2.0**-52}.get(exam.layer.source.dtype, 2.0**-23)
+    return (HALF_EPS | {"float64": 2.0**-52}).get(exam.layer.source.dtype, 2.0**-23)
 
 
 @rule("UC101", "stacked-orthogonal")
