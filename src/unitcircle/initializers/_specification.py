@@ -4,24 +4,23 @@ from __future__ import annotations
 
 __all__ = ["REGISTRY", "Initializer", "from_dict", "parse"]
 
-import ast
-import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from unitcircle._array import ArrayT, Weight, dtype_name, gaussian, weight
-from unitcircle.errors import DtypeError, ShapeError, SpecificationError, UnknownNameError
+from unitcircle._specification import Specification
+from unitcircle.errors import DtypeError, ShapeError
 from unitcircle.initializers._certificate import Certificate
 
-REGISTRY: dict[str, type[Initializer]] = {}
+REGISTRY: dict[str, type[Specification]] = {}
 """Every name a specification may use, aliases included, with its class."""
 
 
 @dataclass(frozen=True)
-class Initializer(ABC):
+class Initializer(Specification, ABC):
     """A named, frozen, serialisable specification of a distribution over weights.
 
     ``weight = init(z)``: an initializer is a pure function of a standard-normal array, in whatever array library
@@ -29,10 +28,10 @@ class Initializer(ABC):
     :func:`parse` reads back.
     """
 
-    name: ClassVar[str]
-    """The name in specifications: ``"eigen"``."""
-    aliases: ClassVar[tuple[str, ...]] = ()
-    """Other names of the same law: ``"glorot_normal"``."""
+    kind = "initializer"
+    registry = REGISTRY
+    example = "eigen(modulus=0.95)"
+
     axes: ClassVar[int] = 2
     """Trailing axes of one weight: 2, or 1 for a bias."""
     elementwise: ClassVar[bool] = False
@@ -41,12 +40,6 @@ class Initializer(ABC):
     """Whether the weight must be square."""
     field: ClassVar[str] = "real"
     """The numbers it is defined for: ``"real"`` only, or ``"complex"`` as well."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "name" in cls.__dict__:
-            for name in (cls.name, *cls.aliases):
-                REGISTRY[name] = cls
 
     def __call__(self, z: ArrayT, /) -> ArrayT:
         """Return the weight made from a standard-normal array.
@@ -146,83 +139,25 @@ class Initializer(ABC):
         batch = (size,) if isinstance(size, int | np.integer) else tuple(size)
         return self(np.random.default_rng(rng).standard_normal((*batch, *shape)))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the specification as plain JSON-ready values: ``{"name": "eigen", "modulus": 0.95, ...}``."""
-        return {"name": self.name} | {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_dict(cls, specification: dict[str, Any], /) -> Self:
-        """Return the initializer a dictionary from :meth:`to_dict` describes.
-
-        Parameters
-        ----------
-        specification
-            Name and parameters.
-
-        Returns
-        -------
-        Initializer
-            Equal to the one that was written.
-
-        Raises
-        ------
-        SpecificationError
-            No name, or the name of another initializer than this class.
-        """
-        made = from_dict(specification)
-        if not isinstance(made, cls):
-            message = f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {made.name!r}."
-            raise SpecificationError(message)
-        return made
-
-    def __str__(self) -> str:
-        given = [f"{field.name}={_to_text(getattr(self, field.name))}" for field in fields(self)]
-        return f"{self.name}({', '.join(given)})"
-
 
 def from_dict(specification: dict[str, Any], /) -> Initializer:
-    """Return the initializer that a dictionary describes.
+    """Return the initializer that a dictionary describes: :meth:`Initializer.from_dict`.
 
     Parameters
     ----------
     specification
-        ``{"name": ..., **parameters}`` as :meth:`Initializer.to_dict` writes it; missing parameters take their
-        defaults, lists (as JSON makes them) count as tuples.
+        ``{"name": ..., **parameters}`` as :meth:`Initializer.to_dict` writes it.
 
     Returns
     -------
     Initializer
         The frozen specification.
-
-    Raises
-    ------
-    SpecificationError
-        There is no name.
-    UnknownNameError
-        The name, or a parameter, does not exist; the message lists those that do.
-    ArgumentError
-        A parameter has a value its initializer does not take.
     """
-    values = dict(specification)
-    name = values.pop("name", None)
-    if not isinstance(name, str):
-        message = f"a specification needs a name, one of {', '.join(sorted(REGISTRY))}; got {specification!r}."
-        raise SpecificationError(message)
-    if name not in REGISTRY:
-        raise UnknownNameError("initializer", name, REGISTRY)
-    cls = REGISTRY[name]
-    known = {field.name for field in fields(cls)}
-    for parameter in values:
-        if parameter not in known:
-            raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
-    return cls(**{key: _frozen(value) for key, value in values.items()})
+    return Initializer.from_dict(specification)
 
 
 def parse(text: str | Initializer, /) -> Initializer:
-    """Read an initializer from text, the form of command lines, study files and reports.
-
-    The grammar is ``name`` or ``name(parameter=value, ...)``; a value is a number, ``true``, ``false``, ``none``,
-    a bare or quoted word, or a list of numbers. Nothing is evaluated.
+    """Read an initializer from text, the form of command lines, study files and reports: :meth:`Initializer.parse`.
 
     Parameters
     ----------
@@ -234,11 +169,6 @@ def parse(text: str | Initializer, /) -> Initializer:
     Initializer
         The frozen specification.
 
-    Raises
-    ------
-    SpecificationError
-        The text does not follow the grammar.
-
     Examples
     --------
     >>> parse("eigen(modulus=0.9)")
@@ -246,49 +176,4 @@ def parse(text: str | Initializer, /) -> Initializer:
     >>> parse(str(parse("chain"))) == parse("chain")
     True
     """
-    if isinstance(text, Initializer):
-        return text
-    wrong = f"cannot read {text!r}: write name or name(parameter=value, ...), for example eigen(modulus=0.95)"
-    match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
-    if match is None:
-        raise SpecificationError(wrong)
-    name, arguments = match.groups()
-    try:
-        call = ast.parse(f"f({arguments or ''})", mode="eval").body
-    except SyntaxError as error:
-        raise SpecificationError(wrong) from error
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
-        message = f"{wrong}; every parameter needs its name"
-        raise SpecificationError(message)
-    values: dict[str, Any] = {}
-    for keyword in call.keywords:
-        if keyword.arg is None:
-            raise SpecificationError(wrong)
-        values[keyword.arg] = _value(keyword.value, wrong)
-    return from_dict({"name": name} | values)
-
-
-_WORDS = {"true": True, "false": False, "none": None}
-
-
-def _value(node: ast.expr, wrong: str) -> Any:
-    if isinstance(node, ast.Name):
-        return _WORDS.get(node.id.lower(), node.id)
-    try:
-        return _frozen(ast.literal_eval(node))
-    except ValueError as error:
-        raise SpecificationError(wrong) from error
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _to_text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(_to_text, value)) + "]"
-    if isinstance(value, str):
-        return value if value.isidentifier() else repr(value)
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return repr(value)
+    return Initializer.parse(text)

@@ -1,0 +1,160 @@
+"""Frozen things that are named by a short text: initializers, tasks, cells.
+
+``eigen(modulus=0.95)``, ``tomita(grammar=4)``, ``leaky(alpha=0.2)``: the form of command lines, study files and
+reports. Nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Specification"]
+
+import ast
+import re
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+from unitcircle.errors import SpecificationError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A named, frozen, serialisable specification; each kind of them has a registry of its own.
+
+    Two specifications are equal if their parameters are; ``str(specification)`` is a text that :meth:`parse` reads
+    back.
+    """
+
+    kind: ClassVar[str]
+    """What the names stand for, as an error message says it: ``"initializer"``."""
+    registry: ClassVar[dict[str, type[Specification]]]
+    """Every name of this kind that a text may use, aliases included, with its class."""
+    example: ClassVar[str]
+    """A text of this kind, for messages."""
+    name: ClassVar[str]
+    """The name in texts: ``"eigen"``."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names of the same thing: ``"glorot_normal"``."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            for name in (cls.name, *cls.aliases):
+                cls.registry[name] = cls
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as plain JSON-ready values: ``{"name": "eigen", "modulus": 0.95, ...}``."""
+        return {"name": self.name} | {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, specification: dict[str, Any], /) -> Self:
+        """Return what a dictionary from :meth:`to_dict` describes.
+
+        Parameters
+        ----------
+        specification
+            ``{"name": ..., **parameters}``; missing parameters take their defaults, lists (as JSON makes them) count
+            as tuples.
+
+        Returns
+        -------
+        Specification
+            Equal to the one that was written.
+
+        Raises
+        ------
+        SpecificationError
+            There is no name, or it is that of another class than this.
+        UnknownNameError
+            The name, or a parameter, does not exist; the message lists those that do.
+        """
+        values = dict(specification)
+        name = values.pop("name", None)
+        if not isinstance(name, str):
+            listed = ", ".join(sorted(cls.registry))
+            message = f"a specification needs a name, one of {listed}; got {specification!r}."
+            raise SpecificationError(message)
+        if name not in cls.registry:
+            raise UnknownNameError(cls.kind, name, cls.registry)
+        found = cls.registry[name]
+        known = {field.name for field in fields(found)}
+        for parameter in values:
+            if parameter not in known:
+                raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
+        made = found(**{key: _frozen(value) for key, value in values.items()})
+        if not isinstance(made, cls):
+            message = f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {made.name!r}."
+            raise SpecificationError(message)
+        return made
+
+    @classmethod
+    def parse(cls, text: str | Self, /) -> Self:
+        """Read a specification from text.
+
+        The grammar is ``name`` or ``name(parameter=value, ...)``; a value is a number, ``true``, ``false``, ``none``,
+        a bare or quoted word, or a list of numbers.
+
+        Parameters
+        ----------
+        text
+            ``"eigen(modulus=0.95, angles=haar)"``; what is a specification already is returned as it is.
+
+        Returns
+        -------
+        Specification
+            The frozen specification.
+
+        Raises
+        ------
+        SpecificationError
+            The text does not follow the grammar.
+        """
+        if isinstance(text, Specification):
+            return text
+        wrong = f"cannot read {text!r}: write name or name(parameter=value, ...), for example {cls.example}"
+        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
+        if match is None:
+            raise SpecificationError(wrong)
+        name, arguments = match.groups()
+        try:
+            call = ast.parse(f"f({arguments or ''})", mode="eval").body
+        except SyntaxError as error:
+            raise SpecificationError(wrong) from error
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            message = f"{wrong}; every parameter needs its name"
+            raise SpecificationError(message)
+        values: dict[str, Any] = {}
+        for keyword in call.keywords:
+            if keyword.arg is None:
+                raise SpecificationError(wrong)
+            values[keyword.arg] = _value(keyword.value, wrong)
+        return cls.from_dict({"name": name} | values)
+
+    def __str__(self) -> str:
+        given = [f"{field.name}={_to_text(getattr(self, field.name))}" for field in fields(self)]
+        return f"{self.name}({', '.join(given)})"
+
+
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def _value(node: ast.expr, wrong: str) -> Any:
+    if isinstance(node, ast.Name):
+        return _WORDS.get(node.id.lower(), node.id)
+    try:
+        return _frozen(ast.literal_eval(node))
+    except ValueError as error:
+        raise SpecificationError(wrong) from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_to_text, value)) + "]"
+    if isinstance(value, str):
+        return value if value.isidentifier() else repr(value)
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value)
