@@ -72,6 +72,7 @@ def test_rank_deficiency_is_minus_infinity():
 def test_a_map_to_zero_has_no_singular_value():
     found = jacobian_spectrum(lambda x, h: 0.0 * h, 5, initial=torch.ones(3, dtype=torch.float64))
     assert np.isneginf(found.log_singular_values).all()
+    assert (found.effective_rank == 0).all()
 
 
 def test_isometry_has_full_effective_rank():

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["FixedPoints", "fixed_points"]
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unitcircle._files import written_whole
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.errors import ArgumentError
@@ -82,16 +82,17 @@ class FixedPoints:
         """
         path = _checked(path)
         values = asdict(self)
-        part = path.with_name(f".{path.name}.part{path.suffix}")
         if path.suffix == ".npz":
-            np.savez(part, **values)
+            with written_whole(path) as file:
+                np.savez(file, **values)
         else:
             pairs = np.stack([np.real(self.eigenvalues), np.imag(self.eigenvalues)], -1)
             plain = {key: value.tolist() for key, value in values.items() if isinstance(value, np.ndarray)}
             # An empty list does not know the shape it had.
             shape = {"period": self.period, "state_size": self.states.shape[-1]}
-            part.write_text(json.dumps(values | plain | {"eigenvalues": pairs.tolist()} | shape))
-        os.replace(part, path)  # noqa: PTH105  (replaces an existing file on every system)
+            text = json.dumps(values | plain | {"eigenvalues": pairs.tolist()} | shape)
+            with written_whole(path) as file:
+                file.write(text.encode())
 
     @classmethod
     def load(cls, path: str | Path, /) -> FixedPoints:

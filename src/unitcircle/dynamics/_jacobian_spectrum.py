@@ -60,15 +60,17 @@ class JacobianSpectrum:
 
     @property
     def effective_rank(self) -> np.ndarray:
-        """``exp(−Σ p log p)`` with ``p = σ / Σσ`` ``(B,)``: how many directions the Jacobian carries, 1..N.
+        """``exp(−Σ p log p)`` with ``p = σ / Σσ`` ``(B,)``: how many directions the Jacobian carries, 1..N; 0 if none.
 
         References
         ----------
         Roy and Vetterli, The effective rank (2007), eq. 4.
         """
-        p = np.exp(self.log_singular_values - self.largest[:, None])
-        p = p / p.sum(-1, keepdims=True)
-        return np.exp(-np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), axis=-1))
+        lost = np.isneginf(self.largest)
+        p = np.exp(self.log_singular_values - np.where(lost, 0.0, self.largest)[:, None])
+        p = p / np.where(lost, 1.0, p.sum(-1))[:, None]
+        entropy = -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), axis=-1)
+        return np.where(lost, 0.0, np.exp(entropy))
 
     @property
     def sum_residual(self) -> np.ndarray:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from unitcircle._files import written_whole
 from unitcircle.diagnosis import Diagnosis, Finding, LayerExamination, Trials
 from unitcircle.report._diagnosis_text import fate, grouped, headline, subject, trial_rows, trials_legend
 from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_singular_values
-from unitcircle.report._files import written_whole
 from unitcircle.report._page import RC, inline_svg, page
 from unitcircle.report._style import COLORS, style
 from unitcircle.report._words import factor

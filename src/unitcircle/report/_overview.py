@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from unitcircle._files import written_whole
 from unitcircle.errors import ArgumentError
 from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
-from unitcircle.report._files import written_whole
 from unitcircle.report._style import style
 
 if TYPE_CHECKING:
