@@ -162,6 +162,7 @@ class Uniform(_Independent):
     """
 
     name = "uniform"
+    aliases = ("torch_default",)
     uniform = True
 
     limit: float | None = None

@@ -1,0 +1,268 @@
+"""A study: what is compared, on what, how it is tuned, how often it is repeated."""
+
+from __future__ import annotations
+
+__all__ = ["Experiment", "Study"]
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.experiments.models import Cell
+from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training import Run
+from unitcircle.initializers import Initializer
+
+FIRST_TUNING_SEED = 1000
+"""Learning rates are chosen with seeds from here on, never with those that are reported."""
+TWIN = " (again)"
+"""Ends the label of the A/A row: the reference's law once more, with other draws."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One task with the cells, sizes and learning rates it is run with.
+
+    Attributes
+    ----------
+    task
+        Specification of the task.
+    cells, sizes
+        Specifications of cells, and numbers of units.
+    input_scales
+        Factors on the input weights; each is compared by itself.
+    learning_rates
+        From which the best is chosen for every initializer, cell, size and input scale by itself.
+    rank_by
+        ``"score"`` of the task, or ``"steps"`` to its threshold.
+    options
+        Every other attribute of :class:`Run`, such as ``steps``, ``batch_size``, ``clip``, ``precision``.
+    """
+
+    task: str
+    cells: tuple[str, ...] = ("tanh",)
+    sizes: tuple[int, ...] = (64,)
+    input_scales: tuple[float, ...] = (1.0,)
+    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    rank_by: Literal["score", "steps"] = "score"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("cells", "sizes", "input_scales", "learning_rates"):
+            if not getattr(self, name):
+                raise ArgumentError(name, "must hold at least one entry", "none")
+        if self.rank_by not in {"score", "steps"}:
+            raise UnknownNameError("rank_by", self.rank_by, ("score", "steps"))
+
+    def settings(self) -> Iterator[Run]:
+        """Yield one run for every cell, size and input scale: what they are compared within, at the first rate."""
+        for cell, size, scale in product(self.cells, self.sizes, self.input_scales):
+            sized = replace(Cell.parse(cell), size=size)
+            yield Run(
+                str(Task.parse(self.task)),
+                str(sized),
+                "zeros",
+                input_scale=scale,
+                learning_rate=self.learning_rates[0],
+                **self.options,
+            )
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study file says.
+
+    Learning rates are chosen first, on validation data, with ``tuning_seeds`` seeds of their own; then ``seeds`` runs
+    at the chosen rate are reported on test data.
+
+    Attributes
+    ----------
+    name
+        Of the study and of its folder of results.
+    initializers
+        Label → specification of the recurrent weight, or of it and the bias: ``"orthogonal + chrono(max_steps=100)"``.
+    experiments
+        What they are compared on.
+    reference
+        Label of the one that the others are held against; the first by default.
+    seeds, tuning_seeds
+        Repetitions that are reported, and that choose the learning rate.
+    twin
+        Whether the reference is run once more with other draws, as the noise floor.
+    confidence
+        Of every interval.
+    description
+        A sentence for who reads the results.
+    """
+
+    name: str
+    initializers: Mapping[str, str]
+    experiments: tuple[Experiment, ...]
+    reference: str = ""
+    seeds: int = 10
+    tuning_seeds: int = 3
+    twin: bool = True
+    confidence: float = 0.95
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.initializers:
+            raise ArgumentError("initializers", "must hold at least one entry", "none")
+        if not self.experiments:
+            raise ArgumentError("experiment", "must be there at least once", "none")
+        if self.seeds < 1 or self.tuning_seeds < 1 or self.seeds > FIRST_TUNING_SEED:
+            rule = f"must be at least 1, and the reported ones at most {FIRST_TUNING_SEED}"
+            raise ArgumentError("seeds and tuning_seeds", rule, f"{self.seeds} and {self.tuning_seeds}")
+        if not 0 < self.confidence < 1:
+            raise ArgumentError("confidence", "must be between 0 and 1", str(self.confidence))
+        object.__setattr__(self, "reference", self.reference or next(iter(self.initializers)))
+        if self.reference not in self.initializers:
+            raise UnknownNameError("reference", self.reference, self.initializers)
+        # Every name in the file is read now, not in a worker an hour later.
+        for experiment in self.experiments:
+            for setting in experiment.settings():
+                for label in self.labels:
+                    self._with(setting, label)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The rows of every comparison, the A/A row last."""
+        return (*self.initializers, *([self.reference + TWIN] if self.twin else []))
+
+    def _with(self, setting: Run, label: str) -> Run:
+        twin = int(label not in self.initializers)
+        recurrent, bias = _parts(self.initializers[label.removesuffix(TWIN) if twin else label])
+        return replace(setting, recurrent=recurrent, bias=bias or setting.bias, twin=twin)
+
+    def tuning_runs(self, experiment: Experiment, setting: Run, label: str, /) -> list[Run]:
+        """Return the runs that choose the learning rate of one row; none where there is one rate only.
+
+        Parameters
+        ----------
+        experiment
+            The experiment.
+        setting
+            One of its settings.
+        label
+            The row.
+
+        Returns
+        -------
+        list of Run
+            Learning rates × tuning seeds.
+        """
+        if len(experiment.learning_rates) == 1:
+            return []
+        # Nobody reads the dynamics of a run that only chooses a rate.
+        row = replace(self._with(setting, label), measure_at=())
+        seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
+        return [replace(row, learning_rate=r, seed=s) for r in experiment.learning_rates for s in seeds]
+
+    def reported_runs(self, setting: Run, label: str, learning_rate: float, /) -> list[Run]:
+        """Return the runs that are reported of one row, at the rate chosen for it."""
+        row = replace(self._with(setting, label), learning_rate=learning_rate)
+        return [replace(row, seed=seed) for seed in range(self.seeds)]
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], /) -> Study:
+        """Read a study file, or one of those that are shipped by its name (``quick`` or ``quick.toml``).
+
+        Parameters
+        ----------
+        path
+            A TOML file.
+
+        Returns
+        -------
+        Study
+            The study.
+
+        Raises
+        ------
+        ArgumentError
+            The file is not there, is no TOML, or breaks a rule.
+        UnknownNameError
+            A key, task, cell or initializer that does not exist.
+        """
+        path = Path(path)
+        if not path.exists() and path.parent == Path():
+            shipped = files("unitcircle.experiments.studies").joinpath(path.stem + ".toml")
+            if shipped.is_file():
+                return cls.from_dict(tomllib.loads(shipped.read_text(encoding="utf-8")))
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            remedy = f"Shipped studies: {', '.join(shipped_studies())}."
+            raise ArgumentError("study", "must be a TOML file that can be read", f"{path} ({error})", remedy) from error
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], /) -> Study:
+        """Return the study that a TOML table describes.
+
+        Parameters
+        ----------
+        values
+            The attributes by name; ``experiment`` is the array of experiments, whose unknown keys are attributes of
+            the runs; ``initializers`` is a table of labels or an array of specifications.
+
+        Returns
+        -------
+        Study
+            The study.
+
+        Raises
+        ------
+        UnknownNameError
+            A key that does not exist.
+        """
+        given = dict(values)
+        listed = given.pop("initializers", {})
+        inits = dict(listed) if isinstance(listed, Mapping) else {text: text for text in listed}
+        experiments = tuple(_experiment(table) for table in given.pop("experiment", []))
+        known = {f.name for f in fields(cls)} - {"initializers", "experiments"}
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("key of a study", name, known | {"initializers", "experiment"})
+        options: dict[str, Any] = {"name": "study"} | given
+        return cls(initializers=inits, experiments=experiments, **options)
+
+
+def shipped_studies() -> list[str]:
+    """Return the names of the study files that come with the package."""
+    folder = files("unitcircle.experiments.studies")
+    return sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def _experiment(table: Mapping[str, Any]) -> Experiment:
+    own = {f.name for f in fields(Experiment)} - {"options"}
+    run = {f.name for f in fields(Run)} - {"task", "cell", "recurrent", "input_scale", "learning_rate", "seed", "twin"}
+    for name in table:
+        if name not in own | run:
+            raise UnknownNameError("key of an experiment", name, own | run)
+    if "task" not in table:
+        raise ArgumentError("task", "must be given for every experiment", "none")
+    frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+    options = {name: value for name, value in frozen.items() if name in run}
+    return Experiment(**{name: value for name, value in frozen.items() if name in own}, options=options)
+
+
+def _parts(text: str) -> tuple[str, str | None]:
+    """Return the recurrent initializer and the bias of ``"orthogonal + forget_bias"``, ``"chrono"`` or ``"eigen"``."""
+    recurrent: str | None = None
+    bias: str | None = None
+    for part in text.split(" + "):
+        init = Initializer.parse(part)
+        if init.axes == 1:
+            taken, bias = bias, str(init)
+        else:
+            taken, recurrent = recurrent, str(init)
+        if taken is not None:
+            raise ArgumentError("initializer", "must name one recurrent weight, one bias, or both", repr(text))
+    return recurrent or "torch_default", bias

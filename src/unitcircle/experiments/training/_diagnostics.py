@@ -1,0 +1,161 @@
+"""What is measured of a run besides its score: weights at every evaluation, dynamics at chosen steps."""
+
+from __future__ import annotations
+
+__all__ = ["Diagnostics"]
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unitcircle import dynamics
+from unitcircle.experiments.models import Network, Parameters
+from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training._measurable import measurable
+from unitcircle.experiments.training._run import Run
+from unitcircle.spectra import departure_from_normality
+
+SEQUENCES = 8
+"""Validation sequences on which gradients, exponents and Jacobians are measured."""
+STATES = 128
+"""Validation sequences on which the geometry of the hidden states is measured."""
+
+
+class Diagnostics:
+    """The measurements of R runs; ``seconds`` is what they took.
+
+    Parameters
+    ----------
+    network
+        Of the runs.
+    task
+        Whose validation data drive it.
+    runs
+        Whose ``measure_at`` decides.
+    """
+
+    def __init__(self, network: Network, task: Task, runs: Sequence[Run]) -> None:
+        self.seconds = 0.0
+        self._network, self._cell = network, network.cell
+        steps = runs[0].steps
+        self._at = {steps if step == -1 else step for step in runs[0].measure_at}
+        self._inputs = next(iter(task.held_out("validation"))).inputs
+        self._found: list[list[dict[str, Any]]] = [[] for _ in runs]
+        self._start: dict[str, tuple[Tensor, Tensor]] | None = None
+
+    def of(self, r: int, /) -> tuple[dict[str, Any], ...]:
+        """Return what was measured of one run."""
+        return tuple(self._found[r])
+
+    def weights(self, parameters: Parameters, /) -> list[dict[str, float]]:
+        """Measure the recurrent weights of every run: radius, norm, and how far they have moved.
+
+        ::
+
+            orthogonality    ‖WᵀW − I‖_F / √n
+            drift            ‖W − W_0‖_F / ‖W_0‖_F
+            tangent_share    ‖skew(QᵀΔW)‖² / ‖ΔW‖²,   W_0 = Q P (polar)
+
+        The tangent share is that part of the movement, squared, along which an orthogonal weight stays orthogonal:
+        about 1/2 for a movement in no particular direction.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs.
+
+        Returns
+        -------
+        list of dict
+            One a run, ``"radius[gate]"`` and so on; empty for a cell without recurrence.
+        """
+        began = time.perf_counter()
+        count = len(self._found)
+        rows: list[dict[str, float]] = [{} for _ in range(count)]
+        if self._cell.recurrent:
+            for name, value in self._weight_curves(parameters).items():
+                for r in range(count):
+                    rows[r][name] = float(value[r])
+        self.seconds += time.perf_counter() - began
+        return rows
+
+    @torch.no_grad()
+    def _weight_curves(self, parameters: Parameters) -> dict[str, np.ndarray]:
+        gates = self._gates(parameters)
+        if self._start is None:
+            self._start = {gate: (W, _polar(W)) for gate, W in gates.items()}
+        curves: dict[str, Tensor] = {}
+        for gate, given in gates.items():
+            before, Q = self._start[gate]
+            # A run that has diverged beside others: LAPACK refuses what is not finite.
+            finite = torch.isfinite(given).all(-1).all(-1)
+            W = torch.where(finite[:, None, None], given, before)
+            eye = torch.eye(W.shape[-1], dtype=W.dtype)
+            moved = W - before
+            turned = Q.mH @ moved
+            size, skew = _norm(moved), _norm(turned - turned.mH) / 2
+            curves[f"radius[{gate}]"] = torch.linalg.eigvals(W).abs().amax(-1)
+            curves[f"norm[{gate}]"] = torch.linalg.matrix_norm(W, 2)
+            curves[f"orthogonality[{gate}]"] = _norm(W.mH @ W - eye) / W.shape[-1] ** 0.5
+            curves[f"drift[{gate}]"] = size / _norm(before)
+            curves[f"tangent_share[{gate}]"] = (skew / size) ** 2
+            lost = ~finite
+            for name in ("radius", "norm", "orthogonality", "drift", "tangent_share"):
+                curves[f"{name}[{gate}]"][lost] = torch.nan
+        return {name: value.numpy() for name, value in curves.items()}
+
+    def _gates(self, parameters: Parameters) -> dict[str, Tensor]:
+        weights = self._cell.recurrent_weights(self._network.cell_parameters(parameters))
+        high = {gate: W.detach().cpu() for gate, W in weights.items()}
+        return {g: W.to(torch.complex128 if W.is_complex() else torch.float64) for g, W in high.items()}
+
+    def measure(self, step: int, parameters: Parameters, running: np.ndarray, /) -> None:
+        """Measure every run that goes on, if this is a step at which the runs ask for it."""
+        if step not in self._at:
+            return
+        began = time.perf_counter()
+        cell = {n: v.detach().cpu().double() for n, v in self._network.cell_parameters(parameters).items()}
+        for r in np.flatnonzero(running):
+            one = {name: value[r : r + 1] for name, value in cell.items()}
+            self._found[r].append({"step": step} | self._dynamics(one))
+        self.seconds += time.perf_counter() - began
+
+    def _dynamics(self, parameters: Parameters) -> dict[str, float]:
+        inputs = self._network.encode(torch.from_numpy(self._inputs[:, :STATES]), torch.float64)
+        if not self._cell.recurrent:
+            flow = dynamics.depth_flow(self._cell.module(parameters), inputs[-1, :SEQUENCES], jacobians=False)
+            return {"gradient.growth_rate": flow.growth_rate, "gradient.horizon": flow.horizon()}
+        found: dict[str, float] = {}
+        for gate, W in self._cell.recurrent_weights(parameters).items():
+            found[f"departure[{gate}]"] = float(departure_from_normality(W[0].numpy()))
+        model = measurable(self._cell, parameters)
+        few = inputs[:, :SEQUENCES]
+        flow = dynamics.gradient_flow(model, few, norm="jacobian")
+        ends = flow.log_norms[[0, -1], 0].mean(-1)
+        found["gradient.growth_rate"] = float(flow.growth_rate[0])
+        found["gradient.horizon"] = float(flow.horizon()[0])
+        found["gradient.log_ratio"] = float(ends[1] - ends[0])
+        found["lyapunov.leading"] = float(dynamics.lyapunov_exponents(model, few, k=1).exponents.mean())
+        jacobian = dynamics.jacobian_spectrum(model, few[:, :2])
+        found["jacobian.median"] = float(jacobian.median.mean())
+        found["jacobian.mean"] = float(jacobian.mean.mean())
+        found["jacobian.effective_rank"] = float(jacobian.effective_rank.mean())
+        hidden = dynamics.hidden_states(model, inputs, replicas=2)
+        found["hidden.effective_dimension"] = float(hidden.effective_dimension[-1])
+        found["hidden.input_share"] = float(hidden.input_share[-1])
+        found["hidden.distance"] = float(hidden.distance[-1].mean())
+        found["hidden.saturation"] = float(hidden.saturation[-1])
+        return found
+
+
+def _norm(W: Tensor) -> Tensor:
+    return torch.linalg.matrix_norm(W)
+
+
+def _polar(W: Tensor) -> Tensor:
+    U, _, Vh = torch.linalg.svd(W)
+    return U @ Vh

@@ -1,0 +1,115 @@
+"""Loss and score on held-out data."""
+
+from __future__ import annotations
+
+__all__ = ["Evaluation", "evaluate", "held_out_data", "stacked"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unitcircle.experiments.models import Network, Parameters
+from unitcircle.experiments.tasks import Batch, Split, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Loss and score of every run ``(R,)``."""
+
+    loss: np.ndarray
+    score: np.ndarray
+
+
+def stacked(batches: Sequence[Batch], device: torch.device, /) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the batches of R runs as inputs, targets and weights with R in front.
+
+    Parameters
+    ----------
+    batches
+        One a run, all of one shape.
+    device
+        Where to.
+
+    Returns
+    -------
+    tuple
+        ``(R, T, B, m)``, ``(R, B, ...)`` or ``(R, T, B, ...)``, and the weights or None.
+    """
+    inputs = torch.from_numpy(np.stack([batch.inputs for batch in batches])).to(device)
+    targets = torch.from_numpy(np.stack([batch.targets for batch in batches])).to(device)
+    weights = [batch.weights for batch in batches if batch.weights is not None]
+    return inputs, targets, torch.from_numpy(np.stack(weights)).to(device) if weights else None
+
+
+def held_out_data(
+    task: Task, split: Split, device: torch.device, /, *, size: int
+) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+    """Return the validation or test data on a device, as :func:`stacked` with R = 1: all runs see the same.
+
+    Parameters
+    ----------
+    task
+        Whose data.
+    split
+        Which part.
+    device
+        Where to.
+    size
+        n, the units that will hold a state for every step and sequence: a part has at most 2¹⁹ of those numbers a
+        run, whatever the number of runs, so that a run's score does not depend on its neighbours.
+
+    Returns
+    -------
+    list of tuple
+        Inputs, targets and weights of every part.
+    """
+    parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
+    for batch in task.held_out(split):
+        width = max(1, 2**19 // (len(batch.inputs) * size))
+        inputs, targets, weights = stacked([batch], device)
+        axis = targets.ndim - 1 if task.classes else targets.ndim - 2
+        pieces = [x if x is None else x.split(width, a) for x, a in ((inputs, 2), (targets, axis), (weights, axis))]
+        parts += zip(*(piece or [None] * len(pieces[0] or ()) for piece in pieces), strict=True)
+    return parts
+
+
+@torch.no_grad()
+def evaluate(
+    network: Network,
+    parameters: Parameters,
+    task: Task,
+    data: Sequence[tuple[Tensor, Tensor, Tensor | None]],
+    /,
+) -> Evaluation:
+    """Return loss and score of every run over held-out data, each answer counted alike.
+
+    Parameters
+    ----------
+    network, parameters
+        R runs.
+    task
+        Whose loss and score.
+    data
+        Of :func:`held_out_data`.
+
+    Returns
+    -------
+    Evaluation
+        Means over the data.
+    """
+    runs = len(next(iter(parameters.values())))
+    total, count = np.zeros((2, runs)), 0.0
+    for inputs, targets, weights in data:
+        outputs = network.outputs_of(parameters, inputs.expand(runs, *inputs.shape[1:]))
+        shared = targets.expand(runs, *targets.shape[1:])
+        each = None if weights is None else weights.expand(runs, *weights.shape[1:])
+        answers = targets.numel() if task.classes else targets.numel() // targets.shape[-1]
+        share = float(answers if weights is None else weights.sum())
+        for row, measure in enumerate((task.losses, task.scores)):
+            total[row] += share * measure(outputs.float(), shared, each).double().cpu().numpy()
+        count += share
+    loss, score = total / count
+    return Evaluation(loss, score)

@@ -1,0 +1,165 @@
+"""The result of one run: one JSON file, written whole, named by the run's key."""
+
+from __future__ import annotations
+
+__all__ = ["Record", "Status"]
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from unitcircle._files import written_whole
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.training._run import Run
+from unitcircle.report import to_json
+
+SCHEMA = 1
+
+
+class Status(StrEnum):
+    """How a run ended."""
+
+    FINISHED = "finished"
+    """All its steps, or the threshold held for its patience."""
+    DIVERGED = "diverged"
+    """Loss or gradient was not finite: a result, not a crash."""
+    FAILED = "failed"
+    """The process that trained it died twice, or raised: there is no result."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a run gave.
+
+    Attributes
+    ----------
+    run
+        Its configuration.
+    status
+        How it ended.
+    summary
+        Numbers by name, NaN where they do not exist: ``validation_score`` (the best), ``test_score`` and
+        ``test_loss`` (with the parameters of that best), ``final_test_score``, ``final_train_loss``, ``steps`` (done),
+        ``steps_to_threshold`` (of the validation score, inf if never), ``solved`` (0 or 1, on test data).
+    curves
+        ``"step"`` and, evaluation by evaluation, ``"train_loss"`` (mean since the one before), ``"validation_loss"``,
+        ``"validation_score"``, and of every recurrent gate block ``"radius[h]"``, ``"norm[h]"``,
+        ``"orthogonality[h]"``, ``"drift[h]"`` and ``"tangent_share[h]"``. Test data are seen twice only: see
+        ``summary``.
+    diagnostics
+        One mapping a measured step, with ``"step"``: what :mod:`unitcircle.dynamics` and the spectra say.
+    seconds
+        Wall time of the run's share of its stack: training and evaluation, without the diagnostics.
+    memory_mb
+        Peak memory of the process (of the device for CUDA), MiB.
+    environment
+        Versions, machine, thread count, size of the stack, commit.
+    message
+        Why it failed or diverged; empty otherwise.
+    """
+
+    run: Run
+    status: Status
+    summary: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+    diagnostics: tuple[Mapping[str, Any], ...] = ()
+    seconds: float = float("nan")
+    memory_mb: float = float("nan")
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain JSON-ready values, non-finite numbers included."""
+        values = {f: getattr(self, f) for f in ("summary", "curves", "seconds", "memory_mb", "environment", "message")}
+        head = {"schema": SCHEMA, "key": self.run.key, "status": str(self.status), "run": self.run.to_dict()}
+        return head | values | {"diagnostics": list(self.diagnostics)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], /) -> Record:
+        """Return the record that :meth:`to_dict` wrote.
+
+        Parameters
+        ----------
+        values
+            What the JSON file holds.
+
+        Returns
+        -------
+        Record
+            Equal in every number.
+
+        Raises
+        ------
+        ArgumentError
+            Another schema, or a key that is not that of the configuration: the protocol has changed since.
+        """
+        if values.get("schema") != SCHEMA:
+            raise ArgumentError("record", f"must have schema {SCHEMA}", f"schema {values.get('schema')}")
+        run = Run.from_dict(values["run"])
+        if run.key != values["key"]:
+            rule = "must have been written under today's protocol"
+            raise ArgumentError("record", rule, f"key {values['key']} for a run whose key is {run.key}")
+        kept = {name: _finite_or_not(values[name]) for name in ("summary", "curves", "seconds", "memory_mb")}
+        return cls(
+            run,
+            Status(values["status"]),
+            diagnostics=tuple(_finite_or_not(values["diagnostics"])),
+            environment=values["environment"],
+            message=values["message"],
+            **kept,
+        )
+
+    def write(self, folder: str | os.PathLike[str], /) -> Path:
+        """Write the record whole as ``folder/<key>.json``.
+
+        Parameters
+        ----------
+        folder
+            Where to; it is made.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        path = Path(folder) / f"{self.run.key}.json"
+        with written_whole(path) as file:
+            file.write(to_json(self.to_dict(), indent=None).encode())
+        return path
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], /) -> Record:
+        """Read one record.
+
+        Parameters
+        ----------
+        path
+            A file that :meth:`write` wrote.
+
+        Returns
+        -------
+        Record
+            The record.
+
+        Raises
+        ------
+        ArgumentError
+            The file is no record of today's schema and protocol.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArgumentError("path", "must be a record of a run", f"{path} ({error})") from error
+
+
+def _finite_or_not(value: Any) -> Any:
+    """Undo what strict JSON does to numbers that are not finite."""
+    if isinstance(value, str) and value in {"inf", "-inf", "nan"}:
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _finite_or_not(item) for key, item in value.items()}
+    return [_finite_or_not(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,156 @@
+"""What one training run is: everything that its result depends on, and the key made of it."""
+
+from __future__ import annotations
+
+__all__ = ["PROTOCOL", "Optimizer", "Precision", "Run"]
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.experiments.models import Cell
+from unitcircle.experiments.tasks import Task
+from unitcircle.initializers import Initializer
+
+PROTOCOL = 1
+"""Raised whenever the same configuration would train differently: a part of every key."""
+
+Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
+Precision = Literal["float32", "float64", "bfloat16"]
+
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+PRECISIONS = ("float32", "float64", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, told completely: two equal runs train alike, two different ones have different keys.
+
+    Attributes
+    ----------
+    task
+        Specification of the task: ``"delayed_digits"``, ``"tomita(grammar=4)"``.
+    cell
+        Specification of the cell with its size: ``"tanh(size=64)"``.
+    recurrent
+        Initializer of every recurrent gate block.
+    bias
+        Initializer of the biases: ``zeros``, ``constant``, ``forget_bias`` or ``chrono``.
+    input, input_scale
+        Initializer of the input blocks, and a factor on it.
+    readout
+        Initializer of the readout.
+    optimizer, learning_rate, momentum, weight_decay
+        Of torch.optim; the momentum is that of SGD.
+    batch_size, steps
+        Sequences a step, optimizer steps.
+    evaluate_every
+        Steps between evaluations on validation and test data.
+    clip
+        Largest norm of a run's whole gradient; None for none.
+    omega, norm_stabilizer, soft_orthogonality
+        Weights of Pascanu's Ω, of the norm stabilizer and of Σ‖WᵀW − I‖_F² in the loss.
+    patience
+        Evaluations at the task's threshold after which a run stops; None: it never stops early.
+    measure_at
+        Steps at which the diagnostics are measured; −1 stands for the last.
+    precision, device
+        Number type of the forward and backward pass (parameters are float32 beside bfloat16), torch device.
+    seed
+        Of data, weights and everything else that is random.
+    twin
+        Draws of the recurrent weight with the same law and seed but other numbers: the A/A row of a study.
+    """
+
+    task: str
+    cell: str
+    recurrent: str
+    bias: str = "zeros"
+    input: str = "xavier_normal"
+    input_scale: float = 1.0
+    readout: str = "xavier_normal"
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    batch_size: int = 32
+    steps: int = 1000
+    evaluate_every: int = 100
+    clip: float | None = 1.0
+    omega: float = 0.0
+    norm_stabilizer: float = 0.0
+    soft_orthogonality: float = 0.0
+    patience: int | None = None
+    measure_at: tuple[int, ...] = (0, -1)
+    precision: Precision = "float32"
+    device: str = "cpu"
+    seed: int = 0
+    twin: int = 0
+
+    def __post_init__(self) -> None:
+        # One text for one meaning, so that one key stands for one run.
+        canonical: dict[str, Any] = {"task": str(Task.parse(self.task)), "cell": str(Cell.parse(self.cell))}
+        canonical |= {name: str(Initializer.parse(getattr(self, name))) for name in _INITIALIZERS}
+        canonical |= {field.name: float(getattr(self, field.name)) for field in fields(self) if field.type == "float"}
+        canonical["clip"] = None if self.clip is None else float(self.clip)
+        canonical["measure_at"] = tuple(int(step) for step in self.measure_at)
+        for name, value in canonical.items():
+            object.__setattr__(self, name, value)
+        for name in ("batch_size", "steps", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(name, "must be at least 1", str(getattr(self, name)))
+        if not self.learning_rate > 0:
+            raise ArgumentError("learning_rate", "must be positive", str(self.learning_rate))
+        if self.clip is not None and not self.clip > 0:
+            raise ArgumentError("clip", "must be positive, or none", str(self.clip))
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, PRECISIONS)
+
+    @cached_property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits of the SHA-256 of the configuration and the protocol: the name of its record."""
+        text = json.dumps({"protocol": PROTOCOL} | asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def stack(self) -> Run:
+        """What runs that can be trained as one batched program have in common."""
+        return replace(self, recurrent="zeros", bias="zeros", seed=0, twin=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as plain JSON-ready values."""
+        return asdict(self) | {"measure_at": list(self.measure_at)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], /) -> Run:
+        """Return the run that :meth:`to_dict` wrote.
+
+        Parameters
+        ----------
+        values
+            The attributes by name.
+
+        Returns
+        -------
+        Run
+            Equal to the one that was written.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such attribute.
+        """
+        known = {field.name for field in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise UnknownNameError("attribute of a run", name, known)
+        options: dict[str, Any] = values | {"measure_at": tuple(values.get("measure_at", (0, -1)))}
+        return cls(**options)
+
+
+_INITIALIZERS = ("recurrent", "bias", "input", "readout")

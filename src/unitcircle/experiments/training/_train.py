@@ -1,0 +1,195 @@
+"""Training many runs as one batched program."""
+
+from __future__ import annotations
+
+__all__ = ["train"]
+
+import math
+import platform
+import resource
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models import Cell, Network
+from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training._diagnostics import Diagnostics
+from unitcircle.experiments.training._evaluation import evaluate, held_out_data, stacked
+from unitcircle.experiments.training._penalties import penalties
+from unitcircle.experiments.training._progress import Progress
+from unitcircle.experiments.training._record import Record, Status
+from unitcircle.experiments.training._run import Run
+from unitcircle.experiments.training._weights import initial_parameters
+
+_DATA_STREAM = 0x64617461
+"""Tells the stream of a run's training data from those of its weights."""
+_CHECK_EVERY = 20
+"""Steps between two looks for a loss that is not finite."""
+
+
+def train(runs: Sequence[Run], /) -> list[Record]:
+    """Train runs that differ in recurrent initializer, bias and seed only, as one batched program.
+
+    Every parameter, state and gradient has the runs in front, one batched product serves them all, and no operation
+    mixes them: a run gives the same numbers alone and in any company (to rounding, where the library's batched product
+    of another size rounds differently; bit for bit on the machines of our tests). A run that diverges stops being
+    recorded; the others go on.
+
+    Parameters
+    ----------
+    runs
+        One to many, equal in everything else (:attr:`Run.stack`).
+
+    Returns
+    -------
+    list of Record
+        In the order of the runs.
+
+    Raises
+    ------
+    ArgumentError
+        The runs cannot be stacked, or there are none.
+    """
+    if not runs or any(run.stack != runs[0].stack for run in runs):
+        arrived = "none" if not runs else "runs that differ in more"
+        raise ArgumentError("runs", "must differ in recurrent initializer, bias and seed only", arrived)
+    # Vanishing gradients become subnormal numbers, on which a processor is a hundred times slower.
+    torch.set_flush_denormal(True)
+    return _Stack(runs).train()
+
+
+class _Stack:
+    """R runs while they are trained."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs, self.shared = list(runs), runs[0]
+        self.task, self.cell = Task.parse(self.shared.task), Cell.parse(self.shared.cell)
+        self.device = torch.device(self.shared.device)
+        self.network = Network(self.cell, self.task.inputs, self.task.outputs, self.task.every_step)
+        dtype = torch.float64 if self.shared.precision == "float64" else torch.float32
+        specified = self.network.parameters()
+        drawn = initial_parameters(specified, self.runs, cell=self.cell, dtype=dtype, device=self.device)
+        self.parameters = {n: v.requires_grad_(specified[n].trainable) for n, v in drawn.items()}
+        self.trained = [v for v in self.parameters.values() if v.requires_grad]
+        self.data = [np.random.default_rng([_DATA_STREAM, run.seed]) for run in self.runs]
+        self.validation = held_out_data(self.task, "validation", self.device, size=self.cell.size)
+        self.progress = Progress(self.runs, self.task, self.parameters)
+        self.diagnostics = Diagnostics(self.network, self.task, self.runs)
+        self.optimizer = _optimizer(self.shared, self.trained)
+
+    def _cast(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return parameters in the precision of the forward pass."""
+        if self.shared.precision != "bfloat16":
+            return parameters
+        return {name: value.bfloat16() for name, value in parameters.items()}
+
+    def train(self) -> list[Record]:
+        """Train all runs to their end."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        began = time.perf_counter()
+        self.diagnostics.measure(0, self.parameters, self.progress.running)
+        self._evaluate(0, [])
+        losses: list[Tensor] = []
+        for step in range(1, self.shared.steps + 1):
+            losses.append(self._step())
+            if step % _CHECK_EVERY == 0 or step == self.shared.steps:
+                self.progress.lose(step, ~torch.isfinite(torch.stack(losses[-_CHECK_EVERY:])).all(0).cpu().numpy())
+            if step % self.shared.evaluate_every == 0 or step == self.shared.steps:
+                self._evaluate(step, losses)
+                losses.clear()
+            if not self.progress.running.any():
+                break
+            self.diagnostics.measure(step, self.parameters, self.progress.running)
+        seconds = (time.perf_counter() - began - self.diagnostics.seconds) / len(self.runs)
+        return self._records(seconds)
+
+    def _step(self) -> Tensor:
+        """Take one optimizer step and return the loss of every run before it."""
+        batches = [self.task.sample(rng, self.shared.batch_size) for rng in self.data]
+        inputs, targets, weights = stacked(batches, self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        values = self._cast(self.parameters)
+        loss, penalty = penalties(self.network, values, inputs, self._loss(targets, weights), self.shared)
+        (loss + penalty).sum().backward()
+        if self.shared.clip is not None:
+            _clip(self.trained, self.shared.clip)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _loss(self, targets: Tensor, weights: Tensor | None) -> Any:
+        def loss(outputs: Tensor) -> Tensor:
+            return self.task.losses(outputs if outputs.dtype != torch.bfloat16 else outputs.float(), targets, weights)
+
+        return loss
+
+    def _evaluate(self, step: int, losses: list[Tensor]) -> None:
+        # The steps of a run side by side: a sum over another axis would depend on how many runs there are.
+        each = torch.stack(losses, 1).double().cpu().numpy() if losses else np.full((len(self.runs), 1), math.nan)
+        found = evaluate(self.network, self._cast(self.parameters), self.task, self.validation)
+        weights = self.diagnostics.weights(self.parameters)
+        self.progress.evaluated(step, each.mean(-1), found, weights, self.parameters)
+
+    def _records(self, seconds: float) -> list[Record]:
+        test = held_out_data(self.task, "test", self.device, size=self.cell.size)
+        best = evaluate(self.network, self._cast(self.progress.best), self.task, test)
+        final = evaluate(self.network, self._cast(self.parameters), self.task, test)
+        environment = _environment(len(self.runs), self.device)
+        if self.device.type == "cuda":
+            memory = torch.cuda.max_memory_allocated(self.device) / 2**20
+        else:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return [
+            Record(
+                run,
+                Status.DIVERGED if self.progress.diverged[r] else Status.FINISHED,
+                summary=self.progress.summary(r, best, final),
+                curves=self.progress.curves(r),
+                diagnostics=self.diagnostics.of(r),
+                seconds=seconds,
+                memory_mb=memory,
+                environment=environment,
+                message=self.progress.message(r),
+            )
+            for r, run in enumerate(self.runs)
+        ]
+
+
+def _optimizer(run: Run, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"lr": run.learning_rate, "weight_decay": run.weight_decay}
+    if run.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, **options)
+    if run.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=run.momentum, **options)
+    of = torch.optim.AdamW if run.optimizer == "adamw" else torch.optim.Adam
+    return of(parameters, **options)
+
+
+@torch.no_grad()
+def _clip(parameters: list[Tensor], largest: float) -> None:
+    """Scale the whole gradient of each run down to a norm, as ``torch.nn.utils.clip_grad_norm_`` does for one."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients], 1)
+    norm = torch.linalg.vector_norm(norms, dim=1)
+    factor = (largest / (norm + 1e-6)).clamp(max=1.0)
+    for g in gradients:
+        g.mul_(factor.reshape(-1, *[1] * (g.ndim - 1)))
+
+
+def _environment(stack: int, device: torch.device) -> dict[str, Any]:
+    return {
+        "unitcircle": version("unitcircle"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "stack": stack,
+    }

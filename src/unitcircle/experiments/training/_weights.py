@@ -1,0 +1,85 @@
+"""The weights a run starts from."""
+
+from __future__ import annotations
+
+__all__ = ["initial_parameters"]
+
+from collections.abc import Mapping, Sequence
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models import Cell, Parameter, Role
+from unitcircle.experiments.training._run import Run
+from unitcircle.initializers import Chrono, ForgetBias, Initializer
+
+
+def initial_parameters(
+    parameters: Mapping[str, Parameter], runs: Sequence[Run], /, *, cell: Cell, dtype: torch.dtype, device: torch.device
+) -> dict[str, Tensor]:
+    """Draw the parameters of many runs, each from its own seed, in double precision, and stack them.
+
+    Every parameter has a stream of its own, told by its name and the seed: two runs that differ in the recurrent
+    initializer alone have the same input weights, readout and data. A twin has another stream for its recurrent
+    weights and shares the others.
+
+    Parameters
+    ----------
+    parameters
+        Shapes and roles.
+    runs
+        The runs, one seed each.
+    cell
+        Whose gates a bias decides.
+    dtype, device
+        Of the result.
+
+    Returns
+    -------
+    dict
+        Name → ``(R, ...)``.
+
+    Raises
+    ------
+    ArgumentError
+        A complex or a rectangular law where a real square one is needed, or a forget bias for a cell without gates.
+    """
+    drawn = {name: np.stack([_draw(name, p, run, cell) for run in runs]) for name, p in parameters.items()}
+    return {name: torch.as_tensor(value).to(device, dtype) for name, value in drawn.items()}
+
+
+def _draw(name: str, parameter: Parameter, run: Run, cell: Cell) -> np.ndarray:
+    twin = run.twin if parameter.role is Role.RECURRENT else 0
+    rng = np.random.default_rng([crc32(name.encode()), run.seed, twin])
+    if parameter.role is Role.OWN:
+        return _real(parameter.own, rng.standard_normal(parameter.shape))
+    if parameter.role is Role.READOUT:
+        return _real(Initializer.parse(run.readout), rng.standard_normal(parameter.shape))
+    block = (parameter.shape[0] // len(parameter.gates), *parameter.shape[1:])
+    draws = {gate: rng.standard_normal(block) for gate in parameter.gates}
+    if parameter.role is Role.BIAS:
+        return np.concatenate(list(_biases(Initializer.parse(run.bias), draws, cell).values()))
+    init = Initializer.parse(run.recurrent if parameter.role is Role.RECURRENT else run.input)
+    scale = 1.0 if parameter.role is Role.RECURRENT else run.input_scale
+    return scale * np.concatenate([_real(init, z) for z in draws.values()])
+
+
+def _real(init: Initializer | None, z: np.ndarray) -> np.ndarray:
+    assert init is not None, "a parameter with the role OWN has its initializer"
+    weight = init(z)
+    if np.iscomplexobj(weight):
+        raise ArgumentError("initializer", "must be real for a real weight", str(init))
+    return weight
+
+
+def _biases(init: Initializer, draws: dict[str, np.ndarray], cell: Cell) -> dict[str, np.ndarray]:
+    if not isinstance(init, Chrono | ForgetBias):
+        return {gate: _real(init, z) for gate, z in draws.items()}
+    if cell.gated is None:
+        raise ArgumentError("bias", f"must be zeros or constant for {cell.name}, which has no gates", str(init))
+    # One draw decides all gates: an LSTM's input gate is closed where its forget gate is open.
+    decided = init.gates(next(iter(draws.values())), cell=cell.gated)
+    return {gate: decided.get(gate, np.zeros_like(z)) for gate, z in draws.items()}

@@ -1,0 +1,87 @@
+"""Losses and scores over held-out data."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from unitcircle.experiments.models import Cell, Network
+from unitcircle.experiments.tasks import Batch, Task
+from unitcircle.experiments.training import Run
+from unitcircle.experiments.training._evaluation import evaluate, held_out_data, stacked
+from unitcircle.experiments.training._weights import initial_parameters
+
+RUNS = [Run("adding", "tanh(size=8)", "orthogonal", seed=seed) for seed in range(2)]
+
+
+@dataclass(frozen=True)
+class Tagging(Task):
+    """The class of every symbol, some of which do not count: a task of the tests."""
+
+    name = "tagging_for_tests"
+    every_step = True
+    inputs = 3
+    outputs = 2
+
+    def sample(self, rng, size, /):
+        symbols = rng.integers(3, size=(5, size))
+        return Batch(symbols, symbols % 2, rng.integers(2, size=symbols.shape).astype(np.float32))
+
+    def held_out(self, split, /):
+        rng = np.random.default_rng(0)
+        yield from (self.sample(rng, size) for size in (7, 30))
+
+
+def _network(task):
+    network = Network(Cell.parse("tanh(size=8)"), task.inputs, task.outputs, task.every_step)
+    drawn = initial_parameters(
+        network.parameters(), RUNS, cell=network.cell, dtype=torch.float64, device=torch.device("cpu")
+    )
+    return network, drawn
+
+
+def test_every_answer_that_counts_counts_alike():
+    task = Tagging()
+    network, parameters = _network(task)
+    found = evaluate(network, parameters, task, held_out_data(task, "test", torch.device("cpu"), size=8))
+    for r in range(2):
+        one = {name: value[r : r + 1] for name, value in parameters.items()}
+        losses, rights, weights = [], [], []
+        for batch in task.held_out("test"):
+            outputs = network.outputs_of(one, torch.from_numpy(batch.inputs)[None])[0]
+            targets = torch.from_numpy(batch.targets)
+            losses += functional.cross_entropy(outputs.reshape(-1, 2), targets.reshape(-1), reduction="none").tolist()
+            rights += (outputs.argmax(-1) == targets).reshape(-1).tolist()
+            weights += batch.weights.reshape(-1).tolist()
+        assert found.loss[r] == pytest.approx(np.average(losses, weights=weights), rel=1e-6)
+        assert found.score[r] == pytest.approx(np.average(rights, weights=weights), rel=1e-12)
+
+
+def test_parts_do_not_change_the_result(monkeypatch):
+    task = Tagging()
+    network, parameters = _network(task)
+    whole = evaluate(network, parameters, task, held_out_data(task, "test", torch.device("cpu"), size=8))
+    parts = held_out_data(task, "test", torch.device("cpu"), size=2**19 // 20)
+    assert len(parts) > 2
+    split = evaluate(network, parameters, task, parts)
+    assert split.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert split.score == pytest.approx(whole.score, rel=1e-12)
+
+
+def test_numbers_are_scored_by_their_squared_error():
+    task = Task.parse("adding(length=5)")
+    network, parameters = _network(task)
+    constant = {n: torch.zeros_like(v) for n, v in parameters.items()} | {"readout.bias": torch.ones(2, 1).double()}
+    found = evaluate(network, constant, task, held_out_data(task, "test", torch.device("cpu"), size=8))
+    answers = np.concatenate([batch.targets for batch in task.held_out("test")]).astype(float)
+    assert found.score == pytest.approx(np.full(2, ((answers - 1) ** 2).mean()), rel=1e-5)
+
+
+def test_stacking_puts_the_runs_in_front():
+    task = replace(Tagging())
+    batches = [task.sample(np.random.default_rng(seed), 4) for seed in range(3)]
+    inputs, targets, weights = stacked(batches, torch.device("cpu"))
+    assert inputs.shape == targets.shape == weights.shape == (3, 5, 4)
+    assert np.array_equal(weights[2], batches[2].weights)

@@ -1,0 +1,197 @@
+"""Stacked training against a plain loop, and against itself alone."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from tests.oracles.training import plain_losses
+from torch import nn
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models import Cell, Network
+from unitcircle.experiments.tasks import Batch, Task
+from unitcircle.experiments.training import Record, Run, Status, train
+from unitcircle.experiments.training._train import _clip, _Stack
+from unitcircle.experiments.training._weights import initial_parameters
+from unitcircle.report import to_json
+
+
+@dataclass(frozen=True)
+class Parity(Task):
+    """The sign of the sum of a short random sequence: a task of the tests."""
+
+    name = "sign_of_sum_for_tests"
+    inputs = 1
+    outputs = 2
+    threshold = 0.9
+
+    length: int = 12
+
+    def sample(self, rng, size, /):
+        x = rng.standard_normal((self.length, size, 1)).astype(np.float32)
+        return Batch(x, (x.sum((0, 2)) > 0).astype(np.int64))
+
+    def held_out(self, split, /):
+        yield self.sample(np.random.default_rng(["validation", "test"].index(split)), 300)
+
+
+TASK = "sign_of_sum_for_tests"
+
+
+def _run(**options):
+    return Run(TASK, "tanh(size=16)", **{"recurrent": "orthogonal", "steps": 30, "evaluate_every": 10} | options)
+
+
+def _losses(runs):
+    stack = _Stack(runs)
+    return np.array([stack._step().double().numpy() for _ in range(runs[0].steps)])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+@pytest.mark.parametrize("cell", ["tanh", "relu"])
+def test_losses_are_those_of_a_plain_loop_over_a_torch_layer(optimizer, cell):
+    run = _run(optimizer=optimizer, weight_decay=0.01, momentum=0.9, precision="float64")
+    run = replace(run, cell=f"{cell}(size=16)")
+    stack = _Stack([run])
+    start = {name: value.detach().clone()[0] for name, value in stack.parameters.items()}
+    ours = np.array([float(stack._step()) for _ in range(run.steps)])
+    assert ours == pytest.approx(plain_losses(run, start), rel=1e-9)
+
+
+def test_losses_in_single_precision_are_those_of_the_plain_loop_to_rounding():
+    run = _run(steps=20)
+    start = {name: value.detach().clone()[0] for name, value in _Stack([run]).parameters.items()}
+    # Rounding grows from step to step by the dynamics of training itself.
+    assert _losses([run])[:, 0] == pytest.approx(plain_losses(run, start), rel=1e4 * float(np.finfo(np.float32).eps))
+
+
+def test_a_run_gives_the_same_bits_alone_and_in_company():
+    runs = [_run(recurrent=init, seed=seed) for seed in range(3) for init in ("orthogonal", "torch_default")]
+    together = train(runs)
+    for record in (together[0], together[3], together[5]):
+        (alone,) = train([record.run])
+        assert alone.summary == record.summary
+        assert alone.curves.keys() == record.curves.keys()
+        for name, curve in alone.curves.items():
+            np.testing.assert_array_equal(curve, record.curves[name], err_msg=name)
+
+
+def test_training_twice_gives_the_same_and_another_seed_another():
+    first, again, other = (train([run])[0].summary for run in (_run(), _run(), _run(seed=1)))
+    assert first == again
+    assert first["final_train_loss"] != other["final_train_loss"]
+
+
+def test_the_task_is_learned():
+    (record,) = train([_run(steps=400, learning_rate=3e-3, evaluate_every=100)])
+    assert record.status is Status.FINISHED
+    assert record.summary["test_score"] > 0.9
+    assert record.summary["solved"] == 1.0
+    assert record.summary["steps_to_threshold"] in record.curves["step"]
+
+
+def test_a_diverged_run_is_a_result_and_leaves_its_neighbours_alone():
+    # A linear recurrence of radius 30 over 12 steps overflows single precision within a few large steps.
+    wild = _run(recurrent="orthogonal(gain=30000)", clip=None, optimizer="sgd", learning_rate=1e6)
+    wild, calm = (replace(run, cell="linear(size=16)") for run in (wild, replace(wild, recurrent="zeros")))
+    calm = replace(calm, seed=1)
+    lost, kept = train([wild, calm])
+    assert lost.status is Status.DIVERGED
+    assert lost.summary["steps"] <= 20
+    assert math.isnan(lost.summary["final_test_score"])
+    assert "not finite" in lost.message
+    assert kept.summary == train([calm])[0].summary
+
+
+def test_a_run_stops_where_the_threshold_has_held_for_its_patience():
+    (record,) = train([_run(steps=2000, learning_rate=3e-3, evaluate_every=50, patience=2)])
+    scores = np.array(record.curves["validation_score"])
+    assert record.summary["steps"] < 2000
+    assert (scores[-2:] >= 0.9).all()
+    assert record.curves["step"][-1] == record.summary["steps"]
+
+
+def test_the_score_reported_is_that_at_the_best_validation_score():
+    # Trained well first, then destroyed by a rate far too large: the last parameters are not the ones reported.
+    stack = _Stack([_run(steps=40, learning_rate=3e-3)])
+    records = stack.train()
+    summary = records[0].summary
+    assert summary["validation_score"] == max(records[0].curves["validation_score"])
+
+
+def test_clipping_is_that_of_torch_run_by_run():
+    gradients = [torch.randn(3, 4, 5), torch.randn(3, 7)]
+    parameters = [torch.zeros_like(g).requires_grad_() for g in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    _clip(parameters, 2.0)
+    for r in range(3):
+        one = [nn.Parameter(torch.zeros_like(g[r])) for g in gradients]
+        for parameter, gradient in zip(one, gradients, strict=True):
+            parameter.grad = gradient[r].clone()
+        nn.utils.clip_grad_norm_(one, 2.0)
+        for parameter, ours in zip(one, parameters, strict=True):
+            torch.testing.assert_close(ours.grad[r], parameter.grad)
+
+
+def test_runs_that_cannot_be_stacked_are_refused():
+    with pytest.raises(ArgumentError, match="must differ in recurrent initializer"):
+        train([_run(), _run(learning_rate=1e-2)])
+    with pytest.raises(ArgumentError, match="got none"):
+        train([])
+
+
+def test_bfloat16_trains():
+    (record,) = train([_run(precision="bfloat16", steps=200, learning_rate=3e-3)])
+    assert record.summary["test_score"] > 0.8
+
+
+def test_diagnostics_are_there_where_they_were_asked_for():
+    (record,) = train([_run(measure_at=(0, 20, -1))])
+    assert [row["step"] for row in record.diagnostics] == [0, 20, 30]
+    first = record.diagnostics[0]
+    assert first["departure[h]"] < 1e-6
+    assert first["lyapunov.leading"] < 0
+    assert first["gradient.growth_rate"] < 0
+    assert record.curves["radius[h]"][0] == pytest.approx(1, abs=1e-6)
+    assert record.curves["drift[h]"][0] == 0
+    assert record.curves["drift[h]"][-1] > 0
+
+
+def test_a_record_survives_its_file(tmp_path):
+    (record,) = train([_run(seed=3)])
+    again = Record.read(record.write(tmp_path))
+    assert again.run == record.run
+    assert again.summary == record.summary
+    assert to_json(again.to_dict()) == to_json(record.to_dict())
+
+
+def _initial(run):
+    network = Network(Cell.parse(run.cell), 1, 2)
+    drawn = initial_parameters(
+        network.parameters(), [run], cell=network.cell, dtype=torch.float64, device=torch.device("cpu")
+    )
+    return {name: value[0] for name, value in drawn.items()}
+
+
+def test_only_the_recurrent_weight_differs_between_initializers_and_twins():
+    first, other, twin = (_initial(_run(**o)) for o in ({}, {"recurrent": "torch_default"}, {"twin": 1}))
+    for name, value in first.items():
+        same = name != "cell.recurrent"
+        assert torch.equal(value, other[name]) == same, name
+        assert torch.equal(value, twin[name]) == same, name
+    assert torch.linalg.matrix_norm(twin["cell.recurrent"], 2).item() == pytest.approx(1)
+
+
+def test_input_scale_is_a_factor():
+    one, three = _initial(_run()), _initial(_run(input_scale=3.0))
+    assert torch.equal(3 * one["cell.input"], three["cell.input"])
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ArgumentError, match="has no gates"):
+        _initial(_run(bias="chrono"))
+    with pytest.raises(ArgumentError, match="must be real"):
+        _initial(_run(recurrent="unitary_evolution"))
