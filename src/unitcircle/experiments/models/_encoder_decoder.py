@@ -1,0 +1,207 @@
+"""Two stacks of cells with attention between them: one reads a sequence, the other answers with another."""
+
+from __future__ import annotations
+
+__all__ = ["EncoderDecoder"]
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.initializers import Gaussian, XavierNormal, Zeros
+
+
+@dataclass(frozen=True)
+class EncoderDecoder:
+    r"""An encoder and a decoder of one kind of cell, with attention over what was encoded.
+
+    With s_j the encoder's states, s_m the one after a source's last token, and h_t the decoder's states,
+
+    .. math::
+        s_j &= \text{cell}(E_s x_j, s_{j-1}), \qquad h_t = \text{cell}([E_t y_{t-1}; s_m], h_{t-1}), \\
+        a_{tj} &= \text{softmax}_j(h_t^\top A s_j), \qquad c_t = \sum_j a_{tj} s_j, \\
+        p(y_t) &= \text{softmax}(V \tanh(C [c_t; h_t]) + b).
+
+    This is Luong's attention of the form "general" without feeding its result back, which lets a whole sequence pass
+    each cell at once; and Cho's decoder, which is shown the encoder's last state at every step, since a cell's state
+    may have parts that another cell's has not. Padding has no influence: it follows the source's tokens, and attention
+    does not see it.
+
+    Attributes
+    ----------
+    cell
+        The cell of every layer; n = ``cell.size``.
+    inputs, outputs
+        Tokens of the source's and of the target's vocabulary.
+    layers
+        Cells on top of each other, in the encoder and in the decoder.
+    padding, start, end
+        Tokens that stand for no text.
+
+    References
+    ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation",
+    EMNLP 2014, section 2.2; M.-T. Luong, H. Pham, C. D. Manning, "Effective approaches to attention-based neural
+    machine translation", EMNLP 2015, section 3.1.
+    """
+
+    cell: Cell
+    inputs: int
+    outputs: int
+    layers: int = 1
+    padding: int = 0
+    start: int = 1
+    end: int = 2
+
+    def __post_init__(self) -> None:
+        if not self.cell.recurrent:
+            raise ArgumentError("cell", "must be recurrent in an encoder-decoder", str(self.cell))
+        if self.layers < 1:
+            raise ArgumentError("layers", "must be at least 1", str(self.layers))
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters of embeddings, cells (``encoder.0.*``, ``decoder.0.*``), attention and readout."""
+        n = self.cell.size
+        stacks = {
+            f"{side}.{layer}.{name}": parameter
+            for side, first in (("encoder", n), ("decoder", 2 * n))
+            for layer in range(self.layers)
+            for name, parameter in self.cell.parameters(n if layer else first).items()
+        }
+        return {
+            "source.weight": Parameter((self.inputs, n), Role.OWN, own=Gaussian(std=1.0)),
+            "target.weight": Parameter((self.outputs, n), Role.OWN, own=Gaussian(std=1.0)),
+            **stacks,
+            "attention.weight": Parameter((n, n), Role.OWN, own=XavierNormal()),
+            "combination.weight": Parameter((n, 2 * n), Role.OWN, own=XavierNormal()),
+            "readout.weight": Parameter((self.outputs, n), Role.READOUT),
+            "readout.bias": Parameter((self.outputs,), Role.OWN, own=Zeros()),
+        }
+
+    def stacks(self, parameters: Parameters, /) -> dict[str, dict[str, Tensor]]:
+        """Return the parameters of every cell, by the names it knows: ``"encoder.0"`` → name → ``(R, ...)``."""
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, value in parameters.items():
+            side, _, rest = name.partition(".")
+            if side in {"encoder", "decoder"}:
+                layer, _, inner = rest.partition(".")
+                found.setdefault(f"{side}.{layer}", {})[inner] = value
+        return found
+
+    def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
+        """Return the effective recurrent weight of every gate of every cell: ``"encoder.0.h"`` → ``(R, n, n)``."""
+        return {
+            f"{place}.{gate}": W
+            for place, own in self.stacks(parameters).items()
+            for gate, W in self.cell.recurrent_weights(own).items()
+        }
+
+    def embed(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
+        """Return what drives the encoder, ``(R, T_s, B, n)``, for inputs as of :meth:`outputs_of`."""
+        return _rows(parameters["source.weight"], self._parts(inputs)[0])
+
+    def outputs_of(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
+        """Return the logits of every next token, with the tokens before it given.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs.
+        inputs
+            Integers ``(R, T_s + T_t, B)``: sources with their padding, then from a row of start tokens on what the
+            decoder is fed.
+
+        Returns
+        -------
+        Tensor
+            ``(R, T_t, B, outputs)``.
+        """
+        _, fed = self._parts(inputs)
+        states, last, real = self._encode(parameters, inputs)
+        seen = last.unsqueeze(1).expand(-1, fed.shape[1], -1, -1)
+        hidden = torch.cat([_rows(parameters["target.weight"], fed), seen], -1)
+        stacks = self.stacks(parameters)
+        for layer in range(self.layers):
+            hidden = self.cell.forward(stacks[f"decoder.{layer}"], hidden)
+        return self._read(parameters, hidden, states, real)
+
+    @torch.no_grad()
+    def translate(self, parameters: Parameters, inputs: Tensor, /, *, steps: int | None = None) -> Tensor:
+        """Answer with the likeliest token, step by step, until the end.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs.
+        inputs
+            Sources, integers ``(R, T_s, B)``; a row of start tokens and what follows it is not looked at.
+        steps
+            The longest answer; ``2 T_s + 10`` by default.
+
+        Returns
+        -------
+        Tensor
+            Integers ``(R, T, B)``: answers with their end, then padding; T is the length of the longest.
+        """
+        source, _ = self._parts(inputs)
+        states, last, real = self._encode(parameters, inputs)
+        stacks = self.stacks(parameters)
+        decoder = [stacks[f"decoder.{layer}"] for layer in range(self.layers)]
+        held: list[State] = [self.cell.initial(own, source.shape[2]) for own in decoder]
+        token = torch.full_like(source[:, 0], self.start)
+        ended = torch.zeros_like(token, dtype=torch.bool)
+        answer: list[Tensor] = []
+        for _ in range(2 * source.shape[1] + 10 if steps is None else steps):
+            x = torch.cat([_rows(parameters["target.weight"], token), last], -1)
+            for layer, own in enumerate(decoder):
+                held[layer] = self.cell.step(own, x, held[layer])
+                x = held[layer][0]
+            logits = self._read(parameters, x.unsqueeze(1), states, real)
+            token = logits[:, 0].argmax(-1).masked_fill(ended, self.padding)
+            answer.append(token)
+            ended |= token == self.end
+            if ended.all():
+                break
+        return torch.stack(answer, 1)
+
+    def _parts(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sources ``(R, T_s, B)`` and what the decoder is fed ``(R, T_t, B)``."""
+        starts = (inputs[0, :, 0] == self.start).nonzero()
+        split = int(starts[0]) if len(starts) else inputs.shape[1]
+        return inputs[:, :split], inputs[:, split:]
+
+    def _encode(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the states ``(R, T_s, B, n)``, those after the last tokens ``(R, B, n)``, and where tokens are."""
+        hidden = self.embed(parameters, inputs)
+        stacks = self.stacks(parameters)
+        for layer in range(self.layers):
+            hidden = self.cell.forward(stacks[f"encoder.{layer}"], hidden)
+        real = self._parts(inputs)[0] != self.padding
+        last = (real.sum(1, keepdim=True) - 1)[..., None].expand(-1, -1, -1, hidden.shape[-1])
+        return hidden, hidden.gather(1, last).squeeze(1), real
+
+    def _read(self, parameters: Parameters, hidden: Tensor, states: Tensor, real: Tensor) -> Tensor:
+        """Return the logits ``(R, T_t, B, outputs)`` to the decoder's states ``(R, T_t, B, n)``."""
+        asked = _product(hidden, parameters["attention.weight"].transpose(1, 2))
+        # One sequence of one run is one product: (R, B, T, n).
+        h, s = asked.transpose(1, 2), states.transpose(1, 2)
+        alignment = (h @ s.transpose(-1, -2)).masked_fill(~real.transpose(1, 2).unsqueeze(2), -torch.inf)
+        context = (torch.softmax(alignment, -1) @ s).transpose(1, 2)
+        combined = torch.tanh(_product(torch.cat([context, hidden], -1), parameters["combination.weight"]))
+        return _product(combined, parameters["readout.weight"]) + parameters["readout.bias"][:, None, None]
+
+
+def _rows(weight: Tensor, tokens: Tensor) -> Tensor:
+    """Return the rows ``(R, ..., n)`` of ``(R, V, n)`` that tokens ``(R, ...)`` name."""
+    runs, size, _ = weight.shape
+    offsets = size * torch.arange(runs, device=tokens.device).reshape(-1, *[1] * (tokens.ndim - 1))
+    return functional.embedding(tokens + offsets, weight.flatten(0, 1))
+
+
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return ``W x`` ``(R, ..., k)`` for ``x`` ``(R, ..., n)``."""
+    return torch.bmm(x.flatten(1, -2), weight.transpose(1, 2)).unflatten(1, x.shape[1:-1])

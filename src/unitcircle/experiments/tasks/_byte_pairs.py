@@ -1,0 +1,83 @@
+"""Tokens of a text: byte pairs, learned from it."""
+
+from __future__ import annotations
+
+__all__ = ["DROPPED", "END", "PADDING", "START", "BytePairs"]
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from unitcircle.errors import ArgumentError, MissingExtraError
+
+PADDING, START, END, DROPPED = range(4)
+"""Tokens that stand for no text; those of the text begin after them."""
+_FIRST = DROPPED + 1
+SMALLEST = _FIRST + 256
+"""Tokens that any vocabulary has: every byte is one."""
+
+
+class BytePairs:
+    """Byte-pair encoding of text without loss: what is encoded is decoded to the same characters.
+
+    It begins with the 256 bytes and joins the most frequent pair of tokens within a word into a new one, until the
+    vocabulary is full. The same sentences give the same tokens.
+
+    Parameters
+    ----------
+    sentences
+        The text it is learned from.
+    vocabulary
+        The number of tokens, with :data:`PADDING`, :data:`START`, :data:`END` and :data:`DROPPED`; a text that has
+        fewer pairs leaves the last ones unused.
+
+    Raises
+    ------
+    ArgumentError
+        The vocabulary cannot hold the bytes.
+    MissingExtraError
+        The library ``tokenizers`` is not installed.
+
+    References
+    ----------
+    R. Sennrich, B. Haddow, A. Birch, "Neural machine translation of rare words with subword units", ACL 2016;
+    A. Radford et al., "Language models are unsupervised multitask learners" (2019), section 2.2, for bytes.
+    """
+
+    def __init__(self, sentences: Sequence[str], vocabulary: int) -> None:
+        if vocabulary < SMALLEST:
+            raise ArgumentError("vocabulary", f"must be at least {SMALLEST} tokens", str(vocabulary))
+        try:
+            from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415  (an extra)
+        except ImportError as error:
+            raise MissingExtraError("translation", "tokenizers", "experiments") from error
+        # The library knows no special token: a text that spells one is a text like any other.
+        self._tokenizer = Tokenizer(models.BPE())
+        self._tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        self._tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        size = vocabulary - _FIRST
+        trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+        self._tokenizer.train_from_iterator(sentences, trainer)
+
+    def encode(self, sentences: Sequence[str], /) -> list[np.ndarray]:
+        """Return the tokens of every sentence, int64, without start and end."""
+        return [np.array(found.ids, np.int64) + _FIRST for found in self._tokenizer.encode_batch(sentences)]
+
+    def decode(self, tokens: np.ndarray, /) -> list[str]:
+        """Return the text of every column.
+
+        Parameters
+        ----------
+        tokens
+            ``(T, B)`` integers; what follows an end, and what stands for no text, is left out.
+
+        Returns
+        -------
+        list of str
+            B sentences; bytes that are no UTF-8 appear as U+FFFD.
+        """
+        ended = np.cumsum(tokens == END, 0) > 0
+        text = (tokens >= _FIRST) & ~ended
+        columns = [column[kept] - _FIRST for column, kept in zip(tokens.T, text.T, strict=True)]
+        return self._tokenizer.decode_batch([column.tolist() for column in columns])
