@@ -1,0 +1,46 @@
+"""JAX and flax: initializers of JAX's own form, initialization that knows the gates, and measurements by scan.
+
+``initializer("orthogonal")`` is what ``jax.nn.initializers.orthogonal()`` is: ``(key, shape, dtype) -> Array``.
+``initialize(params, recurrent="orthogonal", bias="forget_bias", key=0)`` fills every gate of every flax cell of a tree
+of parameters; ``initialize_`` does so to an nnx module in place; ``to_layers`` hands both to ``unitcircle.diagnose``.
+``gradient_flow``, ``lyapunov_exponents`` and ``eigenvalues_along`` measure any ``step(x, state) -> state``.
+"""
+
+from unitcircle.errors import MissingExtraError
+
+try:
+    import jax as _jax
+except ImportError as error:
+    raise MissingExtraError("unitcircle.jax", "jax", "jax") from error
+
+from unitcircle.jax._eigenvalues_along import StepEigenvalues as StepEigenvalues
+from unitcircle.jax._eigenvalues_along import eigenvalues_along as eigenvalues_along
+from unitcircle.jax._eigenvalues_along import jacobian as jacobian
+from unitcircle.jax._gradient_flow import GradientFlow as GradientFlow
+from unitcircle.jax._gradient_flow import gradient_flow as gradient_flow
+from unitcircle.jax._initialize import Filled as Filled
+from unitcircle.jax._initialize import Initialization as Initialization
+from unitcircle.jax._initialize import initialize as initialize
+from unitcircle.jax._initialize import initialize_ as initialize_
+from unitcircle.jax._initializer import initializer as initializer
+from unitcircle.jax._layers import to_layers as to_layers
+from unitcircle.jax._lyapunov import LyapunovExponents as LyapunovExponents
+from unitcircle.jax._lyapunov import lyapunov_exponents as lyapunov_exponents
+
+__all__ = [
+    "Filled",
+    "GradientFlow",
+    "Initialization",
+    "LyapunovExponents",
+    "StepEigenvalues",
+    "eigenvalues_along",
+    "gradient_flow",
+    "initialize",
+    "initialize_",
+    "initializer",
+    "jacobian",
+    "lyapunov_exponents",
+    "to_layers",
+]
+
+del _jax

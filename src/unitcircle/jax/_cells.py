@@ -1,0 +1,145 @@
+"""Finding the recurrent cells of flax, linen and nnx, in a tree of parameters."""
+
+from __future__ import annotations
+
+__all__ = ["GATES", "Block", "CellParameters", "cells_of", "flattened"]
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from unitcircle.recurrence import GATES as CELL_GATES
+from unitcircle.recurrence import Cell
+
+Path = tuple[str, ...]
+Leaves = dict[Path, Any]
+
+GATES = {"lstm": CELL_GATES[Cell.LSTM], "gru": CELL_GATES[Cell.GRU], "mgu": ("f", "n"), "rnn": ("h",)}
+"""Kind of cell → its gates, in the order of nnx's fused kernels."""
+
+_FUSED = {len(GATES[kind]): kind for kind in ("lstm", "gru", "rnn")}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One gate's share of a parameter: block ``position`` of ``count`` along its last axis."""
+
+    path: Path
+    position: int = 0
+    count: int = 1
+
+    @property
+    def name(self) -> str:
+        """The parameter's qualified name."""
+        return ".".join(self.path)
+
+    def _columns(self, leaf: jax.Array) -> tuple[Any, ...]:
+        width = leaf.shape[-1] // self.count
+        return (..., slice(self.position * width, (self.position + 1) * width))
+
+    def of(self, leaves: Leaves, /) -> jax.Array:
+        """Return the block."""
+        leaf = jnp.asarray(leaves[self.path])
+        return leaf[self._columns(leaf)]
+
+    def put(self, leaves: Leaves, value: Any, /) -> None:
+        """Replace the parameter by one with this block changed, in its own element type."""
+        leaf = jnp.asarray(leaves[self.path])
+        leaves[self.path] = leaf.at[self._columns(leaf)].set(jnp.asarray(value).astype(leaf.dtype))
+
+
+@dataclass(frozen=True)
+class CellParameters:
+    """The parameters of one cell.
+
+    Attributes
+    ----------
+    path
+        Where the cell is in the tree.
+    kind
+        ``"lstm"``, ``"gru"``, ``"mgu"`` or ``"rnn"``.
+    modules
+        The cell's modules by the names linen gives them, ``if_`` of nnx being ``if``: module → leaf → path.
+    recurrent, input
+        Gate → kernel ``(..., n, n)`` and ``(..., m, n)``.
+    biases
+        Gate → the bias vectors that the cell adds, the input's first: two for gate n of linen's GRU, else one or none.
+    """
+
+    path: Path
+    kind: str
+    modules: Mapping[str, Mapping[str, Path]]
+    recurrent: Mapping[str, Block]
+    input: Mapping[str, Block]
+    biases: Mapping[str, tuple[Block, ...]]
+
+    @property
+    def name(self) -> str:
+        """The cell's qualified name; ``"cell"`` where it is the whole tree."""
+        return ".".join(self.path) or "cell"
+
+
+def flattened(tree: Any, /) -> tuple[Leaves, Any]:
+    """Return the leaves of a tree by path, and the structure that ``structure.unflatten`` builds it from again."""
+    found, structure = tree_flatten_with_path(tree)
+    return {tuple(keystr((key,), simple=True) for key in path): leaf for path, leaf in found}, structure
+
+
+def cells_of(leaves: Leaves, /) -> Iterator[CellParameters]:
+    """Yield every flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell and MGUCell among leaves by path."""
+    groups: dict[Path, dict[str, dict[str, Path]]] = {}
+    for path in leaves:
+        if len(path) >= 2:
+            groups.setdefault(path[:-2], {}).setdefault(path[-2], {})[path[-1]] = path
+    for path, modules in groups.items():
+        # `if` is a word of Python: nnx's attribute is `if_`.
+        named = {name.removesuffix("_"): module for name, module in modules.items()}
+        shapes = {name: jnp.shape(leaves[module["kernel"]]) for name, module in named.items() if "kernel" in module}
+        kind, fused = _kind(shapes)
+        if kind:
+            yield _cell(path, kind, named, fused=fused)
+
+
+def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, bool]:
+    """Return the kind of cell that kernels of these names and shapes make, or "", and whether its gates are fused."""
+
+    def stacks(name: str) -> int:
+        shape = shapes.get(name, ())
+        return shape[-1] // shape[-2] if len(shape) >= 2 and shape[-2] and not shape[-1] % shape[-2] else 0
+
+    if "dense_i" in shapes and (kind := _FUSED.get(stacks("dense_h"), "")):
+        return kind, True
+    for kind, gates in GATES.items():
+        bare = kind == "rnn"
+        hidden = ["h" if bare else f"h{gate}" for gate in gates]
+        inputs = ["i" if bare else f"i{gate}" for gate in gates]
+        if all(stacks(name) == 1 for name in hidden) and all(name in shapes for name in inputs):
+            return kind, False
+    return "", False
+
+
+def _cell(path: Path, kind: str, modules: Mapping[str, Mapping[str, Path]], *, fused: bool) -> CellParameters:
+    gates = GATES[kind]
+
+    def named(side: str, gate: str) -> str:
+        return f"dense_{side}" if fused else side if kind == "rnn" else f"{side}{gate}"
+
+    def blocks(side: str, leaf: str) -> dict[str, Block]:
+        found: dict[str, Block] = {}
+        for position, gate in enumerate(gates):
+            parts = modules[named(side, gate)]
+            if leaf in parts:
+                found[gate] = Block(parts[leaf], *((position, len(gates)) if fused else ()))
+        return found
+
+    sides = [blocks(side, "bias") for side in ("i", "h")]
+    biases = {gate: tuple(side[gate] for side in sides if gate in side) for gate in gates}
+    names = (
+        {f"dense_{side}" for side in "ih"} if fused else {s if kind == "rnn" else s + g for s in "ih" for g in gates}
+    )
+    kept = {name: module for name, module in modules.items() if name in names}
+    return CellParameters(path, kind, kept, blocks("h", "kernel"), blocks("i", "kernel"), biases)

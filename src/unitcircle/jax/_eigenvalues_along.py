@@ -1,0 +1,113 @@
+"""The Jacobian of a step function, and its eigenvalues along a trajectory."""
+
+from __future__ import annotations
+
+__all__ = ["StepEigenvalues", "eigenvalues_along", "jacobian"]
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from unitcircle.errors import ArgumentError
+from unitcircle.jax._trajectory import Step, check, trajectory
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["jacobian", "at"], meta_fields=[])
+@dataclass(frozen=True, eq=False)
+class StepEigenvalues:
+    """Eigenvalues along a trajectory.
+
+    Attributes
+    ----------
+    jacobian
+        Complex ``(T', N)``, by decreasing modulus: eigenvalues of ``∂s_{t+1}/∂s_t`` at the steps measured; NaN where
+        the Jacobian is not finite.
+    at
+        Those steps ``(T',)``.
+    """
+
+    jacobian: jax.Array
+    at: jax.Array
+
+    @property
+    def radius(self) -> jax.Array:
+        """Spectral radius of the Jacobian at every step measured, ``(T',)``."""
+        return jnp.abs(self.jacobian[..., 0])
+
+
+def jacobian(step: Step, x: Any, state: Any, /) -> jax.Array:
+    """Return ``∂F/∂s`` of a step ``s' = F(x, s)`` over the full state as one vector.
+
+    Parameters
+    ----------
+    step
+        ``step(x, state) -> state``.
+    x
+        The input of this step, or None.
+    state
+        Any tree of real arrays, N numbers in all, in the order of ``jax.flatten_util.ravel_pytree``.
+
+    Returns
+    -------
+    jax.Array
+        ``(N, N)``, rows are entries of the next state.
+
+    Raises
+    ------
+    ArgumentError
+        A state that is not of floating-point numbers, or a step that does not return a state like the one it takes.
+
+    Examples
+    --------
+    >>> jacobian(lambda x, h: jnp.tanh(2 * h), None, jnp.zeros(2))
+    Array([[2., 0.],
+           [0., 2.]], dtype=float32)
+    """
+    state = jax.tree.map(jnp.asarray, state)
+    check(step, x, state)
+    vector, unravel = ravel_pytree(state)
+    return jax.jacfwd(lambda s: ravel_pytree(step(x, unravel(s)))[0])(vector)
+
+
+def eigenvalues_along(step: Step, inputs: Any, state: Any, /, *, every: int = 1) -> StepEigenvalues:
+    """Measure the eigenvalues of ``J_t = ∂s_{t+1}/∂s_t`` where a trajectory passes.
+
+    Parameters
+    ----------
+    step
+        ``step(x, state) -> state``, parameters closed over. Of a flax cell ``lambda x, carry: cell(carry, x)[0]``.
+    inputs
+        A tree of arrays with leading axis T; or the number T of steps, x being None.
+    state
+        The initial state: any tree of real arrays, N numbers in all.
+    every
+        Measure one step in so many.
+
+    Returns
+    -------
+    StepEigenvalues
+        Eigenvalues, one step's Jacobian at a time. It can be jitted where JAX has eigenvalues of general matrices: on
+        CPUs, and on GPUs in newer versions.
+
+    Raises
+    ------
+    ArgumentError
+        ``every`` is not positive, no step to take, a state that is not of floating-point numbers, or a step that does
+        not return a state like the one it takes.
+    """
+    if every < 1:
+        raise ArgumentError("every", "must be at least 1", f"{every}")
+    run = trajectory(step, inputs, state)
+    at = jnp.arange(0, run.steps, every)
+
+    def one(point: Any) -> jax.Array:
+        x, s = point
+        values = jnp.linalg.eigvals(jax.jacfwd(lambda s: run.step(x, s))(s))
+        return values[jnp.argsort(-jnp.abs(values))]
+
+    points = (jax.tree.map(lambda leaf: leaf[::every], run.inputs), run.states[:-1:every])
+    return StepEigenvalues(jax.lax.map(one, points), at)

@@ -1,0 +1,258 @@
+"""Initialization of flax cells that knows the gates."""
+
+from __future__ import annotations
+
+__all__ = ["Filled", "Initialization", "initialize", "initialize_"]
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
+from unitcircle.initializers import Certificate, Chrono, Constant, ForgetBias, Initializer, Zeros, parse
+from unitcircle.jax._cells import Block, CellParameters, Leaves, cells_of, flattened
+from unitcircle.jax._initializer import draw
+from unitcircle.jax._nnx import is_module, parameters_of, update
+
+Spec = Initializer | str
+PerGate = Spec | Mapping[str, Spec] | None
+Tree = TypeVar("Tree")
+GATE_BIAS = (Chrono, ForgetBias)
+KEEPING = {"lstm": "f", "gru": "z", "mgu": "f"}
+"""Kind of cell → the gate that keeps the state."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One block that was filled.
+
+    Attributes
+    ----------
+    parameter
+        Qualified name of the parameter.
+    gate
+        The gate.
+    init
+        What was asked.
+    certificate
+        What was measured on the stored numbers.
+    """
+
+    parameter: str
+    gate: str
+    init: Initializer
+    certificate: Certificate
+
+    def __str__(self) -> str:
+        return f"{self.parameter}[{self.gate}] = {self.init}: {self.certificate}"
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """What :func:`initialize` did.
+
+    Attributes
+    ----------
+    filled
+        Every block that was filled, with its certificate.
+    """
+
+    filled: tuple[Filled, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.filled))
+
+
+def initialize(
+    params: Tree,
+    /,
+    *,
+    key: jax.Array | int,
+    recurrent: PerGate = None,
+    input: PerGate = None,  # noqa: A002  (the name of the thing)
+    bias: Spec | None = None,
+) -> tuple[Tree, Initialization]:
+    """Return parameters with every flax recurrent cell initialized gate by gate, and what was done.
+
+    SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell and MGUCell, of linen and of nnx, at any depth. Each gate block
+    gets a draw of its own, those inside nnx's fused kernels too, and each index of leading axes. Everything else is
+    the same object as before. It measures what it wrote: call it outside ``jax.jit``.
+
+    Parameters
+    ----------
+    params
+        A tree of arrays: parameters, or all variables, of linen modules, or what ``nnx.to_pure_dict`` returns.
+    key
+        JAX key, or a seed for one.
+    recurrent, input
+        Specification of the recurrent and the input weights: one for all gates, or a mapping from gates (``"*"`` for
+        the others) such as ``{"g": "eigen", "*": "orthogonal"}``. None leaves them as they are.
+    bias
+        ``forget_bias``, ``chrono``, ``zeros`` or ``constant``. Gates a forget bias does not decide get zero; of the two
+        biases of gate n in linen's GRU the recurrent one does. None leaves the biases as they are.
+
+    Returns
+    -------
+    tuple
+        Parameters of the same structure, and for each block what was asked and how far it is from it.
+
+    Raises
+    ------
+    CertificateError
+        A block does not have the property its initializer promises.
+    ArgumentError
+        Nothing to do, or nothing to do it to; parameters without numbers (traced or abstract); a bias that no cell
+        has.
+    UnknownNameError
+        A gate that does not exist.
+
+    Examples
+    --------
+    >>> from flax import linen as nn
+    >>> variables = nn.RNN(nn.LSTMCell(16)).init(jax.random.key(0), jnp.zeros((1, 5, 8)))
+    >>> variables, done = initialize(variables, recurrent="orthogonal", bias="forget_bias", key=1)
+    >>> print(done.filled[1])
+    params.cell.hf.kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
+    """
+    if recurrent is None and input is None and bias is None:
+        raise ArgumentError("initialize", "must be told what to fill", "neither recurrent, input nor bias")
+    leaves, structure = flattened(params)
+    found = list(cells_of(leaves))
+    if not found:
+        rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell or MGUCell"
+        raise ArgumentError("params", rule, type(params).__name__)
+    _check(found, leaves, (recurrent, input), None if bias is None else parse(bias))
+    source = _keys(jax.random.key(key) if isinstance(key, int) else key)
+    filled: list[Filled] = []
+    for cell in found:
+        filled += _fill_kernels(cell.recurrent, recurrent, leaves, source)
+        filled += _fill_kernels(cell.input, input, leaves, source)
+        if bias is not None:
+            filled += _fill_biases(cell, parse(bias), leaves, source)
+    broken = [block for block in filled if not block.certificate.holds]
+    if broken:
+        raise CertificateError("\n".join(map(str, broken)))
+    return structure.unflatten(leaves.values()), Initialization(tuple(filled))
+
+
+def initialize_(
+    module: Any,
+    /,
+    *,
+    key: jax.Array | int,
+    recurrent: PerGate = None,
+    input: PerGate = None,  # noqa: A002  (the name of the thing)
+    bias: Spec | None = None,
+) -> Initialization:
+    """Initialize every recurrent cell of a flax nnx module, gate by gate, in place.
+
+    nnx fuses the gates of OptimizedLSTMCell and GRUCell into one kernel ``dense_h`` ``(n, k n)`` and orthogonalises
+    that *stack*: no gate of it is orthogonal, and its spectral radius is about 1/√k. Here each gate is.
+
+    Parameters
+    ----------
+    module
+        A ``flax.nnx.Module``.
+    key
+        JAX key, or a seed for one.
+    recurrent, input, bias
+        As in :func:`initialize`.
+
+    Returns
+    -------
+    Initialization
+        For each block what was asked and how far it is from it.
+
+    Raises
+    ------
+    ArgumentError
+        Not an nnx module (of linen, :func:`initialize` takes the parameters); and as in :func:`initialize`, whose
+        other errors are raised too. The module is then as it was.
+
+    Examples
+    --------
+    >>> from flax import nnx
+    >>> gru = nnx.GRUCell(8, 16, rngs=nnx.Rngs(0))
+    >>> [block.gate for block in initialize_(gru, recurrent="orthogonal", key=0).filled]
+    ['r', 'z', 'n']
+    """
+    if not is_module(module):
+        remedy = "Of linen modules and trees of parameters: new, done = initialize(params, ...)."
+        raise ArgumentError("module", "must be a flax.nnx.Module", type(module).__name__, remedy)
+    made, done = initialize(parameters_of(module), key=key, recurrent=recurrent, input=input, bias=bias)
+    update(module, made)
+    return done
+
+
+def _keys(key: jax.Array) -> Iterator[jax.Array]:
+    count = 0
+    while True:
+        yield jax.random.fold_in(key, count)
+        count += 1
+
+
+def _check(found: Sequence[CellParameters], leaves: Leaves, specs: Sequence[PerGate], bias: Initializer | None) -> None:
+    for cell in found:
+        leaf = leaves[next(iter(cell.recurrent.values())).path]
+        if isinstance(leaf, Tracer) or not isinstance(leaf, jax.Array | np.ndarray):
+            rule = "must hold arrays with numbers"
+            raise ArgumentError("params", rule, f"{type(leaf).__name__} at {cell.name}", "Call it outside jax.jit.")
+    known = {gate for cell in found for gate in cell.recurrent} | {"*"}
+    for spec in specs:
+        for gate in spec if isinstance(spec, Mapping) else ():
+            if gate not in known:
+                raise UnknownNameError("gate", gate, known)
+    if bias is None:
+        return
+    if not isinstance(bias, (*GATE_BIAS, Zeros, Constant)):
+        raise ArgumentError("bias", "must be forget_bias, chrono, zeros or constant", str(bias))
+    if not any(_takes_bias(cell, bias) for cell in found):
+        arrived = "cells without biases" if any(cell.kind in KEEPING for cell in found) else "plain cells without gates"
+        raise ArgumentError("bias", f"must be one that the cells have: {bias.name}", arrived)
+
+
+def _takes_bias(cell: CellParameters, init: Initializer) -> bool:
+    gate = KEEPING.get(cell.kind, "h")
+    return bool(cell.biases[gate]) and not (isinstance(init, GATE_BIAS) and cell.kind not in KEEPING)
+
+
+def _fill_kernels(
+    blocks: Mapping[str, Block], spec: PerGate, leaves: Leaves, source: Iterator[jax.Array]
+) -> Iterator[Filled]:
+    for gate, block in blocks.items():
+        text = spec.get(gate, spec.get("*")) if isinstance(spec, Mapping) else spec
+        if text is None:
+            continue
+        init = parse(text)
+        old = block.of(leaves)
+        *batch, fan_in, fan_out = old.shape
+        weight = draw(init, next(source), (*batch, fan_out, fan_in), old.dtype)
+        block.put(leaves, jnp.swapaxes(weight, -1, -2))
+        stored = jnp.swapaxes(block.of(leaves), -1, -2)
+        yield Filled(block.name, gate, init, init.certificate(stored))
+
+
+def _fill_biases(
+    cell: CellParameters, init: Initializer, leaves: Leaves, source: Iterator[jax.Array]
+) -> Iterator[Filled]:
+    if not _takes_bias(cell, init):
+        return
+    keeping = KEEPING.get(cell.kind, "h")
+    kept = cell.biases[keeping][0].of(leaves)
+    # Of a half-precision cell the time constants are computed in float32.
+    z = jax.random.normal(next(source), kept.shape, jnp.promote_types(kept.dtype, jnp.float32))
+    if isinstance(init, GATE_BIAS):
+        decided = {keeping: init(z)} if cell.kind == "mgu" else init.gates(z, cell=cell.kind)
+    else:
+        decided = dict.fromkeys(cell.biases, init(z))
+    for gate, blocks in cell.biases.items():
+        # The biases of a gate are added: what is asked is their sum.
+        for block, value in zip(blocks, [decided.get(gate, 0.0), *[0.0] * len(blocks)], strict=False):
+            block.put(leaves, value)
+    block = cell.biases[keeping][0]
+    yield Filled(block.name, keeping, init, init.certificate(block.of(leaves)))

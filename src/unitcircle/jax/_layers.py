@@ -1,0 +1,97 @@
+"""flax parameters and modules as recurrent layers, which is what a diagnosis reads."""
+
+from __future__ import annotations
+
+__all__ = ["to_layers"]
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from unitcircle._array import dtype_name
+from unitcircle.errors import ArgumentError
+from unitcircle.jax._cells import CellParameters, cells_of, flattened
+from unitcircle.jax._nnx import is_module, parameters_of, submodule
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_flax
+
+
+def to_layers(model: Any, /) -> list[RecurrentLayer]:
+    """Return every recurrent cell of flax parameters, or of an nnx module, as a layer in our convention.
+
+    Parameters
+    ----------
+    model
+        Parameters or variables of linen modules: any tree of arrays with SimpleCell, LSTMCell, OptimizedLSTMCell or
+        GRUCell inside, at any depth. Or a ``flax.nnx.Module`` with those cells. Kernels with leading axes (stacked by
+        ``nn.scan`` or ``vmap``) are one layer an index.
+
+    Returns
+    -------
+    list of RecurrentLayer
+        In the order of the tree. An nnx module says its activations, its ``residual`` and its direction; of bare
+        parameters tanh and sigmoid, no residual, and forward unless they are those of a ``backward_rnn``.
+
+    Raises
+    ------
+    ArgumentError
+        No recurrent cell, or an MGUCell, which is no cell of ours.
+
+    Examples
+    --------
+    >>> from flax import nnx
+    >>> [layer] = to_layers(nnx.GRUCell(2, 5, rngs=nnx.Rngs(0)))
+    >>> layer.name, list(layer.gates), layer.gates["z"].shape
+    ('cell', ['r', 'z', 'n'], (5, 5))
+    """
+    module = model if is_module(model) else None
+    leaves, _ = flattened(model if module is None else parameters_of(module))
+    found = list(cells_of(leaves))
+    if not found:
+        rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell or GRUCell"
+        raise ArgumentError("model", rule, type(model).__name__)
+    layers: list[RecurrentLayer] = []
+    for cell in found:
+        if cell.kind == "mgu":
+            rule = "must hold cells that a RecurrentLayer describes"
+            raise ArgumentError("model", rule, f"an MGUCell at {cell.name}", "Pass the other cells alone.")
+        layers += _layers_of(cell, leaves, module)
+    return layers
+
+
+def _layers_of(cell: CellParameters, leaves: Mapping[Any, Any], module: Any) -> Iterator[RecurrentLayer]:
+    arrays = {
+        name: {leaf: leaves[path] for leaf, path in parts.items() if leaf in {"kernel", "bias"}}
+        for name, parts in cell.modules.items()
+    }
+    first = next(iter(cell.recurrent.values()))
+    kernels = dict.fromkeys(block.name for kind in (cell.recurrent, cell.input) for block in kind.values())
+    source = Source(tensors=tuple(kernels), layout="flax", dtype=dtype_name(leaves[first.path]))
+    batch = np.shape(leaves[first.path])[:-2]
+    for index in np.ndindex(*batch):
+        name = f"{cell.name}[{', '.join(map(str, index))}]" if batch else cell.name
+        at = {part: {leaf: array[index] for leaf, array in kept.items()} for part, kept in arrays.items()}
+        layer = from_flax(at, name=name, source=source, direction=_direction(cell, module))
+        yield layer if module is None else _as_made(layer, submodule(module, cell.path))
+
+
+def _direction(cell: CellParameters, module: Any) -> str:
+    reverse = "backward_rnn" in cell.path
+    if module is not None and cell.path:
+        reverse |= getattr(submodule(module, cell.path[:-1]), "reverse", False)
+    return "reverse" if reverse else "forward"
+
+
+def _as_made(layer: RecurrentLayer, cell: Any) -> RecurrentLayer:
+    """Return the layer with what its nnx cell knows besides parameters."""
+    candidate = getattr(cell.activation_fn, "__name__", "unknown")
+    if not layer.cell.gated:
+        kind = Cell.plain(candidate)
+        gates = layer.gates
+        if cell.residual:  # φ(W h + h + …) is the recurrence of W + I
+            gates = {"h": gates["h"] + np.eye(layer.hidden_size, dtype=gates["h"].dtype)}
+        return replace(layer, cell=kind, gates=gates, activations={"h": candidate})
+    names = {gate: getattr(cell.gate_fn, "__name__", "unknown") for gate in layer.cell.gates}
+    candidates = ("g", "c") if layer.cell is Cell.LSTM else ("n",)
+    return replace(layer, activations=names | dict.fromkeys(candidates, candidate))

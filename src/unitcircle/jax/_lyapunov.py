@@ -1,0 +1,137 @@
+"""Lyapunov exponents of a step function."""
+
+from __future__ import annotations
+
+__all__ = ["LyapunovExponents", "lyapunov_exponents"]
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from unitcircle.errors import ArgumentError
+from unitcircle.jax._trajectory import Step, Trajectory, trajectory
+
+BLOCKS = 20
+"""How many blocks of steps tell the error of a mean over time."""
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["exponents", "stderr"], meta_fields=["steps"])
+@dataclass(frozen=True, eq=False)
+class LyapunovExponents:
+    """Lyapunov exponents, natural logarithm per step.
+
+    Attributes
+    ----------
+    exponents
+        ``(k,)``, descending; −inf for a direction that is lost; NaN where the trajectory is not finite.
+    stderr
+        ``(k,)``: standard error over time, from blocks of steps; NaN where there is no scatter to see.
+    steps
+        Steps measured, burn-in excluded.
+    """
+
+    exponents: jax.Array
+    stderr: jax.Array
+    steps: int
+
+    def __str__(self) -> str:
+        leading, error = np.asarray(self.exponents)[..., 0], np.asarray(self.stderr)[..., 0]
+        return f"leading exponent {leading.mean():+.4g} ± {error.mean():.1g} nats per step over {self.steps} steps"
+
+
+def lyapunov_exponents(
+    step: Step, inputs: Any, state: Any, /, *, k: int | None = None, burn_in: int = 0
+) -> LyapunovExponents:
+    r"""Measure the exponential rates at which perturbations of the state grow along a driven trajectory.
+
+    .. math:: J_t Q_t = Q_{t+1} R_t, \quad Q_0 = I, \qquad λ_i = \frac{1}{T} \sum_t \log |(R_t)_{ii}|
+
+    over the full state, raveled, with a QR factorization at every step; J Q by forward-mode differentiation in the
+    scan, so that no Jacobian is kept. It can be jitted, and mapped over a batch by ``jax.vmap``.
+
+    Parameters
+    ----------
+    step
+        ``step(x, state) -> state``, parameters closed over. Of a flax cell ``lambda x, carry: cell(carry, x)[0]``.
+    inputs
+        A tree of arrays with leading axis T; or the number T of steps, x being None.
+    state
+        The initial state: any tree of real arrays, N numbers in all.
+    k
+        How many leading exponents; None for all N. For k < N, Q_0 is the first k columns of I; where those die out, a
+        random orthonormal start instead.
+    burn_in
+        Steps at the start over which state and perturbations settle unmeasured.
+
+    Returns
+    -------
+    LyapunovExponents
+        Exponents with errors.
+
+    Raises
+    ------
+    ArgumentError
+        k outside 1..N, burn-in as long as the inputs, no step to take, a state that is not of floating-point numbers,
+        or a step that does not return a state like the one it takes.
+
+    Notes
+    -----
+    A diagonal entry of R below N·eps of the largest column of J Q is 0 within rounding, and counts as 0. Run long
+    products in float64 (``jax.enable_x64``).
+
+    References
+    ----------
+    Benettin, Galgani, Giorgilli and Strelcyn, Lyapunov characteristic exponents, Meccanica 15 (1980), part 2;
+    Vogt, Puelma Touzel, Shlizerman and Lajoie, On Lyapunov exponents for RNNs (2020).
+
+    Examples
+    --------
+    >>> W = jnp.array([[0.0, -0.9], [0.9, 0.0]])
+    >>> lyapunov_exponents(lambda x, h: W @ h, 100, jnp.ones(2)).exponents.round(4)  # log 0.9, twice
+    Array([-0.1054, -0.1054], dtype=float32)
+    """
+    run = trajectory(step, inputs, state)
+    n = run.states.shape[1]
+    wanted = n if k is None else k
+    if not 1 <= wanted <= n:
+        raise ArgumentError("k", f"must be between 1 and the state's size {n}", f"{k}")
+    if not 0 <= burn_in < run.steps:
+        raise ArgumentError("burn_in", f"must leave at least one of the {run.steps} steps", f"{burn_in}")
+    start = jnp.eye(n, wanted, dtype=run.states.dtype)
+    logs = _log_factors(run, start)[burn_in:]
+    if wanted < n:
+        # A column of I may be a direction that the maps kill although others live; one at random is not.
+        random = jnp.linalg.qr(jax.random.normal(jax.random.key(0), start.shape, start.dtype))[0]
+        logs = jax.lax.cond(jnp.isneginf(logs).any(), lambda: _log_factors(run, random)[burn_in:], lambda: logs)
+    steps = run.steps - burn_in
+    edges = np.linspace(0, steps, min(BLOCKS, steps) + 1).round().astype(int)
+    weights = np.diff(edges)[:, None] / steps
+    means = jnp.stack([logs[a:b].mean(0) for a, b in pairwise(edges)])
+    exponents = jnp.sum(weights * means, 0)
+    if len(means) < 2:
+        stderr = jnp.full(wanted, jnp.nan, logs.dtype)
+    else:
+        stderr = jnp.sqrt(jnp.sum(weights * (means - exponents) ** 2, 0) / (len(means) - 1))
+    order = jnp.argsort(-exponents)
+    return LyapunovExponents(exponents[order], stderr[order], steps)
+
+
+def _log_factors(run: Trajectory, Q: jax.Array) -> jax.Array:
+    """Return log|R_ii| of every step, ``(T, k)``."""
+    n = run.states.shape[1]
+
+    def advance(Q: jax.Array, at: Any) -> tuple[jax.Array, jax.Array]:
+        x, s = at
+        _, push = jax.linearize(lambda s: run.step(x, s), s)
+        product = jax.vmap(push, in_axes=1, out_axes=1)(Q)
+        basis, R = jnp.linalg.qr(product)
+        diagonal = jnp.abs(jnp.diagonal(R))
+        noise = n * jnp.finfo(Q.dtype).eps * jnp.linalg.norm(product, axis=0).max()
+        return basis, jnp.log(jnp.where(diagonal <= noise, 0, diagonal))
+
+    return jax.lax.scan(advance, Q, (run.inputs, run.states[:-1]))[1]

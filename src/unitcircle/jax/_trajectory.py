@@ -1,0 +1,103 @@
+"""A step function run over inputs, its full state seen as a vector."""
+
+from __future__ import annotations
+
+__all__ = ["Step", "Trajectory", "trajectory"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from unitcircle.errors import ArgumentError
+
+Step = Callable[[Any, Any], Any]
+"""``step(x, state) -> state``."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The states that a step function passes.
+
+    Attributes
+    ----------
+    step
+        The step over vectors: ``(x, s) -> s``, each s ``(N,)``.
+    inputs
+        A tree with leading axis T, or None.
+    states
+        ``(T + 1, N)``, the initial one first.
+    unravel
+        From a vector to the state's own structure.
+    """
+
+    step: Callable[[Any, jax.Array], jax.Array]
+    inputs: Any
+    states: jax.Array
+    unravel: Callable[[jax.Array], Any]
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.states) - 1
+
+
+def trajectory(step: Step, inputs: Any, state: Any, /) -> Trajectory:
+    """Run a step function over inputs, in one scan.
+
+    Parameters
+    ----------
+    step
+        ``step(x, state) -> state``.
+    inputs
+        A tree of arrays with leading axis T; or the number T of steps, x being None.
+    state
+        The initial state: a tree of real floating-point arrays.
+
+    Returns
+    -------
+    Trajectory
+        States ``s_0, ..., s_T``.
+
+    Raises
+    ------
+    ArgumentError
+        No step to take, a state that is not of floating-point numbers, or a step that does not return a state like
+        the one it takes.
+    """
+    autonomous = isinstance(inputs, int)
+    lengths = {inputs} if autonomous else {leaf.shape[0] if jnp.ndim(leaf) else 0 for leaf in jax.tree.leaves(inputs)}
+    if len(lengths) != 1 or min(lengths) < 1:
+        arrived = f"lengths {sorted(lengths)}"
+        raise ArgumentError("inputs", "must be arrays with the same number of steps, at least one", arrived)
+    xs = None if autonomous else inputs
+    state = jax.tree.map(jnp.asarray, state)
+    check(step, None if autonomous else jax.tree.map(lambda leaf: leaf[0], inputs), state)
+    start, unravel = ravel_pytree(state)
+
+    def flat(x: Any, s: jax.Array) -> jax.Array:
+        return ravel_pytree(step(x, unravel(s)))[0]
+
+    def forward(s: jax.Array, x: Any) -> tuple[jax.Array, jax.Array]:
+        after = flat(x, s)
+        return after, after
+
+    _, rest = jax.lax.scan(forward, start, xs, length=min(lengths))
+    return Trajectory(flat, xs, jnp.concatenate([start[None], rest]), unravel)
+
+
+def check(step: Step, x: Any, state: Any, /) -> None:
+    """Check that the state is of real numbers, and that a step returns a state like the one it takes."""
+    leaves = jax.tree.leaves(state)
+    if not leaves or not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
+        arrived = ", ".join(str(leaf.dtype) for leaf in leaves) or "no array"
+        raise ArgumentError("state", "must hold real floating-point arrays", arrived)
+    took = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+    gave = jax.eval_shape(step, x, state)
+    same = jax.tree.structure(took) == jax.tree.structure(gave)
+    if not same or any(a.shape != b.shape for a, b in zip(jax.tree.leaves(took), jax.tree.leaves(gave), strict=True)):
+        remedy = "Of a flax cell: lambda x, carry: cell(carry, x)[0]."
+        raise ArgumentError("step", f"must return a state like the one it takes, {took}", str(gave), remedy)

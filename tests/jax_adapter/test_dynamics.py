@@ -1,0 +1,227 @@
+"""Measurements by scan: against torch's on the same weights, against exact values, and what they refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from flax import linen
+from tests.oracles.dynamics_products import exponents as naive_exponents
+from torch import nn
+
+from unitcircle import dynamics
+from unitcircle.errors import ArgumentError
+from unitcircle.jax import eigenvalues_along, gradient_flow, initialize, jacobian, lyapunov_exponents, to_layers
+
+EPS = 2.0**-52
+T, M, N = 40, 3, 6
+CELLS = {"rnn": (linen.SimpleCell, nn.RNN), "gru": (linen.GRUCell, nn.GRU), "lstm": (linen.LSTMCell, nn.LSTM)}
+
+
+@pytest.fixture(autouse=True)
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+def torch_twin(layer, make):
+    """Return a torch module with the weights of a layer, one bias apart from the other as torch has them."""
+    module = make(M, N).double()
+    gates = layer.cell.gates
+    zero = np.zeros(N)
+    values = {
+        "weight_hh_l0": [layer.gates[gate] for gate in gates],
+        "weight_ih_l0": [layer.inputs[gate] for gate in gates],
+        "bias_ih_l0": [layer.biases[gate] for gate in gates],
+        "bias_hh_l0": [layer.recurrent_biases.get(gate, zero) for gate in gates],
+    }
+    with torch.no_grad():
+        for name, blocks in values.items():
+            getattr(module, name).copy_(torch.from_numpy(np.concatenate(blocks)))
+    return module
+
+
+@pytest.fixture(params=CELLS)
+def twins(request):
+    """A flax cell and a torch module with the same weights, biases included, and the same inputs."""
+    make, torch_make = CELLS[request.param]
+    cell = make(N, param_dtype="float64", bias_init=linen.initializers.normal(0.5))
+    inputs = np.random.default_rng(1).standard_normal((T, M))
+    start = jnp.zeros(N)
+    carry = (start, start) if request.param == "lstm" else start
+    variables, _ = initialize(cell.init(jax.random.key(0), carry, inputs[0]), recurrent="gaussian(radius=1.5)", key=2)
+    [layer] = to_layers(variables)
+
+    def step(x, state):
+        # flax's carry is (c, h), torch's state (h, c): Q_0 = I depends on the order, and so do exponents of few steps.
+        after, _ = cell.apply(variables, state[::-1] if isinstance(state, tuple) else state, x)
+        return after[::-1] if isinstance(after, tuple) else after
+
+    return step, carry, jnp.asarray(inputs), torch_twin(layer, torch_make), torch.from_numpy(inputs)[:, None]
+
+
+def test_gradient_flow_agrees_with_torch(twins):
+    step, carry, inputs, module, batch = twins
+    v = np.random.default_rng(3).choice([-1.0, 1.0], N)
+    flow = jax.jit(lambda xs: gradient_flow(step, xs, carry, loss=lambda s: v @ jax.tree.leaves(s)[0]))(inputs)
+    theirs = dynamics.gradient_flow(module, batch, lambda output: torch.from_numpy(v) @ output[0][-1, 0])
+    log_norms = theirs.log_norms[:, 0, 0]
+    assert flow.log_norms.shape == (T + 1,)
+    # Both products of T Jacobians of N entries; each step loses a little more where the gradient turns.
+    np.testing.assert_allclose(flow.log_norms, log_norms, rtol=0, atol=1e3 * T * N * EPS)
+    if isinstance(carry, tuple):
+        for part, name in zip(flow.parts, "hc", strict=True):
+            np.testing.assert_allclose(part, theirs.parts[name][:, 0, 0], rtol=0, atol=1e3 * T * N * EPS)
+    assert flow.growth_rate == pytest.approx(theirs.growth_rate[0], rel=1e-10)
+
+
+def test_lyapunov_exponents_agree_with_torch_and_with_naive_products(twins):
+    step, carry, inputs, module, batch = twins
+    ours = jax.jit(lambda xs: lyapunov_exponents(step, xs, carry, burn_in=5))(inputs)
+    theirs = dynamics.lyapunov_exponents(module, batch, burn_in=5)
+    size = ours.exponents.size
+    # Between two factorizations torch's may keep half the digits.
+    np.testing.assert_allclose(ours.exponents, theirs.exponents[0], rtol=0, atol=EPS**0.5)
+    assert ours.steps == theirs.steps == T - 5
+    run = [carry]
+    for x in inputs:
+        run.append(step(x, run[-1]))
+    jacobians = np.stack([jacobian(step, x, s) for x, s in zip(inputs, run[:-1], strict=True)])
+    every_step = naive_exponents(jacobians)
+    np.testing.assert_allclose(
+        lyapunov_exponents(step, inputs, carry).exponents, np.sort(every_step)[::-1], rtol=0, atol=1e4 * T * size * EPS
+    )
+
+
+def test_eigenvalues_along_agree_with_torch(twins):
+    step, carry, inputs, module, batch = twins
+    ours = jax.jit(lambda xs: eigenvalues_along(step, xs, carry, every=7))(inputs)
+    theirs = dynamics.eigenvalues_along(module, batch, every=7)
+    np.testing.assert_array_equal(ours.at, theirs.at)
+    assert ours.jacobian.shape == theirs.jacobian[:, 0].shape
+    # Of ill-conditioned eigenvalues the power sums are compared, not the values.
+    for power in (1, 2, 3):
+        np.testing.assert_allclose(
+            (np.asarray(ours.jacobian) ** power).sum(-1), (theirs.jacobian[:, 0] ** power).sum(-1), atol=1e3 * N * EPS
+        )
+    np.testing.assert_allclose(ours.radius, theirs.radius[:, 0], rtol=1e-9)
+
+
+def test_the_full_state_is_the_default_as_of_torchs_recurrence():
+    W = np.random.default_rng(0).standard_normal((N, N))
+    flow = gradient_flow(lambda x, h: jnp.tanh(W @ h), T, jnp.full(N, 0.1), key=5)
+    v = jax.random.rademacher(jax.random.key(5), (N,), "float64")
+    assert flow.log_norms[0] == pytest.approx(np.log(N) / 2)
+    last = jax.grad(lambda h: v @ jax.lax.fori_loop(0, T, lambda _, h: jnp.tanh(W @ h), h))(jnp.full(N, 0.1))
+    assert flow.log_norms[-1] == pytest.approx(np.log(np.linalg.norm(last)), abs=1e3 * T * N * EPS)
+
+
+@pytest.mark.parametrize("gain", [1e-9, 1e9])
+def test_norms_neither_underflow_nor_overflow(gain):
+    flow = gradient_flow(lambda x, h: x * h + gain * (h - jax.lax.stop_gradient(h)), jnp.zeros((200, 1)), jnp.ones(3))
+    np.testing.assert_allclose(np.diff(flow.log_norms), np.log(gain), rtol=1e-12)
+    assert flow.growth_rate == pytest.approx(np.log(gain))
+    found = lyapunov_exponents(lambda x, h: gain * (h - jax.lax.stop_gradient(h)), 200, jnp.ones(3))
+    np.testing.assert_allclose(found.exponents, np.log(gain), rtol=1e-12)
+
+
+def test_a_gradient_that_dies_is_minus_infinity():
+    def step(t, h):
+        return jnp.where(t == 3, 0.0, h)
+
+    flow = gradient_flow(step, jnp.arange(6), jnp.ones(2))
+    np.testing.assert_array_equal(np.isneginf(flow.log_norms), [False] * 3 + [True] * 4)
+    assert flow.growth_rate == 0
+    assert np.isnan(gradient_flow(lambda x, h: 0 * h, 3, jnp.ones(2)).growth_rate)
+
+
+def test_a_trajectory_that_blows_up_is_a_value():
+    def step(x, h):
+        return 1e100 * h**2
+
+    assert np.isnan(lyapunov_exponents(step, 9, jnp.ones(2)).exponents).all()
+    assert not np.isfinite(gradient_flow(step, 9, jnp.ones(2)).log_norms[1:]).all()
+    assert np.isnan(eigenvalues_along(step, 9, jnp.ones(2)).jacobian[-1]).all()
+
+
+def test_exponents_of_a_linear_map_are_the_logarithms_of_the_moduli():
+    moduli = np.array([1.2, 0.9, 0.5, 0.1])
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    W = basis @ np.diag(moduli) @ basis.T
+
+    def measure(h, k):
+        return lyapunov_exponents(lambda x, h: W @ h, 300, h, burn_in=100, k=k)
+
+    measure = jax.jit(measure, static_argnums=1)
+    found = measure(jnp.ones(4), None)
+    # Burnt in for 100 steps, what is left of the start is (0.9/1.2)^200.
+    np.testing.assert_allclose(found.exponents, np.log(moduli), atol=1e-12)
+    assert (np.asarray(found.stderr) < 1e-10).all()
+    np.testing.assert_allclose(measure(jnp.ones(4), 2).exponents, np.log(moduli[:2]), atol=1e-12)
+    assert "leading exponent +0.1823 ± " in str(found)
+    assert np.isnan(lyapunov_exponents(lambda x, h: 0.5 * h, 1, jnp.ones(1)).stderr)
+
+
+def test_lost_directions():
+    W = jnp.zeros((3, 3)).at[2, 2].set(0.5)
+    everything = lyapunov_exponents(lambda x, h: W @ h, 20, jnp.ones(3)).exponents
+    np.testing.assert_allclose(everything, [np.log(0.5), -np.inf, -np.inf])
+    # The first column of I is lost although another direction lives.
+    np.testing.assert_allclose(
+        lyapunov_exponents(lambda x, h: W @ h, 20, jnp.ones(3), k=1).exponents, [np.log(0.5)], rtol=0.1
+    )
+    singular = jnp.ones((2, 2))
+    found = lyapunov_exponents(lambda x, h: singular @ h * 0.5, 20, jnp.ones(2)).exponents
+    np.testing.assert_allclose(found, [0, -np.inf], atol=0.05)
+
+
+def test_they_are_mapped_over_a_batch():
+    W = np.random.default_rng(0).standard_normal((N, N)) / np.sqrt(N)
+    xs = jnp.asarray(np.random.default_rng(1).standard_normal((2, T, N)))
+
+    def step(x, h):
+        return jnp.tanh(W @ h + x)
+
+    def measure(x):
+        return gradient_flow(step, x, jnp.zeros(N)), lyapunov_exponents(step, x, jnp.zeros(N), k=2)
+
+    flow, found = jax.jit(jax.vmap(measure))(xs)
+    one = jax.jit(measure)
+    for b in range(2):
+        alone, exponents = one(xs[b])
+        np.testing.assert_allclose(flow.log_norms[b], alone.log_norms, atol=1e3 * T * N * EPS)
+        np.testing.assert_allclose(flow.growth_rate[b], alone.growth_rate)
+        np.testing.assert_allclose(found.exponents[b], exponents.exponents)
+    assert f"over {T} steps" in str(flow)
+
+
+def test_single_precision_stays_single():
+    with jax.enable_x64(False):
+        flow = gradient_flow(lambda x, h: 0.5 * h, 4, jnp.ones(2))
+        assert flow.log_norms.dtype == jnp.float32
+        np.testing.assert_allclose(np.diff(flow.log_norms), np.log(0.5), rtol=1e-6)
+
+
+STATE = jnp.ones(2, "float32")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: gradient_flow(lambda x, h: h, 0, STATE), "at least one"),
+        (lambda: gradient_flow(lambda x, h: h, (jnp.ones(2), jnp.ones(3)), STATE), "same number of steps"),
+        (lambda: gradient_flow(lambda x, h: (h, h), 3, STATE), r"lambda x, carry: cell\(carry, x\)\[0\]"),
+        (lambda: gradient_flow(lambda x, h: h[:1], 3, STATE), "a state like the one it takes"),
+        (lambda: gradient_flow(lambda x, h: h, 3, jnp.ones(2, int)), "real floating-point"),
+        (lambda: gradient_flow(lambda x, h: h, 3, ()), "no array"),
+        (lambda: gradient_flow(lambda x, h: h, 3, STATE, loss=lambda h: h), "scalar"),
+        (lambda: lyapunov_exponents(lambda x, h: h, 3, STATE, k=3), "between 1 and the state's size 2"),
+        (lambda: lyapunov_exponents(lambda x, h: h, 3, STATE, burn_in=3), "at least one of the 3 steps"),
+        (lambda: eigenvalues_along(lambda x, h: h, 3, STATE, every=0), "at least 1"),
+        (lambda: jacobian(lambda x, h: (h, h), None, STATE), "a state like the one it takes"),
+    ],
+)
+def test_misuse_is_refused_in_words(call, words):
+    with pytest.raises(ArgumentError, match=words):
+        call()
