@@ -1,0 +1,100 @@
+"""Finding the recurrent cells of a model."""
+
+from __future__ import annotations
+
+__all__ = ["RecurrentCell", "recurrent_cells"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from unitcircle.errors import ArgumentError
+from unitcircle.keras._blocks import GATES
+
+_CELLS = {
+    keras.layers.LSTMCell: "lstm",
+    keras.layers.GRUCell: "gru",
+    keras.layers.SimpleRNNCell: "rnn",
+}
+_LAYERS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+
+
+@dataclass(frozen=True)
+class RecurrentCell:
+    """A built cell, and where it stands.
+
+    Attributes
+    ----------
+    name
+        Names of the wrappers and the layer, joined by slashes, as :func:`unitcircle.read` gives them.
+    kind
+        ``"lstm"``, ``"gru"`` or ``"rnn"``.
+    cell
+        The cell, which owns ``recurrent_kernel``, ``kernel`` and ``bias``.
+    reverse
+        Whether it runs backwards in time.
+    """
+
+    name: str
+    kind: str
+    cell: Any
+    reverse: bool
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates in the order of the stack."""
+        return GATES[self.kind]
+
+    @property
+    def units(self) -> int:
+        """Number of units n."""
+        return self.cell.units
+
+
+def recurrent_cells(model: keras.Layer, /) -> list[RecurrentCell]:
+    """Return every recurrent cell of a model, each shared one once.
+
+    Parameters
+    ----------
+    model
+        A model, layer or cell; SimpleRNN, GRU, LSTM and their cells are found at any depth.
+
+    Returns
+    -------
+    list of RecurrentCell
+        In the order of the layers, forward before backward.
+
+    Raises
+    ------
+    ArgumentError
+        Not a layer, without a recurrent cell, or with one that is not built.
+    """
+    if not isinstance(model, keras.Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ArgumentError("model", "must be a Keras model or layer", type(model).__name__)
+    found: dict[int, RecurrentCell] = {}
+    for cell in _visit(model, "", reverse=False, outermost=True):
+        found.setdefault(id(cell.cell), cell)
+    cells = list(found.values())
+    if not cells:
+        raise ArgumentError("model", "must hold a recurrent layer", type(model).__name__)
+    for cell in cells:
+        if getattr(cell.cell, "recurrent_kernel", None) is None:
+            remedy = "Call the model on a batch, or model.build(input_shape)."
+            raise ArgumentError("model", "must be built", f"{cell.name}, which has no weights yet", remedy)
+    return cells
+
+
+def _visit(layer: Any, path: str, *, reverse: bool, outermost: bool = False) -> Iterator[RecurrentCell]:
+    # The outermost model's name tells nothing, that of a lone layer does.
+    name = "" if outermost and isinstance(layer, keras.Model) else "/".join(filter(None, (path, layer.name)))
+    reverse ^= bool(getattr(layer, "go_backwards", False))
+    cell = layer.cell if isinstance(layer, _LAYERS) else layer
+    kind = next((kind for cls, kind in _CELLS.items() if isinstance(cell, cls)), None)
+    if kind is not None:
+        yield RecurrentCell(name, kind, cell, reverse)
+        return
+    # No public door leads to the layers that a layer which is not a model holds.
+    for child in layer._flatten_layers(include_self=False, recursive=False):  # pyright: ignore[reportPrivateUsage]
+        yield from _visit(child, name, reverse=reverse)

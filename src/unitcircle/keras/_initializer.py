@@ -1,0 +1,138 @@
+"""An initializer of Keras made of one of ours."""
+
+from __future__ import annotations
+
+__all__ = ["Initializer"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from unitcircle.errors import ArgumentError, DtypeError, ShapeError
+from unitcircle.initializers import Chrono, ForgetBias, parse
+from unitcircle.initializers import Initializer as Specification
+from unitcircle.keras._blocks import GATES, bias_blocks, draw
+
+_KIND = {len(gates): kind for kind, gates in GATES.items() if kind != "rnn"}
+
+
+@keras.saving.register_keras_serializable("unitcircle")
+class Initializer(keras.initializers.Initializer):
+    """One of our initializers as Keras takes it: ``recurrent_initializer=Initializer("orthogonal")``.
+
+    Keras stores a kernel ``(in, k·out)``, the transpose of ours, with k gate blocks side by side; each block gets a
+    draw of its own. Called again, it draws anew, where Keras's own initializers repeat themselves. It is saved with
+    the model, and loaded with it once ``unitcircle.keras`` is imported.
+
+    Parameters
+    ----------
+    spec
+        Specification, or its text.
+    seed
+        A number fixes the whole sequence of draws, the same on every backend; without one each initializer is
+        different. Keras's global seed is neither read nor changed. A layer that copies its configuration copies the
+        seed with it: give none inside ``Bidirectional``, whose directions would start alike (finding UC103), or use
+        :func:`initialize_` on the model.
+    gates
+        Number k of gate blocks: 4 for an LSTM, 3 for a GRU, 1 for one weight. By default a kernel ``(n, 3n)`` or
+        ``(n, 4n)`` has 3 or 4, any other one. Give it for input kernels, which have the same shape only by chance,
+        for biases, and as 1 for other kernels of these shapes.
+
+    Raises
+    ------
+    ArgumentError
+        ``gates`` or ``seed`` is not a number that serves.
+
+    Notes
+    -----
+    Weights are computed in float64 and cast last to the type asked.
+
+    The bias ``(4n,)`` of an LSTM or ``(3n,)``, ``(2, 3n)`` of a GRU takes ``chrono`` and ``forget_bias`` with ``gates``
+    given (the shape ``(2, 3n)`` tells it). Give the LSTM ``unit_forget_bias=False``: otherwise it asks for pieces of
+    its bias, and puts its own 1 into the forget gate. The update gate z of Keras's GRU keeps the state,
+    ``h' = z h + (1 − z) hh``, as ours does. Of the two bias vectors of ``reset_after`` only the input's is filled.
+
+    Examples
+    --------
+    >>> kernel = Initializer("orthogonal", seed=0)((2, 8))
+    >>> [parse("orthogonal").certificate(block).holds for block in keras.ops.split(kernel, 4, axis=1)]
+    [True, True, True, True]
+    >>> Initializer("eigen(modulus=0.9)", seed=0).get_config()
+    {'spec': 'eigen(modulus=0.9, angles=haar)', 'seed': 0, 'gates': None}
+    """
+
+    def __init__(self, spec: Specification | str, seed: int | None = None, gates: int | None = None) -> None:
+        if gates is not None and gates < 1:
+            raise ArgumentError("gates", "must be a positive number of blocks", repr(gates))
+        if seed is not None and (not isinstance(seed, int) or seed < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentError("seed", "must be a number that is not negative, or None", repr(seed))
+        self.spec = parse(spec)
+        self.seed = seed
+        self.gates = gates
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        """Return the next draw.
+
+        Parameters
+        ----------
+        shape
+            ``(in, k·out)``, or that of a bias.
+        dtype
+            A real floating type; Keras's ``floatx`` by default.
+
+        Returns
+        -------
+        tensor
+            Of Keras's backend.
+
+        Raises
+        ------
+        ShapeError
+            The shape does not fit the initializer or the gates.
+        DtypeError
+            Not a real floating type.
+        """
+        dtype = keras.backend.standardize_dtype(dtype)
+        if "float" not in dtype:
+            raise DtypeError("dtype", "must be a real floating type", dtype)
+        shape = tuple(shape)
+        if isinstance(self.spec, Chrono | ForgetBias):
+            array = self._bias(shape)
+        elif self.spec.elementwise and len(shape) == 1:
+            array = self.spec(self._rng.standard_normal(shape))
+        elif len(shape) == self.spec.axes:
+            array = self._kernel(shape[0], shape[1])
+        else:
+            raise ShapeError("shape", f"must have {self.spec.axes} axes for {self.spec}", str(shape))
+        return keras.ops.convert_to_tensor(array, dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments as plain values: specification as text, seed, gates."""
+        return {"spec": str(self.spec), "seed": self.seed, "gates": self.gates}
+
+    def _kernel(self, rows: int, columns: int) -> np.ndarray:
+        gates = self.gates
+        if gates is None:
+            gates = next((k for k in _KIND if columns == k * rows), 1)
+        if columns % gates:
+            raise ShapeError("shape", f"must stack {gates} gates side by side", str((rows, columns)))
+        return np.hstack([draw(self.spec, (rows, columns // gates), self._rng) for _ in range(gates)])
+
+    def _bias(self, shape: tuple[int, ...]) -> np.ndarray:
+        gates = self.gates
+        if gates is None and len(shape) == 2:
+            gates = 3
+        if gates not in _KIND:
+            arrived = f"{gates} for shape {shape}"
+            raise ArgumentError("gates", f"must be 4 (an LSTM) or 3 (a GRU) for {self.spec}", arrived)
+        pair = len(shape) == 2 and shape[0] == 2 and gates == 3
+        if not (pair or len(shape) == 1) or shape[-1] % gates:
+            rule = f"must be that of the bias of a cell with {gates} gates"
+            raise ShapeError("shape", rule, str(shape), "Give an LSTM unit_forget_bias=False.")
+        blocks = bias_blocks(self.spec, _KIND[gates], shape[-1] // gates, self._rng)
+        bias = np.zeros(shape)
+        bias[(0, ...) if pair else ...] = np.concatenate(list(blocks.values()))
+        return bias

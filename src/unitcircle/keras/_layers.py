@@ -1,0 +1,60 @@
+"""A Keras model as recurrent layers."""
+
+from __future__ import annotations
+
+__all__ = ["to_layers"]
+
+from typing import Any
+
+import keras
+
+from unitcircle.keras._cells import RecurrentCell, recurrent_cells
+from unitcircle.recurrence import RecurrentLayer, Source, from_keras
+
+
+def to_layers(model: keras.Layer, /) -> list[RecurrentLayer]:
+    """Return the recurrent layers of a built model, for :func:`unitcircle.diagnose`.
+
+    They are those that :func:`unitcircle.read` finds in the model's ``.keras`` file, with the weights of now.
+
+    Parameters
+    ----------
+    model
+        A model, layer or cell; SimpleRNN, GRU, LSTM and their cells are found at any depth.
+
+    Returns
+    -------
+    list of RecurrentLayer
+        One per cell and direction.
+
+    Examples
+    --------
+    >>> model = keras.Sequential([keras.Input((None, 3)), keras.layers.GRU(4, name="gru")])
+    >>> to_layers(model)
+    [RecurrentLayer(name='gru', cell=<Cell.GRU: 'gru'>, reset_after=True, ...)]
+    """
+    return [_layer(found) for found in recurrent_cells(model)]
+
+
+def _layer(found: RecurrentCell) -> RecurrentLayer:
+    cell = found.cell
+    variables = [cell.recurrent_kernel, cell.kernel, *([] if cell.bias is None else [cell.bias])]
+    return from_keras(
+        cell.recurrent_kernel.value,
+        cell=found.kind,
+        kernel=cell.kernel.value,
+        bias=None if cell.bias is None else cell.bias.value,
+        reset_after=getattr(cell, "reset_after", None),
+        activation=_activation(cell.activation),
+        recurrent_activation=_activation(getattr(cell, "recurrent_activation", "sigmoid")),
+        cudnn=False,
+        name=found.name,
+        direction="reverse" if found.reverse else "forward",
+        source=Source(tensors=tuple(variable.path for variable in variables), dtype=cell.recurrent_kernel.dtype),
+    )
+
+
+def _activation(function: Any) -> str:
+    name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__).lower()
+    # Keras 3 divides by 6 where Keras 1 and 2 divided by 5.
+    return "hard_sigmoid6" if name == "hard_sigmoid" else name
