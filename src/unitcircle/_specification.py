@@ -38,7 +38,8 @@ class Specification:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" in cls.__dict__:
-            for name in (cls.name, *cls.aliases):
+            # The aliases of a parent stay the parent's.
+            for name in (cls.name, *cls.__dict__.get("aliases", ())):
                 cls.registry[name] = cls
 
     def to_dict(self) -> dict[str, Any]:
