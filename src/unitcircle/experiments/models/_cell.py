@@ -1,0 +1,218 @@
+"""What a cell is: parameters with their roles, and a step, for many runs at once."""
+
+from __future__ import annotations
+
+__all__ = ["Cell", "Parameter", "Parameters", "Role", "State"]
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unitcircle._specification import Specification
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models._aligned import run_by_run
+from unitcircle.initializers import Initializer
+
+Parameters = Mapping[str, Tensor]
+"""Name → values of all runs, ``(R, ...)``."""
+State = tuple[Tensor, ...]
+"""Parts of the state, each ``(R, B, features)``."""
+
+
+class Role(StrEnum):
+    """What initializes a parameter: the one that the run names for this role, or the cell's own rule."""
+
+    RECURRENT = "recurrent"
+    """Square gate blocks, each with a draw of its own."""
+    INPUT = "input"
+    """Gate blocks ``(n, m)``, times the input scale."""
+    BIAS = "bias"
+    """Stacked gate biases ``(k·n,)``: the gates that the initializer decides, zeros in the others."""
+    READOUT = "readout"
+    """``(outputs, features)``."""
+    OWN = "own"
+    """What the cell itself says."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a cell.
+
+    Attributes
+    ----------
+    shape
+        Of one run: ``(k·n, n)`` for stacked recurrent blocks, in torch's orientation (rows are outputs).
+    role
+        What initializes it.
+    gates
+        Names of the k stacked blocks.
+    own
+        Its initializer, for the role OWN; of its shape, or elementwise.
+    trainable
+        Whether it is trained, or stays what it was drawn as.
+    """
+
+    shape: tuple[int, ...]
+    role: Role
+    gates: tuple[str, ...] = ("h",)
+    own: Initializer | None = None
+    trainable: bool = True
+
+
+@dataclass(frozen=True)
+class Cell(Specification, ABC):
+    """A recurrent cell over stacked runs: every tensor has the R runs in front, and no operation mixes them.
+
+    A run alone is R = 1, and its numbers do not depend on the runs beside it. A subclass is a frozen dataclass with a
+    ``name``, its parameters, and :meth:`step`; it may override :meth:`scan` where the whole sequence is faster.
+
+    Parameters
+    ----------
+    size
+        n, the number of units.
+    """
+
+    kind = "cell"
+    registry: ClassVar[dict[str, type[Specification]]] = {}
+    example = "leaky(size=64, alpha=0.2)"
+
+    recurrent: ClassVar[bool] = True
+    """Whether there is a step; a feed-forward stack has none."""
+    gated: ClassVar[str | None] = None
+    """``"lstm"`` or ``"gru"``: whose gates a forget bias decides."""
+
+    size: int = 64
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ArgumentError("size", "must be at least 1 unit", str(self.size))
+
+    @property
+    def features(self) -> int:
+        """How many numbers of the state are read out: n, or 2n where they are complex."""
+        return self.size
+
+    @abstractmethod
+    def parameters(self, inputs: int, /) -> dict[str, Parameter]:
+        """Return the parameters for inputs of m features a step, in a fixed order.
+
+        Parameters
+        ----------
+        inputs
+            m.
+
+        Returns
+        -------
+        dict
+            Name → shape and role.
+        """
+
+    @abstractmethod
+    def step(self, parameters: Parameters, x: Tensor, state: State, /) -> State:
+        """Return the next state.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs, or what :meth:`effective` made of them.
+        x
+            Inputs of one step ``(R, B, m)``.
+        state
+            Parts ``(R, B, features)``; the first is h, which is read out.
+
+        Returns
+        -------
+        tuple of Tensor
+            The next state, of the same shapes.
+        """
+
+    def effective(self, parameters: Parameters, /) -> Parameters:
+        """Return parameters with what a step would compute from them alone; :meth:`step` takes both."""
+        return parameters
+
+    def initial(self, parameters: Parameters, batch: int, /) -> State:
+        """Return the initial state: zero, one part; a cell with more parts, or a learned start, overrides it."""
+        like = next(iter(parameters.values()))
+        return (like.new_zeros(like.shape[0], batch, self.features),)
+
+    def unrolled(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> list[State]:
+        """Return the state before the first step and after every step, each computed from the one before.
+
+        This is the plain loop, for what differentiates from step to step, such as Pascanu's Ω, and the reference of
+        :meth:`scan`.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs.
+        inputs
+            ``(R, T, B, m)``.
+        start
+            The initial state; None for :meth:`initial`.
+
+        Returns
+        -------
+        list of tuple of Tensor
+            T + 1 states.
+        """
+        parameters = self.effective(parameters)
+        states = [self.initial(parameters, inputs.shape[2]) if start is None else start]
+        for x in inputs.unbind(1):
+            states.append(self.step(parameters, x, states[-1]))
+        return states
+
+    def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
+        """Return h at every step, and the whole state after the last.
+
+        A run has the same bits whatever stands beside it. Here the loop is run for one run after another; a cell may
+        have a faster way for all of them at once.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs.
+        inputs
+            ``(R, T, B, m)``.
+        start
+            The initial state; None for :meth:`initial`.
+
+        Returns
+        -------
+        tuple
+            h ``(R, T, B, features)``, and the state. A loss on the latter alone has the cheaper gradient.
+        """
+        names = tuple(parameters)
+        begin = self.initial(parameters, inputs.shape[2]) if start is None else start
+
+        def one(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+            own = dict(zip(names, others, strict=False))
+            states = self.unrolled(own, x, others[len(names) :])
+            return torch.stack([state[0] for state in states[1:]], 1), *states[-1]
+
+        # What autograd and the libraries below it do with a stack may depend on who stands in it.
+        hidden, *state = run_by_run(one, inputs, *parameters.values(), *begin)
+        return hidden, tuple(state)
+
+    def forward(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
+        """Return h at every step ``(R, T, B, features)`` for inputs ``(R, T, B, m)``."""
+        return self.scan(parameters, inputs)[0]
+
+    def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:  # noqa: ARG002
+        """Return the effective recurrent weight of every gate, for the diagnostics.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs.
+
+        Returns
+        -------
+        dict
+            Gate → ``(R, n, n)``, acting on columns; empty for a cell that has none.
+        """
+        return {}

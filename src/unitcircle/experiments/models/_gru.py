@@ -1,0 +1,144 @@
+"""The gated recurrent unit."""
+
+from __future__ import annotations
+
+__all__ = ["GRU"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from unitcircle.experiments.models._aligned import aligned, empty
+from unitcircle.experiments.models._bptt import (
+    CHUNK,
+    add_outer_,
+    chunks,
+    drive_,
+    flat,
+    tanh_steps,
+    undrive_,
+    with_bias,
+    with_one,
+)
+from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.initializers import Zeros
+
+GATES = ("r", "z", "n")
+
+
+@dataclass(frozen=True)
+class GRU(Cell):
+    r"""The GRU, with the gates of torch: r z n, the reset after the product.
+
+    .. math::
+        r, z = σ(W h_{t-1} + U x_t + b), \quad q = W_n h_{t-1} + b_q, \quad n = \tanh(U_n x_t + b_n + r ⊙ q),
+        \qquad h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
+
+    One bias for each gate, and ``candidate_bias`` b_q, which the reset gate multiplies; it starts at zero. nn.GRU has
+    two biases for r and z that it adds.
+
+    References
+    ----------
+    K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation",
+    EMNLP 2014, arXiv 1406.1078 (version 1 has the reset after the product).
+    """
+
+    name = "gru"
+    gated = "gru"
+
+    def parameters(self, inputs: int, /) -> dict[str, Parameter]:
+        n = self.size
+        return {
+            "recurrent": Parameter((3 * n, n), Role.RECURRENT, GATES),
+            "input": Parameter((3 * n, inputs), Role.INPUT, GATES),
+            "bias": Parameter((3 * n,), Role.BIAS, GATES),
+            "candidate_bias": Parameter((n,), Role.OWN, own=Zeros()),
+        }
+
+    def step(self, parameters: Parameters, x: Tensor, state: State, /) -> State:
+        (h,) = state
+        drive = torch.baddbmm(parameters["bias"].unsqueeze(1), x, parameters["input"].transpose(1, 2))
+        r, z, n = drive.chunk(3, -1)
+        to_r, to_z, to_n = torch.bmm(h, parameters["recurrent"].transpose(1, 2)).chunk(3, -1)
+        r, z = torch.sigmoid(r + to_r), torch.sigmoid(z + to_z)
+        n = torch.tanh(n + r * (to_n + parameters["candidate_bias"].unsqueeze(1)))
+        return (n + z * (h - n),)
+
+    def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
+        (h,) = self.initial(parameters, inputs.shape[2]) if start is None else start
+        U, b, W, q = (parameters[name] for name in ("input", "bias", "recurrent", "candidate_bias"))
+        # The stubs of Function.apply have no types.
+        hidden, h = _Scan.apply(inputs, U, b, W, q, h)  # pyright: ignore[reportGeneralTypeIssues]
+        return hidden, (h,)
+
+    def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
+        return dict(zip(GATES, parameters["recurrent"].chunk(3, 1), strict=True))
+
+
+class _Scan(Function):
+    """Gates stand in the order n r z: with q behind them, both the gradients that go into U and W are one block."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, U, b, W, b_q, start = arguments
+        ctx.set_materialize_grads(False)
+        size = W.shape[-1]
+        x, U = with_one(x), with_bias(U.roll(size, 1), b.roll(size, 1))
+        W, start = aligned(W), aligned(start)
+        to_rz, to_q = (part.transpose(1, 2) for part in W.split([2 * size, size], 1))
+        gates = empty(x, *x.shape[:3], 3 * size)
+        h, q = (empty(x, *x.shape[:3], size) for _ in range(2))
+        candidates = gates[..., :size]
+        candidate = tanh_steps(candidates, candidates)
+        before = start
+        for first, last in chunks(h.shape[1]):
+            drive_(gates, x, U, first, last)
+            for t in range(first, last):
+                n, r, z = gates[:, t].chunk(3, -1)
+                gates[:, t, :, size:].baddbmm_(before, to_rz).sigmoid_()
+                n.addcmul_(r, torch.baddbmm(b_q.unsqueeze(1), before, to_q, out=q[:, t]))
+                candidate(t)
+                before = torch.lerp(n, before, z, out=h[:, t])
+        ctx.save_for_backward(x, U, W, start, gates, h, q)
+        return h, before.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, U, W, start, gates, h, q = ctx.saved_tensors
+        at_steps, at_end = gradients
+        runs, steps, batch, size = h.shape
+        into_U, into_W = empty(U, runs, U.shape[2], 3 * size).zero_(), empty(W, *W.shape).zero_()
+        into_q = empty(U, runs, 1, size).zero_()
+        ones = empty(U, runs, 1, min(CHUNK, steps) * batch).fill_(1)
+        into_x = empty(x, *x.shape[:3], x.shape[3] - 1) if ctx.needs_input_grad[0] else None
+        delta = empty(h, runs, min(CHUNK, steps), batch, 4 * size)
+        # ∂L/∂h_t, from the last step to the first.
+        total = empty(h, *start.shape).copy_(start.new_zeros(()) if at_end is None else at_end)
+        product = empty(h, *start.shape)
+        tanh_backward = torch.ops.aten.tanh_backward.grad_input
+        sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+        for first, last in reversed(list(chunks(steps))):
+            for t in range(last - 1, first - 1, -1):
+                if at_steps is not None:
+                    total += at_steps[:, t]
+                n, r, z = gates[:, t].chunk(3, -1)
+                to_n, to_r, to_z, to_q = delta[:, t - first].chunk(4, -1)
+                torch.sub(h[:, t - 1] if t else start, n, out=product).mul_(total)
+                sigmoid_backward(product, z, grad_input=to_z)
+                total_z = torch.mul(total, z, out=product)
+                total -= total_z
+                tanh_backward(total, n, grad_input=to_n)
+                sigmoid_backward(torch.mul(to_n, q[:, t], out=total), r, grad_input=to_r)
+                torch.mul(to_n, r, out=to_q)
+                torch.baddbmm(total_z, delta[:, t - first, :, size:], W, out=total)
+            used = delta[:, : last - first]
+            undrive_(into_U, into_x, used[..., : 3 * size], x, U, first=first)
+            add_outer_(into_W, used[..., size:], h, start, first)
+            into_q.baddbmm_(ones[..., : (last - first) * batch], flat(used[..., 3 * size :]))
+        into_U = into_U.roll(-size, 2)
+        return into_x, into_U[:, :-1].transpose(1, 2), into_U[:, -1], into_W, into_q.squeeze(1), total

@@ -1,0 +1,151 @@
+"""The long short-term memory."""
+
+from __future__ import annotations
+
+__all__ = ["LSTM"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from unitcircle.experiments.models._aligned import aligned, empty, run_by_run
+from unitcircle.experiments.models._bptt import (
+    CHUNK,
+    add_outer_,
+    chunks,
+    drive_,
+    tanh_steps,
+    undrive_,
+    with_bias,
+    with_one,
+)
+from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+
+GATES = ("i", "f", "g", "o")
+
+
+@dataclass(frozen=True)
+class LSTM(Cell):
+    r"""The LSTM, with the gates of torch: i f g o.
+
+    .. math::
+        i, f, o = σ(W h_{t-1} + U x_t + b), \quad g = \tanh(W_g h_{t-1} + U_g x_t + b_g), \qquad
+        c_t = f ⊙ c_{t-1} + i ⊙ g, \quad h_t = o ⊙ \tanh c_t
+
+    One bias for each gate, where nn.LSTM has two that it adds.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997); the forget gate is of
+    F. A. Gers, J. Schmidhuber, F. Cummins, "Learning to forget", Neural Computation 12 (2000).
+    """
+
+    name = "lstm"
+    gated = "lstm"
+
+    def parameters(self, inputs: int, /) -> dict[str, Parameter]:
+        n = self.size
+        return {
+            "recurrent": Parameter((4 * n, n), Role.RECURRENT, GATES),
+            "input": Parameter((4 * n, inputs), Role.INPUT, GATES),
+            "bias": Parameter((4 * n,), Role.BIAS, GATES),
+        }
+
+    def initial(self, parameters: Parameters, batch: int, /) -> State:
+        return super().initial(parameters, batch) * 2
+
+    def step(self, parameters: Parameters, x: Tensor, state: State, /) -> State:
+        h, c = state
+        drive = torch.baddbmm(parameters["bias"].unsqueeze(1), x, parameters["input"].transpose(1, 2))
+        i, f, g, o = torch.baddbmm(drive, h, parameters["recurrent"].transpose(1, 2)).chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
+        h, c = self.initial(parameters, inputs.shape[2]) if start is None else start
+        U, b, W = (parameters[name] for name in ("input", "bias", "recurrent"))
+        if inputs.device.type == "cpu" and inputs.dtype == torch.float32:
+            # oneDNN's fused kernels for one run are faster than batched products for many.
+            hidden, h, c = run_by_run(_fused, inputs, U, b, W, h, c)
+            return hidden, (h, c)
+        # The stubs of Function.apply have no types.
+        hidden, h, c = _Scan.apply(inputs, U, b, W, h, c)  # pyright: ignore[reportGeneralTypeIssues]
+        return hidden, (h, c)
+
+    def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
+        return dict(zip(GATES, parameters["recurrent"].chunk(4, 1), strict=True))
+
+
+def _fused(*arguments: Tensor) -> tuple[Tensor, ...]:
+    x, U, b, W, h, c = arguments
+    weights = [U[0], W[0], b[0], torch.zeros_like(b[0])]
+    hidden, h, c = torch.lstm(x[0], (h, c), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
+    return hidden.unsqueeze(0), h, c
+
+
+class _Scan(Function):
+    """All runs at once: for graphics cards, double and half precision."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, U, b, W, start, start_c = arguments
+        ctx.set_materialize_grads(False)
+        n = W.shape[-1]
+        x, U, W = with_one(x), with_bias(U, b), aligned(W)
+        start, start_c, back = aligned(start), aligned(start_c), W.transpose(1, 2)
+        gates = empty(x, *x.shape[:3], 4 * n)
+        h, c, tanh_c = (empty(x, *x.shape[:3], n) for _ in range(3))
+        g = gates[..., 2 * n : 3 * n]
+        candidate, output = tanh_steps(g, g), tanh_steps(c, tanh_c)
+        before, before_c = start, start_c
+        for first, last in chunks(h.shape[1]):
+            drive_(gates, x, U, first, last)
+            for t in range(first, last):
+                now = gates[:, t].baddbmm_(before, back)
+                i, f, g, o = now.chunk(4, -1)
+                now[..., : 2 * n].sigmoid_()
+                o.sigmoid_()
+                candidate(t)
+                before_c = torch.mul(f, before_c, out=c[:, t]).addcmul_(i, g)
+                output(t)
+                before = torch.mul(o, tanh_c[:, t], out=h[:, t])
+        ctx.save_for_backward(x, U, W, start, start_c, gates, h, c, tanh_c)
+        return h, before.clone(), before_c.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, U, W, start, start_c, gates, h, c, tanh_c = ctx.saved_tensors
+        at_steps, at_end, at_end_c = gradients
+        runs, steps, batch, n = h.shape
+        into_U, into_W = empty(U, runs, U.shape[2], 4 * n).zero_(), empty(W, *W.shape).zero_()
+        into_x = empty(x, *x.shape[:3], x.shape[3] - 1) if ctx.needs_input_grad[0] else None
+        delta = empty(h, runs, min(CHUNK, steps), batch, 4 * n)
+        # ∂L/∂h_t and ∂L/∂c_t, from the last step to the first.
+        zero = start.new_zeros(())
+        total = empty(h, *start.shape).copy_(zero if at_end is None else at_end)
+        total_c = empty(h, *start.shape).copy_(zero if at_end_c is None else at_end_c)
+        product, slope = empty(h, *start.shape), empty(h, *start.shape)
+        tanh_backward = torch.ops.aten.tanh_backward.grad_input
+        sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+        for first, last in reversed(list(chunks(steps))):
+            for t in range(last - 1, first - 1, -1):
+                if at_steps is not None:
+                    total += at_steps[:, t]
+                i, f, g, o = gates[:, t].chunk(4, -1)
+                to_i, to_f, to_g, to_o = delta[:, t - first].chunk(4, -1)
+                tanh_backward(torch.mul(total, o, out=product), tanh_c[:, t], grad_input=slope)
+                total_c += slope
+                sigmoid_backward(torch.mul(total, tanh_c[:, t], out=product), o, grad_input=to_o)
+                sigmoid_backward(torch.mul(total_c, g, out=product), i, grad_input=to_i)
+                sigmoid_backward(torch.mul(total_c, c[:, t - 1] if t else start_c, out=product), f, grad_input=to_f)
+                tanh_backward(torch.mul(total_c, i, out=product), g, grad_input=to_g)
+                total_c *= f
+                torch.bmm(delta[:, t - first], W, out=total)
+            undrive_(into_U, into_x, delta[:, : last - first], x, U, first=first)
+            add_outer_(into_W, delta[:, : last - first], h, start, first)
+        return into_x, into_U[:, :-1].transpose(1, 2), into_U[:, -1], into_W, total, total_c

@@ -1,0 +1,72 @@
+"""A cell with a readout, for many runs at once."""
+
+from __future__ import annotations
+
+__all__ = ["Network"]
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unitcircle.experiments.models._aligned import affine
+from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role
+from unitcircle.initializers import Zeros
+
+
+@dataclass(frozen=True)
+class Network:
+    """``y_t = V h_t + c`` over a cell, at every step or after the last.
+
+    Attributes
+    ----------
+    cell
+        The cell.
+    inputs
+        m, features a step; integers below m stand for unit vectors.
+    outputs
+        Numbers in an answer.
+    every_step
+        Whether every step answers.
+    """
+
+    cell: Cell
+    inputs: int
+    outputs: int
+    every_step: bool = False
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters of the cell (``cell.*``) and of the readout."""
+        cell = {f"cell.{name}": p for name, p in self.cell.parameters(self.inputs).items()}
+        return cell | {
+            "readout.weight": Parameter((self.outputs, self.cell.features), Role.READOUT),
+            "readout.bias": Parameter((self.outputs,), Role.OWN, own=Zeros()),
+        }
+
+    def cell_parameters(self, parameters: Parameters, /) -> dict[str, Tensor]:
+        """Return those of the cell, by the names it knows."""
+        return {name.removeprefix("cell."): value for name, value in parameters.items() if name.startswith("cell.")}
+
+    def encode(self, inputs: Tensor, dtype: torch.dtype, /) -> Tensor:
+        """Return inputs as numbers ``(..., m)``."""
+        if inputs.is_floating_point():
+            return inputs.to(dtype)
+        return functional.one_hot(inputs.long(), self.inputs).to(dtype)
+
+    def hidden(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
+        """Return h at every step ``(R, T, B, features)`` for inputs ``(R, T, B, m)`` or integers ``(R, T, B)``."""
+        dtype = parameters["readout.weight"].dtype
+        return self.cell.forward(self.cell_parameters(parameters), self.encode(inputs, dtype))
+
+    def read(self, parameters: Parameters, hidden: Tensor, /) -> Tensor:
+        """Return the answers ``(R, B, outputs)``, or ``(R, T, B, outputs)``, to states ``(R, T, B, features)``."""
+        h = hidden if self.every_step else hidden[:, -1]
+        return affine(h, parameters["readout.weight"], parameters["readout.bias"])
+
+    def outputs_of(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
+        """Return the answers to inputs: :meth:`read` of :meth:`hidden`, faster where only the last step answers."""
+        dtype = parameters["readout.weight"].dtype
+        hidden, state = self.cell.scan(self.cell_parameters(parameters), self.encode(inputs, dtype))
+        h = hidden if self.every_step else state[0]
+        return affine(h, parameters["readout.weight"], parameters["readout.bias"])

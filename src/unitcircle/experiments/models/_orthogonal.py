@@ -1,0 +1,83 @@
+"""The tanh-RNN whose recurrent weight is turned by training, and nothing else."""
+
+from __future__ import annotations
+
+__all__ = ["Orthogonal"]
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from unitcircle.errors import UnknownNameError
+from unitcircle.experiments.models._aligned import run_by_run
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State
+from unitcircle.experiments.models._plain import Tanh
+from unitcircle.initializers import Zeros
+
+
+@dataclass(frozen=True)
+class Orthogonal(Tanh):
+    r"""The orthogonally parametrised tanh-RNN.
+
+    .. math:: h_t = \tanh(W_0 Q h_{t-1} + U x_t + b), \qquad Q = \exp(A - A^T)
+              \;\text{ or }\; Q = (I - K)^{-1} (I + K), \; K = (A - A^T) / 2
+
+    W_0 is the draw of the run's recurrent initializer and stays as it is; A is trained and starts at zero. So the
+    weight starts at the draw itself, with either sign of the determinant, and keeps the draw's singular values: it
+    stays orthogonal where the draw is (times its gain), to the rounding of one map, which does not add up.
+
+    Both maps are onto the rotations but for the Cayley map's Q with the eigenvalue −1; the Cayley map costs one
+    solution of linear equations, the exponential several products and, backwards, an exponential of twice the size.
+    The map is computed in single precision at least.
+
+    Parameters
+    ----------
+    map
+        ``"cayley"`` or ``"expm"``.
+
+    References
+    ----------
+    M. Lezcano-Casado, D. Martínez-Rubio, "Cheap orthogonal constraints in neural networks", ICML 2019, section 3;
+    K. Helfrich, D. Willmott, Q. Ye, "Orthogonal recurrent neural networks with scaled Cayley transform", ICML 2018.
+    """
+
+    name = "orthogonal"
+
+    map: str = "cayley"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.map not in _MAPS:
+            raise UnknownNameError("map", self.map, _MAPS)
+
+    def parameters(self, inputs: int, /) -> dict[str, Parameter]:
+        plain = super().parameters(inputs)
+        start = replace(plain["recurrent"], trainable=False)
+        return plain | {"recurrent": start, "skew": Parameter((self.size, self.size), Role.OWN, own=Zeros())}
+
+    def effective(self, parameters: Parameters, /) -> Parameters:
+        """Return plain parameters, with the weight ``W_0 Q``; those that have no skew matrix are that already."""
+        if "skew" not in parameters:
+            return parameters
+        A, W = parameters["skew"], parameters["recurrent"]
+        wide = torch.promote_types(A.dtype, torch.float32)
+
+        def turned(A: Tensor, W: Tensor) -> tuple[Tensor, ...]:
+            return (W @ _MAPS[self.map](A - A.transpose(1, 2)),)
+
+        (turned_W,) = run_by_run(turned, A.to(wide), W.to(wide))
+        plain = {name: value for name, value in parameters.items() if name != "skew"}
+        return plain | {"recurrent": turned_W.to(W.dtype)}
+
+    def step(self, parameters: Parameters, x: Tensor, state: State, /) -> State:
+        return super().step(self.effective(parameters), x, state)
+
+
+def _cayley(S: Tensor) -> Tensor:
+    eye = torch.eye(S.shape[-1], dtype=S.dtype, device=S.device)
+    return torch.linalg.solve(eye - S / 2, eye + S / 2)
+
+
+_MAPS: dict[str, Callable[[Tensor], Tensor]] = {"cayley": _cayley, "expm": torch.matrix_exp}

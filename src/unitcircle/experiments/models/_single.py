@@ -1,0 +1,70 @@
+"""One of many runs: its parameters, and its recurrence as something that can be measured."""
+
+from __future__ import annotations
+
+__all__ = ["select", "step_of"]
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models._cell import Cell, Parameters, State
+
+Step = Callable[[Tensor, State], State]
+
+
+def select(parameters: Parameters, run: int, /) -> dict[str, Tensor]:
+    """Return the parameters of one run, with R = 1 in front.
+
+    Parameters
+    ----------
+    parameters
+        Of R runs.
+    run
+        Which one, from 0.
+
+    Returns
+    -------
+    dict
+        Views.
+    """
+    return {name: value[run : run + 1] for name, value in parameters.items()}
+
+
+def step_of(cell: Cell, parameters: Parameters, /) -> tuple[Step, State]:
+    """Return the step of one run, over batches without the axis of runs, and the state it starts from.
+
+    ``as_recurrence(step, state=state)`` of :mod:`unitcircle.dynamics` makes a recurrence of them.
+
+    Parameters
+    ----------
+    cell
+        A recurrent cell.
+    parameters
+        Of one run, R = 1: :func:`select`.
+
+    Returns
+    -------
+    step
+        ``step(x, state) -> state`` for inputs ``(B, m)`` and states of parts ``(B, features)``.
+    state
+        The initial state for B = 1, of parts ``(1, features)``.
+
+    Raises
+    ------
+    ArgumentError
+        The cell is not recurrent, or there is more than one run.
+    """
+    if not cell.recurrent:
+        raise ArgumentError("cell", "must be recurrent", str(cell))
+    runs = next(iter(parameters.values())).shape[0]
+    if runs != 1:
+        raise ArgumentError("parameters", "must be those of one run", f"{runs} runs")
+    fixed = {name: value.detach() for name, value in cell.effective(parameters).items()}
+
+    def step(x: Tensor, state: State) -> State:
+        after = cell.step(fixed, x.unsqueeze(0), tuple(part.unsqueeze(0) for part in state))
+        return tuple(part.squeeze(0) for part in after)
+
+    return step, tuple(part.squeeze(0) for part in cell.initial(fixed, 1))
