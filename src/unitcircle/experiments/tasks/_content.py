@@ -1,0 +1,47 @@
+"""Files of the user's as a part of a protocol: another content is another task."""
+
+from __future__ import annotations
+
+__all__ = ["digest_of", "read_checked"]
+
+import hashlib
+from pathlib import Path
+
+from unitcircle.errors import ArgumentError
+
+
+def digest_of(content: bytes, /) -> str:
+    """Return the first sixteen hexadecimal digits of the SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def read_checked(path: str, digest: str, /, *, what: str) -> bytes:
+    """Return the content of a file.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    digest
+        Of the content that is expected; empty for any.
+    what
+        What the file should be, for messages: "a text file".
+
+    Returns
+    -------
+    bytes
+        The content.
+
+    Raises
+    ------
+    ArgumentError
+        The file cannot be read, or has another content.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ArgumentError("path", f"must name {what} that can be read", f"{path!r} ({error.strerror})") from error
+    if digest and digest_of(content) != digest:
+        remedy = "The file has changed; leave the digest out to make a task of the new one."
+        raise ArgumentError("path", f"must name the file whose digest is {digest}", f"{digest_of(content)}", remedy)
+    return content

@@ -1,0 +1,84 @@
+"""A linear map to be learned: how the number of steps grows with depth."""
+
+from __future__ import annotations
+
+__all__ = ["DeepLinearMap"]
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.stats import ortho_group
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.tasks._streams import held_out_generator
+from unitcircle.experiments.tasks._task import Batch, Split, Task
+
+
+@dataclass(frozen=True)
+class DeepLinearMap(Task):
+    r"""Learn the linear map of a teacher from one step of input, with a feed-forward stack of linear layers.
+
+    .. math:: x \sim N(0, I_n), \qquad y = A x, \qquad A A^T = I_k
+
+    A is the first k rows of a Haar-distributed orthogonal matrix of the seed: every answer has mean 0 and variance 1,
+    so the score, the mean squared error, is a share of the variance; answering 0 whatever comes has 1. Solved means
+    0.3: what counts is the number of steps until then, against the depth of the stack. Without noise nothing is left
+    over. Training data are drawn afresh; 1,000 inputs validate, 10,000 test.
+
+    Parameters
+    ----------
+    size
+        n, numbers in an input.
+    answers
+        k, numbers in an answer.
+    seed
+        Of the teacher.
+
+    References
+    ----------
+    A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
+    neural networks", ICLR 2014, section 3.
+    """
+
+    name = "deep_linear_map"
+    classes = False
+    higher_is_better = False
+    unit = "mean squared error / variance"
+    baseline = 1.0
+    threshold = 0.3
+
+    size: int = 64
+    answers: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.answers <= self.size or self.size < 2:
+            rule = "must be at least 1 and at most size, and size at least 2"
+            raise ArgumentError("answers", rule, f"{self.answers}, size {self.size}")
+
+    @property
+    def inputs(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The size."""
+        return self.size
+
+    @property
+    def outputs(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The answers."""
+        return self.answers
+
+    def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
+        x = rng.standard_normal((size, self.size), dtype=np.float32)
+        return Batch(x[None], x @ _teacher(self).T)
+
+    def held_out(self, split: Split, /) -> Iterator[Batch]:
+        rng = held_out_generator(self, split)
+        for _ in range(1 if split == "validation" else 10):
+            yield self.sample(rng, 1000)
+
+
+@cache
+def _teacher(task: DeepLinearMap) -> np.ndarray:
+    """Return A ``(k, n)``."""
+    return ortho_group.rvs(task.size, random_state=np.random.default_rng(task.seed))[: task.answers].astype(np.float32)

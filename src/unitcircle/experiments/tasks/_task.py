@@ -1,0 +1,157 @@
+"""What a task is: sequences, targets, a loss, a score, and when it counts as solved."""
+
+from __future__ import annotations
+
+__all__ = ["Batch", "Split", "Task"]
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+
+from unitcircle._specification import Specification
+
+Split = Literal["validation", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Sequences of one length, time first.
+
+    Attributes
+    ----------
+    inputs
+        ``(T, B, m)`` numbers, or ``(T, B)`` integers below m that stand for unit vectors.
+    targets
+        ``(B, ...)``, or ``(T, B, ...)`` for a task that answers at every step: integers for classes, else numbers
+        ``(..., outputs)``.
+    weights
+        Of the answers, ``(B,)`` or ``(T, B)``: 0 where none is asked, such as padding. None: all count alike.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.inputs.shape[1]
+
+
+@dataclass(frozen=True)
+class Task(Specification, ABC):
+    """A documented protocol: deterministic, seeded, and told by its parameters alone.
+
+    Training data are drawn by the generator that is given. Validation and test data are the same for every run.
+    A subclass is a frozen dataclass with a ``name``; it is found by :meth:`parse` from then on.
+    """
+
+    kind = "task"
+    registry: ClassVar[dict[str, type[Specification]]] = {}
+    example = "tomita(grammar=4)"
+
+    every_step: ClassVar[bool] = False
+    """Whether an answer is asked at every step, or after the last one only."""
+    classes: ClassVar[bool] = True
+    """Whether the answers are classes, with cross entropy as loss, or numbers, with the mean squared error."""
+    higher_is_better: ClassVar[bool] = True
+    """Whether a larger score is a better one."""
+    unit: ClassVar[str] = "accuracy"
+    """What the score is, with its unit: the label of an axis."""
+    architecture: ClassVar[Literal["recurrent", "encoder_decoder"]] = "recurrent"
+    """What is built around the cell."""
+
+    inputs: ClassVar[int]
+    """m, the number of features a step. This and the following are properties where they depend on parameters."""
+    outputs: ClassVar[int]
+    """The number of classes or of numbers in an answer."""
+    baseline: ClassVar[float] = math.nan
+    """The score of the best answer that ignores the input, or forgets it; NaN where it is not known."""
+    threshold: ClassVar[float] = math.nan
+    """The score from which the task counts as solved; NaN where there is none."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
+        """Draw training sequences.
+
+        Parameters
+        ----------
+        rng
+            The only source of randomness.
+        size
+            B, the number of sequences.
+
+        Returns
+        -------
+        Batch
+            All of one length.
+        """
+
+    @abstractmethod
+    def held_out(self, split: Split, /) -> Iterator[Batch]:
+        """Yield the validation or the test data, the same whenever it is asked.
+
+        Parameters
+        ----------
+        split
+            ``"validation"`` or ``"test"``.
+
+        Yields
+        ------
+        Batch
+            Parts of it, each of one length.
+        """
+
+    def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
+        """Return the loss of every answer.
+
+        Parameters
+        ----------
+        outputs
+            ``(R, B, outputs)`` or ``(R, T, B, outputs)`` for R runs.
+        targets, weights
+            Those of the batches, with R in front.
+
+        Returns
+        -------
+        Tensor
+            Mean loss of each run ``(R,)``; cross entropy in nats.
+        """
+        if self.classes:
+            # Classes in the last place of two: any other is several times slower.
+            flat = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
+            each = flat.view_as(targets)
+        else:
+            each = (outputs - targets).square().mean(-1)
+        return _mean(each, weights)
+
+    def scores(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
+        """Return the score of every run: accuracy of classes, mean squared error of numbers.
+
+        Parameters
+        ----------
+        outputs, targets, weights
+            As in :meth:`losses`.
+
+        Returns
+        -------
+        Tensor
+            ``(R,)``.
+        """
+        if not self.classes:
+            return self.losses(outputs, targets, weights)
+        return _mean((outputs.argmax(-1) == targets).double(), weights)
+
+    def solved(self, score: float, /) -> bool:
+        """Return whether a score reaches the threshold."""
+        return score >= self.threshold if self.higher_is_better else score <= self.threshold
+
+
+def _mean(each: Tensor, weights: Tensor | None) -> Tensor:
+    if weights is None:
+        return each.flatten(1).mean(1)
+    return (each * weights).flatten(1).sum(1) / weights.flatten(1).sum(1)
