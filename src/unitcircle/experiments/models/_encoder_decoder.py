@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models._aligned import affine, run_by_run
 from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
 from unitcircle.initializers import Gaussian, XavierNormal, Zeros
 
@@ -34,7 +35,7 @@ class EncoderDecoder:
     Attributes
     ----------
     cell
-        The cell of every layer; n = ``cell.size``.
+        The cell of every layer; n = ``cell.size`` is also the width of the embeddings.
     inputs, outputs
         Tokens of the source's and of the target's vocabulary.
     layers
@@ -65,19 +66,19 @@ class EncoderDecoder:
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters of embeddings, cells (``encoder.0.*``, ``decoder.0.*``), attention and readout."""
-        n = self.cell.size
+        n, k = self.cell.size, self.cell.features
         stacks = {
             f"{side}.{layer}.{name}": parameter
-            for side, first in (("encoder", n), ("decoder", 2 * n))
+            for side, first in (("encoder", n), ("decoder", n + k))
             for layer in range(self.layers)
-            for name, parameter in self.cell.parameters(n if layer else first).items()
+            for name, parameter in self.cell.parameters(k if layer else first).items()
         }
         return {
             "source.weight": Parameter((self.inputs, n), Role.OWN, own=Gaussian(std=1.0)),
             "target.weight": Parameter((self.outputs, n), Role.OWN, own=Gaussian(std=1.0)),
             **stacks,
-            "attention.weight": Parameter((n, n), Role.OWN, own=XavierNormal()),
-            "combination.weight": Parameter((n, 2 * n), Role.OWN, own=XavierNormal()),
+            "attention.weight": Parameter((k, k), Role.OWN, own=XavierNormal()),
+            "combination.weight": Parameter((n, 2 * k), Role.OWN, own=XavierNormal()),
             "readout.weight": Parameter((self.outputs, n), Role.READOUT),
             "readout.bias": Parameter((self.outputs,), Role.OWN, own=Zeros()),
         }
@@ -127,7 +128,7 @@ class EncoderDecoder:
         stacks = self.stacks(parameters)
         for layer in range(self.layers):
             hidden = self.cell.forward(stacks[f"decoder.{layer}"], hidden)
-        return self._read(parameters, hidden, states, real)
+        return _read(parameters, hidden, states, real)
 
     @torch.no_grad()
     def translate(self, parameters: Parameters, inputs: Tensor, /, *, steps: int | None = None) -> Tensor:
@@ -150,7 +151,7 @@ class EncoderDecoder:
         source, _ = self._parts(inputs)
         states, last, real = self._encode(parameters, inputs)
         stacks = self.stacks(parameters)
-        decoder = [stacks[f"decoder.{layer}"] for layer in range(self.layers)]
+        decoder = [self.cell.effective(stacks[f"decoder.{layer}"]) for layer in range(self.layers)]
         held: list[State] = [self.cell.initial(own, source.shape[2]) for own in decoder]
         token = torch.full_like(source[:, 0], self.start)
         ended = torch.zeros_like(token, dtype=torch.bool)
@@ -160,7 +161,7 @@ class EncoderDecoder:
             for layer, own in enumerate(decoder):
                 held[layer] = self.cell.step(own, x, held[layer])
                 x = held[layer][0]
-            logits = self._read(parameters, x.unsqueeze(1), states, real)
+            logits = _read(parameters, x.unsqueeze(1), states, real)
             token = logits[:, 0].argmax(-1).masked_fill(ended, self.padding)
             answer.append(token)
             ended |= token == self.end
@@ -175,7 +176,7 @@ class EncoderDecoder:
         return inputs[:, :split], inputs[:, split:]
 
     def _encode(self, parameters: Parameters, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the states ``(R, T_s, B, n)``, those after the last tokens ``(R, B, n)``, and where tokens are."""
+        """Return the states ``(R, T_s, B, k)``, those after the last tokens ``(R, B, k)``, and where tokens are."""
         hidden = self.embed(parameters, inputs)
         stacks = self.stacks(parameters)
         for layer in range(self.layers):
@@ -184,15 +185,21 @@ class EncoderDecoder:
         last = (real.sum(1, keepdim=True) - 1)[..., None].expand(-1, -1, -1, hidden.shape[-1])
         return hidden, hidden.gather(1, last).squeeze(1), real
 
-    def _read(self, parameters: Parameters, hidden: Tensor, states: Tensor, real: Tensor) -> Tensor:
-        """Return the logits ``(R, T_t, B, outputs)`` to the decoder's states ``(R, T_t, B, n)``."""
-        asked = _product(hidden, parameters["attention.weight"].transpose(1, 2))
-        # One sequence of one run is one product: (R, B, T, n).
-        h, s = asked.transpose(1, 2), states.transpose(1, 2)
-        alignment = (h @ s.transpose(-1, -2)).masked_fill(~real.transpose(1, 2).unsqueeze(2), -torch.inf)
-        context = (torch.softmax(alignment, -1) @ s).transpose(1, 2)
-        combined = torch.tanh(_product(torch.cat([context, hidden], -1), parameters["combination.weight"]))
-        return _product(combined, parameters["readout.weight"]) + parameters["readout.bias"][:, None, None]
+
+def _read(parameters: Parameters, hidden: Tensor, states: Tensor, real: Tensor) -> Tensor:
+    """Return the logits ``(R, T_t, B, outputs)`` to the decoder's states ``(R, T_t, B, k)``."""
+    names = ("attention.weight", "combination.weight", "readout.weight", "readout.bias")
+
+    def one(h: Tensor, s: Tensor, real: Tensor, *weights: Tensor) -> tuple[Tensor]:
+        A, C, V, b = weights
+        # A sequence is a matrix: (1, B, T, k).
+        asked, s = affine(h, A.transpose(1, 2), None).transpose(1, 2), s.transpose(1, 2)
+        scores = (asked @ s.transpose(-1, -2)).masked_fill(~real.transpose(1, 2).unsqueeze(2), -torch.inf)
+        context = (torch.softmax(scores, -1) @ s).transpose(1, 2)
+        return (affine(torch.tanh(affine(torch.cat([context, h], -1), C, None)), V, b),)
+
+    # These products are large: nothing is gained by stacking the runs, and each has the numbers it has alone.
+    return run_by_run(one, hidden, states, real, *(parameters[name] for name in names))[0]
 
 
 def _rows(weight: Tensor, tokens: Tensor) -> Tensor:
@@ -200,8 +207,3 @@ def _rows(weight: Tensor, tokens: Tensor) -> Tensor:
     runs, size, _ = weight.shape
     offsets = size * torch.arange(runs, device=tokens.device).reshape(-1, *[1] * (tokens.ndim - 1))
     return functional.embedding(tokens + offsets, weight.flatten(0, 1))
-
-
-def _product(x: Tensor, weight: Tensor) -> Tensor:
-    """Return ``W x`` ``(R, ..., k)`` for ``x`` ``(R, ..., n)``."""
-    return torch.bmm(x.flatten(1, -2), weight.transpose(1, 2)).unflatten(1, x.shape[1:-1])
