@@ -1,0 +1,253 @@
+"""Comparisons of records whose answer is known."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+from tests.study_records import finder, noise, record, study
+
+from unitcircle.experiments.studies import _statistics
+from unitcircle.experiments.studies._comparison import compare
+from unitcircle.experiments.studies._contest import Contest
+from unitcircle.experiments.training import Status
+from unitcircle.report import to_json
+from unitcircle.report._comparison import Interval, Row, Verdict
+
+INF = math.inf
+
+
+def compared(planned, make):
+    records = finder(planned, make)
+    return compare(planned, lambda run: records.get(run.key))
+
+
+def rows_of(comparison):
+    (group,) = comparison.groups
+    return {row.label: row for row in group.rows}
+
+
+def test_a_difference_known_exactly():
+    def make(label, run):
+        return record(run, 0.5 + 0.1 * (label == "B") + noise("A", replace(run, twin=0)))
+
+    rows = rows_of(compared(study(), make))
+    assert rows["B"].verdict is Verdict.BETTER
+    assert rows["B"].difference == pytest.approx(0.1, abs=1e-14)
+    assert rows["B"].difference_interval.low == pytest.approx(0.1, abs=1e-14)
+    assert rows["B"].p == 2 / 2**10
+    assert rows["B"].p_holm == 4 / 2**10  # two hypotheses: the A/A row is none
+    assert rows["C"].verdict is Verdict.UNDECIDED
+    assert (rows["C"].difference, rows["C"].p) == (0, 1)
+    assert rows["A (again)"].verdict is Verdict.NOISE
+    assert math.isnan(rows["A (again)"].p_holm)
+
+
+def test_better_worse_and_the_same_law_under_noise():
+    shift = {"B": 0.15, "C": -0.15, "D": 0.0}
+    labels = {"A": "torch_default", "B": "orthogonal", "C": "xavier_normal", "D": "identity"}
+
+    def make(label, run):
+        return record(run, 0.5 + shift.get(label, 0) + noise(label, run))
+
+    comparison = compared(study(labels), make)
+    rows = rows_of(comparison)
+    assert [rows[label].verdict for label in "BCD"] == [Verdict.BETTER, Verdict.WORSE, Verdict.UNDECIDED]
+    assert rows["B"].difference_interval.low < 0.15 < rows["B"].difference_interval.high
+    assert rows["B"].effect > 0.9
+    assert rows["C"].effect < -0.9
+    (group,) = comparison.groups
+    assert group.rows[0].label == "B"
+    assert group.rows[-1].label == "C"
+    assert group.not_told_from_first == ()
+
+
+def test_lower_is_better_where_the_task_says_so():
+    planned = study(experiment={"task": "adding"})
+    comparison = compared(
+        planned, lambda label, run: record(run, 0.1 - 0.05 * (label == "B") + noise(label, run, 0.01))
+    )
+    rows = rows_of(comparison)
+    assert rows["B"].verdict is Verdict.BETTER
+    assert rows["B"].difference < 0 < rows["B"].effect
+    assert rows["B"].worst == max(rows["B"].scores)
+    assert comparison.groups[0].rows[0].label == "B"
+
+
+def row(label, scores, steps=None):
+    steps = [INF] * len(scores) if steps is None else steps
+    nothing = Interval(math.nan, math.nan)
+    counts = {"missing": 0, "failed": 0, "diverged": 0, "solved": 0}
+    numbers = dict.fromkeys(("mean", "median", "worst", "deviation", "median_steps"), 0.0)
+    intervals = dict.fromkeys(("interval", "success", "steps_interval"), nothing)
+    seeds = tuple(range(len(scores)))
+    return Row(label, 0.001, False, seeds, tuple(scores), tuple(steps), **counts, **numbers, **intervals)
+
+
+@pytest.mark.parametrize("by_steps", [False, True])
+def test_equals_are_rarely_called_different(by_steps, monkeypatch):
+    """The share of groups with any verdict among equals stays below 5 %, up to chance."""
+    # Enough for the exact test of ten pairs; the bootstrap's ends err a little more.
+    monkeypatch.setattr(_statistics, "RESAMPLES", 1999)
+    rng = np.random.default_rng(11)
+    contest = Contest(by_steps, higher_is_better=True, confidence=0.95)
+    count, wrong = 150, 0
+    for _ in range(count):
+        scores = rng.standard_normal((3, 10)) + rng.standard_normal(10)
+        steps = np.where(scores < 0.8, np.exp(scores), INF)
+        rows = [row(label, s, t) for label, s, t in zip("ABC", scores, steps, strict=True)]
+        judged = contest.all_against(rows, "A", "")
+        wrong += any(r.verdict in {Verdict.BETTER, Verdict.WORSE} for r in judged)
+    assert wrong <= stats.binom.ppf(0.999, count, 0.05)
+
+
+def test_a_diverged_run_counts_as_the_baseline_and_a_failed_one_not_at_all():
+    def make(label, run):
+        if label == "B" and run.seed == 2:
+            return record(run, math.nan, status=Status.DIVERGED, steps=10)
+        if label == "C" and run.seed == 3:
+            return record(run, math.nan, status=Status.FAILED)
+        return record(run, 0.95, steps=500)
+
+    comparison = compared(study(), make)
+    rows = rows_of(comparison)
+    assert (rows["B"].diverged, rows["B"].scores[2], rows["B"].steps[2]) == (1, 0.1, INF)
+    assert (rows["B"].worst, rows["B"].solved) == (0.1, 9)
+    assert (rows["C"].failed, rows["C"].missing, len(rows["C"].seeds)) == (1, 0, 9)
+    assert 3 not in rows["C"].seeds
+    assert (comparison.planned, comparison.present, comparison.missing, comparison.failed) == (40, 39, 0, 1)
+
+
+def test_without_a_baseline_a_diverged_run_counts_as_the_worst_of_its_group(monkeypatch):
+    from unitcircle.experiments.tasks import DelayedDigits
+
+    monkeypatch.setattr(DelayedDigits, "baseline", math.nan)
+
+    def make(label, run):
+        lost = label == "B" and run.seed == 2
+        return record(run, math.nan if lost else 0.3 + run.seed / 100, status=Status(("finished", "diverged")[lost]))
+
+    assert rows_of(compared(study(), make))["B"].scores[2] == 0.3
+
+
+def test_steps_to_the_threshold_with_runs_that_never_reach_it():
+    steps = {"A": INF, "B": 100.0, "C": INF, "D": 300.0}
+    labels = {"A": "torch_default", "B": "orthogonal", "C": "xavier_normal", "D": "identity"}
+    planned = study(labels, experiment={"rank_by": "steps"}, reference="D")
+    rows = rows_of(compared(planned, lambda label, run: record(run, 0.5, steps=steps[label[0]] + run.seed)))
+    assert next(iter(rows)) == "B"
+    assert rows["B"].verdict is Verdict.BETTER
+    assert rows["B"].difference == pytest.approx(np.median([(100 + k) / (300 + k) for k in range(10)]), rel=1e-3)
+    assert rows["A"].verdict is Verdict.WORSE
+    assert (rows["A"].difference, rows["A"].median_steps, rows["A"].solved) == (INF, INF, 0)
+
+
+def test_nothing_is_told_between_two_that_never_get_there():
+    planned = study(experiment={"rank_by": "steps"})
+    rows = rows_of(compared(planned, lambda label, run: record(run, 0.5)))
+    assert (rows["B"].verdict, rows["B"].difference, rows["B"].p, rows["B"].effect) == (Verdict.UNDECIDED, 1, 1, 0)
+
+
+def test_half_of_the_pairs_censored_one_way_and_half_the_other_is_a_tie():
+    def make(label, run):
+        return record(run, 0.5, steps=INF if (run.seed % 2 == 0) == (label == "B") else 100)
+
+    rows = rows_of(compared(study(experiment={"rank_by": "steps"}, twin=False), make))
+    assert (rows["B"].difference, rows["B"].verdict) == (1, Verdict.UNDECIDED)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_few_seeds_decide_nothing(seeds):
+    rows = rows_of(compared(study(seeds=seeds), lambda label, run: record(run, 0.2 + 0.5 * (label == "B"))))
+    assert rows["B"].verdict is Verdict.UNDECIDED
+    assert rows["B"].difference == pytest.approx(0.5, abs=1e-15)
+    assert rows["B"].p == pytest.approx(min(1, 2.0 ** (1 - seeds)), abs=1e-15)
+
+
+def test_a_partial_study_is_compared_as_far_as_it_is_there():
+    planned = study(experiment={"learning_rates": (3e-4, 1e-3, 3e-3)})
+
+    def make(label, run):
+        if label == "C" and run.seed == 1001:
+            return None  # its rate cannot be chosen
+        if label == "B" and 6 < run.seed < 1000:
+            return None
+        return record(run, 0.5 + 0.1 * (run.learning_rate == 1e-3) + 0.1 * (label == "B") + noise("A", run, 0.01))
+
+    comparison = compared(planned, make)
+    rows = rows_of(comparison)
+    assert (rows["B"].missing, rows["B"].seeds, rows["B"].learning_rate) == (3, (0, 1, 2, 3, 4, 5, 6), 1e-3)
+    assert math.isnan(rows["C"].learning_rate)
+    assert rows["C"].missing == 10
+    assert comparison.groups[0].rows[-1].label == "C"
+    assert comparison.planned == 4 * (9 + 10)
+    assert comparison.missing == comparison.planned - comparison.present == 3 + 3 + 10
+
+
+def test_nothing_at_all_is_a_comparison_too():
+    comparison = compared(study(), lambda label, run: None)
+    assert (comparison.present, comparison.missing) == (0, 40)
+    assert all(r.verdict in {Verdict.UNDECIDED, Verdict.REFERENCE, Verdict.NOISE} for r in comparison.groups[0].rows)
+    to_json(comparison.to_dict())
+
+
+def test_the_same_records_in_another_order_give_the_identical_comparison():
+    planned = study(experiment={"learning_rates": (3e-4, 1e-3)})
+    records = finder(planned, lambda label, run: record(run, 0.5 + noise(label, run)))
+    shuffled = dict(reversed(records.items()))
+    first, second = (compare(planned, lambda run, found=found: found.get(run.key)) for found in (records, shuffled))
+    assert to_json(first.to_dict()) == to_json(second.to_dict())
+
+
+def test_the_learning_rate_is_chosen_on_other_seeds_and_its_share_is_named():
+    planned = study(experiment={"learning_rates": (3e-4, 1e-3, 3e-3)})
+    gain = {3e-4: 0.0, 1e-3: 0.1, 3e-3: 0.3}
+
+    def make(label, run):
+        # Reported seeds would choose another rate: that must not matter.
+        return record(run, 0.4 + (gain[run.learning_rate] if run.seed >= 1000 else -gain[run.learning_rate]))
+
+    comparison = compared(planned, make)
+    rows = rows_of(comparison)
+    assert {r.learning_rate for r in rows.values()} == {3e-3}
+    assert all(r.at_edge for r in rows.values())
+    assert rows["B"].tuning == {rate: (0.4 + g,) * 3 for rate, g in gain.items()}
+    assert comparison.groups[0].shares["learning rate"] == pytest.approx(1, abs=1e-12)
+
+
+def test_a_difference_no_larger_than_that_of_equals_is_marked():
+    shift = {"A (again)": 0.03, "B": 0.02, "C": 0.04}
+    rows = rows_of(compared(study(), lambda label, run: record(run, 0.5 + run.seed / 100 + shift.get(label, 0))))
+    assert rows["B"].verdict is Verdict.BETTER
+    assert rows["B"].within_noise
+    assert not rows["C"].within_noise
+
+
+def test_the_first_is_held_against_every_other():
+    shift = {"B": 0.2, "C": 0.19}
+    comparison = compared(study(), lambda label, run: record(run, 0.5 + shift.get(label, 0) + noise(label, run)))
+    (group,) = comparison.groups
+    assert {group.rows[0].label, *group.not_told_from_first} == {"B", "C"}
+
+
+def test_curves_hold_what_ended_early_and_drop_what_diverged():
+    def make(label, run):
+        lost = label == "B" and run.seed == 0
+        made = record(run, 0.8, status=Status(("finished", "diverged")[lost]))
+        if label == "C":
+            return replace(made, curves={"step": [0.0, 250.0], "validation_score": [0.0, 0.4]})
+        return made
+
+    rows = rows_of(compared(study(seeds=2), make))
+    assert rows["A"].curve.mean == pytest.approx((0, 0.2, 0.4, 0.6, 0.8), abs=1e-15)
+    expected = (0, 0.2, (0.1 + 0.4) / 2, (0.1 + 0.6) / 2, (0.1 + 0.8) / 2)
+    assert rows["B"].curve.mean == pytest.approx(expected, abs=1e-15)
+    assert rows["C"].curve.mean[-1] == pytest.approx(0.4, abs=1e-15)
+
+
+def test_each_input_scale_and_size_is_a_group_of_its_own():
+    planned = study(experiment={"sizes": (8, 16), "input_scales": (0.3, 1.0)}, seeds=2)
+    comparison = compared(planned, lambda label, run: record(run, run.input_scale / 10))
+    assert [(g.factors["size"], g.input_scale) for g in comparison.groups] == [(8, 0.3), (8, 1), (16, 0.3), (16, 1)]
+    assert [g.rows[0].mean for g in comparison.groups] == pytest.approx([0.03, 0.1, 0.03, 0.1], abs=1e-15)
