@@ -1,0 +1,120 @@
+"""Records as tables: one row a run, and one row a point of its curve."""
+
+from __future__ import annotations
+
+__all__ = ["curve_table", "study_table"]
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from unitcircle.errors import MissingExtraError
+from unitcircle.experiments.studies._study import FIRST_TUNING_SEED, Study
+from unitcircle.experiments.training import Record, Run
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def study_table(records: Iterable[Record], /, *, study: Study | None = None) -> DataFrame:
+    """Return one row a run, sorted by configuration: the same table for the same records in any order.
+
+    Parameters
+    ----------
+    records
+        The runs.
+    study
+        Adds the column ``label``, and leaves out runs that are not of this study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``key``, ``label``, ``stage`` (tuning or reported), ``status``, every attribute of the run, every number of the
+        summary, ``start.*`` and ``end.*`` (the diagnostics of the first and of the last measured step), ``seconds``,
+        ``memory_mb``, ``message``, ``environment.*``.
+    """
+    return _frame(_run_row, records, study)
+
+
+def curve_table(records: Iterable[Record], /, *, study: Study | None = None) -> DataFrame:
+    """Return one row a run and evaluation.
+
+    Parameters
+    ----------
+    records
+        The runs.
+    study
+        As of :func:`study_table`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The run's ``key``, ``label``, ``stage`` and what its result depends on most, and a column a curve.
+    """
+    return _frame(_curve_rows, records, study)
+
+
+def _frame(rows_of: Any, records: Iterable[Record], study: Study | None) -> DataFrame:
+    try:
+        import pandas as pd  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        raise MissingExtraError("the table of a study", "pandas", "experiments") from error
+    named = None if study is None else _labels(study)
+    rows: list[dict[str, Any]] = []
+    for record in sorted(records, key=lambda record: _order(record.run)):
+        for label in [None] if named is None else named.get(record.run.key, []):
+            stage = "tuning" if record.run.seed >= FIRST_TUNING_SEED else "reported"
+            head = {"key": record.run.key} | ({} if label is None else {"label": label}) | {"stage": stage}
+            rows += rows_of(record, head)
+    return pd.DataFrame(rows)
+
+
+def _order(run: Run) -> tuple[Any, ...]:
+    place = (run.task, run.cell, run.input_scale, run.recurrent, run.bias, run.twin)
+    return (*place, run.learning_rate, run.seed, run.key)
+
+
+def _labels(study: Study) -> dict[str, list[str]]:
+    """Return the key of every run that the study may ask for → its labels: two of one specification share runs."""
+    found: dict[str, list[str]] = {}
+    for experiment in study.experiments:
+        for setting in experiment.settings():
+            for label in study.labels:
+                runs = study.tuning_runs(experiment, setting, label)
+                for rate in experiment.learning_rates:
+                    runs += study.reported_runs(setting, label, rate)
+                for run in runs:
+                    found.setdefault(run.key, []).append(label)
+    return found
+
+
+def _run_row(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
+    run = record.run.to_dict()
+    run["measure_at"] = " ".join(map(str, run["measure_at"]))
+    row = head | {"status": str(record.status)} | run | {"trained_steps": record.summary.get("steps")}
+    row |= {name: value for name, value in record.summary.items() if name != "steps"}
+    for prefix, measured in zip(("start", "end"), (record.diagnostics[:1], record.diagnostics[1:][-1:]), strict=True):
+        for values in measured:
+            row |= _flat(prefix, values)
+    row |= {"seconds": record.seconds, "memory_mb": record.memory_mb, "message": record.message}
+    return [row | _flat("environment", record.environment)]
+
+
+def _curve_rows(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
+    run = record.run
+    names = ("task", "cell", "recurrent", "bias", "input_scale", "learning_rate", "seed", "twin")
+    fixed = head | {name: getattr(run, name) for name in names}
+    curves = record.curves
+    return [
+        fixed | {name: values[k] for name, values in curves.items() if k < len(values)}
+        for k in range(len(curves.get("step", ())))
+    ]
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(f"{prefix}.{name}", value)
+        elif not isinstance(value, list | tuple):
+            flat[f"{prefix}.{name}"] = value
+    return flat
