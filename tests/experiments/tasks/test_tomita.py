@@ -100,9 +100,8 @@ def test_held_out_strings_are_others_longer_in_the_test_and_both_classes_weigh_a
         assert not train & set(texts)
         assert {len(text) for text in texts} <= set(lengths)
         weight = [sum(w for _, label, w in found if label == cls) for cls in (0, 1)]
-        # Who always answers the same is right with half the weight: the baseline. Weights are float32.
-        assert weight[0] / sum(weight) == pytest.approx(task.baseline, rel=1e-5)
-        assert sum(weight) == pytest.approx(len(found), rel=1e-5)
+        # Who always answers the same is right with half the weight: the baseline.
+        assert weight[0] / sum(weight) == task.baseline
 
 
 def test_a_test_batch_has_one_length_and_no_padding():

@@ -97,7 +97,8 @@ class Tomita(Task):
     def held_out(self, split: Split, /) -> Iterator[Batch]:
         strings = _pools(self)[1] if split == "validation" else _test(self)
         accepted = sum(label for _, label in strings)
-        weights = np.array([len(strings) / 2 / (len(strings) - accepted), len(strings) / 2 / accepted], np.float32)
+        # Integers, whose sums are exact: all right is 1, not 1 and some rounding.
+        weights = np.array([accepted, len(strings) - accepted], np.float32)
         for _, group in groupby(strings, key=lambda pair: len(pair[0])) if split == "test" else [(0, strings)]:
             symbols, labels, last = _arrays(group)
             yield _batch(symbols, labels, last, weights[labels])
