@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.experiments.models.cases import parameters_of, sequences
+from tests.experiments.models.cases import parameters_of, random_loss, sequences
 from tests.oracles.unitary_evolution import product_of_factors
 
 from unitcircle.experiments.models import UnitaryEvolution
@@ -56,3 +56,19 @@ def test_reads_out_real_and_imaginary_parts():
     assert cell.features == 12
     assert cell.forward(values, sequences(2, 4, 3, 3)).shape == (2, 4, 3, 12)
     assert sum(np.prod(p.shape) for name, p in cell.parameters(3).items() if name != "input") == (7 + 1 + 2) * 6
+
+
+def test_gradient_at_zero_is_zero_and_not_nan():
+    cell = UnitaryEvolution(size=5)
+    values = {key: v.requires_grad_() for key, v in parameters_of(cell, 2, 3).items()}
+    with torch.no_grad():
+        values["start"].zero_()
+        values["bias"].fill_(9.0)
+    x = torch.zeros(2, 4, 3, 3, dtype=torch.float64)
+    found = torch.autograd.grad(random_loss([cell.forward(values, x)]), list(values.values()))
+    states = cell.unrolled(values, x)
+    expected = torch.stack([state[0] for state in states[1:]], 1)
+    wanted = torch.autograd.grad(random_loss([expected]), list(values.values()))
+    for a, b in zip(found, wanted, strict=True):
+        assert torch.equal(a, b)
+        assert not a.any()

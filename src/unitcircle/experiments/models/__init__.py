@@ -17,6 +17,7 @@ specification                  cell
 __all__ = [
     "GRU",
     "LSTM",
+    "AnyNetwork",
     "Cell",
     "EncoderDecoder",
     "Leaky",
@@ -57,3 +58,6 @@ from unitcircle.experiments.models._single import step_of as step_of
 from unitcircle.experiments.models._stack import Stack as Stack
 from unitcircle.experiments.models._strongly_typed import StronglyTyped as StronglyTyped
 from unitcircle.experiments.models._unitary_evolution import UnitaryEvolution as UnitaryEvolution
+
+AnyNetwork = Network | EncoderDecoder
+"""What is trained: it has parameters, outputs, and cells whose recurrent weights it names."""

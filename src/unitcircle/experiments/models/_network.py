@@ -6,7 +6,6 @@ __all__ = ["Network"]
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,16 +47,24 @@ class Network:
         """Return those of the cell, by the names it knows."""
         return {name.removeprefix("cell."): value for name, value in parameters.items() if name.startswith("cell.")}
 
-    def encode(self, inputs: Tensor, dtype: torch.dtype, /) -> Tensor:
-        """Return inputs as numbers ``(..., m)``."""
+    def stacks(self, parameters: Parameters, /) -> dict[str, dict[str, Tensor]]:
+        """Return the one cell there is, as :meth:`EncoderDecoder.stacks` returns its several."""
+        return {"cell": self.cell_parameters(parameters)}
+
+    def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
+        """Return the effective recurrent weight of every gate: ``"h"`` → ``(R, n, n)``."""
+        return self.cell.recurrent_weights(self.cell_parameters(parameters))
+
+    def embed(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
+        """Return inputs as numbers ``(..., m)`` in the precision of the parameters."""
+        dtype = parameters["readout.weight"].dtype
         if inputs.is_floating_point():
             return inputs.to(dtype)
         return functional.one_hot(inputs.long(), self.inputs).to(dtype)
 
     def hidden(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
         """Return h at every step ``(R, T, B, features)`` for inputs ``(R, T, B, m)`` or integers ``(R, T, B)``."""
-        dtype = parameters["readout.weight"].dtype
-        return self.cell.forward(self.cell_parameters(parameters), self.encode(inputs, dtype))
+        return self.cell.forward(self.cell_parameters(parameters), self.embed(parameters, inputs))
 
     def read(self, parameters: Parameters, hidden: Tensor, /) -> Tensor:
         """Return the answers ``(R, B, outputs)``, or ``(R, T, B, outputs)``, to states ``(R, T, B, features)``."""
@@ -66,7 +73,6 @@ class Network:
 
     def outputs_of(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
         """Return the answers to inputs: :meth:`read` of :meth:`hidden`, faster where only the last step answers."""
-        dtype = parameters["readout.weight"].dtype
-        hidden, state = self.cell.scan(self.cell_parameters(parameters), self.encode(inputs, dtype))
+        hidden, state = self.cell.scan(self.cell_parameters(parameters), self.embed(parameters, inputs))
         h = hidden if self.every_step else state[0]
         return affine(h, parameters["readout.weight"], parameters["readout.bias"])

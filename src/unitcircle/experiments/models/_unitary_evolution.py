@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unitcircle.experiments.models._aligned import run_by_run
 from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._unitary_scan import unitary_scan
 from unitcircle.initializers import Uniform
 
 
@@ -105,11 +107,22 @@ class UnitaryEvolution(Cell):
         h = torch.sgn(z) * torch.relu(z.abs() + _wide(parameters["bias"]).unsqueeze(1))
         return (torch.cat([h.real, h.imag], -1).to(x.dtype),)
 
+    def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
+        (h,) = self.initial(parameters, inputs.shape[2]) if start is None else start
+        W = self.effective(parameters)["unitary"]
+        x, U, b, h = (_wide(part) for part in (inputs, parameters["input"], parameters["bias"], h))
+        hidden, h = (part.to(inputs.dtype) for part in unitary_scan(x, U, b, h, W))
+        return hidden, (h,)
+
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
-        phases = _wide(parameters["phases"])
-        eye = torch.eye(self.size, dtype=torch.complex(phases, phases).dtype, device=phases.device)
-        # Rows of the identity move to columns of W.
-        return {"h": self.evolve(parameters, eye.expand(phases.shape[0], -1, -1)).transpose(1, 2)}
+        def one(phases: Tensor, reflections: Tensor) -> tuple[Tensor, ...]:
+            own = {"phases": phases, "reflections": reflections}
+            eye = torch.eye(self.size, dtype=torch.complex(phases, phases).dtype, device=phases.device)
+            # Rows of the identity move to columns of W.
+            return (self.evolve(own, eye.unsqueeze(0)).transpose(1, 2),)
+
+        # Fourier transforms of a batch may be rounded in another way than alone.
+        return {"h": run_by_run(one, _wide(parameters["phases"]), _wide(parameters["reflections"]))[0]}
 
 
 def _reflect(v: Tensor, h: Tensor) -> Tensor:
