@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from tests.experiments.tasks.test_multi30k import Captions
 from tests.oracles.training import plain_losses
 from torch import nn
 
@@ -195,3 +196,22 @@ def test_what_does_not_fit_is_refused():
         _initial(_run(bias="chrono"))
     with pytest.raises(ArgumentError, match="must be real"):
         _initial(_run(recurrent="unitary_evolution"))
+
+
+@dataclass(frozen=True)
+class NamedCaptions(Captions):
+    """Four sentences, by name."""
+
+    name = "captions_for_tests"
+
+
+def test_a_translation_is_scored_by_bleu_and_measured_through_its_encoder():
+    run = Run(str(NamedCaptions()), "gru(size=16)", "orthogonal", steps=20, evaluate_every=10, learning_rate=1e-2)
+    (record,) = train([run])
+    assert 0 <= record.summary["test_score"] <= 100
+    assert record.environment["bleu"].startswith("nrefs:1")
+    assert record.curves["validation_loss"][-1] < record.curves["validation_loss"][0]
+    assert {"radius[encoder.0.r]", "radius[decoder.0.n]"} < record.curves.keys()
+    assert record.diagnostics[0]["gradient.growth_rate"] < 0
+    with pytest.raises(ArgumentError, match="encoder-decoder"):
+        train([replace(run, omega=1.0)])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unitcircle import dynamics
-from unitcircle.experiments.models import Network, Parameters
+from unitcircle.experiments.models import AnyNetwork, Parameters, Stack, select
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._measurable import measurable
 from unitcircle.experiments.training._run import Run
@@ -38,7 +38,7 @@ class Diagnostics:
         Whose ``measure_at`` decides.
     """
 
-    def __init__(self, network: Network, task: Task, runs: Sequence[Run]) -> None:
+    def __init__(self, network: AnyNetwork, task: Task, runs: Sequence[Run]) -> None:
         self.seconds = 0.0
         self._network, self._cell = network, network.cell
         steps = runs[0].steps
@@ -109,30 +109,30 @@ class Diagnostics:
         return {name: value.numpy() for name, value in curves.items()}
 
     def _gates(self, parameters: Parameters) -> dict[str, Tensor]:
-        weights = self._cell.recurrent_weights(self._network.cell_parameters(parameters))
-        high = {gate: W.detach().cpu() for gate, W in weights.items()}
-        return {g: W.to(torch.complex128 if W.is_complex() else torch.float64) for g, W in high.items()}
+        weights = self._network.recurrent_weights(parameters)
+        return {gate: _high(W.detach().cpu()) for gate, W in weights.items()}
 
     def measure(self, step: int, parameters: Parameters, running: np.ndarray, /) -> None:
         """Measure every run that goes on, if this is a step at which the runs ask for it."""
         if step not in self._at:
             return
         began = time.perf_counter()
-        cell = {n: v.detach().cpu().double() for n, v in self._network.cell_parameters(parameters).items()}
-        for r in np.flatnonzero(running):
-            one = {name: value[r : r + 1] for name, value in cell.items()}
-            self._found[r].append({"step": step} | self._dynamics(one))
+        high = {name: _high(value.detach().cpu()) for name, value in parameters.items()}
+        for r in map(int, np.flatnonzero(running)):
+            self._found[r].append({"step": step} | self._dynamics(select(high, r)))
         self.seconds += time.perf_counter() - began
 
     def _dynamics(self, parameters: Parameters) -> dict[str, float]:
-        inputs = self._network.encode(torch.from_numpy(self._inputs[:, :STATES]), torch.float64)
-        if not self._cell.recurrent:
-            flow = dynamics.depth_flow(self._cell.module(parameters), inputs[-1, :SEQUENCES], jacobians=False)
+        # The first cell that the data meet stands for the network.
+        own = next(iter(self._network.stacks(parameters).values()))
+        inputs = self._network.embed(parameters, torch.from_numpy(self._inputs[:, :STATES])[None])[0]
+        if isinstance(self._cell, Stack):
+            flow = dynamics.depth_flow(self._cell.module(own), inputs[-1, :SEQUENCES], jacobians=False)
             return {"gradient.growth_rate": flow.growth_rate, "gradient.horizon": flow.horizon()}
         found: dict[str, float] = {}
-        for gate, W in self._cell.recurrent_weights(parameters).items():
+        for gate, W in self._network.recurrent_weights(parameters).items():
             found[f"departure[{gate}]"] = float(departure_from_normality(W[0].numpy()))
-        model = measurable(self._cell, parameters)
+        model = measurable(self._cell, own)
         few = inputs[:, :SEQUENCES]
         flow = dynamics.gradient_flow(model, few, norm="jacobian")
         ends = flow.log_norms[[0, -1], 0].mean(-1)
@@ -150,6 +150,10 @@ class Diagnostics:
         found["hidden.distance"] = float(hidden.distance[-1].mean())
         found["hidden.saturation"] = float(hidden.saturation[-1])
         return found
+
+
+def _high(value: Tensor) -> Tensor:
+    return value.to(torch.complex128 if value.is_complex() else torch.float64)
 
 
 def _norm(W: Tensor) -> Tensor:

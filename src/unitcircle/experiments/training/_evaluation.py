@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unitcircle.experiments.models import Network, Parameters
-from unitcircle.experiments.tasks import Batch, Split, Task
+from unitcircle.experiments.models import AnyNetwork, EncoderDecoder, Parameters
+from unitcircle.experiments.tasks import Batch, Split, Task, Translation
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +78,13 @@ def held_out_data(
 
 @torch.no_grad()
 def evaluate(
-    network: Network,
+    network: AnyNetwork,
     parameters: Parameters,
     task: Task,
     data: Sequence[tuple[Tensor, Tensor, Tensor | None]],
     /,
 ) -> Evaluation:
-    """Return loss and score of every run over held-out data, each answer counted alike.
+    """Return loss and score of every run over held-out data, each answer counted alike; of translations, BLEU.
 
     Parameters
     ----------
@@ -112,4 +112,23 @@ def evaluate(
             total[row] += share * measure(outputs.float(), shared, each).double().cpu().numpy()
         count += share
     loss, score = total / count
+    if isinstance(network, EncoderDecoder) and isinstance(task, Translation):
+        score = _bleu(network, parameters, task, data)
     return Evaluation(loss, score)
+
+
+def _bleu(
+    network: EncoderDecoder,
+    parameters: Parameters,
+    task: Translation,
+    data: Sequence[tuple[Tensor, Tensor, Tensor | None]],
+) -> np.ndarray:
+    runs = len(next(iter(parameters.values())))
+    references: list[str] = []
+    hypotheses: list[list[str]] = [[] for _ in range(runs)]
+    for inputs, targets, _ in data:
+        answers = network.translate(parameters, inputs.expand(runs, *inputs.shape[1:])).cpu().numpy()
+        references += task.decode(targets[0].cpu().numpy())
+        for own, answer in zip(hypotheses, answers, strict=True):
+            own.extend(task.decode(answer))
+    return np.array([task.corpus_score(own, references) for own in hypotheses])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 __all__ = ["measurable"]
 
-from collections.abc import Callable
-from typing import Any
-
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from unitcircle.dynamics import Recurrence, as_recurrence
-from unitcircle.experiments.models import Cell, Parameters, Plain, State
+from unitcircle.experiments.models import GRU, LSTM, Cell, Parameters, ReLU, Tanh, step_of
 
 
 def measurable(cell: Cell, parameters: Parameters, /) -> Recurrence:
@@ -28,21 +26,27 @@ def measurable(cell: Cell, parameters: Parameters, /) -> Recurrence:
     Recurrence
         In the precision of the parameters.
     """
-    if isinstance(cell, Plain) and cell.activation != "linear" and cell.step.__func__ is Plain.step:
-        module = _layer(nn.RNN, cell, parameters, nonlinearity=cell.activation)
-        return as_recurrence(module)
-
-    def step(x: Tensor, state: State) -> State:
-        after = cell.step(parameters, x.unsqueeze(0), tuple(part.unsqueeze(0) for part in state))
-        return tuple(part.squeeze(0) for part in after)
-
-    start = cell.initial(parameters, 1)
-    return as_recurrence(step, state=tuple(part.squeeze(0).detach() for part in start), batched=True)
-
-
-def _layer(kind: Callable[..., nn.RNNBase], cell: Cell, parameters: Parameters, **options: Any) -> nn.RNNBase:
-    module = kind(parameters["input"].shape[-1], cell.size, **options)
-    stored = {"weight_hh_l0": "recurrent", "weight_ih_l0": "input", "bias_ih_l0": "bias"}
-    values = {name: parameters[own][0] for name, own in stored.items()}
-    module.load_state_dict(values | {"bias_hh_l0": values["bias_ih_l0"].new_zeros(len(values["bias_ih_l0"]))})
-    return module.double()
+    own = {name: value[0].detach() for name, value in parameters.items()}
+    # Equal, not derived: a cell that derives from tanh has another step.
+    if type(cell) in {Tanh, ReLU}:
+        module = nn.RNN(own["input"].shape[-1], cell.size, nonlinearity=cell.name)
+    elif type(cell) is LSTM:
+        module = nn.LSTM(own["input"].shape[-1], cell.size)
+    elif type(cell) is GRU:
+        module = nn.GRU(own["input"].shape[-1], cell.size)
+    else:
+        step, state = step_of(cell, parameters)
+        return as_recurrence(step, state=state, batched=True)
+    second = torch.zeros_like(own["bias"])
+    if "candidate_bias" in own:
+        second[-cell.size :] = own["candidate_bias"]
+    module = module.to(own["bias"].dtype)
+    module.load_state_dict(
+        {
+            "weight_hh_l0": own["recurrent"],
+            "weight_ih_l0": own["input"],
+            "bias_ih_l0": own["bias"],
+            "bias_hh_l0": second,
+        }
+    )
+    return as_recurrence(module)

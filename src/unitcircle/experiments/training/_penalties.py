@@ -9,13 +9,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from unitcircle.experiments.models import Network, Parameters
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models import AnyNetwork, Network, Parameters
 from unitcircle.experiments.training._run import Run
 from unitcircle.torch import norm_stabilizer, pascanu_omega, soft_orthogonality
 
 
 def penalties(
-    network: Network, parameters: Parameters, inputs: Tensor, loss: Callable[[Tensor], Tensor], run: Run, /
+    network: AnyNetwork, parameters: Parameters, inputs: Tensor, loss: Callable[[Tensor], Tensor], run: Run, /
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of every run, and what its regularizers add to it.
 
@@ -33,25 +34,39 @@ def penalties(
     Returns
     -------
     tuple of Tensor
-        Both ``(R,)``. Ω is measured over all runs at once: of several runs each is given the mean of their sum.
+        Both ``(R,)``. Ω is that of all runs at once, and each is given the same share: only their sum is meant.
+
+    Raises
+    ------
+    ArgumentError
+        A regularizer of the states for a network that has more than one sequence of them.
     """
-    cell = network.cell_parameters(parameters)
-    if run.omega:
-        states = network.cell.unrolled(cell, network.encode(inputs, parameters["readout.weight"].dtype))
-        h = [state[0] for state in states]
-        hidden = torch.stack(h[1:], 1)
+    if run.omega or run.norm_stabilizer:
+        if not isinstance(network, Network):
+            raise ArgumentError("omega and norm_stabilizer", "must be 0 for an encoder-decoder", str(run.task))
+        of_task, added = _of_states(network, parameters, inputs, loss, run)
     else:
-        h = list(network.cell.initial(cell, inputs.shape[2])[:1]) if run.norm_stabilizer else []
-        hidden = network.hidden(parameters, inputs)
-    of_task = loss(network.read(parameters, hidden))
+        of_task = loss(network.outputs_of(parameters, inputs))
+        added = torch.zeros_like(of_task)
+    if run.soft_orthogonality:
+        weights = network.recurrent_weights(parameters).values()
+        each = [torch.stack([soft_orthogonality(W_r) for W_r in W]) for W in weights]
+        added = added + run.soft_orthogonality * torch.stack(each).sum(0)
+    return of_task, added
+
+
+def _of_states(
+    network: Network, parameters: Parameters, inputs: Tensor, loss: Callable[[Tensor], Tensor], run: Run
+) -> tuple[Tensor, Tensor]:
+    cell = network.cell_parameters(parameters)
+    # Ω differentiates the first step too, by the state it starts from.
+    start = tuple(p if p.requires_grad else p.requires_grad_() for p in network.cell.initial(cell, inputs.shape[2]))
+    h = [state[0] for state in network.cell.unrolled(cell, network.embed(parameters, inputs), start)]
+    of_task = loss(network.read(parameters, torch.stack(h[1:], 1)))
     added = torch.zeros_like(of_task)
     if run.omega:
         added = added + run.omega * pascanu_omega(h, of_task.sum())
     if run.norm_stabilizer:
-        whole = torch.cat([h[0].unsqueeze(1), hidden], 1)
+        whole = torch.stack(h, 1)
         added = added + run.norm_stabilizer * torch.stack([norm_stabilizer(states) for states in whole])
-    if run.soft_orthogonality:
-        weights = network.cell.recurrent_weights(cell).values()
-        each = [torch.stack([soft_orthogonality(W_r) for W_r in W]) for W in weights]
-        added = added + run.soft_orthogonality * torch.stack(each).sum(0)
     return of_task, added

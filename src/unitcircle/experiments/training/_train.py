@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import Cell, Network
-from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.models import AnyNetwork, Cell, EncoderDecoder, Network
+from unitcircle.experiments.tasks import Task, Translation
 from unitcircle.experiments.training._diagnostics import Diagnostics
 from unitcircle.experiments.training._evaluation import evaluate, held_out_data, stacked
 from unitcircle.experiments.training._penalties import penalties
@@ -71,7 +71,7 @@ class _Stack:
         self.runs, self.shared = list(runs), runs[0]
         self.task, self.cell = Task.parse(self.shared.task), Cell.parse(self.shared.cell)
         self.device = torch.device(self.shared.device)
-        self.network = Network(self.cell, self.task.inputs, self.task.outputs, self.task.every_step)
+        self.network = _network(self.task, self.cell)
         dtype = torch.float64 if self.shared.precision == "float64" else torch.float32
         specified = self.network.parameters()
         drawn = initial_parameters(specified, self.runs, cell=self.cell, dtype=dtype, device=self.device)
@@ -141,6 +141,8 @@ class _Stack:
         best = evaluate(self.network, self._cast(self.progress.best), self.task, test)
         final = evaluate(self.network, self._cast(self.parameters), self.task, test)
         environment = _environment(len(self.runs), self.device)
+        if isinstance(self.task, Translation):
+            environment["bleu"] = self.task.signature
         if self.device.type == "cuda":
             memory = torch.cuda.max_memory_allocated(self.device) / 2**20
         else:
@@ -159,6 +161,12 @@ class _Stack:
             )
             for r, run in enumerate(self.runs)
         ]
+
+
+def _network(task: Task, cell: Cell) -> AnyNetwork:
+    if task.architecture == "encoder_decoder":
+        return EncoderDecoder(cell, task.inputs, task.outputs)
+    return Network(cell, task.inputs, task.outputs, task.every_step)
 
 
 def _optimizer(run: Run, parameters: list[Tensor]) -> torch.optim.Optimizer:

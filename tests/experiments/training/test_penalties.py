@@ -1,0 +1,88 @@
+"""What regularizers add to the loss."""
+
+import numpy as np
+import pytest
+import torch
+
+from unitcircle.experiments.models import Cell, Network, select
+from unitcircle.experiments.training import Run, train
+from unitcircle.experiments.training._penalties import penalties
+from unitcircle.experiments.training._weights import initial_parameters
+from unitcircle.torch import soft_orthogonality
+
+RUNS = [Run("adding", "tanh(size=5)", "gaussian", seed=seed) for seed in range(2)]
+NETWORK = Network(Cell.parse("tanh(size=5)"), 2, 1)
+
+
+@pytest.fixture
+def case():
+    drawn = initial_parameters(
+        NETWORK.parameters(), RUNS, cell=NETWORK.cell, dtype=torch.float64, device=torch.device("cpu")
+    )
+    inputs = torch.randn(2, 6, 4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return {name: value.requires_grad_() for name, value in drawn.items()}, inputs
+
+
+def _loss(outputs):
+    return outputs.square().flatten(1).mean(1)
+
+
+def _penalties(case, **weights):
+    return penalties(NETWORK, *case, _loss, Run("adding", "tanh(size=5)", "zeros", **weights))
+
+
+def test_none_costs_nothing(case):
+    loss, added = _penalties(case)
+    assert torch.equal(loss, _loss(NETWORK.outputs_of(*case)))
+    assert not added.any()
+
+
+def test_the_loss_is_the_same_beside_a_regularizer(case):
+    plain = _penalties(case)[0]
+    for name in ("omega", "norm_stabilizer", "soft_orthogonality"):
+        torch.testing.assert_close(_penalties(case, **{name: 1.0})[0], plain)
+
+
+def test_soft_orthogonality_is_that_of_each_run(case):
+    _, added = _penalties(case, soft_orthogonality=3.0)
+    expected = [3 * soft_orthogonality(W) for W in case[0]["cell.recurrent"]]
+    torch.testing.assert_close(added, torch.stack(expected))
+
+
+def test_norm_stabilizer_is_the_mean_of_the_squared_changes_of_the_norm(case):
+    parameters, inputs = case
+    _, added = _penalties(case, norm_stabilizer=2.0)
+    for r in range(2):
+        hidden = NETWORK.hidden(select(parameters, r), inputs[r : r + 1])[0].detach().numpy()
+        norms = np.linalg.norm(np.concatenate([np.zeros_like(hidden[:1]), hidden]), axis=-1)
+        assert added[r].item() == pytest.approx(2 * (np.diff(norms, axis=0) ** 2).mean(), rel=1e-12)
+
+
+def test_omega_asks_each_step_to_keep_the_gradient(case):
+    parameters, inputs = case
+    _, added = _penalties(case, omega=1.0)
+    W, ratios = parameters["cell.recurrent"], []
+    for r in range(2):
+        states = NETWORK.cell.unrolled(NETWORK.cell_parameters(select(parameters, r)), inputs[r : r + 1])
+        h = [state[0][0] for state in states]
+        last = h[-1].detach().requires_grad_()
+        readout = last @ parameters["readout.weight"][r].T + parameters["readout.bias"][r]
+        (delta,) = torch.autograd.grad(readout.square().mean(), last)
+        for t in range(len(h) - 1, 0, -1):
+            back = (delta * (1 - h[t] ** 2)) @ W[r]
+            ratios.append((back.norm(dim=-1) / delta.norm(dim=-1) - 1) ** 2)
+            delta = back
+    # The mean over the batch of both runs, summed over the steps.
+    assert added[0].item() == pytest.approx(torch.stack(ratios).mean().item() * 6, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["omega", "norm_stabilizer", "soft_orthogonality"])
+def test_training_with_it_changes_what_is_learned(name):
+    def final(**weights):
+        run = Run("adding(length=6)", "tanh(size=5)", "gaussian", steps=10, evaluate_every=10, measure_at=(), **weights)
+        return train([run])[0]
+
+    assert final(**{name: 10.0}).summary["final_train_loss"] != final().summary["final_train_loss"]
+    if name == "soft_orthogonality":
+        curve = final(soft_orthogonality=10.0, learning_rate=0.03).curves["orthogonality[h]"]
+        assert curve[-1] < curve[0]
