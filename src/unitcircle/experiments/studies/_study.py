@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Experiment", "Study"]
+__all__ = ["Experiment", "Study", "shipped_studies"]
 
 import os
 import tomllib
