@@ -24,6 +24,7 @@ from unitcircle.report._style import COLORS, CYCLE, DASHES, axes_or_new, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
 
 Block = tuple[str, Sequence[Group]]
@@ -108,7 +109,7 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
     for k, row in enumerate(tuned):
         look = looks[row.label]
         # A few per cent apart, so that ranges do not hide one another.
-        beside = 1.02 ** (k - (len(tuned) - 1) / 2)
+        beside = 1.012 ** (k - (len(tuned) - 1) / 2)
         rates = np.array(sorted(row.tuning))
         scores = [np.array(row.tuning[rate]) for rate in rates]
         means = np.array([s.mean() for s in scores])
@@ -156,6 +157,7 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         ax.plot([centre], [place], "D", ms=5, color=COLORS["black"], mec="white", mew=0.6, zorder=4)
     if by_steps:
         ax.set(xscale="log", xlabel="steps to the threshold", title="each seed, median and interval")
+        _plain_ticks(ax.xaxis)
         if any(math.isinf(s) for row in group.rows for s in row.steps):
             ax.axvline(never / 1.25, color=COLORS["grey"], lw=0.8, ls=":")
             ax.text(never, len(group.rows) - 0.45, "never", ha="center", va="top", fontsize=8, color=COLORS["grey"])
@@ -169,6 +171,17 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         tick.set_color(looks[row.label]["color"])
     ax.set_ylim(len(group.rows) - 0.4, -0.6)
     return ax
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """Write 1, 2, 5, 10 on a logarithmic axis of steps, no powers of ten."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    low, high = axis.get_view_interval()
+    # Within a decade every digit has room.
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else (1, 2, 3, 4, 5, 6, 8)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _short(label: str) -> str:
@@ -192,8 +205,6 @@ def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str]
     matplotlib.axes.Axes
         The axes drawn in.
     """
-    from matplotlib.ticker import LogLocator, StrMethodFormatter
-
     ax = axes_or_new(ax)
     ordered = sorted(groups, key=lambda group: group.factors[factor])
     first = ordered[0]
@@ -203,7 +214,7 @@ def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str]
     x = np.array([float(group.factors[factor]) for group in ordered])
     # Side by side, so that intervals do not hide one another.
     on_log = bool((x > 0).all() and x.max() >= 4 * x.min())
-    width = 0.012 * (math.log(x.max() / x.min()) if on_log else float(np.ptp(x)))
+    width = 0.006 * (math.log(x.max() / x.min()) if on_log else float(np.ptp(x)))
     finite = [row.median_steps for group in ordered for row in group.rows if math.isfinite(row.median_steps)]
     missed = by_steps and any(math.isinf(row.median_steps) for group in ordered for row in group.rows)
     top = (3 if missed else 1.6) * max(finite, default=1.0)
@@ -225,9 +236,7 @@ def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str]
         ax.plot(at[never], np.full(never.sum(), 0.85 * top), "^", ms=6, color=looks[label]["color"])
     if by_steps and finite:
         ax.set(yscale="log", ylim=(0.6 * min(finite), top))
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        ax.set_yticks([], minor=True)
+        _plain_ticks(ax.yaxis)
     name = "median steps to the threshold" if by_steps else f"test {first.unit}"
     ax.set(xlabel=factor, ylabel=name, title=f"{name} against {factor}" + ("; ▲ never" if missed else ""))
     if on_log:
