@@ -8,8 +8,7 @@ from tests.study_records import finder, noise, record
 
 from unitcircle import cli
 from unitcircle.cli._study import study as command
-from unitcircle.experiments.studies._store import Store
-from unitcircle.experiments.studies._study import Study
+from unitcircle.experiments.studies import Store, Study
 from unitcircle.experiments.training import Status
 
 TOML = """
@@ -142,12 +141,12 @@ def test_what_cannot_be_used_has_status_2(arguments, said, file, capsys):
 
 
 def test_an_interrupt_keeps_what_has_ended(file, capsys, monkeypatch):
-    from unitcircle.experiments.studies import _execute
+    from unitcircle.experiments import studies
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_execute, "execute", interrupted)
+    monkeypatch.setattr(studies, "execute", interrupted)
     assert cli.main(["study", "run", file]) == 130
     assert "run again to go on" in capsys.readouterr().out
 

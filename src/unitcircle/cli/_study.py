@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg, subcommand
 
 if TYPE_CHECKING:
-    from unitcircle.experiments.studies._store import Store
-    from unitcircle.experiments.studies._study import Study
+    from unitcircle.experiments.studies import Store, Study
     from unitcircle.report._comparison import Comparison
 
 RESULTS = Path("out/studies")
@@ -48,9 +47,8 @@ def run(
     """
     from unitcircle.cli._terminal import console
     from unitcircle.errors import ArgumentError
-    from unitcircle.experiments.studies._execute import execute
-    from unitcircle.experiments.studies._progress import progress_display
-    from unitcircle.experiments.studies._supervisor import Local
+    from unitcircle.experiments.studies import Local, execute, progress_display
+    from unitcircle.report._study import study_view
 
     planned, folder, _ = _opened(file, out)
     screen = console()
@@ -77,8 +75,6 @@ def run(
     _, _, store = _opened(file, out)
     found = _compared(planned, store)
     written = _written(found, planned, store, folder)
-    from unitcircle.report._study import study_view
-
     screen.print()
     screen.print(study_view(found))
     screen.print(f"\nwritten: {', '.join(written)} in {folder}")
@@ -167,8 +163,7 @@ def export(
     """
     from unitcircle.cli._terminal import console
     from unitcircle.errors import ArgumentError
-    from unitcircle.experiments.studies._export import write_table
-    from unitcircle.experiments.studies._table import curve_table, study_table
+    from unitcircle.experiments.studies import curve_table, study_table, write_table
 
     paths = [path for path in (csv, parquet) if path is not None]
     for path, suffix in ((csv, ".csv"), (parquet, ".parquet")):
@@ -195,18 +190,18 @@ def query(file: Positional[str], sql: Positional[str], /, *, out: Path = RESULTS
         sql: One statement: "select label, avg(test_score) from runs where stage = 'reported' group by all".
         out: Where the folders of results are.
     """
-    import csv as written
+    from csv import writer
 
-    from unitcircle.experiments.studies._export import query as ask
-    from unitcircle.experiments.studies._table import curve_table, study_table
+    from unitcircle.experiments import studies
 
     planned, _, store = _opened(file, out)
     records = list(store.records())
-    tables = {"runs": study_table(records, study=planned), "curves": curve_table(records, study=planned)}
-    columns, rows = ask(sql, tables)
-    writer = written.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    tables = {"runs": studies.study_table(records, study=planned)}
+    tables["curves"] = studies.curve_table(records, study=planned)
+    columns, rows = studies.query(sql, tables)
+    lines = writer(sys.stdout, lineterminator="\n")
+    lines.writerow(columns)
+    lines.writerows(rows)
     return 0
 
 
@@ -229,8 +224,7 @@ def _opened(file: str, out: Path) -> tuple[Study, Path, Store]:
     from unitcircle.errors import MissingExtraError
 
     try:
-        from unitcircle.experiments.studies._store import Store
-        from unitcircle.experiments.studies._study import Study
+        from unitcircle.experiments.studies import Store, Study
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -241,9 +235,9 @@ def _opened(file: str, out: Path) -> tuple[Study, Path, Store]:
 
 
 def _compared(planned: Study, store: Store) -> Comparison:
-    from unitcircle.experiments.studies._comparison import compare as compared
+    from unitcircle.experiments import studies
 
-    found = compared(planned, store.get)
+    found = studies.compare(planned, store.get)
     _tell_problems(store)
     return found
 
@@ -260,8 +254,7 @@ def _status(found: Comparison) -> int:
 def _written(found: Comparison, planned: Study, store: Store, folder: Path) -> list[str]:
     """Write table, comparison, figures and page into the folder of a study, and return their names."""
     from unitcircle._files import written_whole
-    from unitcircle.experiments.studies._export import write_table
-    from unitcircle.experiments.studies._table import study_table
+    from unitcircle.experiments.studies import study_table, write_table
     from unitcircle.report import save_figure, to_json
     from unitcircle.report._study_figures import study_figure
     from unitcircle.report._study_page import study_page
