@@ -148,7 +148,7 @@ def test_forget_biases_of_nnx(name):
 
 def test_a_gate_bias_passes_plain_cells_by():
     made, done = initialize({"plain": noisy("rnn"), "gated": noisy("lstm")}, bias="forget_bias", key=0)
-    assert [filled.parameter for filled in done.filled] == ["gated.hf.bias"]
+    assert [filled.tensor for filled in done.filled] == ["gated.hf.bias"]
     np.testing.assert_array_equal(made["plain"]["i"]["bias"], 0.5)
 
 
@@ -193,7 +193,7 @@ def test_a_promise_that_does_not_hold_is_an_error_and_leaves_the_module_as_it_wa
         (lambda: linen("lstm"), {"recurrent": {"z": "eigen"}}, UnknownNameError, "gate"),
         (lambda: linen("lstm"), {"recurrent": "ring"}, ArgumentError, "complex"),
         (lambda: linen("lstm"), {"bias": "eigen"}, ArgumentError, "forget_bias, chrono, zeros or constant"),
-        (lambda: linen("rnn"), {"bias": "chrono"}, ArgumentError, "plain cells without gates"),
+        (lambda: linen("rnn"), {"bias": "chrono"}, ArgumentError, "plain layers without gates"),
         (
             lambda: {name: {"kernel": leaves["kernel"]} for name, leaves in linen("lstm").items()},
             {"bias": "chrono"},

@@ -163,11 +163,11 @@ def test_vectors_of_initializers_that_make_every_entry_alike():
         ("eigen", 4, (5, 24), ShapeError, "square"),
         ("ring", None, (8, 32), ArgumentError, "real"),
         ("unitary_evolution", None, (8, 32), ArgumentError, "real"),
-        ("chrono", None, (12,), ArgumentError, "4 .an LSTM. or 3 .a GRU."),
+        ("chrono", None, (12,), ArgumentError, "4 .LSTM. or 3 .GRU."),
         ("chrono", 4, (10,), ShapeError, "unit_forget_bias=False"),
         ("chrono", 4, (2, 12), ShapeError, "4 gates"),
         ("chrono", 3, (3, 12), ShapeError, "3 gates"),
-        ("forget_bias", 1, (12,), ArgumentError, "4 .an LSTM. or 3 .a GRU."),
+        ("forget_bias", 1, (12,), ArgumentError, "4 .LSTM. or 3 .GRU."),
     ],
 )
 def test_what_does_not_fit_is_refused_in_words(spec, gates, shape, error, words):

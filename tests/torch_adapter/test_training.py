@@ -44,6 +44,14 @@ def test_fill_refuses_what_does_not_fit(tensor, spec, gates, error):
 def test_fill_takes_complex_weights_for_complex_tensors():
     weight = fill_(torch.empty(4, 4, dtype=torch.complex64), "ring(r_min=0.5, r_max=0.9)", generator=0)
     assert (weight.diagonal().abs() < 0.9).all()
+    double = fill_(torch.empty(4, 4, dtype=torch.complex128), "orthogonal", generator=0)
+    assert double.imag.abs().max() > 0.01
+    assert (double.mH @ double - torch.eye(4)).abs().max() < 10 * 4 * torch.finfo(torch.float64).eps
+
+
+def test_biases_of_double_precision_are_computed_in_it():
+    bias = fill_(torch.empty(12, dtype=torch.float64), "chrono(max_steps=50)", gates=4, generator=0)
+    assert not torch.equal(bias, bias.float().double())
 
 
 @pytest.mark.parametrize("orthogonal_map", [None, "cayley", "householder", "matrix_exp"])

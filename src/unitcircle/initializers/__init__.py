@@ -38,9 +38,11 @@ __all__ = [
     "Chrono",
     "Constant",
     "Eigen",
+    "Filled",
     "ForgetBias",
     "Gaussian",
     "Identity",
+    "Initialization",
     "Initializer",
     "KaimingNormal",
     "KaimingUniform",
@@ -68,6 +70,7 @@ from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._chain import Chain
 from unitcircle.initializers._constant import Constant, Zeros
 from unitcircle.initializers._eigen import Eigen
+from unitcircle.initializers._filling import Filled, Initialization
 from unitcircle.initializers._identity import Identity
 from unitcircle.initializers._low_rank import LowRank
 from unitcircle.initializers._normalized_positive_definite import NormalizedPositiveDefinite

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
+from unitcircle.initializers._filling import KEEPING
 from unitcircle.recurrence import GATES as CELL_GATES
 from unitcircle.recurrence import Cell
 
@@ -81,6 +82,16 @@ class CellParameters:
     def name(self) -> str:
         """The cell's qualified name; ``"cell"`` where it is the whole tree."""
         return ".".join(self.path) or "cell"
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Its gates."""
+        return tuple(self.recurrent)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the gate that keeps the state has a bias."""
+        return bool(self.biases[KEEPING[self.kind]])
 
 
 def flattened(tree: Any, /) -> tuple[Leaves, Any]:

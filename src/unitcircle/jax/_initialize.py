@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Filled", "Initialization", "initialize", "initialize_"]
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import jax
@@ -13,59 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
-from unitcircle.initializers import Certificate, Chrono, Constant, ForgetBias, Initializer, Zeros, parse
+from unitcircle.errors import ArgumentError
+from unitcircle.initializers import Filled, Initialization, Initializer
+from unitcircle.initializers._filling import KEEPING, Filling, PerGate, Spec, biases_of, require
 from unitcircle.jax._cells import Block, CellParameters, Leaves, cells_of, flattened
-from unitcircle.jax._initializer import draw
+from unitcircle.jax._initializer import draw, gaussian
 from unitcircle.jax._nnx import is_module, parameters_of, update
 
-Spec = Initializer | str
-PerGate = Spec | Mapping[str, Spec] | None
 Tree = TypeVar("Tree")
-GATE_BIAS = (Chrono, ForgetBias)
-KEEPING = {"lstm": "f", "gru": "z", "mgu": "f"}
-"""Kind of cell → the gate that keeps the state."""
-
-
-@dataclass(frozen=True)
-class Filled:
-    """One block that was filled.
-
-    Attributes
-    ----------
-    parameter
-        Qualified name of the parameter.
-    gate
-        The gate.
-    init
-        What was asked.
-    certificate
-        What was measured on the stored numbers.
-    """
-
-    parameter: str
-    gate: str
-    init: Initializer
-    certificate: Certificate
-
-    def __str__(self) -> str:
-        return f"{self.parameter}[{self.gate}] = {self.init}: {self.certificate}"
-
-
-@dataclass(frozen=True)
-class Initialization:
-    """What :func:`initialize` did.
-
-    Attributes
-    ----------
-    filled
-        Every block that was filled, with its certificate.
-    """
-
-    filled: tuple[Filled, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.filled))
 
 
 def initialize(
@@ -119,25 +73,22 @@ def initialize(
     >>> print(done.filled[1])
     params.cell.hf.kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     """
-    if recurrent is None and input is None and bias is None:
-        raise ArgumentError("initialize", "must be told what to fill", "neither recurrent, input nor bias")
+    filling = Filling.asked(recurrent, input, bias)
     leaves, structure = flattened(params)
     found = list(cells_of(leaves))
     if not found:
         rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell or MGUCell"
         raise ArgumentError("params", rule, type(params).__name__)
-    _check(found, leaves, (recurrent, input), None if bias is None else parse(bias))
+    _check_numbers(found, leaves)
+    filling.check(found)
     source = _keys(jax.random.key(key) if isinstance(key, int) else key)
     filled: list[Filled] = []
     for cell in found:
-        filled += _fill_kernels(cell.recurrent, recurrent, leaves, source)
-        filled += _fill_kernels(cell.input, input, leaves, source)
-        if bias is not None:
-            filled += _fill_biases(cell, parse(bias), leaves, source)
-    broken = [block for block in filled if not block.certificate.holds]
-    if broken:
-        raise CertificateError("\n".join(map(str, broken)))
-    return structure.unflatten(leaves.values()), Initialization(tuple(filled))
+        filled += _fill_kernels(cell.recurrent, filling.recurrent, leaves, source)
+        filled += _fill_kernels(cell.input, filling.input, leaves, source)
+        if filling.bias is not None and filling.fills_bias(cell):
+            filled.append(_fill_biases(cell, filling.bias, leaves, source))
+    return structure.unflatten(leaves.values()), Initialization(require(filled))
 
 
 def initialize_(
@@ -196,39 +147,19 @@ def _keys(key: jax.Array) -> Iterator[jax.Array]:
         count += 1
 
 
-def _check(found: Sequence[CellParameters], leaves: Leaves, specs: Sequence[PerGate], bias: Initializer | None) -> None:
+def _check_numbers(found: Sequence[CellParameters], leaves: Leaves) -> None:
     for cell in found:
         leaf = leaves[next(iter(cell.recurrent.values())).path]
         if isinstance(leaf, Tracer) or not isinstance(leaf, jax.Array | np.ndarray):
             rule = "must hold arrays with numbers"
             raise ArgumentError("params", rule, f"{type(leaf).__name__} at {cell.name}", "Call it outside jax.jit.")
-    known = {gate for cell in found for gate in cell.recurrent} | {"*"}
-    for spec in specs:
-        for gate in spec if isinstance(spec, Mapping) else ():
-            if gate not in known:
-                raise UnknownNameError("gate", gate, known)
-    if bias is None:
-        return
-    if not isinstance(bias, (*GATE_BIAS, Zeros, Constant)):
-        raise ArgumentError("bias", "must be forget_bias, chrono, zeros or constant", str(bias))
-    if not any(_takes_bias(cell, bias) for cell in found):
-        arrived = "cells without biases" if any(cell.kind in KEEPING for cell in found) else "plain cells without gates"
-        raise ArgumentError("bias", f"must be one that the cells have: {bias.name}", arrived)
-
-
-def _takes_bias(cell: CellParameters, init: Initializer) -> bool:
-    gate = KEEPING.get(cell.kind, "h")
-    return bool(cell.biases[gate]) and not (isinstance(init, GATE_BIAS) and cell.kind not in KEEPING)
 
 
 def _fill_kernels(
-    blocks: Mapping[str, Block], spec: PerGate, leaves: Leaves, source: Iterator[jax.Array]
+    blocks: Mapping[str, Block], asked: Mapping[str, Initializer], leaves: Leaves, source: Iterator[jax.Array]
 ) -> Iterator[Filled]:
-    for gate, block in blocks.items():
-        text = spec.get(gate, spec.get("*")) if isinstance(spec, Mapping) else spec
-        if text is None:
-            continue
-        init = parse(text)
+    for gate, init in Filling.of(asked, blocks).items():
+        block = blocks[gate]
         old = block.of(leaves)
         *batch, fan_in, fan_out = old.shape
         weight = draw(init, next(source), (*batch, fan_out, fan_in), old.dtype)
@@ -237,22 +168,12 @@ def _fill_kernels(
         yield Filled(block.name, gate, init, init.certificate(stored))
 
 
-def _fill_biases(
-    cell: CellParameters, init: Initializer, leaves: Leaves, source: Iterator[jax.Array]
-) -> Iterator[Filled]:
-    if not _takes_bias(cell, init):
-        return
-    keeping = KEEPING.get(cell.kind, "h")
-    kept = cell.biases[keeping][0].of(leaves)
-    # Of a half-precision cell the time constants are computed in float32.
-    z = jax.random.normal(next(source), kept.shape, jnp.promote_types(kept.dtype, jnp.float32))
-    if isinstance(init, GATE_BIAS):
-        decided = {keeping: init(z)} if cell.kind == "mgu" else init.gates(z, cell=cell.kind)
-    else:
-        decided = dict.fromkeys(cell.biases, init(z))
+def _fill_biases(cell: CellParameters, init: Initializer, leaves: Leaves, source: Iterator[jax.Array]) -> Filled:
+    keeping = cell.biases[KEEPING[cell.kind]][0]
+    old = keeping.of(leaves)
+    decided = biases_of(init, gaussian(next(source), old.shape, old.dtype), cell.kind, cell.biases)
     for gate, blocks in cell.biases.items():
         # The biases of a gate are added: what is asked is their sum.
         for block, value in zip(blocks, [decided.get(gate, 0.0), *[0.0] * len(blocks)], strict=False):
             block.put(leaves, value)
-    block = cell.biases[keeping][0]
-    yield Filled(block.name, keeping, init, init.certificate(block.of(leaves)))
+    return Filled(keeping.name, KEEPING[cell.kind], init, init.certificate(keeping.of(leaves)))

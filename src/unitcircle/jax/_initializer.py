@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["draw", "draw_bias", "initializer"]
+__all__ = ["draw", "draw_bias", "gaussian", "initializer"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,34 @@ import jax.numpy as jnp
 
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
-from unitcircle.recurrence import GATES, Cell
+from unitcircle.initializers._filling import gated_kind
+from unitcircle.jax._cells import GATES
 
-_GATED = {len(GATES[cell]): (str(cell), GATES[cell]) for cell in (Cell.LSTM, Cell.GRU)}
+
+def gaussian(key: jax.Array, shape: tuple[int, ...], dtype: Any, /, *, field: str = "real") -> jax.Array:
+    """Draw the standard-normal numbers for a weight of a type: double for a double one, else single.
+
+    Parameters
+    ----------
+    key
+        JAX key.
+    shape
+        Shape.
+    dtype
+        Element type of the weight.
+    field
+        ``"complex"``: complex numbers, E|z|² = 1, where the type is complex.
+
+    Returns
+    -------
+    jax.Array
+        The numbers.
+    """
+    wanted = jnp.dtype(dtype)
+    if field == "complex" and jnp.issubdtype(wanted, jnp.complexfloating):
+        return jax.random.normal(key, shape, wanted)
+    high = jnp.float64 if wanted in {jnp.dtype("float64"), jnp.dtype("complex128")} else jnp.float32
+    return jax.random.normal(key, shape, high)
 
 
 def draw(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: Any, /) -> jax.Array:
@@ -24,9 +49,7 @@ def draw(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: Any, 
     if not jnp.issubdtype(wanted, jnp.inexact):
         raise DtypeError("dtype", "must be a floating type", str(wanted))
     is_complex = jnp.issubdtype(wanted, jnp.complexfloating)
-    high = jnp.float64 if wanted in {jnp.dtype("float64"), jnp.dtype("complex128")} else jnp.float32
-    z = jax.random.normal(key, shape, wanted if is_complex and init.field == "complex" else high)
-    weight = init(z)
+    weight = init(gaussian(key, shape, wanted, field=init.field))
     if jnp.iscomplexobj(weight) != is_complex:
         rule = f"must be {'real' if is_complex else 'complex'} for {init}"
         raise DtypeError("dtype", rule, str(wanted))
@@ -37,13 +60,10 @@ def draw_bias(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: 
     """Draw a bias ``(..., k n)``; of a chrono or forget bias only the gates that it decides are not zero."""
     if gates == 1 or not isinstance(init, Chrono | ForgetBias):
         return draw(init, key, shape, dtype)
-    if gates not in _GATED:
-        raise ArgumentError("gates", f"must be 4 (LSTM) or 3 (GRU) for {init}", str(gates))
-    cell, names = _GATED[gates]
-    high = jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32
-    z = jax.random.normal(key, (*shape[:-1], shape[-1] // gates), high)
-    decided = init.gates(z, cell=cell)
-    return jnp.concatenate([decided.get(name, jnp.zeros_like(z)) for name in names], axis=-1).astype(dtype)
+    kind = gated_kind(init, gates)
+    z = gaussian(key, (*shape[:-1], shape[-1] // gates), dtype)
+    decided = init.gates(z, cell=kind)
+    return jnp.concatenate([decided.get(gate, jnp.zeros_like(z)) for gate in GATES[kind]], axis=-1).astype(dtype)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["GATES", "bias_blocks", "draw"]
+__all__ = ["GATES", "bias_of", "draw"]
 
 import numpy as np
 
 from unitcircle.errors import ArgumentError
-from unitcircle.initializers import Chrono, ForgetBias, Initializer
+from unitcircle.initializers import Initializer
+from unitcircle.initializers._filling import biases_of
 
 GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("z", "r", "n"), "rnn": ("h",)}
 """Kind of cell → its gates, by our names, in the order of Keras's stacks: i f c o, z r h."""
@@ -41,8 +42,8 @@ def draw(init: Initializer, shape: tuple[int, int], rng: np.random.Generator, /)
     return weight.T
 
 
-def bias_blocks(init: Initializer, kind: str, n: int, rng: np.random.Generator, /) -> dict[str, np.ndarray]:
-    """Return the bias of every gate, in Keras's order.
+def bias_of(init: Initializer, kind: str, shape: tuple[int, ...], rng: np.random.Generator, /) -> np.ndarray:
+    """Return the bias of a cell; of the two rows of a GRU with ``reset_after`` the recurrent one is zero.
 
     Parameters
     ----------
@@ -51,17 +52,19 @@ def bias_blocks(init: Initializer, kind: str, n: int, rng: np.random.Generator, 
         makes every entry alike.
     kind
         ``"lstm"``, ``"gru"`` or ``"rnn"``.
-    n
-        Number of units.
+    shape
+        ``(k·n,)`` or ``(2, k·n)``.
     rng
         Source of the standard-normal numbers.
 
     Returns
     -------
-    dict
-        Gate → ``(n,)``.
+    numpy.ndarray
+        The bias, in Keras's order.
     """
-    if isinstance(init, Chrono | ForgetBias):
-        decided = init.gates(rng.standard_normal(n), cell=kind)
-        return {gate: decided.get(gate, np.zeros(n)) for gate in GATES[kind]}
-    return {gate: init(rng.standard_normal(n)) for gate in GATES[kind]}
+    gates = GATES[kind]
+    bias = np.zeros((*shape[:-1], len(gates), shape[-1] // len(gates)))
+    row = bias[0] if len(shape) == 2 else bias
+    for gate, value in biases_of(init, rng.standard_normal(row.shape[-1]), kind, gates).items():
+        row[gates.index(gate)] = value
+    return bias.reshape(shape)

@@ -52,6 +52,16 @@ class RecurrentCell:
         """Number of units n."""
         return self.cell.units
 
+    @property
+    def has_bias(self) -> bool:
+        """Whether it has a bias."""
+        return self.cell.bias is not None
+
+    def share(self, gate: str, /) -> slice:
+        """Return the columns of a stack that are a gate's."""
+        place = self.gates.index(gate)
+        return slice(place * self.units, (place + 1) * self.units)
+
 
 def recurrent_cells(model: keras.Layer, /) -> list[RecurrentCell]:
     """Return every recurrent cell of a model, each shared one once.

@@ -13,9 +13,8 @@ import numpy as np
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, parse
 from unitcircle.initializers import Initializer as Specification
-from unitcircle.keras._blocks import GATES, bias_blocks, draw
-
-_KIND = {len(gates): kind for kind, gates in GATES.items() if kind != "rnn"}
+from unitcircle.initializers._filling import gated_kind
+from unitcircle.keras._blocks import GATES, bias_of, draw
 
 
 @keras.saving.register_keras_serializable("unitcircle")
@@ -116,23 +115,16 @@ class Initializer(keras.initializers.Initializer):
     def _kernel(self, rows: int, columns: int) -> np.ndarray:
         gates = self.gates
         if gates is None:
-            gates = next((k for k in _KIND if columns == k * rows), 1)
+            gates = next((k for k in (3, 4) if columns == k * rows), 1)
         if columns % gates:
             raise ShapeError("shape", f"must stack {gates} gates side by side", str((rows, columns)))
         return np.hstack([draw(self.spec, (rows, columns // gates), self._rng) for _ in range(gates)])
 
     def _bias(self, shape: tuple[int, ...]) -> np.ndarray:
-        gates = self.gates
-        if gates is None and len(shape) == 2:
-            gates = 3
-        if gates not in _KIND:
-            arrived = f"{gates} for shape {shape}"
-            raise ArgumentError("gates", f"must be 4 (an LSTM) or 3 (a GRU) for {self.spec}", arrived)
-        pair = len(shape) == 2 and shape[0] == 2 and gates == 3
-        if not (pair or len(shape) == 1) or shape[-1] % gates:
+        gates = 3 if self.gates is None and len(shape) == 2 else self.gates
+        kind = gated_kind(self.spec, gates)
+        pair = len(shape) == 2 and shape[0] == 2 and kind == "gru"
+        if not (pair or len(shape) == 1) or shape[-1] % len(GATES[kind]):
             rule = f"must be that of the bias of a cell with {gates} gates"
             raise ShapeError("shape", rule, str(shape), "Give an LSTM unit_forget_bias=False.")
-        blocks = bias_blocks(self.spec, _KIND[gates], shape[-1] // gates, self._rng)
-        bias = np.zeros(shape)
-        bias[(0, ...) if pair else ...] = np.concatenate(list(blocks.values()))
-        return bias
+        return bias_of(self.spec, kind, shape, self._rng)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["blocks_of", "draw", "fill_", "stream"]
+__all__ = ["blocks_of", "draw", "fill_", "gaussian", "stream"]
 
 import torch
 
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
-from unitcircle.recurrence import GATES, Cell
+from unitcircle.initializers._filling import gated_kind
+from unitcircle.torch._modules import GATES
 
 Generator = torch.Generator | int | None
-_GATED = {len(GATES[cell]): (str(cell), GATES[cell]) for cell in (Cell.LSTM, Cell.GRU)}
 
 
 def stream(generator: Generator, /) -> torch.Generator:
@@ -26,11 +26,36 @@ def stream(generator: Generator, /) -> torch.Generator:
     return made
 
 
+def gaussian(
+    shape: tuple[int, ...], like: torch.Tensor, generator: torch.Generator, /, *, field: str = "real"
+) -> torch.Tensor:
+    """Draw standard-normal numbers on the generator's device, in float32 or float64, and put them where ``like`` is.
+
+    Parameters
+    ----------
+    shape
+        Shape.
+    like
+        The tensor they are for: of a double-precision type they are double, of every other one single.
+    generator
+        Generator.
+    field
+        ``"complex"``: complex numbers, E|z|² = 1, for a complex tensor.
+
+    Returns
+    -------
+    torch.Tensor
+        The numbers.
+    """
+    dtype = torch.float64 if like.dtype in {torch.float64, torch.complex128} else torch.float32
+    if field == "complex" and like.is_complex():
+        dtype = dtype.to_complex()
+    return torch.randn(shape, generator=generator, dtype=dtype, device=generator.device).to(like.device)
+
+
 def draw(init: Initializer, shape: tuple[int, ...], like: torch.Tensor, generator: torch.Generator, /) -> torch.Tensor:
-    """Draw a weight: Gaussian numbers from the generator's device, computed in float32 or float64 where ``like`` is."""
-    high = torch.float64 if like.dtype == torch.float64 else torch.float32
-    z = torch.randn(shape, generator=generator, dtype=high, device=generator.device).to(like.device)
-    weight = init(z)
+    """Draw a weight, computed in float32 or float64 where ``like`` is."""
+    weight = init(gaussian(shape, like, generator, field=init.field))
     if weight.is_complex() and not like.is_complex():
         rule = "must be a real initializer for a real tensor"
         raise ArgumentError("init", rule, f"{init}, whose weights are complex")
@@ -64,19 +89,6 @@ def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
     return list(tensor.chunk(gates))
 
 
-def _fill_gate_bias(
-    bias: torch.Tensor, init: Chrono | ForgetBias, blocks: list[torch.Tensor], source: torch.Generator
-) -> torch.Tensor:
-    if len(blocks) not in _GATED:
-        raise ArgumentError("gates", f"must be 4 (LSTM) or 3 (GRU) for {init}", str(len(blocks)))
-    cell, names = _GATED[len(blocks)]
-    z = torch.randn(blocks[0].shape, generator=source, device=source.device).to(bias.device)
-    bias.zero_()
-    for gate, value in init.gates(z, cell=cell).items():
-        blocks[names.index(gate)].copy_(value)
-    return bias
-
-
 @torch.no_grad()
 def fill_(
     tensor: torch.Tensor, init: Initializer | str, /, *, gates: int | None = None, generator: Generator = None
@@ -106,7 +118,7 @@ def fill_(
     ShapeError
         The shape does not fit the gates or the initializer.
     ArgumentError
-        A complex initializer for a real tensor.
+        A complex initializer for a real tensor, or a gate bias for another number of gates than 3 and 4.
 
     Examples
     --------
@@ -120,7 +132,12 @@ def fill_(
     source = stream(generator)
     blocks = blocks_of(tensor, 1 if gates is None else gates)
     if isinstance(init, Chrono | ForgetBias) and len(blocks) > 1:
-        return _fill_gate_bias(tensor, init, blocks, source)
+        kind = gated_kind(init, len(blocks))
+        tensor.zero_()
+        z = gaussian(tuple(blocks[0].shape), tensor, source)
+        for gate, value in init.gates(z, cell=kind).items():
+            blocks[GATES[kind].index(gate)].copy_(value)
+        return tensor
     for block in blocks:
         block.copy_(draw(init, tuple(block.shape), block, source))
     return tensor

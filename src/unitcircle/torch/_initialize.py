@@ -4,50 +4,22 @@ from __future__ import annotations
 
 __all__ = ["Filled", "Initialization", "initialize_"]
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
-from unitcircle.initializers import Certificate, Chrono, Constant, ForgetBias, Initializer, Orthogonal, Zeros, parse
-from unitcircle.torch._fill import Generator, blocks_of, draw, stream
-from unitcircle.torch._modules import GATES, RecurrentTensors, recurrent_tensors, suspects
-
-Spec = Initializer | str
-PerGate = Spec | Mapping[str, Spec] | None
-GATE_BIAS = (Chrono, ForgetBias)
+from unitcircle import initializers
+from unitcircle.errors import ArgumentError
+from unitcircle.initializers import Filled, Initializer, Orthogonal
+from unitcircle.initializers._filling import KEEPING, Filling, PerGate, Spec, biases_of, require
+from unitcircle.torch._fill import Generator, draw, gaussian, stream
+from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
 
 
 @dataclass(frozen=True)
-class Filled:
-    """One block that was filled.
-
-    Attributes
-    ----------
-    tensor
-        Qualified name of the tensor.
-    gate
-        The gate, or empty for a whole tensor.
-    init
-        What was asked.
-    certificate
-        What was measured on the stored numbers.
-    """
-
-    tensor: str
-    gate: str
-    init: Initializer
-    certificate: Certificate
-
-    def __str__(self) -> str:
-        place = f"{self.tensor}[{self.gate}]" if self.gate else self.tensor
-        return f"{place} = {self.init}: {self.certificate}"
-
-
-@dataclass(frozen=True)
-class Initialization:
+class Initialization(initializers.Initialization):
     """What :func:`initialize_` did.
 
     Attributes
@@ -61,7 +33,6 @@ class Initialization:
         are in ``linear=``.
     """
 
-    filled: tuple[Filled, ...]
     deferred: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()
 
@@ -132,8 +103,7 @@ def initialize_(
     >>> (lstm.bias_ih_l0 + lstm.bias_hh_l0)[16:32].unique().tolist()
     [1.0]
     """
-    if recurrent is None and input is None and bias is None:
-        raise ArgumentError("initialize_", "must be told what to fill", "neither recurrent, input nor bias")
+    filling = Filling.asked(recurrent, input, bias)
     found = list(recurrent_tensors(module, linear))
     left = tuple(suspects(module, linear))
     if not found:
@@ -143,10 +113,7 @@ def initialize_(
         if not isinstance(tensors.recurrent, nn.Parameter):
             rule = "must be initialized before its recurrent weight is parametrized"
             raise ArgumentError("module", rule, f"{tensors.name}, which is computed from other parameters")
-    if bias is not None:
-        _check_bias(parse(bias), found)
-    for spec in (recurrent, input):
-        _check_gates(spec, {gate for tensors in found for gate in tensors.gates})
+    filling.check(found)
     source = stream(generator)
     filled: list[Filled] = []
     deferred: list[str] = []
@@ -156,53 +123,21 @@ def initialize_(
             names = [tensors.name.replace("weight_hh", kind) for kind, spec in asked.items() if spec is not None]
             deferred += dict.fromkeys(names)
             continue
-        filled += _fill_weights(tensors, recurrent, input, source)
-        if bias is not None:
-            filled += _fill_bias(tensors, parse(bias), source)
-    broken = [block for block in filled if not block.certificate.holds]
-    if broken:
-        raise CertificateError("\n".join(map(str, broken)))
-    return Initialization(tuple(filled), tuple(deferred), left)
+        filled += _fill_weights(tensors, filling, source)
+        if filling.bias is not None and filling.fills_bias(tensors):
+            filled.append(_fill_bias(tensors, filling.bias, source))
+    return Initialization(require(filled), tuple(deferred), left)
 
 
-def _check_gates(spec: PerGate, known: set[str]) -> None:
-    if isinstance(spec, Mapping):
-        every = {gate for gates in GATES.values() for gate in gates} | {"*"}
-        for gate in spec:
-            if gate not in known | {"*"}:
-                raise UnknownNameError("gate", gate, known | {"*"} if gate not in every else known)
-
-
-def _check_bias(init: Initializer, found: Sequence[RecurrentTensors]) -> None:
-    if not isinstance(init, (*GATE_BIAS, Zeros, Constant)):
-        raise ArgumentError("bias", "must be forget_bias, chrono, zeros or constant", str(init))
-    if not any(_takes_bias(tensors, init) for tensors in found):
-        arrived = "layers without biases" if any(t.kind != "rnn" for t in found) else "plain layers without gates"
-        raise ArgumentError("bias", f"must be one that the layers have: {init.name}", arrived)
-
-
-def _takes_bias(tensors: RecurrentTensors, init: Initializer) -> bool:
-    return bool(tensors.biases) and not (isinstance(init, GATE_BIAS) and tensors.kind == "rnn")
-
-
-def _of_gate(spec: PerGate, gate: str) -> Initializer | None:
-    if isinstance(spec, Mapping):
-        spec = spec.get(gate, spec.get("*"))
-    return None if spec is None else parse(spec)
-
-
-def _fill_weights(
-    tensors: RecurrentTensors, recurrent: PerGate, into: PerGate, source: torch.Generator
-) -> Iterator[Filled]:
+def _fill_weights(tensors: RecurrentTensors, filling: Filling, source: torch.Generator) -> Iterator[Filled]:
     projection = tensors.projection
-    if projection is not None and recurrent is not None:
+    if projection is not None and filling.recurrent:
         projection.copy_(draw(Orthogonal(), tuple(projection.shape), projection, source))
         name = tensors.name.replace("weight_hh", "weight_hr")
         yield Filled(name, "", Orthogonal(), Orthogonal().certificate(projection))
-    for gate, block in zip(tensors.gates, blocks_of(tensors.recurrent, len(tensors.gates)), strict=True):
-        init = _of_gate(recurrent, gate)
-        if init is None:
-            continue
+    blocks = tensors.blocks(tensors.recurrent)
+    for gate, init in filling.of(filling.recurrent, blocks).items():
+        block = blocks[gate]
         fed_back = block.shape[-1]
         weight = draw(init, (fed_back, fed_back), block, source)
         if projection is None:
@@ -216,28 +151,19 @@ def _fill_weights(
     if tensors.input is None:
         return
     name = tensors.name.replace("weight_hh", "weight_ih")
-    for gate, block in zip(tensors.gates, blocks_of(tensors.input, len(tensors.gates)), strict=True):
-        init = _of_gate(into, gate)
-        if init is not None:
-            block.copy_(draw(init, tuple(block.shape), block, source))
-            yield Filled(name, gate, init, init.certificate(block))
+    blocks = tensors.blocks(tensors.input)
+    for gate, init in filling.of(filling.input, blocks).items():
+        blocks[gate].copy_(draw(init, tuple(blocks[gate].shape), blocks[gate], source))
+        yield Filled(name, gate, init, init.certificate(blocks[gate]))
 
 
-def _fill_bias(tensors: RecurrentTensors, init: Initializer, source: torch.Generator) -> Iterator[Filled]:
-    if not _takes_bias(tensors, init):
-        return
+def _fill_bias(tensors: RecurrentTensors, init: Initializer, source: torch.Generator) -> Filled:
     for vector in tensors.biases:
         vector.zero_()
-    first = tensors.biases[0]
-    blocks = dict(zip(tensors.gates, blocks_of(first, len(tensors.gates)), strict=True))
-    n = len(first) // len(blocks)
-    if isinstance(init, GATE_BIAS):
-        z = torch.randn(n, generator=source, device=source.device).to(first.device)
-        decided = init.gates(z, cell=tensors.kind)
-    else:
-        decided = {gate: torch.full((n,), getattr(init, "value", 0.0), device=first.device) for gate in blocks}
-    name = tensors.name.replace("weight_hh", "bias_ih") if "weight_hh" in tensors.name else f"{tensors.name[:-6]}bias"
-    for gate, value in decided.items():
+    blocks = tensors.blocks(tensors.biases[0])
+    keeping = KEEPING[tensors.kind]
+    z = gaussian(tuple(blocks[keeping].shape), blocks[keeping], source)
+    for gate, value in biases_of(init, z, tensors.kind, blocks).items():
         blocks[gate].copy_(value)
-    keeping = {"lstm": "f", "gru": "z"}.get(tensors.kind, "h")
-    yield Filled(name, keeping, init, init.certificate(blocks[keeping]))
+    name = tensors.name.replace("weight_hh", "bias_ih") if "weight_hh" in tensors.name else f"{tensors.name[:-6]}bias"
+    return Filled(name, keeping, init, init.certificate(blocks[keeping]))

@@ -56,6 +56,15 @@ class RecurrentTensors:
         """The gates in the order of the stack."""
         return GATES[self.kind]
 
+    @property
+    def has_bias(self) -> bool:
+        """Whether it has bias vectors."""
+        return bool(self.biases)
+
+    def blocks(self, tensor: torch.Tensor, /) -> dict[str, torch.Tensor]:
+        """Return the gate blocks of one of its tensors as views."""
+        return dict(zip(self.gates, tensor.chunk(len(self.gates)), strict=True))
+
 
 def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterator[RecurrentTensors]:
     """Yield every recurrent layer of a module, each shared tensor once.
