@@ -1,0 +1,71 @@
+"""Where a scheduler may be: on this machine or on a private network, because whoever reaches one runs code on it."""
+
+from __future__ import annotations
+
+__all__ = ["host_and_port", "refuse_public"]
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from unitcircle.errors import ArgumentError
+
+PORT = 8786
+"""Of a Dask scheduler, where none is given."""
+
+
+def refuse_public(host: str, /, *, encrypted: bool = False) -> None:
+    """Raise unless a host is on this machine or on a private network.
+
+    Parameters
+    ----------
+    host
+        Name or address.
+    encrypted
+        Whether connections are by TLS: then a public address will do, all addresses of a machine at once will not.
+
+    Raises
+    ------
+    ArgumentError
+        It has another address, or cannot be found.
+    """
+    try:
+        found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise ArgumentError("engine", "must name a host that can be found", f"{host!r} ({error})") from error
+    for address in map(ipaddress.ip_address, found):
+        if address.is_unspecified:
+            remedy = "Anyone who reaches a scheduler runs code on its workers: bind it to one private address."
+            raise ArgumentError("engine", "must name one address, not all of a machine", host, remedy)
+        if not (address.is_private or encrypted):
+            rule = "must be on this machine or a private network, or be given TLS certificates"
+            raise ArgumentError("engine", rule, f"{host} ({address})", "See docs/clusters.md.")
+
+
+def host_and_port(address: str, /) -> tuple[str, int]:
+    """Return the two parts of ``"HOST:PORT"``.
+
+    Parameters
+    ----------
+    address
+        An IPv6 address stands in brackets.
+
+    Returns
+    -------
+    tuple
+        Host, and port or that of Dask.
+
+    Raises
+    ------
+    ArgumentError
+        It is something else.
+    """
+    rule = "must be HOST:PORT"
+    try:
+        parts = urlsplit(f"//{address}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ArgumentError("engine", rule, f"{address!r} ({error})") from error
+    if not host or parts.path or parts.username is not None:
+        raise ArgumentError("engine", rule, repr(address))
+    return host, port or PORT

@@ -1,0 +1,79 @@
+"""The learning rate of a row, chosen on validation data with seeds that are not reported."""
+
+from __future__ import annotations
+
+__all__ = ["chosen_rate", "preference"]
+
+import math
+from collections.abc import Callable, Iterable
+
+from unitcircle.experiments.studies._study import Experiment, Study
+from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training import Record, Run, Status
+
+
+def chosen_rate(
+    study: Study, experiment: Experiment, setting: Run, label: str, find: Callable[[Run], Record | None], /
+) -> float | None:
+    """Return the learning rate at which a row is reported, or None before its tuning runs are complete.
+
+    The best by :func:`preference`; between equals the smaller one.
+
+    Parameters
+    ----------
+    study, experiment, setting, label
+        The row.
+    find
+        Run → its record or None: :meth:`Store.get`.
+
+    Returns
+    -------
+    float or None
+        One of the experiment's learning rates.
+    """
+    if len(experiment.learning_rates) == 1:
+        return experiment.learning_rates[0]
+    found: dict[float, list[Record]] = {}
+    for run in study.tuning_runs(experiment, setting, label):
+        record = find(run)
+        if record is None:
+            return None
+        found.setdefault(run.learning_rate, []).append(record)
+    higher = Task.parse(experiment.task).higher_is_better
+    return min(found, key=lambda rate: (preference(found[rate], experiment.rank_by, higher), rate))
+
+
+def preference(records: Iterable[Record], rank_by: str, higher_is_better: bool, /) -> tuple[float, ...]:
+    """Return what orders the learning rates of one row by their tuning runs: the smallest is the best.
+
+    First the number of runs that diverged, failed or have no score, so that a rate with one such run is behind every
+    rate with none, however well its others did. Then, ranked by score: the mean validation score, the number of runs
+    that never reached the threshold, the mean steps to it of the others. Ranked by steps: the last two first.
+
+    Parameters
+    ----------
+    records
+        Of all seeds at one rate.
+    rank_by
+        ``"score"`` or ``"steps"``.
+    higher_is_better
+        Of the score.
+
+    Returns
+    -------
+    tuple of float
+        Four numbers, none of them NaN.
+    """
+    records = list(records)
+    ended = [r for r in records if r.status is Status.FINISHED and not math.isnan(r.summary["validation_score"])]
+    sign = -1 if higher_is_better else 1
+    score = _mean([sign * record.summary["validation_score"] for record in ended])
+    steps = [record.summary["steps_to_threshold"] for record in ended]
+    reached = [s for s in steps if math.isfinite(s)]
+    by_steps = (float(len(steps) - len(reached)), _mean(reached))
+    lost = float(len(records) - len(ended))
+    return (lost, score, *by_steps) if rank_by == "score" else (lost, *by_steps, score)
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.inf

@@ -1,0 +1,241 @@
+"""Doing what a study lacks: take a stack of runs, have it trained, keep the records, go on."""
+
+from __future__ import annotations
+
+__all__ = ["Outcome", "execute"]
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.studies._cluster import engine_kind
+from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.studies._plan import Plan
+from unitcircle.experiments.studies._progress import Event, Progress
+from unitcircle.experiments.studies._store import Store
+from unitcircle.experiments.studies._study import Study
+from unitcircle.experiments.studies._supervisor import Local
+from unitcircle.experiments.training import Record, Run, Status, train
+
+Stack = tuple[Run, ...]
+Train = Callable[[Sequence[Run]], list[Record]]
+
+LONGEST_WAIT = 1.0
+"""Seconds between two signs of life."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call of :func:`execute` has done.
+
+    Attributes
+    ----------
+    ended
+        Runs that ended in this call.
+    failed
+        Runs of the whole study that failed for good.
+    left
+        Runs that are yet to end.
+    seconds
+        Wall time.
+    problems
+        Path → reason, of result files that could not be read and were done again.
+    """
+
+    ended: int
+    failed: int
+    left: int
+    seconds: float
+    problems: dict[Path, str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.left == 0
+
+
+def execute(
+    study: Study,
+    folder: str | os.PathLike[str],
+    /,
+    *,
+    engine: EngineKind | str = "local",
+    workers: int | None = None,
+    minutes: float | None = None,
+    retry_failed: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    train: Train = train,
+) -> Outcome:
+    """Do the runs of a study that have no record in a folder; called again, it goes on where it was stopped.
+
+    A stack of runs that raises, or whose process dies, is taken apart and each of its runs tried once more, alone; a
+    run that is lost again is recorded as failed. However this call ends, also by ``kill -9``, the records that are
+    written stay, and at most the runs in flight are repeated by the next call. An interrupt (Ctrl-C) passes through
+    after the workers have been stopped.
+
+    Parameters
+    ----------
+    study
+        The study.
+    folder
+        Of the results; the records are in its subfolder ``runs``.
+    engine
+        Where to run: ``"local"``, ``"dask://HOST:PORT"``, ``"slurm"``, or one of :class:`Local`, :class:`Dask` and
+        :class:`Slurm` with its options.
+    workers
+        Processes of the local engine; one a processor by default.
+    minutes
+        After which no more runs are started; those in flight end. None: no limit.
+    retry_failed
+        Whether the runs that are recorded as failed are done again.
+    on_event
+        Told what happens; see :func:`progress_display`.
+    train
+        What trains a stack; importable on the workers.
+
+    Returns
+    -------
+    Outcome
+        What was done and what is left.
+
+    Raises
+    ------
+    ArgumentError
+        There is no such engine, or workers are given to one that has its own.
+    """
+    kind = engine_kind(engine) if isinstance(engine, str) else engine
+    if workers is not None:
+        if kind != Local():
+            raise ArgumentError("workers", "are those of the local engine; a cluster has its own", str(workers))
+        kind = Local(workers)
+    store = Store(folder)
+    store.folder.mkdir(parents=True, exist_ok=True)
+    plan = Plan(study, store, retry_failed=retry_failed)
+    task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    return _Execution(plan, store, on_event or (lambda _: None), keep=not kind.shared).run(kind, task, deadline)
+
+
+def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Record]:
+    """Train runs together on a worker.
+
+    Parameters
+    ----------
+    stack
+        The runs.
+    train
+        What trains them.
+    folder
+        Where to write the records; None: the driver will.
+
+    Returns
+    -------
+    list of Record
+        One a run.
+    """
+    records = train(stack)
+    if folder is not None:
+        for record in records:
+            record.write(folder)
+    return records
+
+
+class _Execution:
+    """One call of :func:`execute`."""
+
+    def __init__(self, plan: Plan, store: Store, on_event: Callable[[Event], None], *, keep: bool) -> None:
+        self._plan, self._store, self._on_event, self._keep = plan, store, on_event, keep
+        self._began = time.monotonic()
+        self._flights: dict[Stack, float] = {}
+        self._slots = 1
+        self._ended = 0
+
+    def run(self, kind: EngineKind, task: Callable[[Stack], list[Record]], deadline: float) -> Outcome:
+        """Go on until nothing is left, or the time is over."""
+        self._tell("planned")
+        try:
+            if self._plan.left:
+                with kind.start(task) as engine:
+                    self._work(engine, deadline)
+        finally:
+            self._flights.clear()
+            self._tell("closed")
+        seconds = time.monotonic() - self._began
+        return Outcome(self._ended, self._plan.failed, self._plan.left, seconds, dict(self._store.problems))
+
+    def _work(self, engine: Engine, deadline: float) -> None:
+        while self._plan.left:
+            self._slots = engine.slots
+            while time.monotonic() < deadline and len(self._flights) < self._slots:
+                stack = self._plan.take(self._slots)
+                if not stack:
+                    break
+                engine.submit(stack)
+                self._flights[stack] = time.monotonic()
+                self._tell("started", stack)
+            if not self._flights and time.monotonic() >= deadline:
+                return
+            for reply in engine.wait(LONGEST_WAIT):
+                self._land(reply)
+            self._tell("waiting")
+
+    def _land(self, reply: Reply) -> None:
+        stack: Stack = reply.task
+        seconds = (time.monotonic() - self._flights.pop(stack)) / len(stack)
+        if not reply.error:
+            self._finish(stack, reply.value, seconds)
+            return
+        # A worker may have died between two of its records, or after the last.
+        written = {run: record for run in stack if (record := self._fresh(run)) is not None}
+        if written:
+            self._finish(tuple(written), list(written.values()), seconds)
+        lost = [run for run in stack if run not in written]
+        given_up = self._plan.lose(lost)
+        if tried := tuple(run for run in lost if run not in given_up):
+            self._tell("lost", tried, reply.error)
+        for run in given_up:
+            record = _failure(run, reply.error)
+            self._store.write(record)
+            self._plan.end([record])
+            self._ended += 1
+            self._tell("failed", (run,), reply.error)
+
+    def _fresh(self, run: Run) -> Record | None:
+        """Return the record of a run unless it is the old one of a failed run that is tried again."""
+        record = self._store.get(run)
+        return None if record is None or record.status is Status.FAILED else record
+
+    def _finish(self, stack: Stack, records: list[Record], seconds: float) -> None:
+        for record in records:
+            if self._keep:
+                self._store.write(record)
+            else:
+                self._store.add(record)
+        self._plan.end(records, seconds=seconds)
+        self._ended += len(records)
+        self._tell("ended", stack)
+
+    def _tell(self, kind: str, runs: Stack = (), message: str = "") -> None:
+        elapsed = time.monotonic() - self._began
+        left = self._plan.left
+        progress = Progress(
+            self._plan.ended,
+            self._plan.failed,
+            left,
+            tuple(self._flights),
+            self._slots,
+            elapsed,
+            self._plan.remaining_seconds(self._slots) if left else 0.0,
+        )
+        self._on_event(Event(kind, runs, message, progress))  # pyright: ignore[reportArgumentType]
+
+
+def _failure(run: Run, message: str) -> Record:
+    nothing = ("validation_score", "test_score", "final_test_score", "final_train_loss", "steps")
+    summary = dict.fromkeys(nothing, math.nan) | {"steps_to_threshold": math.inf, "solved": 0.0}
+    return Record(run, Status.FAILED, summary=summary, message=message)

@@ -1,0 +1,288 @@
+"""A study from its first run to its last: killed, interrupted, resumed, and always with the same records."""
+
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import traceback
+
+import pytest
+
+pytest.importorskip("torch")
+
+from rich.console import Console
+from tests.experiments.studies.crashing import Training, attempts
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.studies._choice import chosen_rate
+from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.studies._execute import execute
+from unitcircle.experiments.studies._progress import progress_display
+from unitcircle.experiments.studies._store import Store
+from unitcircle.experiments.studies._study import Experiment, Study
+from unitcircle.experiments.training import Status
+
+STUDY = Study(
+    "test",
+    {"haar": "orthogonal", "xavier": "xavier_normal"},
+    (Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3, 1e-2)),),
+    seeds=4,
+    tuning_seeds=2,
+    twin=False,
+)
+RUNS = 2 * (2 * 2 + 4)
+TUNING = 2 * 2 * 2
+
+
+class Here(EngineKind, Engine):
+    """Tasks in this process, ended in a random order."""
+
+    def __init__(self, seed=0, *, shared=True, slots=3):
+        self.shared, self._rng, self._slots, self._tasks = shared, random.Random(seed), slots, []
+
+    def start(self, function):
+        self._function = function
+        return self
+
+    @property
+    def slots(self):
+        return self._slots
+
+    def submit(self, task):
+        self._tasks.append(task)
+
+    def wait(self, seconds):
+        task = self._tasks.pop(self._rng.randrange(len(self._tasks)))
+        try:
+            return [Reply(task, value=self._function(task))]
+        except RuntimeError:
+            return [Reply(task, error=traceback.format_exc())]
+
+    def close(self):
+        self._tasks.clear()
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in (folder / "runs").glob("*.json")}
+
+
+def eventually(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_records_do_not_depend_on_the_order_nor_on_who_writes_them(tmp_path, shared):
+    reference = execute(STUDY, tmp_path / "a", engine=Here(slots=1), train=Training(tmp_path / "a"))
+    assert (reference.ended, reference.left, reference.failed, reference.complete) == (RUNS, 0, 0, True)
+    for seed in range(3):
+        folder = tmp_path / str(seed)
+        execute(STUDY, folder, engine=Here(seed, shared=shared), train=Training(folder))
+        assert contents(folder) == contents(tmp_path / "a")
+        assert set(attempts(folder).values()) == {1}
+
+
+def test_running_again_does_what_is_missing(tmp_path):
+    execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path))
+    again = execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path))
+    assert (again.ended, again.complete) == (0, True)
+    whole = contents(tmp_path)
+    lost = random.Random(0).sample(sorted(whole), 5)
+    for name in lost[:4]:
+        (tmp_path / "runs" / name).unlink()
+    (tmp_path / "runs" / lost[4]).write_text("{")
+    third = execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path))
+    assert third.ended == 5
+    assert contents(tmp_path) == whole
+    repeated = {f"{key}.json" for key, count in attempts(tmp_path).items() if count == 2}
+    assert repeated == set(lost)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_run_that_raises_twice_is_recorded_as_failed_and_its_company_is_not(tmp_path, shared):
+    training = Training(tmp_path, trouble={1: "raise", 1001: "raise once"})
+    events = []
+    outcome = execute(STUDY, tmp_path, engine=Here(shared=shared), train=training, on_event=events.append)
+    assert (outcome.ended, outcome.failed, outcome.left) == (RUNS, 2, 0)
+    records = list(Store(tmp_path).records())
+    assert len(records) == RUNS
+    failed = [record for record in records if record.status is Status.FAILED]
+    assert {record.run.seed for record in failed} == {1}
+    for record in failed:
+        assert "RuntimeError: seed 1 cannot be trained" in record.message
+        assert attempts(tmp_path)[record.run.key] == 2
+        assert math.isnan(record.summary["test_score"])
+        assert record.summary["solved"] == 0
+    assert sum(event.kind == "failed" for event in events) == 2
+    assert any(event.kind == "lost" for event in events)
+
+    assert execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path)).ended == 0
+    mended = execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), retry_failed=True)
+    assert (mended.ended, mended.failed) == (2, 0)
+    assert all(record.status is Status.FINISHED for record in Store(tmp_path).records())
+
+
+def test_a_run_that_fails_again_when_it_is_tried_again_stays_failed(tmp_path):
+    training = Training(tmp_path, trouble={1: "raise"})
+    execute(STUDY, tmp_path, engine=Here(), train=training)
+    outcome = execute(STUDY, tmp_path, engine=Here(), train=training, retry_failed=True)
+    assert (outcome.ended, outcome.failed, outcome.left) == (2, 2, 0)
+
+
+def test_a_failed_tuning_run_counts_against_its_rate(tmp_path):
+    class Picky(Training):
+        def __call__(self, runs):
+            if any(run.learning_rate == 1e-3 and run.seed == 1000 for run in runs):
+                message = "no"
+                raise RuntimeError(message)
+            return super().__call__(runs)
+
+    execute(STUDY, tmp_path, engine=Here(), train=Picky(tmp_path))
+    store, (experiment,) = Store(tmp_path), STUDY.experiments
+    (setting,) = experiment.settings()
+    assert {chosen_rate(STUDY, experiment, setting, label, store.get) for label in STUDY.labels} == {1e-2}
+
+
+def test_the_budget_ends_the_call_and_not_the_runs_in_flight(tmp_path):
+    outcome = execute(STUDY, tmp_path, engine=Here(slots=2), train=Training(tmp_path, seconds=0.2), minutes=0.1 / 60)
+    assert 0 < outcome.ended < RUNS
+    assert outcome.left == RUNS - outcome.ended
+    assert not outcome.complete
+    assert len(contents(tmp_path)) == outcome.ended
+    assert execute(STUDY, tmp_path / "b", engine=Here(), train=Training(tmp_path / "b"), minutes=0).ended == 0
+
+
+def test_the_events_tell_the_whole_story(tmp_path):
+    events = []
+    execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), on_event=events.append)
+    assert [events[0].kind, events[-1].kind] == ["planned", "closed"]
+    assert {event.progress.total for event in events} == {RUNS}
+    ended = [event.progress.ended for event in events]
+    assert ended == sorted(ended)
+    assert ended[-1] == RUNS
+    for kind in ("started", "ended"):
+        assert len({run for event in events if event.kind == kind for run in event.runs}) == RUNS
+    assert max(len(event.progress.running) for event in events) == 3
+    assert events[-1].progress.running == ()
+    assert events[-1].progress.remaining == 0
+    assert math.isnan(events[0].progress.remaining)
+    assert all(event.progress.remaining >= 0 for event in events if event.progress.ended)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_display_says_what_runs_and_what_is_left(tmp_path, terminal):
+    console = Console(force_terminal=terminal, width=200, file=(tmp_path / "shown").open("w"))
+    with console.file, progress_display(console, every=0.0) as show:
+        execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path, trouble={1: "raise"}), on_event=show)
+    shown = (tmp_path / "shown").read_text()
+    assert f"{RUNS}/{RUNS}" in shown if terminal else f"{RUNS} of {RUNS} runs" in shown
+    assert "2 failed" in shown
+    assert "failed for good: RuntimeError: seed 1 cannot be trained" in shown
+    assert "adding(length=10) · tanh(size=4)" in shown
+    assert ("\x1b" in shown) is terminal
+
+
+def test_plain_lines_are_few(tmp_path):
+    console = Console(force_terminal=False, width=80, file=(tmp_path / "shown").open("w"))
+    with console.file, progress_display(console, every=3600) as show:
+        execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), on_event=show)
+    assert len((tmp_path / "shown").read_text().splitlines()) == 2
+
+
+def test_the_display_says_that_no_worker_has_come(tmp_path):
+    class Late(Here):
+        waited = 0
+
+        @property
+        def slots(self):
+            return 3 if self.waited else 0
+
+        def wait(self, seconds):
+            self.waited += 1
+            return super().wait(seconds) if self._tasks else []
+
+    console = Console(force_terminal=False, width=80, file=(tmp_path / "shown").open("w"))
+    with console.file, progress_display(console, every=0.0) as show:
+        assert execute(STUDY, tmp_path, engine=Late(), train=Training(tmp_path), on_event=show).complete
+    assert "waiting for workers" in (tmp_path / "shown").read_text()
+
+
+def test_misuse_is_named(tmp_path):
+    with pytest.raises(ArgumentError, match="workers"):
+        execute(STUDY, tmp_path, engine="dask://localhost:1", workers=2)
+    with pytest.raises(ArgumentError, match="engine"):
+        execute(STUDY, tmp_path, engine="ray")
+
+
+SMALL = Study(
+    "small",
+    {"haar": "orthogonal"},
+    (Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3,)),),
+    seeds=6,
+    twin=False,
+)
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_worker_takes_no_other_with_it(tmp_path):
+    training = Training(tmp_path, trouble={1: "die once"})
+    outcome = execute(SMALL, tmp_path, workers=1, train=training)
+    assert (outcome.ended, outcome.failed, outcome.left) == (6, 0, 0)
+    assert attempts(tmp_path) == {record.run.key: 2 for record in Store(tmp_path).records()}
+
+
+DRIVER = """
+    import sys
+    from tests.experiments.studies.crashing import Training
+    from tests.experiments.studies.test_execute import SMALL
+    from unitcircle.experiments.studies._execute import execute
+    from unitcircle.experiments.studies import _plan, _execute
+
+    _execute.Plan = lambda *given, **named: _plan.Plan(*given, limit=lambda _: 1, **named)
+    try:
+        execute(SMALL, sys.argv[1], workers=1, train=Training(sys.argv[1], seconds=0.5))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.slow
+def test_killed_and_interrupted_it_is_resumed_with_the_same_records(tmp_path):
+    folder = tmp_path / "killed"
+
+    def tried():
+        return sum(attempts(folder).values())
+
+    def drive(signum, more):
+        command = [sys.executable, "-c", textwrap.dedent(DRIVER), str(folder)]
+        before = tried()
+        with subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}) as driver:
+            try:
+                eventually(lambda: tried() >= before + more or driver.poll() is not None)
+                driver.send_signal(signum)
+                return driver.wait(60)
+            finally:
+                driver.kill()
+
+    assert drive(signal.SIGKILL, 2) == -signal.SIGKILL
+    # The worker finishes the run it had when its driver was killed.
+    eventually(lambda: len(contents(folder)) == tried() >= 2)
+    first = tried()
+    assert first < 6
+    assert drive(signal.SIGINT, 1) == 130
+    # The worker is stopped in the run it had.
+    lost = tried() - len(contents(folder))
+    assert lost <= 1
+    missing = 6 - len(contents(folder))
+    assert 0 < missing <= 6 - first
+    outcome = execute(SMALL, folder, engine=Here(), train=Training(folder))
+    assert (outcome.ended, outcome.complete) == (missing, True)
+    assert tried() == 6 + lost
+    execute(SMALL, tmp_path / "whole", engine=Here(), train=Training(tmp_path / "whole"))
+    assert contents(folder) == contents(tmp_path / "whole")

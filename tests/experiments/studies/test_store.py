@@ -1,0 +1,78 @@
+"""The folder of records: found, merged, and never harmed by what else lies there."""
+
+import json
+import math
+import shutil
+
+import pytest
+
+pytest.importorskip("torch")
+
+from unitcircle.experiments.studies._store import Store
+from unitcircle.experiments.training import Record, Run, Status
+
+
+def run(seed=0, **options):
+    return Run("adding(length=10)", "tanh(size=4)", "orthogonal", seed=seed, **options)
+
+
+def record(seed=0, status=Status.FINISHED):
+    return Record(run(seed), status, summary={"test_score": seed + 0.5, "steps_to_threshold": math.inf})
+
+
+def test_a_record_is_found_by_its_run(tmp_path):
+    store = Store(tmp_path)
+    assert store.get(run()) is None
+    store.write(record())
+    for found in (store.get(run()), Store(tmp_path).get(run())):
+        assert found.run == run()
+        assert found.summary == {"test_score": 0.5, "steps_to_threshold": math.inf}
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [f"{run().key}.json"]
+
+
+def test_another_protocol_is_another_run(tmp_path):
+    Store(tmp_path).write(record())
+    assert Store(tmp_path).get(run(steps=999)) is None
+
+
+def test_a_record_written_by_someone_else_is_seen_later(tmp_path):
+    store = Store(tmp_path)
+    assert store.get(run()) is None
+    record().write(tmp_path / "runs")
+    assert store.get(run()).status is Status.FINISHED
+
+
+def test_folders_merge_by_copying(tmp_path):
+    for seed in range(4):
+        Store(tmp_path / f"machine{seed % 2}").write(record(seed))
+    for name in ("machine0", "machine1"):
+        shutil.copytree(tmp_path / name, tmp_path / "all", dirs_exist_ok=True)
+    store = Store(tmp_path / "all")
+    assert [found.run.seed for found in store.records([run(seed) for seed in range(6)])] == [0, 1, 2, 3]
+    assert {found.run.seed for found in store.records()} == {0, 1, 2, 3}
+    assert not store.problems
+
+
+def test_damaged_and_foreign_files_are_reported_and_left_alone(tmp_path):
+    Store(tmp_path).write(record())
+    runs = tmp_path / "runs"
+    good = (runs / f"{run().key}.json").read_text()
+    (runs / f"{run(1).key}.json").write_text(good[: len(good) // 2])
+    (runs / f"{run(2).key}.json").write_text(good)
+    (runs / f"{run(3).key}.json").write_text(json.dumps(json.loads(good) | {"schema": 0}))
+    (runs / "notes.txt").write_text("mine")
+    (runs / ".half.json.tmp").write_text("being written")
+    before = {path: path.read_bytes() for path in runs.iterdir()}
+
+    store = Store(tmp_path)
+    assert [store.get(run(seed)) is not None for seed in range(4)] == [True, False, False, False]
+    assert {path.name for path in store.problems} == {f"{run(seed).key}.json" for seed in (1, 2, 3)}
+    assert [found.run for found in store.records()] == [run()]
+    assert store.problems[runs / "notes.txt"] == "is not named as a record is, <key>.json"
+    assert "schema" in store.problems[runs / f"{run(3).key}.json"]
+    assert run().key in store.problems[runs / f"{run(2).key}.json"]
+    assert {path: path.read_bytes() for path in runs.iterdir()} == before
+
+    store.write(record(1))
+    assert runs / f"{run(1).key}.json" not in store.problems
+    assert Store(tmp_path).get(run(1)).run == run(1)
