@@ -1,10 +1,14 @@
 """Sphinx settings; the pages of the findings are written here from the registry, their single source."""
 
+import os
 import re
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from unitcircle.diagnosis import RULES, explain
+
+# Keras without TensorFlow has to be told what it runs on before it is imported.
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 HERE = Path(__file__).parent
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from unitcircle import dynamics as dynamics
     from unitcircle import ensembles as ensembles
     from unitcircle import errors as errors
+    from unitcircle import experiments as experiments
     from unitcircle import initializers as initializers
+    from unitcircle import jax as jax
+    from unitcircle import keras as keras
+    from unitcircle import monitor as monitor
     from unitcircle import recurrence as recurrence
     from unitcircle import report as report
     from unitcircle import spectra as spectra
@@ -45,7 +49,11 @@ _MODULES = (
     "dynamics",
     "ensembles",
     "errors",
+    "experiments",
     "initializers",
+    "jax",
+    "keras",
+    "monitor",
     "recurrence",
     "report",
     "spectra",

@@ -12,10 +12,21 @@ from collections.abc import Sequence
 from unitcircle.cli._diagnose import diagnose
 from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
+from unitcircle.cli._reproduce import reproduce
 from unitcircle.cli._spectrum import spectrum
+from unitcircle.cli._study import study
+from unitcircle.cli._watch import watch
 from unitcircle.errors import UnitcircleError
 
-COMMANDS = {"diagnose": diagnose, "explain": explain, "radius": radius, "spectrum": spectrum}
+COMMANDS = {
+    "diagnose": diagnose,
+    "explain": explain,
+    "radius": radius,
+    "reproduce": reproduce,
+    "spectrum": spectrum,
+    "study": study,
+    "watch": watch,
+}
 DESCRIPTION = "Can this network carry a signal and a gradient over the length you need?"
 
 

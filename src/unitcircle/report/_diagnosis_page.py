@@ -16,7 +16,7 @@ from unitcircle._files import written_whole
 from unitcircle.diagnosis import Diagnosis, Finding, LayerExamination, Trials
 from unitcircle.report._diagnosis_text import fate, grouped, headline, subject, trial_rows, trials_legend
 from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_singular_values
-from unitcircle.report._page import RC, inline_svg, page
+from unitcircle.report._page import FIGURE_RC, inline_svg, page
 from unitcircle.report._style import COLORS, style
 from unitcircle.report._words import factor
 
@@ -134,7 +134,7 @@ def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -
     blocks = dict(layer.blocks)
     if layer.layer.diagonal is not None:
         blocks = {"λ": layer.layer.diagonal}
-    with style(), rc_context(RC):
+    with style(), rc_context(FIGURE_RC):
         figure = Figure(figsize=(2.7 * max(3, len(blocks)), 5.6), layout="constrained")
         top, bottom = cast("Sequence[SubFigure]", figure.subfigures(2, 1))
         planes = top.subplots(1, len(blocks), squeeze=False)[0]

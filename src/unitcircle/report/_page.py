@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Hover", "inline_svg", "page"]
+__all__ = ["FIGURE_RC", "Hover", "inline_svg", "page"]
 
 import io
 import re
@@ -22,7 +22,7 @@ Hover = Mapping[str, Sequence[str]]
 
 INK = "#010203"
 """The colour of text and axes in a figure to be inlined; it becomes the page's own text colour."""
-RC: Any = {
+FIGURE_RC: Any = {
     "text.color": INK,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -36,7 +36,7 @@ RC: Any = {
 
 
 def inline_svg(figure: Figure, /, *, label: str) -> str:
-    """Return a figure drawn under :data:`RC` as an SVG element that takes its ink from the page.
+    """Return a figure drawn under :data:`FIGURE_RC` as an SVG element that takes its ink from the page.
 
     Parameters
     ----------

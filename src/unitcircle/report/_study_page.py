@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from unitcircle._files import written_whole
 from unitcircle.report._comparison import Comparison, Group, Row, Verdict
-from unitcircle.report._page import RC, inline_svg, page
+from unitcircle.report._page import FIGURE_RC, inline_svg, page
 from unitcircle.report._study import legend, measure, progress_line
 from unitcircle.report._study_figures import ROW, WIDTH, Block, block_title, blocks, draw_block
 from unitcircle.report._study_numbers import Numbers
@@ -114,7 +114,7 @@ def _figure(block: Block, comparison: Comparison, prefix: str, hover: dict[str, 
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with style(), rc_context(RC):
+    with style(), rc_context(FIGURE_RC):
         figure = Figure(figsize=(WIDTH, ROW), layout="constrained")
         draw_block(figure, block, comparison.labels)
         if not block[0]:

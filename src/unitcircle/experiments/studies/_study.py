@@ -4,7 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Experiment", "Study", "shipped_studies"]
 
+import math
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -59,6 +61,8 @@ class Experiment:
                 raise ArgumentError(name, "must hold at least one entry", "none")
         if self.rank_by not in {"score", "steps"}:
             raise UnknownNameError("rank_by", self.rank_by, ("score", "steps"))
+        if self.rank_by == "steps" and math.isnan(Task.parse(self.task).threshold):
+            raise ArgumentError("rank_by", "must be 'score' for a task without a threshold", str(self.task))
 
     def settings(self) -> Iterator[Run]:
         """Yield one run for every cell, size and input scale: what they are compared within, at the first rate."""
@@ -112,6 +116,9 @@ class Study:
     description: str = ""
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
+            rule = "must be letters, digits, '.', '_' and '-', for it names the folder of results"
+            raise ArgumentError("name", rule, repr(self.name))
         if not self.initializers:
             raise ArgumentError("initializers", "must hold at least one entry", "none")
         if not self.experiments:

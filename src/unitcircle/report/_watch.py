@@ -1,0 +1,294 @@
+"""A run that a monitor wrote: in the terminal, and as a page with the spectrum over time."""
+
+from __future__ import annotations
+
+__all__ = ["Run", "read_run", "watch_page", "watch_view"]
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unitcircle._files import written_whole
+from unitcircle.errors import ArgumentError
+from unitcircle.report._page import FIGURE_RC, inline_svg, page
+from unitcircle.report._style import COLORS, CYCLE, DASHES, style
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+
+BARS = "▁▂▃▄▅▆▇█"
+TREND = 16
+FRAMES = 6
+COLUMNS = {
+    "radius": "ρ",
+    "norm": "σ₁",
+    "orthogonality": "‖WᵀW−I‖",
+    "drift": "drift",
+    "update": "update",
+    "gradient": "gradient",
+}
+SEVERITY = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The last run of a file of JSON lines.
+
+    Attributes
+    ----------
+    path
+        The file.
+    records
+        One a step, in the order of the steps.
+    unreadable
+        Lines that are not JSON, such as one that a crash has cut short.
+    """
+
+    path: Path
+    records: Sequence[Mapping[str, Any]]
+    unreadable: int = 0
+
+    @property
+    def blocks(self) -> list[str]:
+        """Names of the watched weights."""
+        ends = tuple(f"/{metric}" for metric in COLUMNS)
+        names = (name.rpartition("/")[0] for record in self.records for name in record if name.endswith(ends))
+        return list(dict.fromkeys(names))
+
+    def series(self, name: str, /) -> tuple[np.ndarray, np.ndarray]:
+        """Return steps and values of a number, where it was measured."""
+        found = [(record["step"], float(record[name])) for record in self.records if name in record]
+        steps, values = zip(*found, strict=True) if found else ((), ())
+        return np.array(steps, float), np.array(values, float)
+
+    @property
+    def findings(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """Step and finding, the latest last."""
+        return [(record["step"], finding) for record in self.records for finding in record.get("findings", ())]
+
+    def frames(self, block: str, /) -> list[tuple[int, np.ndarray]]:
+        """Return step and eigenvalues ``(n,)`` of a weight, wherever they were computed."""
+        return [
+            (record["step"], np.array(pairs, float) @ np.array([1, 1j]))
+            for record in self.records
+            if (pairs := record.get("eigenvalues", {}).get(block)) is not None
+        ]
+
+
+def read_run(path: str | os.PathLike[str], /) -> Run:
+    """Read the last run of a file that :class:`unitcircle.monitor.JsonLines` wrote.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Run
+        Where a resumed run wrote a step twice, the later line.
+
+    Raises
+    ------
+    ArgumentError
+        The file cannot be read, or holds no record.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise ArgumentError("path", "must be a file that can be read", f"{path} ({error.strerror})") from error
+    records: list[dict[str, Any]] = []
+    unreadable = 0
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            unreadable += bool(line.strip())
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
+        else:
+            unreadable += 1
+    if not records:
+        raise ArgumentError("path", "must hold records of a monitor, one JSON object a line", f"{path}")
+    last = records[-1].get("run")
+    by_step = {record["step"]: record for record in records if record.get("run") == last}
+    return Run(path, [by_step[step] for step in sorted(by_step)], unreadable)
+
+
+def sparkline(values: np.ndarray, /) -> str:
+    """Return a curve in a few characters; a gap where it is not finite."""
+    if len(values) > TREND:
+        values = values[np.linspace(0, len(values) - 1, TREND).round().astype(int)]
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return ""
+    low, span = float(finite.min()), float(np.ptp(finite))
+    levels = (values - low) / span * (len(BARS) - 1) if span > 0 else np.where(np.isfinite(values), 0.0, np.nan)
+    return "".join(BARS[round(level)] if math.isfinite(level) else " " for level in levels)
+
+
+def watch_view(run: Run, /) -> Group:
+    """Return a run to print on a rich console: where it is, a table of the weights, findings."""
+    from rich.console import Group
+    from rich.text import Text
+
+    latest = run.records[-1]
+    line = f"step {latest['step']}, {len(run.records)} measurements"
+    if "monitor/share" in latest:
+        line += f", {float(latest['monitor/share']):.2%} of the time spent measuring"
+    parts: list[RenderableType] = [Text(str(run.path), style="bold"), Text(line)]
+    losses = run.series("loss")[1]
+    if len(losses):
+        parts.append(Text(f"loss {losses[-1]:.4g}  {sparkline(losses)}"))
+    parts.append(_table(run))
+    for step, finding in run.findings[-5:]:
+        severity = finding["severity"]
+        text = Text(f"step {step}: {finding['code']} {severity} ", style=SEVERITY.get(severity, ""))
+        parts.append(text.append(f"{_place(finding)}: {finding['message']}", style="default"))
+    if run.unreadable:
+        parts.append(Text(f"{run.unreadable} lines could not be read", style="dim"))
+    return Group(*parts)
+
+
+def _table(run: Run) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    shown = [metric for metric in COLUMNS if any(f"{block}/{metric}" in run.records[-1] for block in run.blocks)]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("weight", overflow="fold", min_width=12)
+    for metric in shown:
+        table.add_column(COLUMNS[metric], justify="right", no_wrap=True)
+    table.add_column("ρ over time", no_wrap=True)
+    for block in run.blocks:
+        cells = [_number(run.records[-1].get(f"{block}/{metric}")) for metric in shown]
+        table.add_row(block, *cells, sparkline(run.series(f"{block}/radius")[1]))
+    return table
+
+
+def _place(finding: Mapping[str, Any]) -> str:
+    gate = f"[{finding['gate']}]" if finding["gate"] else ""
+    return f"{finding['layer']}{gate}" or "model"
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{float(value):.3g}"
+
+
+def watch_page(run: Run, path: str | os.PathLike[str], /) -> Path:
+    """Write a run as one self-contained HTML page: curves, findings, the spectrum over time as a film strip.
+
+    Parameters
+    ----------
+    run
+        The run.
+    path
+        Where to; written whole, then renamed.
+
+    Returns
+    -------
+    pathlib.Path
+        The path written.
+    """
+    latest = run.records[-1]
+    hover: dict[str, list[str]] = {}
+    parts = [
+        f"<h1>{escape(run.path.name)}</h1>",
+        f'<p class="soft">{len(run.records)} measurements to step {latest["step"]}</p>',
+    ]
+    parts += ["<h2>Over time</h2>", f"<figure>{_curves(run, hover)}</figure>"]
+    strips = [(block, frames) for block in run.blocks if (frames := run.frames(block))]
+    if strips:
+        parts.append("<h2>The spectrum over time</h2>")
+    for k, (block, frames) in enumerate(strips):
+        parts += [f"<h3>{escape(block)}</h3>", f"<figure>{_strip(block, frames, f'strip{k}', hover)}</figure>"]
+    if run.findings:
+        parts.append("<h2>Findings</h2>")
+    for step, finding in run.findings:
+        parts.append(
+            f'<div class="finding {escape(finding["severity"])}"><p><b>{escape(finding["code"])} '
+            f"{escape(finding['severity'])}</b> <b>{escape(finding['name'])}</b> at step {step}</p>"
+            f"<p><code>{escape(_place(finding))}</code>: {escape(finding['message'])}</p>"
+            f'<p class="soft">Why: {escape(finding["why"])}.</p>'
+            f'<p class="fix">Fix: {escape(finding["remedy"])}</p></div>'
+        )
+    with written_whole(path) as file:
+        file.write(page(f"unitcircle: {run.path.name}", "\n".join(parts), hover).encode())
+    return Path(path)
+
+
+def _curves(run: Run, hover: dict[str, list[str]]) -> str:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    panels = {"loss": "loss", "radius": "spectral radius ρ", "orthogonality": "‖WᵀW − I‖/√n", "gradient": "‖∂L/∂W‖"}
+    panels = {metric: title for metric, title in panels.items() if _curves_of(run, metric)}
+    with style(), rc_context(FIGURE_RC):
+        figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)), layout="constrained")
+        axes = np.atleast_1d(np.asarray(figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False))).ravel()
+        for ax, (metric, title) in zip(axes, panels.items(), strict=False):
+            curves = _curves_of(run, metric)
+            for k, (name, (steps, values)) in enumerate(curves.items()):
+                # A Python list keeps gaps where a value is not finite.
+                shown = np.where(np.isfinite(values), values, np.nan)
+                (line,) = ax.plot(steps, shown, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
+                line.set_label(name)
+                line.set_gid(f"curve-{metric}-{k}")
+                hover[f"curve-{metric}-{k}"] = [
+                    f"{name}: {value:.4g} (step {int(step)})"
+                    for step, value in zip(steps, values, strict=True)
+                    if math.isfinite(value)
+                ]
+            if metric in {"loss", "gradient"} and all((v[np.isfinite(v)] > 0).all() for _, v in curves.values()):
+                ax.set_yscale("log")
+            if metric == "radius":
+                ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=0)
+            ax.set(title=title, xlabel="step")
+            if len(curves) > 1:
+                ax.legend(loc="best", fontsize=7)
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        return inline_svg(figure, label="loss and weights over the steps of training")
+
+
+def _curves_of(run: Run, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    names = {"loss": "loss"} if metric == "loss" else {block: f"{block}/{metric}" for block in run.blocks}
+    found = {name: run.series(key) for name, key in names.items()}
+    return {name: curve for name, curve in found.items() if len(curve[0])}
+
+
+def _strip(block: str, frames: list[tuple[int, np.ndarray]], prefix: str, hover: dict[str, list[str]]) -> str:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    if len(frames) > FRAMES:
+        frames = [frames[k] for k in np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)]
+    reach = 1.1 * max(1.0, *(float(np.abs(values).max()) for _, values in frames))
+    angle = np.linspace(0, 2 * np.pi, 181)
+    with style(), rc_context(FIGURE_RC):
+        figure = Figure(figsize=(1.75 * FRAMES, 2.1), layout="constrained")
+        axes = np.asarray(figure.subplots(1, FRAMES, squeeze=False))[0]
+        for k, (ax, (step, values)) in enumerate(zip(axes, frames, strict=False)):
+            ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.8, zorder=1)
+            size = float(np.clip(300 / len(values), 2, 14))
+            dots = ax.scatter(
+                np.real(values), np.imag(values), s=size, color=COLORS["blue"], alpha=0.75, lw=0, zorder=2
+            )
+            dots.set_gid(f"{prefix}-{k}")
+            hover[f"{prefix}-{k}"] = [f"λ = {z.real:.4g} {z.imag:+.4g}i,  |λ| = {abs(z):.4g}" for z in values]
+            ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+            ax.set_aspect("equal")
+            ax.set_title(f"step {step}\nρ = {np.abs(values).max():.3g}", fontsize=8)
+        for ax in axes[len(frames) :]:
+            ax.set_axis_off()
+        return inline_svg(figure, label=f"eigenvalues of {block} over the steps of training")

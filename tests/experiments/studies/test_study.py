@@ -1,0 +1,118 @@
+"""Study files: what they say, and what they may not say."""
+
+import pytest
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.experiments.studies import Study, shipped_studies
+
+VALUES = {
+    "name": "small",
+    "initializers": {"Xavier": "xavier_normal", "Haar": "orthogonal + forget_bias(value=1)"},
+    "experiment": [
+        {"task": "adding(length=20)", "cells": ["lstm", "gru"], "sizes": [8, 16], "learning_rates": [0.1, 0.01]}
+    ],
+}
+
+
+def _study(**changes):
+    return Study.from_dict(VALUES | changes)
+
+
+def _experiment(**changes):
+    return _study(experiment=[VALUES["experiment"][0] | changes])
+
+
+@pytest.mark.parametrize("name", shipped_studies())
+def test_the_shipped_files_can_be_read(name):
+    study = Study.load(name)
+    assert study.name == name.removesuffix(".toml")
+    assert study.description.strip()
+    assert study.seeds >= 5
+
+
+def test_rows_are_the_initializers_and_the_reference_again():
+    study = _study()
+    assert study.labels == ("Xavier", "Haar", "Xavier (again)")
+    assert _study(twin=False).labels == ("Xavier", "Haar")
+    assert _study(reference="Haar").labels[-1] == "Haar (again)"
+
+
+def test_tuning_and_reporting_share_no_seed():
+    study = _study(seeds=4, tuning_seeds=2)
+    (experiment,) = study.experiments
+    settings = list(experiment.settings())
+    assert len(settings) == 4
+    tuning = study.tuning_runs(experiment, settings[0], "Haar")
+    reported = study.reported_runs(settings[0], "Haar", 0.01)
+    assert len(tuning) == 2 * 2
+    assert len(reported) == 4
+    assert not {run.seed for run in tuning} & {run.seed for run in reported}
+    assert {run.learning_rate for run in tuning} == {0.1, 0.01}
+    assert {run.learning_rate for run in reported} == {0.01}
+    assert {run.bias for run in reported} == {"forget_bias(value=1.0)"}
+    assert {run.cell for run in reported} == {"lstm(size=8)"}
+
+
+def test_one_rate_needs_no_tuning():
+    study = _experiment(learning_rates=[0.01])
+    (experiment,) = study.experiments
+    assert study.tuning_runs(experiment, next(experiment.settings()), "Haar") == []
+
+
+def test_the_twin_is_the_reference_with_other_draws():
+    study = _study()
+    setting = next(study.experiments[0].settings())
+    twin, reference = (study.reported_runs(setting, label, 0.1)[0] for label in ("Xavier (again)", "Xavier"))
+    assert (twin.twin, reference.twin) == (1, 0)
+    assert twin.recurrent == reference.recurrent
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"initializers": {}}, "initializers must hold at least one"),
+        ({"initializers": {"x": "orthogonall"}}, "Did you mean 'orthogonal'"),
+        ({"initializers": {"x": "orthogonal + identity"}}, "must name one recurrent weight, one bias, or both"),
+        ({"experiment": []}, "experiment must be there"),
+        ({"reference": "Kaiming"}, "reference must be one of"),
+        ({"seeds": 0}, "seeds and tuning_seeds must be at least 1"),
+        ({"confidence": 1.5}, "confidence must be between"),
+        ({"seedz": 3}, "Did you mean 'seeds'"),
+        ({"name": "../up"}, "name must be letters"),
+    ],
+)
+def test_bad_studies_are_refused_in_words(changes, message):
+    with pytest.raises(ArgumentError, match=message):
+        _study(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "addition"}, "Did you mean 'adding'"),
+        ({"cells": []}, "cells must hold at least one"),
+        ({"rank_by": "luck"}, "rank_by must be one of"),
+        ({"task": "multi30k", "rank_by": "steps"}, "a task without a threshold"),
+        ({"stepz": 3}, "Did you mean 'steps'"),
+        ({"learning_rates": [-1.0]}, "learning_rate must be positive"),
+    ],
+)
+def test_bad_experiments_are_refused_in_words(changes, message):
+    with pytest.raises(ArgumentError, match=message):
+        _experiment(**changes)
+
+
+def test_an_experiment_needs_a_task_and_a_file_must_be_there(tmp_path):
+    with pytest.raises(ArgumentError, match="task must be given"):
+        _study(experiment=[{"cells": ["tanh"]}])
+    with pytest.raises(ArgumentError, match=r"Shipped studies: .*quick\.toml"):
+        Study.load(tmp_path / "none.toml")
+    (tmp_path / "torn.toml").write_text("name = ")
+    with pytest.raises(ArgumentError, match="must be a TOML file"):
+        Study.load(tmp_path / "torn.toml")
+
+
+def test_a_list_of_specifications_is_its_own_labels():
+    assert dict(_study(initializers=["identity"]).initializers) == {"identity": "identity"}
+    with pytest.raises(UnknownNameError):
+        _study(initializers=["identityy"])
