@@ -1,0 +1,101 @@
+"""The latest measurements of a run, which the rules look back on."""
+
+from __future__ import annotations
+
+__all__ = ["History", "Series"]
+
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unitcircle.diagnosis import Place
+
+LENGTH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One number over the latest measurements.
+
+    Attributes
+    ----------
+    steps
+        ``(k,)`` optimizer steps.
+    values
+        ``(k,)``.
+    first
+        Its value when it was first measured; NaN if never.
+    """
+
+    steps: np.ndarray
+    values: np.ndarray
+    first: float
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def now(self) -> float:
+        """The latest value; NaN where there is none."""
+        return float(self.values[-1]) if len(self.values) else math.nan
+
+
+class History:
+    """The latest 32 measurements, and the first value of every number."""
+
+    def __init__(self) -> None:
+        self._records: deque[tuple[int, dict[str, float]]] = deque(maxlen=LENGTH)
+        self._first: dict[str, float] = {}
+        self.places: dict[str, tuple[Place, bool]] = {}
+
+    def add(self, step: int, scalars: Mapping[str, float], places: Mapping[str, tuple[Place, bool]], /) -> None:
+        """Append a measurement.
+
+        Parameters
+        ----------
+        step
+            Optimizer step.
+        scalars
+            Numbers by name, ``"<block>/<metric>"``.
+        places
+            Block → its place, and whether it is the gate of a gated cell.
+        """
+        self._records.append((step, dict(scalars)))
+        self.places = dict(places)
+        for name, value in scalars.items():
+            if math.isfinite(value):
+                self._first.setdefault(name, value)
+
+    @property
+    def step(self) -> int:
+        """The latest step measured."""
+        return self._records[-1][0]
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        """The latest numbers."""
+        return self._records[-1][1]
+
+    def series(self, name: str, /) -> Series:
+        """Return one number over the measurements that have it."""
+        found = [(step, scalars[name]) for step, scalars in self._records if name in scalars]
+        steps, values = zip(*found, strict=True) if found else ((), ())
+        return Series(np.array(steps, int), np.array(values, float), self._first.get(name, math.nan))
+
+    def blocks(self) -> Iterator[tuple[str, Place, bool]]:
+        """Yield the name of every watched block, its place, and whether it is a gate of a gated cell."""
+        for name, (place, gated) in self.places.items():
+            yield name, place, gated
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the measurements as plain values."""
+        return {"records": [[step, scalars] for step, scalars in self._records], "first": dict(self._first)}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self._records = deque(((step, dict(scalars)) for step, scalars in state["records"]), maxlen=LENGTH)
+        self._first = dict(state["first"])

@@ -1,0 +1,43 @@
+"""The default sink: one line of JSON a record."""
+
+from __future__ import annotations
+
+__all__ = ["JsonLines"]
+
+import json
+import os
+from pathlib import Path
+from time import time
+
+from unitcircle.monitor._record import Record, plain
+
+SCHEMA = 1
+
+
+class JsonLines:
+    """Append records to a file, one line of strict JSON each, on disk before the call returns.
+
+    A line holds ``schema``, ``step``, ``time`` (seconds since 1970), ``run`` (the same for all that one monitor writes,
+    resumed or not) and the record. A run that goes on from a checkpoint writes some steps twice: the later line counts.
+    A line that a crash has cut short is ended before the next is written.
+
+    Parameters
+    ----------
+    path
+        The file; it is made, with its folder, when the first record comes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __call__(self, record: Record, step: int) -> None:
+        line = json.dumps(plain({"schema": SCHEMA, "step": step, "time": time(), **record}), allow_nan=False)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened for each record: nothing to close, and two processes that append do not cut each other's lines.
+        with self.path.open("ab+") as file:
+            end = file.seek(0, os.SEEK_END)
+            whole = True
+            if end:
+                file.seek(end - 1)
+                whole = file.read(1) == b"\n"
+            file.write((b"" if whole else b"\n") + line.encode() + b"\n")

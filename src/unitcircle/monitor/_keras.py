@@ -1,0 +1,79 @@
+"""The monitor as a Keras 3 callback."""
+
+# The signatures are the framework's.
+# ruff: noqa: ARG002
+
+from __future__ import annotations
+
+__all__ = ["KerasCallback"]
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unitcircle.monitor._alarm import TrainingStopped
+from unitcircle.monitor._monitor import Monitor
+from unitcircle.monitor._record import Record, Sink, scalars
+
+# Its own error says what to do where Keras, or the backend it asks for, is missing.
+from unitcircle.keras import to_layers  # isort: skip
+
+if TYPE_CHECKING:
+    from keras.callbacks import Callback
+else:
+    from keras.callbacks import Callback
+
+
+class KerasCallback(Callback):
+    """Watch recurrent weights while ``model.fit`` trains, on any backend.
+
+    Keras shows its callbacks no gradients: what is measured is the weights, after the optimizer's step. The loss is
+    Keras's, its mean over the epoch so far. ``history`` holds what was measured, as (step, numbers).
+
+    Parameters
+    ----------
+    sinks
+        Further sinks; none by default.
+    **options
+        Of :class:`Monitor`, without ``names``, ``batch`` and ``loss``.
+    """
+
+    def __init__(self, *, sinks: Sequence[Sink | str] = (), **options: Any) -> None:
+        super().__init__()
+        self._sinks, self._options = tuple(sinks), options
+        self.history: list[tuple[int, dict[str, float]]] = []
+        self.monitor: Monitor | None = None
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Make the monitor, or go on with the one of an earlier ``fit``."""
+        if self.monitor is None:
+            self.monitor = Monitor(self._weights, sinks=[self._remember, *self._sinks], **self._options)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Measure, if it is time."""
+        assert self.monitor is not None
+        try:
+            self.monitor.step(loss=(logs or {}).get("loss"))
+        except TrainingStopped as stopped:
+            model: Any = self.model
+            model.stop_training = True
+            print(f"unitcircle: {stopped}", file=sys.stderr)  # noqa: T201  (why training ends)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Close the sinks."""
+        if self.monitor is not None:
+            self.monitor.close()
+
+    def _remember(self, record: Record, step: int) -> None:
+        self.history.append((step, scalars(record)))
+
+    def _weights(self) -> dict[str, np.ndarray]:
+        # Only here is the model touched: on JAX that copies its state back from the training loop.
+        model: Any = self.model
+        return {
+            f"{layer.label}.{gate}" if layer.cell.gated else layer.label: np.asarray(block)
+            for layer in to_layers(model)
+            for gate, block in layer.gates.items()
+        }

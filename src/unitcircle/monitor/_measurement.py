@@ -1,0 +1,141 @@
+"""What is measured of one weight at one step."""
+
+from __future__ import annotations
+
+__all__ = ["DIRECT", "GROUPS", "BlockMonitor"]
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from unitcircle.monitor._leading import Leading
+from unitcircle.monitor._weights import Block
+
+GROUPS = (
+    "radius",
+    "norm",
+    "orthogonality",
+    "drift",
+    "update",
+    "gradient",
+    "flow",
+    "exponent",
+    "states",
+    "loss",
+)
+"""The groups of metrics, all measured by default; ``flow``, ``exponent`` and ``states`` need a batch."""
+DIRECT = 128
+"""Size up to which all eigenvalues are no dearer than a Krylov space."""
+POWERS = 16
+"""Largest power of the weight that is applied to its leading singular vector."""
+
+
+class BlockMonitor:
+    """One watched weight: what is measured of it, and what has to be kept for that.
+
+    Parameters
+    ----------
+    groups
+        The groups of metrics.
+    rng
+        Source of the noise of the searches.
+    """
+
+    def __init__(self, groups: Collection[str], rng: np.random.Generator) -> None:
+        self._groups = frozenset(groups)
+        self._leading = Leading(rng)
+        self._reference: np.ndarray | None = None
+        self._before: np.ndarray | None = None
+
+    def keep(self, block: Block, /) -> None:
+        """Copy the weight, one optimizer step before it is measured."""
+        self._before = block.value.copy()
+
+    def measure(self, block: Block, /, *, exact: bool) -> tuple[dict[str, float], np.ndarray | None]:
+        r"""Measure the weight.
+
+        ::
+
+            radius          ρ(W)
+            norm            σ₁(W)
+            departure       √(‖W‖_F² − Σ|λ|²), at exact measurements
+            transient       max_t log ‖Wᵗ v₁‖ − t log max(ρ, 1), v₁ the leading right singular vector, t ≤ 16
+            orthogonality   ‖WᵀW − I‖_F / √n
+            drift           ‖W − W₀‖_F / ‖W₀‖_F since the first measurement
+            tangent         ‖skew(W₀ᵀ(W − W₀))‖_F² / ‖W₀ᵀ(W − W₀)‖_F²; the rest changes WᵀW
+            update          ‖ΔW‖_F / ‖W‖_F of the last optimizer step
+            gradient        ‖∂L/∂W‖_F
+
+        Parameters
+        ----------
+        block
+            The weight.
+        exact
+            Whether to compute all eigenvalues and singular values.
+
+        Returns
+        -------
+        tuple
+            Numbers by name, and the eigenvalues ``(n,)`` if they were computed. NaN for a weight that is not finite.
+        """
+        W, groups = block.value, self._groups
+        n = len(W)
+        found: dict[str, float] = {}
+        if "gradient" in groups and not np.isnan(block.gradient):
+            found["gradient"] = block.gradient
+        if not np.isfinite(W).all():
+            self._before = None
+            return found | dict.fromkeys(("radius", "norm"), float("nan")), None
+        eigenvalues = None
+        gram = W.conj().T @ W if "orthogonality" in groups or ("norm" in groups and exact) else None
+        if "radius" in groups:
+            if exact:
+                eigenvalues = np.linalg.eigvals(W.astype(np.result_type(W, np.float64))).astype(complex)
+                found["radius"] = float(np.abs(eigenvalues).max())
+                excess = float(np.linalg.norm(W.astype(np.result_type(W, np.float64)))) ** 2
+                found["departure"] = max(excess - float((np.abs(eigenvalues) ** 2).sum()), 0.0) ** 0.5
+            else:
+                found["radius"] = self._leading.radius(W)
+        if "norm" in groups:
+            found["norm"] = self._leading.norm(W)
+            if exact and gram is not None:
+                found["norm"] = float(np.linalg.eigvalsh(gram)[-1]) ** 0.5
+            if "radius" in groups:
+                found["transient"] = self._leading.transient(W, found["radius"], POWERS)
+        if "orthogonality" in groups and gram is not None:
+            found["orthogonality"] = float(np.linalg.norm(gram - np.eye(n, dtype=W.dtype))) / n**0.5
+        if "drift" in groups:
+            found |= self._since_reference(W)
+        if self._before is not None and self._before.shape == W.shape:
+            found["update"] = _relative(W - self._before, self._before)
+        self._before = None
+        return found, eigenvalues
+
+    def _since_reference(self, W: np.ndarray) -> dict[str, float]:
+        if self._reference is None or self._reference.shape != W.shape:
+            self._reference = W.copy()
+        first = self._reference
+        change = W - first
+        found = {"drift": _relative(change, first)}
+        moved = first.conj().T @ change
+        if (size := float(np.linalg.norm(moved))) > 0:
+            found["tangent"] = (float(np.linalg.norm(moved - moved.conj().T)) / (2 * size)) ** 2
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has to be kept, as arrays by name."""
+        reference = {} if self._reference is None else {"reference": self._reference}
+        return reference | self._leading.to_saved()
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        arrays = dict(state)
+        reference = arrays.pop("reference", None)
+        self._reference = None if reference is None else np.asarray(reference)
+        self._leading.load(arrays)
+
+
+def _relative(change: np.ndarray, to: np.ndarray) -> float:
+    size = float(np.linalg.norm(to))
+    return float(np.linalg.norm(change)) / size if size > 0 else float("nan")

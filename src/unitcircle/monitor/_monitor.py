@@ -1,0 +1,344 @@
+"""The monitor: measures watched weights while training goes on."""
+
+from __future__ import annotations
+
+__all__ = ["Monitor"]
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self, cast
+from uuid import uuid4
+
+import numpy as np
+
+from unitcircle.diagnosis import Finding, Place
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.monitor._alarm import Alarm, OnFinding, TrainingStopped
+from unitcircle.monitor._history import History
+from unitcircle.monitor._json_lines import JsonLines
+from unitcircle.monitor._loss import LossPeak
+from unitcircle.monitor._measurement import DIRECT, GROUPS, BlockMonitor
+from unitcircle.monitor._pace import Cost, Pace
+from unitcircle.monitor._record import Record, Sink
+from unitcircle.monitor._weights import Block, NamedWeights, Weights, is_module
+
+SELDOM = 10
+"""Measurements from one exact measurement, or one of a batch, to the next."""
+EIGENVALUES_SECONDS = 1e-9
+"""Time of all eigenvalues over n³ on one core of today, until it has been measured."""
+FIRST_EXACT = 0.1
+"""Seconds that a first exact measurement may take; beyond it waits until it is within the share."""
+BATCH_STEPS = 4
+"""Training steps that measuring a batch takes, until it has been measured."""
+
+
+class Monitor:
+    """Watch recurrent and square weights during training.
+
+    Call :meth:`step` once an optimizer step, after the backward pass and before ``optimizer.step()``::
+
+        with Monitor(model, every=100) as monitor:
+            for inputs, target in data:
+                loss = criterion(model(inputs), target)
+                loss.backward()
+                monitor.step(loss=loss)
+                optimizer.step()
+                optimizer.zero_grad()
+
+    Between measurements a call counts and compares. A measurement costs what :attr:`cost` says, and waits for its turn
+    until it fits into its share of the time. Nothing of the graph or the activations is kept alive; kept are, for each
+    weight, a copy of what it was at first, two vectors, and for one step a copy of what it was before that step.
+
+    Parameters
+    ----------
+    model
+        A ``torch.nn.Module``, compiled, wrapped for data parallelism (rank 0 measures) or neither; or, for any other
+        framework, a function without arguments that returns the weights: name → ``(n, n)``.
+    every
+        Fewest optimizer steps between measurements.
+    metrics
+        Groups of metrics, all by default: see :data:`unitcircle.monitor.METRICS`.
+    sinks
+        Where records go: functions ``(record, step)``, such as :class:`JsonLines`; a path stands for a file of JSON
+        lines.
+    names
+        Names of square ``nn.Linear`` modules that are to be watched too.
+    batch
+        For gradient by lag, leading exponent, saturation and dead units: a small batch as
+        :func:`unitcircle.dynamics.gradient_flow` takes it, or a function that returns one.
+    loss
+        The loss of that batch, likewise.
+    overhead
+        Largest share of the training time; 1 is no limit.
+    rng
+        Generator or seed of the searches.
+    rules
+        Codes, or beginnings of codes, of the findings to look for; all UC3xx by default.
+    on_finding
+        ``"warn"``, ``"stop"`` (raise :class:`TrainingStopped` at a warning or an error), ``"ignore"``, or a function
+        of the finding.
+
+    Raises
+    ------
+    ArgumentError
+        An argument breaks its rule, or the module holds no recurrent layer.
+    UnknownNameError
+        No such metric, code or Linear module.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> W, kept = np.diag([0.5, 0.25]), []
+    >>> with Monitor(lambda: {"W": W}, every=1, overhead=1.0, sinks=[lambda record, step: kept.append(record)]) as m:
+    ...     m.step(loss=2.0)
+    >>> kept[0]["W/radius"], kept[0]["loss"]
+    (0.5, 2.0)
+    """
+
+    def __init__(  # noqa: PLR0913  (what is watched, when, where it goes)
+        self,
+        model: Any,
+        /,
+        *,
+        every: int = 100,
+        metrics: Sequence[str] = GROUPS,
+        sinks: Sequence[Sink | str | os.PathLike[str]] = ("unitcircle.jsonl",),
+        names: Sequence[str] = (),
+        batch: Any = None,
+        loss: Callable[..., Any] | None = None,
+        overhead: float = 0.01,
+        rng: np.random.Generator | int = 0,
+        rules: Sequence[str] = (),
+        on_finding: OnFinding = "warn",
+    ) -> None:
+        if every < 1:
+            raise ArgumentError("every", "must be a positive number of steps", f"{every}")
+        if not 0 < overhead <= 1:
+            raise ArgumentError("overhead", "must be a share of the time, in (0, 1]", f"{overhead}")
+        for name in metrics:
+            if name not in GROUPS:
+                raise UnknownNameError("metrics", name, GROUPS)
+        self._torch: Any = None
+        weights: Weights
+        if is_module(model):
+            # Imported only now: it needs torch, which is here since the model is.
+            self._torch = import_module("unitcircle.monitor._torch_weights")
+            model = self._torch.unwrapped(model)
+            weights = self._torch.TorchWeights(model, names)
+        elif callable(model):
+            if names or batch is not None:
+                raise ArgumentError("model", "must be a torch.nn.Module for names and batch", type(model).__name__)
+            weights = NamedWeights(cast("Callable[[], Mapping[str, Any]]", model))
+        else:
+            rule = "must be a torch.nn.Module or a function that returns weights"
+            raise ArgumentError("model", rule, type(model).__name__)
+        self._model, self._weights = model, weights
+        self._groups = frozenset(metrics)
+        self._sinks: list[Sink] = [sink if callable(sink) else JsonLines(sink) for sink in sinks]
+        self._batch, self._batch_loss = batch, loss
+        self._rng = np.random.default_rng(rng)
+        self._blocks: dict[str, BlockMonitor] = {}
+        self._places: dict[str, tuple[Place, bool]] = {}
+        self._pace = Pace(every, overhead)
+        self._history = History()
+        self._alarm = Alarm(on_finding, rules)
+        self._loss = LossPeak()
+        self._run = uuid4().hex[:12]
+        # Kind of measurement → measurement at which it was last made, and what it costs (s; per n³, per training step).
+        self._seldom: dict[str, tuple[int | None, float]] = {
+            "exact": (None, EIGENVALUES_SECONDS),
+            "batch": (None, math.nan),
+        }
+        self.should_stop = False
+
+    def step(self, step: int | None = None, loss: Any = None) -> None:
+        """Note an optimizer step: call it after the backward pass and before ``optimizer.step()``.
+
+        Parameters
+        ----------
+        step
+            What to call the step in the records; the number of calls before this one by default.
+        loss
+            The loss of this step, a number or a tensor; a tensor on a device is not waited for.
+
+        Raises
+        ------
+        TrainingStopped
+            A finding, if ``on_finding="stop"``.
+        """
+        if self._torch is not None and not self._torch.is_main_process():
+            return
+        pace = self._pace
+        call = pace.call()
+        if "loss" in self._groups:
+            self._loss.note(loss)
+        if call < pace.due - 1:
+            return
+        if call < pace.due:
+            self._keep()
+            return
+        findings = self._record(call if step is None else int(step))
+        if pace.due == call + 1:
+            self._keep()
+        for finding in findings:
+            try:
+                self._alarm.report(finding)
+            except TrainingStopped:
+                self.should_stop = True
+                raise
+
+    def _keep(self) -> None:
+        """Copy the weights before the step whose update is measured, unless it has to wait."""
+        if self._pace.put_off() or "update" not in self._groups:
+            return
+        self._weights.settle()
+        with self._pace.spending():
+            for name, block in self._weights.blocks().items():
+                self._of(name).keep(block)
+
+    def _record(self, step: int) -> list[Finding]:
+        self._weights.settle()
+        start = perf_counter()
+        with self._pace.spending():
+            record, seldom = self._measure()
+            self._history.add(step, _numbers(record), self._places)
+            findings = list(self._alarm.findings(self._history, self._pace.measurements))
+            if findings:
+                record["findings"] = findings
+            for sink in self._sinks:
+                sink(record, step)
+        self._pace.measured(perf_counter() - start, seldom)
+        return findings
+
+    def _measure(self) -> tuple[Record, float]:
+        blocks = self._weights.blocks()
+        self._places = {name: (block.place, block.gates) for name, block in blocks.items()}
+        cost = self._pace.cost()
+        record: Record = {"run": self._run, "monitor/seconds": cost.seconds, "monitor/interval": float(cost.interval)}
+        if self._pace.measurements:
+            record["monitor/share"] = cost.share
+        record |= self._loss.taken() if "loss" in self._groups else {}
+        if "gradient" in self._groups and not math.isnan(norm := self._weights.gradient_norm()):
+            record["gradient_norm"] = norm
+        extra = self._exact_seconds(blocks)
+        eigenvalues: dict[str, np.ndarray] = {}
+        start = perf_counter()
+        for name, block in blocks.items():
+            found, values = self._of(name).measure(block, exact=extra > 0 or len(block.value) <= DIRECT)
+            record |= {f"{name}/{metric}": value for metric, value in found.items()}
+            if values is not None:
+                eigenvalues[name] = values
+        if eigenvalues:
+            record["eigenvalues"] = eigenvalues
+        if extra > 0:
+            extra = perf_counter() - start
+            self._seldom["exact"] = (self._pace.measurements, extra / _cubes(blocks))
+        return record, max(extra, 0.0) + self._sample(record)
+
+    def _turn(self, kind: str) -> bool:
+        last = self._seldom[kind][0]
+        return last is None or self._pace.measurements - last >= SELDOM
+
+    def _exact_seconds(self, blocks: Mapping[str, Block]) -> float:
+        """Return what the eigenvalues of the weights that are not small will cost; 0 where it is not their turn."""
+        seconds = self._seldom["exact"][1] * _cubes(blocks)
+        if seconds == 0 or "radius" not in self._groups or not self._turn("exact"):
+            return 0.0
+        first = self._pace.measurements == 0 and seconds <= FIRST_EXACT
+        return seconds if first or self._pace.affords(seconds) else 0.0
+
+    def _sample(self, record: Record) -> float:
+        if self._batch is None or not self._turn("batch") or not {"flow", "exponent", "states"} & self._groups:
+            return 0.0
+        usual = self._seldom["batch"][1]
+        usual = BATCH_STEPS * self._pace.step_seconds if math.isnan(usual) else usual
+        if (usual == 0 and not self._pace.unlimited) or not self._pace.affords(usual):
+            return 0.0
+        start = perf_counter()
+        batch = self._batch() if callable(self._batch) else self._batch
+        found = self._torch.sample(self._model, batch, self._batch_loss, self._groups, rng=0)
+        record |= found.scalars
+        if found.by_lag:
+            record["gradient_by_lag"] = found.by_lag
+        for layer, curve in found.by_lag.items():
+            reached = curve[np.isfinite(curve)]
+            if len(reached):
+                record[f"{layer}/gradient_reach"] = float(curve[~np.isnan(curve)][-1] - reached[0])
+        seconds = perf_counter() - start
+        self._seldom["batch"] = (self._pace.measurements, seconds)
+        return seconds
+
+    def _of(self, name: str) -> BlockMonitor:
+        return self._blocks.setdefault(name, BlockMonitor(self._groups, self._rng))
+
+    @property
+    def cost(self) -> Cost:
+        """What the monitor has cost so far: steps, measurements, seconds, share of the time, interval."""
+        return self._pace.cost()
+
+    def report(self) -> str:
+        """Return what the monitor has cost, as a sentence."""
+        return str(self.cost)
+
+    def close(self) -> None:
+        """Close the sinks that can be closed."""
+        for sink in self._sinks:
+            close: Any = getattr(sink, "close", None)
+            if callable(close):
+                close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs to go on, for the checkpoint.
+
+        Returns
+        -------
+        dict
+            Plain values, and arrays: torch tensors for a module (``torch.load(weights_only=True)`` reads them), else
+            NumPy's.
+        """
+        wrap: Callable[[np.ndarray], Any] = np.array if self._torch is None else import_module("torch").tensor
+        return {
+            "run": self._run,
+            "pace": self._pace.state_dict(),
+            "history": self._history.state_dict(),
+            "alarm": self._alarm.state_dict(),
+            "seldom": {kind: list(value) for kind, value in self._seldom.items()},
+            "blocks": {
+                name: {key: wrap(array) for key, array in block.state_dict().items()}
+                for name, block in self._blocks.items()
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Go on from what :meth:`state_dict` returned.
+
+        Parameters
+        ----------
+        state
+            The state.
+        """
+        self._run = state["run"]
+        self._pace.load_state_dict(state["pace"])
+        self._history.load_state_dict(state["history"])
+        self._alarm.load_state_dict(state["alarm"])
+        self._seldom = {kind: (last, cost) for kind, (last, cost) in state["seldom"].items()}
+        for name, arrays in state["blocks"].items():
+            self._of(name).load_state_dict(arrays)
+
+
+def _numbers(record: Record) -> dict[str, float]:
+    return {name: value for name, value in record.items() if isinstance(value, float)}
+
+
+def _cubes(blocks: Mapping[str, Block]) -> float:
+    return float(sum(len(block.value) ** 3 for block in blocks.values() if len(block.value) > DIRECT))

@@ -1,0 +1,163 @@
+"""When to measure, so that measuring stays within its share of the time."""
+
+from __future__ import annotations
+
+__all__ = ["Cost", "Pace"]
+
+import math
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a monitor has cost.
+
+    Attributes
+    ----------
+    calls
+        Optimizer steps seen.
+    measurements
+        Measurements made.
+    seconds
+        Time spent measuring.
+    share
+        ``seconds`` as a share of the time from the first call to the latest; NaN before there is any.
+    interval
+        Optimizer steps between the last two measurements.
+    """
+
+    calls: int
+    measurements: int
+    seconds: float
+    share: float
+    interval: int
+
+    def __str__(self) -> str:
+        return (
+            f"monitor: {self.measurements} measurements in {self.calls} steps, {self.seconds:.3g} s, "
+            f"{self.share:.2%} of the time; the last interval was {self.interval} steps"
+        )
+
+
+class Pace:
+    """Counts steps and says which is measured.
+
+    A step is measured when ``every`` steps have passed since the last measurement and measuring once more would leave
+    ``spent ≤ overhead · elapsed``; else it is put off by as many steps as the mean step says it takes. Half of the
+    share is kept for what is measured seldom and costs more, which would never have its turn otherwise. Only the first
+    measurement is made on credit: the steps before it have taken no time yet.
+
+    Parameters
+    ----------
+    every
+        Fewest steps between measurements.
+    overhead
+        Largest share of the time; 1 is no limit.
+    """
+
+    def __init__(self, every: int, overhead: float) -> None:
+        self.every, self.overhead = every, overhead
+        self.calls = self.measurements = 0
+        self.spent = 0.0
+        self.seldom = 0.0
+        self.due = 0
+        self._last = 0
+        self._interval = 0
+        self._usual = 0.0
+        self._before = 0.0
+        self._started: float | None = None
+        self._now = 0.0
+
+    def call(self) -> int:
+        """Count a step and return its number, from 0."""
+        self._now = perf_counter()
+        if self._started is None:
+            self._started = self._now
+        self.calls += 1
+        return self.calls - 1
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the first call to the latest, sessions before a resume included."""
+        return self._before + (0.0 if self._started is None else self._now - self._started)
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether nothing is put off."""
+        return self.overhead >= 1
+
+    @property
+    def step_seconds(self) -> float:
+        """Mean time of a step without what the monitor spent; 0 before the second call."""
+        return max(self.elapsed - self.spent, 0.0) / (self.calls - 1) if self.calls > 1 else 0.0
+
+    def affords(self, seconds: float, /) -> bool:
+        """Whether spending so much more now stays within the share."""
+        return self.unlimited or self.spent + self._usual + seconds <= self.overhead * self.elapsed
+
+    def put_off(self) -> bool:
+        """Whether the step that is due has to wait; then it is due later."""
+        if self.unlimited or self.measurements == 0:
+            return False
+        whole = (self.spent + self._usual) / self.overhead
+        half = (self.spent - self.seldom + self._usual) / (self.overhead / 2)
+        missing = max(whole, half) - self.elapsed
+        if missing <= 0:
+            return False
+        # At least a tenth longer, not to ask again at every step.
+        waited = self.due - self._last
+        self.due += max(math.ceil(missing / self.step_seconds) if self.step_seconds > 0 else 1, waited // 10, 1)
+        return True
+
+    @contextmanager
+    def spending(self) -> Generator[None]:
+        """Count the time of a block.
+
+        Yields
+        ------
+        None
+            Nothing.
+        """
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self._now = perf_counter()
+            self.spent += self._now - start
+
+    def measured(self, seconds: float, seldom: float, /) -> None:
+        """Note a measurement at the step that is due.
+
+        Parameters
+        ----------
+        seconds
+            What it took.
+        seldom
+            What of it is not measured each time.
+        """
+        self.seldom += seldom
+        if seldom == 0:
+            self._usual = seconds
+        self.measurements += 1
+        self._interval, self._last = self.due - self._last, self.due
+        self.due += self.every
+
+    def cost(self) -> Cost:
+        """Return what was spent so far."""
+        share = self.spent / self.elapsed if self.elapsed > 0 else math.nan
+        return Cost(self.calls, self.measurements, self.spent, share, self._interval)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counters as plain numbers."""
+        names = ("calls", "measurements", "spent", "seldom", "due", "_last", "_interval", "_usual")
+        return {name: getattr(self, name) for name in names} | {"elapsed": self.elapsed}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        for name, value in state.items():
+            setattr(self, "_before" if name == "elapsed" else name, value)
+        self._started = None

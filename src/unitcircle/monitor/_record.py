@@ -1,0 +1,52 @@
+"""A record of one measurement, and its plain form."""
+
+from __future__ import annotations
+
+__all__ = ["Record", "Sink", "plain", "scalars"]
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from unitcircle.diagnosis import Finding
+
+Record = dict[str, Any]
+"""Numbers by name, ``"<block>/<metric>"``, as floats, and
+
+``eigenvalues``
+    Block → complex ``(n,)``, at exact measurements.
+``gradient_by_lag``
+    Layer → log-norm by lag ``(T + 1,)``, where a batch was measured.
+``findings``
+    Sequence of :class:`unitcircle.Finding`, where there are any.
+"""
+
+Sink = Callable[[Record, int], Any]
+"""What takes a record and its step."""
+
+
+def scalars(record: Mapping[str, Any], /) -> dict[str, float]:
+    """Return the finite numbers of a record, which is what most loggers take."""
+    return {name: value for name, value in record.items() if isinstance(value, float) and math.isfinite(value)}
+
+
+def plain(value: Any, /) -> Any:
+    """Return a value as strict JSON has it: complex as [re, im]; infinities and NaN as "inf", "-inf" and "nan"."""
+    if isinstance(value, np.ndarray):
+        array = cast("np.ndarray", value)
+        if np.iscomplexobj(array):
+            array = np.stack([np.real(array), np.imag(array)], -1)
+        return plain(np.round(array.astype(float), 6).tolist())
+    if isinstance(value, Finding):
+        return plain(value.to_dict())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in cast("list[Any]", value)]
+    return value

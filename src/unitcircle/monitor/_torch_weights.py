@@ -1,0 +1,180 @@
+"""The watched weights of a PyTorch module, and what a sampled batch says about its dynamics."""
+
+from __future__ import annotations
+
+__all__ = ["Sample", "TorchWeights", "is_main_process", "sample", "unwrapped"]
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unitcircle.diagnosis import Place
+from unitcircle.dynamics import DrivenLayer, driven_layers, gradient_flow, lyapunov_exponents
+from unitcircle.errors import ArgumentError, NotFiniteError
+from unitcircle.monitor._weights import Block
+from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
+
+COMPILED = "_orig_mod."
+SATURATED = 0.95
+SEQUENCES = 8
+"""Sequences of the batch whose states are looked at; the gradient is that of the whole batch."""
+
+
+def unwrapped(module: nn.Module, /) -> nn.Module:
+    """Return the module inside ``torch.compile``, DataParallel and DistributedDataParallel."""
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(module, parallel):
+            module = module.module
+        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner
+        else:
+            return module
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that reports: rank 0, or the only one."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
+class TorchWeights:
+    """Every gate block of a module's recurrent layers, and the square Linear weights that are named.
+
+    Parameters
+    ----------
+    module
+        Unwrapped.
+    names
+        Names of square Linear modules.
+    """
+
+    def __init__(self, module: nn.Module, names: Collection[str]) -> None:
+        self._module, self._names = module, tuple(names)
+        if not list(recurrent_tensors(module, self._names)):
+            left = suspects(module)
+            remedy = f"Name square Linear modules: names={left}." if left else ""
+            raise ArgumentError("model", "must hold a recurrent layer", type(module).__name__, remedy)
+
+    def blocks(self) -> dict[str, Block]:
+        """Return name → block; with a projection P the weight that acts on the state fed back, P W."""
+        found: dict[str, Block] = {}
+        with torch.no_grad():
+            for tensors in recurrent_tensors(self._module, self._names):
+                found |= _blocks(tensors)
+        return found
+
+    def gradient_norm(self) -> float:
+        """Return the norm of the gradient over all parameters; NaN where there is none."""
+        gradients = [p.grad for p in self._module.parameters() if p.grad is not None and not p.grad.is_sparse]
+        return float(nn.utils.get_total_norm(gradients)) if gradients else float("nan")
+
+    def settle(self) -> None:
+        """Wait for the devices of the parameters."""
+        for device in {p.device for p in self._module.parameters() if p.device.type == "cuda"}:
+            torch.cuda.synchronize(device)
+
+
+def _blocks(tensors: RecurrentTensors) -> dict[str, Block]:
+    name = tensors.name.replace(COMPILED, "")
+    gates = tensors.gates
+    gradient = tensors.recurrent.grad if tensors.recurrent.is_leaf else None
+    # One copy from the device for the stack, not one a gate.
+    stack = _array(tensors.recurrent)
+    projection = None if tensors.projection is None else _array(tensors.projection)
+    found: dict[str, Block] = {}
+    rows = len(stack) // len(gates)
+    for k, gate in enumerate(gates):
+        part = slice(k * rows, (k + 1) * rows)
+        value = stack[part] if projection is None else projection @ stack[part]
+        norm = float("nan") if gradient is None else float(torch.linalg.vector_norm(gradient[part].float()))
+        gated = len(gates) > 1
+        label = gate if gated else ""
+        found[f"{name}.{gate}" if gated else name] = Block(Place(name, label, name), value, gated, norm)
+    return found
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    wide = torch.promote_types(tensor.dtype, torch.float32)
+    return tensor.detach().to("cpu", wide).numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a batch says about the dynamics.
+
+    Attributes
+    ----------
+    scalars
+        ``"<layer>/<quantity>"`` → number.
+    by_lag
+        Layer → log-norm of the gradient by lag (nats), mean over the batch.
+    """
+
+    scalars: dict[str, float]
+    by_lag: dict[str, np.ndarray]
+
+
+def sample(
+    module: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, groups: Collection[str], /, *, rng: int
+) -> Sample:
+    """Measure gradient by lag, leading exponent, saturation and dead units on a batch; the module is left as found.
+
+    Parameters
+    ----------
+    module
+        Unwrapped.
+    batch
+        What :func:`unitcircle.dynamics.gradient_flow` takes.
+    loss
+        Likewise.
+    groups
+        Which of ``"flow"``, ``"exponent"`` and ``"states"``.
+    rng
+        Seed.
+
+    Returns
+    -------
+    Sample
+        NaN where a trajectory overflows.
+    """
+    first = next(iter(module.parameters()))
+    dtype = torch.promote_types(first.dtype, torch.float32)
+    scalars: dict[str, float] = {}
+    by_lag: dict[str, np.ndarray] = {}
+    with torch.autocast(first.device.type, enabled=False):
+        if "flow" in groups:
+            flow = gradient_flow(module, batch, loss, rng=rng, dtype=dtype)
+            with np.errstate(invalid="ignore"):
+                curves = flow.log_norms.mean(-1)
+            for k, layer in enumerate(flow.layers):
+                by_lag[layer] = curves[:, k]
+                scalars[f"{layer}/gradient_growth"] = float(flow.growth_rate[k])
+                scalars[f"{layer}/gradient_horizon"] = float(flow.horizon()[k])
+        if {"exponent", "states"} & set(groups):
+            for layer in driven_layers(module, batch, dtype=dtype):
+                scalars |= _states(layer, groups)
+    return Sample(scalars, by_lag)
+
+
+def _states(layer: DrivenLayer, groups: Collection[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    try:
+        if "states" in groups:
+            inputs, initial = layer.first(SEQUENCES)
+            states = layer.recurrence.trajectory(inputs, initial=initial)[1]
+            h = states[1:, :, layer.recurrence.parts.get("h", slice(None))]
+            found[f"{layer.name}/saturation"] = float((h.abs() >= SATURATED).float().mean())
+            found[f"{layer.name}/dead"] = float((h == h[0, 0]).flatten(0, 1).all(0).float().mean())
+        if "exponent" in groups:
+            inputs, initial = layer.first(1)
+            leading = lyapunov_exponents(layer.recurrence, inputs, k=1, initial=initial)
+            found[f"{layer.name}/exponent"] = float(leading.exponents[0, 0])
+    except NotFiniteError:
+        # A state that overflows is a result, not a mistake.
+        found |= {f"{layer.name}/saturation": float("nan"), f"{layer.name}/exponent": float("nan")}
+    return found

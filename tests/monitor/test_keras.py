@@ -1,0 +1,71 @@
+"""The Keras callback under real training; a backend is chosen at import, so each has a process of its own."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import json, sys, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+import keras
+from unitcircle.monitor import KerasCallback
+
+keras.utils.set_random_seed(0)
+x = np.random.default_rng(0).random((64, 6, 1)).astype("float32")
+model = keras.Sequential([keras.Input((6, 1)), keras.layers.GRU(8, name="gru"), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+seen = []
+
+class Watch(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        W = np.asarray(self.model.layers[0].cell.recurrent_kernel)[:, 8:16].T  # r, in the order z r h
+        seen.append(float(np.abs(np.linalg.eigvals(W.astype(float))).max()))
+
+callback = KerasCallback(every=3, overhead=1.0, sinks=[sys.argv[1]])
+model.fit(x, x.sum(1), batch_size=8, epochs=2, verbose=0, callbacks=[callback, Watch()])
+stopped = KerasCallback(every=1, overhead=1.0, on_finding="stop")
+run = model.fit(x, x.sum(1) * np.nan, batch_size=8, epochs=4, verbose=0, callbacks=[stopped])
+print(json.dumps({
+    "backend": keras.backend.backend(),
+    "history": [[step, numbers] for step, numbers in callback.history],
+    "seen": seen,
+    "epochs": len(run.epoch),
+    "torch": "torch" in sys.modules,
+}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_weights_are_watched_as_they_train(backend, tmp_path):
+    if any(importlib.util.find_spec(name) is None for name in ("keras", backend)):
+        pytest.skip(f"Keras or {backend} is not installed")
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "run.jsonl")],
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout.splitlines()[-1])
+    assert result["backend"] == backend
+    # On JAX it needs no torch.
+    assert result["torch"] == (backend == "torch")
+    assert [step for step, _ in result["history"]] == [0, 3, 6, 9, 12, 15]
+    for step, numbers in result["history"]:
+        assert numbers["gru.r/radius"] == pytest.approx(result["seen"][step], rel=1e-5)
+        assert numbers["loss"] > 0
+    drifts = [numbers["gru.n/drift"] for _, numbers in result["history"]]
+    assert drifts == sorted(drifts)
+    assert drifts[-1] > drifts[0]
+    lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 3, 6, 9, 12, 15]
+    # A loss that is not finite ends the second training in its first epoch.
+    assert result["epochs"] == 1
+    assert "UC305" in run.stderr

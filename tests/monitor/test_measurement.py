@@ -1,0 +1,110 @@
+"""What is measured of a weight, against its definition."""
+
+import numpy as np
+import pytest
+
+import unitcircle as uc
+from unitcircle.diagnosis import Place
+from unitcircle.monitor import METRICS
+from unitcircle.monitor._measurement import BlockMonitor
+from unitcircle.monitor._weights import Block
+
+N = 48
+
+
+def _monitor(groups=METRICS):
+    return BlockMonitor(groups, np.random.default_rng(0))
+
+
+def _block(W, gradient=float("nan")):
+    return Block(Place("W"), W, gradient=gradient)
+
+
+def _haar(rng):
+    return np.linalg.qr(rng.standard_normal((N, N)))[0]
+
+
+def _rotation(rng, size):
+    A = rng.standard_normal((N, N))
+    A = size * (A - A.T) / np.linalg.norm(A - A.T)
+    return np.linalg.solve(np.eye(N) - A, np.eye(N) + A)  # Cayley: orthogonal, tangent to first order
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_every_number_against_its_definition(exact):
+    rng = np.random.default_rng(0)
+    first, before, now = (rng.standard_normal((N, N)) for _ in range(3))
+    monitor = _monitor()
+    monitor.measure(_block(first), exact=exact)
+    monitor.keep(_block(before))
+    found, eigenvalues = monitor.measure(_block(now, gradient=2.5), exact=exact)
+    spectrum = uc.spectrum(now)
+    assert found["radius"] == pytest.approx(float(spectrum.radius), rel=1e-9 if exact else 0.01)
+    assert found["norm"] == pytest.approx(float(spectrum.norm), rel=1e-9 if exact else 0.01)
+    assert found["orthogonality"] == pytest.approx(np.linalg.norm(now.T @ now - np.eye(N)) / N**0.5)
+    assert found["drift"] == pytest.approx(np.linalg.norm(now - first) / np.linalg.norm(first))
+    moved = first.T @ (now - first)
+    skew = (moved - moved.T) / 2
+    assert found["tangent"] == pytest.approx(np.sum(skew**2) / np.sum(moved**2))
+    assert found["update"] == pytest.approx(np.linalg.norm(now - before) / np.linalg.norm(before))
+    assert found["gradient"] == 2.5
+    if exact:
+        assert np.sort_complex(eigenvalues) == pytest.approx(np.sort_complex(np.linalg.eigvals(now)))
+        assert found["departure"] == pytest.approx(float(spectrum.departure_from_normality), rel=1e-9)
+    else:
+        assert eigenvalues is None
+        assert "departure" not in found
+
+
+def test_a_rotation_is_all_tangent_and_keeps_orthogonality():
+    rng = np.random.default_rng(1)
+    Q, monitor = _haar(rng), _monitor()
+    monitor.measure(_block(Q), exact=False)
+    found, _ = monitor.measure(_block(Q @ _rotation(rng, 1e-3)), exact=False)
+    assert found["tangent"] == pytest.approx(1.0, abs=1e-5)
+    assert found["orthogonality"] < N * 16 * np.finfo(float).eps
+    assert found["drift"] > 1e-4
+
+
+def test_a_stretch_is_all_normal():
+    rng = np.random.default_rng(1)
+    Q, monitor = _haar(rng), _monitor()
+    monitor.measure(_block(Q), exact=False)
+    S = rng.standard_normal((N, N)) * 1e-3
+    found, _ = monitor.measure(_block(Q @ (np.eye(N) + S + S.T)), exact=False)
+    assert found["tangent"] == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.5, 2.0])
+def test_the_first_order_law_of_deviation_and_drift(skew):
+    # ‖WᵀW − I‖_F/√n ≈ 2 √(1 − τ) · drift
+    rng = np.random.default_rng(2)
+    Q, monitor = _haar(rng), _monitor()
+    monitor.measure(_block(Q), exact=False)
+    A = rng.standard_normal((N, N))
+    change = 1e-5 * ((A + A.T) + skew * (A - A.T))
+    found, _ = monitor.measure(_block(Q + Q @ change), exact=False)
+    assert found["orthogonality"] == pytest.approx(2 * (1 - found["tangent"]) ** 0.5 * found["drift"], rel=1e-3)
+
+
+def test_the_copy_from_before_the_step_is_released():
+    W, monitor = np.eye(4), _monitor()
+    monitor.keep(_block(W))
+    assert "update" in monitor.measure(_block(W), exact=True)[0]
+    assert "update" not in monitor.measure(_block(W), exact=True)[0]
+
+
+def test_a_weight_that_is_not_finite_is_a_result():
+    W = np.eye(4)
+    W[0, 0] = np.inf
+    found, eigenvalues = _monitor().measure(_block(W, gradient=1.0), exact=True)
+    assert np.isnan([found["radius"], found["norm"]]).all()
+    assert found["gradient"] == 1.0
+    assert eigenvalues is None
+
+
+def test_only_what_is_asked_is_measured():
+    found, _ = _monitor({"radius"}).measure(_block(np.eye(4)), exact=False)
+    assert set(found) == {"radius"}
+    found, _ = _monitor({"drift"}).measure(_block(np.eye(4), gradient=1.0), exact=True)
+    assert set(found) == {"drift"}

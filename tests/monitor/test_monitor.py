@@ -1,0 +1,403 @@
+"""The monitor in a training loop."""
+
+import gc
+import json
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.monitor import JsonLines, Monitor, scalars
+from unitcircle.monitor._loss import LossPeak
+
+HIDDEN = 12
+
+
+class Net(nn.Module):
+    def __init__(self, layer=nn.RNN, hidden=HIDDEN, **options):
+        super().__init__()
+        self.rnn = layer(2, hidden, **options)
+        self.out = nn.Linear(options.get("proj_size") or hidden, 1)
+
+    def forward(self, x):
+        return self.out(self.rnn(x)[0][-1])
+
+
+class CTRNN(nn.Module):
+    """What computational neuroscience writes: the recurrence is an nn.Linear."""
+
+    def __init__(self):
+        super().__init__()
+        self.h2h = nn.Linear(HIDDEN, HIDDEN)
+
+    def forward(self, x):
+        h = x.new_zeros(x.shape[1], HIDDEN)
+        for _ in x:
+            h = torch.tanh(self.h2h(h))
+        return h
+
+
+def _train(model, monitor, steps, *, seed=0, optimizer=None, after=lambda _k: None):
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), 0.05)
+    for k in range(steps):
+        x = torch.rand(6, 4, 2, generator=generator)
+        loss = (model(x)[:, 0] - x[0, :, 0]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        monitor.step(loss=loss)
+        optimizer.step()
+        after(k)
+
+
+def _made(model, **options):
+    records = []
+    options = {"every": 5, "overhead": 1.0, "sinks": [lambda record, step: records.append((step, record))]} | options
+    return Monitor(model, **options), records
+
+
+def _model(seed=0, **options):
+    torch.manual_seed(seed)
+    return Net(**options)
+
+
+def test_it_measures_every_so_many_steps():
+    model = _model()
+    monitor, records = _made(model)
+    _train(model, monitor, 21)
+    assert [step for step, _ in records] == [0, 5, 10, 15, 20]
+    for _, record in records:
+        W = record["rnn.weight_hh_l0/radius"]
+        assert isinstance(W, float)
+        assert record["loss"] <= record["loss_peak"]
+    assert "update" not in {key.rpartition("/")[2] for key in records[0][1]}
+    assert monitor.cost.measurements == 5
+    assert monitor.cost.calls == 21
+    assert "5 measurements in 21 steps" in monitor.report()
+
+
+def test_numbers_are_those_of_the_weights_and_gradients_at_the_step():
+    model = _model(layer=nn.LSTM)
+    records, truth = [], []
+
+    def sink(record, step):
+        records.append(record)
+        W = model.rnn.weight_hh_l0.detach().double()[HIDDEN : 2 * HIDDEN].numpy()
+        g = model.rnn.weight_hh_l0.grad[HIDDEN : 2 * HIDDEN]
+        total = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).norm()
+        truth.append((np.abs(np.linalg.eigvals(W)).max(), float(g.norm()), float(total)))
+
+    monitor = Monitor(model, every=4, overhead=1.0, sinks=[sink])
+    _train(model, monitor, 9)
+    for record, (radius, gradient, total) in zip(records, truth, strict=True):
+        assert record["rnn.weight_hh_l0.f/radius"] == pytest.approx(radius, rel=1e-6)
+        assert record["rnn.weight_hh_l0.f/gradient"] == pytest.approx(gradient, rel=1e-6)
+        assert record["gradient_norm"] == pytest.approx(total, rel=1e-6)
+        assert set(record["eigenvalues"]) == {f"rnn.weight_hh_l0.{gate}" for gate in "ifgo"}
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_the_update_is_that_of_one_optimizer_step(every):
+    model, lr = _model(), 0.05
+    monitor, records = _made(model, every=every)
+    sizes = {}
+
+    def after(k):
+        # Plain SGD: the update is lr · gradient.
+        W, g = model.rnn.weight_hh_l0, model.rnn.weight_hh_l0.grad
+        sizes[k + 1] = float(lr * g.norm() / (W.detach() + lr * g).norm())
+
+    _train(model, monitor, 10, optimizer=torch.optim.SGD(model.parameters(), lr), after=after)
+    measured = {step: r["rnn.weight_hh_l0/update"] for step, r in records if "rnn.weight_hh_l0/update" in r}
+    assert list(measured) == list(range(every, 10, every))
+    for step, update in measured.items():
+        assert update == pytest.approx(sizes[step], rel=1e-3)
+
+
+def test_named_linears_are_watched_and_unnamed_ones_pointed_at():
+    with pytest.raises(ArgumentError, match="h2h"):
+        Monitor(CTRNN())
+    monitor, records = _made(CTRNN(), names=["h2h"])
+    monitor.step()
+    assert "h2h.weight/radius" in records[0][1]
+    with pytest.raises(UnknownNameError):
+        Monitor(_model(), names=["nothing"])
+
+
+def test_a_projection_is_measured_as_what_acts_on_the_state():
+    model = _model(layer=nn.LSTM, proj_size=5)
+    monitor, records = _made(model)
+    monitor.step()
+    P, W = (getattr(model.rnn, name).detach().double() for name in ("weight_hr_l0", "weight_hh_l0"))
+    expected = np.abs(np.linalg.eigvals((P @ W[:HIDDEN]).numpy())).max()
+    assert records[0][1]["rnn.weight_hh_l0.i/radius"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_batch_gives_gradient_by_lag_exponent_saturation_and_dead_units():
+    model = _model(layer=nn.GRU)
+    x, y = torch.rand(20, 3, 2), torch.rand(3, 1)
+    monitor, records = _made(model, batch=lambda: (x, y), every=2)
+    before = torch.random.get_rng_state()
+    model.train()
+    _train(model, monitor, 40)
+    assert model.training
+    assert torch.equal(before, torch.random.get_rng_state())
+    sampled = [record for _, record in records if "gradient_by_lag" in record]
+    assert 1 <= len(sampled) < len(records)
+    record = sampled[0]
+    curve = record["gradient_by_lag"]["rnn.l0"]
+    assert curve.shape == (21,)
+    assert record["rnn.l0/gradient_reach"] == pytest.approx(curve[-1] - curve[0])
+    assert record["rnn.l0/exponent"] < 0
+    assert 0 <= record["rnn.l0/saturation"] <= 1
+    assert record["rnn.l0/dead"] == 0
+
+
+def test_dead_units_are_counted():
+    model = _model(nonlinearity="relu")
+    with torch.no_grad():
+        model.rnn.bias_ih_l0[:3] = -100.0
+    monitor, records = _made(model, batch=torch.rand(8, 3, 2), every=1)
+    _train(model, monitor, 10)
+    sampled = next(record for _, record in records if "rnn.l0/dead" in record)
+    assert sampled["rnn.l0/dead"] >= 3 / HIDDEN
+
+
+def test_groups_can_be_chosen():
+    monitor, records = _made(_model(), metrics=["norm", "loss"])
+    monitor.step(loss=1.5)
+    names = {key.rpartition("/")[2] for key in scalars(records[0][1]) if not key.startswith("monitor/")}
+    assert names == {"norm", "loss", "loss_peak"}
+
+
+def test_the_peak_of_the_loss_is_not_missed_between_measurements():
+    for kind in (float, torch.tensor):
+        monitor, records = _made(_model(), every=5)
+        for k in range(11):
+            monitor.step(loss=kind(9.0 if k == 3 else 1.0))
+        assert [(r["loss"], r["loss_peak"]) for _, r in records] == [(1.0, 1.0), (1.0, 9.0), (1.0, 1.0)]
+
+
+def test_the_loss_on_a_device_is_not_read_before_it_is_due():
+    class OnDevice:
+        device = torch.device("cuda")
+
+        def __init__(self, value):
+            self.value = value
+
+        def detach(self):
+            return self
+
+        def fmax(self, other):
+            return OnDevice(max(self.value, other.value))
+
+        def item(self):
+            raise AssertionError
+
+        def __float__(self):
+            return self.value
+
+    peak = LossPeak()
+    for value in (1.0, 3.0, 2.0):
+        peak.note(OnDevice(value))
+    assert peak.taken() == {"loss": 2.0, "loss_peak": 3.0}
+    assert peak.taken() == {}
+
+
+def test_compiled_wrapped_and_half_precision_modules():
+    model = _model()
+    compiled = torch.compile(model, backend="eager")
+    monitor, records = _made(compiled)
+    _train(compiled, monitor, 6)
+    assert "rnn.weight_hh_l0/radius" in records[0][1]
+    part = _model()
+    part.rnn = torch.compile(part.rnn, backend="eager")
+    monitor, records = _made(nn.DataParallel(part))
+    monitor.step()
+    assert "rnn.weight_hh_l0/radius" in records[0][1]
+    half = _model().bfloat16()
+    monitor, records = _made(half)
+    monitor.step()
+    W = half.rnn.weight_hh_l0.detach().double().numpy()
+    assert records[0][1]["rnn.weight_hh_l0/radius"] == pytest.approx(np.abs(np.linalg.eigvals(W)).max(), rel=1e-5)
+
+
+def test_other_ranks_do_nothing(monkeypatch):
+    monitor, records = _made(_model())
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monitor.step()
+    assert not records
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
+    monitor.step()
+    assert records
+
+
+def test_a_real_process_group_and_ddp():
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = nn.parallel.DistributedDataParallel(_model())
+        monitor, records = _made(model, every=2)
+        _train(model, monitor, 5)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert [step for step, _ in records] == [0, 2, 4]
+    assert records[-1][1]["rnn.weight_hh_l0/gradient"] > 0
+
+
+def test_gradient_accumulation_counts_optimizer_steps():
+    model = _model()
+    monitor, records = _made(model, every=2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    for step in range(5):
+        for _ in range(3):
+            model(torch.rand(6, 4, 2)).square().mean().div(3).backward()
+        monitor.step()
+        optimizer.step()
+        optimizer.zero_grad()
+        assert step in {0, 2, 4} or len(records) == step // 2 + 1
+    assert [step for step, _ in records] == [0, 2, 4]
+
+
+def test_mixed_precision_with_a_scaler():
+    model = _model()
+    monitor, records = _made(model, every=2)
+    optimizer, scaler = torch.optim.SGD(model.parameters(), 0.05), torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    for _ in range(3):
+        x = torch.rand(6, 4, 2)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(x).square().mean()
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        monitor.step(loss=loss)
+        scaler.step(optimizer)
+        scaler.update()
+    assert records[-1][1]["gradient_norm"] < 100
+
+
+def test_nothing_of_the_graph_is_kept_alive():
+    model = _model()
+    monitor, _ = _made(model, every=2, batch=torch.rand(6, 3, 2))
+
+    class Saved:
+        def __init__(self, tensor):
+            self.tensor = tensor.detach()  # without its own graph, which would be a cycle
+
+    for _ in range(7):
+        alive = []
+
+        def pack(tensor, alive=alive):
+            saved = Saved(tensor)
+            alive.append(weakref.ref(saved))
+            return saved
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
+            loss = model(torch.rand(6, 4, 2)).square().mean()
+        loss.backward(retain_graph=True)
+        monitor.step(loss=loss)
+        assert alive
+        assert all(reference() is not None for reference in alive)
+        del loss
+        gc.collect()
+        assert all(reference() is None for reference in alive)
+
+
+def test_weights_of_any_framework():
+    W = np.diag([0.5, -2.0])
+    monitor, records = _made(lambda: {"a": W, "b": np.eye(3, dtype=np.float16)}, every=1)
+    monitor.step(7)
+    assert records[0][0] == 7
+    assert records[0][1]["a/radius"] == 2.0
+    assert records[0][1]["b/norm"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "rule"),
+    [
+        (dict, {}, "mapping of weights"),
+        (lambda: {"W": np.ones((2, 3))}, {}, "must be square"),
+        (None, {}, "function that returns weights"),
+        (lambda: {"W": np.eye(2)}, {"batch": 1}, "torch.nn.Module for names and batch"),
+        (lambda: {"W": np.eye(2)}, {"every": 0}, "positive number"),
+        (lambda: {"W": np.eye(2)}, {"overhead": 0}, "share of the time"),
+        (lambda: {"W": np.eye(2)}, {"metrics": ["rho"]}, "must be one of"),
+        (lambda: {"W": np.eye(2)}, {"rules": ["UC9"]}, "must be one of"),
+        (lambda: {"W": np.eye(2)}, {"on_finding": "shout"}, "must be 'warn'"),
+        (nn.Linear(2, 2), {}, "recurrent layer"),
+    ],
+)
+def test_misuse(model, options, rule):
+    with pytest.raises(ArgumentError, match=rule):
+        Monitor(model, sinks=[], **options).step()
+
+
+def test_state_goes_through_a_checkpoint_and_the_run_goes_on(tmp_path):
+    def run(model, monitor, optimizer, generator, steps):
+        for _ in range(steps):
+            x = torch.rand(6, 4, 2, generator=generator)
+            loss = model(x).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            monitor.step(loss=loss)
+            optimizer.step()
+
+    def made(name, seed=0):
+        model = _model(seed, hidden=150)  # large enough for warm starts
+        monitor = Monitor(model, every=3, overhead=1.0, sinks=[tmp_path / name])
+        return model, monitor, torch.optim.SGD(model.parameters(), 0.05), torch.Generator().manual_seed(seed)
+
+    def lines(name):
+        return [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+
+    whole = made("whole.jsonl")
+    run(*whole, 20)
+    model, monitor, optimizer, generator = made("parts.jsonl")
+    run(model, monitor, optimizer, generator, 11)
+    torch.save({"model": model.state_dict(), "monitor": monitor.state_dict()}, tmp_path / "checkpoint.pt")
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    again, resumed, optimizer, _ = made("parts.jsonl", seed=1)
+    again.load_state_dict(saved["model"])
+    resumed.load_state_dict(saved["monitor"])
+    run(again, resumed, optimizer, generator, 9)
+    first, second = lines("whole.jsonl"), lines("parts.jsonl")
+    assert [line["step"] for line in second] == [line["step"] for line in first] == list(range(0, 20, 3))
+    assert len({line["run"] for line in second}) == 1
+    for a, b in zip(first, second, strict=True):
+        for name in ("drift", "tangent", "norm", "orthogonality", "gradient"):
+            key = f"rnn.weight_hh_l0/{name}"
+            assert (key in a) == (key in b)
+            if key in a:
+                assert a[key] == pytest.approx(b[key], rel=0.01)
+
+
+def test_memory_is_flat():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    W = rng.standard_normal((24, 24))
+    monitor, _ = _made(lambda: {"W": W}, every=1, sinks=[lambda record, step: None], metrics=["norm", "drift", "loss"])
+    for _ in range(100):
+        monitor.step(loss=1.0)
+    tracemalloc.start()
+    gc.collect()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(300):
+        monitor.step(loss=1.0)
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    # One record of 300 is 2 kB: far less than a kB a step, which a leak would be.
+    assert grown < 60_000
+
+
+def test_the_first_records_are_json_lines_by_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Monitor(lambda: {"W": np.eye(2)}) as monitor:
+        monitor.step()
+    assert json.loads((tmp_path / "unitcircle.jsonl").read_text())["W/radius"] == 1.0
+    assert JsonLines("x").path.name == "x"

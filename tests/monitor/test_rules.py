@@ -1,0 +1,252 @@
+"""Findings UC3xx: each fires on the run it describes, and stays silent on its healthy twin."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unitcircle.diagnosis import Place
+from unitcircle.monitor import RULES, Monitor, TrainingStopped, UnitcircleWarning
+from unitcircle.monitor._alarm import QUIET, Alarm
+from unitcircle.monitor._history import LENGTH, History
+
+NAN, INF = math.nan, math.inf
+
+
+def _found(code, columns, *, gated=False, block="W"):
+    """Return the findings of the last measurement of a run given as metric → values."""
+    history = History()
+    place = {block: (Place(block, tensor=block), gated)}
+    for k in range(len(next(iter(columns.values())))):
+        history.add(10 * k, {name: values[k] for name, values in columns.items()}, place)
+    return list(RULES[code].findings(history))
+
+
+def test_every_rule_has_a_page_with_its_sections():
+    assert list(RULES) == ["UC301", "UC302", "UC303", "UC304", "UC305"]
+    for code, rule in RULES.items():
+        assert rule.code == code
+        assert rule.summary.endswith(".")
+        for section in ("## What was found", "## Why it matters", "## Remedy"):
+            assert section in rule.page
+
+
+DEAD = [1.0, 0.9, 0.8, 1e-5, 1e-5, 1e-6]
+
+
+def test_a_gradient_that_died():
+    (found,) = _found("UC301", {"W/gradient": DEAD, "loss": [2.0] * 6})
+    assert (found.code, found.name, str(found.severity)) == ("UC301", "gradient-died", "error")
+    assert found.evidence["since"] == 30
+    assert found.place.layer == "W"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"W/gradient": DEAD, "loss": [2.0, 1.0, 0.5, 0.1, 0.1, 0.1]},  # it has learned
+        {"W/gradient": [1.0, 0.9, 0.8, 0.7, 1e-5, 1e-5], "loss": [2.0] * 6},  # not three in a row
+        {"W/gradient": [1.0, 1e-5, 1e-5, 1e-5, 0.5], "loss": [2.0] * 5},  # it came back
+        {"W/gradient": [0.0, 0.0, 0.0, 0.0], "loss": [2.0] * 4},  # it never was there
+    ],
+)
+def test_gradients_that_are_no_cause_for_alarm(columns):
+    assert not _found("UC301", columns)
+
+
+def test_a_gradient_that_no_longer_reaches_back():
+    reach = [math.log(0.1), math.log(1e-2), math.log(1e-8), math.log(1e-9)]
+    (found,) = _found("UC301", {"l0/gradient_reach": reach})
+    assert found.evidence["since"] == 20
+    assert not _found("UC301", {"l0/gradient_reach": [math.log(1e-9)] * 4})  # as it was when training began
+    assert _found("UC301", {"l0/gradient_reach": [math.log(0.1), -INF, -INF]})
+
+
+def test_a_radius_that_passed_and_still_grows():
+    columns = {"W/radius": [1.0, 1.2, 1.6, 1.7, 1.8]}
+    (found,) = _found("UC302", columns)
+    assert str(found.severity) == "warning"
+    assert found.evidence["passed"] == 20
+    (gate,) = _found("UC302", columns, gated=True)
+    assert str(gate.severity) == "note"
+
+
+@pytest.mark.parametrize(
+    "radius",
+    [
+        [1.0, 1.2, 1.3, 1.4, 1.45],  # below
+        [1.0, 1.6, 1.7, 1.8, 1.75],  # falls again
+        [1.0, 1.7, 1.7, 1.7, 1.701],  # has settled
+        [2.0, 2.1, 2.2, 2.3, 2.4],  # began there
+    ],
+)
+def test_radii_that_are_no_cause_for_alarm(radius):
+    assert not _found("UC302", {"W/radius": radius})
+
+
+def test_orthogonality_that_is_lost():
+    columns = {"W/orthogonality": [1e-6, 0.3, 0.6], "W/drift": [0.0, 0.2, 0.4], "W/tangent": [1.0, 0.3, 0.3]}
+    (found,) = _found("UC303", columns)
+    assert str(found.severity) == "note"
+    assert "moved by 0.4, 30% of it tangent" in found.message
+    assert not _found("UC303", {"W/orthogonality": [1e-6, 0.3]})
+    assert not _found("UC303", {"W/orthogonality": [0.9, 1.0]})  # it never was
+
+
+QUIET_LOSS = [1.0, 0.9, 1.0, 0.9, 1.0]
+
+
+def test_a_spike_after_transient_growth():
+    (found,) = _found(
+        "UC304",
+        {"loss": QUIET_LOSS, "loss_peak": [1.0, 1.0, 1.0, 1.0, 9.0], "W/transient": [0.1, 0.1, 0.5, 1.2, 1.3]},
+    )
+    assert found.evidence["loss_peak"] == 9.0
+    assert "between steps 30 and 40" in found.message
+
+
+@pytest.mark.parametrize(
+    ("peak", "transient"),
+    [
+        (9.0, [0.1, 0.1, 0.1, 0.1, 1.3]),  # growth came with the spike, not before it
+        (9.0, [1.2, 1.2, 1.2, 1.2, 1.2]),  # growth was always there
+        (2.0, [0.1, 0.1, 0.5, 1.2, 1.3]),  # no spike
+        (NAN, [0.1, 0.1, 0.5, 1.2, 1.3]),
+    ],
+)
+def test_spikes_that_are_not_explained(peak, transient):
+    columns = {"loss": QUIET_LOSS, "loss_peak": [1.0, 1.0, 1.0, 1.0, peak], "W/transient": transient}
+    assert not _found("UC304", columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "count"),
+    [
+        ({"W/radius": [1.0, NAN], "loss": [1.0, 1.0]}, 1),
+        ({"W/norm": [1.0, NAN]}, 1),
+        ({"W/gradient": [1.0, INF, NAN]}, 1),
+        ({"W/gradient": [1.0, 1.0, INF]}, 0),  # one overflow, as under mixed precision
+        ({"loss": [1.0, NAN]}, 1),
+        ({"loss": [1.0, 1.0], "W/radius": [1.0, 1.0]}, 0),
+    ],
+)
+def test_what_is_not_finite(columns, count):
+    found = _found("UC305", columns)
+    assert len(found) == count
+    assert all(str(finding.severity) == "error" for finding in found)
+
+
+def test_the_history_is_bounded_and_remembers_the_first_value():
+    history = History()
+    for k in range(3 * LENGTH):
+        history.add(k, {"x": float(k) if k else NAN}, {})
+    series = history.series("x")
+    assert len(series) == LENGTH
+    assert (series.first, series.now) == (1.0, 3 * LENGTH - 1)
+    again = History()
+    again.load_state_dict(history.state_dict())
+    assert (again.series("x").values == series.values).all()
+    assert again.series("x").first == 1.0
+    assert len(again.series("nothing")) == 0
+
+
+def test_findings_are_rate_limited_with_growing_silence():
+    alarm = Alarm("ignore", ["UC305"])
+    history = History()
+    history.add(0, {"loss": NAN}, {})
+    heard = [m for m in range(100) if list(alarm.findings(history, m))]
+    assert heard == [0, QUIET, 3 * QUIET, 7 * QUIET]
+    resumed = Alarm("ignore", ["uc3"])
+    resumed.load_state_dict(alarm.state_dict())
+    assert not list(resumed.findings(history, 100))
+
+
+def test_a_note_is_not_repeated():
+    alarm = Alarm("ignore", ["UC303"])
+    history = History()
+    for value in (0.0, 0.9):
+        history.add(0, {"W/orthogonality": value}, {"W": (Place("W"), False)})
+    assert [m for m in range(200) if list(alarm.findings(history, m))] == [0]
+
+
+def _monitor(W, **options):
+    return Monitor(lambda: {"W": W}, every=1, overhead=1.0, **({"sinks": []} | options))
+
+
+def test_warn_names_code_place_and_remedy():
+    with pytest.warns(UnitcircleWarning, match=r"model: UC305 error: the loss is nan at step 0\. Go back .*\(UC305\)"):
+        _monitor(np.eye(2)).step(loss=NAN)
+
+
+def test_a_warning_points_at_the_training_loop():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _monitor(np.eye(2)).step(loss=NAN)
+    assert caught[0].filename == __file__
+
+
+def test_stop_raises_after_the_record_is_written():
+    records = []
+    monitor = _monitor(np.eye(2), on_finding="stop", sinks=[lambda record, step: records.append(record)])
+    assert not monitor.should_stop
+    with pytest.raises(TrainingStopped, match="UC305") as stopped:
+        monitor.step(loss=NAN)
+    assert monitor.should_stop
+    assert records[0]["findings"] == [stopped.value.finding]
+
+
+def test_a_function_hears_of_it():
+    heard = []
+    _monitor(np.eye(2), on_finding=heard.append).step(loss=NAN)
+    assert [finding.code for finding in heard] == ["UC305"]
+
+
+def test_a_note_never_stops():
+    W = np.eye(4)
+    monitor = _monitor(W, on_finding="stop", rules=["UC303"])
+    monitor.step()
+    W *= 2
+    with pytest.warns(UnitcircleWarning, match="UC303"):
+        monitor.step()
+
+
+def test_rules_can_be_chosen():
+    _monitor(np.eye(2), rules=["UC301", "UC302"]).step(loss=NAN)
+
+
+def test_a_real_run_whose_gradient_dies_is_caught_at_the_step():
+    torch.manual_seed(0)
+    model, heard = nn.RNN(1, 8, nonlinearity="relu"), []
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    monitor = Monitor(model, every=1, overhead=1.0, sinks=[], on_finding=heard.append, rules=["UC301"])
+    for k in range(14):
+        output = model(torch.ones(5, 4, 1))[0]
+        loss = (output - 1).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        monitor.step(loss=loss)
+        optimizer.step()
+        if k == 6:  # one step that was too long switches every unit off
+            with torch.no_grad():
+                model.bias_hh_l0.fill_(-100.0)
+    (found,) = heard
+    assert found.code == "UC301"
+    assert found.evidence["since"] == 7
+
+
+def test_a_real_run_that_diverges_is_caught():
+    torch.manual_seed(0)
+    model, heard = nn.RNN(1, 8, nonlinearity="relu"), []
+    nn.init.constant_(model.weight_hh_l0, 0.1)
+    monitor = Monitor(model, every=1, overhead=1.0, sinks=[], on_finding=heard.append)
+    for _ in range(12):
+        with torch.no_grad():
+            model.weight_hh_l0.mul_(1.3)
+        monitor.step()
+    with torch.no_grad():
+        model.weight_hh_l0.fill_(NAN)
+    monitor.step()
+    assert [finding.code for finding in heard] == ["UC302", "UC305"]

@@ -1,0 +1,135 @@
+"""Where records go: each sink against the real library, offline."""
+
+import json
+
+import numpy as np
+import pytest
+
+from unitcircle.diagnosis import Finding, Place, Severity
+from unitcircle.errors import MissingExtraError
+from unitcircle.monitor import JsonLines, MLflow, Monitor, TensorBoard, WandB, scalars
+from unitcircle.monitor._plane import SIZE, plane_image
+
+FINDING = Finding(
+    Severity.WARNING, Place("W"), "message", "why", "remedy", {"x": float("inf")}, "UC302", "radius-grows"
+)
+RECORD = {
+    "run": "a",
+    "loss": 0.5,
+    "W/radius": 1.25,
+    "W/norm": float("nan"),
+    "eigenvalues": {"W": np.array([0.5 + 0.25j, 0.5 - 0.25j])},
+    "gradient_by_lag": {"l0": np.array([0.0, -1.0, -np.inf])},
+    "findings": [FINDING],
+}
+
+
+def test_scalars_are_the_finite_numbers():
+    assert scalars(RECORD) == {"loss": 0.5, "W/radius": 1.25}
+
+
+def test_json_lines_are_strict_and_hold_everything(tmp_path):
+    sink = JsonLines(tmp_path / "new" / "run.jsonl")
+    sink(RECORD, 3)
+    sink({"loss": 0.25}, 4)
+    first, second = (json.loads(line, parse_constant=pytest.fail) for line in sink.path.read_text().splitlines())
+    assert (first["schema"], first["step"], first["loss"], first["W/norm"]) == (1, 3, 0.5, "nan")
+    assert first["eigenvalues"] == {"W": [[0.5, 0.25], [0.5, -0.25]]}
+    assert first["gradient_by_lag"] == {"l0": [0.0, -1.0, "-inf"]}
+    assert first["findings"][0]["code"] == "UC302"
+    assert first["findings"][0]["evidence"] == {"x": "inf"}
+    assert second["step"] == 4
+
+
+def test_a_line_that_was_cut_short_does_not_spoil_the_next(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2, "lo')
+    JsonLines(path)({"loss": 1.0}, 3)
+    lines = path.read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 3
+    assert lines[1] == '{"step": 2, "lo'
+
+
+def test_the_plane_shows_circle_and_eigenvalues_where_they_are():
+    image = plane_image(np.array([1j, -0.5]), reach=1.5)
+    assert image.shape == (SIZE, SIZE, 3)
+    blue = np.argwhere((image == (0, 114, 178)).all(-1))
+    scale = (SIZE - 1) / 3.0
+    for row, column in ((0.5 * scale, 1.5 * scale), (1.5 * scale, 1.0 * scale)):
+        assert np.abs(blue - (row, column)).max(1).min() <= 1
+    assert len(blue) == 18
+    grey = np.argwhere((image == (138, 138, 138)).all(-1))
+    distance = np.linalg.norm(grey / scale - 1.5, axis=1)
+    assert np.abs(distance - 1.0).max() < 2 / scale
+
+
+def test_tensorboard_reads_back_scalars_images_and_text(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with Monitor(lambda: {"W": np.diag([0.5, 2.0])}, sinks=[TensorBoard(tmp_path)]) as monitor:
+        monitor.step(7, loss=0.5)
+    sink = TensorBoard(str(tmp_path))
+    sink(RECORD, 8)
+    sink.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("W/radius")] == [(7, 2.0), (8, 1.25)]
+    assert [e.step for e in events.Images("W/eigenvalues")] == [7, 8]
+    assert (events.Images("W/eigenvalues")[0].width, events.Images("W/eigenvalues")[0].height) == (SIZE, SIZE)
+    assert "findings/UC302/text_summary" in events.Tags()["tensors"]
+
+
+def test_tensorboard_leaves_your_writer_open(tmp_path):
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        sink = TensorBoard(writer)
+        sink(RECORD, 0)
+        sink.close()
+        writer.add_scalar("mine", 1.0, 0)
+
+
+def test_wandb_offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    import wandb
+
+    run = wandb.init(mode="offline", dir=str(tmp_path), project="test")
+    sink = WandB()
+    assert sink.run is run
+    sink(RECORD, 11)
+    assert run.summary["unitcircle/W/radius"] == 1.25
+    assert run.summary["unitcircle/step"] == 11
+    sink.close()
+    assert wandb.run is run
+    run.finish()
+    assert list(tmp_path.rglob("run-*.wandb"))
+
+
+def test_mlflow_in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    import mlflow
+
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())  # the skinny package has no database
+    mlflow.create_experiment("test", artifact_location=str(tmp_path / "artifacts"))
+    mlflow.set_experiment("test")
+    sink = MLflow()
+    sink(RECORD, 5)
+    sink(RECORD | {"loss": 0.25}, 6)
+    run_id = sink.run.info.run_id
+    sink.close()
+    assert mlflow.active_run() is None
+    client = mlflow.MlflowClient()
+    assert [(m.step, m.value) for m in client.get_metric_history(run_id, "loss")] == [(5, 0.5), (6, 0.25)]
+    assert client.get_run(run_id).data.tags["unitcircle.UC302"] == str(FINDING)
+    with mlflow.start_run() as run:
+        mine = MLflow()
+        mine(RECORD, 1)
+        mine.close()
+        assert mlflow.active_run().info.run_id == run.info.run_id
+
+
+@pytest.mark.parametrize(("sink", "module"), [(WandB, "wandb"), (MLflow, "mlflow")])
+def test_a_library_that_is_missing_is_named(sink, module, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(MissingExtraError, match=module):
+        sink()
