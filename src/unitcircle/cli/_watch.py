@@ -1,0 +1,44 @@
+"""``unitcircle watch``: a run while it is monitored, in the terminal or as a page."""
+
+from __future__ import annotations
+
+__all__ = ["watch"]
+
+from pathlib import Path
+from time import sleep
+
+from tyro.conf import Positional
+
+
+def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = False, every: float = 1.0) -> int:
+    """Follow the JSON lines that a monitor writes; Ctrl-C ends it.
+
+    Args:
+        path: The file that unitcircle.monitor.JsonLines writes (unitcircle.jsonl by default).
+        html: Write one page with curves, findings and the spectrum over time, and do not follow.
+        once: Print once and end, as is done where the output is no terminal.
+        every: Seconds between two looks at the file.
+    """
+    from unitcircle.cli._terminal import console
+    from unitcircle.report._watch import read_run, watch_page, watch_view
+
+    out = console()
+    run = read_run(path)
+    if html is not None:
+        out.print(f"report: {watch_page(run, html)}")
+        return 0
+    if once or not out.is_terminal:
+        out.print(watch_view(run))
+        return 0
+    from rich.live import Live
+
+    with Live(watch_view(run), console=out, auto_refresh=False) as live:
+        seen = path.stat().st_mtime_ns
+        try:
+            while True:
+                sleep(every)
+                if (changed := path.stat().st_mtime_ns) != seen:
+                    seen = changed
+                    live.update(watch_view(read_run(path)), refresh=True)
+        except KeyboardInterrupt:
+            return 0

@@ -1,0 +1,74 @@
+"""``unitcircle watch`` on the file of a real monitor."""
+
+import os
+
+import numpy as np
+import pytest
+import tyro
+
+from unitcircle.cli import main
+from unitcircle.cli._watch import watch
+from unitcircle.errors import ArgumentError
+from unitcircle.monitor import Monitor
+
+
+@pytest.fixture
+def run(tmp_path):
+    W = np.diag([0.5, 0.25])
+    path = tmp_path / "run.jsonl"
+    with Monitor(lambda: {"W": W}, every=1, overhead=1.0, sinks=[path]) as monitor:
+        for _ in range(4):
+            monitor.step(loss=1.0)
+            W *= 1.1
+    return path
+
+
+def _run(*arguments):
+    return tyro.cli(watch, args=[str(argument) for argument in arguments], use_underscores=False)
+
+
+def test_it_prints_once_where_the_output_is_no_terminal(run, capsys):
+    assert _run(run) == 0
+    text = capsys.readouterr().out
+    assert "step 3, 4 measurements" in text
+    assert "0.666" in text  # 0.5 · 1.1³
+
+
+def test_it_writes_a_page(run, tmp_path, capsys):
+    assert _run(run, "--html", tmp_path / "run.html") == 0
+    assert "The spectrum over time" in (tmp_path / "run.html").read_text()
+    assert "run.html" in capsys.readouterr().out
+
+
+def test_it_follows_the_file_until_interrupted(run, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    looks = []
+
+    def sleep(_seconds):
+        looks.append(None)
+        if len(looks) == 1:
+            with Monitor(lambda: {"W": np.eye(2)}, sinks=[run]) as monitor:
+                monitor.step(77)
+            os.utime(run, ns=(1, 1))
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("unitcircle.cli._watch.sleep", sleep)
+    assert _run(run) == 0
+    assert len(looks) == 2
+    assert "step 77" in capsys.readouterr().out
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(ArgumentError, match="that can be read"):
+        _run(tmp_path / "nothing.jsonl")
+
+
+def test_it_is_a_command(run, capsys):
+    from unitcircle.cli import COMMANDS
+
+    if "watch" not in COMMANDS:
+        pytest.skip("the command is not in cli/__init__.py yet")
+    assert main(["watch", str(run), "--once"]) == 0
+    assert "step 3" in capsys.readouterr().out

@@ -1,0 +1,137 @@
+"""A monitored run in the terminal and as a page."""
+
+import json
+import math
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from unitcircle.errors import ArgumentError
+from unitcircle.report._watch import BARS, TREND, read_run, sparkline, watch_page, watch_view
+
+FINDING = {
+    "code": "UC302",
+    "name": "radius-grows",
+    "severity": "warning",
+    "layer": "rnn.weight_hh_l0",
+    "gate": "f",
+    "tensor": "rnn.weight_hh_l0",
+    "message": "ρ < 2 & growing",
+    "why": "why",
+    "remedy": "remedy",
+    "evidence": {},
+}
+
+
+def _record(step, run="a", **more):
+    W = "rnn.weight_hh_l0.f"
+    record = {"schema": 1, "step": step, "run": run, "loss": 1 / (step + 1), f"{W}/radius": 1 + step / 100}
+    if step % 20 == 0:
+        record["eigenvalues"] = {W: [[1 + step / 100, 0.0], [0.5, 0.25], [0.5, -0.25]]}
+    return record | more
+
+
+def _write(path, records, tail=""):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + tail)
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    records = [_record(step) for step in range(0, 100, 10)]
+    records[3]["findings"] = [FINDING]
+    records[5]["loss"] = "nan"
+    return _write(tmp_path / "run.jsonl", records)
+
+
+def _text(run):
+    console = Console(width=100, no_color=True)
+    with console.capture() as capture:
+        console.print(watch_view(run))
+    return capture.get()
+
+
+def test_the_view_shows_place_numbers_trend_and_findings(path):
+    text = _text(read_run(path))
+    assert "step 90, 10 measurements" in text
+    assert "rnn.weight_hh_l0.f" in text
+    assert "1.9" in text
+    assert "▁▂▃▃▄▅▆▆▇█" in text
+    assert "step 30: UC302 warning rnn.weight_hh_l0[f]: ρ < 2 & growing" in text
+
+
+def test_the_last_run_counts_and_the_later_line_of_a_step(tmp_path):
+    old = [_record(step, run="old") for step in range(3)]
+    first = [_record(0), _record(10), _record(20, loss=7.0)]
+    run = read_run(_write(tmp_path / "run.jsonl", [*old, *first, _record(20, loss=5.0)], '{"step": 30, "lo'))
+    assert [record["step"] for record in run.records] == [0, 10, 20]
+    assert run.series("loss")[1][-1] == 5.0
+    assert run.unreadable == 1
+    assert "1 lines could not be read" in _text(run)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]\n", "no json\n"])
+def test_a_file_without_records_is_refused(tmp_path, text):
+    path = tmp_path / "run.jsonl"
+    path.write_text(text)
+    with pytest.raises(ArgumentError, match="must hold records"):
+        read_run(path)
+    with pytest.raises(ArgumentError, match="that can be read"):
+        read_run(tmp_path / "missing.jsonl")
+
+
+def test_frames_are_where_eigenvalues_were_computed(path):
+    frames = read_run(path).frames("rnn.weight_hh_l0.f")
+    assert [step for step, _ in frames] == [0, 20, 40, 60, 80]
+    assert frames[1][1] == pytest.approx(np.array([1.2, 0.5 + 0.25j, 0.5 - 0.25j]))
+
+
+class _Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found, self.open = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def test_the_page_is_self_contained_and_has_a_film_strip(path, tmp_path):
+    written = watch_page(read_run(path), tmp_path / "new" / "run.html")
+    text = written.read_text()
+    tags = _Tags()
+    tags.feed(text)
+    assert sum(tag == "svg" for tag, _ in tags.found) == 2
+    assert not [
+        a for _, a in tags.found if any(k in a and not a[k].startswith(("data:", "#")) for k in ("src", "href"))
+    ]
+    for step in (0, 20, 40, 60, 80):
+        assert f"step {step}" in text
+    assert "ρ &lt; 2 &amp; growing" in text
+    hover = json.loads(text.partition('id="hover">')[2].partition("</script>")[0])
+    assert hover["strip0-1"][0] == "λ = 1.2 +0i,  |λ| = 1.2"
+    assert len(hover["curve-loss-0"]) == 9  # one is not finite
+    for gid in hover:
+        assert f'id="{gid}"' in text
+
+
+def test_a_long_film_is_cut_to_first_last_and_some_between(tmp_path):
+    run = read_run(_write(tmp_path / "run.jsonl", [_record(step) for step in range(0, 1000, 20)]))
+    text = watch_page(run, tmp_path / "run.html").read_text()
+    assert "step 0" in text
+    assert "step 980" in text
+
+
+def test_a_run_without_eigenvalues_or_loss_has_a_page_too(tmp_path):
+    run = read_run(_write(tmp_path / "run.jsonl", [{"step": 0, "W/radius": 1.0}]))
+    assert "over time</h2>" not in watch_page(run, tmp_path / "run.html").read_text().replace("Over time", "", 1)
+    assert "step 0, 1 measurements" in _text(run)
+
+
+def test_sparklines():
+    assert sparkline(np.array([0.0, 1.0])) == BARS[0] + BARS[-1]
+    assert sparkline(np.array([2.0, 2.0])) == BARS[0] * 2
+    assert sparkline(np.array([0.0, math.nan, 7.0])) == BARS[0] + " " + BARS[-1]
+    assert sparkline(np.array([math.nan])) == ""
+    assert len(sparkline(np.arange(1000.0))) == TREND
