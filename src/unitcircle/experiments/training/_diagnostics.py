@@ -17,7 +17,7 @@ from unitcircle.experiments.models import AnyNetwork, Parameters, Stack, select
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._measurable import measurable
 from unitcircle.experiments.training._run import Run
-from unitcircle.spectra import departure_from_normality
+from unitcircle.spectra import departure_from_normality, eigenvalues
 
 SEQUENCES = 8
 """Validation sequences on which gradients, exponents and Jacobians are measured."""
@@ -122,16 +122,17 @@ class Diagnostics:
             self._found[r].append({"step": step} | self._dynamics(select(high, r)))
         self.seconds += time.perf_counter() - began
 
-    def _dynamics(self, parameters: Parameters) -> dict[str, float]:
+    def _dynamics(self, parameters: Parameters) -> dict[str, Any]:
         # The first cell that the data meet stands for the network.
         own = next(iter(self._network.stacks(parameters).values()))
         inputs = self._network.embed(parameters, torch.from_numpy(self._inputs[:, :STATES])[None])[0]
         if isinstance(self._cell, Stack):
             flow = dynamics.depth_flow(self._cell.module(own), inputs[-1, :SEQUENCES], jacobians=False)
             return {"gradient.growth_rate": flow.growth_rate, "gradient.horizon": flow.horizon()}
-        found: dict[str, float] = {}
+        found: dict[str, Any] = {}
         for gate, W in self._network.recurrent_weights(parameters).items():
             found[f"departure[{gate}]"] = float(departure_from_normality(W[0].numpy()))
+            found[f"eigenvalues[{gate}]"] = [[v.real, v.imag] for v in eigenvalues(W[0].numpy()).tolist()]
         model = measurable(self._cell, own)
         few = inputs[:, :SEQUENCES]
         flow = dynamics.gradient_flow(model, few, norm="jacobian")
