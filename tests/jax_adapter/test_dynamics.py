@@ -1,5 +1,7 @@
 """Measurements by scan: against torch's on the same weights, against exact values, and what they refuse."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,6 +75,9 @@ def test_gradient_flow_agrees_with_torch(twins):
         for part, name in zip(flow.parts, "hc", strict=True):
             np.testing.assert_allclose(part, theirs.parts[name][:, 0, 0], rtol=0, atol=1e3 * T * N * EPS)
     assert flow.growth_rate == pytest.approx(theirs.growth_rate[0], rel=1e-10)
+    assert flow.growth_rate_stderr == pytest.approx(theirs.growth_rate_stderr[0], rel=1e-8)
+    for factor in (0.1, 1e-9, 10.0):
+        assert flow.horizon(factor) == theirs.horizon(factor)[0]
 
 
 def test_lyapunov_exponents_agree_with_torch_and_with_naive_products(twins):
@@ -83,6 +88,8 @@ def test_lyapunov_exponents_agree_with_torch_and_with_naive_products(twins):
     # Between two factorizations torch's may keep half the digits.
     np.testing.assert_allclose(ours.exponents, theirs.exponents[0], rtol=0, atol=EPS**0.5)
     assert ours.steps == theirs.steps == T - 5
+    np.testing.assert_allclose(ours.stderr, theirs.stderr[0], rtol=0, atol=EPS**0.5)
+    np.testing.assert_array_equal(ours.converged, theirs.converged[0])
     run = [carry]
     for x in inputs:
         run.append(step(x, run[-1]))
@@ -121,6 +128,8 @@ def test_norms_neither_underflow_nor_overflow(gain):
     flow = gradient_flow(lambda x, h: x * h + gain * (h - jax.lax.stop_gradient(h)), jnp.zeros((200, 1)), jnp.ones(3))
     np.testing.assert_allclose(np.diff(flow.log_norms), np.log(gain), rtol=1e-12)
     assert flow.growth_rate == pytest.approx(np.log(gain))
+    assert flow.horizon(gain**1.5) == 2
+    assert flow.horizon(1 / gain) == np.inf
     found = lyapunov_exponents(lambda x, h: gain * (h - jax.lax.stop_gradient(h)), 200, jnp.ones(3))
     np.testing.assert_allclose(found.exponents, np.log(gain), rtol=1e-12)
 
@@ -158,9 +167,12 @@ def test_exponents_of_a_linear_map_are_the_logarithms_of_the_moduli():
     # Burnt in for 100 steps, what is left of the start is (0.9/1.2)^200.
     np.testing.assert_allclose(found.exponents, np.log(moduli), atol=1e-12)
     assert (np.asarray(found.stderr) < 1e-10).all()
+    assert np.asarray(found.converged).all()
     np.testing.assert_allclose(measure(jnp.ones(4), 2).exponents, np.log(moduli[:2]), atol=1e-12)
-    assert "leading exponent +0.1823 ± " in str(found)
-    assert np.isnan(lyapunov_exponents(lambda x, h: 0.5 * h, 1, jnp.ones(1)).stderr)
+    assert re.fullmatch(r"leading exponent \+0.1823 ± \S+ nats per step \(converged; 200 steps\)", str(found))
+    alone = lyapunov_exponents(lambda x, h: 0.5 * h, 1, jnp.ones(1))
+    assert np.isnan(alone.stderr)
+    assert "(NOT CONVERGED; 1 steps)" in str(alone)
 
 
 def test_lost_directions():
@@ -192,8 +204,17 @@ def test_they_are_mapped_over_a_batch():
         alone, exponents = one(xs[b])
         np.testing.assert_allclose(flow.log_norms[b], alone.log_norms, atol=1e3 * T * N * EPS)
         np.testing.assert_allclose(flow.growth_rate[b], alone.growth_rate)
+        assert flow.horizon()[b] == alone.horizon()
         np.testing.assert_allclose(found.exponents[b], exponents.exponents)
     assert f"over {T} steps" in str(flow)
+
+
+def test_exponents_that_do_not_settle_are_said_not_to():
+    drive = jnp.linspace(-2.0, 2.0, 100)  # the growth rate itself drifts by 4 nats
+    found = lyapunov_exponents(lambda x, h: jnp.exp(x) * h / jnp.linalg.norm(h), drive, jnp.ones(1))
+    assert not np.asarray(lyapunov_exponents(lambda x, h: jnp.exp(x) * h, drive, jnp.ones(1)).converged).any()
+    assert np.isneginf(np.asarray(found.exponents)).all()
+    assert np.asarray(found.converged).all()
 
 
 def test_single_precision_stays_single():

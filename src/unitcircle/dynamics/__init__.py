@@ -7,6 +7,7 @@ from unitcircle.errors import MissingExtraError
 if _find_spec("torch") is None:
     raise MissingExtraError("measuring live networks", "torch", "torch")
 
+from unitcircle._growth import Step
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._calibration import Calibration, CalibrationStatus, LayerCalibration, calibrate_
 from unitcircle.dynamics._depth_flow import DepthFlow, depth_flow
@@ -14,7 +15,6 @@ from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._eigenvalues_along import StepEigenvalues, eigenvalues_along
 from unitcircle.dynamics._fixed_points import FixedPoints, fixed_points
 from unitcircle.dynamics._gradient_flow import GradientFlow, gradient_flow
-from unitcircle.dynamics._growth import Step
 from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states
 from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value
 from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from unitcircle._growth import growth, horizon
 from unitcircle.dynamics._batch import call, loss_of
-from unitcircle.dynamics._growth import growth, horizon
 from unitcircle.dynamics._restoration import as_found
 from unitcircle.errors import ArgumentError, UnknownNameError
 

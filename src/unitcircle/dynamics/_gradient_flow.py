@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from unitcircle._growth import Step, growth, horizon, steepest
 from unitcircle.dynamics._batch import call, loss_of
 from unitcircle.dynamics._cells import State
-from unitcircle.dynamics._growth import Step, growth, horizon, steepest
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._restoration import as_found
 from unitcircle.dynamics._unrolling import Record, unrolled
@@ -93,14 +93,7 @@ class GradientFlow:
         -------
         numpy.ndarray
             Steps; the geometric mean over the batch decides.
-
-        Raises
-        ------
-        ArgumentError
-            Not a positive number other than 1.
         """
-        if not 0 < factor < math.inf or factor == 1:
-            raise ArgumentError("factor", "must be a positive number other than 1", f"{factor}")
         return np.array([horizon(self._curve(k), factor) for k in range(len(self.layers))])
 
     @property

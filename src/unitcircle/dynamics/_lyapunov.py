@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from unitcircle._series import blocks_of, estimates
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._orthonormalization import factors, identity
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
-from unitcircle.dynamics._series import block_error, blocks_of
 from unitcircle.errors import ArgumentError
 
 
@@ -190,7 +190,7 @@ def lyapunov_exponents(
             determinant = np.full(linearization.batch, np.nan)
     lengths = np.diff(edges)
     means = sums[1:].cpu().numpy() / lengths[:, None, None]
-    exponents, stderr, converged = _estimates(means, lengths, tolerance)
+    exponents, stderr, converged = estimates(means, lengths, tolerance)
     return LyapunovExponents(exponents, stderr, converged, determinant, n, steps, count)
 
 
@@ -205,19 +205,3 @@ def _log_sums(
         sums[block] += R.diagonal(dim1=-2, dim2=-1).abs().log()
         block = min(block + (t == edges[block]), len(edges) - 1)
     return sums, count
-
-
-def _estimates(means: np.ndarray, lengths: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return exponents in descending order, standard errors and convergence, from the means of blocks of steps."""
-    exponents = np.average(means, axis=0, weights=lengths)
-    stderr = block_error(means, lengths)
-    half = max(1, len(means) // 2)
-    early = np.average(means[:half], axis=0, weights=lengths[:half])
-    late = np.average(means[-half:], axis=0, weights=lengths[-half:])
-    with np.errstate(invalid="ignore"):
-        # Each half has twice the variance of the whole, their difference four times.
-        agree = (np.abs(early - late) <= np.maximum(6.0 * stderr, tolerance)) & (stderr <= tolerance)
-    converged = agree | ((early == late) & np.isneginf(early))
-    order = np.argsort(-exponents, axis=-1, kind="stable")
-    exponents, stderr, converged = (np.take_along_axis(a, order, -1) for a in (exponents, stderr, converged))
-    return exponents, stderr, converged

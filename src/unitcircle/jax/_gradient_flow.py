@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from unitcircle._growth import growth, horizon
 from unitcircle.errors import ArgumentError
 from unitcircle.jax._trajectory import Step, trajectory
 
@@ -34,24 +35,41 @@ class GradientFlow:
     log_norms: jax.Array
     parts: Any
 
+    def _each(self, measure: Callable[[np.ndarray], float]) -> np.ndarray:
+        curves = np.asarray(self.log_norms, dtype=np.float64)
+        return np.apply_along_axis(lambda curve: measure(curve[:, None]), -1, curves)
+
     @property
     def growth_rate(self) -> np.ndarray:
         """Change of the log-norm per step back, nats: its mean over the lags from the first finite norm on.
 
         NaN where the gradient reaches fewer than two of the states. Leading axes, of ``jax.vmap``, are kept.
         """
-        return np.apply_along_axis(_rate, -1, np.asarray(self.log_norms, dtype=np.float64))
+        return self._each(lambda curve: growth(curve)[0])
+
+    @property
+    def growth_rate_stderr(self) -> np.ndarray:
+        """Standard error of the growth rate, from blocks of steps."""
+        return self._each(lambda curve: growth(curve)[1])
+
+    def horizon(self, factor: float = 1e-3) -> np.ndarray:
+        """Return the lag at which the norm has changed by a factor, in steps; inf where it never does.
+
+        Parameters
+        ----------
+        factor
+            Below 1: vanished to this share of its value at lag 0. Above 1: exploded.
+
+        Returns
+        -------
+        numpy.ndarray
+            One number; leading axes, of ``jax.vmap``, are kept.
+        """
+        return self._each(lambda curve: horizon(curve, factor))
 
     def __str__(self) -> str:
         rate, steps = self.growth_rate, np.shape(self.log_norms)[-1] - 1
         return f"{rate.mean():+.3g} nats per step back, over {steps} steps"
-
-
-def _rate(curve: np.ndarray) -> float:
-    finite = np.isfinite(curve)
-    start = int(np.argmax(finite))
-    stretch = curve[start:][np.cumprod(finite[start:]).astype(bool)]
-    return float((stretch[-1] - stretch[0]) / (stretch.size - 1)) if stretch.size > 1 else float("nan")
 
 
 def gradient_flow(

@@ -13,14 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from unitcircle._series import blocks_of, estimates
 from unitcircle.errors import ArgumentError
 from unitcircle.jax._trajectory import Step, Trajectory, trajectory
 
-BLOCKS = 20
-"""How many blocks of steps tell the error of a mean over time."""
 
-
-@partial(jax.tree_util.register_dataclass, data_fields=["exponents", "stderr"], meta_fields=["steps"])
+@partial(jax.tree_util.register_dataclass, data_fields=["exponents", "stderr", "converged"], meta_fields=["steps"])
 @dataclass(frozen=True, eq=False)
 class LyapunovExponents:
     """Lyapunov exponents, natural logarithm per step.
@@ -31,21 +29,28 @@ class LyapunovExponents:
         ``(k,)``, descending; −inf for a direction that is lost; NaN where the trajectory is not finite.
     stderr
         ``(k,)``: standard error over time, from blocks of steps; NaN where there is no scatter to see.
+    converged
+        ``(k,)``: the two halves of the time agree within three standard errors or the tolerance, and the standard
+        error is below the tolerance; always true where both halves are −inf.
     steps
         Steps measured, burn-in excluded.
     """
 
     exponents: jax.Array
     stderr: jax.Array
+    converged: jax.Array
     steps: int
 
     def __str__(self) -> str:
         leading, error = np.asarray(self.exponents)[..., 0], np.asarray(self.stderr)[..., 0]
-        return f"leading exponent {leading.mean():+.4g} ± {error.mean():.1g} nats per step over {self.steps} steps"
+        settled = "converged" if np.all(self.converged) else "NOT CONVERGED"
+        return (
+            f"leading exponent {leading.mean():+.4g} ± {error.mean():.1g} nats per step ({settled}; {self.steps} steps)"
+        )
 
 
 def lyapunov_exponents(
-    step: Step, inputs: Any, state: Any, /, *, k: int | None = None, burn_in: int = 0
+    step: Step, inputs: Any, state: Any, /, *, k: int | None = None, burn_in: int = 0, tolerance: float = 0.01
 ) -> LyapunovExponents:
     r"""Measure the exponential rates at which perturbations of the state grow along a driven trajectory.
 
@@ -67,11 +72,13 @@ def lyapunov_exponents(
         random orthonormal start instead.
     burn_in
         Steps at the start over which state and perturbations settle unmeasured.
+    tolerance
+        Nats per step; see ``converged``.
 
     Returns
     -------
     LyapunovExponents
-        Exponents with errors.
+        Exponents with errors and convergence.
 
     Raises
     ------
@@ -109,16 +116,9 @@ def lyapunov_exponents(
         random = jnp.linalg.qr(jax.random.normal(jax.random.key(0), start.shape, start.dtype))[0]
         logs = jax.lax.cond(jnp.isneginf(logs).any(), lambda: _log_factors(run, random)[burn_in:], lambda: logs)
     steps = run.steps - burn_in
-    edges = np.linspace(0, steps, min(BLOCKS, steps) + 1).round().astype(int)
-    weights = np.diff(edges)[:, None] / steps
+    edges = blocks_of(steps)
     means = jnp.stack([logs[a:b].mean(0) for a, b in pairwise(edges)])
-    exponents = jnp.sum(weights * means, 0)
-    if len(means) < 2:
-        stderr = jnp.full(wanted, jnp.nan, logs.dtype)
-    else:
-        stderr = jnp.sqrt(jnp.sum(weights * (means - exponents) ** 2, 0) / (len(means) - 1))
-    order = jnp.argsort(-exponents)
-    return LyapunovExponents(exponents[order], stderr[order], steps)
+    return LyapunovExponents(*estimates(means, np.diff(edges), tolerance), steps)
 
 
 def _log_factors(run: Trajectory, Q: jax.Array) -> jax.Array:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unitcircle.dynamics._series import block_error, blocks_of
+from unitcircle._series import block_error, blocks_of
+from unitcircle.errors import ArgumentError
 
 
 class Step(NamedTuple):
@@ -58,7 +59,27 @@ def growth(log_norms: np.ndarray, /) -> tuple[float, float]:
 
 
 def horizon(log_norms: np.ndarray, factor: float, /) -> float:
-    """Return how many steps back the batch's mean log-norm has changed by a factor; inf if it never does."""
+    """Return how many steps back the batch's mean log-norm has changed by a factor.
+
+    Parameters
+    ----------
+    log_norms
+        ``(L + 1, B)``, by lag.
+    factor
+        Below 1: vanished to this share of its first value. Above 1: exploded.
+
+    Returns
+    -------
+    float
+        Steps; inf if it never does, NaN where nothing is finite.
+
+    Raises
+    ------
+    ArgumentError
+        Not a positive number other than 1.
+    """
+    if not 0 < factor < math.inf or factor == 1:
+        raise ArgumentError("factor", "must be a positive number other than 1", f"{factor}")
     start = span(log_norms).start
     if start == len(log_norms):
         return math.nan
