@@ -77,6 +77,10 @@ def test_flax_names(dot):
     assert len(coverage.analysed) == 6
     fused, _ = assembled({"dense_h/kernel": stored(4, 16), "dense_i/kernel": stored(3, 16)})
     assert fused[0].cell == "lstm"
+    nnx = {f"cell{dot}{name}{dot}kernel": stored(4, 4) for name in ("hi", "hf", "hg", "ho", "ii", "if_", "ig", "io")}
+    (layer,), coverage = assembled(nnx)
+    np.testing.assert_array_equal(layer.inputs["f"], nnx[f"cell{dot}if_{dot}kernel"].load().T)
+    assert len(coverage.analysed) == 8
 
 
 @pytest.mark.parametrize(

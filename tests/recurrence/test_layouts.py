@@ -191,6 +191,12 @@ class TestFlax:
         close(step(layer, x, np.hstack([h, c])), np.hstack([expit(a["o"]) * np.tanh(new), new]))
         assert layer.source.layout == "flax"
 
+    def test_nnx_writes_if_with_an_underscore(self):
+        p = self.parameters("ifgo", "h", N, biased="ifgo") | self.parameters("ifgo", "i", M, biased="")
+        layer = from_flax({("if_" if key == "if" else key): leaves for key, leaves in p.items()})
+        np.testing.assert_array_equal(layer.inputs["f"], p["if"]["kernel"].T)
+        assert list(layer.inputs) == list("ifgo")
+
     def test_linen_gru(self):
         p = self.parameters("rzn", "h", N, biased="n") | self.parameters("rzn", "i", M, biased="rzn")
         layer = from_flax(p)

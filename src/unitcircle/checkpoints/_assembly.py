@@ -234,7 +234,7 @@ class _Assembly:
         if found is None:
             return None
         prefix, dot = found["prefix"], found["dot"]
-        parts = ("dense_h", "dense_i", "h", "i", *(f"{side}{gate}" for side in "hi" for gate in "ifgorzn"))
+        parts = ("dense_h", "dense_i", "h", "i", "if_", *(f"{side}{gate}" for side in "hi" for gate in "ifgorzn"))
         names = {
             (part, leaf): f"{prefix}{part}{dot}{leaf}"
             for part in parts

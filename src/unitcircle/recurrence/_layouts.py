@@ -304,7 +304,7 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
     parameters
         Module name → ``{"kernel": (in, out), "bias": (out,)}``: ``hi hf hg ho ii if ig io`` (LSTM), ``hr hz hn ir iz
         in`` (GRU), ``h i`` (plain), or the fused ``dense_h dense_i`` of nnx, whose GRU has no bias inside the reset
-        product.
+        product. ``if`` may be ``if_``, as nnx names it.
     **options
         ``name``, ``layer``, ``direction``, ``source``, ``activations`` of :class:`RecurrentLayer`.
 
@@ -318,6 +318,8 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
     ArgumentError
         The parameters are those of no known cell.
     """
+    # `if` is a word of Python: nnx's attribute is `if_`.
+    parameters = {key.removesuffix("_"): leaves for key, leaves in parameters.items()}
     cells = {
         Cell.LSTM: [f"h{gate}" for gate in Cell.LSTM.gates],
         Cell.GRU: [f"h{gate}" for gate in Cell.GRU.gates],
