@@ -50,6 +50,21 @@ def test_uc101_is_silent_on_gates_initialized_one_by_one(cell, spec):
     assert codes(layer(stack(spec, GATES[cell]), cell), only="UC101") == []
 
 
+@pytest.mark.parametrize(
+    ("layout", "call"),
+    [
+        ("torch", "unitcircle.torch.initialize_(model, recurrent='orthogonal')"),
+        ("onnx", "unitcircle.torch.initialize_(model, recurrent='orthogonal')"),
+        ("keras-cudnn", "unitcircle.keras.initialize_(model, recurrent='orthogonal')"),
+        ("flax", "unitcircle.jax.initialize_(model, recurrent='orthogonal', key=0)"),
+    ],
+)
+def test_the_remedy_is_a_call_of_the_framework_the_weights_came_from(layout, call):
+    made = from_torch(stacked_orthogonal(4), cell="lstm", source=Source(layout=layout))
+    (finding,) = diagnose([made], select=["UC101"]).findings
+    assert finding.remedy == f"initialize gate by gate: {call}"
+
+
 def test_uc101_survives_half_precision_storage():
     import ml_dtypes
 

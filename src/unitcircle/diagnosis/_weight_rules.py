@@ -29,6 +29,13 @@ def _storage_eps(exam: LayerExamination) -> float:
     return (HALF_EPS | {"float64": 2.0**-52}).get(exam.layer.source.dtype, 2.0**-23)
 
 
+def _initialize(layer: LayerExamination, recurrent: str) -> str:
+    """Return the call that initializes a layer's gates, in the framework whose layout its weights came in."""
+    call = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}
+    framework = layer.layer.source.layout.partition("-")[0]
+    return f"unitcircle.{call.get(framework, 'torch.initialize_(model, {})').format(f'recurrent={recurrent!r}')}"
+
+
 @rule("UC101", "stacked-orthogonal")
 def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
     """Gates are orthogonal only as a stack: each gate block is a truncated orthogonal matrix with ρ ≈ 1/√k.
@@ -45,8 +52,8 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
     that of the default initialization.
 
     ## Remedy
-    Initialize gate by gate: `unitcircle.torch.initialize_(model, recurrent="orthogonal")`, or by hand
-    `for block in weight.chunk(4): torch.nn.init.orthogonal_(block)`.
+    Initialize gate by gate: `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras`
+    or `unitcircle.jax`, or by hand `for block in weight.chunk(4): torch.nn.init.orthogonal_(block)`.
     """
     for layer in exam.layers:
         k = len(layer.blocks)
@@ -65,7 +72,7 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
             f"the {k} gates are orthogonal only as a stack; spectral radii are {listed}, near 1/√{k} = "
             f"{1 / math.sqrt(k):.2f}, not 1",
             "each gate block is a truncated orthogonal matrix that loses norm in every direction",
-            "initialize gate by gate: unitcircle.torch.initialize_(model, recurrent='orthogonal')",
+            f"initialize gate by gate: {_initialize(layer, 'orthogonal')}",
             {"stack_defect": of_stack, "smallest_gate_defect": of_gates, "radius": radii, "expected": 1 / math.sqrt(k)},
         )
 
@@ -83,8 +90,8 @@ def zeroed_gate(exam: Examination) -> Iterator[Finding]:
     that nothing of the hidden state is carried into the new one.
 
     ## Remedy
-    Initialize gate by gate: `unitcircle.torch.initialize_(model, recurrent="identity")`, or a scaled identity in
-    each block by hand.
+    Initialize gate by gate: `initialize_(model, recurrent="identity")` of `unitcircle.torch`, `unitcircle.keras` or
+    `unitcircle.jax`, or a scaled identity in each block by hand.
     """
     for layer in exam.layers:
         zero = [gate for gate, block in layer.blocks.items() if not block.any()]
@@ -98,7 +105,7 @@ def zeroed_gate(exam: Examination) -> Iterator[Finding]:
             layer.place(",".join(zero)),
             f"the recurrent weight of gate{'s' * (len(zero) > 1)} {', '.join(zero)} is exactly zero{trace}",
             "these gates cannot see the hidden state",
-            "initialize gate by gate: unitcircle.torch.initialize_(model, recurrent='identity')",
+            f"initialize gate by gate: {_initialize(layer, 'identity')}",
             {"zero": zero, "identity": eye},
         )
 
@@ -158,7 +165,8 @@ def default_uniform(exam: Examination) -> Iterator[Finding]:
     start learned. For an LSTM or GRU it matters less than the bias of the forget gate (UC110), and is a note.
 
     ## Remedy
-    `unitcircle.torch.initialize_(model, recurrent="orthogonal")`; for a plain RNN with a long delay, block rotations.
+    `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`; for a
+    plain RNN with a long delay, block rotations.
     """
     for layer in exam.layers:
         n = layer.layer.hidden_size
@@ -179,7 +187,7 @@ def default_uniform(exam: Examination) -> Iterator[Finding]:
             f"recurrent weights are still the default U(±1/√{n}): spectral radius {max(radii.values()):.2f}, near "
             "1/√3 = 0.58",
             "a signal through such a weight alone loses 42 % a step",
-            "unitcircle.torch.initialize_(model, recurrent='orthogonal')",
+            _initialize(layer, "orthogonal"),
             {"bound": bound, "largest_entry": reach, "ks_p_value": p_value, "radius": radii},
         )
 
