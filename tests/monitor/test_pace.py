@@ -92,6 +92,18 @@ def test_it_goes_on_after_a_resume(clock):
     assert second.cost().calls == 1000
 
 
+def test_steps_that_are_not_measured_are_counted_too(clock):
+    pace = Pace(every=1000, overhead=0.01)
+    for _ in range(100):
+        pace.call()
+        clock.now += 0.001
+        pace.passed()
+        clock.now += 0.099
+    assert pace.spent == pytest.approx(0.1)
+    assert pace.cost().share == pytest.approx(0.01, rel=0.02)
+    assert not pace.affords(0.01)
+
+
 def test_the_cost_is_a_sentence(clock):
     pace = Pace(10, 0.5)
     _train(pace, clock, 21, step_s=0.1, cost_s=0.01)

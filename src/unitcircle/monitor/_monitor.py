@@ -170,13 +170,14 @@ class Monitor:
         TrainingStopped
             A finding, if ``on_finding="stop"``.
         """
-        if self._torch is not None and not self._torch.is_main_process():
-            return
         pace = self._pace
         call = pace.call()
         if "loss" in self._groups:
             self._loss.note(loss)
         if call < pace.due - 1:
+            pace.passed()
+            return
+        if self._torch is not None and not self._torch.is_main_process():
             return
         if call < pace.due:
             self._keep()

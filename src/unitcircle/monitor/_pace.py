@@ -80,6 +80,13 @@ class Pace:
         self.calls += 1
         return self.calls - 1
 
+    def passed(self) -> None:
+        """Count the time since :meth:`call` for a step that is not measured; against the whole share alone."""
+        now = perf_counter()
+        self.spent += now - self._now
+        self.seldom += now - self._now
+        self._now = now
+
     @property
     def elapsed(self) -> float:
         """Seconds from the first call to the latest, sessions before a resume included."""
