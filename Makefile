@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench gpu reproduce docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -38,6 +38,15 @@ lint:  ## ruff, pyright strict, import-linter
 bench:  ## every speed claim, as ratios side by side in one run
 	@$(SETUP) test
 	$(BIN)/python -m benchmarks
+
+gpu:  ## what runs on a GPU against what runs on the processor; skipped where there is none
+	@$(SETUP) test
+	$(BIN)/python -m pytest tests/gpu -rs
+	$(BIN)/python -m benchmarks gpu
+
+reproduce:  ## the claims of the sources, ours beside theirs: ten minutes on two cores
+	@$(SETUP) test
+	$(BIN)/unitcircle reproduce all --quick --out out/reproduce
 
 docs:  ## the documentation, warnings are errors
 	@$(SETUP) docs

@@ -76,3 +76,23 @@ def test_a_model_on_a_gpu_is_diagnosed():
     nn.init.orthogonal_(lstm.weight_hh_l0)
     codes = {finding.code for finding in uc.diagnose(lstm, torch.randn(40, 4, 3, device=CUDA)).findings}
     assert "UC101" in codes
+
+
+def test_a_monitor_measures_a_model_on_a_gpu():
+    torch.manual_seed(0)
+    rnn, readout = nn.RNN(2, 32, device=CUDA), nn.Linear(32, 1, device=CUDA)
+    model = nn.ModuleDict({"rnn": rnn, "readout": readout})
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    first = rnn.weight_hh_l0.detach().cpu().double().numpy()
+    records = []
+    with uc.monitor.Monitor(model, every=5, overhead=1.0, sinks=[lambda record, step: records.append(record)]) as m:
+        for step in range(20):
+            loss = readout(rnn(torch.randn(10, 4, 2, device=CUDA))[0][-1]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            m.step(step, loss)
+            optimizer.step()
+    assert len(records) >= 3
+    start = np.abs(np.linalg.eigvals(first)).max()
+    assert records[0]["rnn.weight_hh_l0/radius"] == pytest.approx(start, rel=1e-5)
+    assert records[-1]["rnn.weight_hh_l0/drift"] > 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 __all__ = ["study"]
 
 import sys
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg, subcommand
 
 if TYPE_CHECKING:
-    from unitcircle.experiments.studies import Store, Study
+    from unitcircle.experiments.studies import EngineKind, Store, Study
     from unitcircle.report._comparison import Comparison
 
 RESULTS = Path("out/studies")
@@ -27,6 +29,13 @@ def run(
     workers: int | None = None,
     engine: str = "local",
     gpu_fraction: float | None = None,
+    partition: str | None = None,
+    account: str | None = None,
+    jobs: int | None = None,
+    cores: int | None = None,
+    memory: str | None = None,
+    walltime: str | None = None,
+    tls: tuple[Path, Path, Path] | None = None,
     minutes: float | None = None,
     retry_failed: bool = False,
 ) -> int:
@@ -42,32 +51,30 @@ def run(
         workers: Processes on this machine, one thread each; one a processor by default.
         engine: Where to run: local, dask://HOST:PORT or slurm.
         gpu_fraction: Share of a GPU that one worker takes: 0.25 puts four on each.
+        partition: Of Slurm: where to.
+        account: Of Slurm: on whose account.
+        jobs: Of Slurm: how many.
+        cores: Of Slurm: workers in a job, one thread each.
+        memory: Of Slurm: of a job, such as 16GB.
+        walltime: Of Slurm: of a job, such as 04:00:00.
+        tls: Of Dask and Slurm: files of the authority, of our certificate and of its key.
         minutes: After which no more runs are started.
         retry_failed: Also do runs again that are recorded as failed.
     """
     from unitcircle.cli._terminal import console
-    from unitcircle.errors import ArgumentError
-    from unitcircle.experiments.studies import Local, execute, progress_display
-    from unitcircle.report._study import study_view
 
     planned, folder, _ = _opened(file, out)
+    from unitcircle.experiments.studies import execute, progress_display
+    from unitcircle.report import study_view
+
+    options: dict[str, Any] = {"workers": workers, "gpu_fraction": gpu_fraction, "partition": partition}
+    options |= {"account": account, "jobs": jobs, "cores": cores, "memory": memory, "walltime": walltime, "tls": tls}
+    kind = _engine(engine, {name: value for name, value in options.items() if value is not None})
     screen = console()
-    if gpu_fraction is not None and engine != "local":
-        raise ArgumentError("--gpu-fraction", "is for workers of this machine", f"--engine {engine}")
-    if workers is not None and workers < 1:
-        raise ArgumentError("--workers", "must be at least 1", str(workers))
-    kind = engine if gpu_fraction is None else Local(workers, gpu_fraction)
-    given = workers if gpu_fraction is None else None
     try:
         with progress_display(screen) as on_event:
             outcome = execute(
-                planned,
-                folder,
-                engine=kind,
-                workers=given,
-                minutes=minutes,
-                retry_failed=retry_failed,
-                on_event=on_event,
+                planned, folder, engine=kind, minutes=minutes, retry_failed=retry_failed, on_event=on_event
             )
     except KeyboardInterrupt:
         screen.print(f"stopped; what has ended is kept in {folder}, run again to go on")
@@ -218,6 +225,19 @@ Command = (
 def study(*, command: Annotated[Command, arg(name="")]) -> int:
     """Compare initializers on tasks, each at its best learning rate, over enough seeds: run again to resume."""
     return command
+
+
+def _engine(text: str, options: Mapping[str, Any]) -> EngineKind:
+    """Return an engine with the options that were given; one that it has not is refused."""
+    from unitcircle.errors import ArgumentError
+    from unitcircle.experiments.studies import TLS, engine_kind
+
+    kind: Any = engine_kind(text)
+    known = {field.name for field in fields(kind)}
+    for name in options:
+        if name not in known:
+            raise ArgumentError(f"--{name.replace('_', '-')}", f"is none of the engine {text}", str(options[name]))
+    return replace(kind, **{name: TLS(*map(str, v)) if name == "tls" else v for name, v in options.items()})
 
 
 def _opened(file: str, out: Path) -> tuple[Study, Path, Store]:

@@ -7,6 +7,7 @@ those that have.
 __all__ = [
     "TLS",
     "Dask",
+    "EngineKind",
     "Event",
     "Experiment",
     "Local",
@@ -18,10 +19,12 @@ __all__ = [
     "chosen_rate",
     "compare",
     "curve_table",
+    "engine_kind",
     "execute",
     "progress_display",
     "query",
     "shipped_studies",
+    "stack_limit",
     "study_table",
     "write_table",
 ]
@@ -30,12 +33,15 @@ from unitcircle.experiments.studies._choice import chosen_rate as chosen_rate
 from unitcircle.experiments.studies._cluster import TLS as TLS
 from unitcircle.experiments.studies._cluster import Dask as Dask
 from unitcircle.experiments.studies._cluster import Slurm as Slurm
+from unitcircle.experiments.studies._cluster import engine_kind as engine_kind
 from unitcircle.experiments.studies._comparison import compare as compare
+from unitcircle.experiments.studies._engine import EngineKind as EngineKind
 from unitcircle.experiments.studies._execute import Outcome as Outcome
 from unitcircle.experiments.studies._execute import execute as execute
 from unitcircle.experiments.studies._export import query as query
 from unitcircle.experiments.studies._export import write_table as write_table
 from unitcircle.experiments.studies._plan import Plan as Plan
+from unitcircle.experiments.studies._plan import stack_limit as stack_limit
 from unitcircle.experiments.studies._progress import Event as Event
 from unitcircle.experiments.studies._progress import progress_display as progress_display
 from unitcircle.experiments.studies._store import Store as Store

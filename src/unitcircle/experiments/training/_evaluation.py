@@ -15,6 +15,12 @@ from unitcircle.experiments.models import AnyNetwork, EncoderDecoder, Parameters
 from unitcircle.experiments.tasks import Batch, Split, Task, Translation
 
 
+NUMBERS = (2**19, 2**24)
+"""Numbers of the states of one run that a part of the held-out data may have: of a processor's cache, of a GPU."""
+FEWEST = 32
+"""Sequences in a part, however long they are."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """Loss and score of every run ``(R,)``."""
@@ -58,8 +64,8 @@ def held_out_data(
     device
         Where to.
     size
-        n, the units that will hold a state for every step and sequence: a part has at most 2¹⁹ of those numbers a
-        run, whatever the number of runs, so that a run's score does not depend on its neighbours.
+        n, the units that will hold a state for every step and sequence: it decides how many sequences a part has,
+        whatever the number of runs, so that a run's score does not depend on its neighbours.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def held_out_data(
     """
     parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
     for batch in task.held_out(split):
-        width = max(1, 2**19 // (len(batch.inputs) * size))
+        width = max(FEWEST, NUMBERS[device.type == "cuda"] // (len(batch.inputs) * size))
         inputs, targets, weights = stacked([batch], device)
         axis = targets.ndim - 1 if task.classes else targets.ndim - 2
         pieces = [x if x is None else x.split(width, a) for x, a in ((inputs, 2), (targets, axis), (weights, axis))]
