@@ -110,7 +110,7 @@ def rows():
     """Claims of issue 8."""
     yield _overhead_row(nn.RNN, 64, 100, 32, 3000)
     yield from _radius_rows()
-    yield _overhead_row(nn.LSTM, 1024, 256, 32, 21, every=10)
+    yield _overhead_row(nn.LSTM, 1024, 256, 32, 61, every=20)
 
 
 def memory(steps=10_000):
