@@ -5,12 +5,15 @@ import re
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-from unitcircle.diagnosis import RULES, explain
+from unitcircle import monitor
+from unitcircle.diagnosis import RULES as DIAGNOSIS
+from unitcircle.diagnosis import explain
 
 # Keras without TensorFlow has to be told what it runs on before it is imported.
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 HERE = Path(__file__).parent
+RULES = DIAGNOSIS | monitor.RULES
 
 project = "unitcircle"
 copyright = "The unitcircle developers"
@@ -31,7 +34,7 @@ def write_finding_pages() -> None:
     folder = HERE / "generated" / "findings"
     folder.mkdir(parents=True, exist_ok=True)
     for code in RULES:
-        (folder / f"{code}.md").write_text(explain(code), encoding="utf-8")
+        (folder / f"{code}.md").write_text(explain(code, rules=RULES), encoding="utf-8")
     listed = "\n".join(f"| [{r.code}]({r.code}.md) | {r.name} | {r.summary} |" for r in RULES.values())
     index = f"# Findings\n\n| code | name | what it says |\n|---|---|---|\n{listed}\n\n"
     toc = "\n".join(RULES)

@@ -11,7 +11,8 @@
     ├── SpecificationError(ValueError)   a text that should name an initializer cannot be read
     ├── CertificateError                 a weight does not have the property its initializer promises
     ├── CheckpointError                  a file cannot be read, or must not be
-    └── MissingExtraError(ImportError)   an optional dependency is not installed
+    ├── MissingExtraError(ImportError)   an optional dependency is not installed
+    └── monitor.TrainingStopped          a monitor that was told to stop at a finding found one
 
 Numerical failure (not converged, not diagonalisable, undecided) is never raised: it is a status in the result.
 """

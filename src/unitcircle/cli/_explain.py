@@ -13,15 +13,16 @@ def explain(code: Positional[str] = "", /) -> int:
     Args:
         code: A code such as UC101; without one, all codes are listed.
     """
-    from unitcircle import diagnosis
+    from unitcircle import diagnosis, monitor
     from unitcircle.cli._terminal import console
 
     out = console()
+    rules = diagnosis.RULES | monitor.RULES
     if not code:
-        for _, rule in sorted(diagnosis.RULES.items()):
+        for _, rule in sorted(rules.items()):
             out.print(f"{rule.code}  {rule.name}\n       {rule.summary}", soft_wrap=False)
         return 0
-    page = diagnosis.explain(code)
+    page = diagnosis.explain(code, rules=rules)
     if out.is_terminal:
         from rich.markdown import Markdown
 

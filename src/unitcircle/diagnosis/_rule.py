@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["RULES", "Rule", "explain", "rule", "selected"]
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unitcircle.diagnosis._examination import Examination
@@ -99,13 +99,15 @@ def _matches(code: str, prefixes: Iterable[str]) -> bool:
     return any(code.startswith(prefix.upper()) for prefix in prefixes)
 
 
-def explain(code: str, /) -> str:
+def explain(code: str, /, *, rules: Mapping[str, Rule] = RULES) -> str:
     """Return the page of a code, in Markdown.
 
     Parameters
     ----------
     code
         ``"UC101"``.
+    rules
+        Where to look it up; :data:`unitcircle.monitor.RULES` holds those of a training that goes on.
 
     Returns
     -------
@@ -117,7 +119,7 @@ def explain(code: str, /) -> str:
     UnknownNameError
         No such code; the message lists those that exist.
     """
-    if code.upper() not in RULES:
-        raise UnknownNameError("code", code, RULES)
-    found = RULES[code.upper()]
+    if code.upper() not in rules:
+        raise UnknownNameError("code", code, rules)
+    found = rules[code.upper()]
     return f"# {found.code} {found.name}\n\n{found.page}\n"
