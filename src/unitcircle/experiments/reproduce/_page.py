@@ -1,0 +1,181 @@
+"""The report of a reproduction: one HTML page, its numbers as JSON, its tables as Markdown, its figures as SVG."""
+
+from __future__ import annotations
+
+__all__ = ["Chapter", "as_markdown", "write_report"]
+
+import platform
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from unitcircle._files import written_whole
+from unitcircle.experiments.reproduce._claim import Claim, Source, Verdict
+from unitcircle.report import FIGURE_RC, inline_svg, page, save_figure, style, to_json
+
+_CLASSES = {
+    Verdict.HOLDS: "good",
+    Verdict.CONDITIONALLY: "warning",
+    Verdict.FAILS: "error",
+    Verdict.UNDECIDED: "note",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Chapter:
+    """A source with its claims, and how long they took.
+
+    Attributes
+    ----------
+    source
+        The text.
+    claims
+        What was measured.
+    seconds
+        Wall time.
+    """
+
+    source: Source
+    claims: Sequence[Claim]
+    seconds: float
+
+
+def write_report(chapters: Sequence[Chapter], folder: Path, /, *, full: bool, seed: int) -> Path:
+    """Write ``index.html``, ``results.json``, ``results.md`` and ``figures/`` into a folder.
+
+    Parameters
+    ----------
+    chapters
+        In the order of the page.
+    folder
+        Where to; each file is written whole.
+    full
+        Whether this was the full run.
+    seed
+        Of everything random.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    conditions = _conditions(chapters, full, seed)
+    body = [f"<h1>The sources, ours beside theirs</h1><p class='soft'>{escape(conditions)}</p>", _overview(chapters)]
+    for chapter in chapters:
+        head = f"<h2 id='{chapter.source.name}'>{escape(chapter.source.title)}</h2>"
+        body.append(f"{head}<p class='soft'>{escape(chapter.source.reference)}</p>")
+        body += [_claim(chapter.source, claim, folder / "figures") for claim in chapter.claims]
+    # What moves has its stills beside it.
+    body.insert(0, "<style>.moving img { max-width: 100% } @media print { .moving { display: none } }</style>")
+    documents = {
+        "index.html": page("unitcircle: the sources reproduced", "\n".join(body), {}),
+        "results.json": to_json({"schema": 1, "conditions": conditions, "sources": [_data(c) for c in chapters]}),
+        "results.md": as_markdown(chapters, conditions),
+    }
+    for name, text in documents.items():
+        with written_whole(folder / name) as file:
+            file.write(text.encode())
+    return folder / "index.html"
+
+
+def _conditions(chapters: Sequence[Chapter], full: bool, seed: int) -> str:
+    names = " ".join(chapter.source.name for chapter in chapters)
+    command = f"unitcircle reproduce {names} {'--full' if full else '--quick'} --seed {seed}"
+    minutes = sum(chapter.seconds for chapter in chapters) / 60
+    machine = f"{platform.machine()}, Python {platform.python_version()}, unitcircle {version('unitcircle')}"
+    return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min."
+
+
+def _overview(chapters: Sequence[Chapter]) -> str:
+    rows = ""
+    for chapter in chapters:
+        for claim in chapter.claims:
+            link = f"<a href='#{chapter.source.name}-{claim.name}'>{escape(claim.title)}</a>"
+            rows += (
+                f"<tr><td class='word'>{escape(chapter.source.name)}</td><td class='word name'>{link}</td>"
+                f"<td class='word'>{escape(claim.verdict)}</td></tr>"
+            )
+    head = "".join(f"<th class='word'>{text}</th>" for text in ("source", "claim", "verdict"))
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+
+def _claim(source: Source, claim: Claim, figures: Path) -> str:
+    condition = f": {escape(claim.condition)}" if claim.condition else ""
+    parts = [
+        f"<h3 id='{source.name}-{claim.name}'>{escape(claim.title)}</h3>",
+        f"<p><b>The source:</b> {escape(claim.statement)}</p><p><b>Here:</b> {escape(claim.measured)}</p>",
+        f"<div class='finding {_CLASSES[claim.verdict]}'><p><b>{escape(claim.verdict)}</b>{condition}</p></div>",
+    ]
+    if claim.table:
+        parts.append(_table(claim.table))
+    for number, (caption, draw) in enumerate(claim.figures.items(), 1):
+        with style():
+            save_figure(draw(), figures / f"{source.name}-{claim.name}-{number}.svg")
+        with style(), mpl.rc_context(FIGURE_RC):
+            svg = inline_svg(draw(), label=caption)
+        parts.append(f"<figure>{svg}<figcaption class='soft'>{escape(caption)}</figcaption></figure>")
+    for number, (caption, draw) in enumerate(claim.animations.items(), 1):
+        gif = draw()
+        with written_whole(figures / f"{source.name}-{claim.name}-{number}.gif") as file:
+            file.write(gif)
+        image = f"<img alt='{escape(caption)}' src='data:image/gif;base64,{b64encode(gif).decode()}'>"
+        parts.append(f"<figure class='moving'>{image}<figcaption class='soft'>{escape(caption)}</figcaption></figure>")
+    return "\n".join(parts)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    head = "".join(f"<th>{escape(str(key))}</th>" for key in rows[0])
+    body = ""
+    for row in rows:
+        body += "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values()) + "</tr>"
+    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:
+    """Return the claims, verdicts and tables as Markdown, for ``docs/results``.
+
+    Parameters
+    ----------
+    chapters
+        In the order of the text.
+    conditions
+        What printed them, and where.
+
+    Returns
+    -------
+    str
+        The text.
+    """
+    lines = ["# The sources, ours beside theirs", "", conditions, ""]
+    for chapter in chapters:
+        lines += [f"## {chapter.source.title}", "", chapter.source.reference, ""]
+        for claim in chapter.claims:
+            condition = f": {claim.condition}" if claim.condition else ""
+            lines += [f"### {claim.title}", "", f"**The source:** {claim.statement}", "", f"**Here:** {claim.measured}"]
+            lines += ["", f"**Verdict:** {claim.verdict}{condition}", ""]
+            if claim.table:
+                keys = list(claim.table[0])
+                lines += ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
+                lines += ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in claim.table]
+                lines.append("")
+    return "\n".join(lines)
+
+
+def _data(chapter: Chapter) -> dict[str, Any]:
+    claims = [
+        {name: getattr(claim, name) for name in ("name", "title", "statement", "measured", "condition", "table")}
+        | {"verdict": str(claim.verdict), "data": dict(claim.data)}
+        for claim in chapter.claims
+    ]
+    return {"name": chapter.source.name, "seconds": chapter.seconds, "claims": claims}

@@ -1,0 +1,59 @@
+"""The report of a reproduction: every claim with its verdict, as a page, as JSON and as Markdown."""
+
+import json
+
+import pytest
+from matplotlib.figure import Figure
+
+from unitcircle.errors import UnknownNameError
+from unitcircle.experiments.reproduce import SOURCES, Claim, Context, Source, Verdict, reproduce, write_report
+
+
+def _figure():
+    figure = Figure()
+    figure.subplots().plot([0, 1], [1, 0])
+    return figure
+
+
+def _claims(context):
+    yield Claim(
+        "first", "A < B & more", "He says 3.", f"We find {context.pick(3.36, 3.363)}.", Verdict.CONDITIONALLY,
+        table=[{"n": 10, "mean": 3.363222}], figures={"A line": _figure}, condition="at n = 10",
+        data={"x": float("inf")},
+    )  # fmt: skip
+    yield Claim("second", "Another", "He says so.", "It is not.", Verdict.FAILS)
+
+
+@pytest.fixture
+def chapters(monkeypatch, tmp_path):
+    source = Source("text", "A text", "Someone (2020)", _claims)
+    monkeypatch.setitem(SOURCES, "text", source)
+    said = []
+    found = reproduce(["text"], Context(tmp_path, say=said.append))
+    assert said == ["text: A < B & more: holds with a condition", "text: Another: does not hold here"]
+    return found
+
+
+def test_the_page_holds_every_claim_and_its_figures(chapters, tmp_path):
+    page = write_report(chapters, tmp_path, full=False, seed=0).read_text(encoding="utf-8")
+    for text in ("A &lt; B &amp; more", "He says 3.", "We find 3.36.", "holds with a condition", "at n = 10", "3.363"):
+        assert text in page
+    assert page.count("<svg") == 1
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert (tmp_path / "figures" / "text-first-1.svg").exists()
+
+
+def test_the_numbers_are_there_to_be_read_by_programs(chapters, tmp_path):
+    write_report(chapters, tmp_path, full=True, seed=3)
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert results["conditions"].startswith("Printed by `unitcircle reproduce text --full --seed 3` on ")
+    (source,) = results["sources"]
+    assert [claim["verdict"] for claim in source["claims"]] == ["holds with a condition", "does not hold here"]
+    assert source["claims"][0]["table"] == [{"n": 10, "mean": 3.363222}]
+    assert source["claims"][0]["data"] == {"x": "inf"}
+    assert "| 10 | 3.363 |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+
+
+def test_a_source_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(UnknownNameError, match="source must be one of"):
+        reproduce(["nobody"], Context(tmp_path))
