@@ -14,7 +14,6 @@ from torch import Tensor
 from unitcircle.experiments.models import AnyNetwork, EncoderDecoder, Parameters
 from unitcircle.experiments.tasks import Batch, Split, Task, Translation
 
-
 NUMBERS = (2**19, 2**24)
 """Numbers of the states of one run that a part of the held-out data may have: of a processor's cache, of a GPU."""
 FEWEST = 32
