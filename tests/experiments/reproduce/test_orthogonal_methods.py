@@ -1,0 +1,146 @@
+"""The methods that the text on orthogonal initialization points to: contests, verdicts, tiny runs of each."""
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from unitcircle.experiments.reproduce import Context, Verdict
+from unitcircle.experiments.reproduce import _orthogonal_stabilizer as stabilizer
+from unitcircle.experiments.reproduce._orthogonal_contest import Contender, contest
+from unitcircle.experiments.reproduce._orthogonal_judgement import Statement, judged, number, verdict
+from unitcircle.experiments.studies import Experiment
+from unitcircle.experiments.tasks import CharacterLanguageModel
+from unitcircle.experiments.training import Run
+from unitcircle.report._comparison import Verdict as Told
+
+TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "total", "follows"),
+    [
+        (2, 0, 2, Verdict.HOLDS),
+        (1, 0, 2, Verdict.CONDITIONALLY),
+        (1, 1, 2, Verdict.CONDITIONALLY),
+        (0, 1, 2, Verdict.FAILS),
+        (0, 0, 2, Verdict.UNDECIDED),
+    ],
+)
+def test_what_follows_from_comparisons(better, worse, total, follows):
+    found, condition = verdict(better, worse, total)
+    assert found is follows
+    assert bool(condition) is (follows in {Verdict.CONDITIONALLY, Verdict.UNDECIDED})
+
+
+def test_a_condition_counts_what_is_not_better():
+    assert verdict(1, 2, 4)[1] == "Better in 1 of 4 comparisons, 2 worse, 1 not told apart."
+
+
+def test_numbers_are_short():
+    assert (number(0.123456), number(math.inf), number(1234567.0)) == ("0.123", "∞", "1.23e+06")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """One contender learns a linear map, the other has a rate at which it cannot."""
+    context = Context(tmp_path_factory.mktemp("contest"))
+    contenders = (
+        Contender("learns", "stack(depth=1)", options={"optimizer": "sgd"}),
+        Contender("stays", "stack(depth=1)", options={"optimizer": "sgd", "clip": 1e-9}),
+        Contender("Adam", "stack(depth=2)", "orthogonal", {"optimizer": "adam"}),
+    )
+    options = TINY | {"steps": 30, "evaluate_every": 10, "batch_size": 32}
+    experiment = Experiment("deep_linear_map(size=8, answers=2)", sizes=(8,), learning_rates=(0.3,), options=options)
+    return context, contenders, experiment, contest(context, "made-up", contenders, experiment)
+
+
+def test_contenders_of_several_cells_are_paired_by_seed(learned):
+    *_, found = learned
+    assert [row.label for row in found.rows] == ["learns", "stays", "Adam"]
+    assert {row.seeds for row in found.rows} == {tuple(range(7))}
+    reference, other = found.against("stays", ["learns"])
+    assert (reference.label, reference.verdict) == ("stays", Told.REFERENCE)
+    mean = np.mean(np.subtract(other.scores, reference.scores))
+    assert other.difference == pytest.approx(mean)
+    assert other.verdict is Told.BETTER
+    assert other.p == 2 / 2**7
+
+
+@pytest.mark.parametrize(
+    ("reference", "other", "are", "follows"),
+    [
+        ("stays", "learns", Told.BETTER, Verdict.HOLDS),
+        ("learns", "stays", Told.WORSE, Verdict.HOLDS),
+        ("learns", "stays", Told.BETTER, Verdict.FAILS),
+    ],
+)
+def test_a_statement_is_judged_by_its_contests(learned, reference, other, are, follows):
+    *_, found = learned
+    claim = judged(Statement("a", "A", "said", reference, (other,), are), [found], "Remark.")
+    assert claim.verdict is follows
+    assert claim.measured.endswith("Remark.")
+    assert [row["contender"] for row in claim.table] == [reference, other]
+    (draw,) = claim.figures.values()
+    FigureCanvasAgg(draw()).draw()
+
+
+def test_a_contest_that_is_done_is_not_done_again(learned, monkeypatch):
+    context, contenders, experiment, found = learned
+    monkeypatch.setattr("unitcircle.experiments.training._train._Stack.train", None)
+    again = contest(context, "made-up", contenders, experiment)
+    assert [row.scores for row in again.rows] == [row.scores for row in found.rows]
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (0, "zero"),
+        (19, "nineteen"),
+        (20, "twenty"),
+        (42, "forty-two"),
+        (100, "one hundred"),
+        (999_999, "nine hundred ninety-nine thousand nine hundred ninety-nine"),
+    ],
+)
+def test_numbers_are_spelled(n, words):
+    assert stabilizer._in_words(n) == words
+
+
+def test_the_text_is_the_same_for_one_seed_and_long_enough():
+    assert stabilizer.number_words(500, 3) == stabilizer.number_words(500, 3) != stabilizer.number_words(500, 4)
+    assert len(stabilizer.number_words(500, 3)) >= 500
+
+
+def test_runs_read_beyond_their_horizon_and_the_stabilizer_stills_the_norm(tmp_path):
+    text = tmp_path / "numbers.txt"
+    text.write_text(stabilizer.number_words(20_000, 0))
+    task = str(CharacterLanguageModel(str(text), 10))
+    runs = [Run(task, "tanh(size=16)", "orthogonal", steps=60, seed=seed, learning_rate=1e-2) for seed in range(2)]
+    plain = stabilizer.beyond(runs, longest=100)
+    assert plain.bits.shape == plain.norms.shape == (2, 100)
+    assert plain.horizon == 10
+    assert (plain.bits[:, -50:].mean(1) < np.log2(30)).all()
+    strong = [Run(**(run.to_dict() | {"measure_at": (), "norm_stabilizer": 1000.0})) for run in runs]
+    assert np.abs(np.diff(stabilizer.beyond(strong, longest=100).norms)).mean() < np.abs(np.diff(plain.norms)).mean()
+    alone = stabilizer.beyond(runs[:1], longest=100)
+    np.testing.assert_allclose(alone.bits[0], plain.bits[0], rtol=1e-3)
+
+
+def test_an_overflow_counts_as_guessing(tmp_path):
+    text = tmp_path / "numbers.txt"
+    text.write_text(stabilizer.number_words(20_000, 0))
+    task = CharacterLanguageModel(str(text), 10)
+    run = Run(str(task), "relu(size=16)", "orthogonal(gain=4)", steps=1)
+    found = stabilizer.beyond([run], longest=400)
+    assert found.norms[0, -1] == np.inf
+    assert found.drift[0] == np.inf
+    assert found.bits[0, -1] == pytest.approx(np.log2(task.outputs), rel=1e-5)
+
+
+def test_the_stabilizer_is_judged_by_ranks():
+    low, high = np.arange(7.0), np.array([10.0, 11, 12, 13, 14, 15, np.inf])
+    assert stabilizer._told(high, low) == 1
+    assert stabilizer._told(low, high) == -1
+    assert stabilizer._told(low, low) == 0
