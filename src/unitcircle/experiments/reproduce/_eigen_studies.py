@@ -1,0 +1,144 @@
+"""The studies behind the chapter on the eigen initializer: what is trained, how it is tuned, how often."""
+
+from __future__ import annotations
+
+__all__ = ["EIGEN", "gated", "needs_data", "plain", "rectified", "regression", "reported", "structure"]
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from unitcircle.experiments.reproduce._context import Context
+from unitcircle.experiments.studies import Experiment, Study
+from unitcircle.experiments.training import Record
+from unitcircle.report import Comparison, Group, Row
+
+EIGEN = "eigen .95"
+"""Label of the source's initializer in every study: modulus .95, rotations in all planes (i, i + 1)."""
+
+_EIGEN = "eigen(modulus=0.95, angles=uniform)"
+
+
+def _tomita(
+    context: Context,
+    cells: tuple[str, ...],
+    rates: tuple[float, ...],
+    steps: int,
+    every: int,
+    *,
+    to_the_end: bool = False,
+) -> list[Experiment]:
+    if not context.full:
+        options = {"steps": steps, "evaluate_every": every, "patience": None if to_the_end else 2}
+        return [
+            Experiment("tomita(grammar=4)", cells, learning_rates=rates, rank_by="steps", options=options),
+        ]
+    # The protocol of the shipped study "tomita": hard grammars have longer.
+    shipped = Study.load("tomita").experiments
+    first = sorted(shipped, key=lambda experiment: "grammar=4" not in experiment.task)
+    own = {"patience": None} if to_the_end else {}
+    return [replace(e, cells=cells, options={**e.options, **own}) for e in first]
+
+
+def _study(context: Context, name: str, inits: dict[str, str], experiments: list[Experiment], **options: bool) -> Study:
+    # With eight pairs the smallest p is 1/128: it survives Holm's correction for up to six rows.
+    seeds, tuning = context.pick((8, 2), (10, 3))
+    given = {EIGEN: _EIGEN} | inits
+    return Study(name, given, tuple(experiments), EIGEN, seeds, tuning, **options)  # pyright: ignore[reportArgumentType]
+
+
+def plain(context: Context, /) -> Study:
+    """Return the study of tanh-RNNs on Tomita's grammars, grammar 4 first."""
+    inits = {"Xavier": "xavier_normal", "Kaiming": "kaiming_normal", "Haar": "orthogonal"}
+    more = {"torch default": "torch_default", "identity": "identity", "np-RNN": "normalized_positive_definite"}
+    name = context.pick("eigen-tomita-quick", "eigen-tomita")
+    # A run that stops early is not measured at its end, and the spectra of these are looked at.
+    experiments = _tomita(context, ("tanh",), (1e-3, 3e-3), 600, 20, to_the_end=True)
+    return _study(context, name, inits | context.pick({}, more), experiments)
+
+
+def rectified(context: Context, /) -> Study:
+    """Return the study of ReLU-RNNs: the recipes made for them, IRNN and np-RNN, on their own ground."""
+    inits = {"IRNN": "identity", "np-RNN": "normalized_positive_definite", "Xavier": "xavier_normal"}
+    name = context.pick("eigen-tomita-relu-quick", "eigen-tomita-relu")
+    more = {"Kaiming": "kaiming_normal", "Haar": "orthogonal"}
+    experiments = _tomita(context, ("relu",), (3e-4, 1e-3), 600, 20)
+    return _study(context, name, inits | context.pick({}, more), experiments, twin=context.full)
+
+
+def gated(context: Context, /) -> Study:
+    """Return the study of gated cells: a GRU in short, GRU and LSTM in full."""
+    inits = {"Xavier": "xavier_normal", "Haar": "orthogonal", "torch default": "torch_default"}
+    more = {"Kaiming": "kaiming_normal"}
+    name = context.pick("eigen-tomita-gated-quick", "eigen-tomita-gated")
+    experiments = _tomita(context, context.pick(("gru",), ("gru", "lstm")), (3e-3, 1e-2), 400, 10)
+    return _study(context, name, inits | context.pick({}, more), experiments, twin=context.full)
+
+
+def structure(context: Context, /) -> Study:
+    """Return the study of moduli and structures on delayed digits."""
+    inits = {
+        "Xavier": "xavier_normal",
+        "eigen .8": "eigen(modulus=0.8, angles=uniform)",
+        EIGEN: _EIGEN,
+        "eigen 1.1": "eigen(modulus=1.1, angles=uniform)",
+        "eigen 1.5": "eigen(modulus=1.5, angles=uniform)",
+        "Haar .95": "orthogonal(gain=0.95)",
+        "blocks .95": "block_rotation(modulus=0.95)",
+        "chain .95": "chain(gain=1.1875, feedback=0.19)",
+    }
+    if not context.full:
+        options = {"steps": 1000, "evaluate_every": 100}
+        digits = Experiment("delayed_digits(blank=50)", learning_rates=(1e-3,), options=options)
+        return Study("eigen-structure-quick", inits, (digits,), EIGEN, 4, twin=False)
+    shipped = Study.load("modulus")
+    more = {"Xavier": "xavier_normal", "blocks 1": "block_rotation", "Haar 1": "orthogonal"}
+    # The shipped chain has all eigenvalues 0; this one has the others' modulus.
+    more |= {"delay line .95": shipped.initializers["chain .95"], "chain .95": inits["chain .95"]}
+    (experiment,) = shipped.experiments
+    scaled = replace(experiment, input_scales=(0.3, 1.0, 3.0))
+    inits = dict(shipped.initializers) | more
+    return replace(shipped, name="eigen-structure", initializers=inits, experiments=(scaled,), reference=EIGEN)
+
+
+def regression(context: Context, /) -> Study:
+    """Return the study that answers with numbers; its classifying twins are :func:`plain` and :func:`structure`."""
+    options = {"steps": context.pick(1500, 4000), "evaluate_every": 100}
+    rates = context.pick((3e-3,), (3e-4, 1e-3, 3e-3))
+    tasks = ["adding(length=50)", "mackey_glass(length=50)"]
+    experiments = [Experiment(task, learning_rates=rates, options=options) for task in tasks]
+    name = context.pick("eigen-regression-quick", "eigen-regression")
+    inits = {EIGEN: _EIGEN, "Xavier": "xavier_normal", "Haar": "orthogonal", "blocks": "block_rotation"}
+    return Study(name, inits, tuple(experiments), EIGEN, context.pick(3, 10), context.pick(1, 3), twin=False)
+
+
+def reported(context: Context, study: Study, comparison: Comparison, /) -> Iterator[tuple[Group, Row, list[Record]]]:
+    """Yield every row of a comparison that has results, with its group and the records behind it.
+
+    Parameters
+    ----------
+    context
+        Where the records are.
+    study
+        The study.
+    comparison
+        What it found.
+
+    Yields
+    ------
+    tuple
+        Group, row and the records of its reported runs.
+    """
+    store = context.store(study)
+    settings = [setting for experiment in study.experiments for setting in experiment.settings()]
+    for setting, group in zip(settings, comparison.groups, strict=True):
+        for row in group.rows:
+            if row.seeds:
+                yield group, row, list(store.records(study.reported_runs(setting, row.label, row.learning_rate)))
+
+
+def needs_data(name: str, /) -> Study:
+    """Return a shipped study, held against the eigen initializer: ``"pixel-mnist"`` or ``"multi30k"``."""
+    shipped = Study.load(name)
+    inits = {("Xavier" if label == "xavier" else label): text for label, text in shipped.initializers.items()}
+    inits[EIGEN] = _EIGEN
+    return replace(shipped, name=f"eigen-{name}", initializers=inits, reference=EIGEN)
