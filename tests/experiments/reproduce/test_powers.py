@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from tests import cases
+
 from unitcircle.experiments.reproduce import Context, Verdict
 from unitcircle.experiments.reproduce import _powers as powers
 from unitcircle.experiments.reproduce import _powers_matrices as matrices

@@ -1,0 +1,195 @@
+"""The reproduction of the well-behaved matrices: the derivation, the depth laws, training, verdicts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import expm
+
+from unitcircle.dynamics import depth_flow
+from unitcircle.experiments.reproduce import Context, Verdict
+from unitcircle.experiments.reproduce import _well_behaved as source
+from unitcircle.experiments.reproduce import _well_behaved_depth as depth
+from unitcircle.experiments.reproduce import _well_behaved_persistence as persistence
+from unitcircle.experiments.reproduce._well_behaved_movement import movement, tangent_share
+from unitcircle.experiments.reproduce._well_behaved_training import Setting, train_recurrent, train_stack
+from unitcircle.initializers import Orthogonal
+from unitcircle.report import style
+
+EPS = np.finfo(float).eps
+
+
+# docs/theory/near-orthogonality.md ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("rank", [1, 20])
+def test_deviation_is_first_order_within_the_bound(size, rank):
+    n, rng = 20, np.random.default_rng(rank)
+    Q = Orthogonal().sample(n, rng=rng, size=50)
+    D = rng.standard_normal((50, n, rank)) @ rng.standard_normal((50, rank, n)) * size / n
+    moved = movement(Q + D, Q)
+    naive = [np.linalg.norm((q + d).T @ (q + d) - np.eye(n)) / n**0.5 for q, d in zip(Q, D, strict=True)]
+    assert moved.deviation == pytest.approx(naive, abs=8 * n * EPS)
+    assert moved.drift == pytest.approx([np.linalg.norm(d) / n**0.5 for d in D], abs=8 * n * EPS)
+    assert (abs(moved.deviation - moved.first_order) <= moved.remainder + 8 * n * EPS).all()
+    assert (moved.remainder <= np.linalg.norm(D, 2, axis=(-2, -1)) * moved.drift + 8 * n * EPS).all()
+
+
+def test_tangent_share_by_the_trace():
+    n, rng = 12, np.random.default_rng(0)
+    Q = Orthogonal().sample(n, rng=rng, size=40)
+    D = rng.standard_normal((40, n, n))
+    turned = np.swapaxes(Q, -1, -2) @ D
+    trace = np.trace(turned @ turned, axis1=-2, axis2=-1)
+    assert tangent_share(D, Q) == pytest.approx((1 - trace / (D**2).sum((-2, -1))) / 2, abs=8 * n * EPS)
+
+
+def test_a_random_direction_has_no_preference():
+    n, count, rng = 10, 4000, np.random.default_rng(1)
+    share = tangent_share(rng.standard_normal((count, n, n)), np.eye(n))
+    assert abs(share.mean() - (n - 1) / (2 * n)) < 5 * share.std() / count**0.5
+
+
+def test_the_gradient_of_one_example_is_at_most_half_tangent():
+    n, rng = 8, np.random.default_rng(2)
+    Q = Orthogonal().sample(n, rng=rng, size=200)
+    g, x = rng.standard_normal((2, 200, n))
+    cosine = np.einsum("ri,rij,rj->r", g, Q, x) / np.linalg.norm(g, axis=1) / np.linalg.norm(x, axis=1)
+    share = tangent_share(g[:, :, None] * x[:, None, :], Q)
+    assert share == pytest.approx((1 - cosine**2) / 2, abs=8 * n * EPS)
+    assert share.max() <= 0.5 + 8 * n * EPS
+
+
+def test_a_tangent_step_keeps_orthogonality_to_second_order():
+    n, rng = 16, np.random.default_rng(3)
+    Q = Orthogonal().sample(n, rng=rng)
+    skew = rng.standard_normal((n, n))
+    skew -= skew.T
+    along = movement(Q @ expm(1e-3 * skew), Q)
+    assert along.deviation < 8 * n * EPS
+    assert along.tangent_share > 0.999
+    straight = movement(Q + 1e-3 * Q @ skew, Q)
+    assert straight.first_order < 1e-6  # √eps: 1 − τ is a rounding error
+    assert straight.deviation <= straight.remainder + 1e-6
+
+
+def test_what_is_not_finite_has_no_movement():
+    moved = movement(np.array([np.eye(3), np.full((3, 3), np.nan)]), np.array([np.eye(3)] * 2))
+    assert moved.deviation[0] == 0
+    assert np.isnan(moved.deviation[1])
+
+
+# At initialization ----------------------------------------------------------------------------------------------------
+
+
+def test_rates_are_those_of_chi_square_and_beta_laws():
+    for kind in (depth.GAUSSIAN, depth.low_rank(3)):
+        found = depth.measure(kind, 12, 10, 60, seed=0)
+        rates = found.rates
+        assert abs(rates.mean() - kind.rate(12)) < 4 * rates.std() / 60**0.5
+        assert found.highest <= 1e-9
+
+
+def test_orthogonal_stacks_keep_the_gradient_and_meet_the_bound():
+    found = depth.measure(depth.ORTHOGONAL, 12, 30, 3, seed=0)
+    assert abs(found.logs).max() < 64 * 30 * EPS
+    assert abs(found.bounds).max() < 64 * 30 * EPS
+
+
+def test_the_bound_is_that_of_the_jacobians_in_a_linear_stack():
+    rng = np.random.default_rng(4)
+    weights = depth.GAUSSIAN.draw(6, 5, rng)
+    flow = depth_flow(depth._stack(weights, relu=False), torch.from_numpy(rng.standard_normal((2, 6))))
+    product = np.concatenate([[0.0], np.cumsum(np.log([np.linalg.norm(W, 2) for W in weights[::-1]]))])
+    assert flow.log_bound - flow.log_norms[0] == pytest.approx(np.tile(product[:, None], 2), abs=1e-12)
+
+
+def test_low_rank_weights_are_partial_isometries():
+    W = depth.orthogonal_projections(9, 2, np.random.default_rng(5), rank=4)
+    expected = np.repeat([1.0, 0.0], [4, 5])
+    assert np.linalg.svd(W, compute_uv=False) == pytest.approx(np.tile(expected, (2, 1)), abs=64 * EPS)
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_network_moves_alone_as_beside_others():
+    pytest.importorskip("sklearn")
+    setting = Setting("stack", 16, "sgd", 0.05, 3)
+    found = train_stack(setting, 2, 0)
+    alone = train_stack(setting, 1, 1)
+    assert found.steps.tolist() == [1, 2, 3]
+    assert found.moved.drift[:, 1] == pytest.approx(alone.moved.drift[:, 0], rel=1e-3)  # float32
+    # One SGD step: the movement is the gradient's, so are its shares.
+    assert found.moved.tangent_share[0] == pytest.approx(found.gradient_share[0], abs=1e-3)
+    assert (found.moved.drift[1:] > found.moved.drift[0]).all()
+
+
+def test_a_diverged_run_is_counted_and_left_out():
+    pytest.importorskip("sklearn")
+    found = train_stack(Setting("stack", 8, "sgd", 1e30, 4), 2, 0)
+    assert found.diverged == 2
+    assert found.accuracy.size == 0
+    assert persistence._trained([found]) == []
+    assert "2 of stack" in persistence._diverged([found])
+
+
+def test_recurrent_curves_are_those_of_the_first_order():
+    pytest.importorskip("sklearn")
+    found = train_recurrent(Setting("rnn", 12, "adam", 1e-3, 4), 2, 0)
+    assert found.moved.deviation.shape == (len(found.steps), 2, 1)
+    assert found.moved.deviation == pytest.approx(found.moved.first_order, rel=0.1)
+
+
+# Verdicts -------------------------------------------------------------------------------------------------------------
+
+
+def _row(accuracy, deviation):
+    return {"trained": "x", "accuracy": accuracy, "‖WᵀW − I‖/√n": deviation}
+
+
+def test_persistence_is_judged_by_those_that_learned():
+    judge = persistence.persistence_verdict
+    assert judge([_row(0.5, 0.01)]) is Verdict.UNDECIDED
+    assert judge([_row(0.5, 0.9), _row(0.9, 0.05)]) is Verdict.HOLDS
+    assert judge([_row(0.9, 0.5), _row(0.9, 0.05)]) is Verdict.CONDITIONALLY
+    assert judge([_row(0.5, 0.01), _row(0.9, 0.5)]) is Verdict.FAILS
+
+
+def test_isometry_is_judged_by_both_kinds():
+    assert source.isometry_verdict(1e-12, (-0.36, -0.34)) is Verdict.CONDITIONALLY
+    assert source.isometry_verdict(1e-12, (-0.01, 0.01)) is Verdict.HOLDS
+    assert source.isometry_verdict(0.1, (-0.01, 0.01)) is Verdict.FAILS
+
+
+def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    tiny = {
+        (50, 16): (6, 3),
+        (3, 300): (2, 12),
+        400: 4,
+        300: 4,
+        (32, 64, 128): (64, 128),
+        (32, 128): (8,),
+        (16, 64): (64,),
+        (128, 256): (128,),
+    }
+    monkeypatch.setattr(Context, "pick", lambda _, quick, __: tiny[quick])
+
+    def narrow(setting, runs, seed):
+        return train_stack(replace(setting, width=setting.width // 8), runs, seed)
+
+    monkeypatch.setattr(persistence, "train_stack", narrow)
+    claims = {claim.name: claim for claim in source.SOURCE.claims(Context(tmp_path))}
+    assert list(claims) == ["bound", "isometry", "low-rank", "persistence", "recurrent", "why"]
+    assert claims["bound"].verdict is Verdict.HOLDS
+    assert claims["isometry"].verdict is Verdict.CONDITIONALLY
+    assert claims["low-rank"].verdict is Verdict.UNDECIDED
+    assert claims["recurrent"].verdict is Verdict.UNDECIDED  # four steps teach nothing
+    assert claims["why"].verdict is Verdict.CONDITIONALLY
+    with style():
+        for claim in claims.values():
+            for draw in claim.figures.values():
+                assert all(ax.get_xlabel() for ax in draw().axes)
