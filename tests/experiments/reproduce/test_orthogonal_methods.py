@@ -7,10 +7,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from unitcircle.experiments.reproduce import Context, Verdict
+from unitcircle.experiments.reproduce import _orthogonal_clipping as clipping
+from unitcircle.experiments.reproduce import _orthogonal_depth as depth
+from unitcircle.experiments.reproduce import _orthogonal_memory as memory
 from unitcircle.experiments.reproduce import _orthogonal_stabilizer as stabilizer
 from unitcircle.experiments.reproduce._orthogonal_contest import Contender, contest
 from unitcircle.experiments.reproduce._orthogonal_judgement import Statement, judged, number, verdict
-from unitcircle.experiments.studies import Experiment
+from unitcircle.experiments.studies import Experiment, compare
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run
 from unitcircle.report._comparison import Verdict as Told
@@ -91,6 +94,27 @@ def test_a_contest_that_is_done_is_not_done_again(learned, monkeypatch):
     monkeypatch.setattr("unitcircle.experiments.training._train._Stack.train", None)
     again = contest(context, "made-up", contenders, experiment)
     assert [row.scores for row in again.rows] == [row.scores for row in found.rows]
+
+
+def test_a_full_run_asks_the_study_engine_for_the_real_protocols(tmp_path, monkeypatch):
+    asked = []
+
+    def nothing_done_yet(context, study):
+        asked.append(study)
+        return compare(study, lambda run: None)
+
+    monkeypatch.setattr(Context, "study", nothing_done_yet)
+    context = Context(tmp_path, full=True)
+    assert [claim.verdict for claim in clipping.claims(context)] == [Verdict.UNDECIDED] * 2
+    asked.clear()
+    found = [depth.claim(context), *memory.claims(context)]
+    tasks = {(experiment.task, study.seeds) for study in asked for experiment in study.experiments}
+    lengths = {(f"copying(delay={k})", 10) for k in (20, 50, 100, 200)}
+    lengths |= {(f"adding(length={k})", 10) for k in (50, 100, 200)}
+    assert tasks == lengths | {("deep_linear_map", 10)}
+    assert len({study.name for study in asked}) == len(asked)
+    # Where nothing is known nothing is said to hold.
+    assert [claim.verdict for claim in found] == [Verdict.UNDECIDED] * 4
 
 
 @pytest.mark.parametrize(

@@ -125,5 +125,7 @@ def _log_ratios(folder: Path, which: int, recurrent: str = "") -> np.ndarray:
 
 
 def _decades(logs: np.ndarray) -> str:
+    if not len(logs):
+        return "unknown"
     decades = logs / np.log(10)
     return f"{np.median(decades):+.1f} (median; {decades.min():+.1f} to {decades.max():+.1f})"

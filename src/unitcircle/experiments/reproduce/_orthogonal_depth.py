@@ -95,8 +95,10 @@ def claim(context: Context, /) -> Claim:
 
 
 def _growth(rows: Sequence[Row]) -> float:
-    """Return the largest median number of steps over the smallest; inf where a depth was not learned."""
+    """Return the largest median number of steps over the smallest; inf: not learned at a depth, NaN: no runs."""
     medians = [row.median_steps for row in rows]
+    if any(map(math.isnan, medians)):
+        return math.nan
     return math.inf if math.inf in medians else max(medians) / min(medians)
 
 
@@ -113,6 +115,8 @@ def judge(growth: Mapping[str, float], /) -> tuple[Verdict, str]:
     tuple
         Holds where the times with every layer orthogonal stay within a factor of 2 and those with none do not.
     """
+    if any(map(math.isnan, growth.values())):
+        return Verdict.UNDECIDED, "Runs are missing."
     if growth[HAAR] > FACTOR:
         return Verdict.FAILS, ""
     flat = [label for label in growth if label not in {HAAR, INNER} and growth[label] <= FACTOR]
@@ -144,7 +148,7 @@ def _figure(depths: Sequence[int], times: Mapping[str, Sequence[Row]]) -> Figure
         if not shown.all():
             first = depths[int(np.argmin(shown))]
             ax.annotate(
-                f"{label}: not learned", (first, 0.97 - 0.07 * k), xycoords=("data", "axes fraction"),
+                f"{label}: not in the steps taken", (first, 0.97 - 0.07 * k), xycoords=("data", "axes fraction"),
                 color=color, fontsize=8, ha="right",
             )  # fmt: skip
     ax.set(

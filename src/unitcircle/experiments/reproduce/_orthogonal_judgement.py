@@ -167,8 +167,14 @@ def curves_figure(contests: Sequence[Contest], labels: Iterable[str], /) -> Figu
         if not math.isnan(group.baseline):
             ax.axhline(group.baseline, color="#8A8A8A", lw=0.9, zorder=1, label="baseline")
         ax.set(xlabel="optimizer steps", ylabel=group.unit, title=group.task.removesuffix("()"))
-        first = max(row.curve.mean[0] for row in found.rows)
-        ax.set_ylim(top=2 * max(group.baseline if not math.isnan(group.baseline) else first, 1e-9))
+        if not group.higher_is_better:
+            # The first loss says nothing and hides the others.
+            later = [mean for row in found.rows if row.label in wanted for mean in row.curve.mean[1:]]
+            top = group.baseline if group.baseline > 0 else max(later, default=1.0)
+            if min(later, default=top) < top / 10:
+                ax.set(yscale="log", ylim=(None, 2 * top))
+            else:
+                ax.set_ylim(0, 1.5 * top)
     handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     return figure
