@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 
 from unitcircle.errors import UnknownNameError
+from unitcircle.experiments.reproduce import _eigen, _orthogonal, _powers, _prediction, _radius, _well_behaved
 from unitcircle.experiments.reproduce._claim import Claim as Claim
 from unitcircle.experiments.reproduce._claim import Source as Source
 from unitcircle.experiments.reproduce._claim import Verdict as Verdict
@@ -17,7 +18,18 @@ from unitcircle.experiments.reproduce._context import Context as Context
 from unitcircle.experiments.reproduce._page import Chapter as Chapter
 from unitcircle.experiments.reproduce._page import write_report as write_report
 
-SOURCES: dict[str, Source] = {source.name: source for source in ()}
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        _radius.SOURCE,
+        _orthogonal.ORTHOGONAL,
+        _powers.SOURCE,
+        _eigen.SOURCE,
+        _well_behaved.SOURCE,
+        # Last: it looks at the runs of all that went before.
+        _prediction.SOURCE,
+    )
+}
 """Name → source, in the order of the report."""
 
 
