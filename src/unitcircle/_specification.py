@@ -6,14 +6,16 @@ reports. Nothing is evaluated.
 
 from __future__ import annotations
 
-__all__ = ["Specification"]
+__all__ = ["Specification", "of_declared_type"]
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-from unitcircle.errors import SpecificationError, UnknownNameError
+from unitcircle.errors import ArgumentError, SpecificationError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Specification:
             There is no name, or it is that of another class than this.
         UnknownNameError
             The name, or a parameter, does not exist; the message lists those that do.
+        ArgumentError
+            A parameter of another type than the class declares, such as a word for a number.
         """
         values = dict(specification)
         name = values.pop("name", None)
@@ -81,7 +85,7 @@ class Specification:
         for parameter in values:
             if parameter not in known:
                 raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
-        made = found(**{key: _frozen(value) for key, value in values.items()})
+        made = found(**of_declared_type(found, {key: _frozen(value) for key, value in values.items()}))
         if not isinstance(made, cls):
             message = f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {made.name!r}."
             raise SpecificationError(message)
@@ -134,6 +138,65 @@ class Specification:
         given = [f"{field.name}={_to_text(getattr(self, field.name))}" for field in fields(self)]
         return f"{self.name}({', '.join(given)})"
 
+
+def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
+    """Return values from outside, such as those of a file, once their types are those that a dataclass declares.
+
+    A whole number will do for a float, and becomes one where nothing else is declared: 1 and 1.0 are one meaning, and
+    have one text. A truth value is no number.
+
+    Parameters
+    ----------
+    of
+        The dataclass.
+    values
+        Some of its fields by name.
+
+    Returns
+    -------
+    dict
+        The values.
+
+    Raises
+    ------
+    ArgumentError
+        A value of another type.
+    """
+    try:
+        hints = get_type_hints(of)
+    except NameError:
+        # A class of the user's whose annotations cannot be looked up here.
+        return dict(values)
+    for name, value in values.items():
+        if not _admits(hints[name], value):
+            raise ArgumentError(name, f"must be {_in_words(hints[name])}", repr(value))
+    return {n: float(v) if hints[n] is float else v for n, v in values.items()}
+
+
+def _admits(hint: Any, value: Any) -> bool:
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind in {Union, UnionType}:
+        return any(_admits(each, value) for each in inner)
+    if kind is Literal:
+        # Which words there are is said by the class, with a guess at what was meant.
+        return isinstance(value, str)
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_admits(inner[0], item) for item in value)
+    if hint in {int, float}:
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+    return not isinstance(hint, type) or hint not in _TYPES or isinstance(value, hint)
+
+
+def _in_words(hint: Any) -> str:
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind in {Union, UnionType}:
+        return " or ".join(map(_in_words, inner))
+    if kind is tuple:
+        return f"a list, each item {_in_words(inner[0])}"
+    return "a word" if kind is Literal else _TYPES.get(hint, str(hint))
+
+
+_TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "none"}
 
 _WORDS = {"true": True, "false": False, "none": None}
 

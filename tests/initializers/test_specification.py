@@ -168,7 +168,7 @@ def test_unknown_names_list_the_choices():
         (lambda: uci.LowRank(rank=True), "rank must be an integer"),
         (lambda: uci.Chrono(max_steps=2), "max_steps must be more than 2 steps"),
         (lambda: uci.ForgetBias("x"), "value must be a finite number"),
-        (lambda: uci.parse("sparse(density=haar)"), "density must be in"),
+        (lambda: uci.parse("sparse(density=haar)"), "density must be a number; got 'haar'"),
     ],
 )
 def test_parameters_that_break_a_rule(make, message):

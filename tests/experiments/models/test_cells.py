@@ -23,6 +23,16 @@ def test_text_is_read_back(name):
     assert cell.size == 7
 
 
+def test_a_whole_number_for_a_float_is_the_same_text():
+    assert str(Cell.parse("leaky(alpha=1)")) == str(Cell.parse("leaky(alpha=1.0)")) == "leaky(size=64, alpha=1.0)"
+
+
+@pytest.mark.parametrize("text", ["leaky(alpha=small)", "leaky(alpha=true)", "tanh(size=8.5)", "stack(activation=3)"])
+def test_parameters_have_the_declared_type(text):
+    with pytest.raises(ArgumentError, match="must be a"):
+        Cell.parse(text)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_parameters_say_what_initializes_them(name):
     cell = made(name, 7)

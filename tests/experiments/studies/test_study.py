@@ -1,5 +1,7 @@
 """Study files: what they say, and what they may not say."""
 
+import math
+
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -79,6 +81,13 @@ def test_the_twin_is_the_reference_with_other_draws():
         ({"confidence": 1.5}, "confidence must be between"),
         ({"seedz": 3}, "Did you mean 'seeds'"),
         ({"name": "../up"}, "name must be letters"),
+        ({"name": 3}, "name must be a text; got 3"),
+        ({"seeds": 1.5}, "seeds must be a whole number; got 1.5"),
+        ({"twin": "no"}, "twin must be true or false"),
+        ({"initializers": "orthogonal"}, "initializers must be a table or a list"),
+        ({"initializers": {"x": 1}}, "initializers must be a table or a list"),
+        ({"initializers": {"x": "orthogonal", "x (again)": "eigen"}}, "must not be labelled as the A/A row"),
+        ({"experiment": {"task": "digits"}}, "must be an array of tables"),
     ],
 )
 def test_bad_studies_are_refused_in_words(changes, message):
@@ -95,6 +104,19 @@ def test_bad_studies_are_refused_in_words(changes, message):
         ({"task": "multi30k", "rank_by": "steps"}, "a task without a threshold"),
         ({"stepz": 3}, "Did you mean 'steps'"),
         ({"learning_rates": [-1.0]}, "learning_rate must be positive"),
+        ({"learning_rates": 0.1}, "learning_rates must be a list, each item a number; got 0.1"),
+        ({"learning_rates": [0.1, 0.1]}, "learning_rates must hold each entry once"),
+        ({"sizes": [8.0]}, "sizes must be a list, each item a whole number"),
+        ({"cells": ["lstm(size=32)"]}, r"sizes must be the size that lstm\(size=32\) names; got \[8, 16\]"),
+        ({"task": "adding(length=ten)"}, "length must be a whole number; got 'ten'"),
+        ({"steps": "many"}, "steps must be a whole number; got 'many'"),
+        ({"steps": True}, "steps must be a whole number; got True"),
+        ({"measure_at": 0}, "measure_at must be a list"),
+        ({"clip": "none"}, "clip must be a number or none"),
+        ({"device": "gpu"}, "device must be a torch device"),
+        ({"patience": 0}, "patience must be at least 1"),
+        ({"weight_decay": -0.1}, "weight_decay must be finite and not negative"),
+        ({"momentum": 0.9, "optimizer": "rmsprop"}, "momentum must be 0 for an optimizer other than sgd"),
     ],
 )
 def test_bad_experiments_are_refused_in_words(changes, message):
@@ -110,6 +132,20 @@ def test_an_experiment_needs_a_task_and_a_file_must_be_there(tmp_path):
     (tmp_path / "torn.toml").write_text("name = ")
     with pytest.raises(ArgumentError, match="must be a TOML file"):
         Study.load(tmp_path / "torn.toml")
+
+
+def test_a_file_without_a_name_is_named_as_it_is_called(tmp_path):
+    (tmp_path / "mine.toml").write_text('initializers = ["orthogonal"]\n[[experiment]]\ntask = "digits"\nclip = inf\n')
+    study = Study.load(tmp_path / "mine.toml")
+    assert study.name == "mine"
+    # TOML has no null: an infinite norm is what turns clipping off.
+    assert next(study.experiments[0].settings()).clip == math.inf
+
+
+def test_a_folder_does_not_hide_a_shipped_study(tmp_path, monkeypatch):
+    (tmp_path / "quick").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Study.load("quick").name == "quick"
 
 
 def test_a_list_of_specifications_is_its_own_labels():

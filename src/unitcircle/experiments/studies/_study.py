@@ -15,6 +15,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
+from unitcircle._specification import of_declared_type
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models import Cell
 from unitcircle.experiments.tasks import Task
@@ -59,6 +62,13 @@ class Experiment:
         for name in ("cells", "sizes", "input_scales", "learning_rates"):
             if not getattr(self, name):
                 raise ArgumentError(name, "must hold at least one entry", "none")
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ArgumentError(name, "must hold each entry once", str(list(getattr(self, name))))
+        for cell in self.cells:
+            if re.search(r"\bsize *=", cell) and {Cell.parse(cell).size} != set(self.sizes):
+                remedy = "Leave it out there."
+                raise ArgumentError("sizes", f"must be the size that {cell} names", str(list(self.sizes)), remedy)
+        _check_options(self.options)
         if self.rank_by not in {"score", "steps"}:
             raise UnknownNameError("rank_by", self.rank_by, ("score", "steps"))
         if self.rank_by == "steps" and math.isnan(Task.parse(self.task).threshold):
@@ -121,6 +131,8 @@ class Study:
             raise ArgumentError("name", rule, repr(self.name))
         if not self.initializers:
             raise ArgumentError("initializers", "must hold at least one entry", "none")
+        if self.twin and (taken := [label for label in self.initializers if label.endswith(TWIN)]):
+            raise ArgumentError("initializers", f"must not be labelled as the A/A row is, '...{TWIN}'", repr(taken[0]))
         if not self.experiments:
             raise ArgumentError("experiment", "must be there at least once", "none")
         if self.seeds < 1 or self.tuning_seeds < 1 or self.seeds > FIRST_TUNING_SEED:
@@ -198,7 +210,7 @@ class Study:
             A key, task, cell or initializer that does not exist.
         """
         path = Path(path)
-        if not path.exists() and path.parent == Path():
+        if not path.is_file() and path.parent == Path():
             shipped = files("unitcircle.experiments.studies").joinpath(path.stem + ".toml")
             if shipped.is_file():
                 return cls.from_dict(tomllib.loads(shipped.read_text(encoding="utf-8")))
@@ -207,7 +219,7 @@ class Study:
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             remedy = f"Shipped studies: {', '.join(shipped_studies())}."
             raise ArgumentError("study", "must be a TOML file that can be read", f"{path} ({error})", remedy) from error
-        return cls.from_dict(values)
+        return cls.from_dict({"name": path.stem} | values)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], /) -> Study:
@@ -228,17 +240,24 @@ class Study:
         ------
         UnknownNameError
             A key that does not exist.
+        ArgumentError
+            A value of another type, or one that breaks a rule.
         """
         given = dict(values)
         listed = given.pop("initializers", {})
-        inits = dict(listed) if isinstance(listed, Mapping) else {text: text for text in listed}
-        experiments = tuple(_experiment(table) for table in given.pop("experiment", []))
+        inits = {text: text for text in listed} if isinstance(listed, list) else listed
+        if not isinstance(inits, Mapping) or not all(isinstance(text, str) for text in inits.values()):
+            raise ArgumentError("initializers", "must be a table or a list of specifications", repr(listed))
+        tables = given.pop("experiment", [])
+        if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+            raise ArgumentError("experiment", "must be an array of tables, [[experiment]]", repr(tables))
+        experiments = tuple(map(_experiment, tables))
         known = {f.name for f in fields(cls)} - {"initializers", "experiments"}
         for name in given:
             if name not in known:
                 raise UnknownNameError("key of a study", name, known | {"initializers", "experiment"})
-        options: dict[str, Any] = {"name": "study"} | given
-        return cls(initializers=inits, experiments=experiments, **options)
+        options: dict[str, Any] = {"name": "study"} | of_declared_type(cls, given)
+        return cls(initializers=dict(inits), experiments=experiments, **options)
 
 
 def shipped_studies() -> list[str]:
@@ -256,8 +275,24 @@ def _experiment(table: Mapping[str, Any]) -> Experiment:
     if "task" not in table:
         raise ArgumentError("task", "must be given for every experiment", "none")
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
-    options = {name: value for name, value in frozen.items() if name in run}
-    return Experiment(**{name: value for name, value in frozen.items() if name in own}, options=options)
+    options = of_declared_type(Run, {name: value for name, value in frozen.items() if name in run})
+    stated = of_declared_type(Experiment, {name: value for name, value in frozen.items() if name in own})
+    return Experiment(**stated, options=options)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Raise where a run would be refused by torch in a worker, or do something else than its options say."""
+    for name in ("momentum", "weight_decay", "omega", "norm_stabilizer", "soft_orthogonality"):
+        if not 0 <= options.get(name, 0) < math.inf:
+            raise ArgumentError(name, "must be finite and not negative", str(options[name]))
+    if options.get("momentum") and options.get("optimizer") != "sgd":
+        raise ArgumentError("momentum", "must be 0 for an optimizer other than sgd", str(options["momentum"]))
+    if (patience := options.get("patience")) is not None and patience < 1:
+        raise ArgumentError("patience", "must be at least 1 evaluation", str(patience))
+    try:
+        torch.device(options.get("device", "cpu"))
+    except RuntimeError as error:
+        raise ArgumentError("device", "must be a torch device, such as cpu or cuda", repr(options["device"])) from error
 
 
 def _parts(text: str) -> tuple[str, str | None]:
