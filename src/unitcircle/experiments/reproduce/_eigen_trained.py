@@ -154,7 +154,9 @@ def spectra(nets: Sequence[Trained], /) -> Claim:
         "Eigenvalues of trained networks: regression and classification",
         "In well-trained networks eigenvalues behave differently for regression and for classification tasks. "
         "(Abstract; in which way is not said there.)",
-        f"tanh-RNNs, n = {len(nets[0].end)}, from the same two starts for every task ({' and '.join(sorted(shared))}). "
+        f"tanh-RNNs, n = {len(nets[0].end)}, from the same two starts for every task ({' and '.join(sorted(shared))}); "
+        f"well trained, in the sense that they solve their task, are {sum(row['solved'] for row in compared)} of "
+        f"{sum(row['nets'] for row in compared)}. "
         f"{said} With so few tasks of either kind, task and kind of answer are confounded; and the share of "
         "eigenvalues beyond the circle depends on the start as well as on the task.",
         verdict,
@@ -164,7 +166,9 @@ def spectra(nets: Sequence[Trained], /) -> Claim:
         figures={
             "Moduli of all eigenvalues, sorted, mean over nets and the range over them: before (dashed) and after "
             "(solid) training.": partial(figures.spectra, [net for net in nets if net.label in shared]),
-            "Spectral radius after training, each net a dot; ○: start.": partial(figures.radii, nets),
+            "Spectral radius after training, each net a dot; ○: start.": partial(
+                figures.radii, [net for net in nets if net.label in shared]
+            ),
         },
         data={"rows": rows},
     )

@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from unitcircle.experiments.reproduce._eigen_trained import Trained
     from unitcircle.report import Group
 
+WIDE = 4
+"""Panels in a row."""
+
 
 def spectra(nets: Sequence[Trained], /) -> Figure:
     """Draw the sorted moduli before and after training, a panel a task."""
     tasks = list(dict.fromkeys(net.task for net in sorted(nets, key=lambda net: net.classes)))
-    figure = Figure(figsize=(8.4, 2.9), layout="constrained")
-    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    lines = -(-len(tasks) // WIDE)
+    figure = Figure(figsize=(8.4, 2.7 * lines + 0.2), layout="constrained")
+    panels = figure.subplots(lines, min(WIDE, len(tasks)), sharey=True, squeeze=False).flat
+    for ax in panels[len(tasks) :]:
+        ax.set_visible(False)
     labels = list(dict.fromkeys(net.label for net in nets))
-    for ax, task in zip(panels, tasks, strict=True):
+    for ax, task in zip(panels, tasks, strict=False):
         own = [net for net in nets if net.task == task]
         for label, color in zip(labels, CYCLE, strict=False):
             rows = [net for net in own if net.label == label]
@@ -39,7 +45,7 @@ def spectra(nets: Sequence[Trained], /) -> Figure:
         kind = "classes" if own[0].classes else "numbers"
         ax.set(title=f"{short_task(task)}\n({kind})", xlabel="rank / n", xlim=(0, 1), ylim=(0, None))
     panels[0].set_ylabel("modulus |λ|")
-    panels[-1].legend(loc="upper right")
+    panels[len(tasks) - 1].legend(loc="upper right")
     return figure
 
 
@@ -99,16 +105,25 @@ def _seeds(ax: Any, place: float, row: Any, color: str) -> None:
     ax.plot([place - 0.25, place + 0.25], [scores.mean()] * 2, color=color, lw=2)
 
 
+def _setting(title: str) -> str:
+    task, _, cell = title.rpartition("), ")
+    return f"{short_task(task + ')')}\n{cell.split('(')[0]}"
+
+
 def distances(rows: Sequence[Mapping[str, Any]], /) -> Figure:
     """Draw mean test score of an initializer against the distance of its untrained states, a panel a task."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure = Figure(figsize=(2.7 * len(tasks) + 0.3, 2.9), layout="constrained")
-    for ax, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
+    lines, columns = -(-len(tasks) // WIDE), min(WIDE, max(len(tasks), 1))
+    figure = Figure(figsize=(2.4 * columns + 0.3, 2.5 * lines + 0.2), layout="constrained")
+    panels = figure.subplots(lines or 1, columns, squeeze=False).flat
+    for ax in panels[len(tasks) :]:
+        ax.set_visible(False)
+    for ax, task in zip(panels, tasks, strict=False):
         own = [row for row in rows if row["task"] == task]
-        for row, color in zip(own, CYCLE * 3, strict=False):
-            ax.plot(row["distance"], row["result"], "o", ms=5, color=color, label=row["start"])
-        ax.set(
-            title=task.replace(", tanh(size=64)", ""), xlabel="distance of h_T before training", ylabel=own[0]["unit"]
-        )
+        for k, row in enumerate(own):
+            color, marker = CYCLE[k % len(CYCLE)], "osD"[k // len(CYCLE) % 3]
+            ax.plot(row["distance"], row["result"], marker, ms=5, color=color, label=row["start"])
+        ax.set(xlabel="distance of h_T before training", ylabel=own[0]["unit"])
+        ax.set_title(_setting(task), fontsize=8)
         ax.legend(fontsize=6, loc="best")
     return figure

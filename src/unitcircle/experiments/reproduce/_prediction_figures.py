@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["heat_map", "scatter", "transfer"]
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +13,9 @@ from matplotlib.figure import Figure
 from unitcircle.experiments.reproduce._prediction_points import DIAGNOSTICS
 from unitcircle.experiments.reproduce._prediction_screen import Screen, Setting
 from unitcircle.report._style import COLORS, CYCLE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MARKERS = "osD^vP*X"
 
@@ -24,34 +28,49 @@ def _short(name: str) -> str:
     return "\n".join([task.replace("_", " "), *kept, cell])
 
 
+WIDE = 9
+"""Settings side by side in one panel."""
+
+
 def heat_map(screen: Screen, /) -> Figure:
     """Draw Spearman's ρ of every diagnostic in every setting, its interval below it, and the mean over tasks."""
-    bounds = screen.bounds()
     mean, mean_bounds = screen.mean()
     values = np.vstack([screen.values, mean[None]])
-    ends = np.concatenate([bounds, mean_bounds[None]])
-    columns = [_short(setting.name) for setting in screen.settings] + ["mean\nover tasks"]
-    figure = Figure(figsize=(2.4 + 0.92 * len(columns), 0.42 * len(DIAGNOSTICS) + 1.4), layout="constrained")
-    ax = figure.subplots()
-    image = ax.imshow(values.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    ends = np.concatenate([screen.bounds(), mean_bounds[None]])
+    names = [_short(setting.name) for setting in screen.settings] + ["mean\nover\ntasks"]
+    # The mean stands at the end of the last panel.
+    starts = range(0, len(names), WIDE)
+    width = min(WIDE, len(names))
+    figure = Figure(figsize=(2.6 + 0.86 * width, (0.4 * len(DIAGNOSTICS) + 0.9) * len(starts)), layout="constrained")
+    panels = figure.subplots(len(starts), 1, squeeze=False)[:, 0]
+    for ax, start in zip(panels, starts, strict=True):
+        part = slice(start, start + WIDE)
+        _panel(ax, values[part], ends[part], names[part], width)
+    if len(names) > 1:
+        panels[-1].axvline((len(names) - 1) % WIDE - 0.5, color="white", lw=3)
+    figure.colorbar(panels[0].images[0], ax=panels.tolist(), shrink=0.6 / len(starts), label="Spearman's ρ")
+    return figure
+
+
+def _panel(ax: Axes, values: np.ndarray, ends: np.ndarray, names: Sequence[str], width: int) -> None:
+    ax.imshow(values.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     for (s, d), value in np.ndenumerate(values):
         if np.isnan(value):
             ax.text(s, d, "–", ha="center", va="center", fontsize=8, color=COLORS["grey"])
             continue
         low, high = ends[s, d]
-        color = "white" if abs(value) > 0.6 else COLORS["black"]
-        sure = low > 0 or high < 0
-        ax.text(s, d - 0.14, f"{value:+.2f}", ha="center", va="center", fontsize=8, color=color,
-                fontweight="bold" if sure else "normal")  # fmt: skip
-        if not np.isnan(low):
-            ax.text(s, d + 0.26, f"{low:+.1f} … {high:+.1f}", ha="center", va="center", fontsize=5.5, color=color)
-    ax.axvline(len(columns) - 1.5, color="white", lw=3)
-    ax.set_xticks(range(len(columns)), columns, fontsize=7)
+        look: dict[str, Any] = {"ha": "center", "va": "center"}
+        look["color"] = "white" if abs(value) > 0.5 else COLORS["black"]
+        known = not np.isnan(low)
+        weight = "bold" if low > 0 or high < 0 else "normal"
+        ax.text(s, d - 0.14 * known, f"{value:+.2f}", fontsize=8, fontweight=weight, **look)
+        if known:
+            ax.text(s, d + 0.27, f"{low:+.1f} … {high:+.1f}", fontsize=6, **look)
+    ax.set_xticks(range(len(names)), names, fontsize=7)
     ax.set_yticks(range(len(DIAGNOSTICS)), list(DIAGNOSTICS.values()))
+    ax.set_xlim(-0.5, width - 0.5)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    figure.colorbar(image, ax=ax, shrink=0.7, label="Spearman's ρ")
-    return figure
 
 
 def scatter(settings: Sequence[Setting], diagnostic: str, outcome: str, /) -> Figure:
