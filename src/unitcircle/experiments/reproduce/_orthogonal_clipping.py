@@ -18,7 +18,7 @@ from unitcircle.experiments.studies import Experiment, Store
 FREE, CLIPPED = "exploding, not clipped", "exploding, clipped at 1"
 QUIET_FREE, QUIET_CLIPPED = "torch default, not clipped", "torch default, clipped at 1"
 PLAIN, OMEGA = "without Ω", "with Ω, weight 1"
-UNITS = 32
+UNITS, FACTORS = 32, (2, 3)
 
 _CLIPPING = Statement(
     "clipping",
@@ -51,30 +51,8 @@ def claims(context: Context, /) -> Iterator[Claim]:
         Clipping on the digits by gradient descent, of a weight whose gradient explodes, with one as control whose
         gradient does not; Ω on copying.
     """
-    exploding = f"gaussian(std={3 / UNITS**0.5:.4g})"
-    clipping = contest(
-        context,
-        "orthogonal-clipping",
-        (
-            Contender(FREE, "tanh", exploding, {"clip": None}),
-            Contender(CLIPPED, "tanh", exploding, {"clip": 1.0}),
-            Contender(QUIET_FREE, "tanh", "torch_default", {"clip": None}),
-            Contender(QUIET_CLIPPED, "tanh", "torch_default", {"clip": 1.0}),
-        ),
-        Experiment(
-            "digits",
-            sizes=(UNITS,),
-            learning_rates=context.pick((0.03, 0.3), (0.01, 0.03, 0.1, 0.3, 1.0)),
-            options={
-                "optimizer": "sgd",
-                "steps": context.pick(600, 3000),
-                "evaluate_every": context.pick(100, 150),
-                "measure_at": (0,),
-            },
-        ),
-        tuning_seeds=2,
-    )
-    yield judged(_CLIPPING, [clipping], _control(context, clipping))
+    clipping = [_clipping(context, factor) for factor in FACTORS]
+    yield judged(_CLIPPING, clipping, _control(context, clipping[0]))
     delays, steps = context.pick((10,), (20, 50)), context.pick(400, 4000)
     copying = [
         contest(
@@ -101,19 +79,35 @@ def claims(context: Context, /) -> Iterator[Claim]:
     )
 
 
+def _clipping(context: Context, factor: int) -> Contest:
+    exploding = f"gaussian(std={factor / UNITS**0.5:.4g})"
+    contenders = [
+        Contender(FREE, "tanh", exploding, {"clip": None}),
+        Contender(CLIPPED, "tanh", exploding, {"clip": 1.0}),
+    ]
+    if factor == FACTORS[0]:
+        contenders += [Contender(QUIET_FREE, "tanh", options={"clip": None})]
+        contenders += [Contender(QUIET_CLIPPED, "tanh", options={"clip": 1.0})]
+    rates, steps = context.pick((0.03, 0.3), (0.01, 0.03, 0.1, 0.3, 1.0)), context.pick(600, 3000)
+    options = {"optimizer": "sgd", "steps": steps, "evaluate_every": steps // 4, "measure_at": (0,)}
+    experiment = Experiment("digits", sizes=(UNITS,), learning_rates=rates, options=options)
+    name, note = f"orthogonal-clipping-{factor}", f"weights N(0, {factor**2}/n)"
+    return contest(context, name, contenders, experiment, tuning_seeds=2, note=note)
+
+
 def _control(context: Context, found: Contest) -> str:
-    name = "orthogonal-clipping-tanh-clip-None"
-    exploding = _log_ratios(context.folder / "studies" / name, 0, "gaussian")
+    studies = context.folder / "studies"
+    before = " and ".join(
+        _decades(_log_ratios(studies / f"orthogonal-clipping-{factor}-tanh-clip-None", 0, "gaussian"))
+        for factor in FACTORS
+    )
     rows = {row.label: row for row in found.against(QUIET_FREE, (QUIET_CLIPPED,))}
-    low, high = rows[QUIET_CLIPPED].difference_interval.low, rows[QUIET_CLIPPED].difference_interval.high
-    reached = next(row.mean for row in found.rows if row.label == CLIPPED)
-    free, clipped = rows[QUIET_FREE].mean, rows[QUIET_CLIPPED].mean
+    interval, told = rows[QUIET_CLIPPED].difference_interval, rows[QUIET_CLIPPED].verdict
     return (
-        f"The exploding weight is Gaussian with three times the critical standard deviation, 3/√n, n = {UNITS}; its "
-        f"gradient changes by {_decades(exploding)} decades over the 64 steps before training. Control: "
-        f"with torch's default weight {free:.2f} without and {clipped:.2f} with clipping (difference "
-        f"[{low:.2f}, {high:.2f}], {rows[QUIET_CLIPPED].verdict}). "
-        f"Clipped, the exploding start reaches {reached:.2f}."
+        f"The exploding weights are Gaussian with {' and '.join(map(str, FACTORS))} times the critical standard "
+        f"deviation 1/√n, n = {UNITS}; before training their gradients change by {before} decades over the 64 steps. "
+        f"Control: with torch's default weight {rows[QUIET_FREE].mean:.2f} without and {rows[QUIET_CLIPPED].mean:.2f} "
+        f"with clipping (difference [{interval.low:.2f}, {interval.high:.2f}], {told})."
     )
 
 

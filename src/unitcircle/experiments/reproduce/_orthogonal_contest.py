@@ -89,10 +89,18 @@ class Contest:
         Task, unit, baseline, threshold.
     rows
         In the order of the contenders, not held against each other yet.
+    note
+        What tells it from another contest on the same task.
     """
 
     group: Group
     rows: tuple[Row, ...]
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """The task, and the note if there is one."""
+        return self.group.task.removesuffix("()") + (f", {self.note}" if self.note else "")
 
     def against(self, label: str, others: Iterable[str], /) -> list[Row]:
         """Return one row, then others, with their paired differences to it and verdicts (Holm over the others)."""
@@ -111,6 +119,7 @@ def contest(
     /,
     *,
     tuning_seeds: int = 1,
+    note: str = "",
 ) -> Contest:
     """Train contenders of several cells on one task.
 
@@ -126,6 +135,8 @@ def contest(
         Task, sizes, learning rates and options; the cells are those of the contenders.
     tuning_seeds
         That choose the learning rate of a quick run; 3 in a full one.
+    note
+        What tells it from another contest on the same task.
 
     Returns
     -------
@@ -148,4 +159,4 @@ def contest(
         )
         groups += carried_out(context, study).groups
     rows = {row.label: row for group in groups for row in group.rows}
-    return Contest(groups[0], tuple(rows[c.label] for c in contenders))
+    return Contest(groups[0], tuple(rows[c.label] for c in contenders), note)

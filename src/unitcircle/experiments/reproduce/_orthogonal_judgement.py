@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from unitcircle.experiments.reproduce._claim import Claim, Verdict
 from unitcircle.experiments.reproduce._orthogonal_contest import Contest
-from unitcircle.report._comparison import Group, Interval, Row
+from unitcircle.report._comparison import Interval, Row
 from unitcircle.report._comparison import Verdict as Told
 from unitcircle.report._style import CYCLE, DASHES
 
@@ -91,7 +91,7 @@ def judged(said: Statement, contests: Sequence[Contest], remark: str = "", /) ->
         as_said = told.count(said.others_are)
         better, total = better + as_said, total + len(told)
         worse += len(told) - as_said - told.count(Told.UNDECIDED)
-        rows += table(found.group, held)
+        rows += table(found, held)
         sentences.append(_sentence(found, held))
     follows, condition = verdict(better, worse, total)
     caption = "Score on validation data while training: mean and 95 % interval over the seeds"
@@ -108,19 +108,18 @@ def _sentence(found: Contest, held: Sequence[Row]) -> str:
     )
     steps, seeds = max(held[0].curve.steps, default=0), len(held[0].seeds)
     baseline = "" if math.isnan(found.group.baseline) else f", baseline {number(found.group.baseline)}"
-    task = found.group.task.removesuffix("()")
-    return f"{task}, {steps:.0f} steps, {seeds} seeds, {found.group.unit}{baseline}: {each}."
+    return f"{found.title}, {steps:.0f} steps, {seeds} seeds, {found.group.unit}{baseline}: {each}."
 
 
-def table(group: Group, rows: Iterable[Row], /) -> list[dict[str, Any]]:
+def table(found: Contest, rows: Iterable[Row], /) -> list[dict[str, Any]]:
     """Return rows for a page, the reference among them if they were held against one."""
     return [
         {
-            "task": group.task.removesuffix("()"),
+            "task": found.title,
             "contender": row.label,
             "rate": number(row.learning_rate),
-            f"score ({group.unit})": _interval(row.mean, row.interval),
-            "of baseline": "" if math.isnan(group.baseline) else f"{row.mean / group.baseline:.2f}",
+            f"score ({found.group.unit})": _interval(row.mean, row.interval),
+            "of baseline": "" if math.isnan(found.group.baseline) else f"{row.mean / found.group.baseline:.2f}",
             "solved": f"{row.solved}/{len(row.seeds)}",
             "steps to it": number(row.median_steps).replace("∞", "never"),
             "difference": _interval(row.difference, row.difference_interval),
@@ -166,7 +165,7 @@ def curves_figure(contests: Sequence[Contest], labels: Iterable[str], /) -> Figu
             ax.fill_between(row.curve.steps, row.curve.low, row.curve.high, color=color, alpha=0.15, lw=0)
         if not math.isnan(group.baseline):
             ax.axhline(group.baseline, color="#8A8A8A", lw=0.9, zorder=1, label="baseline")
-        ax.set(xlabel="optimizer steps", ylabel=group.unit, title=group.task.removesuffix("()"))
+        ax.set(xlabel="optimizer steps", ylabel=group.unit, title=found.title)
         if not group.higher_is_better:
             # The first loss says nothing and hides the others.
             later = [mean for row in found.rows if row.label in wanted for mean in row.curve.mean[1:]]
