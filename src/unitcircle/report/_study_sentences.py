@@ -105,8 +105,11 @@ def _reservations(group: Group, comparison: Comparison, write: Numbers) -> list[
             )
     diverged = [f"{row.label} {row.diverged} of {len(row.seeds)}" for row in group.rows if row.diverged]
     if diverged:
-        worth = "the worst score seen" if math.isnan(group.baseline) else f"the baseline, {write.score(group.baseline)}"
-        lines.append(f"Diverged, counted as {worth}, and unsolved: {', '.join(diverged)}.")
+        guess = "" if math.isnan(group.baseline) else f"the baseline, {write.score(group.baseline)}, or "
+        worse = " where that is worse" if guess else ""
+        lines.append(
+            f"Diverged, counted as {guess}the worst score seen{worse}, and as unsolved: {', '.join(diverged)}."
+        )
     failed = [f"{row.label} {row.failed}" for row in group.rows if row.failed]
     if failed:
         lines.append(f"Failed without a result, their pairs left out: {', '.join(failed)}.")

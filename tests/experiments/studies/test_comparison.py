@@ -119,6 +119,18 @@ def test_a_diverged_run_counts_as_the_baseline_and_a_failed_one_not_at_all():
     assert (comparison.planned, comparison.present, comparison.missing, comparison.failed) == (40, 39, 0, 1)
 
 
+def test_a_diverged_run_is_no_better_than_one_that_ended_below_the_baseline():
+    # Guessing a number has an error of 1/6; networks that never got there end a little above it.
+    def make(label, run):
+        if label == "B":
+            return record(run, math.nan, status=Status.DIVERGED)
+        return record(run, 0.17 + 0.001 * run.seed)
+
+    rows = rows_of(compared(study(experiment={"task": "adding(length=10)"}), make))
+    assert rows["B"].scores == (max(rows["A"].scores),) * 10
+    assert rows["B"].verdict is Verdict.WORSE
+
+
 def test_without_a_baseline_a_diverged_run_counts_as_the_worst_of_its_group(monkeypatch):
     from unitcircle.experiments.tasks import DelayedDigits
 

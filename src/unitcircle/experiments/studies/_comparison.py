@@ -40,8 +40,8 @@ def compare(study: Study, find: Find, /) -> Comparison:
     the paired permutation test below 1 − confidence after Holm's correction for the rows of the group, and an interval
     of the difference that excludes none. The A/A row is no hypothesis and is not counted in the correction.
 
-    A diverged run counts as the task's baseline, or as the worst score of the group where there is no baseline, and as
-    never solved. A run that failed has no result: it is counted, and its pair is left out.
+    A diverged run counts as the task's baseline, or as the worst score of the group where that is worse, and as never
+    solved. A run that failed has no result: it is counted, and its pair is left out.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def compare(study: Study, find: Find, /) -> Comparison:
     counts = np.zeros(3, dtype=int)
     for experiment in study.experiments:
         for setting in experiment.settings():
-            entries = [_Entry.of(study, experiment, setting, label, find) for label in study.labels]
+            entries = [_Entry.of(study, experiment, setting, label, find) for label in study.labels_in(setting)]
             counts += np.sum([entry.counts for entry in entries], axis=0)
             groups.append(_group(study, experiment, setting, entries))
     planned, present, failed = map(int, counts)
@@ -136,12 +136,10 @@ def _group(study: Study, experiment: Experiment, setting: Run, entries: Sequence
 
 
 def _scoring(task: Task, records: Sequence[Record], name: str) -> Callable[[Record], float]:
-    """Return the function that gives a record its score: what diverged is worth what guessing is worth."""
-    lost = task.baseline
-    if math.isnan(lost):
-        seen = [record.summary.get(name, math.nan) for record in records if record.status is Status.FINISHED]
-        finite = [value for value in seen if math.isfinite(value)]
-        lost = (min if task.higher_is_better else max)(finite, default=math.nan)
+    """Return the function that gives a record its score: what diverged is no better than guessing, nor than any."""
+    seen = [record.summary.get(name, math.nan) for record in records if record.status is Status.FINISHED]
+    finite = [value for value in (task.baseline, *seen) if math.isfinite(value)]
+    lost = (min if task.higher_is_better else max)(finite, default=math.nan)
 
     def score(record: Record) -> float:
         value = record.summary.get(name, math.nan)
