@@ -110,18 +110,18 @@ def test_export_of_runs_and_curves(file, capsys, tmp_path):
     pytest.importorskip("duckdb")
     fill(file)
     assert cli.main(["study", "export", file, "--csv", "runs.csv", "--parquet", "runs.parquet"]) == 0
-    # Three rows with two rates, two tuning seeds and ten reported ones.
-    assert "runs.csv: 72 rows" in capsys.readouterr().out
+    # Three rows with two rates, two tuning seeds, and ten reported ones at the chosen rate.
+    assert "runs.csv: 42 rows" in capsys.readouterr().out
     assert (tmp_path / "runs.parquet").exists()
     assert cli.main(["study", "export", file, "--curves", "--csv", "curves.csv"]) == 0
-    assert "curves.csv: 360 rows" in capsys.readouterr().out
+    assert "curves.csv: 210 rows" in capsys.readouterr().out
 
 
 def test_query(file, capsys):
     pytest.importorskip("duckdb")
     fill(file)
     assert cli.main(["study", "query", file, "select count(*) as n, min(step) as first from curves"]) == 0
-    assert capsys.readouterr().out == "n,first\n360,0.0\n"
+    assert capsys.readouterr().out == "n,first\n210,0.0\n"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.experiments.studies import Study, shipped_studies
+from unitcircle.experiments.studies import Experiment, Study, shipped_studies
 
 VALUES = {
     "name": "small",
@@ -152,3 +152,15 @@ def test_a_list_of_specifications_is_its_own_labels():
     assert dict(_study(initializers=["identity"]).initializers) == {"identity": "identity"}
     with pytest.raises(UnknownNameError):
         _study(initializers=["identityy"])
+
+
+def test_a_cell_without_a_recurrent_weight_has_one_row_for_each_bias():
+    given = {"a": "orthogonal", "b": "identity", "c": "orthogonal + forget_bias(value=1)", "d": "chrono(max_steps=9)"}
+    study = _study(initializers=given, reference="b")
+    labels = {}
+    for cell in ("lstm", "strongly_typed", "unitary_evolution"):
+        (setting,) = Experiment("adding(length=20)", (cell,), (8,)).settings()
+        labels[cell] = study.labels_in(setting)
+    assert labels["lstm"] == study.labels == ("a", "b", "c", "d", "b (again)")
+    assert labels["strongly_typed"] == ("b", "c", "d")
+    assert labels["unitary_evolution"] == ("b",)

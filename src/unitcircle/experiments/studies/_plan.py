@@ -236,5 +236,5 @@ class Plan:
 def _rows(study: Study) -> Iterator[tuple[Experiment, Run, str]]:
     for experiment in study.experiments:
         for setting in experiment.settings():
-            for label in study.labels:
+            for label in study.labels_in(setting):
                 yield experiment, setting, label

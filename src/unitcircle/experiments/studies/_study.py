@@ -19,7 +19,7 @@ import torch
 
 from unitcircle._specification import of_declared_type
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import Cell, Role
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
 from unitcircle.initializers import Initializer
@@ -151,8 +151,32 @@ class Study:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The rows of every comparison, the A/A row last."""
+        """The rows of a comparison, the A/A row last; :meth:`labels_in` leaves out what a setting has no use for."""
         return (*self.initializers, *([self.reference + TWIN] if self.twin else []))
+
+    def labels_in(self, setting: Run, /) -> tuple[str, ...]:
+        """Return the rows of one setting: of those that would be the same run there, one stands for all.
+
+        A cell without a recurrent weight to initialize has no A/A row, and one row for each bias; none but one where
+        it has no bias either.
+
+        Parameters
+        ----------
+        setting
+            One of an experiment's settings.
+
+        Returns
+        -------
+        tuple of str
+            Labels, the reference among them, in the order of :attr:`labels`.
+        """
+        roles = {parameter.role for parameter in Cell.parse(setting.cell).parameters(1).values()}
+        if Role.RECURRENT in roles:
+            return self.labels
+        first: dict[str, str] = {}
+        for label in (self.reference, *self.initializers):
+            first.setdefault(self._with(setting, label).bias if Role.BIAS in roles else "", label)
+        return tuple(label for label in self.initializers if label in first.values())
 
     def _with(self, setting: Run, label: str) -> Run:
         twin = int(label not in self.initializers)

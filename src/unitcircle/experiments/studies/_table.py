@@ -4,10 +4,11 @@ from __future__ import annotations
 
 __all__ = ["curve_table", "study_table"]
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from unitcircle.errors import MissingExtraError
+from unitcircle.experiments.studies._choice import chosen_rate
 from unitcircle.experiments.studies._study import FIRST_TUNING_SEED, Study
 from unitcircle.experiments.training import Record, Run
 
@@ -23,7 +24,8 @@ def study_table(records: Iterable[Record], /, *, study: Study | None = None) -> 
     records
         The runs.
     study
-        Adds the column ``label``, and leaves out runs that are not of this study.
+        Adds the column ``label``, and leaves out runs that are not of this study, and those at a rate that is not the
+        chosen one.
 
     Returns
     -------
@@ -58,9 +60,10 @@ def _frame(rows_of: Any, records: Iterable[Record], study: Study | None) -> Data
         import pandas as pd  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise MissingExtraError("the table of a study", "pandas", "experiments") from error
-    named = None if study is None else _labels(study)
+    found = {record.run.key: record for record in records}
+    named = None if study is None else _labels(study, lambda run: found.get(run.key))
     rows: list[dict[str, Any]] = []
-    for record in sorted(records, key=lambda record: _order(record.run)):
+    for record in sorted(found.values(), key=lambda record: _order(record.run)):
         for label in [None] if named is None else named.get(record.run.key, []):
             stage = "tuning" if record.run.seed >= FIRST_TUNING_SEED else "reported"
             head = {"key": record.run.key} | ({} if label is None else {"label": label}) | {"stage": stage}
@@ -73,18 +76,20 @@ def _order(run: Run) -> tuple[Any, ...]:
     return (*place, run.learning_rate, run.seed, run.key)
 
 
-def _labels(study: Study) -> dict[str, list[str]]:
-    """Return the key of every run that the study may ask for → its labels: two of one specification share runs."""
-    found: dict[str, list[str]] = {}
+def _labels(study: Study, find: Callable[[Run], Record | None]) -> dict[str, list[str]]:
+    """Return key → labels, of tuning runs and of those reported at the chosen rate: equal laws share their runs."""
+    # Those at a rate that an earlier version of the study had chosen would be counted beside what is compared.
+    named: dict[str, dict[str, None]] = {}
     for experiment in study.experiments:
         for setting in experiment.settings():
-            for label in study.labels:
+            for label in study.labels_in(setting):
                 runs = study.tuning_runs(experiment, setting, label)
-                for rate in experiment.learning_rates:
+                rate = chosen_rate(study, experiment, setting, label, find)
+                if rate is not None:
                     runs += study.reported_runs(setting, label, rate)
                 for run in runs:
-                    found.setdefault(run.key, []).append(label)
-    return found
+                    named.setdefault(run.key, {})[label] = None
+    return {key: list(labels) for key, labels in named.items()}
 
 
 def _run_row(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
