@@ -225,3 +225,10 @@ def test_the_diagnosis_finds_nothing_wrong_with_it(spec):
         bias_hh=tensors["bias_hh_l0"],
     )
     assert {f.code for f in uc.diagnose([layer]).findings} <= {"UC106"}
+
+
+def test_zeros_take_nothing_from_the_generator():
+    with_bias, without = (torch.nn.RNN(2, 4, num_layers=2) for _ in range(2))
+    initialize_(with_bias, recurrent="orthogonal", bias="zeros", generator=3)
+    initialize_(without, recurrent="orthogonal", generator=3)
+    assert torch.equal(with_bias.weight_hh_l1, without.weight_hh_l1)

@@ -12,7 +12,7 @@ from torch import nn
 
 from unitcircle import initializers
 from unitcircle.errors import ArgumentError
-from unitcircle.initializers import Filled, Initializer, Orthogonal
+from unitcircle.initializers import Chrono, Filled, ForgetBias, Initializer, Orthogonal
 from unitcircle.initializers._filling import KEEPING, Filling, PerGate, Spec, biases_of, require
 from unitcircle.torch._fill import Generator, draw, gaussian, stream
 from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
@@ -162,7 +162,9 @@ def _fill_bias(tensors: RecurrentTensors, init: Initializer, source: torch.Gener
         vector.zero_()
     blocks = tensors.blocks(tensors.biases[0])
     keeping = KEEPING[tensors.kind]
-    z = gaussian(tuple(blocks[keeping].shape), blocks[keeping], source)
+    like = blocks[keeping]
+    # What needs no chance takes none: the weights that follow are those of the same seed without a bias.
+    z = gaussian(tuple(like.shape), like, source) if isinstance(init, Chrono | ForgetBias) else torch.zeros_like(like)
     for gate, value in biases_of(init, z, tensors.kind, blocks).items():
         blocks[gate].copy_(value)
     name = tensors.name.replace("weight_hh", "bias_ih") if "weight_hh" in tensors.name else f"{tensors.name[:-6]}bias"
