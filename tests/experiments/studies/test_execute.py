@@ -220,6 +220,26 @@ def test_misuse_is_named(tmp_path):
         execute(STUDY, tmp_path, engine="ray")
 
 
+@pytest.mark.parametrize(
+    ("task", "options", "said"),
+    [
+        ("mnist(folder='nowhere')", {}, "folder must hold train-images"),
+        ("adding(length=10)", {"device": "cuda:99"}, "device must be one that torch has here; got cuda:99"),
+    ],
+)
+def test_what_this_machine_lacks_fails_no_run(task, options, said, tmp_path):
+    study = Study("lacking", {"haar": "orthogonal"}, (Experiment(task, options=options),), twin=False)
+    with pytest.raises(ArgumentError, match=said):
+        execute(study, tmp_path / "out", workers=1)
+    assert list((tmp_path / "out" / "runs").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ArgumentError, match="folder must be one that can be made"):
+        execute(STUDY, tmp_path / "file", workers=1)
+
+
 SMALL = Study(
     "small",
     {"haar": "orthogonal"},

@@ -108,6 +108,7 @@ def test_bad_studies_are_refused_in_words(changes, message):
         ({"learning_rates": [0.1, 0.1]}, "learning_rates must hold each entry once"),
         ({"sizes": [8.0]}, "sizes must be a list, each item a whole number"),
         ({"cells": ["lstm(size=32)"]}, r"sizes must be the size that lstm\(size=32\) names; got \[8, 16\]"),
+        ({"cells": ["lstm", "tanh"]}, "bias must be zeros or constant for tanh, which has no gates"),
         ({"task": "adding(length=ten)"}, "length must be a whole number; got 'ten'"),
         ({"steps": "many"}, "steps must be a whole number; got 'many'"),
         ({"steps": True}, "steps must be a whole number; got True"),

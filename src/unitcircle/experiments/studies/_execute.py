@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.studies._cluster import engine_kind
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
@@ -20,6 +22,7 @@ from unitcircle.experiments.studies._progress import Event, Progress
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Study
 from unitcircle.experiments.studies._supervisor import Local
+from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status, train
 
 Stack = tuple[Run, ...]
@@ -106,7 +109,8 @@ def execute(
     Raises
     ------
     ArgumentError
-        There is no such engine, or workers are given to one that has its own.
+        There is no such engine, workers are given to one that has its own, the folder cannot be made, or this machine
+        has not the device or the data that the runs would need here.
     """
     kind = engine_kind(engine) if isinstance(engine, str) else engine
     if workers is not None:
@@ -114,11 +118,29 @@ def execute(
             raise ArgumentError("workers", "are those of the local engine; a cluster has its own", str(workers))
         kind = Local(workers)
     store = Store(folder)
-    store.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        store.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError("folder", "must be one that can be made", f"{folder} ({error.strerror})") from error
     plan = Plan(study, store, retry_failed=retry_failed)
+    if isinstance(kind, Local) and plan.left:
+        _look_here(study, kind)
     task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     return _Execution(plan, store, on_event or (lambda _: None), keep=not kind.shared).run(kind, task, deadline)
+
+
+def _look_here(study: Study, kind: Local) -> None:
+    """Raise where this machine lacks a device or data: or else every run would be recorded as failed, one by one."""
+    for experiment in study.experiments:
+        device = torch.device(experiment.options.get("device", "cpu"))
+        if device.type == "cuda":
+            # A worker that has a share of a GPU sees no other one.
+            here = torch.cuda.device_count() if kind.gpu_fraction is None else 1
+            if (device.index or 0) >= here:
+                raise ArgumentError("device", "must be one that torch has here", str(device), f"GPUs here: {here}.")
+        # This fetches them too, once and not in every worker.
+        next(iter(Task.parse(experiment.task).held_out("validation")))
 
 
 def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Record]:

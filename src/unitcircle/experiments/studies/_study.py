@@ -22,7 +22,7 @@ from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models import Cell, Role
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
-from unitcircle.initializers import Initializer
+from unitcircle.initializers import Chrono, ForgetBias, Initializer
 
 FIRST_TUNING_SEED = 1000
 """Learning rates are chosen with seeds from here on, never with those that are reported."""
@@ -147,7 +147,7 @@ class Study:
         for experiment in self.experiments:
             for setting in experiment.settings():
                 for label in self.labels:
-                    self._with(setting, label)
+                    _check_bias(self._with(setting, label))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -302,6 +302,13 @@ def _experiment(table: Mapping[str, Any]) -> Experiment:
     options = of_declared_type(Run, {name: value for name, value in frozen.items() if name in run})
     stated = of_declared_type(Experiment, {name: value for name, value in frozen.items() if name in own})
     return Experiment(**stated, options=options)
+
+
+def _check_bias(run: Run) -> None:
+    cell = Cell.parse(run.cell)
+    roles = {parameter.role for parameter in cell.parameters(1).values()}
+    if cell.gated is None and Role.BIAS in roles and isinstance(Initializer.parse(run.bias), Chrono | ForgetBias):
+        raise ArgumentError("bias", f"must be zeros or constant for {cell.name}, which has no gates", run.bias)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
