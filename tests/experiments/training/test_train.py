@@ -137,6 +137,17 @@ def test_clipping_is_that_of_torch_run_by_run():
             torch.testing.assert_close(ours.grad[r], parameter.grad)
 
 
+def test_the_process_computes_with_subnormal_numbers_again_afterwards():
+    train([_run(steps=1)])
+    assert (np.full(3, 2.0**-1060) * 0.5 > 0).all()
+    torch.set_flush_denormal(True)
+    try:
+        train([_run(steps=1)])
+        assert not (np.full(3, 2.0**-1060) * 0.5 > 0).any()
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_runs_that_cannot_be_stacked_are_refused():
     with pytest.raises(ArgumentError, match="must differ in recurrent initializer"):
         train([_run(), _run(learning_rate=1e-2)])

@@ -18,6 +18,7 @@ from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._measurable import measurable
 from unitcircle.experiments.training._run import Run
 from unitcircle.spectra import departure_from_normality, eigenvalues
+from unitcircle.spectra._tangent import tangent_share
 
 SEQUENCES = 8
 """Validation sequences on which gradients, exponents and Jacobians are measured."""
@@ -60,8 +61,7 @@ class Diagnostics:
             drift            ‖W − W_0‖_F / ‖W_0‖_F
             tangent_share    ‖skew(QᵀΔW)‖² / ‖ΔW‖²,   W_0 = Q P (polar)
 
-        The tangent share is that part of the movement, squared, along which an orthogonal weight stays orthogonal:
-        about 1/2 for a movement in no particular direction.
+        The tangent share is that part of the movement, squared, along which an orthogonal weight stays orthogonal.
 
         Parameters
         ----------
@@ -96,13 +96,11 @@ class Diagnostics:
             W = torch.where(finite[:, None, None], given, before)
             eye = torch.eye(W.shape[-1], dtype=W.dtype)
             moved = W - before
-            turned = Q.mH @ moved
-            size, skew = _norm(moved), _norm(turned - turned.mH) / 2
             curves[f"radius[{gate}]"] = torch.linalg.eigvals(W).abs().amax(-1)
             curves[f"norm[{gate}]"] = torch.linalg.matrix_norm(W, 2)
             curves[f"orthogonality[{gate}]"] = _norm(W.mH @ W - eye) / W.shape[-1] ** 0.5
-            curves[f"drift[{gate}]"] = size / _norm(before)
-            curves[f"tangent_share[{gate}]"] = (skew / size) ** 2
+            curves[f"drift[{gate}]"] = _norm(moved) / _norm(before)
+            curves[f"tangent_share[{gate}]"] = tangent_share(moved, Q)
             lost = ~finite
             for name in ("radius", "norm", "orthogonality", "drift", "tangent_share"):
                 curves[f"{name}[{gate}]"][lost] = torch.nan
