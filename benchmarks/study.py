@@ -26,7 +26,7 @@ class PlainNetwork(nn.Module):
     def __init__(self, run):
         super().__init__()
         task, cell = Task.parse(run.task), Cell.parse(run.cell)
-        self.recurrent = cell.recurrent
+        self.recurrent, self.every_step, self.symbols = cell.recurrent, task.every_step, task.inputs
         if cell.recurrent:
             self.body = nn.RNN(task.inputs, cell.size)
             with torch.no_grad():
@@ -37,7 +37,17 @@ class PlainNetwork(nn.Module):
         self.readout = nn.Linear(cell.size, task.outputs)
 
     def forward(self, x):
-        return self.readout(self.body(x)[0][-1] if self.recurrent else self.body(x[-1]))
+        x = x if x.is_floating_point() else nn.functional.one_hot(x, self.symbols).float()
+        if not self.recurrent:
+            return self.readout(self.body(x[-1]))
+        states, _ = self.body(x)
+        return self.readout(states if self.every_step else states[-1])
+
+
+def _tensors(batch):
+    """Return inputs, and targets and weights of one run as a task takes them."""
+    weights = None if batch.weights is None else torch.from_numpy(batch.weights)[None]
+    return torch.from_numpy(batch.inputs), torch.from_numpy(np.ascontiguousarray(batch.targets))[None], weights
 
 
 def _plain_training(run):
@@ -45,22 +55,20 @@ def _plain_training(run):
     task = Task.parse(run.task)
     torch.manual_seed(run.seed)
     network = PlainNetwork(run)
-    optimizer = torch.optim.Adam(network.parameters(), lr=run.learning_rate)
+    kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    optimizer = kinds[run.optimizer](network.parameters(), lr=run.learning_rate)
     rng = np.random.default_rng(run.seed)
-    validation = list(task.held_out("validation"))
+    validation = [_tensors(part) for part in task.held_out("validation")]
     for step in range(1, run.steps + 1):
-        batch = task.sample(rng, run.batch_size)
+        inputs, *asked = _tensors(task.sample(rng, run.batch_size))
         optimizer.zero_grad()
-        outputs, targets = network(torch.from_numpy(batch.inputs)), torch.from_numpy(batch.targets)
-        task.losses(outputs[None], targets[None], None).sum().backward()
+        task.losses(network(inputs)[None], *asked).sum().backward()
         nn.utils.clip_grad_norm_(network.parameters(), run.clip)
         optimizer.step()
         if step % run.evaluate_every == 0:
             with torch.no_grad():
-                for part in validation:
-                    task.scores(
-                        network(torch.from_numpy(part.inputs))[None], torch.from_numpy(part.targets)[None], None
-                    )
+                for inputs, *asked in validation:
+                    task.scores(network(inputs)[None], *asked)
 
 
 def _train(runs):
@@ -71,7 +79,8 @@ def _train(runs):
 
 
 def _side_by_side(task, cell, options, label):
-    run = Run(task, cell, "orthogonal", learning_rate=1e-3, **options)
+    # Neither stops before its last step.
+    run = Run(task, cell, "orthogonal", learning_rate=1e-3, **options | {"patience": None})
     short = replace(run, steps=max(run.steps // 10, 10), measure_at=())
     # A plain loop has torch's own threads, as many as there are cores.
     torch.set_num_threads(CORES)
