@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Leading"]
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -119,10 +118,9 @@ class Leading:
         named = {"right": self._right, "singular": self._singular}
         return {name: vector for name, vector in named.items() if vector is not None}
 
-    def load(self, saved: dict[str, Any], /) -> None:
+    def load(self, saved: dict[str, np.ndarray], /) -> None:
         """Take the starts over that :meth:`to_saved` returned."""
-        vectors = {name: np.asarray(vector) for name, vector in saved.items()}
-        self._right, self._singular = vectors.get("right"), vectors.get("singular")
+        self._right, self._singular = saved.get("right"), saved.get("singular")
 
 
 def _arnoldi(apply: Product, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle._array import to_numpy
 from unitcircle.monitor._leading import Leading
 from unitcircle.monitor._weights import Block
+from unitcircle.spectra._tangent import tangent_share
 
 GROUPS = (
     "radius",
@@ -118,9 +120,8 @@ class BlockMonitor:
         first = self._reference
         change = W - first
         found = {"drift": _relative(change, first)}
-        moved = first.conj().T @ change
-        if (size := float(np.linalg.norm(moved))) > 0:
-            found["tangent"] = (float(np.linalg.norm(moved - moved.conj().T)) / (2 * size)) ** 2
+        if found["drift"] > 0:
+            found["tangent"] = float(tangent_share(change, first))
         return found
 
     def state_dict(self) -> dict[str, Any]:
@@ -130,9 +131,9 @@ class BlockMonitor:
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
         """Go on from what :meth:`state_dict` returned."""
-        arrays = dict(state)
-        reference = arrays.pop("reference", None)
-        self._reference = None if reference is None else np.asarray(reference)
+        # The checkpoint may have been read onto a device.
+        arrays = {name: to_numpy(array) for name, array in state.items()}
+        self._reference = arrays.pop("reference", None)
         self._leading.load(arrays)
 
 
