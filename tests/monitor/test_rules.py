@@ -72,6 +72,18 @@ def test_a_radius_that_passed_and_still_grows():
     assert found.evidence["passed"] == 20
     (gate,) = _found("UC302", columns, gated=True)
     assert str(gate.severity) == "note"
+    # A plain network that learns to remember raises ρ: no harm is seen while the loss falls, or is low.
+    for loss in ([1.0, 0.9, 0.8, 0.7, 0.6], [1.0, 0.2, 0.2, 0.2, 0.2]):
+        (learns,) = _found("UC302", columns | {"loss": loss})
+        assert str(learns.severity) == "note"
+    for loss in ([1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 0.9, 0.8, 1.5, 3.0]):
+        (harm,) = _found("UC302", columns | {"loss": loss})
+        assert str(harm.severity) == "warning"
+
+
+def test_the_step_at_which_a_radius_passed_is_the_latest():
+    (found,) = _found("UC302", {"W/radius": [1.0, 1.6, 1.3, 1.4, 1.6, 1.7]})
+    assert found.evidence["passed"] == 40
 
 
 @pytest.mark.parametrize(
@@ -105,7 +117,19 @@ def test_a_spike_after_transient_growth():
         {"loss": QUIET_LOSS, "loss_peak": [1.0, 1.0, 1.0, 1.0, 9.0], "W/transient": [0.1, 0.1, 0.5, 1.2, 1.3]},
     )
     assert found.evidence["loss_peak"] == 9.0
+    assert str(found.severity) == "warning"
     assert "between steps 30 and 40" in found.message
+
+
+def test_a_spike_of_a_gated_cell_is_a_note():
+    columns = {"loss": QUIET_LOSS, "loss_peak": [1.0, 1.0, 1.0, 1.0, 9.0], "W/transient": [0.1, 0.1, 0.5, 1.2, 1.3]}
+    (found,) = _found("UC304", columns, gated=True)
+    assert str(found.severity) == "note"
+
+
+def test_losses_that_always_scatter_are_no_spike():
+    columns = {"loss": QUIET_LOSS, "loss_peak": [7.0, 9.0, 8.0, 7.0, 9.0], "W/transient": [0.1, 0.1, 0.5, 1.2, 1.3]}
+    assert not _found("UC304", columns)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +194,36 @@ def test_a_note_is_not_repeated():
     for value in (0.0, 0.9):
         history.add(0, {"W/orthogonality": value}, {"W": (Place("W"), False)})
     assert [m for m in range(200) if list(alarm.findings(history, m))] == [0]
+
+
+def test_a_note_does_not_silence_the_warning_that_it_becomes():
+    alarm, history = Alarm("ignore", ["UC302"]), History()
+    heard = []
+    for k in range(20):
+        loss = 1 / (k + 1) if k < 9 else 10.0 + k
+        history.add(k, {"W/radius": 1.0 + k / 4, "loss": loss}, {"W": (Place("W"), False)})
+        heard += [str(finding.severity) for finding in alarm.findings(history, k)]
+    assert heard == ["note", "warning"]
+
+
+@pytest.mark.parametrize(("layer", "batch", "rate"), [(nn.RNN, 32, 3e-3), (nn.GRU, 4, 1e-2)])
+def test_a_run_that_learns_hears_no_warning(layer, batch, rate):
+    # Small batches and long steps: the loss scatters and ρ grows, and yet all is well.
+    torch.manual_seed(0)
+    model, heard = nn.ModuleDict({"rnn": layer(1, 16), "out": nn.Linear(16, 1)}), []
+    optimizer, losses = torch.optim.Adam(model.parameters(), rate), []
+    monitor = Monitor(model, every=10, overhead=1.0, sinks=[], on_finding=heard.append)
+    for _ in range(250):
+        x = 0.1 * torch.randn(12, batch, 1)
+        x[0] *= 10
+        loss = (model["out"](model["rnn"](x)[0][-1]) - x[0]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        monitor.step(loss=loss)
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-20:]) < 0.3 * np.mean(losses[:20])
+    assert not [finding.code for finding in heard if str(finding.severity) != "note"]
 
 
 def _monitor(W, **options):

@@ -59,14 +59,14 @@ class Alarm:
         self._rules: list[Rule] = [
             rule for code, rule in RULES.items() if any(code.startswith(given.upper()) for given in rules or ("UC",))
         ]
-        # Code and place → measurement before which it is not repeated, and times it was reported.
+        # Code, severity and place → measurement before which it is not repeated, and times it was reported.
         self._quiet: dict[str, tuple[int, int]] = {}
 
     def findings(self, history: History, measurement: int, /) -> Iterator[Finding]:
         """Yield what the rules find now and is not to be kept quiet."""
         for rule in self._rules:
             for finding in rule.findings(history):  # pyright: ignore[reportArgumentType]  (these look at a history)
-                key = f"{finding.code} {finding.place}"
+                key = f"{finding.code} {finding.severity} {finding.place}"
                 until, times = self._quiet.get(key, (0, 0))
                 if measurement >= until:
                     silence = FOREVER if finding.severity == Severity.NOTE else QUIET * 2**times

@@ -32,8 +32,12 @@ ORTHOGONAL = 0.1
 """Deviation ‖WᵀW − I‖_F/√n up to which a weight counts as orthogonal at the start ..."""
 LOST = 0.5
 """... and from which it no longer does."""
+FALLING = 0.9
+"""Share of the losses before below which the latest losses are falling."""
 SPIKE = 3.0
-"""Multiple of the median of the last losses that is a spike."""
+"""Multiple of the median of the last losses that is a spike ..."""
+HIGHER = 1.5
+"""... if it is so many times the highest peak of the measurements before: losses of small batches always scatter."""
 LOOK_BACK = 10
 TRANSIENT = math.log(2.0)
 """Transient growth (nats) that can make a spike."""
@@ -71,8 +75,7 @@ def gradient_died(history: History) -> Iterator[Finding]:
     Go back to a checkpoint before that step; clip the gradient's norm or lower the learning rate. Run
     `unitcircle.diagnose(model, batch)` on the checkpoint after it: UC201, UC203 and UC207 say where the gradient ends.
     """
-    loss = history.series("loss")
-    learned = len(loss) > 0 and loss.now < LEARNED * loss.first
+    learned = _is_low(history.series("loss"))
     for name, place, _ in history.blocks():
         gradient = history.series(f"{name}/gradient")
         low = gradient.values <= DEAD * gradient.first
@@ -117,24 +120,27 @@ def radius_grows(history: History) -> Iterator[Finding]:
 
     ## Why it matters
     In a plain cell the linear part of a step multiplies the state by ρ: saturation is all that bounds it, and saturated
-    units pass no gradient. In a gated cell ρ of a gate block says little by itself, for working LSTMs have gate blocks
-    with ρ well above 1; then this is a note.
+    units pass no gradient. It is a note where that does no visible harm: while the loss falls or is below half of its
+    first value (plain tanh networks that learn to remember often end at ρ of 2 or 3), and in a gated cell, where ρ of a
+    gate block says little by itself.
 
     ## Remedy
     A smaller learning rate, clipping, weight decay on the recurrent weight, or `unitcircle.torch.pascanu_omega`, which
     penalises growth of the gradient in time.
     """
+    loss = history.series("loss")
+    learns = _is_low(loss) or _falls(loss)
     for name, place, gated in history.blocks():
         radius = history.series(f"{name}/radius")
-        last = radius.values[-CONFIRMED - 1 :]
-        if len(last) <= CONFIRMED or not radius.now > RADIUS * max(1.0, radius.first):
+        last, threshold = radius.values[-CONFIRMED - 1 :], RADIUS * max(1.0, radius.first)
+        if len(last) <= CONFIRMED or not radius.now > threshold:
             continue
         if (np.diff(last) >= 0).all() and last[-1] > GROWN * last[0]:
-            passed = int(radius.steps[np.argmax(radius.values > RADIUS * max(1.0, radius.first))])
+            passed = int(radius.steps[-_run_at_end(radius.values > threshold)])
             yield Finding(
-                Severity.NOTE if gated else Severity.WARNING,
+                Severity.NOTE if gated or learns else Severity.WARNING,
                 place,
-                f"the spectral radius passed {RADIUS * max(1.0, radius.first):.3g} by step {passed} and is still "
+                f"the spectral radius passed {threshold:.3g} by step {passed} and is still "
                 f"growing: {last[0]:.3g} → {radius.now:.3g} since step {int(radius.steps[-len(last)])}",
                 "only saturation bounds the state of a plain cell with ρ > 1, and saturated units pass no gradient",
                 "lower the learning rate, clip the gradient, or add unitcircle.torch.pascanu_omega to the loss",
@@ -181,14 +187,14 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
     """The loss spiked, and before it the transient growth of a recurrent weight had risen.
 
     ## What was found
-    The largest loss since the last measurement is more than three times the median of those before. In the measurement
-    before it, ‖Wᵗ v‖ of a weight rose more than twofold above what its eigenvalues give, and by a quarter more than in
-    the measurements before.
+    The largest loss since the last measurement is more than three times the median of those before, and half as much
+    again as the largest of them. In the measurement before it, ‖Wᵗ v‖ of a weight rose more than twofold above what its
+    eigenvalues give, and by a quarter more than in the measurements before.
 
     ## Why it matters
     A non-normal weight amplifies for a while what it will forget in the end: the spectral radius does not show it, the
     gradient over a sequence does, and one step is then much too long. The order of events is measured, the cause is not
-    proved.
+    proved; in a gated cell, where powers of one gate block are no dynamics, it is a note.
 
     ## Remedy
     Clip the gradient's norm; lower the learning rate of the recurrent weight; go back to the checkpoint before the
@@ -197,16 +203,20 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
     peak = history.series("loss_peak")
     # The losses at the measurements: what is usual, for peaks depend on how many steps lie between.
     usual = history.series("loss").values[-LOOK_BACK - 1 : -1]
-    if len(usual) < CONFIRMED or not math.isfinite(peak.now) or peak.now <= SPIKE * float(np.median(usual)):
+    if len(usual) < CONFIRMED or not math.isfinite(peak.now):
         return
-    for name, place, _ in history.blocks():
+    earlier = peak.values[-LOOK_BACK - 1 : -1]
+    highest = float(earlier[np.isfinite(earlier)].max(initial=0.0))
+    if peak.now <= max(SPIKE * float(np.median(usual)), HIGHER * highest):
+        return
+    for name, place, gated in history.blocks():
         growth = history.series(f"{name}/transient")
         if len(growth) < CONFIRMED + 1:
             continue
         preceding, before = float(growth.values[-2]), growth.values[-LOOK_BACK - 2 : -2]
         if preceding > TRANSIENT and preceding > float(np.min(before)) + math.log(1.25):
             yield Finding(
-                Severity.WARNING,
+                Severity.NOTE if gated else Severity.WARNING,
                 place,
                 f"the loss spiked to {peak.now:.3g} (usual: {float(np.median(usual)):.3g}) between steps "
                 f"{int(growth.steps[-2])} and {history.step}, after the transient growth of W had risen from "
@@ -255,6 +265,16 @@ def not_finite(history: History) -> Iterator[Finding]:
             remedy,
             {"step": history.step, "loss": loss.now},
         )
+
+
+def _is_low(loss: Series) -> bool:
+    return len(loss) > 0 and loss.now < LEARNED * loss.first
+
+
+def _falls(loss: Series) -> bool:
+    """Whether the latest losses are lower than those before."""
+    before, latest = loss.values[:-CONFIRMED], loss.values[-CONFIRMED:]
+    return len(before) > 0 and float(np.median(latest)) < FALLING * float(np.median(before))
 
 
 def _run_at_end(flags: np.ndarray) -> int:
