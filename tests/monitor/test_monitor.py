@@ -11,7 +11,8 @@ from torch import nn
 
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.monitor import JsonLines, Monitor, scalars
-from unitcircle.monitor._loss import LossPeak
+from unitcircle.monitor._loss import WAITING, LossPeak
+from unitcircle.monitor._weights import NamedWeights
 
 HIDDEN = 12
 
@@ -156,6 +157,15 @@ def test_a_batch_gives_gradient_by_lag_exponent_saturation_and_dead_units():
     assert record["rnn.l0/dead"] == 0
 
 
+def test_a_batch_is_measured_with_the_first_measurement():
+    # A mistake in it shows at once, not when its turn comes; and what training began from is known.
+    monitor, records = _made(_model(), batch=torch.rand(6, 3, 2), overhead=0.01)
+    monitor.step()
+    assert "gradient_by_lag" in records[0][1]
+    with pytest.raises(RuntimeError):
+        _made(_model(), batch=torch.rand(6, 3, 7), overhead=0.01)[0].step()
+
+
 def test_dead_units_are_counted():
     model = _model(nonlinearity="relu")
     with torch.no_grad():
@@ -205,6 +215,34 @@ def test_the_loss_on_a_device_is_not_read_before_it_is_due():
         peak.note(OnDevice(value))
     assert peak.taken() == {"loss": 2.0, "loss_peak": 3.0}
     assert peak.taken() == {}
+
+
+def test_the_loss_of_jax_is_not_read_before_it_is_due():
+    import jax.numpy as jnp
+
+    peak = LossPeak()
+    for value in (1.0, 3.0, 2.0):
+        peak.note(jnp.float32(value))
+    assert peak._latest is None  # nothing was read, which would have waited for the step
+    assert peak.taken() == {"loss": 2.0, "loss_peak": 3.0}
+    assert peak.taken() == {}
+    for k in range(5 * WAITING):
+        peak.note(jnp.float32(9.0 if k == 3 else 1.0))
+        assert len(peak._waiting) < 2 * WAITING
+    assert peak.taken() == {"loss": 1.0, "loss_peak": 9.0}
+
+
+def test_weights_of_jax_are_waited_for_before_the_clock_runs(monkeypatch):
+    import jax
+    import jax.numpy as jnp
+
+    waited = []
+    monkeypatch.setattr(jax, "block_until_ready", waited.append)
+    for W, times in ((np.eye(2), 0), (jnp.eye(2), 1)):
+        weights = NamedWeights(lambda W=W: {"W": W})
+        weights.blocks()
+        weights.settle()
+        assert len(waited) == times
 
 
 def test_compiled_wrapped_and_half_precision_modules():
@@ -309,8 +347,10 @@ def test_nothing_of_the_graph_is_kept_alive():
 
 def test_weights_of_any_framework():
     W = np.diag([0.5, -2.0])
-    monitor, records = _made(lambda: {"a": W, "b": np.eye(3, dtype=np.float16)}, every=1)
+    trained = nn.Parameter(2 * torch.eye(2, dtype=torch.bfloat16))
+    monitor, records = _made(lambda: {"a": W, "b": np.eye(3, dtype=np.float16), "c": trained}, every=1)
     monitor.step(7)
+    assert records[0][1]["c/radius"] == 2.0
     assert records[0][0] == 7
     assert records[0][1]["a/radius"] == 2.0
     assert records[0][1]["b/norm"] == 1.0
@@ -360,6 +400,10 @@ def test_state_goes_through_a_checkpoint_and_the_run_goes_on(tmp_path):
     run(model, monitor, optimizer, generator, 11)
     torch.save({"model": model.state_dict(), "monitor": monitor.state_dict()}, tmp_path / "checkpoint.pt")
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    # As of tensors on a device, where map_location has put them, NumPy makes no arrays of these.
+    for arrays in saved["monitor"]["blocks"].values():
+        for array in arrays.values():
+            array.requires_grad_()
     again, resumed, optimizer, _ = made("parts.jsonl", seed=1)
     again.load_state_dict(saved["model"])
     resumed.load_state_dict(saved["monitor"])

@@ -7,32 +7,53 @@ __all__ = ["LossPeak"]
 import math
 from typing import Any
 
+from unitcircle._array import library
+
+WAITING = 64
+"""Losses of JAX that are kept unread: a step that is so many steps old has been computed."""
+
 
 class LossPeak:
-    """The latest loss and the largest since the last measurement; a tensor stays where it is until it is asked for."""
+    """The latest loss and the largest since the last measurement; what would have to be waited for is read later."""
 
     def __init__(self) -> None:
         self._latest: Any = None
         self._peak: Any = None
+        self._waiting: list[Any] = []
 
     def note(self, loss: Any, /) -> None:
-        """Take the loss of one step: a number, a tensor, or None."""
+        """Take the loss of one step: a number, a tensor, an array, or None."""
         if loss is None:
             return
-        # On a device nothing is read, which would wait for it; on the host reading is cheaper than an operation.
-        if hasattr(loss, "detach") and loss.device.type != "cpu":
+        # The cheapest questions first: this runs at every step.
+        if isinstance(loss, float):
+            self._take(loss)
+        elif hasattr(loss, "detach") and loss.device.type != "cpu":
+            # On a device nothing is read; on the host reading is cheaper than an operation.
             loss = loss.detach()
             self._latest = loss
             # fmax: a NaN does not hide what else there was, and shows as the latest loss.
             self._peak = loss if self._peak is None else loss.fmax(self._peak)
-            return
-        loss = float(loss.item() if hasattr(loss, "item") else loss)
+        elif not hasattr(loss, "detach") and library(loss) == "jax":
+            self._waiting.append(loss)
+            if len(self._waiting) >= 2 * WAITING:
+                self._read(WAITING)
+        else:
+            self._take(float(loss.item() if hasattr(loss, "item") else loss))
+
+    def _read(self, count: int) -> None:
+        for loss in self._waiting[:count]:
+            self._take(float(loss))
+        del self._waiting[:count]
+
+    def _take(self, loss: float) -> None:
         self._latest = loss
         if self._peak is None or not loss <= self._peak:
             self._peak = loss
 
     def taken(self) -> dict[str, float]:
         """Return the latest loss and the peak, and forget the peak."""
+        self._read(len(self._waiting))
         if self._latest is None:
             return {}
         latest = float(self._latest)

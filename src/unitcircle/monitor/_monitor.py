@@ -32,8 +32,6 @@ EIGENVALUES_SECONDS = 1e-9
 """Time of all eigenvalues over n³ on one core of today, until it has been measured."""
 FIRST_EXACT = 0.1
 """Seconds that a first exact measurement may take; beyond it waits until it is within the share."""
-BATCH_STEPS = 4
-"""Training steps that measuring a batch takes, until it has been measured."""
 
 
 class Monitor:
@@ -148,11 +146,8 @@ class Monitor:
         self._alarm = Alarm(on_finding, rules)
         self._loss = LossPeak()
         self._run = uuid4().hex[:12]
-        # Kind of measurement → measurement at which it was last made, and what it costs (s; per n³, per training step).
-        self._seldom: dict[str, tuple[int | None, float]] = {
-            "exact": (None, EIGENVALUES_SECONDS),
-            "batch": (None, math.nan),
-        }
+        # Kind of measurement → measurement at which it was last made, and what it costs (s; of eigenvalues per n³).
+        self._seldom: dict[str, tuple[int | None, float]] = {"exact": (None, EIGENVALUES_SECONDS), "batch": (None, 0.0)}
         self.should_stop = False
 
     def step(self, step: int | None = None, loss: Any = None) -> None:
@@ -255,9 +250,8 @@ class Monitor:
     def _sample(self, record: Record) -> float:
         if self._batch is None or not self._turn("batch") or not {"flow", "exponent", "states"} & self._groups:
             return 0.0
-        usual = self._seldom["batch"][1]
-        usual = BATCH_STEPS * self._pace.step_seconds if math.isnan(usual) else usual
-        if (usual == 0 and not self._pace.unlimited) or not self._pace.affords(usual):
+        # First with the first measurement, which shows a mistake in it at once, and what later ones began from.
+        if self._pace.measurements and not self._pace.affords(self._seldom["batch"][1]):
             return 0.0
         start = perf_counter()
         batch = self._batch() if callable(self._batch) else self._batch

@@ -147,8 +147,8 @@ class Pace:
             What of it is not measured each time.
         """
         self.seldom += seldom
-        if seldom == 0:
-            self._usual = seconds
+        if seldom == 0 or self._usual == 0:
+            self._usual = seconds - seldom
         self.measurements += 1
         self._interval, self._last = self.due - self._last, self.due
         self.due += self.every

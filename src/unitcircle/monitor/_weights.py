@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from unitcircle._array import library, to_numpy
 from unitcircle.diagnosis import Place
 from unitcircle.errors import ArgumentError, ShapeError
 
@@ -63,6 +64,7 @@ class NamedWeights:
 
     def __init__(self, read: Callable[[], Mapping[str, Any]]) -> None:
         self._read = read
+        self._pending = False
 
     def blocks(self) -> dict[str, Block]:
         """Return name → block.
@@ -82,9 +84,10 @@ class NamedWeights:
         found = self._read()
         if not isinstance(cast("object", found), Mapping) or not found:
             raise ArgumentError("model", "must be a module, or return a mapping of weights", type(found).__name__)
+        self._pending = any(library(array) == "jax" for array in found.values())
         blocks: dict[str, Block] = {}
         for name, array in found.items():
-            value = np.asarray(array)
+            value = to_numpy(array, argument=name)
             if value.dtype.kind not in "fc" or value.dtype.itemsize < 4:
                 value = value.astype(np.float32)
             if value.ndim != 2 or value.shape[0] != value.shape[1] or not value.size:
@@ -97,7 +100,9 @@ class NamedWeights:
         return float("nan")
 
     def settle(self) -> None:
-        """Nothing: reading the weights waits for them."""
+        """Wait for JAX, which may still be computing what the function returns; others have done so."""
+        if self._pending:
+            sys.modules["jax"].block_until_ready(self._read())
 
 
 def is_module(model: object, /) -> bool:
