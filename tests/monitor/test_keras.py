@@ -28,12 +28,16 @@ class Watch(keras.callbacks.Callback):
 
 callback = KerasCallback(every=3, overhead=1.0, sinks=[sys.argv[1]])
 model.fit(x, x.sum(1), batch_size=8, epochs=2, verbose=0, callbacks=[callback, Watch()])
+resumed = KerasCallback(every=3, overhead=1.0)
+resumed.load_state_dict(callback.state_dict())
+model.fit(x, x.sum(1), batch_size=8, epochs=1, verbose=0, callbacks=[resumed])
 stopped = KerasCallback(every=1, overhead=1.0, on_finding="stop")
 run = model.fit(x, x.sum(1) * np.nan, batch_size=8, epochs=4, verbose=0, callbacks=[stopped])
 print(json.dumps({
     "backend": keras.backend.backend(),
     "history": [[step, numbers] for step, numbers in callback.history],
     "seen": seen,
+    "resumed": [[step, numbers] for step, numbers in resumed.history],
     "epochs": len(run.epoch),
     "torch": "torch" in sys.modules,
 }))
@@ -66,6 +70,9 @@ def test_weights_are_watched_as_they_train(backend, tmp_path):
     assert drifts[-1] > drifts[0]
     lines = [json.loads(line) for line in (tmp_path / "run.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 3, 6, 9, 12, 15]
+    # The state of 16 steps: the next one measured is 18, and drift goes on from the first.
+    assert [step for step, _ in result["resumed"]] == [18, 21]
+    assert result["resumed"][0][1]["gru.n/drift"] > drifts[-1]
     # A loss that is not finite ends the second training in its first epoch.
     assert result["epochs"] == 1
     assert "UC305" in run.stderr

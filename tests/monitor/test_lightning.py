@@ -104,6 +104,9 @@ def test_the_state_is_in_the_checkpoint_and_the_run_goes_on(tmp_path):
     assert [line["step"] for line in lines] == [0, 3, 6, 9, 12, 15]
     assert len({line["run"] for line in lines}) == 1
     assert lines[-1]["rnn.weight_hh_l0/drift"] > lines[2]["rnn.weight_hh_l0/drift"]
+    # Another fit begins anew, not once more from that checkpoint.
+    _trainer(tmp_path, again, max_epochs=1).fit(Task(), _data())
+    assert again.monitor.cost.calls == 8
 
 
 def test_a_finding_stops_the_trainer(tmp_path, capsys):

@@ -12,7 +12,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from transformers import Trainer, TrainingArguments
 
-from unitcircle.monitor import TransformersCallback, attach
+from unitcircle.monitor import TransformersCallback, UnitcircleWarning, attach
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -109,8 +109,23 @@ def test_a_finding_stops_the_trainer(tmp_path, capsys):
     assert "UC305" in capsys.readouterr().err
 
 
+def test_a_stop_reaches_the_other_processes(tmp_path, monkeypatch):
+    # Process 0, whose word is sent, has found something; this one, without a monitor, has not.
+    monkeypatch.setattr("accelerate.utils.broadcast", lambda tensor: tensor + 1)
+    trainer = _trainer(tmp_path)
+    TransformersCallback(on_finding="stop").on_step_end(trainer.args, trainer.state, trainer.control)
+    assert trainer.control.should_training_stop
+
+
+def test_a_checkpoint_without_the_state_is_told(tmp_path):
+    trainer = _trainer(tmp_path)
+    trainer.state.global_step = 8
+    with pytest.warns(UnitcircleWarning, match="begins anew at step 8"):
+        TransformersCallback().on_train_begin(trainer.args, trainer.state, trainer.control, trainer.model)
+
+
 def test_a_callback_that_was_never_begun_does_nothing(tmp_path):
     callback, state = TransformersCallback(), _trainer(tmp_path).state
-    for event in ("on_pre_optimizer_step", "on_save", "on_train_end", "on_log"):
+    for event in ("on_pre_optimizer_step", "on_step_end", "on_save", "on_train_end", "on_log"):
         getattr(callback, event)(_trainer(tmp_path).args, state, None)
     assert callback.monitor is None

@@ -30,7 +30,8 @@ class KerasCallback(Callback):
     """Watch recurrent weights while ``model.fit`` trains, on any backend.
 
     Keras shows its callbacks no gradients: what is measured is the weights, after the optimizer's step. The loss is
-    Keras's, its mean over the epoch so far. ``history`` holds what was measured, as (step, numbers).
+    Keras's, its mean over the epoch so far. ``history`` holds what was measured, as (step, numbers). Keras saves no
+    state of callbacks: save :meth:`state_dict` beside the model, and give it to :meth:`load_state_dict` before ``fit``.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ class KerasCallback(Callback):
     def __init__(self, *, sinks: Sequence[Sink | str] = (), **options: Any) -> None:
         super().__init__()
         self._sinks, self._options = tuple(sinks), options
+        self._state: Mapping[str, Any] | None = None
         self.history: list[tuple[int, dict[str, float]]] = []
         self.monitor: Monitor | None = None
 
@@ -50,6 +52,9 @@ class KerasCallback(Callback):
         """Make the monitor, or go on with the one of an earlier ``fit``."""
         if self.monitor is None:
             self.monitor = Monitor(self._weights, sinks=[self._remember, *self._sinks], **self._options)
+        if self._state is not None:
+            self.monitor.load_state_dict(self._state)
+            self._state = None
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Measure, if it is time."""
@@ -65,6 +70,14 @@ class KerasCallback(Callback):
         """Close the sinks."""
         if self.monitor is not None:
             self.monitor.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the monitor's state: plain values, and NumPy arrays; empty before a ``fit``."""
+        return {} if self.monitor is None else self.monitor.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], /) -> None:
+        """Go on from what :meth:`state_dict` returned, in the next ``fit``."""
+        self._state = state or None
 
     def _remember(self, record: Record, step: int) -> None:
         self.history.append((step, scalars(record)))

@@ -85,6 +85,7 @@ class LightningCallback(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the sinks."""
+        self._state = None
         if self.monitor is not None:
             self.monitor.close()
 
@@ -93,7 +94,7 @@ class LightningCallback(Callback):
         return {} if self.monitor is None else self.monitor.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep a checkpoint's state for the monitor."""
+        """Keep a checkpoint's state for the monitor of this fit, which some strategies make before they read it."""
         self._state = state_dict or None
         if self.monitor is not None and self._state is not None:
             self.monitor.load_state_dict(self._state)

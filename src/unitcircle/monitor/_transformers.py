@@ -8,13 +8,14 @@ from __future__ import annotations
 __all__ = ["TransformersCallback", "attach"]
 
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from unitcircle._files import written_whole
 from unitcircle.errors import MissingExtraError
-from unitcircle.monitor._alarm import TrainingStopped
+from unitcircle.monitor._alarm import TrainingStopped, UnitcircleWarning
 from unitcircle.monitor._monitor import Monitor
 from unitcircle.monitor._record import Record, Sink, scalars
 
@@ -34,7 +35,8 @@ class TransformersCallback(TrainerCallback):
 
     Gradients are measured after the Trainer has clipped them. Numbers join the Trainer's own logs, so that every
     ``report_to`` has them. The loss is the one the Trainer logs, a mean over ``logging_steps``. The state is saved
-    beside each checkpoint of the Trainer and found again when it resumes from one.
+    beside each checkpoint of the Trainer and found again when it resumes from one in its ``output_dir``. With
+    ``on_finding="stop"`` the other processes are told at the end of the step.
 
     Parameters
     ----------
@@ -48,6 +50,7 @@ class TransformersCallback(TrainerCallback):
         self._sinks, self._options = tuple(sinks), options
         self._latest: dict[str, float] = {}
         self._loss: float | None = None
+        self._stop = False
         self.monitor: Monitor | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
@@ -57,11 +60,16 @@ class TransformersCallback(TrainerCallback):
             self._latest = scalars(record)
 
         self.monitor = Monitor(model, sinks=[to_logs, *self._sinks], **self._options)
+        if not state.global_step:
+            return
         saved = _state_file(args, state)
-        if state.global_step and saved.is_file():
+        if saved.is_file():
             import torch  # noqa: PLC0415  (transformers imports it only when it trains)
 
             self.monitor.load_state_dict(torch.load(saved, weights_only=True))
+        elif state.is_world_process_zero:
+            message = f"the monitor begins anew at step {state.global_step}: there is no {saved}"
+            warnings.warn(message, UnitcircleWarning, stacklevel=2)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure, if it is time."""
@@ -70,9 +78,18 @@ class TransformersCallback(TrainerCallback):
         try:
             self.monitor.step(state.global_step, self._loss)
         except TrainingStopped as stopped:
-            control.should_training_stop = True
+            self._stop = True
             print(f"unitcircle: {stopped}", file=sys.stderr)  # noqa: T201  (why training ends)
         self._loss = None
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """End the training on every process, if it is to stop: one that went on alone would wait for ever."""
+        if self._options.get("on_finding") == "stop":
+            import torch  # noqa: PLC0415
+            from accelerate.utils import broadcast  # noqa: PLC0415  (the Trainer needs it too)
+
+            stop: Any = broadcast(torch.tensor(int(self._stop), device=args.device))
+            control.should_training_stop = control.should_training_stop or bool(stop)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Add the latest numbers to what the Trainer logs, and note its loss."""
