@@ -147,3 +147,13 @@ def test_decimals_follow_the_smallest_mean(scores, written):
     planned = study({"A": "torch_default", "B": "identity"}, twin=False, seeds=2)
     (group,) = compared(planned, lambda label, run: record(run, scores[label == "B"])).groups
     assert Numbers(group).score(scores[0]) == written
+
+
+def test_no_column_is_lost_to_long_numbers():
+    def make(label, run):
+        return record(run, 0.005 + (label == "Haar") * 0.0005 + noise(label, run, 0.0005))
+
+    planned = study(LABELS, experiment={"task": "adding(length=10)"} | RATES)
+    text = text_of(study_view(compared(planned, make)))
+    assert any(line.split()[-2:] == ["ref.", "p"] for line in text.splitlines())
+    assert "[0.00" in text
