@@ -102,7 +102,7 @@ def structure(context: Context, /) -> Study:
 
 def regression(context: Context, /) -> Study:
     """Return the study that answers with numbers; its classifying twins are :func:`plain` and :func:`structure`."""
-    options = {"steps": context.pick(2000, 4000), "evaluate_every": 100}
+    options = {"steps": context.pick(1500, 4000), "evaluate_every": 100}
     rates = context.pick((3e-3,), (3e-4, 1e-3, 3e-3))
     # At 50 steps tanh-RNNs hardly begin to add within the steps of the quick run.
     tasks = [f"adding(length={context.pick(20, 50)})", "mackey_glass(length=50)"]
