@@ -131,8 +131,9 @@ def _table(group: Group, comparison: Comparison) -> Table:
     write = Numbers(group)
     level = f"{100 * comparison.confidence:g} %"
     headings = ("median", level, "slowest") if by_steps else ("mean", level, "worst")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("initializer", overflow="fold", min_width=8, max_width=24)
+    # rich drops what does not fit, and scores may have five decimals: one space apart, long names folded.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    table.add_column("initializer", overflow="fold", min_width=12, max_width=24)
     for heading in ("rate", *headings, "solved", "to ref.", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in group.rows:
