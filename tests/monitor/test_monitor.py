@@ -439,6 +439,21 @@ def test_memory_is_flat():
     assert grown < 60_000
 
 
+def test_one_of_several_needs_no_list(tmp_path):
+    model = CTRNN()
+    with Monitor(model, names="h2h", metrics="norm", rules="UC305", sinks=tmp_path / "run.jsonl") as monitor:
+        monitor.step()
+    assert "h2h.weight/norm" in json.loads((tmp_path / "run.jsonl").read_text())
+    records = []
+    Monitor(model, names="h2h", sinks=lambda record, step: records.append(record)).step()
+    assert records
+
+
+def test_a_state_of_something_else_is_refused():
+    with pytest.raises(ArgumentError, match="what state_dict returned"):
+        Monitor(_model(), sinks=[]).load_state_dict({"weights": 1})
+
+
 def test_the_first_records_are_json_lines_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Monitor(lambda: {"W": np.eye(2)}) as monitor:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["JsonLines"]
+__all__ = ["JsonLines", "Sinks", "sinks_of"]
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from time import time
 
-from unitcircle.monitor._record import Record, plain
+from unitcircle.monitor._record import Record, Sink, plain
 
 SCHEMA = 1
+
+OneSink = Sink | str | os.PathLike[str]
+Sinks = OneSink | Sequence[OneSink]
 
 
 class JsonLines:
@@ -41,3 +45,9 @@ class JsonLines:
                 file.seek(end - 1)
                 whole = file.read(1) == b"\n"
             file.write((b"" if whole else b"\n") + line.encode() + b"\n")
+
+
+def sinks_of(sinks: Sinks, /) -> list[Sink]:
+    """Return one sink or several as a list; a path stands for a file of JSON lines."""
+    several = [sinks] if callable(sinks) or isinstance(sinks, str | os.PathLike) else sinks
+    return [sink if callable(sink) else JsonLines(sink) for sink in several]

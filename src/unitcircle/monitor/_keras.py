@@ -8,14 +8,15 @@ from __future__ import annotations
 __all__ = ["KerasCallback"]
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unitcircle.monitor._alarm import TrainingStopped
+from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._monitor import Monitor
-from unitcircle.monitor._record import Record, Sink, scalars
+from unitcircle.monitor._record import Record, scalars
 
 # Its own error says what to do where Keras, or the backend it asks for, is missing.
 from unitcircle.keras import to_layers  # isort: skip
@@ -41,9 +42,9 @@ class KerasCallback(Callback):
         Of :class:`Monitor`, without ``names``, ``batch`` and ``loss``.
     """
 
-    def __init__(self, *, sinks: Sequence[Sink | str] = (), **options: Any) -> None:
+    def __init__(self, *, sinks: Sinks = (), **options: Any) -> None:
         super().__init__()
-        self._sinks, self._options = tuple(sinks), options
+        self._sinks, self._options = sinks_of(sinks), options
         self._state: Mapping[str, Any] | None = None
         self.history: list[tuple[int, dict[str, float]]] = []
         self.monitor: Monitor | None = None

@@ -8,14 +8,14 @@ from __future__ import annotations
 __all__ = ["LightningCallback"]
 
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from unitcircle.errors import MissingExtraError
 from unitcircle.monitor._alarm import TrainingStopped
+from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._monitor import Monitor
-from unitcircle.monitor._record import Record, Sink, scalars
+from unitcircle.monitor._record import Record, scalars
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -45,8 +45,8 @@ class LightningCallback(Callback):
         Of :class:`Monitor`.
     """
 
-    def __init__(self, *, sinks: Sequence[Sink | str] = (), **options: Any) -> None:
-        self._sinks, self._options = tuple(sinks), options
+    def __init__(self, *, sinks: Sinks = (), **options: Any) -> None:
+        self._sinks, self._options = sinks_of(sinks), options
         self._state: dict[str, Any] | None = None
         self._loss: Any = None
         self._stop = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Monitor"]
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from time import perf_counter
@@ -19,11 +18,11 @@ from unitcircle.diagnosis import Finding, Place
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.monitor._alarm import Alarm, OnFinding, TrainingStopped
 from unitcircle.monitor._history import History
-from unitcircle.monitor._json_lines import JsonLines
+from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._loss import LossPeak
 from unitcircle.monitor._measurement import DIRECT, GROUPS, BlockMonitor
 from unitcircle.monitor._pace import Cost, Pace
-from unitcircle.monitor._record import Record, Sink
+from unitcircle.monitor._record import Record
 from unitcircle.monitor._weights import Block, NamedWeights, Weights, is_module
 
 SELDOM = 10
@@ -61,8 +60,8 @@ class Monitor:
     metrics
         Groups of metrics, all by default: see :data:`unitcircle.monitor.METRICS`.
     sinks
-        Where records go: functions ``(record, step)``, such as :class:`JsonLines`; a path stands for a file of JSON
-        lines.
+        Where records go: a function ``(record, step)``, such as :class:`JsonLines`, or a path, which stands for a file
+        of JSON lines; or several.
     names
         Names of square ``nn.Linear`` modules that are to be watched too.
     batch
@@ -103,20 +102,23 @@ class Monitor:
         /,
         *,
         every: int = 100,
-        metrics: Sequence[str] = GROUPS,
-        sinks: Sequence[Sink | str | os.PathLike[str]] = ("unitcircle.jsonl",),
-        names: Sequence[str] = (),
+        metrics: Sequence[str] | str = GROUPS,
+        sinks: Sinks = "unitcircle.jsonl",
+        names: Sequence[str] | str = (),
         batch: Any = None,
         loss: Callable[..., Any] | None = None,
         overhead: float = 0.01,
         rng: np.random.Generator | int = 0,
-        rules: Sequence[str] = (),
+        rules: Sequence[str] | str = (),
         on_finding: OnFinding = "warn",
     ) -> None:
         if every < 1:
             raise ArgumentError("every", "must be a positive number of steps", f"{every}")
         if not 0 < overhead <= 1:
             raise ArgumentError("overhead", "must be a share of the time, in (0, 1]", f"{overhead}")
+        metrics, names, rules = (
+            (several,) if isinstance(several, str) else several for several in (metrics, names, rules)
+        )
         for name in metrics:
             if name not in GROUPS:
                 raise UnknownNameError("metrics", name, GROUPS)
@@ -136,7 +138,7 @@ class Monitor:
             raise ArgumentError("model", rule, type(model).__name__)
         self._model, self._weights = model, weights
         self._groups = frozenset(metrics)
-        self._sinks: list[Sink] = [sink if callable(sink) else JsonLines(sink) for sink in sinks]
+        self._sinks = sinks_of(sinks)
         self._batch, self._batch_loss = batch, loss
         self._rng = np.random.default_rng(rng)
         self._blocks: dict[str, BlockMonitor] = {}
@@ -321,7 +323,14 @@ class Monitor:
         ----------
         state
             The state.
+
+        Raises
+        ------
+        ArgumentError
+            It is not one.
         """
+        if "run" not in state:
+            raise ArgumentError("state", "must be what state_dict returned", f"a mapping of {', '.join(state) or None}")
         self._run = state["run"]
         self._pace.load_state_dict(state["pace"])
         self._history.load_state_dict(state["history"])

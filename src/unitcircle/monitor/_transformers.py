@@ -9,15 +9,15 @@ __all__ = ["TransformersCallback", "attach"]
 
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from unitcircle._files import written_whole
 from unitcircle.errors import MissingExtraError
 from unitcircle.monitor._alarm import TrainingStopped, UnitcircleWarning
+from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._monitor import Monitor
-from unitcircle.monitor._record import Record, Sink, scalars
+from unitcircle.monitor._record import Record, scalars
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -46,8 +46,8 @@ class TransformersCallback(TrainerCallback):
         Of :class:`Monitor`.
     """
 
-    def __init__(self, *, sinks: Sequence[Sink | str] = (), **options: Any) -> None:
-        self._sinks, self._options = tuple(sinks), options
+    def __init__(self, *, sinks: Sinks = (), **options: Any) -> None:
+        self._sinks, self._options = sinks_of(sinks), options
         self._latest: dict[str, float] = {}
         self._loss: float | None = None
         self._stop = False
