@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from unitcircle.report._watch import read_run
+
 ROOT = Path(__file__).parent.parent
 # What trains longer, or writes the files that the other examples read, is left to people.
 BY_HAND = {"train_digits_gru", "make_popular_lstm", "diagnose_live", "study_statistics"}
@@ -18,9 +20,16 @@ EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs_and_prints(path, tmp_path):
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, path], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
+    if path.stem.startswith("monitor_"):
+        assert run.stdout.splitlines()[-1].startswith("monitor: ")
+        # They spend half of their few seconds; how many measurements fit depends on the machine.
+        (log,) = (tmp_path / "out").glob("*.jsonl")
+        steps = [record["step"] for record in read_run(log).records]
+        assert steps[0] == 0
+        assert len(steps) > 1
