@@ -26,7 +26,7 @@ from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.training import Status
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 ROOT = Path(__file__).parents[3]
 
 
