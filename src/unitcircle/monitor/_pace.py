@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+MARGIN = 0.95
+"""Part of the share that is planned with: entering and leaving a call are on no clock in it."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -47,9 +50,9 @@ class Pace:
     """Counts steps and says which is measured.
 
     A step is measured when ``every`` steps have passed since the last measurement and measuring once more would leave
-    ``spent ≤ overhead · elapsed``; else it is put off by as many steps as the mean step says it takes. Half of the
-    share is kept for what is measured seldom and costs more, which would never have its turn otherwise. Only the first
-    measurement is made on credit: the steps before it have taken no time yet.
+    ``spent ≤ 0.95 · overhead · elapsed``; else it is put off by as many steps as the mean step says it takes. Half of
+    the share is kept for what is measured seldom and costs more, which would never have its turn otherwise. Only the
+    first measurement is made on credit: the steps before it have taken no time yet.
 
     Parameters
     ----------
@@ -104,14 +107,15 @@ class Pace:
 
     def affords(self, seconds: float, /) -> bool:
         """Whether spending so much more now stays within the share."""
-        return self.unlimited or self.spent + self._usual + seconds <= self.overhead * self.elapsed
+        return self.unlimited or self.spent + self._usual + seconds <= MARGIN * self.overhead * self.elapsed
 
     def put_off(self) -> bool:
         """Whether the step that is due has to wait; then it is due later."""
         if self.unlimited or self.measurements == 0:
             return False
-        whole = (self.spent + self._usual) / self.overhead
-        half = (self.spent - self.seldom + self._usual) / (self.overhead / 2)
+        share = MARGIN * self.overhead
+        whole = (self.spent + self._usual) / share
+        half = (self.spent - self.seldom + self._usual) / (share / 2)
         missing = max(whole, half) - self.elapsed
         if missing <= 0:
             return False
