@@ -246,7 +246,7 @@ def test_stop_raises_after_the_record_is_written():
     records = []
     monitor = _monitor(np.eye(2), on_finding="stop", sinks=[lambda record, step: records.append(record)])
     assert not monitor.should_stop
-    with pytest.raises(TrainingStopped, match="UC305") as stopped:
+    with pytest.raises(TrainingStopped, match=r"UC305 .* at step 0\. Go back") as stopped:
         monitor.step(loss=NAN)
     assert monitor.should_stop
     assert records[0]["findings"] == [stopped.value.finding]

@@ -34,7 +34,7 @@ class TrainingStopped(UnitcircleError):  # noqa: N818  (a stop that was asked fo
 
     def __init__(self, finding: Finding) -> None:
         self.finding = finding
-        super().__init__(f"{finding} {finding.remedy[:1].upper()}{finding.remedy[1:]}.")
+        super().__init__(f"{finding}. {finding.remedy[:1].upper()}{finding.remedy[1:]}.")
 
 
 class Alarm:
