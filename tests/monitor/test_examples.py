@@ -1,0 +1,33 @@
+"""The examples run as they are printed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unitcircle.report._watch import read_run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "log"), [("loop", "loop"), ("lightning", "lightning"), ("hf_trainer", "hf"), ("keras", "keras")]
+)
+def test_it_runs_and_says_what_it_cost(name, log, tmp_path):
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"monitor_{name}.py")],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1].startswith("monitor: ")
+    # The examples take half of their few seconds; how many measurements fit depends on the machine.
+    steps = [record["step"] for record in read_run(tmp_path / "out" / f"{log}.jsonl").records]
+    assert steps[0] == 0
+    assert len(steps) > 1
