@@ -1,17 +1,17 @@
 """The HTML report: complete, self-contained, and without errors in a real browser."""
 
-import json
-import re
-import shutil
-import subprocess
-
 import numpy as np
 import pytest
+from tests.report.pages import (
+    assert_a_browser_shows,
+    assert_every_marker_has_a_label,
+    assert_nothing_is_loaded,
+    hover_of,
+    in_a_browser,
+)
 
 from unitcircle.diagnosis import diagnose
 from unitcircle.recurrence import from_diagonal, from_torch
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +28,7 @@ def page(tmp_path_factory):
 
 
 def test_it_loads_nothing_from_anywhere(page):
-    text = page.read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", text)
-    assert not re.search(r"url\((?!#|['\"]?#)", text)
-    assert "@import" not in text
+    assert_nothing_is_loaded(page.read_text(encoding="utf-8"))
 
 
 def test_names_from_the_file_cannot_become_markup(page):
@@ -42,26 +39,11 @@ def test_names_from_the_file_cannot_become_markup(page):
 
 def test_every_marked_artist_is_in_a_figure_with_as_many_labels_as_markers(page):
     text = page.read_text(encoding="utf-8")
-    hover = json.loads(re.search(r'id="hover">(.*?)</script>', text, re.DOTALL).group(1))
+    hover = hover_of(text)
     assert {"layer0-eig-f", "layer0-sigma-o", "layer0-norm-i", "layer0-driven", "layer2-eig-λ"} <= set(hover)
-    for gid, labels in hover.items():
-        group = re.search(rf'<g id="{gid}">(.*?)\n   </g>', text, re.DOTALL).group(1)
-        drawn = len(re.findall("<use ", group)) or len(re.findall(r"^[ML] ", group.split(' d="')[1], re.MULTILINE))
-        assert drawn == len(labels), gid
+    assert_every_marker_has_a_label(text)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("size", ["1200,900", "390,844"], ids=["desktop", "phone"])
+@in_a_browser
 def test_a_browser_opens_it_without_console_errors(page, size, tmp_path):
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-sync", "--disable-component-update", "--enable-logging=stderr"]
-    flags.append(f"--user-data-dir={tmp_path / 'profile'}")
-    probe = tmp_path / "probe.html"
-    # The page reports on itself: what the script attached, and whether it is wider than the window.
-    report = "`${document.documentElement.scrollWidth <= innerWidth} ${document.querySelectorAll('svg').length}`"
-    check = f"<script>document.title = {report}</script>"
-    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{check}</body>"), encoding="utf-8")
-    command = [CHROMIUM, *flags, f"--window-size={size}", "--dump-dom", probe.as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in run.stderr
-    assert "<title>true 3</title>" in run.stdout
+    assert_a_browser_shows(page, size, tmp_path, figures=3)

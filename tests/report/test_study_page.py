@@ -1,17 +1,20 @@
 """The page of a comparison: self-contained, complete, and without errors in a real browser."""
 
-import json
 import re
-import shutil
-import subprocess
 
 import pytest
+from tests.report.pages import (
+    assert_a_browser_shows,
+    assert_every_marker_has_a_label,
+    assert_nothing_is_loaded,
+    hover_of,
+    in_a_browser,
+)
 from tests.study_records import finder, noise, record, study
 
 from unitcircle.experiments.studies._comparison import compare
 from unitcircle.report._study_page import study_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = "</script><script>alert(1)</script>"
 
 
@@ -25,10 +28,7 @@ def page(tmp_path_factory):
 
 
 def test_it_loads_nothing_from_anywhere(page):
-    text = page.read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", text)
-    assert not re.search(r"url\((?!#|['\"]?#)", text)
-    assert "@import" not in text
+    assert_nothing_is_loaded(page.read_text(encoding="utf-8"))
 
 
 def test_names_cannot_become_markup(page):
@@ -50,25 +50,11 @@ def test_the_table_has_the_verdict_and_its_reasons(page):
 
 def test_every_marked_artist_has_as_many_labels_as_markers(page):
     text = page.read_text(encoding="utf-8")
-    hover = json.loads(re.search(r'id="hover">(.*?)</script>', text, re.DOTALL).group(1))
+    hover = hover_of(text)
     assert {f"block0-{kind}{k}" for kind in ("seeds", "curve") for k in range(4)} == set(hover)
-    for gid, labels in hover.items():
-        group = re.search(rf'<g id="{gid}">(.*?)\n   </g>', text, re.DOTALL).group(1)
-        drawn = len(re.findall("<use ", group)) or len(re.findall(r"^[ML] ", group.split(' d="')[1], re.MULTILINE))
-        assert drawn == len(labels), gid
+    assert_every_marker_has_a_label(text)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("size", ["1200,900", "390,844"], ids=["desktop", "phone"])
+@in_a_browser
 def test_a_browser_opens_it_without_console_errors(page, size, tmp_path):
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-sync", "--disable-component-update", "--enable-logging=stderr"]
-    flags.append(f"--user-data-dir={tmp_path / 'profile'}")
-    probe = tmp_path / "probe.html"
-    report = "`${document.documentElement.scrollWidth <= innerWidth} ${document.querySelectorAll('svg').length}`"
-    check = f"<script>document.title = {report}</script>"
-    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{check}</body>"), encoding="utf-8")
-    command = [CHROMIUM, *flags, f"--window-size={size}", "--dump-dom", probe.as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in run.stderr
-    assert "<title>true 1</title>" in run.stdout
+    assert_a_browser_shows(page, size, tmp_path, figures=1)

@@ -1,0 +1,50 @@
+"""What every page has to be: self-contained, with a label for every marker, and at ease in a real browser."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def in_a_browser(test):
+    """Run a test of ``page`` and ``size`` where there is a browser, as wide as a desktop and as a phone."""
+    test = pytest.mark.parametrize("size", ["1200,900", "390,844"], ids=["desktop", "phone"])(test)
+    return pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")(test)
+
+
+def assert_nothing_is_loaded(text):
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", text)
+    assert not re.search(r"url\((?!#|['\"]?#)", text)
+    assert "@import" not in text
+
+
+def hover_of(text):
+    """The labels of the page's marked artists."""
+    return json.loads(re.search(r'id="hover">(.*?)</script>', text, re.DOTALL).group(1))
+
+
+def assert_every_marker_has_a_label(text):
+    for gid, labels in hover_of(text).items():
+        group = re.search(rf'<g id="{gid}">(.*?)\n   </g>', text, re.DOTALL).group(1)
+        drawn = len(re.findall("<use ", group)) or len(re.findall(r"^[ML] ", group.split(' d="')[1], re.MULTILINE))
+        assert drawn == len(labels), gid
+
+
+def assert_a_browser_shows(page, size, tmp_path, *, figures):
+    """Whether it opens without console errors, is no wider than the window, and has so many figures."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    flags += ["--disable-sync", "--disable-component-update", "--enable-logging=stderr"]
+    flags.append(f"--user-data-dir={tmp_path / 'profile'}")
+    probe = tmp_path / "probe.html"
+    # The page reports on itself: what the script attached, and whether it is wider than the window.
+    report = "`${document.documentElement.scrollWidth <= innerWidth} ${document.querySelectorAll('svg').length}`"
+    check = f"<script>document.title = {report}</script>"
+    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{check}</body>"), encoding="utf-8")
+    command = [CHROMIUM, *flags, f"--window-size={size}", "--dump-dom", probe.as_uri()]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in run.stderr
+    assert f"<title>true {figures}</title>" in run.stdout
