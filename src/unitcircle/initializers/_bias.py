@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Chrono", "ForgetBias"]
+__all__ = ["KEEPING", "Chrono", "ForgetBias"]
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +15,8 @@ from unitcircle.initializers._certificate import Certificate, random_law
 from unitcircle.initializers._rules import number
 from unitcircle.initializers._specification import Initializer
 
-_KEEPING = {"lstm": "f", "gru": "z"}
+KEEPING = {"lstm": "f", "gru": "z"}
+"""Gated cell → the gate that keeps the state."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class _GateBias(Initializer):
         UnknownNameError
             Another cell.
         """
-        if cell not in _KEEPING:
-            raise UnknownNameError("cell", cell, _KEEPING)
+        if cell not in KEEPING:
+            raise UnknownNameError("cell", cell, KEEPING)
         bias = self(z)
-        return {_KEEPING[cell]: bias} | ({"i": -bias} if cell == "lstm" and self.companion else {})
+        return {KEEPING[cell]: bias} | ({"i": -bias} if cell == "lstm" and self.companion else {})
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
+from unitcircle.initializers._bias import KEEPING as GATED
 from unitcircle.initializers._bias import Chrono, ForgetBias
 from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._constant import Constant, Zeros
@@ -31,7 +32,7 @@ from unitcircle.initializers._specification import Initializer, parse
 Spec = Initializer | str
 PerGate = Spec | Mapping[str, Spec] | None
 
-KEEPING = {"lstm": "f", "gru": "z", "mgu": "f", "rnn": "h"}
+KEEPING = {**GATED, "mgu": "f", "rnn": "h"}
 """Kind of cell → the gate that keeps the state; the only one of a plain cell."""
 
 _GATED = {4: "lstm", 3: "gru"}

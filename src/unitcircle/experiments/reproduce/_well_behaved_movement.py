@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Movement", "movement", "tangent_share"]
+__all__ = ["Movement", "movement"]
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from unitcircle.spectra._tangent import tangent_share
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,31 +75,6 @@ def movement(W: np.ndarray, Q: np.ndarray, /) -> Movement:
         _size(np.swapaxes(moved, -1, -2) @ moved) / side,
     )
     return Movement(*(np.where(lost, np.nan, value) for value in found))
-
-
-def tangent_share(D: np.ndarray, Q: np.ndarray, /) -> np.ndarray:
-    r"""Return the share of a direction, squared, that is tangent to the orthogonal matrices at Q.
-
-    .. math:: τ = \frac{\|\mathrm{skew}(Q^TD)\|_F^2}{\|D\|_F^2}
-
-    A direction without preference has τ = (n − 1)/2n on average; one of rank one never more than 1/2.
-
-    Parameters
-    ----------
-    D
-        Directions ``(..., n, n)``.
-    Q
-        Orthogonal weights.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(...)``; NaN where a direction is zero.
-    """
-    turned = np.swapaxes(Q, -1, -2) @ D
-    skew = (turned - np.swapaxes(turned, -1, -2)) / 2
-    with np.errstate(invalid="ignore"):
-        return (_size(skew) / _size(D)) ** 2
 
 
 def _size(matrix: np.ndarray) -> np.ndarray:

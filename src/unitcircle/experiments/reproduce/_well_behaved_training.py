@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unitcircle.experiments.reproduce._well_behaved_movement import Movement, movement, tangent_share
+from unitcircle.experiments.reproduce._well_behaved_movement import Movement, movement
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Run, Status, train
 from unitcircle.initializers import Gaussian, Orthogonal
+from unitcircle.spectra._tangent import tangent_share
 
 DEPTH = 8
 BATCH = 64
