@@ -49,7 +49,7 @@ def run(
         file: A study file (.toml), or the name of a shipped one, such as quick.
         out: Where the folders of results are; the study's own is made there.
         workers: Processes on this machine, one thread each; one a processor by default.
-        engine: Where to run: local, dask://HOST:PORT or slurm.
+        engine: Where to run: local, here (this process, no worker), dask://HOST:PORT or slurm.
         gpu_fraction: Share of a GPU that one worker takes: 0.25 puts four on each.
         partition: Of Slurm: where to.
         account: Of Slurm: on whose account.

@@ -10,6 +10,7 @@ __all__ = [
     "EngineKind",
     "Event",
     "Experiment",
+    "Here",
     "Local",
     "Outcome",
     "Plan",
@@ -40,6 +41,7 @@ from unitcircle.experiments.studies._execute import Outcome as Outcome
 from unitcircle.experiments.studies._execute import execute as execute
 from unitcircle.experiments.studies._export import query as query
 from unitcircle.experiments.studies._export import write_table as write_table
+from unitcircle.experiments.studies._here import Here as Here
 from unitcircle.experiments.studies._plan import Plan as Plan
 from unitcircle.experiments.studies._plan import stack_limit as stack_limit
 from unitcircle.experiments.studies._progress import Event as Event

@@ -13,6 +13,7 @@ from typing import Any
 from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
 from unitcircle.experiments.studies._address import host_and_port, refuse_public
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.studies._here import Here
 from unitcircle.experiments.studies._supervisor import Local
 
 PATIENCE = 30
@@ -281,7 +282,7 @@ def engine_kind(text: str, /) -> EngineKind:
     Parameters
     ----------
     text
-        ``"local"``, ``"dask://HOST:PORT"`` or ``"slurm"``, with default options.
+        ``"local"``, ``"here"``, ``"dask://HOST:PORT"`` or ``"slurm"``, with default options.
 
     Returns
     -------
@@ -295,11 +296,13 @@ def engine_kind(text: str, /) -> EngineKind:
     """
     if text == "local":
         return Local()
+    if text == "here":
+        return Here()
     if text == "slurm":
         return Slurm()
     if text.startswith("dask://"):
         return Dask(text.removeprefix("dask://"))
-    raise ArgumentError("engine", "must be local, dask://HOST:PORT or slurm", repr(text))
+    raise ArgumentError("engine", "must be local, here, dask://HOST:PORT or slurm", repr(text))
 
 
 def _distributed() -> Any:

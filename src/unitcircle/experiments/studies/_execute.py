@@ -17,6 +17,7 @@ import torch
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.studies._cluster import engine_kind
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.studies._here import Here
 from unitcircle.experiments.studies._plan import Plan
 from unitcircle.experiments.studies._progress import Event, Progress
 from unitcircle.experiments.studies._store import Store
@@ -88,8 +89,8 @@ def execute(
     folder
         Of the results; the records are in its subfolder ``runs``.
     engine
-        Where to run: ``"local"``, ``"dask://HOST:PORT"``, ``"slurm"``, or one of :class:`Local`, :class:`Dask` and
-        :class:`Slurm` with its options.
+        Where to run: ``"local"``, ``"here"`` (this process), ``"dask://HOST:PORT"``, ``"slurm"``, or one of
+        :class:`Local`, :class:`Here`, :class:`Dask` and :class:`Slurm` with its options.
     workers
         Processes of the local engine; one a processor by default.
     minutes
@@ -115,7 +116,7 @@ def execute(
     kind = engine_kind(engine) if isinstance(engine, str) else engine
     if workers is not None:
         if kind != Local():
-            raise ArgumentError("workers", "are those of the local engine; a cluster has its own", str(workers))
+            raise ArgumentError("workers", "are those of the local engine", str(workers))
         kind = Local(workers)
     store = Store(folder)
     try:
@@ -123,20 +124,20 @@ def execute(
     except OSError as error:
         raise ArgumentError("folder", "must be one that can be made", f"{folder} ({error.strerror})") from error
     plan = Plan(study, store, retry_failed=retry_failed)
-    if isinstance(kind, Local) and plan.left:
+    if isinstance(kind, Local | Here) and plan.left:
         _look_here(study, kind)
     task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     return _Execution(plan, store, on_event or (lambda _: None), keep=not kind.shared).run(kind, task, deadline)
 
 
-def _look_here(study: Study, kind: Local) -> None:
+def _look_here(study: Study, kind: Local | Here) -> None:
     """Raise where this machine lacks a device or data: or else every run would be recorded as failed, one by one."""
     for experiment in study.experiments:
         device = torch.device(experiment.options.get("device", "cpu"))
         if device.type == "cuda":
             # A worker that has a share of a GPU sees no other one.
-            here = torch.cuda.device_count() if kind.gpu_fraction is None else 1
+            here = 1 if isinstance(kind, Local) and kind.gpu_fraction is not None else torch.cuda.device_count()
             if (device.index or 0) >= here:
                 raise ArgumentError("device", "must be one that torch has here", str(device), f"GPUs here: {here}.")
         # This fetches them too, once and not in every worker.
