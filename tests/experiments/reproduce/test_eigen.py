@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce import _eigen as chapter
-from unitcircle.experiments.reproduce import _eigen_angles as angles
-from unitcircle.experiments.reproduce import _eigen_contest as contests
-from unitcircle.experiments.reproduce import _eigen_driven as driven
-from unitcircle.experiments.reproduce import _eigen_regimes as regimes
-from unitcircle.experiments.reproduce import _eigen_structure as structures
-from unitcircle.experiments.reproduce import _eigen_studies as studies
-from unitcircle.experiments.reproduce import _eigen_trained as trained
-from unitcircle.experiments.reproduce._eigen_regimes import ACTIVATIONS, Behaviour
-from unitcircle.experiments.reproduce._prediction_correlation import Correlation
+from unitcircle.experiments.reproduce.eigen import _angles as angles
+from unitcircle.experiments.reproduce.eigen import _contest as contests
+from unitcircle.experiments.reproduce.eigen import _driven as driven
+from unitcircle.experiments.reproduce.eigen import _regimes as regimes
+from unitcircle.experiments.reproduce.eigen import _source as chapter
+from unitcircle.experiments.reproduce.eigen import _structure as structures
+from unitcircle.experiments.reproduce.eigen import _studies as studies
+from unitcircle.experiments.reproduce.eigen import _trained as trained
+from unitcircle.experiments.reproduce.eigen._regimes import ACTIVATIONS, Behaviour
+from unitcircle.experiments.reproduce.prediction._correlation import Correlation
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import train
 from unitcircle.initializers import BlockRotation, Eigen, Orthogonal

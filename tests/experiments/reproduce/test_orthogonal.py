@@ -9,12 +9,13 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from unitcircle.experiments.reproduce import Context, Verdict, _orthogonal_fibonacci, _orthogonal_powers
-from unitcircle.experiments.reproduce import _orthogonal_depth as depth
-from unitcircle.experiments.reproduce import _orthogonal_drive as drive
-from unitcircle.experiments.reproduce import _orthogonal_rotation as rotation
+from unitcircle.experiments.reproduce import Context, Verdict
 from unitcircle.experiments.reproduce._claim import Claim, Source
 from unitcircle.experiments.reproduce._page import Chapter, write_report
+from unitcircle.experiments.reproduce.orthogonal import _depth as depth
+from unitcircle.experiments.reproduce.orthogonal import _drive as drive
+from unitcircle.experiments.reproduce.orthogonal import _fibonacci, _powers
+from unitcircle.experiments.reproduce.orthogonal import _rotation as rotation
 
 EPS = np.finfo(float).eps
 
@@ -22,29 +23,29 @@ EPS = np.finfo(float).eps
 def test_all_methods_give_fibonacci_numbers():
     before, now = 0, 1
     for n in range(71):
-        assert _orthogonal_fibonacci.by_products(n) == (before, n)
-        assert _orthogonal_fibonacci.by_squaring(n)[0] == before
-        assert round(_orthogonal_fibonacci.by_eigenvalues(n)[0]) == before
+        assert _fibonacci.by_products(n) == (before, n)
+        assert _fibonacci.by_squaring(n)[0] == before
+        assert round(_fibonacci.by_eigenvalues(n)[0]) == before
         before, now = now, before + now
 
 
 def test_squaring_takes_as_many_products_as_the_bits_of_n_say():
     for n in (1, 2, 7, 64, 1000):
-        assert _orthogonal_fibonacci.by_squaring(n)[1] == n.bit_length() + n.bit_count()
+        assert _fibonacci.by_squaring(n)[1] == n.bit_length() + n.bit_count()
 
 
 def test_products_of_floats_are_exact_up_to_2_to_the_53():
     # F_78 < 2^53 < F_79, and the latter is odd.
-    assert _orthogonal_fibonacci.first_wrong(lambda n: _orthogonal_fibonacci.by_products(n, float)) == 79
+    assert _fibonacci.first_wrong(lambda n: _fibonacci.by_products(n, float)) == 79
 
 
 def test_the_second_eigenvalue_contributes_what_the_first_leaves():
     golden = (1 + math.sqrt(5)) / 2
-    assert _orthogonal_fibonacci.share_of_smaller(10) == pytest.approx(golden**10 / math.sqrt(5) / 55 - 1, rel=1e-9)
+    assert _fibonacci.share_of_smaller(10) == pytest.approx(golden**10 / math.sqrt(5) / 55 - 1, rel=1e-9)
 
 
 def test_the_claims_of_fibonacci_numbers():
-    methods, ratio = _orthogonal_fibonacci.claims()
+    methods, ratio = _fibonacci.claims()
     assert methods.verdict is Verdict.CONDITIONALLY
     assert methods.condition
     assert methods.data["first_wrong"]["products"] == methods.data["first_wrong"]["squaring"] == 79
@@ -59,13 +60,13 @@ def test_rotations_turn_and_keep_lengths():
 
 
 def test_norms_of_powers_are_at_least_those_of_the_radius():
-    logs, radii = _orthogonal_powers.fates(2, 0)
-    assert len(logs) == len(radii) == 2 * len(_orthogonal_powers.GAINS)
+    logs, radii = _powers.fates(2, 0)
+    assert len(logs) == len(radii) == 2 * len(_powers.GAINS)
     assert (logs >= 64 * np.log(radii) - 1e-9).all()
 
 
 def test_the_powers_are_drawn_and_move(tmp_path):
-    claim = _orthogonal_powers.claim(Context(tmp_path))
+    claim = _powers.claim(Context(tmp_path))
     assert claim.verdict in {Verdict.HOLDS, Verdict.CONDITIONALLY}
     assert [row["ρ"] for row in claim.table[2:]] == pytest.approx([1, 1, 0.95], abs=64 * EPS)
     (moving,) = claim.animations.values()
@@ -137,7 +138,7 @@ def test_every_figure_can_be_drawn_and_the_animation_is_on_the_page(tmp_path):
     def moving():
         return b"GIF89a"
 
-    claims = [*_orthogonal_fibonacci.claims(), rotation.claim()]
+    claims = [*_fibonacci.claims(), rotation.claim()]
     for claim in claims:
         for draw in claim.figures.values():
             figure = draw()

@@ -7,12 +7,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce import _orthogonal_clipping as clipping
-from unitcircle.experiments.reproduce import _orthogonal_depth as depth
-from unitcircle.experiments.reproduce import _orthogonal_memory as memory
-from unitcircle.experiments.reproduce import _orthogonal_stabilizer as stabilizer
-from unitcircle.experiments.reproduce._orthogonal_contest import Contender, contest
-from unitcircle.experiments.reproduce._orthogonal_judgement import Statement, judged, number, verdict
+from unitcircle.experiments.reproduce.orthogonal import _clipping as clipping
+from unitcircle.experiments.reproduce.orthogonal import _depth as depth
+from unitcircle.experiments.reproduce.orthogonal import _memory as memory
+from unitcircle.experiments.reproduce.orthogonal import _stabilizer as stabilizer
+from unitcircle.experiments.reproduce.orthogonal._contest import Contender, contest
+from unitcircle.experiments.reproduce.orthogonal._judgement import Statement, judged, number, verdict
 from unitcircle.experiments.studies import Experiment, compare
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run

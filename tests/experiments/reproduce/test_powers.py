@@ -5,8 +5,8 @@ import pytest
 from tests import cases
 
 from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce import _powers as powers
-from unitcircle.experiments.reproduce import _powers_matrices as matrices
+from unitcircle.experiments.reproduce.powers import _matrices as matrices
+from unitcircle.experiments.reproduce.powers import _source as powers
 from unitcircle.report import style
 from unitcircle.spectra import Asymptotics
 

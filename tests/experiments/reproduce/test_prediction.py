@@ -8,17 +8,17 @@ import pytest
 from scipy import stats
 
 from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce import _prediction as chapter
-from unitcircle.experiments.reproduce._prediction_alarms import rows as alarm_rows
-from unitcircle.experiments.reproduce._prediction_correlation import (
+from unitcircle.experiments.reproduce.prediction import _source as chapter
+from unitcircle.experiments.reproduce.prediction._alarms import rows as alarm_rows
+from unitcircle.experiments.reproduce.prediction._correlation import (
     interval,
     multiplicities,
     rank_correlation,
     screening,
     weighted_spearman,
 )
-from unitcircle.experiments.reproduce._prediction_points import DIAGNOSTICS, Point, Seed, points, records
-from unitcircle.experiments.reproduce._prediction_screen import screen, settings
+from unitcircle.experiments.reproduce.prediction._points import DIAGNOSTICS, Point, Seed, points, records
+from unitcircle.experiments.reproduce.prediction._screen import screen, settings
 from unitcircle.experiments.studies import Store
 from unitcircle.experiments.training import Record, Run, Status
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce import _radius as radius
+from unitcircle.experiments.reproduce.radius import _source as radius
 from unitcircle.report import style
 
 

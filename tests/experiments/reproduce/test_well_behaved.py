@@ -9,11 +9,11 @@ from scipy.linalg import expm
 
 from unitcircle.dynamics import depth_flow
 from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce import _well_behaved as source
-from unitcircle.experiments.reproduce import _well_behaved_depth as depth
-from unitcircle.experiments.reproduce import _well_behaved_persistence as persistence
-from unitcircle.experiments.reproduce._well_behaved_movement import movement
-from unitcircle.experiments.reproduce._well_behaved_training import Setting, train_recurrent, train_stack
+from unitcircle.experiments.reproduce.well_behaved import _depth as depth
+from unitcircle.experiments.reproduce.well_behaved import _persistence as persistence
+from unitcircle.experiments.reproduce.well_behaved import _source as source
+from unitcircle.experiments.reproduce.well_behaved._movement import movement
+from unitcircle.experiments.reproduce.well_behaved._training import Setting, train_recurrent, train_stack
 from unitcircle.initializers import Orthogonal
 from unitcircle.report import style
 from unitcircle.spectra._tangent import tangent_share

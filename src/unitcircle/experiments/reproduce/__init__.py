@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 
 from unitcircle.errors import UnknownNameError
-from unitcircle.experiments.reproduce import _eigen, _orthogonal, _powers, _prediction, _radius, _well_behaved
+from unitcircle.experiments.reproduce import eigen, orthogonal, powers, prediction, radius, well_behaved
 from unitcircle.experiments.reproduce._claim import Claim as Claim
 from unitcircle.experiments.reproduce._claim import Source as Source
 from unitcircle.experiments.reproduce._claim import Verdict as Verdict
@@ -21,13 +21,13 @@ from unitcircle.experiments.reproduce._page import write_report as write_report
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
-        _radius.SOURCE,
-        _orthogonal.ORTHOGONAL,
-        _powers.SOURCE,
-        _eigen.SOURCE,
-        _well_behaved.SOURCE,
+        radius.SOURCE,
+        orthogonal.SOURCE,
+        powers.SOURCE,
+        eigen.SOURCE,
+        well_behaved.SOURCE,
         # Last: it looks at the runs of all that went before.
-        _prediction.SOURCE,
+        prediction.SOURCE,
     )
 }
 """Name → source, in the order of the report."""

@@ -1,0 +1,129 @@
+"""Figures of trained nets: moduli, radii, and results against moduli."""
+
+from __future__ import annotations
+
+__all__ = ["distances", "radii", "spectra", "structures"]
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from unitcircle.experiments.reproduce.eigen._dynamics_figures import short_task
+from unitcircle.report._style import COLORS, CYCLE
+
+if TYPE_CHECKING:
+    from unitcircle.experiments.reproduce.eigen._trained import Trained
+    from unitcircle.report import Group
+
+WIDE = 4
+"""Panels in a row."""
+
+
+def spectra(nets: Sequence[Trained], /) -> Figure:
+    """Draw the sorted moduli before and after training, a panel a task."""
+    tasks = list(dict.fromkeys(net.task for net in sorted(nets, key=lambda net: net.classes)))
+    lines = -(-len(tasks) // WIDE)
+    figure = Figure(figsize=(8.4, 2.7 * lines + 0.2), layout="constrained")
+    panels = figure.subplots(lines, min(WIDE, len(tasks)), sharey=True, squeeze=False).flat
+    for ax in panels[len(tasks) :]:
+        ax.set_visible(False)
+    labels = list(dict.fromkeys(net.label for net in nets))
+    for ax, task in zip(panels, tasks, strict=False):
+        own = [net for net in nets if net.task == task]
+        for label, color in zip(labels, CYCLE, strict=False):
+            rows = [net for net in own if net.label == label]
+            if not rows:
+                continue
+            share = np.linspace(0, 1, len(rows[0].end))
+            end = np.array([net.end for net in rows])
+            ax.plot(share, np.mean([net.start for net in rows], axis=0), "--", color=color, lw=1.0)
+            ax.plot(share, end.mean(0), color=color, label=label)
+            ax.fill_between(share, end.min(0), end.max(0), color=color, alpha=0.2, lw=0)
+        ax.axhline(1.0, color=COLORS["grey"], lw=0.8, ls=":")
+        kind = "classes" if own[0].classes else "numbers"
+        ax.set(title=f"{short_task(task)}\n({kind})", xlabel="rank / n", xlim=(0, 1), ylim=(0, None))
+    panels[0].set_ylabel("modulus |λ|")
+    panels[len(tasks) - 1].legend(loc="upper right")
+    return figure
+
+
+def radii(nets: Sequence[Trained], /) -> Figure:
+    """Draw the spectral radius of every trained net, by task and start."""
+    tasks = list(dict.fromkeys(net.task for net in sorted(nets, key=lambda net: net.classes)))
+    places = [(task, label) for task in tasks for label in dict.fromkeys(n.label for n in nets if n.task == task)]
+    figure = Figure(figsize=(7.2, 0.24 * len(places) + 0.9), layout="constrained")
+    ax = figure.subplots()
+    for y, (task, label) in enumerate(places):
+        own = [net for net in nets if (net.task, net.label) == (task, label)]
+        color = CYCLE[tasks.index(task) % len(CYCLE)]
+        ax.plot([net.end[0] for net in own], [y] * len(own), "o", ms=4, color=color, alpha=0.6, mew=0)
+        ax.plot(np.mean([net.start[0] for net in own]), y, "o", ms=5, mfc="white", mec=color)
+    ax.axvline(1.0, color=COLORS["grey"], lw=0.8, ls=":")
+    ax.set_yticks(range(len(places)), [f"{short_task(task)}: {label}" for task, label in places])
+    ax.invert_yaxis()
+    ax.set(xlabel="spectral radius ρ")
+    return figure
+
+
+def structures(group: Group, /) -> Figure:
+    """Draw the test score of every seed: moduli to the left, structures at one modulus to the right."""
+    figure = Figure(figsize=(8.2, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    rows = {row.label: row for row in group.rows}
+    moduli = sorted((float(label.removeprefix("eigen ")), label) for label in rows if _is_modulus(label))
+    for place, (_, label) in enumerate(moduli):
+        _seeds(left, place, rows[label], CYCLE[0])
+    left.set_xticks(range(len(moduli)), [f"{value:g}" for value, _ in moduli])
+    left.set(xlabel="modulus of the eigen weight", ylabel=f"test {group.unit}")
+    others = [
+        label
+        for label in ("eigen .95", "Haar .95", "blocks .95", "chain .95", "delay line .95", "Xavier")
+        if label in rows
+    ]
+    for place, label in enumerate(others):
+        _seeds(right, place, rows[label], CYCLE[(place + 1) % len(CYCLE)] if place else CYCLE[0])
+    right.set_xticks(range(len(others)), [label.replace(" .95", "\n.95") for label in others])
+    right.set_xlabel("structure")
+    for ax in (left, right):
+        ax.axhline(group.baseline, color=COLORS["grey"], lw=0.8, ls=":")
+        ax.set(ylim=(0, 1))
+    return figure
+
+
+def _is_modulus(label: str) -> bool:
+    try:
+        return label.startswith("eigen ") and float(label.removeprefix("eigen ")) > 0
+    except ValueError:
+        return False
+
+
+def _seeds(ax: Any, place: float, row: Any, color: str) -> None:
+    scores = np.array(row.scores)
+    ax.plot(place + 0.13 * np.linspace(-1, 1, len(scores)), scores, "o", ms=4, color=color, alpha=0.6, mew=0)
+    ax.plot([place - 0.25, place + 0.25], [scores.mean()] * 2, color=color, lw=2)
+
+
+def _setting(title: str) -> str:
+    task, _, cell = title.rpartition("), ")
+    return f"{short_task(task + ')')}\n{cell.split('(')[0]}"
+
+
+def distances(rows: Sequence[Mapping[str, Any]], /) -> Figure:
+    """Draw mean test score of an initializer against the distance of its untrained states, a panel a task."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    lines, columns = -(-len(tasks) // WIDE), min(WIDE, max(len(tasks), 1))
+    figure = Figure(figsize=(2.4 * columns + 0.3, 2.5 * lines + 0.2), layout="constrained")
+    panels = figure.subplots(lines or 1, columns, squeeze=False).flat
+    for ax in panels[len(tasks) :]:
+        ax.set_visible(False)
+    for ax, task in zip(panels, tasks, strict=False):
+        own = [row for row in rows if row["task"] == task]
+        for k, row in enumerate(own):
+            color, marker = CYCLE[k % len(CYCLE)], "osD"[k // len(CYCLE) % 3]
+            ax.plot(row["distance"], row["result"], marker, ms=5, color=color, label=row["start"])
+        ax.set(xlabel="distance of h_T before training", ylabel=own[0]["unit"])
+        ax.set_title(_setting(task), fontsize=8)
+        ax.legend(fontsize=6, loc="best")
+    return figure
