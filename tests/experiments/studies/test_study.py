@@ -57,6 +57,18 @@ def test_tuning_and_reporting_share_no_seed():
     assert {run.cell for run in reported} == {"lstm(size=8)"}
 
 
+def test_another_first_seed_is_a_repetition_with_fresh_draws():
+    def runs(study):
+        (experiment,) = study.experiments
+        setting = next(experiment.settings())
+        tuning, reported = study.tuning_runs(experiment, setting, "Haar"), study.reported_runs(setting, "Haar", 0.01)
+        return [[run.seed for run in tuning[:2]], [run.seed for run in reported]]
+
+    assert runs(_study(seeds=4, tuning_seeds=2)) == [[1000, 1001], [0, 1, 2, 3]]
+    assert runs(_study(seeds=4, tuning_seeds=2, first_seed=4)) == [[1004, 1005], [4, 5, 6, 7]]
+    assert runs(_study(seeds=1, tuning_seeds=2, first_seed=999)) == [[1999, 2000], [999]]
+
+
 def test_one_rate_needs_no_tuning():
     study = _experiment(learning_rates=[0.01])
     (experiment,) = study.experiments
@@ -80,6 +92,9 @@ def test_the_twin_is_the_reference_with_other_draws():
         ({"experiment": []}, "experiment must be there"),
         ({"reference": "Kaiming"}, "reference must be one of"),
         ({"seeds": 0}, "seeds and tuning_seeds must be at least 1"),
+        ({"first_seed": -1}, "first_seed must not be negative"),
+        ({"first_seed": 998, "seeds": 3}, "first_seed \\+ seeds at most 1000"),
+        ({"seeds": 1001}, "first_seed \\+ seeds at most 1000"),
         ({"confidence": 1.5}, "confidence must be between"),
         ({"seedz": 3}, "Did you mean 'seeds'"),
         ({"name": "../up"}, "name must be letters"),

@@ -81,7 +81,7 @@ class _Entry:
     def of(cls, study: Study, experiment: Experiment, setting: Run, label: str, find: Find) -> _Entry:
         tuning = {run: find(run) for run in study.tuning_runs(experiment, setting, label)}
         rate = chosen_rate(study, experiment, setting, label, find)
-        reported: dict[int, Record | None] = dict.fromkeys(range(study.seeds))
+        reported: dict[int, Record | None] = dict.fromkeys(study.reported_seeds)
         if rate is not None:
             runs = study.reported_runs(setting, label, rate)
             reported = {run.seed: find(run) for run in runs}

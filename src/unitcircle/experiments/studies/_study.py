@@ -25,7 +25,7 @@ from unitcircle.experiments.training import Run
 from unitcircle.initializers import Chrono, ForgetBias, Initializer
 
 FIRST_TUNING_SEED = 1000
-"""Learning rates are chosen with seeds from here on, never with those that are reported."""
+"""Learning rates are chosen with seeds from here on, never with those that are reported: these are all below."""
 TWIN = " (again)"
 """Ends the label of the A/A row: the reference's law once more, with other draws."""
 
@@ -107,6 +107,9 @@ class Study:
         Label of the one that the others are held against; the first by default.
     seeds, tuning_seeds
         Repetitions that are reported, and that choose the learning rate.
+    first_seed
+        The reported seeds count up from here, those that tune from here plus 1,000: a study with another first seed,
+        as far away as there are repetitions, is a repetition with fresh draws.
     twin
         Whether the reference is run once more with other draws, as the noise floor.
     confidence
@@ -121,6 +124,7 @@ class Study:
     reference: str = ""
     seeds: int = 10
     tuning_seeds: int = 3
+    first_seed: int = 0
     twin: bool = True
     confidence: float = 0.95
     description: str = ""
@@ -135,9 +139,12 @@ class Study:
             raise ArgumentError("initializers", f"must not be labelled as the A/A row is, '...{TWIN}'", repr(taken[0]))
         if not self.experiments:
             raise ArgumentError("experiment", "must be there at least once", "none")
-        if self.seeds < 1 or self.tuning_seeds < 1 or self.seeds > FIRST_TUNING_SEED:
-            rule = f"must be at least 1, and the reported ones at most {FIRST_TUNING_SEED}"
+        if self.seeds < 1 or self.tuning_seeds < 1:
+            rule = "must be at least 1"
             raise ArgumentError("seeds and tuning_seeds", rule, f"{self.seeds} and {self.tuning_seeds}")
+        if self.first_seed < 0 or self.first_seed + self.seeds > FIRST_TUNING_SEED:
+            rule = f"must not be negative, and first_seed + seeds at most {FIRST_TUNING_SEED}: those from there on tune"
+            raise ArgumentError("first_seed", rule, f"{self.first_seed}, with {self.seeds} seeds")
         if not 0 < self.confidence < 1:
             raise ArgumentError("confidence", "must be between 0 and 1", str(self.confidence))
         object.__setattr__(self, "reference", self.reference or next(iter(self.initializers)))
@@ -153,6 +160,11 @@ class Study:
     def labels(self) -> tuple[str, ...]:
         """The rows of a comparison, the A/A row last; :meth:`labels_in` leaves out what a setting has no use for."""
         return (*self.initializers, *([self.reference + TWIN] if self.twin else []))
+
+    @property
+    def reported_seeds(self) -> range:
+        """The seeds that are reported."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     def labels_in(self, setting: Run, /) -> tuple[str, ...]:
         """Return the rows of one setting: of those that would be the same run there, one stands for all.
@@ -204,13 +216,14 @@ class Study:
             return []
         # Nobody reads the dynamics of a run that only chooses a rate.
         row = replace(self._with(setting, label), measure_at=())
-        seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
+        first = FIRST_TUNING_SEED + self.first_seed
+        seeds = range(first, first + self.tuning_seeds)
         return [replace(row, learning_rate=r, seed=s) for r in experiment.learning_rates for s in seeds]
 
     def reported_runs(self, setting: Run, label: str, learning_rate: float, /) -> list[Run]:
         """Return the runs that are reported of one row, at the rate chosen for it."""
         row = replace(self._with(setting, label), learning_rate=learning_rate)
-        return [replace(row, seed=seed) for seed in range(self.seeds)]
+        return [replace(row, seed=seed) for seed in self.reported_seeds]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], /) -> Study:
