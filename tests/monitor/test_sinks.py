@@ -7,7 +7,7 @@ import pytest
 
 from unitcircle.diagnosis import Finding, Place, Severity
 from unitcircle.errors import MissingExtraError
-from unitcircle.monitor import JsonLines, MLflow, Monitor, TensorBoard, WandB, scalars
+from unitcircle.monitor import JsonLines, MLflow, Monitor, TensorBoard, UnitcircleWarning, WandB, scalars
 from unitcircle.monitor._plane import SIZE, plane_image
 
 FINDING = Finding(
@@ -26,6 +26,51 @@ RECORD = {
 
 def test_scalars_are_the_finite_numbers():
     assert scalars(RECORD) == {"loss": 0.5, "W/radius": 1.25}
+
+
+class _Broken:
+    def __call__(self, record, step):
+        raise OSError(28, "No space left on device")
+
+    def close(self):
+        raise RuntimeError
+
+
+def test_a_sink_that_fails_is_told_of_once_and_stops_neither_training_nor_the_others(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    kept, heard = [], []
+    sinks = [_Broken(), blocked / "run.jsonl", lambda record, step: kept.append(step)]
+    monitor = Monitor(lambda: {"W": np.eye(2)}, every=1, overhead=1.0, sinks=sinks, on_finding=heard.append)
+    with pytest.warns(UnitcircleWarning, match="failed at step 0") as caught:
+        monitor.step(loss=float("nan"))
+    assert "the sink _Broken failed at step 0, and training goes on: OSError: [Errno 28] No space" in str(
+        caught[0].message
+    )
+    assert "the sink JsonLines failed" in str(caught[1].message)
+    assert len(caught) == 2
+    assert caught[0].filename == __file__
+    for _ in range(3):
+        monitor.step()
+    monitor.close()
+    assert kept == [0, 1, 2, 3]
+    assert [finding.code for finding in heard] == ["UC305"]
+
+
+def test_a_sink_that_cannot_be_closed_does_not_hide_what_training_raised():
+    class Unclosable:
+        def __call__(self, record, step):
+            pass
+
+        def close(self):
+            raise RuntimeError("gone")
+
+    with (
+        pytest.warns(UnitcircleWarning, match="Unclosable failed when it was closed"),
+        pytest.raises(KeyError),
+        Monitor(lambda: {"W": np.eye(2)}, sinks=[Unclosable()]),
+    ):
+        raise KeyError
 
 
 def test_json_lines_are_strict_and_hold_everything(tmp_path):

@@ -20,7 +20,7 @@ FOREVER = 1 << 62
 
 
 class UnitcircleWarning(UserWarning):
-    """A finding made while training goes on."""
+    """A finding made while training goes on, or something that the monitor has to do without."""
 
 
 class TrainingStopped(UnitcircleError):  # noqa: N818  (a stop that was asked for is no error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Monitor"]
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from time import perf_counter
@@ -16,7 +17,8 @@ import numpy as np
 
 from unitcircle.diagnosis import Finding, Place
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.monitor._alarm import Alarm, OnFinding, TrainingStopped
+from unitcircle.monitor._alarm import Alarm, OnFinding, TrainingStopped, UnitcircleWarning
+from unitcircle.monitor._delivery import Delivery
 from unitcircle.monitor._history import History
 from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._loss import LossPeak
@@ -61,7 +63,7 @@ class Monitor:
         Groups of metrics, all by default: see :data:`unitcircle.monitor.METRICS`.
     sinks
         Where records go: a function ``(record, step)``, such as :class:`JsonLines`, or a path, which stands for a file
-        of JSON lines; or several.
+        of JSON lines; or several. One that raises is warned of once, and ends neither the training nor the others.
     names
         Names of square ``nn.Linear`` modules that are to be watched too.
     batch
@@ -138,7 +140,7 @@ class Monitor:
             raise ArgumentError("model", rule, type(model).__name__)
         self._model, self._weights = model, weights
         self._groups = frozenset(metrics)
-        self._sinks = sinks_of(sinks)
+        self._delivery = Delivery(sinks_of(sinks))
         self._batch, self._batch_loss = batch, loss
         self._rng = np.random.default_rng(rng)
         self._blocks: dict[str, BlockMonitor] = {}
@@ -179,9 +181,11 @@ class Monitor:
         if call < pace.due:
             self._keep()
             return
-        findings = self._record(call if step is None else int(step))
+        findings, failures = self._record(call if step is None else int(step))
         if pace.due == call + 1:
             self._keep()
+        for failure in failures:
+            warnings.warn(failure, UnitcircleWarning, stacklevel=2)
         for finding in findings:
             try:
                 self._alarm.report(finding)
@@ -198,7 +202,7 @@ class Monitor:
             for name, block in self._weights.blocks().items():
                 self._of(name).keep(block)
 
-    def _record(self, step: int) -> list[Finding]:
+    def _record(self, step: int) -> tuple[list[Finding], list[str]]:
         self._weights.settle()
         start = perf_counter()
         with self._pace.spending():
@@ -207,10 +211,9 @@ class Monitor:
             findings = list(self._alarm.findings(self._history, self._pace.measurements))
             if findings:
                 record["findings"] = findings
-            for sink in self._sinks:
-                sink(record, step)
+            failures = self._delivery.send(record, step)
         self._pace.measured(perf_counter() - start, seldom)
-        return findings
+        return findings, failures
 
     def _measure(self) -> tuple[Record, float]:
         blocks = self._weights.blocks()
@@ -283,10 +286,8 @@ class Monitor:
 
     def close(self) -> None:
         """Close the sinks that can be closed."""
-        for sink in self._sinks:
-            close: Any = getattr(sink, "close", None)
-            if callable(close):
-                close()
+        for failure in self._delivery.close():
+            warnings.warn(failure, UnitcircleWarning, stacklevel=2)
 
     def __enter__(self) -> Self:
         return self
