@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unitcircle._specification import Specification
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models._aligned import run_by_run
+from unitcircle.experiments.models._aligned import affine, run_by_run
 from unitcircle.initializers import Initializer
 
 Parameters = Mapping[str, Tensor]
@@ -201,6 +201,25 @@ class Cell(Specification, ABC):
     def forward(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
         """Return h at every step ``(R, T, B, features)`` for inputs ``(R, T, B, m)``."""
         return self.scan(parameters, inputs)[0]
+
+    def answers(self, parameters: Parameters, inputs: Tensor, V: Tensor, c: Tensor, /) -> Tensor:
+        """Return ``V h_T + c``, what a readout makes of the state after the last step.
+
+        Parameters
+        ----------
+        parameters
+            Of R runs.
+        inputs
+            ``(R, T, B, m)``.
+        V, c
+            The readout, ``(R, k, features)`` and ``(R, k)``.
+
+        Returns
+        -------
+        Tensor
+            ``(R, B, k)``.
+        """
+        return affine(self.scan(parameters, inputs)[1][0], V, c)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the effective recurrent weight of every gate, for the diagnostics.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models._aligned import affine
 from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._product import product
 
 _LAYERS: dict[str, type[nn.Module] | None] = {"linear": None, "tanh": nn.Tanh, "relu": nn.ReLU}
 
@@ -83,6 +84,14 @@ class Stack(Cell):
         """Return the last layer for the last input ``(R, 1, B, n)``, and the same as state."""
         (h,) = self.step(parameters, inputs[:, -1], start or ())
         return h.unsqueeze(1), (h,)
+
+    def answers(self, parameters: Parameters, inputs: Tensor, V: Tensor, c: Tensor, /) -> Tensor:
+        # Of a linear stack only the map counts, and its narrow end is mostly the readout, not the batch.
+        if self.activation != "linear" or V.shape[1] > inputs.shape[2]:
+            return super().answers(parameters, inputs, V, c)
+        W = parameters["input"]
+        inner = parameters.get("recurrent", W.new_empty(len(W), 0, self.size))
+        return affine(inputs[:, -1], product(V, inner, W), c)
 
     def module(self, parameters: Parameters, /) -> nn.Sequential:
         """Return the layers of one run as a torch module, for :func:`unitcircle.dynamics.depth_flow`.

@@ -15,7 +15,7 @@ from unitcircle.experiments.models import Cell
 from unitcircle.experiments.tasks import Task
 from unitcircle.initializers import Initializer
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever the same configuration would train differently: a part of every key."""
 
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
