@@ -8,6 +8,7 @@ from unitcircle.diagnosis import Place
 from unitcircle.monitor import METRICS
 from unitcircle.monitor._measurement import BlockMonitor
 from unitcircle.monitor._weights import Block
+from unitcircle.spectra._tangent import tangent_share
 
 N = 48
 
@@ -43,12 +44,16 @@ def test_every_number_against_its_definition(exact):
     assert found["norm"] == pytest.approx(float(spectrum.norm), rel=1e-9 if exact else 0.01)
     assert found["orthogonality"] == pytest.approx(np.linalg.norm(now.T @ now - np.eye(N)) / N**0.5)
     assert found["drift"] == pytest.approx(np.linalg.norm(now - first) / np.linalg.norm(first))
-    moved = first.T @ (now - first)
-    skew = (moved - moved.T) / 2
-    assert found["tangent"] == pytest.approx(np.sum(skew**2) / np.sum(moved**2))
+    # The first weight is not orthogonal, and its polar factor costs about as much as its eigenvalues.
+    assert ("tangent" in found) == exact
     assert found["update"] == pytest.approx(np.linalg.norm(now - before) / np.linalg.norm(before))
     assert found["gradient"] == 2.5
     if exact:
+        # Q is W₀ (W₀ᵀW₀)^(-1/2), and the tangent space at Q is {Δ: QᵀΔ skew}: Δ's projection on it is (Δ − Q Δᵀ Q)/2.
+        values, V = np.linalg.eigh(first.T @ first)
+        Q, moved = first @ V @ np.diag(values**-0.5) @ V.T, now - first
+        projected = (moved - Q @ moved.T @ Q) / 2
+        assert found["tangent"] == pytest.approx(np.sum(projected**2) / np.sum(moved**2), rel=1e-9)
         assert np.sort_complex(eigenvalues) == pytest.approx(np.sort_complex(np.linalg.eigvals(now)))
         assert found["departure"] == pytest.approx(float(spectrum.departure_from_normality), rel=1e-9)
     else:
@@ -75,6 +80,34 @@ def test_a_stretch_is_all_normal():
     assert found["tangent"] == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.7])
+def test_an_orthogonal_weight_is_its_own_polar_factor_whatever_its_gain(gain):
+    rng = np.random.default_rng(3)
+    Q, change = _haar(rng), rng.standard_normal((N, N))
+    seldom, exact = _monitor(), _monitor()
+    for W in (gain * Q, gain * Q + change):
+        found, expected = (monitor.measure(_block(W), exact=k) for monitor, k in ((seldom, False), (exact, True)))
+    assert found[0]["tangent"] == pytest.approx(expected[0]["tangent"], rel=N * 1e-13)
+    assert expected[0]["tangent"] == pytest.approx(float(tangent_share(change, Q)), rel=N * 1e-13)
+
+
+def test_the_polar_factor_is_computed_once_and_saved():
+    rng = np.random.default_rng(4)
+    first, now = rng.standard_normal((2, N, N))
+    monitor = _monitor()
+    monitor.measure(_block(first), exact=True)
+    share = monitor.measure(_block(now), exact=False)[0]["tangent"]
+    assert set(monitor.state_dict()) >= {"reference", "polar"}
+    resumed = _monitor()
+    resumed.load_state_dict(monitor.state_dict())
+    assert resumed.measure(_block(now), exact=False)[0]["tangent"] == share
+    orthogonal = _monitor()
+    orthogonal.measure(_block(_haar(rng)), exact=True)
+    assert "polar" not in orthogonal.state_dict()
+    resumed.load_state_dict(orthogonal.state_dict())
+    assert "tangent" in resumed.measure(_block(now), exact=False)[0]
+
+
 @pytest.mark.parametrize("skew", [0.0, 0.5, 2.0])
 def test_the_first_order_law_of_deviation_and_drift(skew):
     # ‖WᵀW − I‖_F/√n ≈ 2 √(1 − τ) · drift
@@ -85,6 +118,14 @@ def test_the_first_order_law_of_deviation_and_drift(skew):
     change = 1e-5 * ((A + A.T) + skew * (A - A.T))
     found, _ = monitor.measure(_block(Q + Q @ change), exact=False)
     assert found["orthogonality"] == pytest.approx(2 * (1 - found["tangent"]) ** 0.5 * found["drift"], rel=1e-3)
+
+
+def test_a_weight_that_began_as_zero_has_no_relative_movement():
+    monitor = _monitor()
+    monitor.measure(_block(np.zeros((N, N))), exact=True)
+    found, _ = monitor.measure(_block(np.eye(N)), exact=True)
+    assert np.isnan(found["drift"])
+    assert "tangent" not in found
 
 
 def test_the_copy_from_before_the_step_is_released():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from unitcircle.spectra._tangent import tangent_share
+from unitcircle.spectra._tangent import polar_factor, tangent_share
 
 N = 12
 LIBRARIES = {"numpy": np.asarray, "torch": torch.from_numpy, "jax": jnp.asarray}
@@ -37,3 +37,19 @@ def test_no_change_has_no_share_and_does_not_spoil_the_others():
     found = tangent_share(Q @ np.stack([np.zeros((N, N)), A - A.T]), Q)
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(1.0, rel=8 * N * np.finfo(float).eps)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("field", ["real", "complex"])
+def test_the_polar_factor_is_orthogonal_and_leaves_a_positive_factor(library, field):
+    rng = np.random.default_rng(0)
+    A = _haar(rng, (3,), field=field)
+    W = A @ np.diag(np.linspace(0.1, 2.0, N)) @ _haar(rng, (3,), field=field)
+    Q = np.asarray(polar_factor(LIBRARIES[library](W)))
+    adjoint = Q.conj().swapaxes(-1, -2)
+    P = adjoint @ W
+    # The smallest singular value is 20 times smaller than the largest: so much worse is the factor determined.
+    tolerance = 32 * 20 * N * float(np.finfo(np.float32 if library == "jax" else np.float64).eps)
+    assert np.abs(adjoint @ Q - np.eye(N)).max() < tolerance
+    assert np.abs(P - P.conj().swapaxes(-1, -2)).max() < tolerance
+    assert np.linalg.eigvalsh((P + P.conj().swapaxes(-1, -2)) / 2).min() > 0.1 - tolerance

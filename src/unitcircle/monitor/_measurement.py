@@ -12,7 +12,7 @@ import numpy as np
 from unitcircle._array import to_numpy
 from unitcircle.monitor._leading import Leading
 from unitcircle.monitor._weights import Block
-from unitcircle.spectra._tangent import tangent_share
+from unitcircle.spectra._tangent import polar_factor, tangent_share
 
 GROUPS = (
     "radius",
@@ -31,6 +31,9 @@ DIRECT = 128
 """Size up to which all eigenvalues are no dearer than a Krylov space."""
 POWERS = 16
 """Largest power of the weight that is applied to its leading singular vector."""
+ORTHOGONAL = 1e-3
+"""Relative deviation from a multiple of an orthogonal matrix up to which W₀ stands for its own polar factor: the share of
+a change that is tangent is then right to about as much."""
 
 
 class BlockMonitor:
@@ -48,6 +51,8 @@ class BlockMonitor:
         self._groups = frozenset(groups)
         self._leading = Leading(rng)
         self._reference: np.ndarray | None = None
+        # W₀ itself where it is orthogonal; None until it has been computed.
+        self._polar: np.ndarray | None = None
         self._before: np.ndarray | None = None
 
     def keep(self, block: Block, /) -> None:
@@ -65,7 +70,8 @@ class BlockMonitor:
             transient       max_t log ‖Wᵗ v₁‖ − t log max(ρ, 1), v₁ the leading right singular vector, t ≤ 16
             orthogonality   ‖WᵀW − I‖_F / √n
             drift           ‖W − W₀‖_F / ‖W₀‖_F since the first measurement
-            tangent         ‖skew(W₀ᵀ(W − W₀))‖_F² / ‖W₀ᵀ(W − W₀)‖_F²; the rest changes WᵀW
+            tangent         ‖skew(Qᵀ(W − W₀))‖_F² / ‖W − W₀‖_F², W₀ = Q P (polar); the rest changes WᵀW. Where W₀ is
+                            no multiple of an orthogonal matrix, from the first exact measurement on
             update          ‖ΔW‖_F / ‖W‖_F of the last optimizer step
             gradient        ‖∂L/∂W‖_F
 
@@ -108,35 +114,47 @@ class BlockMonitor:
         if "orthogonality" in groups and gram is not None:
             found["orthogonality"] = float(np.linalg.norm(gram - np.eye(n, dtype=W.dtype))) / n**0.5
         if "drift" in groups:
-            found |= self._since_reference(W)
+            found |= self._since_reference(W, exact=exact)
         if self._before is not None and self._before.shape == W.shape:
             found["update"] = _relative(W - self._before, self._before)
         self._before = None
         return found, eigenvalues
 
-    def _since_reference(self, W: np.ndarray) -> dict[str, float]:
+    def _since_reference(self, W: np.ndarray, *, exact: bool) -> dict[str, float]:
         if self._reference is None or self._reference.shape != W.shape:
             self._reference = W.copy()
-        first = self._reference
-        change = W - first
-        found = {"drift": _relative(change, first)}
-        if found["drift"] > 0:
-            found["tangent"] = float(tangent_share(change, first))
+            self._polar = self._reference if _is_orthogonal(W) else None
+        if exact and self._polar is None:
+            self._polar = polar_factor(self._reference)
+        change = W - self._reference
+        found = {"drift": _relative(change, self._reference)}
+        if found["drift"] > 0 and self._polar is not None:
+            found["tangent"] = float(tangent_share(change, self._polar))
         return found
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has to be kept, as arrays by name."""
-        reference = {} if self._reference is None else {"reference": self._reference}
-        return reference | self._leading.to_saved()
+        kept = {"reference": self._reference, "polar": None if self._polar is self._reference else self._polar}
+        return {name: array for name, array in kept.items() if array is not None} | self._leading.to_saved()
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
         """Go on from what :meth:`state_dict` returned."""
         # The checkpoint may have been read onto a device.
         arrays = {name: to_numpy(array) for name, array in state.items()}
-        self._reference = arrays.pop("reference", None)
+        self._reference, self._polar = arrays.pop("reference", None), arrays.pop("polar", None)
+        if self._polar is None and self._reference is not None and _is_orthogonal(self._reference):
+            self._polar = self._reference
         self._leading.load(arrays)
 
 
 def _relative(change: np.ndarray, to: np.ndarray) -> float:
     size = float(np.linalg.norm(to))
     return float(np.linalg.norm(change)) / size if size > 0 else float("nan")
+
+
+def _is_orthogonal(W: np.ndarray) -> bool:
+    """Whether W is a multiple of an orthogonal matrix, near enough."""
+    gram = W.conj().T @ W
+    size = float(np.trace(gram).real) / len(W)
+    deviation = float(np.linalg.norm(gram - size * np.eye(len(W), dtype=W.dtype))) / len(W) ** 0.5
+    return size > 0 and deviation <= ORTHOGONAL * size

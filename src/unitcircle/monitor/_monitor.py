@@ -247,7 +247,7 @@ class Monitor:
     def _exact_seconds(self, blocks: Mapping[str, Block]) -> float:
         """Return what the eigenvalues of the weights that are not small will cost; 0 where it is not their turn."""
         seconds = self._seldom["exact"][1] * _cubes(blocks)
-        if seconds == 0 or "radius" not in self._groups or not self._turn("exact"):
+        if seconds == 0 or not {"radius", "drift"} & self._groups or not self._turn("exact"):
             return 0.0
         first = self._pace.measurements == 0 and seconds <= FIRST_EXACT
         return seconds if first or self._pace.affords(seconds) else 0.0

@@ -153,10 +153,11 @@ def orthogonality_lost(history: History) -> Iterator[Finding]:
     """A weight that was orthogonal when training began is not any more.
 
     ## What was found
-    ‖WᵀW − I‖_F/√n was below 0.1 at the first measurement and is above 0.5. With τ the tangent (skew) share of
-    W₀ᵀ(W − W₀), to first order it is 2 √(1 − τ) times the drift ‖W − W₀‖/‖W₀‖: a weight stays orthogonal as long as it
-    moves little, or moves along the orthogonal group. Nothing in gradient descent keeps it there: isotropic updates
-    have τ near 1/2, and in our runs accumulated movement had .2 to .45.
+    ‖WᵀW − I‖_F/√n was below 0.1 at the first measurement and is above 0.5. With the tangent share
+    τ = ‖skew(Qᵀ(W − W₀))‖²/‖W − W₀‖², Q the polar factor of W₀, to first order it is 2 √(1 − τ) times the drift
+    ‖W − W₀‖/‖W₀‖: a weight stays orthogonal as long as it moves little, or moves along the orthogonal group. Nothing in
+    gradient descent keeps it there: isotropic updates have τ near 1/2, and in our runs accumulated movement had .2 to
+    .45.
 
     ## Why it matters
     The isometry the initializer gave is gone: singular values now spread, and norms over time with them. That is usual,

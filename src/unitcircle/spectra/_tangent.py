@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["tangent_share"]
+__all__ = ["polar_factor", "tangent_share"]
 
 from typing import Any
 
@@ -22,7 +22,8 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
     change
         Δ ``(..., n, n)``.
     Q
-        ``(..., n, n)``, orthogonal (or its polar factor); of another weight Qᵀ weighs the directions of Δ.
+        ``(..., n, n)``, orthogonal: for a weight that is not, its :func:`polar_factor`; of another matrix Qᵀ weighs the
+        directions of Δ.
 
     Returns
     -------
@@ -46,6 +47,37 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
     moved = size > 0
     share = (norm(turned - _transposed(xp, turned)) / (2 * xp.where(moved, size, xp.ones_like(size)))) ** 2
     return xp.where(moved, share, xp.full_like(share, xp.nan))
+
+
+def polar_factor(W: Any, /) -> Any:
+    r"""Return the orthogonal matrix nearest to W, the Q of ``W = Q P`` with P positive semidefinite.
+
+    .. math:: Q = U V^T, \quad W = U Σ V^T
+
+    Parameters
+    ----------
+    W
+        ``(..., n, n)``, finite.
+
+    Returns
+    -------
+    array
+        ``(..., n, n)``; of a singular W one of those that are nearest.
+
+    References
+    ----------
+    Higham (2008), Functions of Matrices, theorem 8.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> polar_factor(np.diag([0.5, -2.0])).round(12) + 0.0
+    array([[ 1.,  0.],
+           [ 0., -1.]])
+    """
+    xp = namespace(W)
+    U, _, Vh = xp.linalg.svd(W, full_matrices=False)
+    return xp.matmul(U, Vh)
 
 
 def _transposed(xp: Any, W: Any) -> Any:
