@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Cell, Network
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Record, Run, Status, train
-from unitcircle.experiments.training._train import _clip, _Stack
+from unitcircle.experiments.training._train import _clip, _peak_memory, _Stack
 from unitcircle.experiments.training._weights import initial_parameters
 from unitcircle.report import to_json
 
@@ -26,9 +27,9 @@ class Parity(Task):
     name = "sign_of_sum_for_tests"
     inputs = 1
     outputs = 2
-    threshold = 0.9
 
     length: int = 12
+    threshold: float = 0.9
 
     def sample(self, rng, size, /):
         x = rng.standard_normal((self.length, size, 1)).astype(np.float32)
@@ -112,6 +113,56 @@ def test_a_run_stops_where_the_threshold_has_held_for_its_patience():
     assert record.summary["steps"] < 2000
     assert (scores[-2:] >= 0.9).all()
     assert record.curves["step"][-1] == record.summary["steps"]
+
+
+def _same(alone, record):
+    """Whether two records hold the same bits, times and environment apart."""
+    assert alone.run == record.run
+    assert alone.status is record.status
+    for part in ("summary", "curves", "diagnostics"):
+        assert to_json({part: getattr(alone, part)}) == to_json({part: getattr(record, part)})
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
+def test_runs_that_have_ended_leave_and_the_others_do_not_notice(optimizer, monkeypatch):
+    options = {"steps": 300, "evaluate_every": 10, "patience": 1, "optimizer": optimizer, "measure_at": (0, 60, -1)}
+    options |= {"learning_rate": 0.03 if optimizer == "sgd" else 3e-3, "momentum": 0.9, "weight_decay": 0.01}
+    runs = [_run(seed=seed, **options) for seed in range(5)]
+    sizes, step = [], _Stack._step
+
+    def counted(stack):
+        sizes.append(len(stack.data))
+        return step(stack)
+
+    monkeypatch.setattr(_Stack, "_step", counted)
+    together = train(runs)
+    steps = [int(record.summary["steps"]) for record in together]
+    assert len(set(steps)) > 2
+    assert sizes == [sum(done > k for done in steps) for k in range(max(steps))]
+    for record, done in zip(together, steps, strict=True):
+        _same(train([record.run])[0], record)
+        assert [row["step"] for row in record.diagnostics] == sorted({0, done} | ({60} if done > 60 else set()))
+
+
+def test_runs_that_diverge_between_evaluations_leave_and_the_others_do_not_notice():
+    # A linear recurrence of radius 30 over 12 steps overflows single precision within a few large steps.
+    options = {"clip": None, "optimizer": "sgd", "learning_rate": 0.1, "steps": 50, "evaluate_every": 25}
+    runs = [
+        replace(_run(recurrent=init, seed=seed, **options), cell="linear(size=16)")
+        for seed, init in enumerate(("orthogonal(gain=30)", "zeros", "orthogonal(gain=30)", "zeros"))
+    ]
+    together = train(runs)
+    assert [record.summary["steps"] for record in together] == [20, 50, 20, 50]
+    for record in together:
+        _same(train([record.run])[0], record)
+
+
+def test_a_run_solved_from_the_start_takes_no_step():
+    run = replace(_run(patience=1), task="sign_of_sum_for_tests(length=12, threshold=0.0)")
+    (record,) = train([run])
+    assert record.summary["steps"] == 0
+    assert [row["step"] for row in record.diagnostics] == [0]
+    assert record.summary["final_test_score"] == record.summary["test_score"]
 
 
 def test_the_score_reported_is_that_at_the_best_validation_score():
@@ -226,3 +277,18 @@ def test_a_translation_is_scored_by_bleu_and_measured_through_its_encoder():
     assert record.diagnostics[0]["gradient.growth_rate"] < 0
     with pytest.raises(ArgumentError, match="encoder-decoder"):
         train([replace(run, omega=1.0)])
+
+
+def test_held_out_data_are_drawn_once(monkeypatch):
+    drawn, held_out = [], Parity.held_out
+    monkeypatch.setattr(Parity, "held_out", lambda task, split: drawn.append(split) or held_out(task, split))
+    train([_run(measure_at=(0, -1))])
+    assert drawn == ["validation", "test"]
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 2**10), ("darwin", 1)])
+def test_peak_memory_is_in_mebibytes_on_every_system(platform, unit, monkeypatch):
+    usage = SimpleNamespace(ru_maxrss=300 * 2**20 // unit)
+    monkeypatch.setattr("unitcircle.experiments.training._train.resource.getrusage", lambda _: usage)
+    monkeypatch.setattr("unitcircle.experiments.training._train.sys.platform", platform)
+    assert _peak_memory(torch.device("cpu")) == 300

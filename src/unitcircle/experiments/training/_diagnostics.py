@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unitcircle import dynamics
 from unitcircle.experiments.models import AnyNetwork, Parameters, Stack, select
-from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training._evaluation import FEWEST
 from unitcircle.experiments.training._measurable import measurable
 from unitcircle.experiments.training._run import Run
 from unitcircle.spectra import departure_from_normality, eigenvalues
@@ -33,18 +33,21 @@ class Diagnostics:
     ----------
     network
         Of the runs.
-    task
-        Whose validation data drive it.
+    validation
+        The data that drive it: of :func:`held_out_data`.
     runs
         Whose ``measure_at`` decides.
     """
 
-    def __init__(self, network: AnyNetwork, task: Task, runs: Sequence[Run]) -> None:
+    def __init__(
+        self, network: AnyNetwork, validation: Sequence[tuple[Tensor, Tensor, Tensor | None]], runs: Sequence[Run]
+    ) -> None:
         self.seconds = 0.0
         self._network, self._cell = network, network.cell
-        steps = runs[0].steps
-        self._at = {steps if step == -1 else step for step in runs[0].measure_at}
-        self._inputs = next(iter(task.held_out("validation"))).inputs
+        self._at = set(runs[0].measure_at)
+        parts = [inputs[0] for inputs, _, _ in validation[: STATES // FEWEST]]
+        alike = [part for part in parts if len(part) == len(parts[0])]
+        self._inputs = torch.cat(alike, 1)[:, :STATES].cpu()
         self._found: list[list[dict[str, Any]]] = [[] for _ in runs]
         self._start: dict[str, tuple[Tensor, Tensor]] | None = None
 
@@ -52,8 +55,8 @@ class Diagnostics:
         """Return what was measured of one run."""
         return tuple(self._found[r])
 
-    def weights(self, parameters: Parameters, /) -> list[dict[str, float]]:
-        """Measure the recurrent weights of every run: radius, norm, and how far they have moved.
+    def weights(self, parameters: Parameters, runs: np.ndarray, /) -> list[dict[str, float]]:
+        """Measure the recurrent weights of every run that is trained: radius, norm, and how far they have moved.
 
         ::
 
@@ -66,31 +69,32 @@ class Diagnostics:
         Parameters
         ----------
         parameters
-            Of R runs.
+            Of K runs; of all R the first time.
+        runs
+            Which they are ``(K,)``.
 
         Returns
         -------
         list of dict
-            One a run, ``"radius[gate]"`` and so on; empty for a cell without recurrence.
+            One a row, ``"radius[gate]"`` and so on; empty for a cell without recurrence.
         """
         began = time.perf_counter()
-        count = len(self._found)
-        rows: list[dict[str, float]] = [{} for _ in range(count)]
+        rows: list[dict[str, float]] = [{} for _ in runs]
         if self._cell.recurrent:
-            for name, value in self._weight_curves(parameters).items():
-                for r in range(count):
-                    rows[r][name] = float(value[r])
+            for name, value in self._weight_curves(parameters, runs).items():
+                for row, number in zip(rows, value.tolist(), strict=True):
+                    row[name] = number
         self.seconds += time.perf_counter() - began
         return rows
 
     @torch.no_grad()
-    def _weight_curves(self, parameters: Parameters) -> dict[str, np.ndarray]:
+    def _weight_curves(self, parameters: Parameters, runs: np.ndarray) -> dict[str, np.ndarray]:
         gates = self._gates(parameters)
         if self._start is None:
             self._start = {gate: (W, _polar(W)) for gate, W in gates.items()}
         curves: dict[str, Tensor] = {}
         for gate, given in gates.items():
-            before, Q = self._start[gate]
+            before, Q = (start[runs] for start in self._start[gate])
             # A run that has diverged beside others: LAPACK refuses what is not finite.
             finite = torch.isfinite(given).all(-1).all(-1)
             W = torch.where(finite[:, None, None], given, before)
@@ -110,20 +114,37 @@ class Diagnostics:
         weights = self._network.recurrent_weights(parameters)
         return {gate: _high(W.detach().cpu()) for gate, W in weights.items()}
 
-    def measure(self, step: int, parameters: Parameters, running: np.ndarray, /) -> None:
-        """Measure every run that goes on, if this is a step at which the runs ask for it."""
-        if step not in self._at:
+    def measure(
+        self, step: int, parameters: Parameters, runs: np.ndarray, /, *, ended: np.ndarray, lost: np.ndarray
+    ) -> None:
+        """Measure the runs that ask for it at this step; −1 in ``measure_at`` stands for the last step of each.
+
+        Parameters
+        ----------
+        step
+            Optimizer steps done.
+        parameters
+            Of K runs.
+        runs
+            Which they are ``(K,)``.
+        ended
+            Which of them end with this step ``(K,)``.
+        lost
+            Which of them have diverged ``(K,)``: there is nothing to measure.
+        """
+        asked = ~lost & ((step in self._at) | (ended & (-1 in self._at)))
+        if not asked.any():
             return
         began = time.perf_counter()
         high = {name: _high(value.detach().cpu()) for name, value in parameters.items()}
-        for r in map(int, np.flatnonzero(running)):
-            self._found[r].append({"step": step} | self._dynamics(select(high, r)))
+        for k in map(int, np.flatnonzero(asked)):
+            self._found[runs[k]].append({"step": step} | self._dynamics(select(high, k)))
         self.seconds += time.perf_counter() - began
 
     def _dynamics(self, parameters: Parameters) -> dict[str, Any]:
         # The first cell that the data meet stands for the network.
         own = next(iter(self._network.stacks(parameters).values()))
-        inputs = self._network.embed(parameters, torch.from_numpy(self._inputs[:, :STATES])[None])[0]
+        inputs = self._network.embed(parameters, self._inputs[None])[0]
         if isinstance(self._cell, Stack):
             flow = dynamics.depth_flow(self._cell.module(own), inputs[-1, :SEQUENCES], jacobians=False)
             return {"gradient.growth_rate": flow.growth_rate, "gradient.horizon": flow.horizon()}

@@ -19,23 +19,28 @@ _CURVES = ("step", "train_loss", "validation_loss", "validation_score")
 
 
 class Progress:
-    """The curves of R runs, and the parameters at each one's best validation score.
+    """The curves of R runs, and the parameters of each at its best validation score and at its end.
 
     Attributes
     ----------
+    rows
+        The runs that are still trained, in the order of their rows ``(K,)``.
     running
-        Which runs are still recorded ``(R,)``.
+        Which runs go on ``(R,)``.
     diverged
-        Which ended with a loss that is not finite.
+        Which ended with a loss that is not finite ``(R,)``.
     best
         Parameters of every run at its best validation score.
+    last
+        Parameters of every run that has left, at its last step.
     """
 
     def __init__(self, runs: Sequence[Run], task: Task, parameters: Mapping[str, Tensor]) -> None:
         count = len(runs)
+        self.rows = np.arange(count)
         self.running, self.diverged = np.ones(count, bool), np.zeros(count, bool)
-        self.best = {name: value.detach().clone() for name, value in parameters.items()}
-        self._task, self._patience = task, runs[0].patience
+        self.best, self.last = ({name: value.detach().clone() for name, value in parameters.items()} for _ in range(2))
+        self._task, self._patience, self._end = task, runs[0].patience, runs[0].steps
         self._curves: list[dict[str, list[float]]] = [{name: [] for name in _CURVES} for _ in runs]
         self._score = np.full(count, -math.inf if task.higher_is_better else math.inf)
         self._held = np.zeros(count, int)
@@ -44,8 +49,8 @@ class Progress:
         self._messages = [""] * count
 
     def lose(self, step: int, lost: np.ndarray, /) -> None:
-        """End the runs whose loss was not finite in the steps before this one."""
-        for r in map(int, np.flatnonzero(lost & self.running)):
+        """End the runs whose loss was not finite in the steps before this one; ``lost`` has a place a row."""
+        for r in self.rows[lost & self.running[self.rows]].tolist():
             self.running[r], self.diverged[r], self._steps[r] = False, True, step
             self._messages[r] = f"the loss was not finite within the steps before step {step}"
 
@@ -58,14 +63,17 @@ class Progress:
         parameters: Mapping[str, Tensor],
         /,
     ) -> None:
-        """Add a point to the curve of every run that goes on, and keep the parameters of those that got better.
+        """Add a point to the curve of every run that goes on, keep the parameters of those that got better, end some.
+
+        A run ends where it has held the threshold for its patience, or with its last step. Everything is given row by
+        row.
 
         Parameters
         ----------
         step
             Optimizer steps done.
         train_loss
-            Mean since the last point ``(R,)``.
+            Mean since the last point ``(K,)``.
         found
             On validation data.
         weights
@@ -74,24 +82,42 @@ class Progress:
             At this step.
         """
         self.lose(step, ~np.isfinite(found.loss))
-        ahead = found.score > self._score if self._task.higher_is_better else found.score < self._score
-        better = ahead & self.running
-        self._score = np.where(better, found.score, self._score)
-        chosen = torch.from_numpy(better)
-        for name, kept in self.best.items():
-            shape = (-1, *[1] * (kept.ndim - 1))
-            kept.copy_(torch.where(chosen.to(kept.device).reshape(shape), parameters[name].detach(), kept))
-        for r in map(int, np.flatnonzero(self.running)):
-            point = {"step": float(step), "train_loss": float(train_loss[r])}
-            point |= {"validation_loss": float(found.loss[r]), "validation_score": float(found.score[r])}
-            for name, value in (point | dict(weights[r])).items():
+        before = self._score[self.rows]
+        ahead = found.score > before if self._task.higher_is_better else found.score < before
+        better = ahead & self.running[self.rows]
+        self._score[self.rows] = np.where(better, found.score, before)
+        _copy(parameters, better, into=self.best, at=self.rows)
+        for k, r in enumerate(self.rows.tolist()):
+            if not self.running[r]:
+                continue
+            point = {"step": float(step), "train_loss": float(train_loss[k])}
+            point |= {"validation_loss": float(found.loss[k]), "validation_score": float(found.score[k])}
+            for name, value in (point | dict(weights[k])).items():
                 self._curves[r].setdefault(name, []).append(value)
             self._steps[r] = step
-            solved = self._task.solved(float(found.score[r]))
+            solved = self._task.solved(float(found.score[k]))
             self._solved_at[r] = min(self._solved_at[r], step if solved else math.inf)
             self._held[r] = self._held[r] + 1 if solved else 0
-            if self._patience is not None and self._held[r] >= self._patience:
-                self.running[r] = False
+            held = self._patience is not None and self._held[r] >= self._patience
+            self.running[r] = not held and step < self._end
+
+    def leave(self, parameters: Mapping[str, Tensor], /) -> np.ndarray:
+        """Keep the parameters of the runs that have ended as their last, and take their rows away.
+
+        Parameters
+        ----------
+        parameters
+            At this step.
+
+        Returns
+        -------
+        numpy.ndarray
+            The rows that stay.
+        """
+        stays = self.running[self.rows]
+        _copy(parameters, ~stays, into=self.last, at=self.rows)
+        self.rows = self.rows[stays]
+        return np.flatnonzero(stays)
 
     def curves(self, r: int, /) -> dict[str, list[float]]:
         """Return the curves of one run."""
@@ -127,3 +153,11 @@ class Progress:
             "steps_to_threshold": float(self._solved_at[r]),
             "solved": float(self._task.solved(test)),
         }
+
+
+def _copy(parameters: Mapping[str, Tensor], chosen: np.ndarray, *, into: Mapping[str, Tensor], at: np.ndarray) -> None:
+    """Copy the chosen rows ``(K,)`` to the places of their runs, ``at`` ``(K,)``."""
+    for name, kept in into.items():
+        here = torch.from_numpy(np.flatnonzero(chosen)).to(kept.device)
+        there = torch.from_numpy(at[chosen]).to(kept.device)
+        kept[there] = parameters[name].detach()[here]

@@ -7,6 +7,7 @@ __all__ = ["train"]
 import math
 import platform
 import resource
+import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -39,8 +40,8 @@ def train(runs: Sequence[Run], /) -> list[Record]:
 
     Every parameter, state and gradient has the runs in front, one batched product serves them all, and no operation
     mixes them: a run gives the same numbers alone and in any company (to rounding, where the library's batched product
-    of another size rounds differently; bit for bit on the machines of our tests). A run that diverges stops being
-    recorded; the others go on.
+    of another size rounds differently; bit for bit on the machines of our tests). A run that has ended, by divergence
+    or patience, leaves; the others go on without it.
 
     Parameters
     ----------
@@ -91,8 +92,10 @@ class _Stack:
         self.data = [np.random.default_rng([_DATA_STREAM, run.seed]) for run in self.runs]
         self.validation = held_out_data(self.task, "validation", self.device, size=self.cell.size)
         self.progress = Progress(self.runs, self.task, self.parameters)
-        self.diagnostics = Diagnostics(self.network, self.task, self.runs)
+        self.diagnostics = Diagnostics(self.network, self.validation, self.runs)
         self.optimizer = _optimizer(self.shared, self.trained)
+        self.losses: list[Tensor] = []
+        """Of every row, step by step since the last evaluation."""
 
     def _cast(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return parameters in the precision of the forward pass."""
@@ -105,21 +108,33 @@ class _Stack:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         began = time.perf_counter()
-        self.diagnostics.measure(0, self.parameters, self.progress.running)
-        self._evaluate(0, [])
-        losses: list[Tensor] = []
-        for step in range(1, self.shared.steps + 1):
-            losses.append(self._step())
+        step = 0
+        self._evaluate(step)
+        self._measure(step)
+        while self._go_on():
+            step += 1
+            self.losses.append(self._step())
             if step % _CHECK_EVERY == 0 or step == self.shared.steps:
-                self.progress.lose(step, ~torch.isfinite(torch.stack(losses[-_CHECK_EVERY:])).all(0).cpu().numpy())
+                finite = torch.isfinite(torch.stack(self.losses[-_CHECK_EVERY:])).all(0)
+                self.progress.lose(step, ~finite.cpu().numpy())
             if step % self.shared.evaluate_every == 0 or step == self.shared.steps:
-                self._evaluate(step, losses)
-                losses.clear()
-            if not self.progress.running.any():
-                break
-            self.diagnostics.measure(step, self.parameters, self.progress.running)
+                self._evaluate(step)
+            self._measure(step)
         seconds = (time.perf_counter() - began - self.diagnostics.seconds) / len(self.runs)
         return self._records(seconds)
+
+    def _go_on(self) -> bool:
+        """Take away the rows of the runs that have ended, and return whether any is left."""
+        rows = torch.from_numpy(self.progress.leave(self.parameters)).to(self.device)
+        if 0 < len(rows) < len(self.data):
+            self.data = [self.data[k] for k in rows.tolist()]
+            self.losses = [loss[rows] for loss in self.losses]
+            for parameter in self.parameters.values():
+                parameter.grad, parameter.data = None, parameter.data[rows]
+            for state in self.optimizer.state.values():
+                # A count of steps is one number for all runs.
+                state |= {name: x[rows] for name, x in state.items() if torch.is_tensor(x) and x.ndim}
+        return len(rows) > 0
 
     def _step(self) -> Tensor:
         """Take one optimizer step and return the loss of every run before it."""
@@ -140,24 +155,30 @@ class _Stack:
 
         return loss
 
-    def _evaluate(self, step: int, losses: list[Tensor]) -> None:
+    def _evaluate(self, step: int) -> None:
         # The steps of a run side by side: a sum over another axis would depend on how many runs there are.
-        each = torch.stack(losses, 1).double().cpu().numpy() if losses else np.full((len(self.runs), 1), math.nan)
+        each = (
+            torch.stack(self.losses, 1).double().cpu().numpy()
+            if self.losses
+            else np.full((len(self.data), 1), math.nan)
+        )
+        self.losses.clear()
         found = evaluate(self.network, self._cast(self.parameters), self.task, self.validation)
-        weights = self.diagnostics.weights(self.parameters)
+        weights = self.diagnostics.weights(self.parameters, self.progress.rows)
         self.progress.evaluated(step, each.mean(-1), found, weights, self.parameters)
+
+    def _measure(self, step: int) -> None:
+        rows = self.progress.rows
+        ended, lost = ~self.progress.running[rows], self.progress.diverged[rows]
+        self.diagnostics.measure(step, self.parameters, rows, ended=ended, lost=lost)
 
     def _records(self, seconds: float) -> list[Record]:
         test = held_out_data(self.task, "test", self.device, size=self.cell.size)
         best = evaluate(self.network, self._cast(self.progress.best), self.task, test)
-        final = evaluate(self.network, self._cast(self.parameters), self.task, test)
+        final = evaluate(self.network, self._cast(self.progress.last), self.task, test)
         environment = _environment(len(self.runs), self.device)
         if isinstance(self.task, Translation):
             environment["bleu"] = self.task.signature
-        if self.device.type == "cuda":
-            memory = torch.cuda.max_memory_allocated(self.device) / 2**20
-        else:
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         return [
             Record(
                 run,
@@ -166,7 +187,7 @@ class _Stack:
                 curves=self.progress.curves(r),
                 diagnostics=self.diagnostics.of(r),
                 seconds=seconds,
-                memory_mb=memory,
+                memory_mb=_peak_memory(self.device),
                 environment=environment,
                 message=self.progress.message(r),
             )
@@ -199,6 +220,14 @@ def _clip(parameters: list[Tensor], largest: float) -> None:
     factor = (largest / (norm + 1e-6)).clamp(max=1.0)
     for g in gradients:
         g.mul_(factor.reshape(-1, *[1] * (g.ndim - 1)))
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Return the peak memory of the process, of the device for CUDA, in MiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    # Linux counts kibibytes, macOS bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _environment(stack: int, device: torch.device) -> dict[str, Any]:
