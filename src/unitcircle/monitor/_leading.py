@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unitcircle.spectra._krylov import KrylovBasis
+
 FIRST = 144
 """Steps of a search without a start: within 1 % of ρ for an orthogonal weight of 1024 units, the hardest case."""
 NEXT = 128
@@ -103,14 +105,13 @@ class Leading:
             start = noise
         else:
             start = start + NOISE * np.linalg.norm(start) / np.linalg.norm(noise) * noise
-        basis, H = _arnoldi(apply, start, min(steps, n))
-        m = H.shape[1]
-        values, vectors = np.linalg.eig(H[:m])
+        basis = _arnoldi(apply, start, min(steps, n))
+        values, vectors = np.linalg.eig(basis.hessenberg[:-1])
         order = np.argsort(-np.abs(values))[:kept]
         # Conjugate Ritz vectors of a real weight add up to a real one.
         total = vectors[:, order].sum(1)
         total = total if np.iscomplexobj(W) else total.real
-        vector = basis[:, :m] @ total.astype(W.dtype)
+        vector = basis.vectors @ total.astype(W.dtype)
         return float(np.abs(values[order[0]])), vector if vector.any() else noise
 
     def to_saved(self) -> dict[str, np.ndarray]:
@@ -123,28 +124,13 @@ class Leading:
         self._right, self._singular = saved.get("right"), saved.get("singular")
 
 
-def _arnoldi(apply: Product, start: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return basis ``(n, m + 1)`` and Hessenberg matrix ``(m + 1, m)``; m is smaller where the search ended early."""
-    n = len(start)
-    basis = np.zeros((n, steps + 1), start.dtype, order="F")  # by columns: products with it read contiguous memory
-    H = np.zeros((steps + 1, steps), np.result_type(start.dtype, np.float64))
-    basis[:, 0] = start / np.linalg.norm(start)
-    eps = float(np.finfo(start.dtype).eps)
-    for m in range(1, steps + 1):
-        w = apply(basis[:, m - 1])
-        size = float(np.linalg.norm(w))
-        Q = basis[:, :m]
-        for _ in range(2):  # classical Gram-Schmidt loses no orthogonality when it is done twice
-            h = Q.conj().T @ w
-            w = w - Q @ h
-            H[:m, m - 1] += h
-        H[m, m - 1] = beta = float(np.linalg.norm(w))
-        if beta <= n * eps * size:  # an invariant space
-            return basis, H[: m + 1, :m]
-        basis[:, m] = w / beta
-        if m in CHECKS and _residual(H[: m + 1, :m]) < SETTLED:
-            return basis, H[: m + 1, :m]
-    return basis, H
+def _arnoldi(apply: Product, start: np.ndarray, steps: int) -> KrylovBasis:
+    """Return a Krylov space, smaller where the search ended early."""
+    basis = KrylovBasis(start, steps)
+    while basis.extend(apply(basis.last)) and basis.m < steps:
+        if basis.m in CHECKS and _residual(basis.hessenberg) < SETTLED:
+            break
+    return basis
 
 
 def _residual(H: np.ndarray) -> float:

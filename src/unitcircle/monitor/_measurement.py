@@ -32,8 +32,8 @@ DIRECT = 128
 POWERS = 16
 """Largest power of the weight that is applied to its leading singular vector."""
 ORTHOGONAL = 1e-3
-"""Relative deviation from a multiple of an orthogonal matrix up to which W₀ stands for its own polar factor: the share of
-a change that is tangent is then right to about as much."""
+"""Relative deviation from a multiple of an orthogonal matrix up to which W₀ stands for its own polar factor: the share
+of a change that is tangent is then right to about as much."""
 
 
 class BlockMonitor:

@@ -13,6 +13,7 @@ from scipy import linalg
 
 from unitcircle.errors import NotFiniteError
 from unitcircle.spectra._enclosure import EPS, Enclosure
+from unitcircle.spectra._krylov import KrylovBasis
 
 FAILURE = 1e-6
 """Probability, over the random start, that an eigenvalue lies beyond the upper bound."""
@@ -186,33 +187,24 @@ def _expand(
     apply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, power: int, steps: int, excess: float
 ) -> Iterator[_Krylov]:
     n, start_norm = len(start), float(linalg.norm(start))
-    # By columns, for every product with the basis to read contiguous memory.
-    basis = np.empty((n, steps + 1), start.dtype, order="F")
-    H = np.zeros((steps + 1, steps), start.dtype)
-    basis[:, 0] = start / start_norm
+    basis = KrylovBasis(start, steps)
     peak, check, checked, wanted, radius = 1.0, FIRST_CHECK, 0, np.inf, 1.0
     for m in range(1, steps + 1):
-        w, norms = basis[:, m - 1], list[float]()
+        w = basis.last
         for _ in range(power):
             w = apply(w)
-            norms.append(float(linalg.norm(w)))
-        peak = max(peak, *norms)
-        Q = basis[:, :m]
-        for _ in range(2):  # classical Gram-Schmidt loses no orthogonality when it is done twice
-            h = Q.conj().T @ w
-            w = w - Q @ h
-            H[:m, m - 1] += h
-        H[m, m - 1] = beta = float(linalg.norm(w))
-        final = m == steps or beta <= n * EPS * norms[-1]
+            peak = max(peak, float(linalg.norm(w)))
+        final = not basis.extend(w) or m == steps
+        H = basis.hessenberg
+        beta = float(H[-1, -1].real)
         # Where Ritz values fill a disk, |q| = radiusᵐ on its edge: each step gains log(radius / beta).
         wanted -= np.log(radius / beta) if beta > 0 else np.inf
         if final or m == check or (wanted <= 0 and m >= 1.05 * checked):
-            krylov = _Krylov(H[: m + 1, :m].copy(), start_norm, n * EPS * power * peak, excess, final)
+            krylov = _Krylov(H.copy(), start_norm, n * EPS * power * peak, excess, final)
             yield krylov
             radius, wanted, checked, check = krylov.radius, -krylov.margin, m, GROWTH * m
         if final:
             return
-        basis[:, m] = w / beta
 
 
 def _finite(w: np.ndarray) -> np.ndarray:
