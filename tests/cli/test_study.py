@@ -133,6 +133,7 @@ def test_query(file, capsys):
         (["run", "{file}", "--workers", "0"], "workers must be at least 1"),
         (["run", "{file}", "--engine", "nonsense"], "nonsense"),
         (["run", "{file}", "--engine", "slurm", "--gpu-fraction", "0.5"], "--gpu-fraction"),
+        (["run", "{file}", "--gpu-fraction", "0.5"], "gpu_fraction needs an experiment on a GPU"),
     ],
 )
 def test_what_cannot_be_used_has_status_2(arguments, said, file, capsys):

@@ -24,6 +24,7 @@ from unitcircle.experiments.studies._execute import execute
 from unitcircle.experiments.studies._progress import progress_display
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
+from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.training import Status
 
 STUDY = Study(
@@ -218,6 +219,10 @@ def test_misuse_is_named(tmp_path):
         execute(STUDY, tmp_path, engine="dask://localhost:1", workers=2)
     with pytest.raises(ArgumentError, match="engine"):
         execute(STUDY, tmp_path, engine="ray")
+    with pytest.raises(
+        ArgumentError, match=r"gpu_fraction needs an experiment on a GPU; got 0\.25 for .* device = 'cuda'"
+    ):
+        execute(STUDY, tmp_path, engine=Local(gpu_fraction=0.25))
 
 
 @pytest.mark.parametrize(

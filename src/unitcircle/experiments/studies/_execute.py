@@ -21,7 +21,7 @@ from unitcircle.experiments.studies._here import Here
 from unitcircle.experiments.studies._plan import Plan
 from unitcircle.experiments.studies._progress import Event, Progress
 from unitcircle.experiments.studies._store import Store
-from unitcircle.experiments.studies._study import Study
+from unitcircle.experiments.studies._study import Experiment, Study
 from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status, train
@@ -110,14 +110,17 @@ def execute(
     Raises
     ------
     ArgumentError
-        There is no such engine, workers are given to one that has its own, the folder cannot be made, or this machine
-        has not the device or the data that the runs would need here.
+        There is no such engine, workers are given to one that has its own, a share of a GPU is given to a study that
+        uses none, the folder cannot be made, or this machine has not the device or the data that the runs would need.
     """
     kind = engine_kind(engine) if isinstance(engine, str) else engine
     if workers is not None:
         if kind != Local():
             raise ArgumentError("workers", "are those of the local engine", str(workers))
         kind = Local(workers)
+    if isinstance(kind, Local) and kind.gpu_fraction is not None and not any(map(_on_gpu, study.experiments)):
+        rule, remedy = "needs an experiment on a GPU", "Leave it out, or write device = 'cuda' in the study file."
+        raise ArgumentError("gpu_fraction", rule, f"{kind.gpu_fraction} for a study on the processor alone", remedy)
     store = Store(folder)
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
@@ -131,11 +134,15 @@ def execute(
     return _Execution(plan, store, on_event or (lambda _: None), keep=not kind.shared).run(kind, task, deadline)
 
 
+def _on_gpu(experiment: Experiment) -> bool:
+    return torch.device(experiment.options.get("device", "cpu")).type == "cuda"
+
+
 def _look_here(study: Study, kind: Local | Here) -> None:
     """Raise where this machine lacks a device or data: or else every run would be recorded as failed, one by one."""
     for experiment in study.experiments:
         device = torch.device(experiment.options.get("device", "cpu"))
-        if device.type == "cuda":
+        if _on_gpu(experiment):
             # A worker that has a share of a GPU sees no other one.
             here = 1 if isinstance(kind, Local) and kind.gpu_fraction is not None else torch.cuda.device_count()
             if (device.index or 0) >= here:
