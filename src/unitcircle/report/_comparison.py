@@ -124,7 +124,7 @@ class Group:
     task, cell, input_scale
         The setting, in the words of specifications.
     factors
-        The same taken apart, parameter by parameter: what a sweep varies.
+        The same and the options taken apart, parameter by parameter: what a sweep varies.
     unit, higher_is_better, baseline, threshold
         The score; NaN where there is no baseline or threshold.
     rank_by
@@ -150,12 +150,14 @@ class Group:
     rows: tuple[Row, ...]
     not_told_from_first: tuple[str, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
-        """Task, cell and, where it is not 1, input scale."""
-        scale = "" if self.input_scale == 1 else f", input × {self.input_scale:g}"
-        return f"{self.task}, {self.cell}{scale}"
+        """Task, cell, input scale where it is not 1, and the options that tell it from a group with the same."""
+        said = [] if self.input_scale == 1 else [f"input × {self.input_scale:g}"]
+        said += [f"{name} {v:g}" if isinstance(v, float) else f"{name} {v}" for name, v in self.options.items()]
+        return ", ".join([self.task, self.cell, *said])
 
     def row(self, verdict: Verdict, /) -> Row | None:
         """Return the first row of a verdict, None where there is none."""

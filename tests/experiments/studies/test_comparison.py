@@ -11,9 +11,11 @@ from tests.study_records import finder, noise, record, study
 from unitcircle.experiments.studies import _statistics
 from unitcircle.experiments.studies._comparison import compare
 from unitcircle.experiments.studies._contest import Contest
+from unitcircle.experiments.studies._study import Experiment, Study
 from unitcircle.experiments.training import Status
 from unitcircle.report import to_json
 from unitcircle.report._comparison import Interval, Row, Verdict
+from unitcircle.report._study_figures import block_title, blocks
 
 INF = math.inf
 
@@ -263,3 +265,58 @@ def test_each_input_scale_and_size_is_a_group_of_its_own():
     comparison = compared(planned, lambda label, run: record(run, run.input_scale / 10))
     assert [(g.factors["size"], g.input_scale) for g in comparison.groups] == [(8, 0.3), (8, 1), (16, 0.3), (16, 1)]
     assert [g.rows[0].mean for g in comparison.groups] == pytest.approx([0.03, 0.1, 0.03, 0.1], abs=1e-15)
+
+
+def titles(*experiments):
+    planned = Study("s", {"A": "orthogonal", "B": "xavier_normal"}, experiments, seeds=2, twin=False)
+    groups = compare(planned, lambda run: None).groups
+    for group in groups:
+        assert all(group.factors[name] == value for name, value in group.options.items())
+    return [group.title for group in groups]
+
+
+def test_groups_that_differ_in_an_option_are_told_apart_by_it():
+    plain = Experiment("delayed_digits", learning_rates=(1e-3,))
+
+    def other(**options):
+        return replace(plain, options=options)
+
+    name = "delayed_digits(blank=100), tanh(size=64)"
+    # Alone, or beside another task, cell or size, a group needs no option to be told apart.
+    beside = replace(plain, task="adding", options={"steps": 7})
+    assert titles(plain, beside)[0] == name
+    assert titles(other(), replace(other(batch_size=16), sizes=(8,)))[0] == name
+    assert titles(other(), other(batch_size=16, clip=math.inf)) == [
+        f"{name}, batch size 32, clip 1",
+        f"{name}, batch size 16, clip inf",
+    ]
+    assert titles(other(omega=0.5), beside, other(omega=2.0)) == [
+        f"{name}, omega 0.5",
+        titles(beside)[0],
+        f"{name}, omega 2",
+    ]
+    # What one of three says alone is said by all three.
+    assert [title.removeprefix(name) for title in titles(other(), other(clip=None), other(optimizer="sgd"))] == [
+        ", optimizer adam, clip 1",
+        ", optimizer adam, clip none",
+        ", optimizer sgd, clip 1",
+    ]
+
+
+def test_groups_that_differ_in_rates_or_ranking_are_told_apart_by_them():
+    plain = Experiment("delayed_digits", learning_rates=(1e-3,))
+    found = titles(plain, replace(plain, learning_rates=(1e-3, 1e-2), rank_by="steps"))
+    assert [title.partition("64), ")[2] for title in found] == [
+        "learning rates 0.001, ranked by score",
+        "learning rates 0.001 / 0.01, ranked by steps",
+    ]
+
+
+def test_an_option_that_is_varied_is_a_sweep():
+    sizes = [Experiment("delayed_digits", learning_rates=(1e-3,), options={"batch_size": b}) for b in (8, 16, 32)]
+    planned = Study("s", {"A": "orthogonal", "B": "xavier_normal"}, tuple(sizes), seeds=2, twin=False)
+    records = finder(planned, lambda label, run: record(run, run.batch_size / 100))
+    ((factor, groups),) = blocks(compare(planned, lambda run: records.get(run.key)))
+    assert factor == "batch size"
+    assert [group.factors[factor] for group in groups] == [8, 16, 32]
+    assert "batch size" not in block_title((factor, groups))

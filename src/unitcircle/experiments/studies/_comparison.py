@@ -6,7 +6,7 @@ __all__ = ["compare"]
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -57,11 +57,11 @@ def compare(study: Study, find: Find, /) -> Comparison:
     """
     groups: list[Group] = []
     counts = np.zeros(3, dtype=int)
-    for experiment in study.experiments:
-        for setting in experiment.settings():
-            entries = [_Entry.of(study, experiment, setting, label, find) for label in study.labels_in(setting)]
-            counts += np.sum([entry.counts for entry in entries], axis=0)
-            groups.append(_group(study, experiment, setting, entries))
+    settings = [(experiment, setting) for experiment in study.experiments for setting in experiment.settings()]
+    for (experiment, setting), options in zip(settings, _telling_apart(settings), strict=True):
+        entries = [_Entry.of(study, experiment, setting, label, find) for label in study.labels_in(setting)]
+        counts += np.sum([entry.counts for entry in entries], axis=0)
+        groups.append(_group(study, experiment, setting, entries, options))
     planned, present, failed = map(int, counts)
     missing = planned - present - failed
     head = (study.name, study.description, study.labels, study.reference, study.confidence)
@@ -104,7 +104,34 @@ def _has_result(record: Record | None) -> TypeGuard[Record]:
     return record is not None and record.status is not Status.FAILED
 
 
-def _group(study: Study, experiment: Experiment, setting: Run, entries: Sequence[_Entry]) -> Group:
+def _telling_apart(settings: Sequence[tuple[Experiment, Run]]) -> list[dict[str, Any]]:
+    """Return, for each setting, what it says otherwise than another one with the same task, cell and input scale."""
+    said = [_said(experiment, setting) for experiment, setting in settings]
+    places = [(setting.task, setting.cell, setting.input_scale) for _, setting in settings]
+    alike = [[other for other, at in zip(said, places, strict=True) if at == place] for place in places]
+    return [
+        {name: value for name, value in own.items() if any(other[name] != value for other in others)}
+        for own, others in zip(said, alike, strict=True)
+    ]
+
+
+def _said(experiment: Experiment, setting: Run) -> dict[str, Any]:
+    """Return the options of a setting in words, those that are varied within a group left out."""
+    varied = {"task", "cell", "input_scale", "recurrent", "learning_rate", "seed", "twin"}
+    options = {f.name: getattr(setting, f.name) for f in fields(setting) if f.name not in varied}
+    options |= {"learning_rates": experiment.learning_rates, "ranked_by": experiment.rank_by}
+    return {name.replace("_", " "): _in_words(value) for name, value in options.items()}
+
+
+def _in_words(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return " / ".join(f"{item:g}" for item in value) or "none"
+    return "none" if value is None else value
+
+
+def _group(
+    study: Study, experiment: Experiment, setting: Run, entries: Sequence[_Entry], options: dict[str, Any]
+) -> Group:
     task = Task.parse(setting.task)
     every = [record for entry in entries for record in entry.results.values()]
     score = _scoring(task, every, "test_score")
@@ -123,7 +150,7 @@ def _group(study: Study, experiment: Experiment, setting: Run, entries: Sequence
         task=setting.task,
         cell=setting.cell,
         input_scale=setting.input_scale,
-        factors=_factors(task, Cell.parse(setting.cell)) | {"input scale": setting.input_scale},
+        factors=_factors(task, Cell.parse(setting.cell)) | {"input scale": setting.input_scale} | options,
         unit=task.unit,
         higher_is_better=task.higher_is_better,
         baseline=task.baseline,
@@ -131,6 +158,7 @@ def _group(study: Study, experiment: Experiment, setting: Run, entries: Sequence
         rank_by=experiment.rank_by,
         rows=tuple(rows),
         not_told_from_first=tuple(row.label for row in against_first if row.verdict not in told),
+        options=options,
         shares=_shares([e for e in entries if e.label in study.initializers], experiment.learning_rates, tuning_score),
     )
 
