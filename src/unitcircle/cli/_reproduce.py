@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+INTERRUPTED = 130
+"""What a shell reports of a process that Ctrl-C ended."""
+
 
 def reproduce(
     names: Positional[tuple[str, ...]] = ("all",),
@@ -21,7 +24,7 @@ def reproduce(
 ) -> int:
     """Measure every claim of the sources, say whether it holds, and write one HTML page.
 
-    What studies have trained is kept below --out; run again, they go on where they were.
+    What is trained is kept below --out; run again, it goes on where it was.
 
     Args:
         names: Sources by name, or all.
@@ -29,7 +32,7 @@ def reproduce(
         full: What a night, or a GPU, gives.
         out: Folder of the page, its figures and numbers.
         workers: Processes that train; one a core by default.
-        seed: Of everything random.
+        seed: Of everything random, from 0 to 99; two of them have no draw in common.
 
     Returns
     -------
@@ -42,8 +45,19 @@ def reproduce(
         raise ArgumentError("--quick and --full", "exclude each other", "both")
     from unitcircle.experiments.reproduce import Context, write_report
     from unitcircle.experiments.reproduce import reproduce as measured
+    from unitcircle.experiments.studies import progress_display
 
-    say = console().print
-    chapters = measured(names, Context(out, full=full, workers=workers, seed=seed, say=say))
+    screen = console()
+
+    def say(line: str) -> None:
+        screen.print(line, soft_wrap=True)
+
+    try:
+        with progress_display(screen) as on_event:
+            context = Context(out, full=full, workers=workers, seed=seed, say=say, on_event=on_event)
+            chapters = measured(names, context)
+    except KeyboardInterrupt:
+        say(f"stopped; what has been trained is kept in {out}, run again to go on")
+        return INTERRUPTED
     say(f"report: {write_report(chapters, out, full=full, seed=seed)}")
     return 0

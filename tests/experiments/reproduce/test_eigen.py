@@ -268,7 +268,7 @@ def test_studies_hold_the_rivals_against_the_eigen_initializer(full, tmp_path):
     assert grammars[0] == "tomita(grammar=4)"
     assert len(grammars) == (7 if full else 1)
     for name in chapter.DATA:
-        assert studies.needs_data(name).reference == studies.EIGEN
+        assert studies.needs_data(context, name).reference == studies.EIGEN
 
 
 def _trained_here(context, study):
@@ -353,7 +353,7 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
         ("structure", structure),
     ):
         monkeypatch.setattr(studies, name, lambda _, own=own: own)
-    monkeypatch.setattr(studies, "needs_data", lambda _: pytest.fail("not in the quick run"))
+    monkeypatch.setattr(studies, "needs_data", lambda *_: pytest.fail("not in the quick run"))
     small = driven.Driven(0.0, 0.0, 0.0, 1.0, 0.1, 0.0, 2.0)
     monkeypatch.setattr(driven, "drive", lambda *_, **__: small)
     monkeypatch.setattr(trained, "drive", lambda *_, **__: small)

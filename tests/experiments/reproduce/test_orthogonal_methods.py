@@ -99,7 +99,7 @@ def test_a_contest_that_is_done_is_not_done_again(learned, monkeypatch):
 def test_a_full_run_asks_the_study_engine_for_the_real_protocols(tmp_path, monkeypatch):
     asked = []
 
-    def nothing_done_yet(context, study):
+    def nothing_done_yet(context, study, *, here):
         asked.append(study)
         return compare(study, lambda run: None)
 

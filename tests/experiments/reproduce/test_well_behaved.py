@@ -13,7 +13,7 @@ from unitcircle.experiments.reproduce.well_behaved import _depth as depth
 from unitcircle.experiments.reproduce.well_behaved import _persistence as persistence
 from unitcircle.experiments.reproduce.well_behaved import _source as source
 from unitcircle.experiments.reproduce.well_behaved._movement import movement
-from unitcircle.experiments.reproduce.well_behaved._training import Setting, train_recurrent, train_stack
+from unitcircle.experiments.reproduce.well_behaved._training import Setting, train_recurrent, train_stack, trained_stack
 from unitcircle.initializers import Orthogonal
 from unitcircle.report import style
 from unitcircle.spectra._tangent import tangent_share
@@ -137,9 +137,9 @@ def test_a_diverged_run_is_counted_and_left_out():
     assert "2 of stack" in persistence._diverged([found])
 
 
-def test_recurrent_curves_are_those_of_the_first_order():
+def test_recurrent_curves_are_those_of_the_first_order(tmp_path):
     pytest.importorskip("sklearn")
-    found = train_recurrent(Setting("rnn", 12, "adam", 1e-3, 4), 2, 0)
+    found = train_recurrent(Context(tmp_path), Setting("rnn", 12, "adam", 1e-3, 4), 2)
     assert found.moved.deviation.shape == (len(found.steps), 2, 1)
     assert found.moved.deviation == pytest.approx(found.moved.first_order, rel=0.1)
 
@@ -179,10 +179,10 @@ def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(Context, "pick", lambda _, quick, __: tiny[quick])
 
-    def narrow(setting, runs, seed):
-        return train_stack(replace(setting, width=setting.width // 8), runs, seed)
+    def narrow(context, setting, runs):
+        return trained_stack(context, replace(setting, width=setting.width // 8), runs)
 
-    monkeypatch.setattr(persistence, "train_stack", narrow)
+    monkeypatch.setattr(persistence, "trained_stack", narrow)
     claims = {claim.name: claim for claim in source.SOURCE.claims(Context(tmp_path))}
     assert list(claims) == ["bound", "isometry", "low-rank", "persistence", "recurrent", "why"]
     assert claims["bound"].verdict is Verdict.HOLDS

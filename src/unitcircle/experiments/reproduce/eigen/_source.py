@@ -94,7 +94,7 @@ def _with_data(context: Context, name: str, task: str, title: str, statement: st
         missing = "not run in the quick reproduction: --full, and the data, are needed"
         return Claim(name, title, statement, "Not run.", Verdict.UNDECIDED, condition=missing)
     return unavailable(name, title, statement, task) or contest(
-        name, title, statement, context.study(studies.needs_data(name))
+        name, title, statement, context.study(studies.needs_data(context, name))
     )
 
 

@@ -43,7 +43,8 @@ def _study(context: Context, name: str, inits: dict[str, str], experiments: list
     # With eight pairs the smallest p is 1/128: it survives Holm's correction for up to six rows.
     seeds, tuning = context.pick((8, 2), (10, 3))
     given = {EIGEN: _EIGEN} | inits
-    return Study(name, given, tuple(experiments), EIGEN, seeds, tuning, **options)  # pyright: ignore[reportArgumentType]
+    study = Study(name, given, tuple(experiments), EIGEN, seeds, tuning, **options)  # pyright: ignore[reportArgumentType]
+    return context.seeded(study)
 
 
 def plain(context: Context, /) -> Study:
@@ -89,7 +90,7 @@ def structure(context: Context, /) -> Study:
     if not context.full:
         options = {"steps": 1000, "evaluate_every": 100}
         digits = Experiment("delayed_digits(blank=50)", learning_rates=(1e-3,), options=options)
-        return Study("eigen-structure-quick", inits, (digits,), EIGEN, 4, twin=False)
+        return context.seeded(Study("eigen-structure-quick", inits, (digits,), EIGEN, 4, twin=False))
     shipped = Study.load("modulus")
     more = {"Xavier": "xavier_normal", "blocks 1": "block_rotation", "Haar 1": "orthogonal"}
     # The shipped chain has all eigenvalues 0; this one has the others' modulus.
@@ -97,7 +98,8 @@ def structure(context: Context, /) -> Study:
     (experiment,) = shipped.experiments
     scaled = replace(experiment, input_scales=(0.3, 1.0, 3.0))
     inits = dict(shipped.initializers) | more
-    return replace(shipped, name="eigen-structure", initializers=inits, experiments=(scaled,), reference=EIGEN)
+    named = replace(shipped, name="eigen-structure", initializers=inits, experiments=(scaled,), reference=EIGEN)
+    return context.seeded(named)
 
 
 def regression(context: Context, /) -> Study:
@@ -109,7 +111,8 @@ def regression(context: Context, /) -> Study:
     experiments = [Experiment(task, learning_rates=rates, options=options) for task in tasks]
     name = context.pick("eigen-regression-quick", "eigen-regression")
     inits = {EIGEN: _EIGEN, "Xavier": "xavier_normal", "Haar": "orthogonal", "blocks": "block_rotation"}
-    return Study(name, inits, tuple(experiments), EIGEN, context.pick(3, 10), context.pick(1, 3), twin=False)
+    seeds, tuning = context.pick((3, 1), (10, 3))
+    return context.seeded(Study(name, inits, tuple(experiments), EIGEN, seeds, tuning, twin=False))
 
 
 def reported(context: Context, study: Study, comparison: Comparison, /) -> Iterator[tuple[Group, Row, list[Record]]]:
@@ -137,9 +140,9 @@ def reported(context: Context, study: Study, comparison: Comparison, /) -> Itera
                 yield group, row, list(store.records(study.reported_runs(setting, row.label, row.learning_rate)))
 
 
-def needs_data(name: str, /) -> Study:
+def needs_data(context: Context, name: str, /) -> Study:
     """Return a shipped study, held against the eigen initializer: ``"pixel-mnist"`` or ``"multi30k"``."""
     shipped = Study.load(name)
     inits = {("Xavier" if label == "xavier" else label): text for label, text in shipped.initializers.items()}
     inits[EIGEN] = _EIGEN
-    return replace(shipped, name=f"eigen-{name}", initializers=inits, reference=EIGEN)
+    return context.seeded(replace(shipped, name=f"eigen-{name}", initializers=inits, reference=EIGEN))

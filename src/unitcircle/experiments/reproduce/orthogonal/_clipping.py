@@ -68,8 +68,9 @@ def claims(context: Context, /) -> Iterator[Claim]:
         )
         for delay in delays
     ]
-    folder = context.folder / "studies"
-    ratios = [_log_ratios(folder / f"orthogonal-omega-{delays[0]}-tanh-omega-{omega}", -1) for omega in (0.0, 1.0)]
+    ratios = [
+        _log_ratios(context.studies / f"orthogonal-omega-{delays[0]}-tanh-omega-{omega}", -1) for omega in (0.0, 1.0)
+    ]
     yield judged(
         _OMEGA,
         copying,
@@ -96,9 +97,8 @@ def _clipping(context: Context, factor: int) -> Contest:
 
 
 def _control(context: Context, found: Contest) -> str:
-    studies = context.folder / "studies"
     before = " and ".join(
-        _decades(_log_ratios(studies / f"orthogonal-clipping-{factor}-tanh-clip-None", 0, "gaussian"))
+        _decades(_log_ratios(context.studies / f"orthogonal-clipping-{factor}-tanh-clip-None", 0, "gaussian"))
         for factor in FACTORS
     )
     rows = {row.label: row for row in found.against(QUIET_FREE, (QUIET_CLIPPED,))}

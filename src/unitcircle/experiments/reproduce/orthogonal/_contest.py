@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["CONFIDENCE", "Contender", "Contest", "carried_out", "contest"]
+__all__ = ["CONFIDENCE", "Contender", "Contest", "contest"]
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from unitcircle.experiments.models import Cell
 from unitcircle.experiments.reproduce._context import Context
-from unitcircle.experiments.studies import Experiment, Study, compare, execute
+from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.studies._contest import Contest as Judge
-from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
-from unitcircle.report._comparison import Comparison, Group, Row
+from unitcircle.report._comparison import Group, Row
 
 CONFIDENCE = 0.95
 
@@ -39,44 +38,6 @@ class Contender:
     cell: str
     initializer: str = "torch_default"
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-class _Here(EngineKind):
-    """In this process, one stack after the other: a process of its own takes longer to start than a short study."""
-
-    shared = False
-
-    def start(self, function: Callable[[Any], Any], /) -> Engine:
-        return _InProcess(function)
-
-
-class _InProcess(Engine):
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-        self._replies: list[Reply] = []
-
-    @property
-    def slots(self) -> int:
-        return 1
-
-    def submit(self, task: Any, /) -> None:
-        self._replies.append(Reply(task, self._function(task)))
-
-    def wait(self, seconds: float, /) -> list[Reply]:  # noqa: ARG002 - every reply is there already
-        replies, self._replies = self._replies, []
-        return replies
-
-    def close(self) -> None:
-        self._replies.clear()
-
-
-def carried_out(context: Context, study: Study, /) -> Comparison:
-    """Return the comparison of a study: the full one by the study engine's workers, the quick one in this process."""
-    if context.full:
-        return context.study(study)
-    store = context.store(study)
-    execute(study, store.folder.parent, engine=_Here())
-    return compare(study, store.get)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +118,6 @@ def contest(
             tuning_seeds=context.pick(tuning_seeds, 3),
             twin=False,
         )
-        groups += carried_out(context, study).groups
+        groups += context.study(context.seeded(study), here=True).groups
     rows = {row.label: row for group in groups for row in group.rows}
     return Contest(groups[0], tuple(rows[c.label] for c in contenders), note)

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from unitcircle.experiments.reproduce._claim import Claim, Verdict
 from unitcircle.experiments.reproduce._context import Context
-from unitcircle.experiments.reproduce.orthogonal._contest import carried_out
 from unitcircle.experiments.reproduce.orthogonal._judgement import number
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.report._comparison import Row
@@ -62,7 +61,7 @@ def claim(context: Context, /) -> Claim:
             tuning_seeds=context.pick(1, 3),
             twin=False,
         )
-        times[label] = [row for group in carried_out(context, study).groups for row in group.rows]
+        times[label] = [row for group in context.study(context.seeded(study), here=True).groups for row in group.rows]
     growth = {label: _growth(rows) for label, rows in times.items()}
     follows, condition = judge(growth)
     table = [

@@ -60,6 +60,10 @@ class Lengths:
     bits: np.ndarray
     norms: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what was measured, by name, for a file."""
+        return {"bits": self.bits, "norms": self.norms}
+
     @property
     def within(self) -> np.ndarray:
         """Bits per character up to the training horizon, one a seed."""
@@ -173,7 +177,7 @@ def claim(context: Context, /) -> Claim:
     Claim
         Whether the norm drifts less, and the loss is lower, beyond the horizon.
     """
-    text = context.folder / "studies" / "orthogonal-numbers.txt"
+    text = context.studies / "orthogonal-numbers.txt"
     with written_whole(text) as file:
         file.write(number_words(CHARACTERS, context.seed).encode())
     found = {
@@ -211,8 +215,17 @@ def _trained(context: Context, text: Path, cell: tuple[str, str], horizon: int) 
     kind, init = cell
     task = str(CharacterLanguageModel(str(text), horizon))
     options: dict[str, Any] = {"steps": context.pick(400, 5000), "learning_rate": 2e-3}
-    runs = [Run(task, f"{kind}(size={UNITS})", init, seed=k, **options) for k in range(context.pick(*SEEDS))]
-    return [beyond([replace(run, norm_stabilizer=weight) for run in runs]) for weight in WEIGHTS]
+    runs = [
+        Run(task, f"{kind}(size={UNITS})", init, seed=context.first_seed + k, **options)
+        for k in range(context.pick(*SEEDS))
+    ]
+    found: list[Lengths] = []
+    for weight in WEIGHTS:
+        stable = [replace(run, norm_stabilizer=weight) for run in runs]
+        told = (kind, init, horizon, weight, len(runs), options)
+        kept = context.kept("orthogonal-stabilizer", told, lambda stable=stable: beyond(stable).arrays())
+        found.append(Lengths(horizon, **kept))
+    return found
 
 
 def _compared(plain: Lengths, stable: Lengths) -> list[tuple[np.ndarray, np.ndarray]]:

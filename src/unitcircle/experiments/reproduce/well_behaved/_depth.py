@@ -141,7 +141,7 @@ def measure(kind: Kind, width: int, depth: int, networks: int, /, *, seed: int) 
         rng = np.random.default_rng([seed, width, index])
         weights = kind.draw(width, depth, rng)
         inputs = torch.from_numpy(rng.standard_normal((INPUTS, width)))
-        flow = depth_flow(_stack(weights, kind.relu), inputs, jacobians=False, rng=seed + index)
+        flow = depth_flow(_stack(weights, kind.relu), inputs, jacobians=False, rng=int(rng.integers(2**32)))
         steps = np.log(np.linalg.norm(weights[::-1], 2, axis=(-2, -1)))
         bound = np.concatenate([[0.0], np.cumsum(steps)])
         relative = flow.log_norms - flow.log_norms[0]

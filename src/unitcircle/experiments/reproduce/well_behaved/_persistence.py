@@ -14,7 +14,7 @@ from scipy import stats
 from unitcircle.experiments.reproduce._claim import Claim, Verdict
 from unitcircle.experiments.reproduce._context import Context
 from unitcircle.experiments.reproduce.well_behaved import _figures as figures
-from unitcircle.experiments.reproduce.well_behaved._training import Setting, Trained, train_recurrent, train_stack
+from unitcircle.experiments.reproduce.well_behaved._training import Setting, Trained, train_recurrent, trained_stack
 
 NEAR = 0.1
 """We call a weight near orthogonal if ‖WᵀW − I‖_F/√n is below this: a tenth of a Gaussian weight's."""
@@ -37,24 +37,24 @@ def training_claims(context: Context, /) -> Iterator[Claim]:
     """
     runs, steps = context.pick((3, 300), (10, 5000))
     trained = [
-        train_stack(Setting("stack", 64, optimizer, rate, steps), runs, context.seed)
+        trained_stack(context, Setting("stack", 64, optimizer, rate, steps), runs)
         for optimizer, rates in (("sgd", (0.01, 0.03, 0.1, 0.3)), ("adam", (1e-4, 3e-4, 1e-3, 3e-3)))
         for rate in rates
     ]
     trained += [
-        train_stack(Setting("stack", width, optimizer, rate, steps), runs, context.seed)
+        trained_stack(context, Setting("stack", width, optimizer, rate, steps), runs)
         for optimizer, rate, widths in (
             ("sgd", 0.03, (128, 256, 512)),
             ("adam", 3e-4, context.pick((128, 256), (128, 256, 512))),
         )
         for width in widths
     ]
-    recurrent = [train_recurrent(setting, runs, context.seed) for setting in _recurrent_settings(context)]
+    recurrent = [train_recurrent(context, setting, runs) for setting in _recurrent_settings(context)]
     yield _persistence(_trained(trained), _diverged(trained))
     yield _recurrent(_trained(recurrent), _diverged(recurrent))
     widths = context.pick((32, 64, 128), (32, 64, 128, 256, 512))
     swept = {
-        optimizer: [train_stack(Setting("stack", n, optimizer, rate, 100), runs, context.seed) for n in widths]
+        optimizer: [trained_stack(context, Setting("stack", n, optimizer, rate, 100), runs) for n in widths]
         for optimizer, rate in (("sgd", 0.03), ("adam", 1e-4))
     }
     yield _why(_trained(trained), _trained(recurrent), swept)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["Setting", "Trained", "train_recurrent", "train_stack"]
+__all__ = ["Setting", "Trained", "train_recurrent", "train_stack", "trained_stack"]
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unitcircle.experiments.reproduce._context import Context
 from unitcircle.experiments.reproduce.well_behaved._movement import Movement, movement
+from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.tasks import Batch, Task
-from unitcircle.experiments.training import Run, Status, train
+from unitcircle.experiments.training import Status
 from unitcircle.initializers import Gaussian, Orthogonal
 from unitcircle.spectra._tangent import tangent_share
 
@@ -79,42 +82,47 @@ class Trained:
     accuracy: np.ndarray
     diverged: int
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what was measured, by name, for a file."""
+        moved = {field.name: getattr(self.moved, field.name) for field in fields(Movement)}
+        rest = {name: np.asarray(getattr(self, name)) for name in ("steps", "gradient_share", "accuracy", "diverged")}
+        return moved | rest
 
-def train_recurrent(setting: Setting, runs: int, seed: int, /) -> Trained:
+    @classmethod
+    def of(cls, setting: Setting, arrays: dict[str, np.ndarray], /) -> Trained:
+        """Return what :meth:`arrays` has written."""
+        moved = Movement(*(arrays[field.name] for field in fields(Movement)))
+        lost = int(arrays["diverged"])
+        return cls(setting, arrays["steps"], moved, arrays["gradient_share"], arrays["accuracy"], lost)
+
+
+def train_recurrent(context: Context, setting: Setting, runs: int, /) -> Trained:
     """Train recurrent networks from orthogonal weights.
 
     Parameters
     ----------
+    context
+        Where they are kept, and their first seed.
     setting
         How.
     runs
-        Networks, of seeds from `seed` on.
-    seed
-        The first.
+        Networks.
 
     Returns
     -------
     Trained
         With one layer.
     """
-    every = max(1, setting.steps // 12)
-    records = train(
-        [
-            Run(
-                setting.task,
-                f"tanh(size={setting.width})",
-                "orthogonal",
-                optimizer="adam" if setting.optimizer == "adam" else "sgd",
-                learning_rate=setting.learning_rate,
-                steps=setting.steps,
-                evaluate_every=every,
-                measure_at=(),
-                seed=seed + run,
-            )
-            for run in range(runs)
-        ]
-    )
-
+    options: dict[str, Any] = {"optimizer": setting.optimizer, "steps": setting.steps, "measure_at": ()}
+    options |= {"evaluate_every": max(1, setting.steps // 12)}
+    sizes, rates = (setting.width,), (setting.learning_rate,)
+    experiment = Experiment(setting.task, sizes=sizes, learning_rates=rates, options=options)
+    name = f"well-behaved-{setting.width}-{setting.optimizer}-{setting.learning_rate:g}-{setting.task}"
+    planned = Study(name, {"orthogonal": "orthogonal"}, (experiment,), seeds=runs, twin=False)
+    study = context.seeded(planned)
+    context.study(study, here=True)
+    reported = study.reported_runs(next(experiment.settings()), "orthogonal", setting.learning_rate)
+    records = list(context.store(study).records(reported))
     diverged = [record for record in records if record.status is Status.DIVERGED]
     records = [record for record in records if record.status is Status.FINISHED]
     if not records:
@@ -129,6 +137,15 @@ def train_recurrent(setting: Setting, runs: int, seed: int, /) -> Trained:
     steps = np.array(records[0].curves["step"])[1:]
     accuracy = np.array([record.summary["final_test_score"] for record in records])
     return Trained(setting, steps, moved, np.full_like(share, np.nan), accuracy, len(diverged))
+
+
+def trained_stack(context: Context, setting: Setting, runs: int, /) -> Trained:
+    """Return what :func:`train_stack` measures: from its file if it is there."""
+    told = (*vars(setting).values(), runs)
+    measured = context.kept(
+        "well-behaved-stacks", told, lambda: train_stack(setting, runs, context.first_seed).arrays()
+    )
+    return Trained.of(setting, measured)
 
 
 def train_stack(setting: Setting, runs: int, seed: int, /) -> Trained:
