@@ -21,6 +21,7 @@ def reproduce(
     out: Path = Path("out/reproduce"),
     workers: int | None = None,
     seed: int = 0,
+    records: tuple[Path, ...] = (),
 ) -> int:
     """Measure every claim of the sources, say whether it holds, and write one HTML page.
 
@@ -33,6 +34,7 @@ def reproduce(
         out: Folder of the page, its figures and numbers.
         workers: Processes that train; one a core by default.
         seed: Of everything random, from 0 to 99; two of them have no draw in common.
+        records: Of prediction: folders of studies that have been run, such as out/studies/prediction.
 
     Returns
     -------
@@ -54,10 +56,10 @@ def reproduce(
 
     try:
         with progress_display(screen) as on_event:
-            context = Context(out, full=full, workers=workers, seed=seed, say=say, on_event=on_event)
+            context = Context(out, full, workers, seed, say, on_event, records)
             chapters = measured(names, context)
     except KeyboardInterrupt:
         say(f"stopped; what has been trained is kept in {out}, run again to go on")
         return INTERRUPTED
-    say(f"report: {write_report(chapters, out, full=full, seed=seed)}")
+    say(f"report: {write_report(chapters, out, full=full, seed=seed, records=records)}")
     return 0

@@ -43,6 +43,8 @@ class Context:
         Told what goes on, a line at a time.
     on_event
         Told how far a study is.
+    records
+        Folders with the records of studies for the chapter on prediction, which then trains nothing itself.
     """
 
     folder: Path
@@ -51,10 +53,14 @@ class Context:
     seed: int = 0
     say: Callable[[str], None] = lambda _: None
     on_event: Callable[[Event], None] = lambda _: None
+    records: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < REPETITIONS:
             raise ArgumentError("seed", f"must be from 0 to {REPETITIONS - 1}", str(self.seed))
+        for folder in self.records:
+            if not folder.is_dir():
+                raise ArgumentError("records", "must be folders that are there", str(folder))
 
     def pick(self, quick: T, full: T, /) -> T:
         """Return one of two settings."""

@@ -47,7 +47,9 @@ class Chapter:
     seconds: float
 
 
-def write_report(chapters: Sequence[Chapter], folder: Path, /, *, full: bool, seed: int) -> Path:
+def write_report(
+    chapters: Sequence[Chapter], folder: Path, /, *, full: bool, seed: int, records: Sequence[Path] = ()
+) -> Path:
     """Write ``index.html``, ``results.json``, ``results.md`` and ``figures/`` into a folder.
 
     Parameters
@@ -60,13 +62,15 @@ def write_report(chapters: Sequence[Chapter], folder: Path, /, *, full: bool, se
         Whether this was the full run.
     seed
         Of everything random.
+    records
+        Folders of studies that were given.
 
     Returns
     -------
     Path
         The page.
     """
-    conditions = _conditions(chapters, full, seed)
+    conditions = _conditions(chapters, full, seed, records)
     body = [f"<h1>The sources, ours beside theirs</h1><p class='soft'>{escape(conditions)}</p>", _overview(chapters)]
     for chapter in chapters:
         head = f"<h2 id='{chapter.source.name}'>{escape(chapter.source.title)}</h2>"
@@ -85,9 +89,10 @@ def write_report(chapters: Sequence[Chapter], folder: Path, /, *, full: bool, se
     return folder / "index.html"
 
 
-def _conditions(chapters: Sequence[Chapter], full: bool, seed: int) -> str:
+def _conditions(chapters: Sequence[Chapter], full: bool, seed: int, records: Sequence[Path]) -> str:
     names = " ".join(chapter.source.name for chapter in chapters)
     command = f"unitcircle reproduce {names} {'--full' if full else '--quick'} --seed {seed}"
+    command += f" --records {' '.join(map(str, records))}" if records else ""
     minutes = sum(chapter.seconds for chapter in chapters) / 60
     machine = f"{platform.machine()}, Python {platform.python_version()}, unitcircle {version('unitcircle')}"
     return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min."
