@@ -17,7 +17,8 @@ from unitcircle.monitor import KerasCallback
 
 keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).random((64, 6, 1)).astype("float32")
-model = keras.Sequential([keras.Input((6, 1)), keras.layers.GRU(8, name="gru"), keras.layers.Dense(1)])
+model = keras.Sequential([keras.Input((6, 1)), keras.layers.GRU(8, name="gru"),
+    keras.layers.Dense(8, name="mix"), keras.layers.Dense(1)])
 model.compile("sgd", "mse")
 seen = []
 
@@ -28,6 +29,18 @@ class Watch(keras.callbacks.Callback):
 
 callback = KerasCallback(every=3, overhead=1.0, sinks=[sys.argv[1]])
 model.fit(x, x.sum(1), batch_size=8, epochs=2, verbose=0, callbacks=[callback, Watch()])
+kernel = np.asarray(model.layers[1].kernel)
+blocks = callback.monitor._weights.blocks()
+assert (blocks["mix/kernel"].value == kernel.T).all(), list(blocks)
+dense = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="only")])
+dense.compile("sgd", "mse")
+alone = KerasCallback(every=1, overhead=1.0, on_finding="ignore")
+dense.fit(np.ones((8, 8)), np.ones((8, 8)), verbose=0, callbacks=[alone])
+none = KerasCallback(every=1, overhead=1.0, square_limit=0)
+try:
+    dense.fit(np.ones((8, 8)), np.ones((8, 8)), verbose=0, callbacks=[none])
+except ValueError as error:
+    refused = str(error)
 resumed = KerasCallback(every=3, overhead=1.0)
 resumed.load_state_dict(callback.state_dict())
 model.fit(x, x.sum(1), batch_size=8, epochs=1, verbose=0, callbacks=[resumed])
@@ -37,6 +50,9 @@ print(json.dumps({
     "backend": keras.backend.backend(),
     "history": [[step, numbers] for step, numbers in callback.history],
     "seen": seen,
+    "roles": {name: block.role for name, block in blocks.items()},
+    "alone": sorted(alone.history[0][1]),
+    "refused": refused,
     "resumed": [[step, numbers] for step, numbers in resumed.history],
     "epochs": len(run.epoch),
     "torch": "torch" in sys.modules,
@@ -65,6 +81,10 @@ def test_weights_are_watched_as_they_train(backend, tmp_path):
     for step, numbers in result["history"]:
         assert numbers["gru.r/radius"] == pytest.approx(result["seen"][step], rel=1e-5)
         assert numbers["loss"] > 0
+        assert numbers["mix/kernel/norm"] > 0
+    assert result["roles"] == {"gru.z": "gate", "gru.r": "gate", "gru.n": "gate", "mix/kernel": "square"}
+    assert "only/kernel/radius" in result["alone"]
+    assert "a recurrent layer, or a square weight that trains" in result["refused"]
     drifts = [numbers["gru.n/drift"] for _, numbers in result["history"]]
     assert drifts == sorted(drifts)
     assert drifts[-1] > drifts[0]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.errors import ArgumentError
 from unitcircle.monitor import JsonLines, Monitor, scalars
 from unitcircle.monitor._loss import WAITING, LossPeak
 from unitcircle.monitor._weights import NamedWeights
@@ -116,16 +116,6 @@ def test_the_update_is_that_of_one_optimizer_step(every):
     assert list(measured) == list(range(every, 10, every))
     for step, update in measured.items():
         assert update == pytest.approx(sizes[step], rel=1e-3)
-
-
-def test_named_linears_are_watched_and_unnamed_ones_pointed_at():
-    with pytest.raises(ArgumentError, match="h2h"):
-        Monitor(CTRNN())
-    monitor, records = _made(CTRNN(), names=["h2h"])
-    monitor.step()
-    assert "h2h.weight/radius" in records[0][1]
-    with pytest.raises(UnknownNameError):
-        Monitor(_model(), names=["nothing"])
 
 
 def test_a_projection_is_measured_as_what_acts_on_the_state():
@@ -368,7 +358,9 @@ def test_weights_of_any_framework():
         (lambda: {"W": np.eye(2)}, {"metrics": ["rho"]}, "must be one of"),
         (lambda: {"W": np.eye(2)}, {"rules": ["UC9"]}, "must be one of"),
         (lambda: {"W": np.eye(2)}, {"on_finding": "shout"}, "must be 'warn'"),
-        (nn.Linear(2, 2), {}, "recurrent layer"),
+        (nn.Linear(2, 3), {}, "a recurrent layer, or a square weight that trains"),
+        (nn.Linear(2, 2), {"square_limit": -1}, "number of weights"),
+        (nn.Linear(2, 2), {"square_limit": 0}, "a recurrent layer, or a square weight"),
     ],
 )
 def test_misuse(model, options, rule):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle.diagnosis import Place
+from unitcircle.monitor._weights import Role
 
 LENGTH = 32
 
@@ -50,9 +51,9 @@ class History:
     def __init__(self) -> None:
         self._records: deque[tuple[int, dict[str, float]]] = deque(maxlen=LENGTH)
         self._first: dict[str, float] = {}
-        self.places: dict[str, tuple[Place, bool]] = {}
+        self.places: dict[str, tuple[Place, Role]] = {}
 
-    def add(self, step: int, scalars: Mapping[str, float], places: Mapping[str, tuple[Place, bool]], /) -> None:
+    def add(self, step: int, scalars: Mapping[str, float], places: Mapping[str, tuple[Place, Role]], /) -> None:
         """Append a measurement.
 
         Parameters
@@ -62,7 +63,7 @@ class History:
         scalars
             Numbers by name, ``"<block>/<metric>"``.
         places
-            Block → its place, and whether it is the gate of a gated cell.
+            Block → its place and its role.
         """
         self._records.append((step, dict(scalars)))
         self.places = dict(places)
@@ -86,10 +87,10 @@ class History:
         steps, values = zip(*found, strict=True) if found else ((), ())
         return Series(np.array(steps, int), np.array(values, float), self._first.get(name, math.nan))
 
-    def blocks(self) -> Iterator[tuple[str, Place, bool]]:
-        """Yield the name of every watched block, its place, and whether it is a gate of a gated cell."""
-        for name, (place, gated) in self.places.items():
-            yield name, place, gated
+    def blocks(self) -> Iterator[tuple[str, Place, Role]]:
+        """Yield the name, the place and the role of every watched block."""
+        for name, (place, role) in self.places.items():
+            yield name, place, role
 
     def state_dict(self) -> dict[str, Any]:
         """Return the measurements as plain values."""

@@ -11,15 +11,13 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from unitcircle.monitor._alarm import TrainingStopped
 from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._monitor import Monitor
 from unitcircle.monitor._record import Record, scalars
 
 # Its own error says what to do where Keras, or the backend it asks for, is missing.
-from unitcircle.keras import to_layers  # isort: skip
+from unitcircle.monitor._keras_weights import KerasWeights  # isort: skip
 
 if TYPE_CHECKING:
     from keras.callbacks import Callback
@@ -38,13 +36,15 @@ class KerasCallback(Callback):
     ----------
     sinks
         Further sinks; none by default.
+    square_limit
+        Most square weights that are watched besides those of recurrent layers.
     **options
         Of :class:`Monitor`, without ``names``, ``batch`` and ``loss``.
     """
 
-    def __init__(self, *, sinks: Sinks = (), **options: Any) -> None:
+    def __init__(self, *, sinks: Sinks = (), square_limit: int = 16, **options: Any) -> None:
         super().__init__()
-        self._sinks, self._options = sinks_of(sinks), options
+        self._sinks, self._square_limit, self._options = sinks_of(sinks), square_limit, options
         self._state: Mapping[str, Any] | None = None
         self.history: list[tuple[int, dict[str, float]]] = []
         self.monitor: Monitor | None = None
@@ -52,7 +52,8 @@ class KerasCallback(Callback):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Make the monitor, or go on with the one of an earlier ``fit``."""
         if self.monitor is None:
-            self.monitor = Monitor(self._weights, sinks=[self._remember, *self._sinks], **self._options)
+            weights = KerasWeights(self._read, self._square_limit)
+            self.monitor = Monitor(weights, sinks=[self._remember, *self._sinks], **self._options)
         if self._state is not None:
             self.monitor.load_state_dict(self._state)
             self._state = None
@@ -83,11 +84,5 @@ class KerasCallback(Callback):
     def _remember(self, record: Record, step: int) -> None:
         self.history.append((step, scalars(record)))
 
-    def _weights(self) -> dict[str, np.ndarray]:
-        # Only here is the model touched: on JAX that copies its state back from the training loop.
-        model: Any = self.model
-        return {
-            f"{layer.label}.{gate}" if layer.cell.gated else layer.label: np.asarray(block)
-            for layer in to_layers(model)
-            for gate, block in layer.gates.items()
-        }
+    def _read(self) -> Any:
+        return self.model

@@ -67,7 +67,8 @@ class BlockMonitor:
             radius          ρ(W)
             norm            σ₁(W)
             departure       √(‖W‖_F² − Σ|λ|²), at exact measurements
-            transient       max_t log ‖Wᵗ v₁‖ − t log max(ρ, 1), v₁ the leading right singular vector, t ≤ 16
+            transient       max_t log ‖Wᵗ v₁‖ − t log max(ρ, 1), v₁ the leading right singular vector, t ≤ 16, of a
+                            recurrent weight
             orthogonality   ‖WᵀW − I‖_F / √n
             drift           ‖W − W₀‖_F / ‖W₀‖_F since the first measurement
             tangent         ‖skew(Qᵀ(W − W₀))‖_F² / ‖W − W₀‖_F², W₀ = Q P (polar); the rest changes WᵀW. Where W₀ is
@@ -109,7 +110,7 @@ class BlockMonitor:
             found["norm"] = self._leading.norm(W)
             if exact and gram is not None:
                 found["norm"] = float(np.linalg.eigvalsh(gram)[-1]) ** 0.5
-            if "radius" in groups:
+            if "radius" in groups and block.recurrent:
                 found["transient"] = self._leading.transient(W, found["radius"], POWERS)
         if "orthogonality" in groups and gram is not None:
             found["orthogonality"] = float(np.linalg.norm(gram - np.eye(n, dtype=W.dtype))) / n**0.5

@@ -25,7 +25,7 @@ from unitcircle.monitor._loss import LossPeak
 from unitcircle.monitor._measurement import DIRECT, GROUPS, BlockMonitor
 from unitcircle.monitor._pace import Cost, Pace
 from unitcircle.monitor._record import Record
-from unitcircle.monitor._weights import Block, NamedWeights, Weights, is_module
+from unitcircle.monitor._weights import Block, NamedWeights, Role, Weights, is_module
 
 SELDOM = 10
 """Measurements from one exact measurement, or one of a batch, to the next."""
@@ -65,7 +65,12 @@ class Monitor:
         Where records go: a function ``(record, step)``, such as :class:`JsonLines`, or a path, which stands for a file
         of JSON lines; or several. One that raises is warned of once, and ends neither the training nor the others.
     names
-        Names of square ``nn.Linear`` modules that are to be watched too.
+        Names of square weights that are recurrent: ``nn.Linear`` modules, or parameters, that a loop of yours applies
+        at every step.
+    square_limit
+        Most square weights that are watched besides, which no recurrent layer owns and nobody named: their numbers, and
+        the findings that are not about time. Of more that train, as many are taken as have 2²⁴ entries in all, evenly
+        spread over the network.
     batch
         For gradient by lag, leading exponent, saturation and dead units: a small batch as
         :func:`unitcircle.dynamics.gradient_flow` takes it, or a function that returns one.
@@ -84,9 +89,9 @@ class Monitor:
     Raises
     ------
     ArgumentError
-        An argument breaks its rule, or the module holds no recurrent layer.
+        An argument breaks its rule, or the module holds nothing to watch.
     UnknownNameError
-        No such metric, code or Linear module.
+        No such metric, code or square weight.
 
     Examples
     --------
@@ -107,6 +112,7 @@ class Monitor:
         metrics: Sequence[str] | str = GROUPS,
         sinks: Sinks = "unitcircle.jsonl",
         names: Sequence[str] | str = (),
+        square_limit: int = 16,
         batch: Any = None,
         loss: Callable[..., Any] | None = None,
         overhead: float = 0.01,
@@ -116,6 +122,8 @@ class Monitor:
     ) -> None:
         if every < 1:
             raise ArgumentError("every", "must be a positive number of steps", f"{every}")
+        if square_limit < 0:
+            raise ArgumentError("square_limit", "must be a number of weights", f"{square_limit}")
         if not 0 < overhead <= 1:
             raise ArgumentError("overhead", "must be a share of the time, in (0, 1]", f"{overhead}")
         metrics, names, rules = (
@@ -130,10 +138,12 @@ class Monitor:
             # Imported only now: it needs torch, which is here since the model is.
             self._torch = import_module("unitcircle.monitor._torch_weights")
             model = self._torch.unwrapped(model)
-            weights = self._torch.TorchWeights(model, names)
+            weights = self._torch.TorchWeights(model, names, square_limit)
+        elif names or batch is not None:
+            raise ArgumentError("model", "must be a torch.nn.Module for names and batch", type(model).__name__)
+        elif isinstance(model, Weights):
+            weights = model
         elif callable(model):
-            if names or batch is not None:
-                raise ArgumentError("model", "must be a torch.nn.Module for names and batch", type(model).__name__)
             weights = NamedWeights(cast("Callable[[], Mapping[str, Any]]", model))
         else:
             rule = "must be a torch.nn.Module or a function that returns weights"
@@ -144,7 +154,7 @@ class Monitor:
         self._batch, self._batch_loss = batch, loss
         self._rng = np.random.default_rng(rng)
         self._blocks: dict[str, BlockMonitor] = {}
-        self._places: dict[str, tuple[Place, bool]] = {}
+        self._places: dict[str, tuple[Place, Role]] = {}
         self._pace = Pace(every, overhead)
         self._history = History()
         self._alarm = Alarm(on_finding, rules)
@@ -217,7 +227,7 @@ class Monitor:
 
     def _measure(self) -> tuple[Record, float]:
         blocks = self._weights.blocks()
-        self._places = {name: (block.place, block.gates) for name, block in blocks.items()}
+        self._places = {name: (block.place, block.role) for name, block in blocks.items()}
         cost = self._pace.cost()
         record: Record = {"run": self._run, "monitor/seconds": cost.seconds, "monitor/interval": float(cost.interval)}
         if self._pace.measurements:
@@ -229,7 +239,9 @@ class Monitor:
         eigenvalues: dict[str, np.ndarray] = {}
         start = perf_counter()
         for name, block in blocks.items():
-            found, values = self._of(name).measure(block, exact=extra > 0 or len(block.value) <= DIRECT)
+            found, values = self._of(name).measure(
+                block, exact=len(block.value) <= DIRECT or (extra > 0 and block.recurrent)
+            )
             record |= {f"{name}/{metric}": value for metric, value in found.items()}
             if values is not None:
                 eigenvalues[name] = values
@@ -346,4 +358,5 @@ def _numbers(record: Record) -> dict[str, float]:
 
 
 def _cubes(blocks: Mapping[str, Block]) -> float:
-    return float(sum(len(block.value) ** 3 for block in blocks.values() if len(block.value) > DIRECT))
+    sizes = (len(block.value) for block in blocks.values() if block.recurrent)
+    return float(sum(n**3 for n in sizes if n > DIRECT))

@@ -15,6 +15,7 @@ import numpy as np
 
 from unitcircle.diagnosis import Finding, Place, Rule, Severity
 from unitcircle.monitor._history import History, Series
+from unitcircle.monitor._weights import Role
 
 DEAD = 1e-4
 """Share of its first value below which a gradient counts as gone."""
@@ -58,7 +59,7 @@ def _rule(code: str, name: str, /) -> Callable[[Check], Check]:
 
 @_rule("UC301", "gradient-died")
 def gradient_died(history: History) -> Iterator[Finding]:
-    """The gradient of a recurrent weight has fallen to nothing while the loss has not.
+    """The gradient of a weight has fallen to nothing while the loss has not.
 
     ## What was found
     Either the norm of ∂L/∂W has been below 1/10,000 of its first measured value for three measurements in a row, while
@@ -67,9 +68,9 @@ def gradient_died(history: History) -> Iterator[Finding]:
     training began, with at least 1/1000 of its norm, now arrives there with less than 1/1,000,000.
 
     ## Why it matters
-    From the step named on the recurrent weights have hardly changed: what the network does over time is what it did
-    then. Units that saturate, a gate that closes, a ReLU layer whose units are all off, an earlier step that was too
-    long all look like this.
+    From the step named on the weight has hardly changed: what a recurrent network does over time is what it did then.
+    Units that saturate, a gate that closes, a ReLU layer whose units are all off, an earlier step that was too long all
+    look like this.
 
     ## Remedy
     Go back to a checkpoint before that step; clip the gradient's norm or lower the learning rate. Run
@@ -87,7 +88,7 @@ def gradient_died(history: History) -> Iterator[Finding]:
             Severity.ERROR,
             place,
             f"the gradient died: ‖∂L/∂W‖ is {gradient.now:.2g} since step {since}, it was {gradient.first:.2g}",
-            "the recurrent weight does not learn any more, although the loss is not low",
+            "the weight does not learn any more, although the loss is not low",
             "go back to a checkpoint before that step, clip the gradient or lower the learning rate; then "
             "unitcircle.diagnose(model, batch)",
             {"since": since, "gradient": gradient.now, "first": gradient.first},
@@ -130,7 +131,9 @@ def radius_grows(history: History) -> Iterator[Finding]:
     """
     loss = history.series("loss")
     learns = _is_low(loss) or _falls(loss)
-    for name, place, gated in history.blocks():
+    for name, place, role in history.blocks():
+        if role is Role.SQUARE:
+            continue
         radius = history.series(f"{name}/radius")
         last, threshold = radius.values[-CONFIRMED - 1 :], RADIUS * max(1.0, radius.first)
         if len(last) <= CONFIRMED or not radius.now > threshold:
@@ -138,7 +141,7 @@ def radius_grows(history: History) -> Iterator[Finding]:
         if (np.diff(last) >= 0).all() and last[-1] > GROWN * last[0]:
             passed = int(radius.steps[-_run_at_end(radius.values > threshold)])
             yield Finding(
-                Severity.NOTE if gated or learns else Severity.WARNING,
+                Severity.NOTE if role is Role.GATE or learns else Severity.WARNING,
                 place,
                 f"the spectral radius passed {threshold:.3g} by step {passed} and is still "
                 f"growing: {last[0]:.3g} → {radius.now:.3g} since step {int(radius.steps[-len(last)])}",
@@ -177,7 +180,7 @@ def orthogonality_lost(history: History) -> Iterator[Finding]:
             Severity.NOTE,
             place,
             f"orthogonality is lost: ‖WᵀW − I‖/√n is {deviation.now:.2g}, it was {deviation.first:.1g}{moved}",
-            "singular values spread, and with them the norms over time",
+            "singular values spread, and with them the norms of signals and gradients",
             "nothing, if the loss falls; else unitcircle.torch.parametrize_orthogonal, or a smaller learning rate",
             {"orthogonality": deviation.now, "first": deviation.first, "drift": drift, "tangent": tangent},
         )
@@ -210,14 +213,16 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
     highest = float(earlier[np.isfinite(earlier)].max(initial=0.0))
     if peak.now <= max(SPIKE * float(np.median(usual)), HIGHER * highest):
         return
-    for name, place, gated in history.blocks():
+    for name, place, role in history.blocks():
+        if role is Role.SQUARE:
+            continue
         growth = history.series(f"{name}/transient")
         if len(growth) < CONFIRMED + 1:
             continue
         preceding, before = float(growth.values[-2]), growth.values[-LOOK_BACK - 2 : -2]
         if preceding > TRANSIENT and preceding > float(np.min(before)) + math.log(1.25):
             yield Finding(
-                Severity.NOTE if gated else Severity.WARNING,
+                Severity.NOTE if role is Role.GATE else Severity.WARNING,
                 place,
                 f"the loss spiked to {peak.now:.3g} (usual: {float(np.median(usual)):.3g}) between steps "
                 f"{int(growth.steps[-2])} and {history.step}, after the transient growth of W had risen from "
@@ -230,7 +235,7 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
 
 @_rule("UC305", "not-finite")
 def not_finite(history: History) -> Iterator[Finding]:
-    """A recurrent weight, its gradient or the loss is NaN or infinite.
+    """A watched weight, its gradient or the loss is NaN or infinite.
 
     ## What was found
     The weight holds a NaN or an infinity; or the loss does; or the gradient does at two measurements in a row. (One

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Sample", "TorchWeights", "is_main_process", "sample", "unwrapped"]
 
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ from torch import Tensor, nn
 from unitcircle.diagnosis import Place
 from unitcircle.dynamics import DrivenLayer, driven_layers, gradient_flow, lyapunov_exponents
 from unitcircle.errors import ArgumentError, NotFiniteError
-from unitcircle.monitor._weights import Block
+from unitcircle.monitor._alarm import UnitcircleWarning
+from unitcircle.monitor._square_weights import square_weights
+from unitcircle.monitor._weights import Block, Role
 from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
 
 COMPILED = "_orig_mod."
@@ -43,29 +46,41 @@ def is_main_process() -> bool:
 
 
 class TorchWeights:
-    """Every gate block of a module's recurrent layers, and the square Linear weights that are named.
+    """Every gate block of a module's recurrent layers, the square weights that are named, and some of the others.
 
     Parameters
     ----------
     module
         Unwrapped.
     names
-        Names of square Linear modules.
+        Names of square weights that are recurrent.
+    limit
+        Most square weights that are watched without being named.
     """
 
-    def __init__(self, module: nn.Module, names: Collection[str]) -> None:
-        self._module, self._names = module, tuple(names)
-        if not list(recurrent_tensors(module, self._names)):
-            left = suspects(module)
-            remedy = f"Name square Linear modules: names={left}." if left else ""
-            raise ArgumentError("model", "must hold a recurrent layer", type(module).__name__, remedy)
+    def __init__(self, module: nn.Module, names: Collection[str], limit: int) -> None:
+        self._module = module
+        self._squares = square_weights(module, names, limit)
+        if not self._squares and not any(True for _ in recurrent_tensors(module)):
+            rule = "must hold a recurrent layer, or a square weight that trains"
+            raise ArgumentError("model", rule, type(module).__name__)
+        named = {name for square in self._squares if square.named for name in square.names}
+        if left := [path for path in suspects(module) if path not in named]:
+            message = (
+                f"{', '.join(left)}: recurrent by name, and watched as a square weight at most; names={left} says "
+                "that it is recurrent"
+            )
+            warnings.warn(message, UnitcircleWarning, stacklevel=3)
 
     def blocks(self) -> dict[str, Block]:
         """Return name → block; with a projection P the weight that acts on the state fed back, P W."""
         found: dict[str, Block] = {}
         with torch.no_grad():
-            for tensors in recurrent_tensors(self._module, self._names):
+            for tensors in recurrent_tensors(self._module):
                 found |= _blocks(tensors)
+            for square in self._squares:
+                name = square.name.replace(COMPILED, "")
+                found[name] = _square_block(name, square.tensor, Role.PLAIN if square.named else Role.SQUARE)
         return found
 
     def gradient_norm(self) -> float:
@@ -91,11 +106,20 @@ def _blocks(tensors: RecurrentTensors) -> dict[str, Block]:
     for k, gate in enumerate(gates):
         part = slice(k * rows, (k + 1) * rows)
         value = stack[part] if projection is None else projection @ stack[part]
-        norm = float("nan") if gradient is None else float(torch.linalg.vector_norm(gradient[part].float()))
-        gated = len(gates) > 1
-        label = gate if gated else ""
-        found[f"{name}.{gate}" if gated else name] = Block(Place(name, label, name), value, gated, norm)
+        norm = _norm(None if gradient is None else gradient[part])
+        if len(gates) > 1:
+            found[f"{name}.{gate}"] = Block(Place(name, gate, name), value, Role.GATE, norm)
+        else:
+            found[name] = Block(Place(name, tensor=name), value, Role.PLAIN, norm)
     return found
+
+
+def _square_block(name: str, tensor: Tensor, role: Role) -> Block:
+    return Block(Place(name, tensor=name), _array(tensor), role, _norm(tensor.grad if tensor.is_leaf else None))
+
+
+def _norm(gradient: Tensor | None) -> float:
+    return float("nan") if gradient is None else float(torch.linalg.vector_norm(gradient.float()))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-__all__ = ["Block", "NamedWeights", "Weights", "is_module"]
+__all__ = ["Block", "NamedWeights", "Role", "Weights", "is_module", "spread"]
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from enum import StrEnum
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from unitcircle._array import library, to_numpy
 from unitcircle.diagnosis import Place
 from unitcircle.errors import ArgumentError, ShapeError
+
+ENTRIES = 1 << 24
+"""Most entries of all the square weights that are watched though nobody named them: 64 MiB for each copy in float32."""
+
+
+class Role(StrEnum):
+    """What a watched weight does, which decides about the rules that look at it."""
+
+    PLAIN = "plain"
+    """The recurrent weight of a plain cell: its powers are the dynamics."""
+    GATE = "gate"
+    """One gate of a gated cell."""
+    SQUARE = "square"
+    """A square weight that is applied once: its spectral radius says nothing about time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,18 +41,24 @@ class Block:
         Where it is.
     value
         ``(n, n)`` in NumPy, float32 or float64 (or complex); it may share memory with the network: read it now.
-    gates
-        Whether it is one gate of a gated cell.
+    role
+        What it does.
     gradient
         ‖∂L/∂W‖_F; NaN where there is no gradient.
     """
 
     place: Place
     value: np.ndarray
-    gates: bool = False
+    role: Role = Role.PLAIN
     gradient: float = float("nan")
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether it is applied again and again."""
+        return self.role is not Role.SQUARE
 
+
+@runtime_checkable
 class Weights(Protocol):
     """Gives the watched weights as they are now."""
 
@@ -103,6 +124,28 @@ class NamedWeights:
         """Wait for JAX, which may still be computing what the function returns; others have done so."""
         if self._pending:
             sys.modules["jax"].block_until_ready(self._read())
+
+
+def spread(sizes: Sequence[int], limit: int, /) -> list[int]:
+    """Choose weights that are spread evenly over a network.
+
+    Parameters
+    ----------
+    sizes
+        Entries of each weight, in the order of the network.
+    limit
+        Most that are chosen.
+
+    Returns
+    -------
+    list of int
+        Positions, the first and the last included: as many as the limit and 2²⁴ entries in all allow.
+    """
+    for count in range(min(limit, len(sizes)), 0, -1):
+        chosen = np.linspace(0, len(sizes) - 1, count).round().astype(int).tolist()
+        if sum(sizes[k] for k in chosen) <= ENTRIES:
+            return chosen
+    return []
 
 
 def is_module(model: object, /) -> bool:

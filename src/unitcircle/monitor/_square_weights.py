@@ -1,0 +1,140 @@
+"""The square weights of a PyTorch module that no recurrent layer owns."""
+
+from __future__ import annotations
+
+__all__ = ["SquareWeight", "square_weights"]
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import NoReturn, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.monitor._weights import spread
+
+_OTHER = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, parametrize.ParametrizationList)
+"""Modules whose tensors are watched gate by gate, are square by chance, or show as the tensor they make."""
+
+
+@dataclass(frozen=True, eq=False)
+class SquareWeight:
+    """A square weight, and where to find its value of now.
+
+    Attributes
+    ----------
+    name
+        Qualified name.
+    module, attribute
+        Its owner and the name there.
+    named
+        Whether the user said that it is recurrent.
+    """
+
+    name: str
+    module: nn.Module
+    attribute: str
+    named: bool = False
+
+    @property
+    def tensor(self) -> Tensor:
+        """``(n, n)``; of a parametrized weight what the parametrization makes."""
+        if not parametrize.is_parametrized(self.module, self.attribute):
+            return getattr(self.module, self.attribute)
+        # One that counts or draws when it is used, as spectral_norm does, is to be left as it was found.
+        made_from = _parametrizations(self.module)[self.attribute]
+        training = made_from.training
+        try:
+            made_from.eval()
+            return getattr(self.module, self.attribute)
+        finally:
+            made_from.train(training)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it can change."""
+        if parametrize.is_parametrized(self.module, self.attribute):
+            made_from = _parametrizations(self.module)[self.attribute]
+            return any(parameter.requires_grad for parameter in made_from.parameters())
+        return self.tensor.requires_grad
+
+    @property
+    def names(self) -> set[str]:
+        """What it may be called: its name, and for a weight of a Linear the module's, or the last part of that."""
+        owner = self.name.rpartition(".")[0]
+        return {self.name} | ({owner, owner.rpartition(".")[2]} if isinstance(self.module, nn.Linear) else set())
+
+
+def square_weights(module: nn.Module, names: Collection[str], limit: int, /) -> list[SquareWeight]:
+    """Return the square weights to watch: those that are named, and of the others that train some, evenly spread.
+
+    Parameters
+    ----------
+    module
+        Any module.
+    names
+        Qualified names of ``nn.Linear`` modules, their last parts, or names of parameters.
+    limit
+        Most that are watched without being named.
+
+    Returns
+    -------
+    list of SquareWeight
+        In the order of the module.
+
+    Raises
+    ------
+    UnknownNameError
+        A name that no square weight has.
+    ArgumentError
+        A name of something that is not square, or of nothing in a module without square weights.
+    """
+    with torch.no_grad():
+        found = list(_found(module))
+        for name in names:
+            if not any(name in weight.names for weight in found):
+                _refuse(module, name, found)
+        named = [weight for weight in found if weight.names & set(names)]
+        others = [weight for weight in found if weight not in named and weight.trains]
+        chosen = [others[k] for k in spread([weight.tensor.numel() for weight in others], limit)]
+    return [
+        SquareWeight(weight.name, weight.module, weight.attribute, weight in named)
+        for weight in found
+        if weight in named or weight in chosen
+    ]
+
+
+def _parametrizations(module: nn.Module) -> nn.ModuleDict:
+    return cast("nn.ModuleDict", module.parametrizations)
+
+
+def _found(module: nn.Module) -> Iterator[SquareWeight]:
+    seen: set[int] = set()
+    for path, part in module.named_modules():
+        if isinstance(part, _OTHER):
+            continue
+        attributes = [name for name, _ in part.named_parameters(recurse=False)]
+        if parametrize.is_parametrized(part):
+            attributes += _parametrizations(part)
+        for attribute in attributes:
+            weight = SquareWeight(f"{path}.{attribute}" if path else attribute, part, attribute)
+            tensor = weight.tensor
+            if tensor.ndim == 2 and tensor.shape[0] == tensor.shape[1] > 1 and tensor.is_floating_point():
+                # One that is parametrized is made anew each time, and cannot be shared.
+                if id(tensor) in seen and isinstance(tensor, nn.Parameter):
+                    continue
+                seen.add(id(tensor))
+                yield weight
+
+
+def _refuse(module: nn.Module, name: str, found: list[SquareWeight]) -> NoReturn:
+    shapes = {path: tuple(part.weight.shape) for path, part in module.named_modules() if isinstance(part, nn.Linear)}
+    shapes |= {path: tuple(p.shape) for path, p in module.named_parameters()}
+    if shape := shapes.get(name) or next((s for path, s in shapes.items() if path.rpartition(".")[2] == name), None):
+        raise ArgumentError("names", "must name square weights (n, n), n > 1", f"{name!r} of shape {shape}")
+    if not found:
+        raise ArgumentError("names", "must be empty for a model without square weights", repr(name))
+    choices = [w.name.removesuffix(".weight") if isinstance(w.module, nn.Linear) else w.name for w in found]
+    raise UnknownNameError("names", name, choices)
