@@ -1,6 +1,7 @@
 """Where records go: each sink against the real library, offline."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from unitcircle.monitor import JsonLines, MLflow, Monitor, TensorBoard, Unitcirc
 from unitcircle.monitor._plane import SIZE, plane_image
 
 FINDING = Finding(
-    Severity.WARNING, Place("W"), "message", "why", "remedy", {"x": float("inf")}, "UC302", "radius-grows"
+    Severity.WARNING, Place("W", "f"), "message", "why", "remedy", {"x": float("inf")}, "UC302", "radius-grows"
 )
+NOTE = replace(FINDING, severity=Severity.NOTE, place=Place("V"), message="remark")
 RECORD = {
     "run": "a",
     "loss": 0.5,
@@ -20,7 +22,7 @@ RECORD = {
     "W/norm": float("nan"),
     "eigenvalues": {"W": np.array([0.5 + 0.25j, 0.5 - 0.25j])},
     "gradient_by_lag": {"l0": np.array([0.0, -1.0, -np.inf])},
-    "findings": [FINDING],
+    "findings": [FINDING, NOTE],
 }
 
 
@@ -121,7 +123,12 @@ def test_tensorboard_reads_back_scalars_images_and_text(tmp_path):
     assert [(e.step, e.value) for e in events.Scalars("W/radius")] == [(7, 2.0), (8, 1.25)]
     assert [e.step for e in events.Images("W/eigenvalues")] == [7, 8]
     assert (events.Images("W/eigenvalues")[0].width, events.Images("W/eigenvalues")[0].height) == (SIZE, SIZE)
-    assert "findings/UC302/text_summary" in events.Tags()["tensors"]
+    (event,) = events.Tensors("findings/UC302/text_summary")
+    assert event.step == 8
+    (text,) = event.tensor_proto.string_val
+    # Both places are told, and what to do.
+    assert str(FINDING) in text.decode()
+    assert f"{NOTE}. {NOTE.remedy}" in text.decode()
 
 
 def test_tensorboard_leaves_your_writer_open(tmp_path):
@@ -144,10 +151,17 @@ def test_wandb_offline(tmp_path, monkeypatch):
     sink(RECORD, 11)
     assert run.summary["unitcircle/W/radius"] == 1.25
     assert run.summary["unitcircle/step"] == 11
+    assert run.summary["unitcircle/findings/UC302/W[f]"] == f"step 11: {FINDING}. remedy"
+    assert run.summary["unitcircle/findings/UC302/V"] == f"step 11: {NOTE}. remedy"
     sink.close()
     assert wandb.run is run
     run.finish()
-    assert list(tmp_path.rglob("run-*.wandb"))
+    (written,) = tmp_path.rglob("run-*.wandb")
+    # Strings are as they are in its records: an alert has a title, a text and a level.
+    data = written.read_bytes()
+    assert b"UC302 at step 11: W[f]" in data
+    assert b"WARN" in data
+    assert b"UC302 at step 11: V" not in data  # a note rings no bell
 
 
 def test_mlflow_in_a_folder(tmp_path, monkeypatch):
@@ -165,9 +179,13 @@ def test_mlflow_in_a_folder(tmp_path, monkeypatch):
     assert mlflow.active_run() is None
     client = mlflow.MlflowClient()
     assert [(m.step, m.value) for m in client.get_metric_history(run_id, "loss")] == [(5, 0.5), (6, 0.25)]
-    assert client.get_run(run_id).data.tags["unitcircle.UC302"] == str(FINDING)
+    tags = client.get_run(run_id).data.tags
+    assert tags["unitcircle.UC302.W_f_"] == f"step 6: {FINDING}. remedy"
+    assert tags["unitcircle.UC302.V"] == f"step 6: {NOTE}. remedy"
     with mlflow.start_run() as run:
         mine = MLflow()
+        mine({"layers[0]/radius": 1.0}, 0)
+        assert client.get_run(run.info.run_id).data.metrics == {"layers_0_/radius": 1.0}
         mine(RECORD, 1)
         mine.close()
         assert mlflow.active_run().info.run_id == run.info.run_id

@@ -5,15 +5,19 @@ from __future__ import annotations
 __all__ = ["MLflow", "TensorBoard", "WandB"]
 
 import os
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from unitcircle.diagnosis import Severity
 from unitcircle.errors import MissingExtraError
 from unitcircle.monitor._plane import plane_image
 from unitcircle.monitor._record import Record, scalars
 
 PREFIX = "unitcircle"
+TITLE = 63
+"""Most characters of the title of an alert."""
 
 
 def _library(name: str, package: str, purpose: str) -> Any:
@@ -44,8 +48,8 @@ class TensorBoard:
             self.writer.add_scalar(name, value, step)
         for block, values in record.get("eigenvalues", {}).items():
             self.writer.add_image(f"{block}/eigenvalues", plane_image(values), step, dataformats="HWC")
-        for finding in record.get("findings", ()):
-            self.writer.add_text(f"findings/{finding.code}", f"{finding}. {finding.remedy}", step)
+        for code, texts in _by_code(record).items():
+            self.writer.add_text(f"findings/{code}", "\n\n".join(texts), step)
         self.writer.flush()
 
     def close(self) -> None:
@@ -56,6 +60,9 @@ class TensorBoard:
 
 class WandB:
     """Log numbers under ``unitcircle/`` with an axis of their own, so that they never compete with your steps.
+
+    Eigenvalues are images of the complex plane. A finding is an entry ``unitcircle/findings/<code>/<place>`` of the run's
+    summary, and if it is a warning or an error an alert, which W&B forwards as its user wishes.
 
     Parameters
     ----------
@@ -76,6 +83,16 @@ class WandB:
         for block, eigenvalues in record.get("eigenvalues", {}).items():
             values[f"{PREFIX}/{block}/eigenvalues"] = self._wandb.Image(plane_image(eigenvalues))
         self.run.log({f"{PREFIX}/step": step, **values})
+        for finding in record.get("findings", ()):
+            text = f"step {step}: {finding}. {finding.remedy}"
+            self.run.summary[f"{PREFIX}/findings/{finding.code}/{finding.place}"] = text
+            if finding.severity >= Severity.WARNING:
+                level = (
+                    self._wandb.AlertLevel.ERROR if finding.severity is Severity.ERROR else self._wandb.AlertLevel.WARN
+                )
+                # One title is not sent twice within a minute.
+                title = f"{finding.code} at step {step}: {finding.place}"
+                self.run.alert(title[:TITLE], text, level=level)
 
     def close(self) -> None:
         """Finish the run, if it was made here."""
@@ -84,7 +101,10 @@ class WandB:
 
 
 class MLflow:
-    """Log numbers to the active MLflow run (or a new one), one batch a record; findings as tags of the run."""
+    """Log numbers to the active MLflow run (or a new one), one batch a record.
+
+    A finding is a tag of the run, ``unitcircle.<code>.<place>``.
+    """
 
     def __init__(self) -> None:
         self._mlflow = _library("mlflow", "mlflow-skinny", "logging to MLflow")
@@ -93,11 +113,26 @@ class MLflow:
 
     def __call__(self, record: Record, step: int) -> None:
         run_id = self.run.info.run_id
-        self._mlflow.log_metrics(scalars(record), step=step, run_id=run_id)
+        numbers = {_allowed(name): value for name, value in scalars(record).items()}
+        self._mlflow.log_metrics(numbers, step=step, run_id=run_id)
         for finding in record.get("findings", ()):
-            self._mlflow.set_tag(f"{PREFIX}.{finding.code}", str(finding))
+            # Of this run, whichever is active now.
+            tag = _allowed(f"{PREFIX}.{finding.code}.{finding.place}")
+            self._mlflow.MlflowClient().set_tag(run_id, tag, f"step {step}: {finding}. {finding.remedy}")
 
     def close(self) -> None:
         """End the run, if it was started here."""
         if self._own:
             self._mlflow.end_run()
+
+
+def _by_code(record: Record) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for finding in record.get("findings", ()):
+        found.setdefault(finding.code, []).append(f"{finding}. {finding.remedy}")
+    return found
+
+
+def _allowed(name: str) -> str:
+    """Return a name of the characters that MLflow takes."""
+    return re.sub(r"[^\w\-. :/]", "_", name)
