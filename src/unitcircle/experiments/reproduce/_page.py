@@ -28,6 +28,22 @@ _CLASSES = {
 }
 
 
+# On paper nothing scrolls, and what moves has its stills beside it.
+_STYLE = """
+.moving img { max-width: 100% }
+th, td.word { white-space: normal; vertical-align: bottom }
+td.word { vertical-align: top }
+@media print {
+  .moving { display: none }
+  .scroll { overflow: visible }
+  table { font-size: .68rem; min-width: 0 }
+  th, td { white-space: normal; padding-right: .45rem }
+  tr { break-inside: avoid }
+  h2, h3 { break-after: avoid }
+}
+"""
+
+
 @dataclass(frozen=True, eq=False)
 class Chapter:
     """A source with its claims, and how long they took.
@@ -76,8 +92,7 @@ def write_report(
         head = f"<h2 id='{chapter.source.name}'>{escape(chapter.source.title)}</h2>"
         body.append(f"{head}<p class='soft'>{escape(chapter.source.reference)}</p>")
         body += [_claim(chapter.source, claim, folder / "figures") for claim in chapter.claims]
-    # What moves has its stills beside it.
-    body.insert(0, "<style>.moving img { max-width: 100% } @media print { .moving { display: none } }</style>")
+    body.insert(0, f"<style>{_STYLE}</style>")
     documents = {
         "index.html": page("unitcircle: the sources reproduced", "\n".join(body), {}),
         "results.json": to_json({"schema": 1, "conditions": conditions, "sources": [_data(c) for c in chapters]}),
@@ -136,11 +151,17 @@ def _claim(source: Source, claim: Claim, figures: Path) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "".join(f"<th>{escape(str(key))}</th>" for key in rows[0])
+    classes = {key: " class='word'" if all(_is_word(row[key]) for row in rows) else "" for key in rows[0]}
+    head = "".join(f"<th{classes[key]}>{escape(str(key))}</th>" for key in rows[0])
     body = ""
     for row in rows:
-        body += "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row.values()) + "</tr>"
+        cells = (f"<td{classes[key]}>{escape(_cell(value))}</td>" for key, value in row.items())
+        body += f"<tr>{''.join(cells)}</tr>"
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and not value[:1].isdigit()
 
 
 def _cell(value: Any) -> str:
