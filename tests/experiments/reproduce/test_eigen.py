@@ -159,7 +159,7 @@ def _group(*rows, cell="tanh"):
         ([Found.WORSE, Found.WORSE], Verdict.HOLDS),
         ([Found.WORSE, Found.UNDECIDED], Verdict.CONDITIONALLY),
         ([Found.WORSE, Found.BETTER], Verdict.CONDITIONALLY),
-        ([Found.UNDECIDED, Found.UNDECIDED], Verdict.FAILS),
+        ([Found.UNDECIDED, Found.UNDECIDED], Verdict.UNDECIDED),
         ([Found.BETTER, Found.UNDECIDED], Verdict.FAILS),
     ],
 )

@@ -12,7 +12,6 @@ from PIL import Image
 from unitcircle.experiments.reproduce import Context, Verdict
 from unitcircle.experiments.reproduce._claim import Claim, Source
 from unitcircle.experiments.reproduce._page import Chapter, write_report
-from unitcircle.experiments.reproduce.orthogonal import _depth as depth
 from unitcircle.experiments.reproduce.orthogonal import _drive as drive
 from unitcircle.experiments.reproduce.orthogonal import _fibonacci, _powers
 from unitcircle.experiments.reproduce.orthogonal import _rotation as rotation
@@ -116,21 +115,6 @@ def test_activations_complicate_the_story_and_a_linear_network_does_not(tmp_path
     assert claim.data["agree"]["linear"] == claim.data["settings"] == 15
     assert sum(claim.data["agree"].values()) < 60
     assert claim.verdict is Verdict.HOLDS
-
-
-@pytest.mark.parametrize(
-    ("haar", "gaussian", "follows"),
-    [
-        (1.2, 9.0, Verdict.HOLDS),
-        (1.2, math.inf, Verdict.HOLDS),
-        (1.2, 1.5, Verdict.CONDITIONALLY),
-        (2.5, 9.0, Verdict.FAILS),
-        (math.inf, math.inf, Verdict.FAILS),
-    ],
-)
-def test_learning_times_are_judged_by_their_growth(haar, gaussian, follows):
-    growth = {depth.HAAR: haar, depth.INNER: 2.0, depth.GAUSSIAN: gaussian, depth.DEFAULT: math.inf}
-    assert depth.judge(growth)[0] is follows
 
 
 @pytest.mark.filterwarnings("ignore:.*constrained_layout not applied.*:UserWarning")

@@ -7,12 +7,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from unitcircle.experiments.reproduce import Context, Verdict
+from unitcircle.experiments.reproduce._contest import Statement, judged
+from unitcircle.experiments.reproduce._judgement import Compared, follows, number, told
 from unitcircle.experiments.reproduce.orthogonal import _clipping as clipping
 from unitcircle.experiments.reproduce.orthogonal import _depth as depth
 from unitcircle.experiments.reproduce.orthogonal import _memory as memory
 from unitcircle.experiments.reproduce.orthogonal import _stabilizer as stabilizer
 from unitcircle.experiments.reproduce.orthogonal._contest import Contender, contest
-from unitcircle.experiments.reproduce.orthogonal._judgement import Statement, judged, number, verdict
 from unitcircle.experiments.studies import Experiment, compare
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run
@@ -22,23 +23,31 @@ TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
 
 
 @pytest.mark.parametrize(
-    ("better", "worse", "total", "follows"),
+    ("signs", "expected"),
     [
-        (2, 0, 2, Verdict.HOLDS),
-        (1, 0, 2, Verdict.CONDITIONALLY),
-        (1, 1, 2, Verdict.CONDITIONALLY),
-        (0, 1, 2, Verdict.FAILS),
-        (0, 0, 2, Verdict.UNDECIDED),
+        ((1, 1), Verdict.HOLDS),
+        ((1, 0), Verdict.CONDITIONALLY),
+        ((1, -1), Verdict.CONDITIONALLY),
+        ((0, -1), Verdict.FAILS),
+        ((0, 0), Verdict.UNDECIDED),
+        ((), Verdict.UNDECIDED),
     ],
 )
-def test_what_follows_from_comparisons(better, worse, total, follows):
-    found, condition = verdict(better, worse, total)
-    assert found is follows
-    assert bool(condition) is (follows in {Verdict.CONDITIONALLY, Verdict.UNDECIDED})
+def test_what_follows_from_comparisons(signs, expected):
+    found, condition = follows([Compared(str(k), sign) for k, sign in enumerate(signs)])
+    assert found is expected
+    assert bool(condition) is (expected is not Verdict.HOLDS)
 
 
-def test_a_condition_counts_what_is_not_better():
-    assert verdict(1, 2, 4)[1] == "Better in 1 of 4 comparisons, 2 worse, 1 not told apart."
+def test_a_condition_names_every_comparison():
+    found = [Compared("a", 1), Compared("b", -1), Compared("c", 0), Compared("d", -1)]
+    assert follows(found)[1] == "of 4 comparisons, so in 1 (a); the contrary in 2 (b; d); not told apart in 1 (c)"
+
+
+def test_comparisons_are_corrected_for_their_number():
+    # Holm: 0.012 < 0.05 / 4, then 0.016 < 0.05 / 3, then 0.03 > 0.05 / 2 stops.
+    assert told([1, -1, 1, 1], [0.012, 0.016, 0.03, 0.04]) == [1, -1, 0, 0]
+    assert told([1, 1], [math.nan, 0.01]) == [0, 1]
 
 
 def test_numbers_are_short():
@@ -62,13 +71,13 @@ def learned(tmp_path_factory):
 def test_contenders_of_several_cells_are_paired_by_seed(learned):
     *_, found = learned
     assert [row.label for row in found.rows] == ["learns", "stays", "Adam"]
-    assert {row.seeds for row in found.rows} == {tuple(range(7))}
+    assert {row.seeds for row in found.rows} == {tuple(range(8))}
     reference, other = found.against("stays", ["learns"])
     assert (reference.label, reference.verdict) == ("stays", Told.REFERENCE)
     mean = np.mean(np.subtract(other.scores, reference.scores))
     assert other.difference == pytest.approx(mean)
     assert other.verdict is Told.BETTER
-    assert other.p == 2 / 2**7
+    assert other.p == 2 / 2**8
 
 
 @pytest.mark.parametrize(
@@ -165,6 +174,39 @@ def test_an_overflow_counts_as_guessing(tmp_path):
 
 def test_the_stabilizer_is_judged_by_ranks():
     low, high = np.arange(7.0), np.array([10.0, 11, 12, 13, 14, 15, np.inf])
-    assert stabilizer._told(high, low) == 1
-    assert stabilizer._told(low, high) == -1
-    assert stabilizer._told(low, low) == 0
+    assert stabilizer._smaller(high, low) == (1, 2 / 2**7)
+    assert stabilizer._smaller(low, high) == (-1, 2 / 2**7)
+    assert stabilizer._smaller(low, low) == (0, 1.0)
+
+
+@pytest.mark.parametrize(("seeds", "signs"), [(10, [1, 0, -1, 0]), (7, [0, 0, 0, 0])])
+def test_all_comparisons_of_the_stabilizer_are_one_family(seeds, signs):
+    """Four of them: with seven pairs even 2/128 is not below 0.05 / 4, with ten pairs 2/1024 is."""
+    noise = np.random.default_rng(0).uniform(0, 0.1, seeds)
+
+    def lengths(drift, loss):
+        norms = np.exp(np.stack([np.zeros(seeds), drift + noise], 1))
+        return stabilizer.Lengths(1, np.stack([np.zeros(seeds), loss + noise], 1), norms)
+
+    found = stabilizer._compared({"net": [lengths(2.0, 2.0), lengths(1.0, 2.0), lengths(3.0, 2.0)]})
+    assert [compared.sign for compared in found] == signs
+    assert found[2].name == "drift of the net, β = 50"
+
+
+def _growth(**changed):
+    flat = {str(start): 1.0 for start in depth.PROTOCOLS} | {str(start): 5.0 for start in depth.GAUSSIAN.values()}
+    return {start: (flat | changed).get(str(start), 1.0) for start in depth.STARTS}
+
+
+def test_every_protocol_of_the_deep_networks_counts():
+    assert follows(depth.compared(_growth()))[0] is Verdict.HOLDS
+    first = str(depth.Start("orthogonal", "gaussian", 1.0))
+    assert first == "orthogonal inside, gaussian ends, clipped at 1"
+    verdict, condition = follows(depth.compared(_growth(**{first: 2.1})))
+    assert verdict is Verdict.CONDITIONALLY
+    assert f"the contrary in 1 ({first})" in condition
+    # Where Gaussian layers are as fast at every depth, nothing is shown by the orthogonal ones.
+    flat = {str(start): 1.5 for start in depth.GAUSSIAN.values()}
+    assert follows(depth.compared(_growth(**flat)))[0] is Verdict.FAILS
+    missing = {str(start): math.nan for start in depth.STARTS}
+    assert follows(depth.compared(_growth(**missing)))[0] is Verdict.UNDECIDED

@@ -153,10 +153,14 @@ def _row(accuracy, deviation):
 
 def test_persistence_is_judged_by_those_that_learned():
     judge = persistence.persistence_verdict
-    assert judge([_row(0.5, 0.01)]) is Verdict.UNDECIDED
-    assert judge([_row(0.5, 0.9), _row(0.9, 0.05)]) is Verdict.HOLDS
-    assert judge([_row(0.9, 0.5), _row(0.9, 0.05)]) is Verdict.CONDITIONALLY
-    assert judge([_row(0.5, 0.01), _row(0.9, 0.5)]) is Verdict.FAILS
+    assert judge([_row(0.5, 0.01)])[0] is Verdict.UNDECIDED
+    assert judge([_row(0.5, 0.9), _row(0.9, 0.05)]) == (Verdict.HOLDS, "")
+    assert judge([_row(0.9, 0.5), _row(0.9, 0.05)])[0] is Verdict.CONDITIONALLY
+    assert judge([_row(0.5, 0.01), _row(0.9, 0.5)])[0] is Verdict.FAILS
+    # One setting that was found at last does not turn the verdict.
+    verdict, condition = judge([_row(0.9, 0.5), _row(0.9, 0.5), _row(0.9, 0.05)])
+    assert verdict is Verdict.FAILS
+    assert condition == "near in 1 of the 3 settings that learned: x"
 
 
 def test_isometry_is_judged_by_both_kinds():

@@ -91,7 +91,7 @@ def _ranked(found: list[tuple[Study, Comparison]]) -> list[tuple[Study, Comparis
 
 def _with_data(context: Context, name: str, task: str, title: str, statement: str) -> Claim:
     if not context.full:
-        missing = "not run in the quick reproduction: --full, and the data, are needed"
+        missing = "not run in the quick reproduction; needs --full and the data"
         return Claim(name, title, statement, "Not run.", Verdict.UNDECIDED, condition=missing)
     return unavailable(name, title, statement, task) or contest(
         name, title, statement, context.study(studies.needs_data(context, name))

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import stats
 
 from unitcircle.experiments.reproduce._claim import Claim, Verdict
+from unitcircle.experiments.reproduce._contest import table
 from unitcircle.experiments.reproduce._context import Context
 from unitcircle.experiments.reproduce.eigen import _trained_figures as figures
-from unitcircle.experiments.reproduce.eigen._contest import rows_of
 from unitcircle.experiments.reproduce.eigen._studies import EIGEN, reported
 from unitcircle.experiments.reproduce.prediction._correlation import Correlation, rank_correlation, screening
 from unitcircle.experiments.studies import Study
@@ -93,7 +93,7 @@ def long_wait(group: Group, /) -> Claim:
         f"{len(group.rows[0].seeds)} seeds).",
         {1: Verdict.HOLDS, 0: Verdict.UNDECIDED, -1: Verdict.FAILS}[gap.sign],
         condition="" if gap.sign else "the interval holds both signs: more seeds are needed",
-        table=[row for row in rows_of(group) if row["initializer"] in {EIGEN, "Xavier"}],
+        table=[row for row in table(group.title, group) if row["contender"] in {EIGEN, "Xavier"}],
         data={"difference": gap.mean, "interval": [gap.low, gap.high]},
     )
 
@@ -126,7 +126,7 @@ def modulus(group: Group, /) -> Claim:
         f".95: {', '.join(better) or 'none'}; worse: {', '.join(worse) or 'none'}.",
         verdict,
         condition=_if(verdict, "no other modulus is better beyond its interval, but not all are worse"),
-        table=rows_of(group),
+        table=table(group.title, group),
         figures={
             "Test accuracy of every seed (dots) and mean (bar). Left: eigen weights by modulus; right: structures at "
             "modulus .95, and Xavier. Dotted: chance.": partial(figures.structures, group)
@@ -220,16 +220,16 @@ def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], 
             head = {"task": group.title, "start": row.label, "distance": float(np.mean(distances))}
             rows.append(head | {"result": result, "goodness": goodness, "unit": unit})
     grouped = [[row for row in rows if row["task"] == task] for task in dict.fromkeys(row["task"] for row in rows)]
-    table: list[dict[str, Any]] = []
+    ranked: list[dict[str, Any]] = []
     pooled: list[tuple[float, float, str]] = []
     for own in grouped:
         x, y = ([row[name] for row in own] for name in ("distance", "goodness"))
         value = rank_correlation(x, y, [row["start"] for row in own], seed=context.seed).value
         if not math.isnan(value):
-            table.append({"task": own[0]["task"], "initializers": len(own), "Spearman": value})
+            ranked.append({"task": own[0]["task"], "initializers": len(own), "Spearman": value})
             pooled += zip(_centred(x), _centred(y), (row["start"] for row in own), strict=True)
     together = rank_correlation(*zip(*pooled, strict=True), seed=context.seed) if pooled else NOTHING
-    said = "; ".join(f"{row['task']} {row['Spearman']:+.2f}" for row in table)
+    said = "; ".join(f"{row['task']} {row['Spearman']:+.2f}" for row in ranked)
     verdict = further_out(together)
     return Claim(
         "discrimination",
@@ -237,14 +237,14 @@ def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], 
         "(A question that the summary leaves open.) If hidden states tell classes apart at the surface of the "
         "hypercube, an initializer whose states lie further out should train better.",
         f"Spearman correlation over initializers of ‖h_T‖/√n before training with the result: {said}. Of the ranks "
-        f"within each group, pooled over {len(table)} groups and {together.families} initializers: {together} (95 %, "
+        f"within each group, pooled over {len(ranked)} groups and {together.families} initializers: {together} (95 %, "
         "bootstrap over initializers).",
         verdict,
         condition={
             Verdict.CONDITIONALLY: "as a tendency over initializers, not as a forecast of one",
             Verdict.UNDECIDED: "too few initializers: the interval excludes neither chance nor a strong relation",
         }.get(verdict, ""),
-        table=table,
+        table=ranked,
         figures={
             "Result of an initializer against the distance of its untrained states.": partial(
                 figures.distances, [row for row in rows if math.isfinite(row["result"])]

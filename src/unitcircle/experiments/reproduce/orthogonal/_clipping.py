@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from unitcircle.experiments.reproduce._claim import Claim
+from unitcircle.experiments.reproduce._contest import Contest, Statement, judged
 from unitcircle.experiments.reproduce._context import Context
-from unitcircle.experiments.reproduce.orthogonal._contest import Contender, Contest, contest
-from unitcircle.experiments.reproduce.orthogonal._judgement import Statement, judged
+from unitcircle.experiments.reproduce.orthogonal._contest import Contender, contest
 from unitcircle.experiments.studies import Experiment, Store
 
 FREE, CLIPPED = "exploding, not clipped", "exploding, clipped at 1"
@@ -43,7 +43,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     Parameters
     ----------
     context
-        Quick: 7 seeds, few hundred steps. Full: 10 seeds, thousands.
+        Quick: 8 seeds, few hundred steps. Full: 10 seeds, thousands.
 
     Yields
     ------

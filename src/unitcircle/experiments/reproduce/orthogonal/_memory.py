@@ -7,13 +7,9 @@ __all__ = ["claims"]
 from collections.abc import Iterator
 
 from unitcircle.experiments.reproduce._claim import Claim
+from unitcircle.experiments.reproduce._contest import Contest, Statement, judged
 from unitcircle.experiments.reproduce._context import Context
-from unitcircle.experiments.reproduce.orthogonal._contest import (
-    Contender,
-    Contest,
-    contest,
-)
-from unitcircle.experiments.reproduce.orthogonal._judgement import Statement, judged
+from unitcircle.experiments.reproduce.orthogonal._contest import Contender, contest
 from unitcircle.experiments.studies import Experiment
 from unitcircle.report._comparison import Verdict as Told
 
@@ -65,7 +61,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     Parameters
     ----------
     context
-        Quick: copying over 10 and adding over 30 steps, 7 seeds. Full: copying over 20, 50, 100 and 200, adding over
+        Quick: copying over 10 and adding over 30 steps, 8 seeds. Full: copying over 20, 50, 100 and 200, adding over
         50, 100 and 200 steps, 10 seeds.
 
     Yields
