@@ -144,6 +144,19 @@ def test_a_weight_that_is_not_finite_is_a_result():
     assert eigenvalues is None
 
 
+def test_eigenvalues_come_ever_more_seldom_and_the_numbers_do_not():
+    monitor, frames = _monitor({"radius"}), []
+    for k in range(70):
+        if k == 30:  # a resumed run goes on with the same film
+            state = monitor.state_dict()
+            monitor = _monitor({"radius"})
+            monitor.load_state_dict(state)
+        found, eigenvalues = monitor.measure(_block(np.eye(2)), exact=True)
+        assert set(found) == {"radius", "departure"}
+        frames += [k] if eigenvalues is not None else []
+    assert frames == [*range(16), *range(16, 32, 2), *range(32, 64, 4), 64]
+
+
 def test_only_what_is_asked_is_measured():
     found, _ = _monitor({"radius"}).measure(_block(np.eye(4)), exact=False)
     assert set(found) == {"radius"}

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from time import time
 
 import numpy as np
 import pytest
@@ -86,6 +87,29 @@ def test_json_lines_are_strict_and_hold_everything(tmp_path):
     assert first["findings"][0]["code"] == "UC302"
     assert first["findings"][0]["evidence"] == {"x": "inf"}
     assert second["step"] == 4
+
+
+def test_numbers_have_seven_digits_and_the_time_all_of_them(tmp_path):
+    sink, now = JsonLines(tmp_path / "run.jsonl"), time()
+    sink({"loss": 1 / 3, "W/radius": 1.23456789e-30}, 1234567890)
+    line = json.loads(sink.path.read_text())
+    assert (line["loss"], line["W/radius"], line["step"]) == (0.3333333, 1.234568e-30, 1234567890)
+    assert -1e-3 <= line["time"] - now < 60
+
+
+def test_the_file_grows_by_the_numbers_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    W, path = rng.standard_normal((64, 64)) / 8, tmp_path / "run.jsonl"
+    with Monitor(lambda: {"W": W}, every=1, overhead=1.0, sinks=path, on_finding="ignore") as monitor:
+        for _ in range(200):
+            monitor.step(loss=1.0)
+            W += 1e-3 * rng.standard_normal(W.shape)
+    lines = path.read_text().splitlines()
+    films = ["eigenvalues" in line for line in lines]
+    # 16 at first, then 8 for each doubling: 32, 64, 128, and 5 of the next.
+    assert sum(films) == 16 + 3 * 8 + 5
+    assert films[0]
+    assert max(len(line) for line, film in zip(lines, films, strict=True) if not film) < 700
 
 
 def test_a_line_that_was_cut_short_does_not_spoil_the_next(tmp_path):

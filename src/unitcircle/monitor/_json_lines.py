@@ -22,8 +22,9 @@ class JsonLines:
     """Append records to a file, one line of strict JSON each, on disk before the call returns.
 
     A line holds ``schema``, ``step``, ``time`` (seconds since 1970), ``run`` (the same for all that one monitor writes,
-    resumed or not) and the record. A run that goes on from a checkpoint writes some steps twice: the later line counts.
-    A line that a crash has cut short is ended before the next is written.
+    resumed or not) and the record, numbers to 7 digits: some 500 bytes for each watched weight; eigenvalues and curves
+    by lag, which are longer, come ever more seldom. A run that goes on from a checkpoint writes some steps twice: the
+    later line counts. A line that a crash has cut short is ended before the next is written.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ class JsonLines:
         self.path = Path(path)
 
     def __call__(self, record: Record, step: int) -> None:
-        line = json.dumps(plain({"schema": SCHEMA, "step": step, "time": time(), **record}), allow_nan=False)
+        head = {"schema": SCHEMA, "step": step, "time": round(time(), 3)}
+        line = json.dumps(head | plain(record), allow_nan=False)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Opened for each record: nothing to close, and two processes that append do not cut each other's lines.
         with self.path.open("ab+") as file:

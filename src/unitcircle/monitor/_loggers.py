@@ -61,8 +61,8 @@ class TensorBoard:
 class WandB:
     """Log numbers under ``unitcircle/`` with an axis of their own, so that they never compete with your steps.
 
-    Eigenvalues are images of the complex plane. A finding is an entry ``unitcircle/findings/<code>/<place>`` of the run's
-    summary, and if it is a warning or an error an alert, which W&B forwards as its user wishes.
+    Eigenvalues are images of the complex plane. A finding is an entry ``unitcircle/findings/<code>/<place>`` of the
+    run's summary, and if it is a warning or an error an alert, which W&B forwards as its user wishes.
 
     Parameters
     ----------

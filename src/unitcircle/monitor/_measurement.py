@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle._array import to_numpy
+from unitcircle.monitor._film import is_frame
 from unitcircle.monitor._leading import Leading
 from unitcircle.monitor._weights import Block
 from unitcircle.spectra._tangent import polar_factor, tangent_share
@@ -54,6 +55,7 @@ class BlockMonitor:
         # W₀ itself where it is orthogonal; None until it has been computed.
         self._polar: np.ndarray | None = None
         self._before: np.ndarray | None = None
+        self._exact = 0
 
     def keep(self, block: Block, /) -> None:
         """Copy the weight, one optimizer step before it is measured."""
@@ -86,7 +88,8 @@ class BlockMonitor:
         Returns
         -------
         tuple
-            Numbers by name, and the eigenvalues ``(n,)`` if they were computed. NaN for a weight that is not finite.
+            Numbers by name, and the eigenvalues ``(n,)`` if they were computed and are a frame of the film. NaN for a
+            weight that is not finite.
         """
         W, groups = block.value, self._groups
         n = len(W)
@@ -96,13 +99,14 @@ class BlockMonitor:
         if not np.isfinite(W).all():
             self._before = None
             return found | dict.fromkeys(("radius", "norm"), float("nan")), None
-        eigenvalues = None
+        eigenvalues, frame = None, False
         gram = W.conj().T @ W if "orthogonality" in groups or ("norm" in groups and exact) else None
         if "radius" in groups:
             if exact:
                 eigenvalues = np.linalg.eigvals(W.astype(np.result_type(W, np.float64))).astype(complex)
                 found["radius"] = float(np.abs(eigenvalues).max())
                 excess = float(np.linalg.norm(W.astype(np.result_type(W, np.float64)))) ** 2
+                frame, self._exact = is_frame(self._exact), self._exact + 1
                 found["departure"] = max(excess - float((np.abs(eigenvalues) ** 2).sum()), 0.0) ** 0.5
             else:
                 found["radius"] = self._leading.radius(W)
@@ -119,7 +123,7 @@ class BlockMonitor:
         if self._before is not None and self._before.shape == W.shape:
             found["update"] = _relative(W - self._before, self._before)
         self._before = None
-        return found, eigenvalues
+        return found, eigenvalues if frame else None
 
     def _since_reference(self, W: np.ndarray, *, exact: bool) -> dict[str, float]:
         if self._reference is None or self._reference.shape != W.shape:
@@ -136,13 +140,15 @@ class BlockMonitor:
     def state_dict(self) -> dict[str, Any]:
         """Return what has to be kept, as arrays by name."""
         kept = {"reference": self._reference, "polar": None if self._polar is self._reference else self._polar}
-        return {name: array for name, array in kept.items() if array is not None} | self._leading.to_saved()
+        arrays = {name: array for name, array in kept.items() if array is not None}
+        return arrays | {"exact": np.array(float(self._exact))} | self._leading.to_saved()
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
         """Go on from what :meth:`state_dict` returned."""
         # The checkpoint may have been read onto a device.
         arrays = {name: to_numpy(array) for name, array in state.items()}
         self._reference, self._polar = arrays.pop("reference", None), arrays.pop("polar", None)
+        self._exact = int(arrays.pop("exact"))
         if self._polar is None and self._reference is not None and _is_orthogonal(self._reference):
             self._polar = self._reference
         self._leading.load(arrays)

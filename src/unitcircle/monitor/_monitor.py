@@ -19,6 +19,7 @@ from unitcircle.diagnosis import Finding, Place
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.monitor._alarm import Alarm, OnFinding, TrainingStopped, UnitcircleWarning
 from unitcircle.monitor._delivery import Delivery
+from unitcircle.monitor._film import is_frame
 from unitcircle.monitor._history import History
 from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._loss import LossPeak
@@ -162,6 +163,7 @@ class Monitor:
         self._run = uuid4().hex[:12]
         # Kind of measurement → measurement at which it was last made, and what it costs (s; of eigenvalues per n³).
         self._seldom: dict[str, tuple[int | None, float]] = {"exact": (None, EIGENVALUES_SECONDS), "batch": (None, 0.0)}
+        self._samples = 0
         self.should_stop = False
 
     def step(self, step: int | None = None, loss: Any = None) -> None:
@@ -274,8 +276,9 @@ class Monitor:
         batch = self._batch() if callable(self._batch) else self._batch
         found = self._torch.sample(self._model, batch, self._batch_loss, self._groups, rng=0)
         record |= found.scalars
-        if found.by_lag:
+        if found.by_lag and is_frame(self._samples):
             record["gradient_by_lag"] = found.by_lag
+        self._samples += 1
         for layer, curve in found.by_lag.items():
             reached = curve[np.isfinite(curve)]
             if len(reached):
@@ -322,6 +325,7 @@ class Monitor:
             "pace": self._pace.state_dict(),
             "history": self._history.state_dict(),
             "alarm": self._alarm.state_dict(),
+            "samples": self._samples,
             "seldom": {kind: list(value) for kind, value in self._seldom.items()},
             "blocks": {
                 name: {key: wrap(array) for key, array in block.state_dict().items()}
@@ -348,6 +352,7 @@ class Monitor:
         self._pace.load_state_dict(state["pace"])
         self._history.load_state_dict(state["history"])
         self._alarm.load_state_dict(state["alarm"])
+        self._samples = state["samples"]
         self._seldom = {kind: (last, cost) for kind, (last, cost) in state["seldom"].items()}
         for name, arrays in state["blocks"].items():
             self._of(name).load_state_dict(arrays)

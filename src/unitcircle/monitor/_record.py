@@ -16,15 +16,19 @@ Record = dict[str, Any]
 """Numbers by name, ``"<block>/<metric>"``, as floats, and
 
 ``eigenvalues``
-    Block → complex ``(n,)``, at exact measurements.
+    Block → complex ``(n,)``, at exact measurements: at all of the first 16 of a block, then ever more seldom, 8 for
+    each doubling of their number.
 ``gradient_by_lag``
-    Layer → log-norm by lag ``(T + 1,)``, where a batch was measured.
+    Layer → log-norm by lag ``(T + 1,)``, where a batch was measured, as seldom.
 ``findings``
     Sequence of :class:`unitcircle.Finding`, where there are any.
 """
 
 Sink = Callable[[Record, int], Any]
 """What takes a record and its step."""
+
+DIGITS = 7
+"""Significant digits of a number in a line: weights in single precision have no more."""
 
 
 def scalars(record: Mapping[str, Any], /) -> dict[str, float]:
@@ -33,7 +37,7 @@ def scalars(record: Mapping[str, Any], /) -> dict[str, float]:
 
 
 def plain(value: Any, /) -> Any:
-    """Return a value as strict JSON has it: complex as [re, im]; infinities and NaN as "inf", "-inf" and "nan"."""
+    """Return a value as strict JSON has it: 7 digits; complex as [re, im]; infinities and NaN as "inf" and "nan"."""
     if isinstance(value, np.ndarray):
         array = cast("np.ndarray", value)
         if np.iscomplexobj(array):
@@ -43,8 +47,8 @@ def plain(value: Any, /) -> Any:
         return plain(value.to_dict())
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
