@@ -1,6 +1,6 @@
 """Copying and adding: solved by an initializer or bias that ought to solve them, and not by one that ought not.
 
-pip install 'unitcircle[experiments]'; about three minutes on one core.
+pip install 'unitcircle[experiments]'; about six minutes on one core.
 """
 
 import torch
@@ -8,11 +8,11 @@ import torch
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run, train
 
-BLOCKS, IDENTITY, DEFAULT = "block_rotation(modulus=1.1)", "identity", "torch_default"
+BLOCKS, WIDER, IDENTITY, DEFAULT = "block_rotation", "block_rotation(modulus=1.1)", "identity", "torch_default"
 CASES = [
-    ("copying(delay=20)", "tanh(size=64)", 3e-3, 4000, [(BLOCKS, "zeros"), (DEFAULT, "zeros")]),
+    ("copying(delay=20)", "tanh(size=64)", 3e-3, 4000, [(WIDER, "zeros"), (DEFAULT, "zeros")]),
     ("adding(length=50)", "relu(size=64)", 1e-3, 4000, [(IDENTITY, "zeros")]),
-    ("adding(length=50)", "tanh(size=64)", 1e-3, 4000, [(IDENTITY, "zeros")]),
+    ("adding(length=50)", "tanh(size=64)", 1e-3, 10000, [(BLOCKS, "zeros"), (IDENTITY, "zeros")]),
     ("adding(length=200)", "lstm(size=64)", 1e-2, 1500, [(DEFAULT, "chrono(max_steps=200)"), (DEFAULT, "zeros")]),
 ]
 
