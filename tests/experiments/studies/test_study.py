@@ -29,6 +29,9 @@ def test_the_shipped_files_can_be_read(name):
     study = Study.load(name)
     assert study.name == name.removesuffix(".toml")
     assert study.description.strip()
+    if study.name == "prediction":
+        # Its verdict is over initializers, not between two of them.
+        return
     assert study.seeds >= 10
     # Enough for a verdict: the smallest p-value there is, corrected for all rows, is below the level.
     assert (len(study.initializers) - 1) * 2 ** (1 - study.seeds) < 1 - study.confidence

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle.experiments.reproduce.prediction._correlation import FEWEST, FEWEST_FAMILIES, interval, multiplicities
-from unitcircle.experiments.reproduce.prediction._screen import Setting
+from unitcircle.experiments.reproduce.prediction._chance import chance, orders
+from unitcircle.experiments.reproduce.prediction._correlation import FEWEST, multiplicities, simultaneous
+from unitcircle.experiments.reproduce.prediction._setting import Setting
 
 LOST = math.log(1e-3)
 
@@ -52,62 +53,97 @@ ALARMS = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """The runs of one setting, point by point: how many sound each alarm and how many do not, and their places."""
+
+    setting: Setting
+    sounding: np.ndarray
+    """``(points, alarms)``: runs that sound it; ``silent``: runs known not to."""
+    silent: np.ndarray
+    places: np.ndarray
+    """``(points,)``: mean place of the point's runs."""
+    stuck: np.ndarray
+    """``(points,)``: share of them that do not begin to learn."""
+
+
 def rows(settings: Sequence[Setting], /, *, seed: int = 0) -> list[dict[str, Any]]:
     """Compare runs with and without each alarm by the place of their score among all runs of their setting.
 
-    The place is the share of the setting's runs that are worse, ties by half: 0.5 on average. Give settings in which
-    there is something to tell: where every run learns the task, places are noise, and draw differences towards 0.
+    The place is the share of the setting's runs that are worse, ties by half: 0.5 on average; that of a run is the mean
+    over the seeds of its initializer. Chance is what families give that get each other's places, corrected for the
+    number of alarms; the intervals, of the bootstrap over families, hold all together. Give settings in which there is
+    something to tell: where every run learns the task, places are noise, and draw differences towards 0.
 
     Parameters
     ----------
     settings
         Whose runs.
     seed
-        Of the bootstrap over families.
+        Of resamples and shuffles.
 
     Returns
     -------
     list of dict
-        One an alarm: runs with it, families with it, mean place with and without it, the difference with its interval.
+        One an alarm: runs with it, families with it, how many of those with and without it stay near the baseline, mean
+        place with and without it, the difference with its interval and p.
     """
-    runs: list[tuple[str, float, Mapping[str, float]]] = []
-    for setting in settings:
-        scores = np.array([s.score for point in setting.points for s in point.seeds])
-        owners = [(point.family, s) for point in setting.points for s in point.seeds]
-        for score, (family, own) in zip(scores, owners, strict=True):
-            place = float((scores < score).mean() + 0.5 * (scores == score).mean())
-            runs.append((family, place, own.diagnosis))
-    drawn = multiplicities([family for family, _, _ in runs] or [""], seed)
-    found: list[dict[str, Any]] = []
-    for alarm in ALARMS:
-        known = [(f, place, alarm.sounds(d)) for f, place, d in runs if all(name in d for name in alarm.needs)]
-        places = np.array([place for _, place, _ in known])
-        on = np.array([sounds for _, _, sounds in known], bool)
-        families = {f for f, _, sounds in known if sounds}
-        difference, low, high = math.nan, math.nan, math.nan
-        if on.any() and not on.all():
-            difference = float(places[on].mean() - places[~on].mean())
-            weights = np.stack([drawn[f] for f, _, _ in known], -1)
-            if len({f for f, _, _ in known}) >= FEWEST_FAMILIES and len(families) >= FEWEST:
-                low, high = interval(_mean_where(weights, places, on) - _mean_where(weights, places, ~on))
-        found.append(
-            {
-                "finding": alarm.code,
-                "rule at step 0": alarm.rule,
-                "runs": len(known),
-                "alarmed": int(on.sum()),
-                "families alarmed": len(families),
-                "place if alarmed": float(places[on].mean()) if on.any() else math.nan,
-                "place if not": float(places[~on].mean()) if (~on).any() else math.nan,
-                "difference": difference,
-                "low": low,
-                "high": high,
-            }
-        )
-    return found
+    runs = [_runs(setting) for setting in settings]
+    if not runs:
+        return []
+    drawn = multiplicities([family for r in runs for family in r.setting.families], seed)
+    order = orders([r.setting.members for r in runs], seed)
+    on, off = (np.concatenate([getattr(r, name) for r in runs]) for name in ("sounding", "silent"))
+    places, stuck = (np.concatenate([getattr(r, name) for r in runs]) for name in ("places", "stuck"))
+    families = np.array([family for r in runs for family in r.setting.families])
+    weights = np.stack([drawn[family] for family in families.tolist()], -1)
+    moved = np.concatenate([r.places[o] for r, o in zip(runs, order, strict=True)], -1)
+    ones = np.ones((1, len(places)))
+    found = (_mean(on, places[None], ones) - _mean(off, places[None], ones))[0]
+    resampled = _mean(on, places[None], weights) - _mean(off, places[None], weights)
+    shuffled = _mean(on, moved, ones) - _mean(off, moved, ones)
+    p = chance(found, shuffled)
+    alarmed = [sorted(set(families[on[:, k] > 0].tolist())) for k in range(len(ALARMS))]
+    told = np.array([len(names) >= FEWEST for names in alarmed])
+    ends = simultaneous(np.where(told, found, np.nan), resampled, len(drawn), bounded=False)
+    shares = [[_mean(mask, values[None], ones)[0] for mask in (on, off)] for values in (stuck, places)]
+    return [
+        {
+            "finding": alarm.code,
+            "rule at step 0": alarm.rule,
+            "runs": int((on + off)[:, k].sum()),
+            "alarmed": int(on[:, k].sum()),
+            "families alarmed": len(alarmed[k]),
+            "stuck if alarmed": float(shares[0][0][k]),
+            "stuck if not": float(shares[0][1][k]),
+            "place if alarmed": float(shares[1][0][k]),
+            "place if not": float(shares[1][1][k]),
+            "difference": float(found[k]),
+            "low": float(ends[k, 0]),
+            "high": float(ends[k, 1]),
+            "p": float(p[k]),
+        }
+        for k, alarm in enumerate(ALARMS)
+    ]
 
 
-def _mean_where(weights: np.ndarray, places: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    total = (weights * mask).sum(-1)
+def _runs(setting: Setting) -> _Runs:
+    scores = np.array([s.score for point in setting.points for s in point.seeds])
+    counts = np.zeros((2, len(setting.points), len(ALARMS)))
+    places, stuck = [], []
+    for i, point in enumerate(setting.points):
+        own = np.array([s.score for s in point.seeds])
+        worse = (scores < own[:, None]).mean(-1) + 0.5 * (scores == own[:, None]).mean(-1)
+        places.append(worse.mean())
+        stuck.append((own < setting.begun).mean())
+        for k, alarm in enumerate(ALARMS):
+            for s in point.seeds:
+                if all(name in s.diagnosis for name in alarm.needs):
+                    counts[int(not alarm.sounds(s.diagnosis)), i, k] += 1
+    return _Runs(setting, counts[0], counts[1], np.array(places), np.array(stuck))
+
+
+def _mean(counts: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of values ``(batch, points)`` over counted, weighted runs ``(points, alarms)``."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(total > 0, (weights * mask * places).sum(-1) / total, np.nan)
+        return ((weights * values) @ counts) / (weights @ counts)

@@ -44,14 +44,35 @@ _MEASURED = {
     "saturation": "hidden.saturation",
     "log_ratio": "gradient.log_ratio",
 }
+_INDEPENDENT = "independent entries"
+_LAWS = {
+    **dict.fromkeys(("gaussian", "uniform", "lecun_normal", "lecun_uniform"), _INDEPENDENT),
+    **dict.fromkeys(("xavier_normal", "xavier_uniform", "kaiming_normal", "kaiming_uniform"), _INDEPENDENT),
+    "orthogonal_svd": "orthogonal",
+    "zeros": "constant",
+}
+"""Initializers that are one law up to its scale, or become so with the number of units; others are their own."""
 _CANDIDATES = ("h", "n", "g")
 """The gate block that stands for a cell's recurrent weight: that of the candidate state."""
 
 
 @dataclass(frozen=True, eq=False)
 class Seed:
-    """One run: its diagnosis at step 0, its score with "higher is better", its steps to the threshold (inf: never)."""
+    """One run.
 
+    Attributes
+    ----------
+    number
+        Seed of everything random in it.
+    diagnosis
+        At step 0.
+    score
+        Higher is better; never worse than the task's baseline, which needs no training.
+    steps
+        To the threshold; inf: never.
+    """
+
+    number: int
     diagnosis: Mapping[str, float]
     score: float
     steps: float
@@ -70,7 +91,7 @@ class Point:
     initializer
         Specification of the recurrent weight, with that of the bias where it has one.
     family
-        Name of the law without its parameters: what the bootstrap resamples.
+        The kind of law: what is drawn, or shuffled, as a whole.
     seeds
         Its runs, at the best of the learning rates that there are.
     """
@@ -84,7 +105,8 @@ class Point:
 
     def diagnosis(self, name: str, /) -> float:
         """Return the mean over the seeds of one diagnostic; NaN where a seed has none."""
-        return float(np.mean([seed.diagnosis.get(name, math.nan) for seed in self.seeds]))
+        with np.errstate(invalid="ignore"):
+            return float(np.mean([seed.diagnosis.get(name, math.nan) for seed in self.seeds]))
 
     @property
     def score(self) -> float:
@@ -97,12 +119,12 @@ class Point:
         return -float(np.median([seed.steps for seed in self.seeds]))
 
 
-def records(folder: Path, /) -> Iterator[Record]:
-    """Yield every record of a study below a folder.
+def records(folders: Iterable[Path], /) -> Iterator[Record]:
+    """Yield every record of a study below some folders.
 
     Parameters
     ----------
-    folder
+    folders
         Searched for folders ``runs``, as :class:`unitcircle.experiments.studies.Store` makes them.
 
     Yields
@@ -111,7 +133,7 @@ def records(folder: Path, /) -> Iterator[Record]:
         In the order of the paths; one that several folders hold, once.
     """
     seen: set[str] = set()
-    for runs in sorted(folder.rglob("runs")):
+    for runs in sorted({runs for folder in folders for runs in folder.rglob("runs")}):
         for record in Store(runs.parent).records():
             if record.run.key not in seen:
                 seen.add(record.run.key)
@@ -121,8 +143,9 @@ def records(folder: Path, /) -> Iterator[Record]:
 def points(found: Iterable[Record], /) -> list[Point]:
     """Gather reported runs that were diagnosed at step 0 into points.
 
-    A run that diverged counts as the task's baseline, or as the worst score of its setting where there is none, and as
-    one that never reached the threshold. Runs that failed are left out, as are those that chose a learning rate.
+    A run that diverged, or ended behind the task's baseline, counts as the baseline; where there is none, one that
+    diverged as the worst score of its setting. A run that diverged never reached the threshold. Runs that failed are
+    left out, as are those that chose a learning rate.
 
     Parameters
     ----------
@@ -143,10 +166,11 @@ def points(found: Iterable[Record], /) -> list[Point]:
     worst = _worst(record for rates in grouped.values() for of in rates.values() for record in of)
     made: list[Point] = []
     for (setting, recurrent, bias), rates in sorted(grouped.items()):
-        each = [[_seed(record, worst[setting]) for record in of] for of in rates.values()]
+        each = [[_seed(r, worst[setting]) for r in sorted(of, key=lambda r: r.run.seed)] for of in rates.values()]
         best = max(each, key=lambda seeds: np.mean([seed.score for seed in seeds]))
         run = next(iter(rates.values()))[0].run
         law, shift = Initializer.parse(recurrent).name, Initializer.parse(bias).name
+        law = _LAWS.get(law, law)
         plain = shift == "zeros"
         named, family = (recurrent, law) if plain else (f"{recurrent} + {bias}", f"{law} + {shift}")
         made.append(Point(run.task, run.cell, setting, named, family, best))
@@ -205,4 +229,4 @@ def _seed(record: Record, worst: float) -> Seed:
     score = _score(record)
     done = record.status is Status.FINISHED
     steps = record.summary["steps_to_threshold"] if done else math.inf
-    return Seed(found, worst if math.isnan(score) else score, steps)
+    return Seed(record.run.seed, found, worst if math.isnan(score) else max(score, worst), steps)

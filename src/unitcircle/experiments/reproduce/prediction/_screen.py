@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Screen", "Setting", "screen", "settings"]
+__all__ = ["Screen", "mean", "screen"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,200 +10,134 @@ from functools import cached_property
 
 import numpy as np
 
+from unitcircle.experiments.reproduce.prediction._chance import above, chance, orders
 from unitcircle.experiments.reproduce.prediction._correlation import (
     FEWEST,
-    FEWEST_FAMILIES,
+    centred_ranks,
     interval,
     multiplicities,
+    simultaneous,
     weighted_spearman,
 )
-from unitcircle.experiments.reproduce.prediction._points import DIAGNOSTICS, Point
-from unitcircle.experiments.tasks import Task
-
-ENOUGH = 4
-"""Initializers in a setting, and different results among them, below which nothing is correlated."""
-RIDGE = 1.0
-"""Weight of the penalty, per diagnostic: a prior that none matters much. Not tuned."""
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """Initializers that are compared with each other.
-
-    Attributes
-    ----------
-    name, task
-        Of the setting.
-    points
-        Its initializers.
-    """
-
-    name: str
-    task: str
-    points: tuple[Point, ...]
-
-    @property
-    def families(self) -> list[str]:
-        """The family of each point."""
-        return [point.family for point in self.points]
-
-    def diagnosis(self, name: str, /) -> np.ndarray:
-        """Return one diagnostic of each point."""
-        return np.array([point.diagnosis(name) for point in self.points])
-
-    @property
-    def all_solve(self) -> bool:
-        """Whether the mean score of every initializer reaches the task's threshold."""
-        task = Task.parse(self.task)
-        sign = 1 if task.higher_is_better else -1
-        return all(task.solved(sign * point.score) for point in self.points)
-
-    def results(self, outcome: str, /) -> np.ndarray:
-        """Return ``"score"`` or ``"speed"`` of each point."""
-        return np.array([getattr(point, outcome) for point in self.points])
-
-
-def settings(points: Sequence[Point], /) -> list[Setting]:
-    """Return the settings with enough initializers, of enough families, to be ranked.
-
-    Parameters
-    ----------
-    points
-        Of all studies.
-
-    Returns
-    -------
-    list of Setting
-        In the order of the points.
-    """
-    names = list(dict.fromkeys(point.setting for point in points))
-    grouped = [tuple(point for point in points if point.setting == name) for name in names]
-    return [
-        Setting(name.rpartition(" #")[0], own[0].task, own)
-        for name, own in zip(names, grouped, strict=True)
-        if len(own) >= ENOUGH and len({point.family for point in own}) >= FEWEST
-    ]
+from unitcircle.experiments.reproduce.prediction._points import DIAGNOSTICS
+from unitcircle.experiments.reproduce.prediction._setting import Setting
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """Rank correlations of every diagnostic with one outcome, in every setting, and in every resample of the bootstrap.
+    """Rank correlations of every diagnostic with one outcome, in every setting: found, resampled and shuffled.
+
+    Whatever is made of the correlations found (a mean, a choice of the best, a sign learned elsewhere) is made in the
+    same way of those of every resample and of every shuffle: no choice escapes its interval or its p.
 
     Attributes
     ----------
     outcome
         ``"score"`` or ``"speed"``.
     settings
-        Those where the outcome has enough different values.
+        Those where the outcome has something to tell.
     values
         ``(settings, diagnostics)``: Spearman's ρ; NaN where there is none.
     resampled
-        ``(resamples, settings, diagnostics)``: the same after whole families were drawn anew, for all settings alike.
-    seed
-        Of the bootstrap.
+        ``(resamples, settings, diagnostics)``: after whole families were drawn anew, for all settings alike.
+    shuffled
+        ``(shuffles, settings, diagnostics)``: after families got each other's results, in all settings alike.
+    drawn
+        Family → how often it is there in each resample.
+    order
+        One a setting, ``(shuffles, points)``: whose result each point gets.
     """
 
     outcome: str
     settings: tuple[Setting, ...]
     values: np.ndarray
     resampled: np.ndarray
-    seed: int
+    shuffled: np.ndarray
+    drawn: dict[str, np.ndarray]
+    order: tuple[np.ndarray, ...]
 
     @cached_property
-    def tasks(self) -> list[str]:
-        """The tasks, each once."""
-        return list(dict.fromkeys(setting.task for setting in self.settings))
-
-    def _by_task(self, values: np.ndarray) -> np.ndarray:
-        """Return means over the settings of each task ``(..., tasks, diagnostics)``: each task counts once."""
-        of = [[setting.task == task for setting in self.settings] for task in self.tasks]
-        return np.stack([_mean(values[..., np.array(mask), :], -2) for mask in of], -2)
+    def kinds(self) -> list[str]:
+        """The kinds of task, each once: what a correlation is averaged over, and what is left out."""
+        return list(dict.fromkeys(setting.kind for setting in self.settings))
 
     @cached_property
-    def families(self) -> set[str]:
-        """All families of initializers in the settings."""
-        return {family for setting in self.settings for family in setting.families}
+    def families(self) -> int:
+        """Number of families of initializers in the settings."""
+        return len({family for setting in self.settings for family in setting.families})
 
-    def mean(self, *, among: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean over the tasks of every diagnostic, and its interval ``(diagnostics, 2)``."""
-        pooled = _mean(self._by_task(self.values), -2)
-        resampled = _mean(self._by_task(self.resampled), -2)
-        return pooled, np.array([self._interval(column, self.families, among) for column in resampled.T])
+    def by_kind(self, values: np.ndarray, /) -> np.ndarray:
+        """Return means over the settings of each kind of task, so that each kind counts once.
 
-    def _interval(self, resampled: np.ndarray, families: set[str], among: int = 1) -> tuple[float, float]:
-        return interval(resampled, among=among) if len(families) >= FEWEST_FAMILIES else (np.nan, np.nan)
+        Parameters
+        ----------
+        values
+            ``(..., settings, d)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(..., kinds, d)``.
+        """
+        of = [[setting.kind == kind for setting in self.settings] for kind in self.kinds]
+        return np.stack([mean(values[..., np.array(mask), :], -2) for mask in of], -2)
+
+    def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the mean over the kinds of task of every diagnostic.
+
+        Returns
+        -------
+        tuple
+            Means ``(diagnostics,)``, intervals that hold all together ``(diagnostics, 2)``, and p-values corrected for
+            the choice among them ``(diagnostics,)``.
+        """
+        found, resampled, shuffled = (mean(self.by_kind(a), -2) for a in (self.values, self.resampled, self.shuffled))
+        return found, simultaneous(found, resampled, self.families), chance(found, shuffled)
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """Return the mean over the settings of each cell, and of each kind of task: name → ``(diagnostics,)``."""
+        cells = list(dict.fromkeys(s.cell for s in self.settings))
+        own = {cell: mean(self.values[[s.cell == cell for s in self.settings]], 0) for cell in cells}
+        return own | dict(zip(self.kinds, self.by_kind(self.values), strict=True))
 
     def bounds(self) -> np.ndarray:
-        """Return the interval of every correlation ``(settings, diagnostics, 2)``."""
-        own = [set(setting.families) for setting in self.settings]
+        """Return the interval of every correlation by itself ``(settings, diagnostics, 2)``."""
         width = range(len(DIAGNOSTICS))
-        return np.array([[self._interval(self.resampled[:, s, d], f) for d in width] for s, f in enumerate(own)])
-
-    def transferred(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what each diagnostic is worth in a task if its sign is learned from the other tasks.
-
-        Returns
-        -------
-        tuple
-            ``(tasks, diagnostics)`` and the interval of its mean over tasks ``(diagnostics, 2)``, the sign learned anew
-            in every resample.
-        """
-        values = _signed_by_others(self._by_task(self.values))
-        resampled = _mean(_signed_by_others(self._by_task(self.resampled)), -2)
-        return values, np.array([self._interval(column, self.families) for column in resampled.T])
-
-    def chosen(self) -> tuple[list[str], np.ndarray, tuple[float, float]]:
-        """Return what the best diagnostic of the other tasks is worth in each task.
-
-        Returns
-        -------
-        tuple
-            Names and correlations ``(tasks,)``, and the interval of the mean, chosen anew in every resample.
-        """
-        by_task = self._by_task(self.values)
-        which, worth = _best_of_others(by_task)
-        _, resampled = _best_of_others(self._by_task(self.resampled))
-        names = list(DIAGNOSTICS)
-        return [names[int(k)] for k in which], worth, self._interval(_mean(resampled, -1), self.families)
-
-    def predictions(self) -> list[np.ndarray]:
-        """Predict the rank of every point from other tasks and other families.
-
-        Ridge regression of the ranks of the results on the ranks of all diagnostics (both scaled to mean 0 and variance
-        1 within a setting). The points of one family in one task are predicted from all other families in all other
-        tasks.
-
-        Returns
-        -------
-        list of numpy.ndarray
-            One value a point, setting by setting; NaN where nothing is left to fit.
-        """
-        columns = [_standard(np.stack([s.diagnosis(d) for d in DIAGNOSTICS], -1)) for s in self.settings]
-        targets = [_standard(s.results(self.outcome)[:, None])[:, 0] for s in self.settings]
-        families = [np.array(setting.families) for setting in self.settings]
-        found: list[np.ndarray] = []
-        for k, setting in enumerate(self.settings):
-            predicted = np.full(len(families[k]), np.nan)
-            for family in set(setting.families):
-                others = [j for j, other in enumerate(self.settings) if other.task != setting.task]
-                if not others:
-                    continue
-                X = np.concatenate([columns[j][families[j] != family] for j in others])
-                y = np.concatenate([targets[j][families[j] != family] for j in others])
-                weights = np.linalg.solve(X.T @ X + RIDGE * X.shape[1] * np.eye(X.shape[1]), X.T @ y)
-                predicted[families[k] == family] = columns[k][families[k] == family] @ weights
-            found.append(predicted)
-        return found
-
-    def combined(self) -> np.ndarray:
-        """Return the correlation of :meth:`predictions` with the results in every setting ``(settings,)``."""
-        nothing = float("nan")
         return np.array(
             [
-                nothing if np.isnan(p).any() else float(weighted_spearman(p, s.results(self.outcome), np.ones(len(p))))
-                for s, p in zip(self.settings, self.predictions(), strict=True)
+                [interval(self.values[k, d], self.resampled[:, k, d], len(set(s.families))) for d in width]
+                for k, s in enumerate(self.settings)
             ]
         )
+
+    def transferred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what each diagnostic is worth in a kind of task if its sign is learned from the others.
+
+        Returns
+        -------
+        tuple
+            ``(kinds, diagnostics)`` and the interval of its mean over kinds ``(diagnostics, 2)``.
+        """
+        values = _signed_by_others(self.by_kind(self.values))
+        resampled = mean(_signed_by_others(self.by_kind(self.resampled)), -2)
+        pooled = mean(values, -2)
+        return values, np.array([interval(pooled[d], resampled[:, d], self.families) for d in range(len(DIAGNOSTICS))])
+
+    def chosen(self) -> tuple[list[str], np.ndarray, tuple[float, float], float, float]:
+        """Return what the best diagnostic of the other kinds of task is worth in each.
+
+        Returns
+        -------
+        tuple
+            Names and correlations ``(kinds,)``, the interval of their mean, the share of shuffles whose mean is as
+            large, and what shuffles give on average; the choice made anew each time.
+        """
+        which, worth = _best_of_others(self.by_kind(self.values))
+        resampled, shuffled = (mean(_best_of_others(self.by_kind(a))[1], -1) for a in (self.resampled, self.shuffled))
+        names = list(DIAGNOSTICS)
+        found = float(mean(worth, -1))
+        ends = interval(found, resampled, self.families)
+        return [names[int(k)] for k in which], worth, ends, above(found, shuffled), float(mean(shuffled, 0))
 
 
 def screen(found: Sequence[Setting], outcome: str, /, *, seed: int = 0) -> Screen:
@@ -216,66 +150,82 @@ def screen(found: Sequence[Setting], outcome: str, /, *, seed: int = 0) -> Scree
     outcome
         ``"score"`` or ``"speed"``.
     seed
-        Of the bootstrap.
+        Of resamples and shuffles.
 
     Returns
     -------
     Screen
-        Of the settings where at least three results differ, and, for the score, some initializer does not solve the
-        task: among those that all do the order is noise.
+        Of the settings where at least three results differ, and, for the score, some initializer begins to learn and
+        some does not solve the task: where none does or all do, the order is noise.
     """
     usable = tuple(
-        s for s in found if len(np.unique(s.results(outcome))) >= FEWEST and not (outcome == "score" and s.all_solve)
+        s
+        for s in found
+        if len(np.unique(s.results(outcome))) >= FEWEST and not (outcome == "score" and (s.all_solve or s.none_begins))
     )
     drawn = multiplicities([family for setting in usable for family in setting.families] or [""], seed)
-    resamples = len(next(iter(drawn.values())))
-    values = np.full((len(usable), len(DIAGNOSTICS)), np.nan)
-    resampled = np.full((resamples, *values.shape), np.nan)
+    order = orders([setting.members for setting in usable], seed) if usable else []
+    shape = (len(usable), len(DIAGNOSTICS))
+    values = np.full(shape, np.nan)
+    resampled, shuffled = (np.full((len(next(iter(drawn.values()))), *shape), np.nan) for _ in range(2))
     for k, setting in enumerate(usable):
         y = setting.results(outcome)
         weights = np.stack([drawn[family] for family in setting.families], -1)
         for d, name in enumerate(DIAGNOSTICS):
             x = setting.diagnosis(name)
-            if not np.isnan(x).any():
-                values[k, d] = weighted_spearman(x, y, np.ones(len(x)))
-                resampled[:, k, d] = weighted_spearman(x, y, weights)
-    return Screen(outcome, usable, values, resampled, seed)
+            there = ~np.isnan(x)
+            # A diagnostic that few initializers have says nothing of the others.
+            if 2 * there.sum() < len(x):
+                continue
+            x = np.where(there, x, 0.0)
+            values[k, d] = weighted_spearman(x, y, there.astype(float))
+            resampled[:, k, d] = weighted_spearman(x, y, weights * there)
+            shuffled[:, k, d] = _shuffled(x, y, there, order[k])
+    return Screen(outcome, usable, values, resampled, shuffled, drawn, tuple(order))
 
 
-def _mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Return the mean of what is there, NaN where nothing is."""
+def _shuffled(x: np.ndarray, y: np.ndarray, there: np.ndarray, order: np.ndarray) -> np.ndarray:
+    if not there.all():
+        return weighted_spearman(x, y[order], there.astype(float))
+    # The ranks of shuffled results are the shuffled ranks.
+    a, b = (centred_ranks(values, np.ones(len(x))) for values in (x, y))
+    size = np.sqrt((a * a).sum() * (b * b).sum())
+    return (a * b[order]).sum(-1) / size if size > 0 else np.full(len(order), np.nan)
+
+
+def mean(values: np.ndarray, axis: int, /) -> np.ndarray:
+    """Return the mean of what is there, NaN where nothing is.
+
+    Parameters
+    ----------
+    values
+        Any shape.
+    axis
+        Over which.
+
+    Returns
+    -------
+    numpy.ndarray
+        Without that axis.
+    """
     there = ~np.isnan(values)
     count = there.sum(axis)
     total = np.where(there, values, 0.0).sum(axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _others(by_task: np.ndarray) -> np.ndarray:
-    """Return for each task the mean over the other tasks, ``(..., tasks, diagnostics)``."""
-    tasks = by_task.shape[-2]
-    return np.stack([_mean(np.delete(by_task, t, axis=-2), -2) for t in range(tasks)], -2)
+def _signed_by_others(by_kind: np.ndarray) -> np.ndarray:
+    return np.sign(_others(by_kind)) * by_kind
 
 
-def _signed_by_others(by_task: np.ndarray) -> np.ndarray:
-    return np.sign(_others(by_task)) * by_task
+def _others(by_kind: np.ndarray) -> np.ndarray:
+    """Return for each kind of task the mean over the others, ``(..., kinds, diagnostics)``."""
+    return np.stack([mean(np.delete(by_kind, t, axis=-2), -2) for t in range(by_kind.shape[-2])], -2)
 
 
-def _best_of_others(by_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    others = _others(by_task)
+def _best_of_others(by_kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    others = _others(by_kind)
     size = np.where(np.isnan(others), -1.0, np.abs(others))
     which = size.argmax(-1)
-    taken = np.take_along_axis(_signed_by_others(by_task), which[..., None], -1)[..., 0]
+    taken = np.take_along_axis(_signed_by_others(by_kind), which[..., None], -1)[..., 0]
     return which, taken
-
-
-def _standard(values: np.ndarray) -> np.ndarray:
-    """Return mid-ranks of each column, scaled to mean 0 and variance 1; 0 for a column that says nothing."""
-    ranks = np.zeros_like(values, dtype=float)
-    for j, column in enumerate(values.T):
-        if np.isnan(column).any():
-            continue
-        below = (column[None, :] < column[:, None]).sum(1) + 0.5 * (column[None, :] == column[:, None]).sum(1)
-        centred = below - below.mean()
-        spread = centred.std()
-        ranks[:, j] = centred / spread if spread > 0 else 0.0
-    return ranks
