@@ -267,9 +267,9 @@ DRIVER = """
     from tests.experiments.studies.crashing import Training
     from tests.experiments.studies.test_execute import SMALL
     from unitcircle.experiments.studies._execute import execute
-    from unitcircle.experiments.studies import _plan, _execute
+    from unitcircle.experiments.studies import _execute
 
-    _execute.Plan = lambda *given, **named: _plan.Plan(*given, limit=lambda _: 1, **named)
+    _execute.stack_limit = lambda run, engine: 1
     try:
         execute(SMALL, sys.argv[1], workers=1, train=Training(sys.argv[1], seconds=0.5))
     except KeyboardInterrupt:

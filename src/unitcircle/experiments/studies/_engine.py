@@ -4,11 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Engine", "EngineKind", "Reply"]
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+
+import torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,21 @@ class EngineKind(ABC):
     """
 
     shared: bool
+
+    def room(self, device: torch.device, /) -> float:  # noqa: ARG002 - nothing is known of other machines
+        """Return the memory that one worker may fill, in bytes.
+
+        Parameters
+        ----------
+        device
+            On which it trains.
+
+        Returns
+        -------
+        float
+            inf where nobody here knows.
+        """
+        return math.inf
 
     @abstractmethod
     def start(self, function: Callable[[Any], Any], /) -> Engine:

@@ -18,7 +18,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.studies._cluster import engine_kind
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
 from unitcircle.experiments.studies._here import Here
-from unitcircle.experiments.studies._plan import Plan
+from unitcircle.experiments.studies._plan import Plan, stack_limit
 from unitcircle.experiments.studies._progress import Event, Progress
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
@@ -126,7 +126,7 @@ def execute(
         store.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentError("folder", "must be one that can be made", f"{folder} ({error.strerror})") from error
-    plan = Plan(study, store, retry_failed=retry_failed)
+    plan = Plan(study, store, limit=partial(stack_limit, engine=kind), retry_failed=retry_failed)
     if isinstance(kind, Local | Here) and plan.left:
         _look_here(study, kind)
     task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)

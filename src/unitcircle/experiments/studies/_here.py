@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.studies._memory import WORKER, memory_here
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,10 @@ class Here(EngineKind):
     """The calling process itself: nothing is started, and nothing protects it from a run that ends the process."""
 
     shared = False
+
+    def room(self, device: torch.device, /) -> float:
+        """Return the memory of this machine, less that of a GPU's context or of the libraries."""
+        return memory_here(device) - WORKER
 
     def start(self, function: Callable[[Any], Any], /) -> HereEngine:
         """Return the engine; there is nothing to start."""

@@ -8,27 +8,41 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import torch
+
 from unitcircle.experiments.studies._choice import chosen_rate
+from unitcircle.experiments.studies._engine import EngineKind
 from unitcircle.experiments.studies._estimate import Estimates
+from unitcircle.experiments.studies._memory import memory_of
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
+from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.training import Record, Run, Status
 
+ENOUGH = {"cpu": 8, "cuda": 64}
+"""Runs that fill the vector units of a core, or the many more of a GPU."""
 
-def stack_limit(run: Run, /) -> int:
+
+def stack_limit(run: Run, /, *, engine: EngineKind | None = None) -> int:
     """Return how many runs are trained as one program at most.
 
     Parameters
     ----------
     run
         One of them.
+    engine
+        Whose workers train them; the workers of this machine by default.
 
     Returns
     -------
     int
-        Enough to fill the vector units of a core, or the many more of a GPU.
+        8 on a processor and 64 on a GPU, or fewer where a worker's memory holds no more; at least 1.
     """
-    return 8 if run.device == "cpu" else 64
+    device = torch.device(run.device)
+    enough = ENOUGH.get(device.type, ENOUGH["cuda"])
+    room = (engine or Local()).room(device)
+    # Where nobody knows the memory, the data may not be here either.
+    return enough if math.isinf(room) else max(1, min(enough, math.floor(room / memory_of(run))))
 
 
 @dataclass(eq=False)

@@ -17,8 +17,11 @@ from multiprocessing.connection import Pipe, wait
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from unitcircle.errors import ArgumentError, UnitcircleError
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.studies._memory import WORKER, memory_here
 
 ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
@@ -77,6 +80,24 @@ class Local(EngineKind):
         fit = len(gpus) * math.floor(1 / self.gpu_fraction + 1e-9)
         count = min(self.workers or fit, fit)
         return [ONE_THREAD | {"CUDA_VISIBLE_DEVICES": gpus[k % len(gpus)]} for k in range(count)]
+
+    def room(self, device: torch.device, /) -> float:
+        """Return a worker's share of the machine's memory, or of a GPU's.
+
+        Parameters
+        ----------
+        device
+            On which it trains; without a fraction all workers may be on one GPU.
+
+        Returns
+        -------
+        float
+            Bytes for its runs.
+        """
+        if device.type == "cuda" and self.gpu_fraction is not None:
+            return self.gpu_fraction * memory_here(device) - WORKER
+        workers = _processors() if self.gpu_fraction is None else len(self.environments(_gpus()))
+        return memory_here(device) / (self.workers or workers) - WORKER
 
     def start(self, function: Callable[[Any], Any], /) -> Supervisor:
         """Return the supervisor; its processes start with their first task."""
@@ -254,8 +275,6 @@ def _processors() -> int:
 
 def _gpus() -> list[str]:
     """Return the names of the GPUs that this process may use."""
-    import torch  # noqa: PLC0415 - only asked for with GPUs
-
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
     return named.split(",")[:count] if named else [str(k) for k in range(count)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Evaluation", "evaluate", "held_out_data", "stacked"]
+__all__ = ["Evaluation", "evaluate", "held_out_data", "stacked", "width_of_part"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +49,11 @@ def stacked(batches: Sequence[Batch], device: torch.device, /) -> tuple[Tensor, 
     return inputs, targets, torch.from_numpy(np.stack(weights)).to(device) if weights else None
 
 
+def width_of_part(steps: int, size: int, device: torch.device, /) -> int:
+    """Return how many sequences of so many steps a part of the held-out data has at most, for n units."""
+    return max(FEWEST, NUMBERS[device.type == "cuda"] // (steps * size))
+
+
 def held_out_data(
     task: Task, split: Split, device: torch.device, /, *, size: int
 ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
@@ -73,7 +78,7 @@ def held_out_data(
     """
     parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
     for batch in task.held_out(split):
-        width = max(FEWEST, NUMBERS[device.type == "cuda"] // (len(batch.inputs) * size))
+        width = width_of_part(len(batch.inputs), size, device)
         inputs, targets, weights = stacked([batch], device)
         axis = targets.ndim - 1 if task.classes else targets.ndim - 2
         pieces = [x if x is None else x.split(width, a) for x, a in ((inputs, 2), (targets, axis), (weights, axis))]

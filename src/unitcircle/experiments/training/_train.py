@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["train"]
+__all__ = ["network_of", "train"]
 
 import math
 import platform
@@ -83,7 +83,7 @@ class _Stack:
         self.runs, self.shared = list(runs), runs[0]
         self.task, self.cell = Task.parse(self.shared.task), Cell.parse(self.shared.cell)
         self.device = torch.device(self.shared.device)
-        self.network = _network(self.task, self.cell)
+        self.network = network_of(self.task, self.cell)
         dtype = torch.float64 if self.shared.precision == "float64" else torch.float32
         specified = self.network.parameters()
         drawn = initial_parameters(specified, self.runs, cell=self.cell, dtype=dtype, device=self.device)
@@ -195,7 +195,8 @@ class _Stack:
         ]
 
 
-def _network(task: Task, cell: Cell) -> AnyNetwork:
+def network_of(task: Task, cell: Cell, /) -> AnyNetwork:
+    """Return what a task has built around a cell."""
     if task.architecture == "encoder_decoder":
         return EncoderDecoder(cell, task.inputs, task.outputs)
     return Network(cell, task.inputs, task.outputs, task.every_step)

@@ -1,0 +1,138 @@
+"""How much memory a run needs, and how much there is: what bounds a stack."""
+
+from __future__ import annotations
+
+__all__ = ["WORKER", "memory_here", "memory_of"]
+
+import math
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+from unitcircle.experiments.models import Cell
+from unitcircle.experiments.tasks import Batch, Split, Task
+from unitcircle.experiments.training import Run
+from unitcircle.experiments.training._evaluation import stacked, width_of_part
+from unitcircle.experiments.training._penalties import penalties
+from unitcircle.experiments.training._train import network_of
+
+BACKWARD = 1.5
+"""Peak of a backward pass against what the forward pass has saved for it; 0.9 to 1.5 measured."""
+COPIES = 8
+"""Parameters, gradients, those of the best and the last step, at most two moments, and what an update allocates."""
+ITEM = {"float32": 4, "float64": 8, "bfloat16": 2}
+SHARE = 0.5
+"""Of a machine's memory that a study may fill: others use the machine, too."""
+WORKER = 2**29
+"""Bytes of a worker without runs: Python and torch (450 MB measured), or the context of a GPU."""
+CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory_here(device: torch.device, /) -> float:
+    """Return the memory of this machine that runs on a device may fill together.
+
+    Parameters
+    ----------
+    device
+        ``cpu``, or ``cuda`` for GPUs.
+
+    Returns
+    -------
+    float
+        Bytes: half of what the machine or its container has, or all of the smallest GPU; inf for another device.
+    """
+    if device.type == "cuda":
+        gpus = [torch.cuda.get_device_properties(k).total_memory for k in range(torch.cuda.device_count())]
+        return min(gpus, default=math.inf)
+    if device.type != "cpu":
+        return math.inf
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP.read_text().strip() if CGROUP.is_file() else "max"
+    return SHARE * (min(physical, int(limit)) if limit.isdigit() else physical)
+
+
+def memory_of(run: Run, /) -> float:
+    """Estimate the memory that one more run of a stack needs, in bytes.
+
+    ::
+
+        1.5 s + transients,  for the largest batch: of training, or a part of the held-out data
+        + 8 numbers for every parameter
+
+    s is what a forward pass saves for the backward pass, counted for two sequences in double precision, whose passes
+    through time are those of a GPU; it is proportional to sequences and steps. Measured peaks are between half of the
+    estimate and all of it.
+
+    Parameters
+    ----------
+    run
+        The run; its seed, initializers and rate do not matter.
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
+    return _memory_of(replace(run.stack, learning_rate=1.0, measure_at=()))
+
+
+@cache
+def _memory_of(run: Run) -> float:
+    task, cell, device = Task.parse(run.task), Cell.parse(run.cell), torch.device(run.device)
+    specified = network_of(task, cell).parameters()
+    numbers = sum(math.prod(parameter.shape) for parameter in specified.values())
+    batch = task.sample(np.random.default_rng(0), run.batch_size)
+    places = run.batch_size * (longest := len(batch.inputs))
+    for split in get_args(Split):
+        for part in task.held_out(split):
+            steps = len(part.inputs)
+            longest = max(longest, steps)
+            width = min(width_of_part(steps, cell.size, device), len(part))
+            places = max(places, width * steps, run.batch_size * longest)
+    passing = 2 * task.inputs + (2 * cell.features + 4 * task.outputs if task.every_step else 0)
+    each = BACKWARD * _saved(run, task, cell, batch) / 8 + passing
+    return ITEM[run.precision] * each * places + max(ITEM[run.precision], 4) * COPIES * numbers
+
+
+def _saved(run: Run, task: Task, cell: Cell, batch: Batch) -> float:
+    """Return the bytes, for each sequence and step, that a backward pass in double precision keeps."""
+    one, two = (_saved_by(run, task, cell, _first(batch, task, count)) for count in (1, 2))
+    return (two - one) / len(batch.inputs)
+
+
+def _first(batch: Batch, task: Task, count: int) -> Batch:
+    """Return the first sequences of a batch, which is repeated where it has fewer."""
+    places = np.arange(count) % len(batch)
+    axis = batch.targets.ndim - 1 if task.classes else batch.targets.ndim - 2
+    weights = None if batch.weights is None else np.take(batch.weights, places, axis)
+    return Batch(batch.inputs[:, places], np.take(batch.targets, places, axis), weights)
+
+
+def _saved_by(run: Run, task: Task, cell: Cell, batch: Batch) -> int:
+    network = network_of(task, cell)
+    parameters = {
+        name: torch.zeros(1, *p.shape, dtype=torch.float64, requires_grad=p.trainable)
+        for name, p in network.parameters().items()
+    }
+    inputs, targets, weights = stacked([batch], torch.device("cpu"))
+    own = {value.untyped_storage().data_ptr() for value in parameters.values()}
+    kept: dict[int, Tensor] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        # Held until all are counted, so that no other one takes its place in memory.
+        kept.setdefault(x.untyped_storage().data_ptr(), x)
+        return x
+
+    def loss(outputs: Tensor) -> Tensor:
+        return task.losses(outputs, targets, weights)
+
+    with saved_tensors_hooks(keep, lambda x: x):
+        penalties(network, parameters, inputs, loss, run)
+    return sum(x.untyped_storage().nbytes() for place, x in kept.items() if place not in own)
