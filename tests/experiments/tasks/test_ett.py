@@ -59,6 +59,9 @@ def test_repeating_the_last_temperature_is_the_baseline(folder, table):
 def test_a_folder_or_its_file_is_read_and_its_content_is_a_part_of_the_task(folder, tmp_path):
     by_folder, by_file = Ett(str(folder)), Ett(str(folder / "ETTh1.csv"))
     assert by_folder.digest == by_file.digest
+    assert by_folder.identity == by_file.identity
+    assert str(folder) not in by_file.identity
+    assert Ett(str(folder), length=5).identity != by_folder.identity
     assert Task.parse(str(by_folder)) == by_folder
     copy = tmp_path / "ETTh1.csv"
     copy.write_text((folder / "ETTh1.csv").read_text())

@@ -1,10 +1,13 @@
 """The configuration of a run and its key."""
 
+import json
+import pickle
 from dataclasses import replace
 
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.experiments.studies import Store
 from unitcircle.experiments.training import Record, Run, Status
 
 RUN = Run("adding(length=20)", "tanh", "orthogonal")
@@ -29,7 +32,7 @@ def test_every_attribute_is_part_of_the_key(name):
 
 def test_the_key_is_the_same_on_every_machine():
     # Changes when a default of a run, the protocol or the text of a specification changes: then old results are stale.
-    assert RUN.key == "6d21e605f6de2266"
+    assert RUN.key == "f7f49328f0dfdd5b"
 
 
 def test_one_meaning_has_one_key():
@@ -71,3 +74,43 @@ def test_a_record_of_another_protocol_or_no_record_is_refused(tmp_path):
     (tmp_path / "torn.json").write_text('{"schema": 1')
     with pytest.raises(ArgumentError, match="must be a record of a run"):
         Record.read(tmp_path / "torn.json")
+
+
+def test_the_same_data_at_two_places_have_one_key_and_other_data_another(tmp_path):
+    first, second = tmp_path / "a" / "text.txt", tmp_path / "elsewhere.txt"
+    first.parent.mkdir()
+    first.write_text("as it is " * 300)
+    second.write_text(first.read_text())
+
+    def run(path):
+        return Run(f"character_language_model(path={str(path)!r}, length=9)", "tanh(size=4)", "orthogonal")
+
+    one, two = run(first), run(second)
+    assert one.key == two.key
+    assert one.task != two.task
+    # Every process and every machine reads its own path, and a record the path that it was made from.
+    for each in (one, two):
+        again = Run.from_dict(json.loads(json.dumps(each.to_dict())))
+        assert (again, again.key) == (each, one.key)
+        assert pickle.loads(pickle.dumps(each)) == each
+    first.write_text("as it was " * 300)
+    assert run(first).key != one.key
+    # What has been made of the old content keeps its name, though the file has another one now.
+    assert Run.from_dict(one.to_dict()).key == one.key
+    first.unlink()
+    assert Run.from_dict(one.to_dict()).key == one.key
+
+
+def test_a_record_of_another_machine_is_found_by_the_run_of_this_one(tmp_path):
+    for name in ("here.txt", "there.txt"):
+        (tmp_path / name).write_text("word after word " * 200)
+    here, there = (
+        Run(f"character_language_model(path={str(tmp_path / name)!r}, length=9)", "tanh(size=4)", "orthogonal")
+        for name in ("here.txt", "there.txt")
+    )
+    store = Store(tmp_path / "out")
+    store.write(Record(there, Status.FINISHED, summary={"test_score": 2.5}))
+    (tmp_path / "there.txt").unlink()
+    found = Store(tmp_path / "out").get(here)
+    assert found.run == there
+    assert found.summary["test_score"] == 2.5

@@ -41,7 +41,8 @@ class CharacterLanguageModel(Task):
     length
         Characters in a window.
     digest
-        Of the text's content, filled in when it is empty; else the file is checked when it is read.
+        Of the text's content, filled in when it is empty; else the file is checked when it is read. It stands for
+        the data in the key of a run, whatever their path.
 
     References
     ----------
@@ -52,6 +53,8 @@ class CharacterLanguageModel(Task):
     every_step = True
     higher_is_better = False
     unit = "bits per character"
+
+    places = ("path",)
 
     path: str = ""
     length: int = 100

@@ -41,7 +41,8 @@ class Ett(Task):
     horizon
         Hours that are forecast.
     digest
-        Of the file's content, filled in when it is empty; else the file is checked when it is read.
+        Of the file's content, filled in when it is empty; else the file is checked when it is read. It stands for
+        the data in the key of a run, whatever their path.
 
     References
     ----------
@@ -54,6 +55,8 @@ class Ett(Task):
     higher_is_better = False
     unit = "mean squared error / variance"
     inputs = COLUMNS
+
+    places = ("path",)
 
     path: str = ""
     length: int = 96

@@ -7,7 +7,8 @@ __all__ = ["Batch", "Split", "Task"]
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -62,6 +63,8 @@ class Task(Specification, ABC):
     """Whether a larger score is a better one."""
     unit: ClassVar[str] = "accuracy"
     """What the score is, with its unit: the label of an axis."""
+    places: ClassVar[tuple[str, ...]] = ()
+    """Parameters that say where the data are and not what they are: checked files at two places are one task."""
     architecture: ClassVar[Literal["recurrent", "encoder_decoder"]] = "recurrent"
     """What is built around the cell."""
 
@@ -73,6 +76,15 @@ class Task(Specification, ABC):
     """The score of the best answer that ignores the input, or forgets it; NaN where it is not known."""
     threshold: ClassVar[float] = math.nan
     """The score from which the task counts as solved; NaN where there is none."""
+
+    @property
+    def identity(self) -> str:
+        """The text of the task with its places left at their defaults: the same on every machine."""
+        told = copy(self)
+        for field in fields(self):
+            if field.name in self.places:
+                object.__setattr__(told, field.name, field.default)
+        return str(told)
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:

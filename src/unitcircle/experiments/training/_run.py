@@ -27,7 +27,7 @@ PRECISIONS = ("float32", "float64", "bfloat16")
 
 @dataclass(frozen=True)
 class Run:
-    """One training run, told completely: two equal runs train alike, two different ones have different keys.
+    """One training run, told completely: two equal runs train alike, two that train differently have different keys.
 
     Attributes
     ----------
@@ -113,8 +113,12 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Sixteen hexadecimal digits of the SHA-256 of the configuration and the protocol: the name of its record."""
-        text = json.dumps({"protocol": PROTOCOL} | asdict(self), sort_keys=True)
+        """Sixteen hexadecimal digits of the SHA-256 of the configuration and the protocol: the name of its record.
+
+        Where data lie is no part of it, as :attr:`Task.identity` says it: records of two machines match.
+        """
+        task = Task.parse(self.task).identity
+        text = json.dumps({"protocol": PROTOCOL} | asdict(self) | {"task": task}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
