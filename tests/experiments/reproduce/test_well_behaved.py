@@ -99,6 +99,14 @@ def test_orthogonal_stacks_keep_the_gradient_and_meet_the_bound():
     assert abs(found.bounds).max() < 64 * 30 * EPS
 
 
+def test_inputs_that_turn_a_layer_off_are_counted_and_left_out():
+    found = depth.measure(depth.RELU[1], 3, 30, 20, seed=0)
+    assert 0 < found.lost < 1
+    assert np.isfinite(found.logs).all()
+    assert len(found.logs) == len(found.bounds) < 20
+    assert depth.measure(depth.ORTHOGONAL, 3, 30, 5, seed=0).lost == 0
+
+
 def test_the_bound_is_that_of_the_jacobians_in_a_linear_stack():
     rng = np.random.default_rng(4)
     weights = depth.GAUSSIAN.draw(6, 5, rng)

@@ -59,6 +59,8 @@ class Depth:
         The same for the product of the spectral norms.
     highest
         Largest excess of a log-norm of one input over its bound.
+    lost
+        Share of the inputs for which all units of a ReLU layer are off: no gradient is left, and they are left out.
     """
 
     kind: Kind
@@ -66,6 +68,7 @@ class Depth:
     logs: np.ndarray
     bounds: np.ndarray
     highest: float
+    lost: float = 0.0
 
     @property
     def rates(self) -> np.ndarray:
@@ -136,7 +139,7 @@ def measure(kind: Kind, width: int, depth: int, networks: int, /, *, seed: int) 
     Depth
         In double precision.
     """
-    logs, bounds, highest = [], [], -np.inf
+    logs, bounds, highest, lost = [], [], -np.inf, 0
     for index in range(networks):
         rng = np.random.default_rng([seed, width, index])
         weights = kind.draw(width, depth, rng)
@@ -146,9 +149,12 @@ def measure(kind: Kind, width: int, depth: int, networks: int, /, *, seed: int) 
         bound = np.concatenate([[0.0], np.cumsum(steps)])
         relative = flow.log_norms - flow.log_norms[0]
         highest = max(highest, float((relative - bound[:, None]).max()))
-        logs.append(relative.mean(-1))
-        bounds.append(bound)
-    return Depth(kind, width, np.array(logs), np.array(bounds), highest)
+        alive = np.asarray(np.isfinite(relative).all(0))
+        lost += int(np.sum(~alive))
+        if alive.any():
+            logs.append(relative[:, alive].mean(-1))
+            bounds.append(bound)
+    return Depth(kind, width, np.array(logs), np.array(bounds), highest, lost / (networks * INPUTS))
 
 
 def _stack(weights: np.ndarray, relu: bool) -> nn.Sequential:

@@ -91,16 +91,23 @@ def _isometry(found: Sequence[Depth], shown: dict[str, Depth]) -> Claim:
         f"{shown['Gaussian, linear'].kind.rate(64):+.4f}) and differ from one another by "
         f"{shown['Gaussian, linear'].logs[:, -1].std():.2f} nats in the end. With ReLU, which stops half of the units, "
         f"orthogonal weights change it by {text['orthogonal, ReLU']} a layer, near −½ log 2 = {-np.log(2) / 2:.4f}; a "
-        f"gain of √2 leaves {text['orthogonal × √2, ReLU']}, He's Gaussian {text['Gaussian × √2 (He), ReLU']}.",
+        f"gain of √2 leaves {text['orthogonal × √2, ReLU']}, He's Gaussian {text['Gaussian × √2 (He), ReLU']}."
+        + _lost(found),
         isometry_verdict(exact, plain),
         condition="for linear layers; with ReLU only the bound stays 1, and a gain of √2 is needed",
         table=[
             {"stack": r.kind.name, "n": r.width, "nats per layer": float(r.rates.mean()), "95 % from": r.interval[0],
-             "to": r.interval[1], "theory": r.kind.rate(r.width), "spread at the input": float(r.logs[:, -1].std())}
+             "to": r.interval[1], "theory": r.kind.rate(r.width), "spread at the input": float(r.logs[:, -1].std()),
+             "inputs lost": f"{r.lost:.1%}"}
             for r in found
         ],
         data={name: list(r.interval) for name, r in shown.items()},
     )  # fmt: skip
+
+
+def _lost(found: Sequence[Depth]) -> str:
+    lost = [f"{r.lost:.1%} at {r.kind.name}, n = {r.width}" for r in found if r.lost]
+    return f" Left out are inputs that turn all units of a layer off: {'; '.join(lost)}." if lost else ""
 
 
 def isometry_verdict(exact: float, relu: tuple[float, float], /) -> Verdict:
