@@ -6,6 +6,8 @@ __all__ = ["SOURCE", "claims"]
 
 from collections.abc import Iterator
 
+import torch
+
 from unitcircle.experiments.reproduce._claim import Claim, Source, Verdict
 from unitcircle.experiments.reproduce._context import Context
 from unitcircle.experiments.reproduce.eigen import _angles, _driven, _regimes
@@ -17,6 +19,7 @@ from unitcircle.experiments.studies import Study
 from unitcircle.report import Comparison
 
 OUTPERFORMS = "It consistently improves performance and outperforms {}, in several tasks."
+NEEDS_GPU = "not run: more than a thousand runs of 8,000 steps over 784 pixels need a GPU, and there is none here"
 FEWEST = 4
 """Initializers of a study below which no rank correlation is computed."""
 DATA = {
@@ -93,6 +96,8 @@ def _with_data(context: Context, name: str, task: str, title: str, statement: st
     if not context.full:
         missing = "not run in the quick reproduction; needs --full and the data"
         return Claim(name, title, statement, "Not run.", Verdict.UNDECIDED, condition=missing)
+    if name == "pixel-mnist" and not torch.cuda.is_available():
+        return Claim(name, title, statement, "Not run.", Verdict.UNDECIDED, condition=NEEDS_GPU)
     return unavailable(name, title, statement, task) or contest(
         name, title, statement, context.study(studies.needs_data(context, name))
     )

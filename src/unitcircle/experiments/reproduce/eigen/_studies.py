@@ -7,6 +7,8 @@ __all__ = ["EIGEN", "gated", "needs_data", "plain", "rectified", "regression", "
 from collections.abc import Iterator
 from dataclasses import replace
 
+import torch
+
 from unitcircle.experiments.reproduce._context import Context
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import Record
@@ -141,8 +143,24 @@ def reported(context: Context, study: Study, comparison: Comparison, /) -> Itera
 
 
 def needs_data(context: Context, name: str, /) -> Study:
-    """Return a shipped study, held against the eigen initializer: ``"pixel-mnist"`` or ``"multi30k"``."""
+    """Return a shipped study, held against the eigen initializer, on the GPU if there is one.
+
+    Parameters
+    ----------
+    context
+        Whose seeds it has.
+    name
+        ``"pixel-mnist"`` or ``"multi30k"``.
+
+    Returns
+    -------
+    Study
+        Xavier and Kaiming among its initializers.
+    """
     shipped = Study.load(name)
     inits = {("Xavier" if label == "xavier" else label): text for label, text in shipped.initializers.items()}
-    inits[EIGEN] = _EIGEN
-    return context.seeded(replace(shipped, name=f"eigen-{name}", initializers=inits, reference=EIGEN))
+    inits |= {EIGEN: _EIGEN, "Kaiming": "kaiming_normal"}
+    device = {"device": "cuda"} if torch.cuda.is_available() else {}
+    experiments = tuple(replace(e, options={**e.options, **device}) for e in shipped.experiments)
+    named = replace(shipped, name=f"eigen-{name}", initializers=inits, experiments=experiments, reference=EIGEN)
+    return context.seeded(named)
