@@ -59,8 +59,9 @@ class _Runs:
 
     setting: Setting
     sounding: np.ndarray
-    """``(points, alarms)``: runs that sound it; ``silent``: runs known not to."""
+    """``(points, alarms)``: runs that sound it."""
     silent: np.ndarray
+    """``(points, alarms)``: runs known not to."""
     places: np.ndarray
     """``(points,)``: mean place of the point's runs."""
     stuck: np.ndarray
@@ -68,57 +69,62 @@ class _Runs:
 
 
 def rows(settings: Sequence[Setting], /, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Compare runs with and without each alarm by the place of their score among all runs of their setting.
+    """Compare runs with and without each alarm, within settings: the place of their score, and whether they are stuck.
 
     The place is the share of the setting's runs that are worse, ties by half: 0.5 on average; that of a run is the mean
-    over the seeds of its initializer. Chance is what families give that get each other's places, corrected for the
-    number of alarms; the intervals, of the bootstrap over families, hold all together. Give settings in which there is
-    something to tell: where every run learns the task, places are noise, and draw differences towards 0.
+    over the seeds of its initializer. A run is stuck behind a tenth of the way from the baseline to the threshold.
+    Means with and without an alarm are compared in each setting and averaged with the weights of Mantel and Haenszel,
+    (alarmed · others) / runs, so that a setting where all are alarmed, or none, says nothing. Chance is what families
+    give that get each other's places, corrected for the number of alarms; the intervals, of the bootstrap over
+    families, hold all together.
 
     Parameters
     ----------
     settings
-        Whose runs.
+        Whose runs; give those in which there is something to tell, for elsewhere places are noise.
     seed
         Of resamples and shuffles.
 
     Returns
     -------
     list of dict
-        One an alarm: runs with it, families with it, how many of those with and without it stay near the baseline, mean
-        place with and without it, the difference with its interval and p.
+        One an alarm: runs, those with it, families with it, shares of stuck runs and mean places with and without it,
+        the difference of places with its interval and p.
     """
     runs = [_runs(setting) for setting in settings]
     if not runs:
         return []
     drawn = multiplicities([family for r in runs for family in r.setting.families], seed)
     order = orders([r.setting.members for r in runs], seed)
-    on, off = (np.concatenate([getattr(r, name) for r in runs]) for name in ("sounding", "silent"))
-    places, stuck = (np.concatenate([getattr(r, name) for r in runs]) for name in ("places", "stuck"))
-    families = np.array([family for r in runs for family in r.setting.families])
-    weights = np.stack([drawn[family] for family in families.tolist()], -1)
-    moved = np.concatenate([r.places[o] for r, o in zip(runs, order, strict=True)], -1)
-    ones = np.ones((1, len(places)))
-    found = (_mean(on, places[None], ones) - _mean(off, places[None], ones))[0]
-    resampled = _mean(on, places[None], weights) - _mean(off, places[None], weights)
-    shuffled = _mean(on, moved, ones) - _mean(off, moved, ones)
-    p = chance(found, shuffled)
-    alarmed = [sorted(set(families[on[:, k] > 0].tolist())) for k in range(len(ALARMS))]
+    ones = [np.ones((1, len(r.places))) for r in runs]
+    weights = [np.stack([drawn[family] for family in r.setting.families], -1) for r in runs]
+    places = [r.places[None] for r in runs]
+    on, off = (means[0] for means in _compared(runs, places, ones))
+    stuck = [means[0] for means in _compared(runs, [r.stuck[None] for r in runs], ones)]
+    resampled, shuffled = (
+        np.subtract(*_compared(runs, values, counted))
+        for values, counted in ((places, weights), ([r.places[o] for r, o in zip(runs, order, strict=True)], ones))
+    )
+    p = chance(on - off, shuffled)
+    alarmed = [
+        {f for r in runs for f, sounding in zip(r.setting.families, r.sounding[:, k], strict=True) if sounding}
+        for k in range(len(ALARMS))
+    ]
     told = np.array([len(names) >= FEWEST for names in alarmed])
-    ends = simultaneous(np.where(told, found, np.nan), resampled, len(drawn), bounded=False)
-    shares = [[_mean(mask, values[None], ones)[0] for mask in (on, off)] for values in (stuck, places)]
+    ends = simultaneous(np.where(told, on - off, np.nan), resampled, len(drawn), bounded=False)
+    sounding, silent = (np.concatenate([getattr(r, name) for r in runs]).sum(0) for name in ("sounding", "silent"))
     return [
         {
             "finding": alarm.code,
             "rule at step 0": alarm.rule,
-            "runs": int((on + off)[:, k].sum()),
-            "alarmed": int(on[:, k].sum()),
+            "runs": int(sounding[k] + silent[k]),
+            "alarmed": int(sounding[k]),
             "families alarmed": len(alarmed[k]),
-            "stuck if alarmed": float(shares[0][0][k]),
-            "stuck if not": float(shares[0][1][k]),
-            "place if alarmed": float(shares[1][0][k]),
-            "place if not": float(shares[1][1][k]),
-            "difference": float(found[k]),
+            "stuck if alarmed": float(stuck[0][k]),
+            "stuck if not": float(stuck[1][k]),
+            "place if alarmed": float(on[k]),
+            "place if not": float(off[k]),
+            "difference": float(on[k] - off[k]),
             "low": float(ends[k, 0]),
             "high": float(ends[k, 1]),
             "p": float(p[k]),
@@ -143,7 +149,17 @@ def _runs(setting: Setting) -> _Runs:
     return _Runs(setting, counts[0], counts[1], np.array(places), np.array(stuck))
 
 
-def _mean(counts: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the mean of values ``(batch, points)`` over counted, weighted runs ``(points, alarms)``."""
+def _compared(
+    runs: Sequence[_Runs], values: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return means with and without each alarm ``(batch, alarms)`` of values ``(batch, points)`` of each setting."""
+    with_it, without, total = (np.zeros((1, len(ALARMS))) for _ in range(3))
+    for r, value, weight in zip(runs, values, weights, strict=True):
+        on, off = weight @ r.sounding, weight @ r.silent
+        both = (on > 0) & (off > 0)
+        share = np.where(both, on * off / np.maximum(on + off, 1), 0.0)
+        total = total + share
+        with_it = with_it + share * ((weight * value) @ r.sounding) / np.where(both, on, 1.0)
+        without = without + share * ((weight * value) @ r.silent) / np.where(both, off, 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return ((weights * values) @ counts) / (weights @ counts)
+        return with_it / total, without / total

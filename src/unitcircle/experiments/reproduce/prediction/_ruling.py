@@ -1,14 +1,17 @@
-"""The rules of the verdicts: written before the study they judge was run."""
+"""The rule of the verdicts, written before the study that it judges was run, and its words."""
 
 from __future__ import annotations
 
-__all__ = ["LEVEL", "ruling"]
+__all__ = ["BET", "FEWEST_KINDS", "LEVEL", "p_text", "reason", "ruling", "too_few"]
 
 from collections.abc import Iterable
 
-from unitcircle.experiments.reproduce._claim import Verdict
+from unitcircle.experiments.reproduce._claim import Claim, Verdict
 from unitcircle.experiments.reproduce.prediction._correlation import STRONG
 
+BET = "The product's own bet: what is measured on an untrained network says how well it will train."
+FEWEST_KINDS = 3
+"""Kinds of task below which nothing is said of others."""
 LEVEL = 0.05
 """Of the p-values, corrected for whatever was chosen among."""
 
@@ -47,3 +50,63 @@ def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
     if p > LEVEL and known and all(low > -STRONG and high < STRONG for low, high in known):
         return Verdict.FAILS
     return Verdict.UNDECIDED
+
+
+def reason(verdict: Verdict, /) -> str:
+    """Return the condition of a verdict, or why nothing is decided.
+
+    Parameters
+    ----------
+    verdict
+        Of :func:`ruling`.
+
+    Returns
+    -------
+    str
+        Empty where there is none.
+    """
+    if verdict is Verdict.CONDITIONALLY:
+        return "as screening, never as prediction: initializers are sorted better than by chance, one is not foretold"
+    if verdict is Verdict.UNDECIDED:
+        return "it is not better than chance by these runs, and an interval does not exclude prediction"
+    return ""
+
+
+def too_few(name: str, title: str, /) -> Claim:
+    """Return a claim where there are not enough kinds of task.
+
+    Parameters
+    ----------
+    name, title
+        Of the claim.
+
+    Returns
+    -------
+    Claim
+        UNDECIDED, with what to do.
+    """
+    return Claim(
+        name,
+        title,
+        BET,
+        "The records hold fewer than three kinds of task in which eight initializers of five families were "
+        "compared and came out differently.",
+        Verdict.UNDECIDED,
+        condition="too few tasks are there; unitcircle study run prediction, then --records with its folder",
+    )
+
+
+def p_text(p: float, /) -> str:
+    """Return a p-value as it is written in a sentence.
+
+    Parameters
+    ----------
+    p
+        From 0 to 1.
+
+    Returns
+    -------
+    str
+        Three digits, or that it is smaller.
+    """
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
