@@ -14,7 +14,7 @@ from unitcircle.monitor import Monitor
 
 @pytest.fixture
 def run(tmp_path):
-    W = np.diag([0.5, 0.25])
+    W = np.diag([0.4, 0.2])
     path = tmp_path / "run.jsonl"
     with Monitor(lambda: {"W": W}, every=1, overhead=1.0, sinks=[path]) as monitor:
         for _ in range(4):
@@ -31,7 +31,7 @@ def test_it_prints_once_where_the_output_is_no_terminal(run, capsys):
     assert _run(run) == 0
     text = capsys.readouterr().out
     assert "step 3, 4 measurements" in text
-    assert "0.666" in text  # 0.5 · 1.1³
+    assert "0.532" in text  # 0.4 · 1.1³
 
 
 def test_it_writes_a_page(run, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from unitcircle.errors import ArgumentError
-from unitcircle.report._watch import BARS, TREND, read_run, sparkline, watch_page, watch_view
+from unitcircle.report._watch import BARS, TREND, RunFile, read_run, sparkline, thinned, watch_page, watch_view
 
 FINDING = {
     "code": "UC302",
@@ -46,8 +47,8 @@ def path(tmp_path):
     return _write(tmp_path / "run.jsonl", records)
 
 
-def _text(run):
-    console = Console(width=100, no_color=True)
+def _text(run, width=100):
+    console = Console(width=width, no_color=True)
     with console.capture() as capture:
         console.print(watch_view(run))
     return capture.get()
@@ -60,6 +61,29 @@ def test_the_view_shows_place_numbers_trend_and_findings(path):
     assert "1.9" in text
     assert "▁▂▃▃▄▅▆▆▇█" in text
     assert "step 30: UC302 warning rnn.weight_hh_l0[f]: ρ < 2 & growing" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"), [(120, ""), (80, "drift, update"), (60, "drift, update, gradient, ‖WᵀW−I‖")]
+)
+def test_names_stay_whole_and_columns_give_way(tmp_path, width, left_out):
+    W = "encoder.weight_hh_l0.f"
+    metrics = dict.fromkeys(("radius", "norm", "orthogonality", "drift", "update", "gradient"), 1.2345e-2)
+    more = {f"{W}/{metric}": value for metric, value in metrics.items()}
+    text = _text(read_run(_write(tmp_path / "run.jsonl", [_record(k) | more for k in range(30)])), width)
+    assert all(len(line) <= width for line in text.splitlines())
+    (line,) = [line for line in text.splitlines() if W in line]
+    assert line.count("0.0123") == 6 - len(left_out.split(", ")) * bool(left_out)
+    assert (f"no room for {left_out}" in text) == bool(left_out)
+
+
+def test_a_name_that_fits_nowhere_is_folded(tmp_path):
+    name = "a" * 50
+    text = _text(
+        read_run(_write(tmp_path / "run.jsonl", [{"step": 0, f"{name}/radius": 1.0, f"{name}/norm": 2.0}])), 40
+    )
+    assert text.count("a") > 49
+    assert "1" in text
 
 
 def test_the_last_run_counts_and_the_later_line_of_a_step(tmp_path):
@@ -119,8 +143,11 @@ def test_the_page_is_self_contained_and_has_a_film_strip(path, tmp_path):
 def test_a_long_film_is_cut_to_first_last_and_some_between(tmp_path):
     run = read_run(_write(tmp_path / "run.jsonl", [_record(step) for step in range(0, 1000, 20)]))
     text = watch_page(run, tmp_path / "run.html").read_text()
-    assert "step 0" in text
-    assert "step 980" in text
+    steps = [int(found) for found in re.findall(r"step (\d+)<", text)]
+    assert steps[1:] == [0, 200, 400, 580, 780, 980]  # of every twentieth those nearest to equal parts
+    # A film that is ever more sparse is cut to equal parts of the run all the same.
+    frames = [(step, np.zeros(1)) for step in [*range(17), 36, 48, 62, 84, 100]]
+    assert [step for step, _ in thinned(frames)] == [0, 16, 36, 62, 84, 100]
 
 
 def test_a_run_without_eigenvalues_or_loss_has_a_page_too(tmp_path):
@@ -135,3 +162,26 @@ def test_sparklines():
     assert sparkline(np.array([0.0, math.nan, 7.0])) == BARS[0] + " " + BARS[-1]
     assert sparkline(np.array([math.nan])) == ""
     assert len(sparkline(np.arange(1000.0))) == TREND
+
+
+def test_a_look_reads_what_is_new(tmp_path, monkeypatch):
+    path = _write(tmp_path / "run.jsonl", [_record(0), _record(10)])
+    file, parsed = RunFile(path), []
+    loads = json.loads
+    monkeypatch.setattr("unitcircle.report._watch.json.loads", lambda line: parsed.append(line) or loads(line))
+    assert [record["step"] for record in file.read().records] == [0, 10]
+    with path.open("a") as opened:
+        opened.write(json.dumps(_record(20)) + "\n" + '{"step": 30, ')
+    assert [record["step"] for record in file.read().records] == [0, 10, 20]
+    assert len(parsed) == 3
+    with path.open("a") as opened:  # the rest of the line that was being written
+        opened.write('"run": "a", "loss": 2.0}\n')
+    run = file.read()
+    assert [record["step"] for record in run.records] == [0, 10, 20, 30]
+    assert run.unreadable == 0
+    # A second run, and another file by the same name.
+    with path.open("a") as opened:
+        opened.write(json.dumps(_record(5, run="b")) + "\n")
+    assert [record["step"] for record in file.read().records] == [5]
+    _write(path, [_record(1)])
+    assert [record["step"] for record in file.read().records] == [1]

@@ -20,10 +20,11 @@ def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = F
         every: Seconds between two looks at the file.
     """
     from unitcircle.cli._terminal import console
-    from unitcircle.report._watch import read_run, watch_page, watch_view
+    from unitcircle.report._watch import RunFile, watch_page, watch_view
 
     out = console()
-    run = read_run(path)
+    file = RunFile(path)
+    run = file.read()
     if html is not None:
         out.print(f"report: {watch_page(run, html)}")
         return 0
@@ -39,6 +40,6 @@ def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = F
                 sleep(every)
                 if (changed := path.stat().st_mtime_ns) != seen:
                     seen = changed
-                    live.update(watch_view(read_run(path)), refresh=True)
+                    live.update(watch_view(file.read()), refresh=True)
         except KeyboardInterrupt:
             return 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["Run", "read_run", "watch_page", "watch_view"]
+__all__ = ["Run", "RunFile", "read_run", "watch_page", "watch_view"]
 
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from unitcircle.report._page import FIGURE_RC, inline_svg, page
 from unitcircle.report._style import COLORS, CYCLE, DASHES, style
 
 if TYPE_CHECKING:
-    from rich.console import Group, RenderableType
+    from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
     from rich.table import Table
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -35,6 +36,10 @@ COLUMNS = {
     "update": "update",
     "gradient": "gradient",
 }
+EXPENDABLE = ("drift", "update", "gradient", "orthogonality", "norm")
+"""Columns that are left out, in this order, where names would not fit."""
+LARGEST = 1000
+"""A width at which every table fits."""
 SEVERITY = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
@@ -56,12 +61,12 @@ class Run:
     records: Sequence[Mapping[str, Any]]
     unreadable: int = 0
 
-    @property
+    @cached_property
     def blocks(self) -> list[str]:
         """Names of the watched weights."""
         ends = tuple(f"/{metric}" for metric in COLUMNS)
-        names = (name.rpartition("/")[0] for record in self.records for name in record if name.endswith(ends))
-        return list(dict.fromkeys(names))
+        names = dict.fromkeys(name for record in self.records for name in record)
+        return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends)))
 
     def series(self, name: str, /) -> tuple[np.ndarray, np.ndarray]:
         """Return steps and values of a number, where it was measured."""
@@ -83,46 +88,77 @@ class Run:
         ]
 
 
-def read_run(path: str | os.PathLike[str], /) -> Run:
-    """Read the last run of a file that :class:`unitcircle.monitor.JsonLines` wrote.
+class RunFile:
+    """A file that :class:`unitcircle.monitor.JsonLines` writes, of which each look reads what is new.
 
     Parameters
     ----------
     path
         The file.
-
-    Returns
-    -------
-    Run
-        Where a resumed run wrote a step twice, the later line.
-
-    Raises
-    ------
-    ArgumentError
-        The file cannot be read, or holds no record.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise ArgumentError("path", "must be a file that can be read", f"{path} ({error.strerror})") from error
-    records: list[dict[str, Any]] = []
-    unreadable = 0
-    for line in lines:
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._place, self._file = 0, 0
+        self._by_step: dict[int, dict[str, Any]] = {}
+        self._run: Any = None
+        self._unreadable = 0
+
+    def read(self) -> Run:
+        """Return the last run of the file as it is now.
+
+        Returns
+        -------
+        Run
+            Where a resumed run wrote a step twice, the later line.
+
+        Raises
+        ------
+        ArgumentError
+            The file cannot be read, or holds no record.
+        """
+        try:
+            with self.path.open("rb") as file:
+                now = os.fstat(file.fileno())
+                if now.st_size < self._place or now.st_ino != self._file:  # another file by this name
+                    self._begin()
+                    self._file = now.st_ino
+                file.seek(self._place)
+                new = file.read()
+        except OSError as error:
+            raise ArgumentError("path", "must be a file that can be read", f"{self.path} ({error.strerror})") from error
+        # A line that has no end yet is read again next time.
+        whole = new.rfind(b"\n") + 1
+        self._place += whole
+        for line in new[:whole].decode(errors="replace").splitlines():
+            self._take(line)
+        rest = new[whole:].decode(errors="replace").strip()
+        if not self._by_step:
+            raise ArgumentError("path", "must hold records of a monitor, one JSON object a line", f"{self.path}")
+        records = [self._by_step[step] for step in sorted(self._by_step)]
+        return Run(self.path, records, self._unreadable + bool(rest))
+
+    def _take(self, line: str) -> None:
+        if not line.strip():
+            return
         try:
             record = json.loads(line)
         except ValueError:
-            unreadable += bool(line.strip())
-            continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
-            records.append(record)
-        else:
-            unreadable += 1
-    if not records:
-        raise ArgumentError("path", "must hold records of a monitor, one JSON object a line", f"{path}")
-    last = records[-1].get("run")
-    by_step = {record["step"]: record for record in records if record.get("run") == last}
-    return Run(path, [by_step[step] for step in sorted(by_step)], unreadable)
+            record = None
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            self._unreadable += 1
+            return
+        if record.get("run") != self._run:
+            self._run, self._by_step = record.get("run"), {}
+        self._by_step[record["step"]] = record
+
+
+def read_run(path: str | os.PathLike[str], /) -> Run:
+    """Read the last run of a file once: see :class:`RunFile`."""
+    return RunFile(path).read()
 
 
 def sparkline(values: np.ndarray, /) -> str:
@@ -150,7 +186,7 @@ def watch_view(run: Run, /) -> Group:
     losses = run.series("loss")[1]
     if len(losses):
         parts.append(Text(f"loss {losses[-1]:.4g}  {sparkline(losses)}"))
-    parts.append(_table(run))
+    parts.append(_Weights(run))
     for step, finding in run.findings[-5:]:
         severity = finding["severity"]
         text = Text(f"step {step}: {finding['code']} {severity} ", style=SEVERITY.get(severity, ""))
@@ -160,11 +196,33 @@ def watch_view(run: Run, /) -> Group:
     return Group(*parts)
 
 
-def _table(run: Run) -> Table:
+class _Weights:
+    """The table of the weights, with the columns that the console has room for, so that names stay whole."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.measure import Measurement
+        from rich.text import Text
+
+        latest = self._run.records[-1]
+        shown = [metric for metric in COLUMNS if any(f"{block}/{metric}" in latest for block in self._run.blocks)]
+        expendable = [metric for metric in EXPENDABLE if metric in shown]
+        left_out: list[str] = []
+        table, boundless = _table(self._run, shown), options.update(max_width=LARGEST)
+        while expendable and Measurement.get(console, boundless, table).maximum > options.max_width:
+            left_out.append(expendable.pop(0))
+            table = _table(self._run, [metric for metric in shown if metric not in left_out])
+        yield table
+        if left_out:
+            yield Text(f"no room for {', '.join(COLUMNS[metric] for metric in left_out)}", style="dim")
+
+
+def _table(run: Run, shown: Sequence[str]) -> Table:
     from rich import box
     from rich.table import Table
 
-    shown = [metric for metric in COLUMNS if any(f"{block}/{metric}" in run.records[-1] for block in run.blocks)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("weight", overflow="fold", min_width=12)
     for metric in shown:
@@ -207,11 +265,6 @@ def watch_page(run: Run, path: str | os.PathLike[str], /) -> Path:
         f'<p class="soft">{len(run.records)} measurements to step {latest["step"]}</p>',
     ]
     parts += ["<h2>Over time</h2>", f"<figure>{_curves(run, hover)}</figure>"]
-    strips = [(block, frames) for block in run.blocks if (frames := run.frames(block))]
-    if strips:
-        parts.append("<h2>The spectrum over time</h2>")
-    for k, (block, frames) in enumerate(strips):
-        parts += [f"<h3>{escape(block)}</h3>", f"<figure>{_strip(block, frames, f'strip{k}', hover)}</figure>"]
     if run.findings:
         parts.append("<h2>Findings</h2>")
     for step, finding in run.findings:
@@ -222,6 +275,11 @@ def watch_page(run: Run, path: str | os.PathLike[str], /) -> Path:
             f'<p class="soft">Why: {escape(finding["why"])}.</p>'
             f'<p class="fix">Fix: {escape(finding["remedy"])}</p></div>'
         )
+    strips = [(block, frames) for block in run.blocks if (frames := run.frames(block))]
+    if strips:
+        parts.append("<h2>The spectrum over time</h2>")
+    for k, (block, frames) in enumerate(strips):
+        parts += [f"<h3>{escape(block)}</h3>", f"<figure>{_strip(block, frames, f'strip{k}', hover)}</figure>"]
     with written_whole(path) as file:
         file.write(page(f"unitcircle: {run.path.name}", "\n".join(parts), hover).encode())
     return Path(path)
@@ -238,7 +296,8 @@ def _curves(run: Run, hover: dict[str, list[str]]) -> str:
         axes = np.atleast_1d(np.asarray(figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False))).ravel()
         for ax, (metric, title) in zip(axes, panels.items(), strict=False):
             curves = _curves_of(run, metric)
-            for k, (name, (steps, values)) in enumerate(curves.items()):
+            for name, (steps, values) in curves.items():
+                k = run.blocks.index(name) if name in run.blocks else 0
                 # A Python list keeps gaps where a value is not finite.
                 shown = np.where(np.isfinite(values), values, np.nan)
                 (line,) = ax.plot(steps, shown, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
@@ -254,10 +313,12 @@ def _curves(run: Run, hover: dict[str, list[str]]) -> str:
             if metric == "radius":
                 ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=0)
             ax.set(title=title, xlabel="step")
-            if len(curves) > 1:
-                ax.legend(loc="best", fontsize=7)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
+        # One for all: the weights have the same colours everywhere, and it hides no curve.
+        lines = {line.get_label(): line for ax in axes for line in ax.get_lines() if line.get_label() in run.blocks}
+        if handles := [lines[block] for block in run.blocks if block in lines]:
+            figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)
         return inline_svg(figure, label="loss and weights over the steps of training")
 
 
@@ -267,12 +328,21 @@ def _curves_of(run: Run, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]
     return {name: curve for name, curve in found.items() if len(curve[0])}
 
 
+def thinned(frames: list[tuple[int, np.ndarray]], /) -> list[tuple[int, np.ndarray]]:
+    """Return the first frame, the last, and those nearest to equal parts of the run between."""
+    if len(frames) <= FRAMES:
+        return frames
+    steps = np.array([step for step, _ in frames])
+    wanted = np.linspace(steps[0], steps[-1], FRAMES)
+    nearest = np.abs(steps - wanted[:, None]).argmin(1)
+    return [frames[k] for k in np.unique(nearest)]
+
+
 def _strip(block: str, frames: list[tuple[int, np.ndarray]], prefix: str, hover: dict[str, list[str]]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    if len(frames) > FRAMES:
-        frames = [frames[k] for k in np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)]
+    frames = thinned(frames)
     reach = 1.1 * max(1.0, *(float(np.abs(values).max()) for _, values in frames))
     angle = np.linspace(0, 2 * np.pi, 181)
     with style(), rc_context(FIGURE_RC):
