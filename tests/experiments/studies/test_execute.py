@@ -194,6 +194,11 @@ def test_plain_lines_are_few(tmp_path):
     with console.file, progress_display(console, every=3600) as show:
         execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), on_event=show)
     assert len((tmp_path / "shown").read_text().splitlines()) == 2
+    with (tmp_path / "again").open("w") as file:
+        console = Console(force_terminal=False, width=80, file=file)
+        with progress_display(console, every=3600) as show:
+            execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), on_event=show)
+    assert (tmp_path / "again").read_text() == f"{RUNS} of {RUNS} runs, done in 0 s\n"
 
 
 def test_the_display_says_that_no_worker_has_come(tmp_path):

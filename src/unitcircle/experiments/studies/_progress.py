@@ -104,15 +104,17 @@ def progress_display(console: Console, /, *, every: float = 15.0) -> Generator[C
 
             yield show
         return
-    last = -math.inf
+    last = time.monotonic()
 
     def tell(event: Event) -> None:
         nonlocal last
         if event.kind in {"lost", "failed"}:
             console.print(_trouble(event), markup=False, highlight=False, soft_wrap=True)
-        if event.kind in {"planned", "closed"} or time.monotonic() - last >= every:
+        now = event.progress
+        # Where there is nothing to do, the line at the end says so.
+        first = event.kind == "planned" and now.left > 0
+        if first or event.kind == "closed" or time.monotonic() - last >= every:
             last = time.monotonic()
-            now = event.progress
             running = "; ".join(stack_text(stack) for stack in now.running)
             line = f"{now.ended} of {now.total} runs, {_times(now)}" + (f"; now {running}" if running else "")
             console.print(line, markup=False, highlight=False, soft_wrap=True)

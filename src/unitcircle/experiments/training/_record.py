@@ -57,7 +57,7 @@ class Record:
     memory_mb
         Peak memory of the process (of the device for CUDA), MiB.
     environment
-        Versions, machine, thread count, size of the stack, commit.
+        Versions, machine, device, thread count, size of the stack, signature of BLEU.
     message
         Why it failed or diverged; empty otherwise.
     """
