@@ -1,12 +1,14 @@
 """The report of a reproduction: every claim with its verdict, as a page, as JSON and as Markdown."""
 
 import json
+import math
 
 import pytest
 from matplotlib.figure import Figure
 
 from unitcircle.errors import UnknownNameError
 from unitcircle.experiments.reproduce import SOURCES, Claim, Context, Source, Verdict, reproduce, write_report
+from unitcircle.experiments.reproduce._page import _table
 
 
 def _figure():
@@ -52,6 +54,15 @@ def test_the_numbers_are_there_to_be_read_by_programs(chapters, tmp_path):
     assert source["claims"][0]["table"] == [{"n": 10, "mean": 3.363222}]
     assert source["claims"][0]["data"] == {"x": "inf"}
     assert "| 10 | 3.363 |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+
+
+def test_columns_of_words_stand_left_and_what_is_not_known_is_a_dash():
+    rows = [{"law": "1 % quantile", "x": math.nan, "p": "3 [2, 4]"}, {"law": "mean", "x": math.inf, "p": ""}]
+    text = _table(rows)
+    assert text.count("<td class='word'>") == 2
+    assert "<td>–</td>" in text
+    assert "<td>∞</td>" in text
+    assert "<td>3 [2, 4]</td>" in text
 
 
 def test_a_source_that_does_not_exist_is_refused(tmp_path):

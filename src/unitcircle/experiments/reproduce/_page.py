@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Chapter", "as_markdown", "write_report"]
 
+import math
 import platform
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ _CLASSES = {
 }
 
 
+WIDEST = 8.2
+"""Inches of a figure that fills the page."""
 # On paper nothing scrolls, and what moves has its stills beside it.
 _STYLE = """
 .moving img { max-width: 100% }
@@ -139,7 +142,10 @@ def _claim(source: Source, claim: Claim, figures: Path) -> str:
         with style():
             save_figure(draw(), figures / f"{source.name}-{claim.name}-{number}.svg")
         with style(), mpl.rc_context(FIGURE_RC):
-            svg = inline_svg(draw(), label=caption)
+            figure = draw()
+            svg = inline_svg(figure, label=caption)
+        # All at one scale, so that letters are as large in a small figure as in a wide one.
+        svg = f"<div style='max-width: {figure.get_figwidth() / WIDEST:.0%}'>{svg}</div>"
         parts.append(f"<figure>{svg}<figcaption class='soft'>{escape(caption)}</figcaption></figure>")
     for number, (caption, draw) in enumerate(claim.animations.items(), 1):
         gif = draw()
@@ -151,7 +157,7 @@ def _claim(source: Source, claim: Claim, figures: Path) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    classes = {key: " class='word'" if all(_is_word(row[key]) for row in rows) else "" for key in rows[0]}
+    classes = {key: " class='word'" if _are_words([row[key] for row in rows]) else "" for key in rows[0]}
     head = "".join(f"<th{classes[key]}>{escape(str(key))}</th>" for key in rows[0])
     body = ""
     for row in rows:
@@ -160,12 +166,14 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def _is_word(value: Any) -> bool:
-    return isinstance(value, str) and not value[:1].isdigit()
+def _are_words(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) for value in values) and any(value[:1].isalpha() for value in values)
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return "–" if math.isnan(value) else f"{value:.4g}".replace("inf", "∞")
 
 
 def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:
