@@ -75,14 +75,19 @@ def _panel(ax: Axes, values: np.ndarray, ends: np.ndarray, names: Sequence[str],
         look["color"] = "white" if abs(value) > 0.6 else COLORS["black"]
         known = not np.isnan(low)
         weight = "bold" if low > 0 or high < 0 else "normal"
-        ax.text(s, d - 0.15 * known, f"{value:+.2f}".replace("-", "−"), fontsize=8, fontweight=weight, **look)
+        ax.text(s, d - 0.15 * known, _signed(value, 2), fontsize=8, fontweight=weight, **look)
         if known:
-            ax.text(s, d + 0.26, f"{low:+.1f} … {high:+.1f}".replace("-", "−"), fontsize=6, **look)
+            ax.text(s, d + 0.26, f"{_signed(low, 1)} … {_signed(high, 1)}", fontsize=6, **look)
     ax.set_xticks(range(len(names)), names, fontsize=7)
     ax.set_yticks(range(len(DIAGNOSTICS)), list(DIAGNOSTICS.values()), fontsize=8)
     ax.set_xlim(-0.5, width - 0.5)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+
+
+def _signed(value: float, digits: int) -> str:
+    # Without a negative zero.
+    return f"{round(float(value), digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def scatter(settings: Sequence[Setting], diagnostic: str, outcome: str, /) -> Figure:
@@ -106,7 +111,7 @@ def scatter(settings: Sequence[Setting], diagnostic: str, outcome: str, /) -> Fi
     looks = {f: (CYCLE[k % len(CYCLE)], MARKERS[k % len(MARKERS)]) for k, f in enumerate(families)}
     columns = min(5, len(settings))
     lines = -(-len(settings) // columns)
-    figure = Figure(figsize=(1.65 * columns + 1.9, max(1.85 * lines + 0.3, 2.6)), layout="constrained")
+    figure = Figure(figsize=(1.65 * columns + 1.9, max(1.85 * lines + 0.2, 2.3)), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for ax in panels.flat[len(settings) :]:
         ax.set_visible(False)
