@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from unitcircle import initializers
 from unitcircle.diagnosis import Severity, diagnose, drive
-from unitcircle.recurrence import from_diagonal, from_keras, from_torch
+from unitcircle.recurrence import Source, from_diagonal, from_keras, from_torch
 
 N = 16
 
@@ -113,6 +113,21 @@ def test_uc108_names_a_defective_eigenvalue_on_the_circle():
 def test_uc110_names_a_missing_and_a_doubled_forget_bias(ih, hh, words):
     (finding,) = findings(lstm(ih, hh), "UC110")
     assert words in finding.message
+
+
+@pytest.mark.parametrize(
+    ("layout", "before", "after"),
+    [("torch", "torch", ""), ("onnx", "torch", ""), ("keras", "keras", ""), ("flax", "jax", ", key=0")],
+)
+def test_the_remedy_of_a_length_is_a_call_of_the_framework_the_weights_came_from(layout, before, after):
+    source = Source(layout=layout)
+    made = from_torch(np.zeros((4 * N, N)), cell="lstm", name="lstm", source=source)
+    (finding,) = findings(made, "UC110", steps=100)
+    call = f"unitcircle.{before}.initialize_(model, bias='chrono(max_steps=100)'{after})"
+    assert finding.remedy == f"{call}, or 'forget_bias'"
+    plain = from_torch(0.1 * np.eye(N), cell="rnn_tanh", weight_ih=np.eye(N), name="rnn", source=source)
+    remedies = [finding.remedy for finding in diagnose([plain], steps=100).findings]
+    assert f"unitcircle.{before}.initialize_(model, recurrent='block_rotation'{after})" in remedies
 
 
 def test_uc110_names_the_default_bias_of_torch():

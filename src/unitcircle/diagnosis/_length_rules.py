@@ -12,6 +12,7 @@ import numpy as np
 from unitcircle.diagnosis._driven import DrivenDynamics
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.recurrence import Cell
 from unitcircle.spectra import Asymptotics
@@ -54,11 +55,8 @@ def length_out_of_reach(exam: Examination) -> Iterator[Finding]:
             remedy = "lower the recurrent gain, or penalise it (Pascanu's Ω)"
             yield _length_finding(exam, layer, driven, lag=explode, what="rises above 1000", remedy=remedy)
         elif vanish is not None:
-            remedy = (
-                f"unitcircle.torch.initialize_(model, bias='{exam.chrono}')"
-                if layer.layer.cell.gated
-                else "unitcircle.torch.initialize_(model, recurrent='block_rotation')"
-            )
+            arguments = {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
+            remedy = initialize_call(layer, **arguments)
             yield _length_finding(exam, layer, driven, lag=vanish, what="falls below 1/1000", remedy=remedy)
 
 
@@ -157,8 +155,8 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
     left. Among all initializations of an LSTM we compared, the forget bias decided more than the recurrent weights.
 
     ## Remedy
-    `unitcircle.torch.initialize_(model, bias="forget_bias")`, which sets the sum of the two biases on every layer
-    and direction; for long gaps `bias="chrono(max_steps=T)"`.
+    `initialize_(model, bias="forget_bias")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`, which sets
+    the sum of all biases on every layer and direction; for long gaps `bias="chrono(max_steps=T)"`.
     """
     for layer in exam.layers:
         bias = layer.layer.biases.get("f")
@@ -175,13 +173,13 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
         doubled = len(parts) == 2 and constant and mean > 0 and all(float(np.ptp(part)) == 0 for part in parts)
         if doubled and parts[0][0] == parts[1][0]:
             message = f"both torch biases of the forget gate are {parts[0][0]:g}: together they act as {mean:g}"
-            remedy = "set the sum: unitcircle.torch.initialize_(model, bias='forget_bias')"
+            remedy = f"set the sum: {initialize_call(layer, bias='forget_bias')}"
         elif mean < 0.5:
             what = "no forget bias" if bias is None or not total.any() else f"a mean forget bias of {mean:.2f}"
             kept = _sigmoid(mean)
             left = math.log(LOST) / -np.logaddexp(0.0, -mean)
             message = f"{what}: a step keeps {kept:.2f} of the cell state, 1/1000 is left after {left:.0f} steps"
-            remedy = f"unitcircle.torch.initialize_(model, bias='{exam.chrono}'), or 'forget_bias'"
+            remedy = f"{initialize_call(layer, bias=exam.chrono)}, or 'forget_bias'"
         else:
             continue
         yield Finding(

@@ -13,6 +13,7 @@ from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._length_rules import LOST
 from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._trial import AS_IT_IS
 from unitcircle.recurrence import Cell
@@ -48,9 +49,8 @@ def _length_remedy(exam: Examination, layer: LayerExamination) -> str:
     if exam.trials is not None and len(exam.trials.ranking) > 1:
         return f"nothing that was tried is better than the model {AS_IT_IS}; try others with try_initializers"
     tries = "; measure remedies with try_initializers=['remedies'], or --try remedies"
-    if layer.layer.cell.gated:
-        return f"unitcircle.torch.initialize_(model, bias='{exam.chrono}'){tries}"
-    return f"unitcircle.torch.initialize_(model, recurrent='block_rotation'){tries}"
+    arguments = {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
+    return f"{initialize_call(layer, **arguments)}{tries}"
 
 
 @rule("UC201", "gradient-vanishes")
@@ -124,7 +124,7 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
 
     ## Remedy
     A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the one at which the norm is kept.
-    During training, Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
+    During training, a penalty on growth of the gradient in time, Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
     """
     for layer, live in _measured(exam):
         overflow = np.flatnonzero(np.isposinf(live.log_gradient))
@@ -305,8 +305,9 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
     (64 steps) .970 and .947.
 
     ## Remedy
-    `unitcircle.torch.initialize_(model, bias="chrono(max_steps=T)")`: time constants from 2 to T, with the input gate
-    closed by as much as the forget gate is open. One bias for all units is no substitute: the spread matters.
+    `initialize_(model, bias="chrono(max_steps=T)")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`: time
+    constants from 2 to T, with the input gate closed by as much as the forget gate is open. One bias for all units is
+    no substitute: the spread matters.
     """
     for layer, live in _measured(exam):
         gate = KEEPING.get(layer.layer.cell, "")
@@ -322,6 +323,6 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
             f"the unit whose gate {gate} is widest open keeps {math.exp(activity.slowest):.2f} a step: 1/1000 is left "
             f"after {memory:.0f} of {exam.steps} steps",
             "no unit remembers for the length of the sequence before training has begun",
-            f"unitcircle.torch.initialize_(model, bias='{exam.chrono}')",
+            initialize_call(layer, bias=exam.chrono),
             {"slowest": activity.slowest, "openness": activity.openness, "memory": memory, "steps": exam.steps},
         )

@@ -12,6 +12,7 @@ import numpy as np
 from unitcircle._array import HALF_EPS
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 
 MANY = 8
@@ -27,13 +28,6 @@ def _orthogonality_defect(W: np.ndarray) -> float:
 
 def _storage_eps(exam: LayerExamination) -> float:
     return (HALF_EPS | {"float64": 2.0**-52}).get(exam.layer.source.dtype, 2.0**-23)
-
-
-def _initialize(layer: LayerExamination, recurrent: str) -> str:
-    """Return the call that initializes a layer's gates, in the framework whose layout its weights came in."""
-    call = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}
-    framework = layer.layer.source.layout.partition("-")[0]
-    return f"unitcircle.{call.get(framework, 'torch.initialize_(model, {})').format(f'recurrent={recurrent!r}')}"
 
 
 @rule("UC101", "stacked-orthogonal")
@@ -72,7 +66,7 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
             f"the {k} gates are orthogonal only as a stack; spectral radii are {listed}, near 1/√{k} = "
             f"{1 / math.sqrt(k):.2f}, not 1",
             "each gate block is a truncated orthogonal matrix that loses norm in every direction",
-            f"initialize gate by gate: {_initialize(layer, 'orthogonal')}",
+            f"initialize gate by gate: {initialize_call(layer, recurrent='orthogonal')}",
             {"stack_defect": of_stack, "smallest_gate_defect": of_gates, "radius": radii, "expected": 1 / math.sqrt(k)},
         )
 
@@ -105,7 +99,7 @@ def zeroed_gate(exam: Examination) -> Iterator[Finding]:
             layer.place(",".join(zero)),
             f"the recurrent weight of gate{'s' * (len(zero) > 1)} {', '.join(zero)} is exactly zero{trace}",
             "these gates cannot see the hidden state",
-            f"initialize gate by gate: {_initialize(layer, 'identity')}",
+            f"initialize gate by gate: {initialize_call(layer, recurrent='identity')}",
             {"zero": zero, "identity": eye},
         )
 
@@ -187,7 +181,7 @@ def default_uniform(exam: Examination) -> Iterator[Finding]:
             f"recurrent weights are still the default U(±1/√{n}): spectral radius {max(radii.values()):.2f}, near "
             "1/√3 = 0.58",
             "a signal through such a weight alone loses 42 % a step",
-            _initialize(layer, "orthogonal"),
+            initialize_call(layer, recurrent="orthogonal"),
             {"bound": bound, "largest_entry": reach, "ks_p_value": p_value, "radius": radii},
         )
 

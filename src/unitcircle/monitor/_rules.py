@@ -105,8 +105,9 @@ def gradient_died(history: History) -> Iterator[Finding]:
                 f"the gradient no longer reaches the start of the batch: since step {since} it changes by "
                 f"10^{reach.now / math.log(10):.1f} on the way, at first by 10^{reach.first / math.log(10):.1f}",
                 "what is early in the sequence is not learned any more",
-                "lower the learning rate, or start from unitcircle.torch.initialize_ with a gain or a bias for this "
-                "length; unitcircle.diagnose(model, batch, try_initializers=['remedies']) measures which",
+                "lower the learning rate, or start from initialize_ (unitcircle.torch, .keras or .jax) with a gain or "
+                "a bias for this length; in PyTorch unitcircle.diagnose(model, batch, try_initializers=['remedies']) "
+                "measures which",
                 {"since": since, "change": reach.now, "first": reach.first},
             )
 
@@ -126,8 +127,8 @@ def radius_grows(history: History) -> Iterator[Finding]:
     gate block says little by itself.
 
     ## Remedy
-    A smaller learning rate, clipping, weight decay on the recurrent weight, or `unitcircle.torch.pascanu_omega`, which
-    penalises growth of the gradient in time.
+    A smaller learning rate, clipping, weight decay on the recurrent weight, or a penalty on growth of the gradient in
+    time, which in PyTorch is `unitcircle.torch.pascanu_omega`.
     """
     loss = history.series("loss")
     learns = _is_low(loss) or _falls(loss)
@@ -146,7 +147,8 @@ def radius_grows(history: History) -> Iterator[Finding]:
                 f"the spectral radius passed {threshold:.3g} by step {passed} and is still "
                 f"growing: {last[0]:.3g} → {radius.now:.3g} since step {int(radius.steps[-len(last)])}",
                 "only saturation bounds the state of a plain cell with ρ > 1, and saturated units pass no gradient",
-                "lower the learning rate, clip the gradient, or add unitcircle.torch.pascanu_omega to the loss",
+                "lower the learning rate, clip the gradient, decay the weight, or penalise growth of the gradient in "
+                "time (in PyTorch unitcircle.torch.pascanu_omega)",
                 {"radius": radius.now, "first": radius.first, "passed": passed, "latest": last.tolist()},
             )
 
@@ -167,8 +169,8 @@ def orthogonality_lost(history: History) -> Iterator[Finding]:
     and no defect by itself: trained networks that work well deviate by about 1, as Gaussian weights do.
 
     ## Remedy
-    None is needed if the loss falls. To keep it: `unitcircle.torch.parametrize_orthogonal` (exactly),
-    `unitcircle.torch.soft_orthogonality` (a penalty), or a smaller learning rate for the recurrent weight.
+    None is needed if the loss falls. To keep it: a smaller learning rate for the weight, a penalty on ‖WᵀW − I‖², or a
+    parametrization; in PyTorch `unitcircle.torch.soft_orthogonality` and `unitcircle.torch.parametrize_orthogonal`.
     """
     for name, place, _ in history.blocks():
         deviation = history.series(f"{name}/orthogonality")
@@ -181,7 +183,8 @@ def orthogonality_lost(history: History) -> Iterator[Finding]:
             place,
             f"orthogonality is lost: ‖WᵀW − I‖/√n is {deviation.now:.2g}, it was {deviation.first:.1g}{moved}",
             "singular values spread, and with them the norms of signals and gradients",
-            "nothing, if the loss falls; else unitcircle.torch.parametrize_orthogonal, or a smaller learning rate",
+            "nothing, if the loss falls; else a smaller learning rate, or a penalty on ‖WᵀW − I‖² (in PyTorch "
+            "unitcircle.torch.parametrize_orthogonal keeps it exactly)",
             {"orthogonality": deviation.now, "first": deviation.first, "drift": drift, "tangent": tangent},
         )
 
@@ -246,7 +249,8 @@ def not_finite(history: History) -> Iterator[Finding]:
 
     ## Remedy
     Go back to the last checkpoint with finite weights; clip the gradient's norm; look for a step of the data that is
-    not finite; `torch.autograd.set_detect_anomaly(True)` names the operation.
+    not finite; `torch.autograd.set_detect_anomaly(True)` or `jax.config.update("jax_debug_nans", True)` names the
+    operation.
     """
     remedy = "go back to a checkpoint with finite weights, clip the gradient, and check the data for NaN"
     for name, place, _ in history.blocks():
