@@ -46,6 +46,9 @@ def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
     with file:
         try:
             yield file
+            # The name must not reach the disk before the content does.
+            file.flush()
+            os.fsync(file.fileno())
         except BaseException:
             Path(file.name).unlink()
             raise
