@@ -114,3 +114,10 @@ def test_a_record_of_another_machine_is_found_by_the_run_of_this_one(tmp_path):
     found = Store(tmp_path / "out").get(here)
     assert found.run == there
     assert found.summary["test_score"] == 2.5
+
+
+@pytest.mark.parametrize("task", ["mnist", "multi30k"])
+def test_where_checked_files_lie_is_no_part_of_the_key(task):
+    here, there = (Run(f"{task}(folder='{place}')", "tanh", "orthogonal") for place in ("/here", "/there"))
+    assert here.key == there.key == Run(task, "tanh", "orthogonal").key
+    assert here.task != there.task

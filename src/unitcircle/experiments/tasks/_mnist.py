@@ -51,8 +51,8 @@ class Mnist(Task):
     seed
         Of the permutation, by NumPy's legacy generator: 92916 is the one of the literature.
     folder
-        That holds the four gz files. None: the folder that ``UNITCIRCLE_DATA`` names, which keeps the machine out of
-        the task's text, or the cache, or their source.
+        That holds the four gz files. None: the folder that ``UNITCIRCLE_DATA`` names, or the cache, or their
+        source. Their content is checked, so the key of a run is the same wherever they are.
 
     References
     ----------
@@ -66,6 +66,8 @@ class Mnist(Task):
     outputs = 10
     baseline = 0.1
     threshold = 0.9
+
+    places = ("folder",)
 
     permuted: bool = False
     seed: int = 92916

@@ -36,8 +36,8 @@ class Multi30k(Translation):
     vocabulary, word_dropout
         As for every :class:`Translation`.
     folder
-        That holds the six gz files. None: the folder that ``UNITCIRCLE_DATA`` names, which keeps the machine out of
-        the task's text, or the cache, or their source.
+        That holds the six gz files. None: the folder that ``UNITCIRCLE_DATA`` names, or the cache, or their
+        source. Their content is checked, so the key of a run is the same wherever they are.
 
     References
     ----------
@@ -46,6 +46,8 @@ class Multi30k(Translation):
     """
 
     name = "multi30k"
+
+    places = ("folder",)
 
     folder: str | None = None
 
