@@ -12,6 +12,7 @@ import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -139,6 +140,12 @@ class Specification:
         return f"{self.name}({', '.join(given)})"
 
 
+@cache
+def _hints(of: type) -> dict[str, Any]:
+    """Return the types of a class's fields: a study file asks for them hundreds of times."""
+    return get_type_hints(of)
+
+
 def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
     """Return values from outside, such as those of a file, once their types are those that a dataclass declares.
 
@@ -163,7 +170,7 @@ def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
         A value of another type.
     """
     try:
-        hints = get_type_hints(of)
+        hints = _hints(of)
     except NameError:
         # A class of the user's whose annotations cannot be looked up here.
         return dict(values)
