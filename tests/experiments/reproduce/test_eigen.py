@@ -248,6 +248,24 @@ def test_a_task_without_its_data_is_said_not_run(tmp_path):
     assert contests.unavailable("t", "T", "S", "tomita(grammar=4)") is None
 
 
+def test_what_is_not_run_here_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(chapter.torch.cuda, "is_available", lambda: False)
+    for full, reason in ((False, "needs --full and the data"), (True, "need a GPU")):
+        claim = chapter._with_data(Context(tmp_path, full=full), "pixel-mnist", "mnist", "T", "S")
+        assert claim.verdict is Verdict.UNDECIDED
+        assert claim.condition.startswith("not run")
+        assert reason in claim.condition
+
+
+def test_claims_that_need_data_are_about_the_rivals_they_name(tmp_path, monkeypatch):
+    for there, device in ((True, "cuda"), (False, None)):
+        monkeypatch.setattr(studies.torch.cuda, "is_available", lambda there=there: there)
+        for name in chapter.DATA:
+            study = studies.needs_data(Context(tmp_path, full=True), name)
+            assert {"Xavier", "Kaiming"} <= set(study.initializers)
+            assert {experiment.options.get("device") for experiment in study.experiments} == {device}
+
+
 # ------------------------------------------------------------------ studies
 
 
