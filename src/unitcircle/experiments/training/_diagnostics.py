@@ -18,7 +18,7 @@ from unitcircle.experiments.training._evaluation import FEWEST
 from unitcircle.experiments.training._measurable import measurable
 from unitcircle.experiments.training._run import Run
 from unitcircle.spectra import departure_from_normality, eigenvalues
-from unitcircle.spectra._tangent import tangent_share
+from unitcircle.spectra._tangent import polar_factor, tangent_share
 
 SEQUENCES = 8
 """Validation sequences on which gradients, exponents and Jacobians are measured."""
@@ -91,7 +91,7 @@ class Diagnostics:
     def _weight_curves(self, parameters: Parameters, runs: np.ndarray) -> dict[str, np.ndarray]:
         gates = self._gates(parameters)
         if self._start is None:
-            self._start = {gate: (W, _polar(W)) for gate, W in gates.items()}
+            self._start = {gate: (W, polar_factor(W)) for gate, W in gates.items()}
         curves: dict[str, Tensor] = {}
         for gate, given in gates.items():
             before, Q = (start[runs] for start in self._start[gate])
@@ -178,8 +178,3 @@ def _high(value: Tensor) -> Tensor:
 
 def _norm(W: Tensor) -> Tensor:
     return torch.linalg.matrix_norm(W)
-
-
-def _polar(W: Tensor) -> Tensor:
-    U, _, Vh = torch.linalg.svd(W)
-    return U @ Vh
