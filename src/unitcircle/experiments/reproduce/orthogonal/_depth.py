@@ -173,5 +173,7 @@ def _figure(depths: Sequence[int], times: Mapping[Start, Sequence[Row]]) -> Figu
         ax.set_xticks(depths, [str(depth) for depth in depths])
         ax.minorticks_off()
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
-    axes[0].set_ylabel("steps to 30 % of the variance")
+    # A logarithmic axis on which nothing was learned has no limits of its own.
+    ends = [row.steps_interval.high for rows in times.values() for row in rows]
+    axes[0].set(ylabel="steps to 30 % of the variance", ylim=(1, 2 * max([10.0, *filter(math.isfinite, ends)])))
     return figure
