@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score
 from torch.nn import functional
 
 from unitcircle.experiments.models import Cell, Network
-from unitcircle.experiments.tasks import Batch, Task
+from unitcircle.experiments.tasks import Batch, Task, from_data
 from unitcircle.experiments.training import Run
 from unitcircle.experiments.training._evaluation import evaluate, held_out_data, stacked
 from unitcircle.experiments.training._weights import initial_parameters
@@ -69,6 +70,25 @@ def test_parts_do_not_change_the_result(monkeypatch):
     split = evaluate(network, parameters, task, parts)
     assert split.loss == pytest.approx(whole.loss, rel=1e-6)
     assert split.score == pytest.approx(whole.score, rel=1e-12)
+
+
+def test_a_metric_of_the_users_is_that_of_all_answers_however_they_are_divided(monkeypatch):
+    rng = np.random.default_rng(0)
+    pairs = [[(rng.normal(size=(t, 3)), rng.integers(2, size=t)) for t in rng.integers(2, 7, size=90)] for _ in "abc"]
+    task = from_data(*pairs, classes=2, every_step=True, metric=balanced_accuracy_score, higher_is_better=True)
+    network, parameters = _network(task)
+    targets, predictions = [], [[], []]
+    for x, y in pairs[2]:
+        targets += y.tolist()
+        inputs = torch.from_numpy(np.stack([x] * 2))[:, :, None]
+        for own, answers in zip(predictions, network.outputs_of(parameters, inputs).argmax(-1)[:, :, 0], strict=True):
+            own.extend(answers.tolist())
+    for fewest in (1, 32):
+        monkeypatch.setattr("unitcircle.experiments.training._evaluation.FEWEST", fewest)
+        data = held_out_data(task, "test", torch.device("cpu"), size=2**19 // 20)
+        found = evaluate(network, parameters, task, data)
+        assert len(data) > 2
+        assert found.score.tolist() == [balanced_accuracy_score(targets, own) for own in predictions]
 
 
 def test_numbers_are_scored_by_their_squared_error():

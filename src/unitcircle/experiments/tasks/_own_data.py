@@ -6,12 +6,13 @@ __all__ = ["Data", "Metric", "OwnData", "from_data"]
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
@@ -151,18 +152,35 @@ class OwnData(Task):
             y = np.broadcast_to(y, (len(x), *y.shape))
         return Batch(x, y, asked.astype(np.float32))
 
+    @property
+    def whole(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """With a metric: balanced accuracy, F1 or R² of parts do not average to that of all."""
+        return self._set.metric is not None
+
     def scores(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
+        if self._set.metric is None:
+            return super().scores(outputs, targets, weights)
+        return self.score_of_all([(outputs, targets, weights)])
+
+    def score_of_all(self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], /) -> Tensor:
         metric = self._set.metric
         if metric is None:
-            return super().scores(outputs, targets, weights)
-        predictions = outputs.argmax(-1) if self.classes else outputs
-        scores = list[float]()
-        for run in range(len(outputs)):
-            asked = ... if weights is None else weights[run] > 0
-            pair = (targets[run][asked], predictions[run][asked])
-            flat = [each.flatten() if self.classes else each.flatten(0, -2) for each in pair]
-            scores.append(float(metric(*(each.cpu().numpy() for each in flat))))
-        return outputs.new_tensor(scores)
+            return super().score_of_all(parts)
+        runs = range(len(parts[0][0]))
+        return torch.tensor([float(metric(*self._asked(parts, run))) for run in runs], dtype=torch.float64)
+
+    def _asked(self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], run: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return targets and predictions of one run, where an answer is asked for."""
+        pairs = [
+            [each[run][... if weights is None else weights[run] > 0] for each in (targets, self._predictions(outputs))]
+            for outputs, targets, weights in parts
+        ]
+        flat = [[x.flatten() if self.classes else x.flatten(0, -2) for x in pair] for pair in pairs]
+        true, predicted = (torch.cat(column).cpu().numpy() for column in zip(*flat, strict=True))
+        return true, predicted
+
+    def _predictions(self, outputs: Tensor) -> Tensor:
+        return outputs.argmax(-1) if self.classes else outputs
 
 
 def from_data(  # noqa: PLR0913  (each is one fact about the data)
@@ -194,8 +212,8 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
     every_step
         Whether an answer is asked at every step, or after the last one only.
     metric
-        The score, ``metric(targets, predictions)``; None: accuracy or mean squared error. Where the held-out data are
-        evaluated in parts the score is the mean over them. The task knows it by its name: rename what you change.
+        The score, ``metric(targets, predictions)``; None: accuracy or mean squared error. It is called once for
+        all held-out answers of a run. The task knows it by its name: rename what you change.
     unit
         What the score is; by default the metric's name.
     higher_is_better

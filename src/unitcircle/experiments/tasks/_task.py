@@ -6,7 +6,7 @@ __all__ = ["Batch", "Split", "Task"]
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
@@ -63,6 +63,10 @@ class Task(Specification, ABC):
     """Whether a larger score is a better one."""
     unit: ClassVar[str] = "accuracy"
     """What the score is, with its unit: the label of an axis."""
+    whole: ClassVar[bool] = False
+    """Whether the score is one of all answers together (:meth:`score_of_all`) and no mean over them."""
+    signature: ClassVar[str] = ""
+    """How a library counted the score, in its own words: sacrebleu's of a BLEU."""
     places: ClassVar[tuple[str, ...]] = ()
     """Parameters that say where the data are and not what they are: checked files at two places are one task."""
     architecture: ClassVar[Literal["recurrent", "encoder_decoder"]] = "recurrent"
@@ -157,6 +161,26 @@ class Task(Specification, ABC):
         if not self.classes:
             return self.losses(outputs, targets, weights)
         return _mean((outputs.argmax(-1) == targets).double(), weights)
+
+    def score_of_all(self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], /) -> Tensor:
+        """Return the score of every run over the parts of held-out data together, where no mean over them will do.
+
+        Parameters
+        ----------
+        parts
+            Outputs, targets and weights of each, as in :meth:`losses`.
+
+        Returns
+        -------
+        Tensor
+            ``(R,)``.
+
+        Raises
+        ------
+        NotImplementedError
+            The task says that it is :attr:`whole` and does not say how.
+        """
+        raise NotImplementedError
 
     def solved(self, score: float, /) -> bool:
         """Return whether a score reaches the threshold."""

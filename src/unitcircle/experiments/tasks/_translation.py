@@ -131,7 +131,7 @@ class Translation(Task):
         return _bleu().corpus_score(list(hypotheses), [list(references)]).score
 
     @property
-    def signature(self) -> str:
+    def signature(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """How sacrebleu counts, with its version: belongs beside every BLEU that is reported."""
         metric = _bleu()
         # The number of references, one, is known to it after it has counted.

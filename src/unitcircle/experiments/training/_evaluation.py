@@ -94,7 +94,7 @@ def evaluate(
     data: Sequence[tuple[Tensor, Tensor, Tensor | None]],
     /,
 ) -> Evaluation:
-    """Return loss and score of every run over held-out data, each answer counted alike; of translations, BLEU.
+    """Return loss and score of every run over held-out data, each answer counted alike; BLEU and the like, of all.
 
     Parameters
     ----------
@@ -108,20 +108,26 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Means over the data.
+        Means over the data, except of a task whose score is one of the :attr:`~Task.whole`.
     """
     runs = len(next(iter(parameters.values())))
     total, count = np.zeros((2, runs)), 0.0
+    parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
+    measures = (task.losses,) if task.whole else (task.losses, task.scores)
     for inputs, targets, weights in data:
         outputs = network.outputs_of(parameters, inputs.expand(runs, *inputs.shape[1:]))
         shared = targets.expand(runs, *targets.shape[1:])
         each = None if weights is None else weights.expand(runs, *weights.shape[1:])
         answers = targets.numel() if task.classes else targets.numel() // targets.shape[-1]
         share = float(answers if weights is None else weights.sum())
-        for row, measure in enumerate((task.losses, task.scores)):
+        for row, measure in enumerate(measures):
             total[row] += share * measure(outputs.float(), shared, each).double().cpu().numpy()
         count += share
+        if task.whole:
+            parts.append((outputs.float(), shared, each))
     loss, score = total / count
+    if task.whole:
+        score = task.score_of_all(parts).cpu().numpy()
     if isinstance(network, EncoderDecoder) and isinstance(task, Translation):
         score = _bleu(network, parameters, task, data)
     return Evaluation(loss, score)
