@@ -129,6 +129,8 @@ class Group:
         The score; NaN where there is no baseline or threshold.
     rank_by
         ``"score"``, or ``"steps"`` to the threshold.
+    signature
+        How a library counted the score, in its words: sacrebleu's of a BLEU; empty where there is none.
     rows
         The best first, the reference and the A/A row among them.
     not_told_from_first
@@ -151,6 +153,7 @@ class Group:
     not_told_from_first: tuple[str, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    signature: str = ""
 
     @property
     def title(self) -> str:

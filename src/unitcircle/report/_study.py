@@ -114,7 +114,8 @@ def _bullets(lines: Sequence[str]) -> Table:
 
 def measure(group: Group, /) -> str:
     """Return what the score of a group is."""
-    facts = [f"score: {group.unit}, {'higher' if group.higher_is_better else 'lower'} is better"]
+    unit = f"{group.unit} ({group.signature})" if group.signature else group.unit
+    facts = [f"score: {unit}, {'higher' if group.higher_is_better else 'lower'} is better"]
     if not math.isnan(group.baseline):
         facts.append(f"baseline {group.baseline:.4g}")
     if not math.isnan(group.threshold):

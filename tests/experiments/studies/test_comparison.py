@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sacrebleu
 from scipy import stats
 from tests.study_records import finder, noise, record, study
 
@@ -15,6 +16,7 @@ from unitcircle.experiments.studies._study import Experiment, Study
 from unitcircle.experiments.training import Status
 from unitcircle.report import to_json
 from unitcircle.report._comparison import Interval, Row, Verdict
+from unitcircle.report._study import measure
 from unitcircle.report._study_figures import block_title, blocks
 
 INF = math.inf
@@ -320,3 +322,10 @@ def test_an_option_that_is_varied_is_a_sweep():
     assert factor == "batch size"
     assert [group.factors[factor] for group in groups] == [8, 16, 32]
     assert "batch size" not in block_title((factor, groups))
+
+
+def test_a_bleu_is_printed_with_its_signature():
+    planned = Study("bleu", {"Haar": "orthogonal"}, (Experiment("multi30k", ("lstm",)),), twin=False)
+    (group,) = compare(planned, lambda _: None).groups
+    version = f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
+    assert measure(group) == f"score: BLEU ({version}), higher is better"

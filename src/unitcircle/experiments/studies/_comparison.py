@@ -155,6 +155,7 @@ def _group(
         higher_is_better=task.higher_is_better,
         baseline=task.baseline,
         threshold=task.threshold,
+        signature=task.signature,
         rank_by=experiment.rank_by,
         rows=tuple(rows),
         not_told_from_first=tuple(row.label for row in against_first if row.verdict not in told),
