@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Cell, Network
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Record, Run, Status, train
-from unitcircle.experiments.training._train import _clip, _peak_memory, _Stack
+from unitcircle.experiments.training._train import _clip, _Stack
 from unitcircle.experiments.training._weights import initial_parameters
 from unitcircle.report import to_json
 
@@ -284,11 +283,3 @@ def test_held_out_data_are_drawn_once(monkeypatch):
     monkeypatch.setattr(Parity, "held_out", lambda task, split: drawn.append(split) or held_out(task, split))
     train([_run(measure_at=(0, -1))])
     assert drawn == ["validation", "test"]
-
-
-@pytest.mark.parametrize(("platform", "unit"), [("linux", 2**10), ("darwin", 1)])
-def test_peak_memory_is_in_mebibytes_on_every_system(platform, unit, monkeypatch):
-    usage = SimpleNamespace(ru_maxrss=300 * 2**20 // unit)
-    monkeypatch.setattr("unitcircle.experiments.training._train.resource.getrusage", lambda _: usage)
-    monkeypatch.setattr("unitcircle.experiments.training._train.sys.platform", platform)
-    assert _peak_memory(torch.device("cpu")) == 300

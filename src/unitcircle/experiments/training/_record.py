@@ -55,7 +55,7 @@ class Record:
     seconds
         Wall time of the run's share of its stack: training and evaluation, without the diagnostics.
     memory_mb
-        Peak memory of the process (of the device for CUDA), MiB.
+        Peak memory of the process while the run's stack was trained (of the device for CUDA), MiB.
     environment
         Versions, machine, device, thread count, size of the stack, signature of BLEU.
     message

@@ -48,7 +48,7 @@ class Run:
     batch_size, steps
         Sequences a step, optimizer steps.
     evaluate_every
-        Steps between evaluations on validation and test data.
+        Steps between evaluations on validation data.
     clip
         Largest norm of a run's whole gradient; None for none.
     omega, norm_stabilizer, soft_orthogonality

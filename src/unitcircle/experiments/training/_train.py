@@ -6,8 +6,6 @@ __all__ = ["network_of", "train"]
 
 import math
 import platform
-import resource
-import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from unitcircle.experiments.models import AnyNetwork, Cell, EncoderDecoder, Netw
 from unitcircle.experiments.tasks import Task, Translation
 from unitcircle.experiments.training._diagnostics import Diagnostics
 from unitcircle.experiments.training._evaluation import evaluate, held_out_data, stacked
+from unitcircle.experiments.training._peak_memory import forget_peak, peak_memory
 from unitcircle.experiments.training._penalties import penalties
 from unitcircle.experiments.training._progress import Progress
 from unitcircle.experiments.training._record import Record, Status
@@ -105,8 +104,7 @@ class _Stack:
 
     def train(self) -> list[Record]:
         """Train all runs to their end."""
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        forget_peak(self.device)
         began = time.perf_counter()
         step = 0
         self._evaluate(step)
@@ -187,7 +185,7 @@ class _Stack:
                 curves=self.progress.curves(r),
                 diagnostics=self.diagnostics.of(r),
                 seconds=seconds,
-                memory_mb=_peak_memory(self.device),
+                memory_mb=peak_memory(self.device),
                 environment=environment,
                 message=self.progress.message(r),
             )
@@ -221,14 +219,6 @@ def _clip(parameters: list[Tensor], largest: float) -> None:
     factor = (largest / (norm + 1e-6)).clamp(max=1.0)
     for g in gradients:
         g.mul_(factor.reshape(-1, *[1] * (g.ndim - 1)))
-
-
-def _peak_memory(device: torch.device) -> float:
-    """Return the peak memory of the process, of the device for CUDA, in MiB."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    # Linux counts kibibytes, macOS bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def _environment(stack: int, device: torch.device) -> dict[str, Any]:
