@@ -107,6 +107,7 @@ def test_the_twin_is_the_reference_with_other_draws():
         ({"initializers": "orthogonal"}, "initializers must be a table or a list"),
         ({"initializers": {"x": 1}}, "initializers must be a table or a list"),
         ({"initializers": {"x": "orthogonal", "x (again)": "eigen"}}, "must not be labelled as the A/A row"),
+        ({"initializers": ["orthogonal", "orthogonal"]}, "initializers must hold each entry once"),
         ({"experiment": {"task": "digits"}}, "must be an array of tables"),
     ],
 )
@@ -126,6 +127,7 @@ def test_bad_studies_are_refused_in_words(changes, message):
         ({"learning_rates": [-1.0]}, "learning_rate must be positive"),
         ({"learning_rates": 0.1}, "learning_rates must be a list, each item a number; got 0.1"),
         ({"learning_rates": [0.1, 0.1]}, "learning_rates must hold each entry once"),
+        ({"cells": ["tanh", "tanh(size=64)"], "sizes": [64]}, "cells must hold each entry once"),
         ({"sizes": [8.0]}, "sizes must be a list, each item a whole number"),
         ({"cells": ["lstm(size=32)"]}, r"sizes must be the size that lstm\(size=32\) names; got \[8, 16\]"),
         ({"cells": ["lstm", "tanh"]}, "bias must be zeros or constant for tanh, which has no gates"),
@@ -145,9 +147,14 @@ def test_bad_experiments_are_refused_in_words(changes, message):
         _experiment(**changes)
 
 
-def test_an_experiment_needs_a_task_and_a_file_must_be_there(tmp_path):
-    with pytest.raises(ArgumentError, match="task must be given"):
-        _study(experiment=[{"cells": ["tanh"]}])
+def test_delayed_digits_are_the_default():
+    (experiment,) = _study(experiment=[{"cells": ["lstm"]}]).experiments
+    assert experiment.task == "delayed_digits"
+
+
+def test_a_file_must_be_there(tmp_path):
+    with pytest.raises(ArgumentError, match=r"Shipped studies: .*quick\.toml"):
+        Study.load("quick.json")
     with pytest.raises(ArgumentError, match=r"Shipped studies: .*quick\.toml"):
         Study.load(tmp_path / "none.toml")
     (tmp_path / "torn.toml").write_text("name = ")

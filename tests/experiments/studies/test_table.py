@@ -5,6 +5,7 @@ import math
 import pytest
 from tests.study_records import EVALUATIONS, finder, noise, record, study
 
+from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import FIRST_TUNING_SEED
 from unitcircle.experiments.studies._table import curve_table, study_table
 from unitcircle.experiments.training import Status
@@ -45,6 +46,13 @@ def test_a_row_holds_configuration_summary_and_diagnostics(planned, records):
     failed = table[table["status"] == "failed"]
     assert len(failed) == 1
     assert failed["test_score"].isna().all()
+
+
+def test_a_study_tells_what_a_folder_holds_of_it(planned, records, tmp_path):
+    store = Store(tmp_path)
+    for each in records.values():
+        store.write(each)
+    assert planned.table(tmp_path).equals(study_table(records.values(), study=planned))
 
 
 def test_the_table_does_not_depend_on_the_order_of_the_records(planned, records):

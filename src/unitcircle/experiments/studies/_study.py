@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -23,6 +23,9 @@ from unitcircle.experiments.models import Cell, Role
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
 from unitcircle.initializers import Chrono, ForgetBias, Initializer
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FIRST_TUNING_SEED = 1000
 """Learning rates are chosen with seeds from here on, never with those that are reported: these are all below."""
@@ -50,7 +53,7 @@ class Experiment:
         Every other attribute of :class:`Run`, such as ``steps``, ``batch_size``, ``clip``, ``precision``.
     """
 
-    task: str
+    task: str = "delayed_digits"
     cells: tuple[str, ...] = ("tanh",)
     sizes: tuple[int, ...] = (64,)
     input_scales: tuple[float, ...] = (1.0,)
@@ -62,7 +65,8 @@ class Experiment:
         for name in ("cells", "sizes", "input_scales", "learning_rates"):
             if not getattr(self, name):
                 raise ArgumentError(name, "must hold at least one entry", "none")
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
+            meant = {str(Cell.parse(cell)) for cell in self.cells} if name == "cells" else set(getattr(self, name))
+            if len(meant) < len(getattr(self, name)):
                 raise ArgumentError(name, "must hold each entry once", str(list(getattr(self, name))))
         for cell in self.cells:
             if re.search(r"\bsize *=", cell) and {Cell.parse(cell).size} != set(self.sizes):
@@ -225,6 +229,24 @@ class Study:
         row = replace(self._with(setting, label), learning_rate=learning_rate)
         return [replace(row, seed=seed) for seed in self.reported_seeds]
 
+    def table(self, folder: str | os.PathLike[str], /) -> DataFrame:
+        """Return one row a run of this study that a folder of results holds.
+
+        Parameters
+        ----------
+        folder
+            As given to :func:`execute`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As :func:`study_table`.
+        """
+        from unitcircle.experiments.studies._store import Store  # noqa: PLC0415  (they know studies)
+        from unitcircle.experiments.studies._table import study_table  # noqa: PLC0415
+
+        return study_table(Store(Path(folder)).records(), study=self)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str], /) -> Study:
         """Read a study file, or one of those that are shipped by its name (``quick`` or ``quick.toml``).
@@ -247,7 +269,7 @@ class Study:
             A key, task, cell or initializer that does not exist.
         """
         path = Path(path)
-        if not path.is_file() and path.parent == Path():
+        if not path.is_file() and path.parent == Path() and path.suffix in {"", ".toml"}:
             shipped = files("unitcircle.experiments.studies").joinpath(path.stem + ".toml")
             if shipped.is_file():
                 return cls.from_dict(tomllib.loads(shipped.read_text(encoding="utf-8")))
@@ -282,7 +304,9 @@ class Study:
         """
         given = dict(values)
         listed = given.pop("initializers", {})
-        inits = {text: text for text in listed} if isinstance(listed, list) else listed
+        inits = {str(text): text for text in listed} if isinstance(listed, list) else listed
+        if len(inits) < len(listed):
+            raise ArgumentError("initializers", "must hold each entry once", str(listed))
         if not isinstance(inits, Mapping) or not all(isinstance(text, str) for text in inits.values()):
             raise ArgumentError("initializers", "must be a table or a list of specifications", repr(listed))
         tables = given.pop("experiment", [])
@@ -309,8 +333,6 @@ def _experiment(table: Mapping[str, Any]) -> Experiment:
     for name in table:
         if name not in own | run:
             raise UnknownNameError("key of an experiment", name, own | run)
-    if "task" not in table:
-        raise ArgumentError("task", "must be given for every experiment", "none")
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
     options = of_declared_type(Run, {name: value for name, value in frozen.items() if name in run})
     stated = of_declared_type(Experiment, {name: value for name, value in frozen.items() if name in own})
