@@ -52,7 +52,7 @@ def _tensors(batch):
 
 
 def _plain_training(run):
-    """Train one run with the same data, optimizer, clipping and evaluations, and nothing else."""
+    """Train one run with the same task, optimizer, clipping and evaluations, and nothing else."""
     task = Task.parse(run.task)
     torch.manual_seed(run.seed)
     network = PlainNetwork(run)
