@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from unitcircle.experiments.studies import Study
+
 ROOT = Path(__file__).parent.parent
 # What trains longer, or writes the files that the other examples read, is left to people.
 BY_HAND = {"train_digits_gru", "make_popular_lstm", "diagnose_live", "memory_tasks", "study_statistics"}
@@ -24,3 +26,8 @@ def test_it_runs_and_prints(path, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.stem)
+def test_a_study_file_is_a_study(path):
+    assert Study.load(path).name == path.stem
