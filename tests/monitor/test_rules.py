@@ -58,6 +58,37 @@ def test_gradients_that_are_no_cause_for_alarm(columns):
     assert not _found("UC301", columns)
 
 
+@pytest.mark.parametrize("loss", [{}, {"loss": [-2.0, -2.1, -2.2, -2.3, -2.3, -2.3]}])
+def test_a_small_gradient_without_a_loss_to_judge_it_by_is_a_note(loss):
+    (found,) = _found("UC301", {"W/gradient": DEAD} | loss)
+    assert str(found.severity) == "note"
+    assert "loss" not in found.why
+    assert found.remedy.startswith("nothing, if the loss is low")
+
+
+def test_a_negative_loss_that_fell_is_low():
+    assert not _found("UC301", {"W/gradient": DEAD, "loss": [-1.0, -4.0, -9.0, -9.0, -9.0, -9.0]})
+    assert not _found("UC301", {"W/gradient": DEAD, "loss": [1.0, -4.0, -9.0, -9.0, -9.0, -9.0]})
+
+
+@pytest.mark.filterwarnings("ignore:.*Nothing, if the loss is low:unitcircle.monitor.UnitcircleWarning")
+def test_a_run_that_succeeds_without_its_loss_is_not_stopped():
+    torch.manual_seed(0)
+    model, heard = nn.ModuleDict({"rnn": nn.RNN(1, 4), "out": nn.Linear(4, 1)}), []
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    sinks = [lambda record, _: heard.extend(record.get("findings", ()))]
+    monitor = Monitor(model, every=10, overhead=1.0, sinks=sinks, on_finding="stop", rules=["UC301"])
+    for _ in range(150):
+        loss = (model["out"](model["rnn"](torch.ones(3, 2, 1))[0][-1]) - 0.5).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        monitor.step()
+        optimizer.step()
+    assert loss.item() < 1e-8
+    assert not monitor.should_stop
+    assert [str(finding.severity) for finding in heard] == ["note"]
+
+
 def test_a_gradient_that_no_longer_reaches_back():
     reach = [math.log(0.1), math.log(1e-2), math.log(1e-8), math.log(1e-9)]
     (found,) = _found("UC301", {"l0/gradient_reach": reach})
@@ -80,6 +111,15 @@ def test_a_radius_that_passed_and_still_grows():
     for loss in ([1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 0.9, 0.8, 1.5, 3.0]):
         (harm,) = _found("UC302", columns | {"loss": loss})
         assert str(harm.severity) == "warning"
+
+
+@pytest.mark.parametrize(
+    ("loss", "severity"),
+    [([-1.0, -1.1, -1.3, -1.9, -2.2], "note"), ([-2.0, -2.0, -1.9, -1.9, -1.9], "warning")],
+)
+def test_a_negative_loss_falls_when_it_falls(loss, severity):
+    (found,) = _found("UC302", {"W/radius": [1.0, 1.2, 1.6, 1.7, 1.8], "loss": loss})
+    assert str(found.severity) == severity
 
 
 def test_the_step_at_which_a_radius_passed_is_the_latest():
@@ -139,6 +179,12 @@ def test_a_weight_that_is_applied_once_is_not_judged_by_what_is_about_time():
         ("UC305", {"W/norm": [1.0, NAN]}),
     ):
         assert _found(code, columns, role=Role.SQUARE)
+
+
+@pytest.mark.parametrize(("peak", "spikes"), [(-0.9, False), (0.5, False), (3.5, True)])
+def test_a_spike_of_a_negative_loss_is_one_of_its_size(peak, spikes):
+    columns = {"loss": [-1.0] * 5, "loss_peak": [-0.9] * 4 + [peak], "W/transient": [0.1, 0.1, 0.5, 1.2, 1.3]}
+    assert bool(_found("UC304", columns)) == spikes
 
 
 def test_losses_that_always_scatter_are_no_spike():

@@ -64,8 +64,11 @@ def gradient_died(history: History) -> Iterator[Finding]:
     ## What was found
     Either the norm of ∂L/∂W has been below 1/10,000 of its first measured value for three measurements in a row, while
     the loss is still above half of its first value (a gradient that shrinks with the loss is success, and is not
-    reported). Or, where a batch is given to the monitor, the gradient that reached the start of the sequence when
-    training began, with at least 1/1000 of its norm, now arrives there with less than 1/1,000,000.
+    reported). It is a note where the monitor is given no loss, or one that began below zero and so has no floor to be
+    near: the gradient alone does not tell success from failure.
+
+    Or, where a batch is given to the monitor, the gradient that reached the start of the sequence when training began,
+    with at least 1/1000 of its norm, now arrives there with less than 1/1,000,000.
 
     ## Why it matters
     From the step named on the weight has hardly changed: what a recurrent network does over time is what it did then.
@@ -76,7 +79,8 @@ def gradient_died(history: History) -> Iterator[Finding]:
     Go back to a checkpoint before that step; clip the gradient's norm or lower the learning rate. Run
     `unitcircle.diagnose(model, batch)` on the checkpoint after it: UC201, UC203 and UC207 say where the gradient ends.
     """
-    learned = _is_low(history.series("loss"))
+    loss = history.series("loss")
+    learned, judged = _is_low(loss), loss.first > 0
     for name, place, _ in history.blocks():
         gradient = history.series(f"{name}/gradient")
         low = gradient.values <= DEAD * gradient.first
@@ -85,11 +89,12 @@ def gradient_died(history: History) -> Iterator[Finding]:
             continue
         since = int(gradient.steps[-run])
         yield Finding(
-            Severity.ERROR,
+            Severity.ERROR if judged else Severity.NOTE,
             place,
             f"the gradient died: ‖∂L/∂W‖ is {gradient.now:.2g} since step {since}, it was {gradient.first:.2g}",
-            "the weight does not learn any more, although the loss is not low",
-            "go back to a checkpoint before that step, clip the gradient or lower the learning rate; then "
+            "the weight does not learn any more" + (", although the loss is not low" if judged else ""),
+            ("" if judged else "nothing, if the loss is low (monitor.step(loss=loss) lets this be judged); else ")
+            + "go back to a checkpoint before that step, clip the gradient or lower the learning rate; then "
             "unitcircle.diagnose(model, batch)",
             {"since": since, "gradient": gradient.now, "first": gradient.first},
         )
@@ -213,8 +218,10 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
     if len(usual) < CONFIRMED or not math.isfinite(peak.now):
         return
     earlier = peak.values[-LOOK_BACK - 1 : -1]
-    highest = float(earlier[np.isfinite(earlier)].max(initial=0.0))
-    if peak.now <= max(SPIKE * float(np.median(usual)), HIGHER * highest):
+    earlier = earlier[np.isfinite(earlier)]
+    if not _rose(float(np.median(usual)), peak.now, SPIKE - 1):
+        return
+    if len(earlier) and not _rose(float(earlier.max()), peak.now, HIGHER - 1):
         return
     for name, place, role in history.blocks():
         if role is Role.SQUARE:
@@ -277,14 +284,23 @@ def not_finite(history: History) -> Iterator[Finding]:
         )
 
 
+def _rose(before: float, now: float, by: float) -> bool:
+    """Whether a number has risen by more than a share of its size: for a negative loss, multiples say the reverse."""
+    return now - before > by * abs(before)
+
+
+def _fell(before: float, now: float, by: float) -> bool:
+    return before - now > by * abs(before)
+
+
 def _is_low(loss: Series) -> bool:
-    return len(loss) > 0 and loss.now < LEARNED * loss.first
+    return _fell(loss.first, loss.now, 1 - LEARNED)
 
 
 def _falls(loss: Series) -> bool:
     """Whether the latest losses are lower than those before."""
     before, latest = loss.values[:-CONFIRMED], loss.values[-CONFIRMED:]
-    return len(before) > 0 and float(np.median(latest)) < FALLING * float(np.median(before))
+    return len(before) > 0 and _fell(float(np.median(before)), float(np.median(latest)), 1 - FALLING)
 
 
 def _run_at_end(flags: np.ndarray) -> int:
