@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     import lightning.pytorch as pl
     from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from unitcircle.errors import ArgumentError
 from unitcircle.monitor import LightningCallback, UnitcircleWarning
 
 pytestmark = [
@@ -131,3 +132,12 @@ def test_an_empty_state_is_nothing_to_load():
     assert callback.state_dict() == {}
     callback.load_state_dict({})
     assert callback.monitor is None
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [({"evry": 5}, "Did you mean 'every'"), ({"every": 0}, "every must"), ({"sinks": 5}, "sinks must")],
+)
+def test_options_are_checked_when_they_are_given(options, rule):
+    with pytest.raises(ArgumentError, match=rule):
+        LightningCallback(**options)

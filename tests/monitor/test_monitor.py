@@ -2,6 +2,8 @@
 
 import gc
 import json
+import math
+import warnings
 import weakref
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 from unitcircle.errors import ArgumentError
-from unitcircle.monitor import JsonLines, Monitor, scalars
+from unitcircle.monitor import JsonLines, Monitor, UnitcircleWarning, scalars
 from unitcircle.monitor._loss import WAITING, LossPeak
 from unitcircle.monitor._weights import NamedWeights
 
@@ -152,8 +154,27 @@ def test_a_batch_is_measured_with_the_first_measurement():
     monitor, records = _made(_model(), batch=torch.rand(6, 3, 2), overhead=0.01)
     monitor.step()
     assert "gradient_by_lag" in records[0][1]
-    with pytest.raises(RuntimeError):
-        _made(_model(), batch=torch.rand(6, 3, 7), overhead=0.01)[0].step()
+
+
+@pytest.mark.parametrize("batch", [torch.rand(6, 3, 7), lambda: {}["x"], "text"])
+def test_a_batch_that_cannot_be_measured_is_told_of_at_once(batch):
+    with pytest.raises(ArgumentError, match="batch must be a batch that the model and loss= take"):
+        _made(_model(), batch=batch, overhead=0.01)[0].step()
+
+
+def test_a_batch_that_fails_later_ends_no_training():
+    batches = iter([torch.rand(6, 3, 2)])
+    monitor, records = _made(_model(), batch=lambda: next(batches), every=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(40):
+            monitor.step()
+    (warning,) = caught
+    assert issubclass(warning.category, UnitcircleWarning)
+    assert str(warning.message) == "the batch could not be measured, and training goes on: StopIteration: "
+    assert warning.filename == __file__
+    assert [step for step, record in records if "rnn.l0/exponent" in record] == [0]
+    assert len(records) == 40
 
 
 def test_dead_units_are_counted():
@@ -358,6 +379,19 @@ def test_weights_of_any_framework():
         (lambda: {"W": np.eye(2)}, {"metrics": ["rho"]}, "must be one of"),
         (lambda: {"W": np.eye(2)}, {"rules": ["UC9"]}, "must be one of"),
         (lambda: {"W": np.eye(2)}, {"on_finding": "shout"}, "must be 'warn'"),
+        (lambda: {"W": np.eye(2)}, {"every": "10"}, "every must be a positive number of steps; got '10'"),
+        (lambda: {"W": np.eye(2)}, {"every": 1.5}, "every must be a positive number"),
+        (lambda: {"W": np.eye(2)}, {"overhead": "x"}, "share of the time"),
+        (lambda: {"W": np.eye(2)}, {"overhead": math.nan}, "share of the time"),
+        (lambda: {"W": np.eye(2)}, {"sinks": None}, r"sinks must be functions .* got None.* TensorBoard\(writer"),
+        (lambda: {"W": np.eye(2)}, {"sinks": 5}, "sinks must be functions"),
+        (lambda: {"W": np.eye(2)}, {"sinks": ["x", 5]}, "sinks must be functions"),
+        (lambda: {"W": np.eye(2)}, {"rules": None}, "rules must be a text or several; got None"),
+        (lambda: {"W": np.eye(2)}, {"metrics": [1]}, "metrics must be a text or several"),
+        (lambda: {"W": np.eye(2)}, {"on_finding": ["x"]}, "must be 'warn'"),
+        (lambda: {"W": np.eye(2)}, {"rng": -1}, "rng must be a NumPy Generator or a seed"),
+        (lambda: {"W": np.eye(2)}, {"rng": "x"}, "rng must be a NumPy Generator or a seed"),
+        (lambda: {"W": np.eye(2)}, {"loss": 0.5}, r"loss must be a function.* monitor\.step\(loss=loss\)"),
         (nn.Linear(2, 3), {}, "a recurrent layer, or a square weight that trains"),
         (nn.Linear(2, 2), {"square_limit": -1}, "number of weights"),
         (nn.Linear(2, 2), {"square_limit": 0}, "a recurrent layer, or a square weight"),
@@ -365,7 +399,27 @@ def test_weights_of_any_framework():
 )
 def test_misuse(model, options, rule):
     with pytest.raises(ArgumentError, match=rule):
-        Monitor(model, sinks=[], **options).step()
+        Monitor(model, **({"sinks": []} | options)).step()
+
+
+@pytest.mark.parametrize("step", [torch.tensor(0.5), 0.5, np.float32(2.0), "3"])
+def test_a_loss_in_the_place_of_the_step_is_refused(step):
+    with pytest.raises(ArgumentError, match=r"step must be a whole number; got .*monitor\.step\(loss=loss\)"):
+        _made(_model())[0].step(step)
+
+
+@pytest.mark.parametrize("step", [3, np.int64(3), torch.tensor(3)])
+def test_a_step_may_be_of_any_whole_kind(step):
+    monitor, records = _made(_model())
+    monitor.step(step)
+    assert records[0][0] == 3
+
+
+@pytest.mark.parametrize("loss", [torch.zeros(3), np.zeros(2), "x", [1.0, 2.0], {}])
+def test_a_loss_that_is_not_one_number_is_refused(loss):
+    with pytest.raises(ArgumentError, match="loss must be one number"):
+        _made(_model())[0].step(loss=loss)
+    _made(_model())[0].step(loss=torch.ones(1, 1))
 
 
 def test_state_goes_through_a_checkpoint_and_the_run_goes_on(tmp_path):
@@ -444,6 +498,31 @@ def test_one_of_several_needs_no_list(tmp_path):
 def test_a_state_of_something_else_is_refused():
     with pytest.raises(ArgumentError, match="what state_dict returned"):
         Monitor(_model(), sinks=[]).load_state_dict({"weights": 1})
+
+
+def test_a_state_of_another_model_is_refused_and_changes_nothing():
+    monitor, _ = _made(_model())
+    monitor.step(loss=1.0)
+    saved = monitor.state_dict()
+    for other in (_model(layer=nn.LSTM), _model(hidden=5)):
+        refusing = Monitor(other, sinks=[])
+        run = refusing.state_dict()["run"]
+        with pytest.raises(ArgumentError, match=r"state must be of .* same model"):
+            refusing.load_state_dict(saved)
+        assert refusing.state_dict()["run"] == run
+        assert refusing.cost.calls == 0
+        refusing.load_state_dict(Monitor(other, sinks=[]).state_dict())  # of a run that has measured nothing yet
+
+
+@pytest.mark.parametrize("broken", [{"pace": 5}, {"history": {}}, {"seldom": {"exact": 1}}, {"blocks": [1]}])
+def test_a_broken_state_is_refused_and_changes_nothing(broken):
+    monitor, _ = _made(_model())
+    saved = monitor.state_dict()
+    run = saved["run"]
+    for state in (saved | broken | {"run": "x"}, {"run": "x"}, 5):
+        with pytest.raises(ArgumentError, match="what state_dict returned"):
+            monitor.load_state_dict(state)
+        assert monitor.state_dict()["run"] == run
 
 
 def test_the_first_records_are_json_lines_by_default(tmp_path, monkeypatch):

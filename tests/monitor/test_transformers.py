@@ -12,6 +12,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from transformers import Trainer, TrainingArguments
 
+from unitcircle.errors import ArgumentError
 from unitcircle.monitor import TransformersCallback, UnitcircleWarning, attach
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -129,3 +130,12 @@ def test_a_callback_that_was_never_begun_does_nothing(tmp_path):
     for event in ("on_pre_optimizer_step", "on_step_end", "on_save", "on_train_end", "on_log"):
         getattr(callback, event)(_trainer(tmp_path).args, state, None)
     assert callback.monitor is None
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [({"evry": 5}, "Did you mean 'every'"), ({"every": 0}, "every must"), ({"sinks": 5}, "sinks must")],
+)
+def test_options_are_checked_when_they_are_given(options, rule):
+    with pytest.raises(ArgumentError, match=rule):
+        TransformersCallback(**options)

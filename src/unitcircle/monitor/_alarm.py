@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["Alarm", "OnFinding", "TrainingStopped", "UnitcircleWarning"]
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import Any, Literal
 
 from unitcircle.diagnosis import Finding, Rule, Severity
@@ -16,6 +17,7 @@ from unitcircle.monitor._rules import RULES
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Finding], Any]
 QUIET = 10
 """Measurements for which a finding is not repeated; twice as many after each time. A note is not repeated at all."""
+ACTIONS = ("warn", "stop", "ignore")
 FOREVER = 1 << 62
 
 
@@ -49,9 +51,10 @@ class Alarm:
         Codes, or beginnings of codes; all by default.
     """
 
-    def __init__(self, on_finding: OnFinding, rules: Sequence[str]) -> None:
-        if on_finding not in {"warn", "stop", "ignore"} and not callable(on_finding):
+    def __init__(self, on_finding: OnFinding, rules: Iterable[str]) -> None:
+        if not callable(on_finding) and not any(on_finding == action for action in ACTIONS):
             raise ArgumentError("on_finding", "must be 'warn', 'stop', 'ignore' or a function", repr(on_finding))
+        rules = tuple(rules)
         for code in rules:
             if not any(known.startswith(code.upper()) for known in RULES):
                 raise UnknownNameError("rules", code, RULES)
@@ -93,6 +96,12 @@ class Alarm:
         elif self.on_finding != "ignore":
             remedy = f"{finding.remedy[:1].upper()}{finding.remedy[1:]}"
             warnings.warn(f"{finding}. {remedy} ({finding.code}).", UnitcircleWarning, stacklevel=3)
+
+    def again(self) -> Alarm:
+        """Return one like this that has reported nothing."""
+        made = copy(self)
+        made._quiet = {}
+        return made
 
     def state_dict(self) -> dict[str, Any]:
         """Return until when what is kept quiet."""

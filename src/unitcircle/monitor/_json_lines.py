@@ -6,10 +6,12 @@ __all__ = ["JsonLines", "Sinks", "sinks_of"]
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import time
+from typing import Any
 
+from unitcircle.errors import ArgumentError
 from unitcircle.monitor._record import Record, Sink, plain
 
 SCHEMA = 1
@@ -50,6 +52,28 @@ class JsonLines:
 
 
 def sinks_of(sinks: Sinks, /) -> list[Sink]:
-    """Return one sink or several as a list; a path stands for a file of JSON lines."""
-    several = [sinks] if callable(sinks) or isinstance(sinks, str | os.PathLike) else sinks
-    return [sink if callable(sink) else JsonLines(sink) for sink in several]
+    """Return one sink or several as a list; a path stands for a file of JSON lines.
+
+    Parameters
+    ----------
+    sinks
+        One or several.
+
+    Returns
+    -------
+    list
+        Functions.
+
+    Raises
+    ------
+    ArgumentError
+        Something that is neither a function nor a path.
+    """
+    several: Any = [sinks] if callable(sinks) or isinstance(sinks, str | os.PathLike) else sinks
+    found: list[Sink] = []
+    for sink in several if isinstance(several, Iterable) else [several]:
+        if not callable(sink) and not isinstance(sink, str | os.PathLike):
+            remedy = "TensorBoard(writer), WandB(run) and MLflow() make sinks of loggers; sinks=[] is none."
+            raise ArgumentError("sinks", "must be functions (record, step) or paths", repr(sink), remedy)
+        found.append(sink if callable(sink) else JsonLines(sink))
+    return found

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unitcircle.monitor._alarm import TrainingStopped
 from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._monitor import Monitor
+from unitcircle.monitor._options import Options
 from unitcircle.monitor._record import Record, scalars
 
 # Its own error says what to do where Keras, or the backend it asks for, is missing.
@@ -44,6 +45,7 @@ class KerasCallback(Callback):
 
     def __init__(self, *, sinks: Sinks = (), square_limit: int = 16, **options: Any) -> None:
         super().__init__()
+        Options.check(options | {"square_limit": square_limit}, without=("names", "batch", "loss"))
         self._sinks, self._square_limit, self._options = sinks_of(sinks), square_limit, options
         self._state: Mapping[str, Any] | None = None
         self.history: list[tuple[int, dict[str, float]]] = []

@@ -15,6 +15,7 @@ from unitcircle.errors import MissingExtraError
 from unitcircle.monitor._alarm import TrainingStopped
 from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._monitor import Monitor
+from unitcircle.monitor._options import Options
 from unitcircle.monitor._record import Record, scalars
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class LightningCallback(Callback):
     """
 
     def __init__(self, *, sinks: Sinks = (), **options: Any) -> None:
+        Options.check(options)
         self._sinks, self._options = sinks_of(sinks), options
         self._state: dict[str, Any] | None = None
         self._loss: Any = None

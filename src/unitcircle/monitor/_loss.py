@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 from unitcircle._array import library
+from unitcircle.errors import ArgumentError
 
 WAITING = 64
 """Losses of JAX that are kept unread: a step that is so many steps old has been computed."""
@@ -22,13 +23,28 @@ class LossPeak:
         self._waiting: list[Any] = []
 
     def note(self, loss: Any, /) -> None:
-        """Take the loss of one step: a number, a tensor, an array, or None."""
+        """Take the loss of one step: a number, a tensor, an array, or None.
+
+        Parameters
+        ----------
+        loss
+            The loss.
+
+        Raises
+        ------
+        ArgumentError
+            It is not one number.
+        """
         if loss is None:
             return
         # The cheapest questions first: this runs at every step.
         if isinstance(loss, float):
             self._take(loss)
-        elif hasattr(loss, "detach") and loss.device.type != "cpu":
+            return
+        # Told by its shape, for which no device is waited.
+        if math.prod(getattr(loss, "shape", ())) != 1:
+            raise ArgumentError("loss", "must be one number", f"shape {tuple(loss.shape)}", "Take its mean.")
+        if hasattr(loss, "detach") and loss.device.type != "cpu":
             # On a device nothing is read; on the host reading is cheaper than an operation.
             loss = loss.detach()
             self._latest = loss
@@ -39,7 +55,10 @@ class LossPeak:
             if len(self._waiting) >= 2 * WAITING:
                 self._read(WAITING)
         else:
-            self._take(float(loss.item() if hasattr(loss, "item") else loss))
+            try:
+                self._take(float(loss.item() if hasattr(loss, "item") else loss))
+            except (TypeError, ValueError) as error:
+                raise ArgumentError("loss", "must be one number", repr(loss)) from error
 
     def _read(self, count: int) -> None:
         for loss in self._waiting[:count]:

@@ -137,6 +137,12 @@ class BlockMonitor:
             found["tangent"] = float(tangent_share(change, self._polar))
         return found
 
+    @property
+    def size(self) -> int | None:
+        """Number of units of what was measured; None where nothing is kept that knows it."""
+        kept = [self._reference, *self._leading.to_saved().values()]
+        return next((len(array) for array in kept if array is not None), None)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what has to be kept, as arrays by name."""
         kept = {"reference": self._reference, "polar": None if self._polar is self._reference else self._polar}

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from operator import index
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self, cast
@@ -16,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 
 from unitcircle.diagnosis import Finding, Place
-from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.errors import ArgumentError
 from unitcircle.monitor._alarm import Alarm, OnFinding, TrainingStopped, UnitcircleWarning
 from unitcircle.monitor._delivery import Delivery
 from unitcircle.monitor._film import is_frame
@@ -24,6 +25,7 @@ from unitcircle.monitor._history import History
 from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._loss import LossPeak
 from unitcircle.monitor._measurement import DIRECT, GROUPS, BlockMonitor
+from unitcircle.monitor._options import Options
 from unitcircle.monitor._pace import Cost, Pace
 from unitcircle.monitor._record import Record
 from unitcircle.monitor._weights import Block, NamedWeights, Role, Weights, is_module
@@ -121,18 +123,20 @@ class Monitor:
         rules: Sequence[str] | str = (),
         on_finding: OnFinding = "warn",
     ) -> None:
-        if every < 1:
-            raise ArgumentError("every", "must be a positive number of steps", f"{every}")
-        if square_limit < 0:
-            raise ArgumentError("square_limit", "must be a number of weights", f"{square_limit}")
-        if not 0 < overhead <= 1:
-            raise ArgumentError("overhead", "must be a share of the time, in (0, 1]", f"{overhead}")
-        metrics, names, rules = (
-            (several,) if isinstance(several, str) else several for several in (metrics, names, rules)
+        options = Options(
+            every=every,
+            metrics=metrics,
+            names=names,
+            square_limit=square_limit,
+            batch=batch,
+            loss=loss,
+            overhead=overhead,
+            rng=rng,
+            rules=rules,
+            on_finding=on_finding,
         )
-        for name in metrics:
-            if name not in GROUPS:
-                raise UnknownNameError("metrics", name, GROUPS)
+        every, names, square_limit = options.every, cast("Sequence[str]", options.names), options.square_limit
+        self._delivery = Delivery(sinks_of(sinks))
         self._torch: Any = None
         weights: Weights
         if is_module(model):
@@ -150,15 +154,16 @@ class Monitor:
             rule = "must be a torch.nn.Module or a function that returns weights"
             raise ArgumentError("model", rule, type(model).__name__)
         self._model, self._weights = model, weights
-        self._groups = frozenset(metrics)
-        self._delivery = Delivery(sinks_of(sinks))
+        self._groups = frozenset(options.metrics)
         self._batch, self._batch_loss = batch, loss
-        self._rng = np.random.default_rng(rng)
+        self._batch_failed = False
+        self._failures: list[str] = []
+        self._rng = cast("np.random.Generator", options.rng)
         self._blocks: dict[str, BlockMonitor] = {}
         self._places: dict[str, tuple[Place, Role]] = {}
         self._pace = Pace(every, overhead)
         self._history = History()
-        self._alarm = Alarm(on_finding, rules)
+        self._alarm = Alarm(on_finding, options.rules)
         self._loss = LossPeak()
         self._run = uuid4().hex[:12]
         # Kind of measurement → measurement at which it was last made, and what it costs (s; of eigenvalues per n³).
@@ -178,9 +183,17 @@ class Monitor:
 
         Raises
         ------
+        ArgumentError
+            A step that is no whole number, a loss that is not one number; at the first measurement, a batch that cannot
+            be measured.
         TrainingStopped
             A finding, if ``on_finding="stop"``.
         """
+        if step is not None:
+            try:
+                step = index(step)
+            except TypeError as error:
+                raise ArgumentError("step", "must be a whole number", repr(step), "monitor.step(loss=loss)") from error
         pace = self._pace
         call = pace.call()
         if "loss" in self._groups:
@@ -193,7 +206,7 @@ class Monitor:
         if call < pace.due:
             self._keep()
             return
-        findings, failures = self._record(call if step is None else int(step))
+        findings, failures = self._record(call if step is None else step)
         if pace.due == call + 1:
             self._keep()
         for failure in failures:
@@ -223,7 +236,8 @@ class Monitor:
             findings = list(self._alarm.findings(self._history, self._pace.measurements))
             if findings:
                 record["findings"] = findings
-            failures = self._delivery.send(record, step)
+            failures = self._failures + self._delivery.send(record, step)
+            self._failures = []
         self._pace.measured(perf_counter() - start, seldom)
         return findings, failures
 
@@ -273,8 +287,19 @@ class Monitor:
         if self._pace.measurements and not self._pace.affords(self._seldom["batch"][1]):
             return 0.0
         start = perf_counter()
-        batch = self._batch() if callable(self._batch) else self._batch
-        found = self._torch.sample(self._model, batch, self._batch_loss, self._groups, rng=0)
+        try:
+            batch = self._batch() if callable(self._batch) else self._batch
+            found = self._torch.sample(self._model, batch, self._batch_loss, self._groups, rng=0)
+        except Exception as error:
+            arrived = f"{type(error).__name__}: {error}".removesuffix(".")
+            if self._pace.measurements == 0:
+                rule = "must be a batch that the model and loss= take, or a function that returns one"
+                raise ArgumentError("batch", rule, arrived) from error
+            self._seldom["batch"] = (self._pace.measurements, perf_counter() - start)
+            if not self._batch_failed:
+                self._failures.append(f"the batch could not be measured, and training goes on: {arrived}")
+            self._batch_failed = True
+            return perf_counter() - start
         record |= found.scalars
         if found.by_lag and is_frame(self._samples):
             record["gradient_by_lag"] = found.by_lag
@@ -344,18 +369,27 @@ class Monitor:
         Raises
         ------
         ArgumentError
-            It is not one.
+            It is not one, or one of a model with other weights; then nothing has changed.
         """
-        if "run" not in state:
-            raise ArgumentError("state", "must be what state_dict returned", f"a mapping of {', '.join(state) or None}")
-        self._run = state["run"]
-        self._pace.load_state_dict(state["pace"])
-        self._history.load_state_dict(state["history"])
-        self._alarm.load_state_dict(state["alarm"])
-        self._samples = state["samples"]
-        self._seldom = {kind: (last, cost) for kind, (last, cost) in state["seldom"].items()}
-        for name, arrays in state["blocks"].items():
-            self._of(name).load_state_dict(arrays)
+        pace, history, alarm = Pace(self._pace.every, self._pace.overhead), History(), self._alarm.again()
+        blocks: dict[str, BlockMonitor] = {}
+        try:
+            run, samples = str(state["run"]), int(state["samples"])
+            seldom = {kind: (last, float(cost)) for kind, (last, cost) in state["seldom"].items()}
+            pace.load_state_dict(state["pace"])
+            history.load_state_dict(state["history"])
+            alarm.load_state_dict(state["alarm"])
+            for name, arrays in state["blocks"].items():
+                blocks[name] = BlockMonitor(self._groups, self._rng)
+                blocks[name].load_state_dict(arrays)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            arrived = f"{type(state).__name__} ({type(error).__name__}: {error})"
+            raise ArgumentError("state", "must be what state_dict returned", arrived) from error
+        # Empty before the first measurement.
+        if blocks:
+            _compare(blocks, self._weights.blocks())
+        self._run, self._samples, self._seldom = run, samples, seldom
+        self._pace, self._history, self._alarm, self._blocks = pace, history, alarm, blocks
 
 
 def _numbers(record: Record) -> dict[str, float]:
@@ -365,3 +399,14 @@ def _numbers(record: Record) -> dict[str, float]:
 def _cubes(blocks: Mapping[str, Block]) -> float:
     sizes = (len(block.value) for block in blocks.values() if block.recurrent)
     return float(sum(n**3 for n in sizes if n > DIRECT))
+
+
+def _compare(saved: Mapping[str, BlockMonitor], blocks: Mapping[str, Block]) -> None:
+    remedy = "Give it to a monitor of the same model, with the same names and square_limit."
+    if saved.keys() != blocks.keys():
+        rule = f"must be of the weights {', '.join(blocks)}"
+        raise ArgumentError("state", rule, ", ".join(saved), remedy)
+    for name, block in blocks.items():
+        if saved[name].size not in {None, len(block.value)}:
+            rule = f"must be of a weight {name} of {len(block.value)} units"
+            raise ArgumentError("state", rule, f"{saved[name].size}", remedy)

@@ -17,6 +17,7 @@ from unitcircle.errors import MissingExtraError
 from unitcircle.monitor._alarm import TrainingStopped, UnitcircleWarning
 from unitcircle.monitor._json_lines import Sinks, sinks_of
 from unitcircle.monitor._monitor import Monitor
+from unitcircle.monitor._options import Options
 from unitcircle.monitor._record import Record, scalars
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TransformersCallback(TrainerCallback):
     """
 
     def __init__(self, *, sinks: Sinks = (), **options: Any) -> None:
+        Options.check(options)
         self._sinks, self._options = sinks_of(sinks), options
         self._latest: dict[str, float] = {}
         self._loss: float | None = None
