@@ -3,6 +3,8 @@
 import gc
 import json
 import math
+import subprocess
+import sys
 import warnings
 import weakref
 
@@ -147,6 +149,38 @@ def test_a_batch_gives_gradient_by_lag_exponent_saturation_and_dead_units():
     assert record["rnn.l0/exponent"] < 0
     assert 0 <= record["rnn.l0/saturation"] <= 1
     assert record["rnn.l0/dead"] == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "reserving"),
+    [
+        (8, {}, False),
+        (8, {"batch": torch.rand(6, 3, 2)}, True),
+        (8, {"batch": torch.rand(6, 3, 2), "metrics": ["norm"]}, False),
+        (150, {}, True),
+        (150, {"metrics": ["norm"]}, False),
+    ],
+)
+def test_time_is_kept_for_what_is_seldom_only_if_something_is(size, options, reserving):
+    monitor, _ = _made(_model(hidden=size), **options)
+    monitor.step()
+    assert monitor._pace.reserving == reserving
+
+
+def test_what_measuring_imports_is_there_before_the_clock_runs():
+    # A process of its own, for here all of it has been imported.
+    code = """
+import sys
+import numpy as np
+from unitcircle.monitor import Monitor
+
+monitor = Monitor(lambda: {"W": np.diag([1.0, 0.5])}, sinks=[])
+before = set(sys.modules)
+monitor.step(loss=1.0)
+print(sorted(set(sys.modules) - before))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
 
 
 def test_a_batch_is_measured_with_the_first_measurement():

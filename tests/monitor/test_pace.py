@@ -55,16 +55,25 @@ def test_dear_measurements_are_put_off_until_they_fit(clock, every, overhead, co
     assert pace.cost().share <= MARGIN * overhead
     assert pace.spent == pytest.approx(cost * len(measured))
     assert min(b - a for a, b in pairwise(measured)) >= every
-    # Half of the share is kept for what is seldom, not more.
+    # Nothing is seldom: all of the share is used.
     if every * 0.1 * overhead < cost / 4:
-        assert pace.cost().share > 0.3 * overhead
+        assert pace.cost().share > 0.7 * overhead
 
 
 def test_what_is_seldom_has_its_turn(clock):
     pace = Pace(every=1, overhead=0.02)
+    pace.reserving = True
     _train(pace, clock, 30_000, step_s=0.1, cost_s=0.05, seldom_s=2.0)
     assert pace.seldom >= 2 * 2.0
     assert pace.cost().share <= 0.02
+
+
+@pytest.mark.parametrize(("reserving", "share"), [(True, 0.5), (False, 1.0)])
+def test_half_is_kept_only_where_something_is_seldom(clock, reserving, share):
+    pace = Pace(every=1, overhead=0.5)
+    pace.reserving = reserving
+    _train(pace, clock, 5000, step_s=0.01, cost_s=0.01)
+    assert pace.cost().share == pytest.approx(MARGIN * 0.5 * share, rel=0.02)
 
 
 def test_it_adapts_when_steps_become_faster(clock):
@@ -78,6 +87,7 @@ def test_it_adapts_when_steps_become_faster(clock):
 
 def test_it_goes_on_after_a_resume(clock):
     whole, first = Pace(10, 0.01), Pace(10, 0.01)
+    whole.reserving = first.reserving = True
     measured = _train(whole, clock, 1000, step_s=0.1, cost_s=0.05)
     clock.now = 100.0
     begun = _train(first, clock, 500, step_s=0.1, cost_s=0.05)
@@ -86,6 +96,7 @@ def test_it_goes_on_after_a_resume(clock):
     second = Pace(10, 0.01)
     second.load_state_dict(saved)
     assert second.elapsed == pytest.approx((first.calls - 1) * 0.1 + first.spent)
+    assert second.reserving
     resumed = begun + _train(second, clock, 500, step_s=0.1, cost_s=0.05)
     # The step that the checkpoint ended is on neither clock: one measurement may be put off once more, by a tenth.
     assert len(resumed) == len(measured)

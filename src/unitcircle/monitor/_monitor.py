@@ -170,6 +170,8 @@ class Monitor:
         self._seldom: dict[str, tuple[int | None, float]] = {"exact": (None, EIGENVALUES_SECONDS), "batch": (None, 0.0)}
         self._samples = 0
         self.should_stop = False
+        # What measuring imports is no cost of the first measurement, whose time says when the next one fits.
+        BlockMonitor(self._groups, np.random.default_rng(0)).measure(Block(Place(), np.diag([1.0, 0.5])), exact=True)
 
     def step(self, step: int | None = None, loss: Any = None) -> None:
         """Note an optimizer step: call it after the backward pass and before ``optimizer.step()``.
@@ -274,14 +276,19 @@ class Monitor:
 
     def _exact_seconds(self, blocks: Mapping[str, Block]) -> float:
         """Return what the eigenvalues of the weights that are not small will cost; 0 where it is not their turn."""
-        seconds = self._seldom["exact"][1] * _cubes(blocks)
-        if seconds == 0 or not {"radius", "drift"} & self._groups or not self._turn("exact"):
+        seconds = self._seldom["exact"][1] * _cubes(blocks) if {"radius", "drift"} & self._groups else 0.0
+        self._pace.reserving = seconds > 0 or self._samples_batch
+        if seconds == 0 or not self._turn("exact"):
             return 0.0
         first = self._pace.measurements == 0 and seconds <= FIRST_EXACT
         return seconds if first or self._pace.affords(seconds) else 0.0
 
+    @property
+    def _samples_batch(self) -> bool:
+        return self._batch is not None and bool({"flow", "exponent", "states"} & self._groups)
+
     def _sample(self, record: Record) -> float:
-        if self._batch is None or not self._turn("batch") or not {"flow", "exponent", "states"} & self._groups:
+        if not self._samples_batch or not self._turn("batch"):
             return 0.0
         # First with the first measurement, which shows a mistake in it at once, and what later ones began from.
         if self._pace.measurements and not self._pace.affords(self._seldom["batch"][1]):

@@ -51,8 +51,8 @@ class Pace:
 
     A step is measured when ``every`` steps have passed since the last measurement and measuring once more would leave
     ``spent ≤ 0.95 · overhead · elapsed``; else it is put off by as many steps as the mean step says it takes. Half of
-    the share is kept for what is measured seldom and costs more, which would never have its turn otherwise. Only the
-    first measurement is made on credit: the steps before it have taken no time yet.
+    the share is kept for what is measured seldom and costs more, if there is such a thing: it would never have its turn
+    otherwise. Only the first measurement is made on credit: the steps before it have taken no time yet.
 
     Parameters
     ----------
@@ -60,6 +60,11 @@ class Pace:
         Fewest steps between measurements.
     overhead
         Largest share of the time; 1 is no limit.
+
+    Attributes
+    ----------
+    reserving
+        Whether anything is measured seldom, for which half of the share is kept.
     """
 
     def __init__(self, every: int, overhead: float) -> None:
@@ -67,6 +72,7 @@ class Pace:
         self.calls = self.measurements = 0
         self.spent = 0.0
         self.seldom = 0.0
+        self.reserving = False
         self.due = 0
         self._last = 0
         self._interval = 0
@@ -114,9 +120,10 @@ class Pace:
         if self.unlimited or self.measurements == 0:
             return False
         share = MARGIN * self.overhead
-        whole = (self.spent + self._usual) / share
-        half = (self.spent - self.seldom + self._usual) / (share / 2)
-        missing = max(whole, half) - self.elapsed
+        needed = (self.spent + self._usual) / share
+        if self.reserving:
+            needed = max(needed, (self.spent - self.seldom + self._usual) / (share / 2))
+        missing = needed - self.elapsed
         if missing <= 0:
             return False
         # At least a tenth longer, not to ask again at every step.
@@ -164,7 +171,7 @@ class Pace:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counters as plain numbers."""
-        names = ("calls", "measurements", "spent", "seldom", "due", "_last", "_interval", "_usual")
+        names = ("calls", "measurements", "spent", "seldom", "reserving", "due", "_last", "_interval", "_usual")
         return {name: getattr(self, name) for name in names} | {"elapsed": self.elapsed}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
