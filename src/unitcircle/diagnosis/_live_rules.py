@@ -178,7 +178,9 @@ def collapsed_state(exam: Examination) -> Iterator[Finding]:
     The root mean square of h at the last step is below 1/1000 (for unbounded activations: of the largest it had).
 
     ## Why it matters
-    At the origin all inputs look alike: what a readout of the last state sees is its own bias.
+    At the origin all inputs look alike: what a readout of the last state sees is its own bias. It is the most telling
+    finding before training: in the study `prediction` 70 % of the 177 runs with it, of all eleven families of
+    initializers, stayed at the baseline, of the others of their setting 18 %.
 
     ## Remedy
     A recurrent gain of 1 or slightly above, or, for a gated cell, longer gates (Chrono). If the sequence ends in
@@ -209,9 +211,10 @@ def few_directions(exam: Examination) -> Iterator[Finding]:
 
     ## Why it matters
     It counts the directions in which states differ: what differs in one direction only is, to a readout, one number.
-    Of the measurements in our pilot it ranked initializations best (mean rank correlation .69 with the score after
-    training, 90 % interval .51-.79, four tasks). It is a screening: it says nothing about one seed against another,
-    and across input scales it ranked one task backwards.
+    Among the 1,344 runs of the study `prediction` (32 initializers, five kinds of task, three cells) the 812 with fewer
+    than two directions before training ended worse than the others of their setting (mean place .45 against .56,
+    p = .006), 26 % against 15 % of them stuck at the baseline. It is a screening: it says nothing about one seed
+    against another.
 
     ## Remedy
     Keep more directions alive: orthogonal or block-rotation recurrent weights; avoid identity-like ones. A batch of
