@@ -76,3 +76,40 @@ def test_damaged_and_foreign_files_are_reported_and_left_alone(tmp_path):
     store.write(record(1))
     assert runs / f"{run(1).key}.json" not in store.problems
     assert Store(tmp_path).get(run(1)).run == run(1)
+
+
+def _changed(name, value):
+    return lambda good: good | {name: value}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda good: [], "record must be an object; got list"),
+        (lambda good: None, "record must be an object; got NoneType"),
+        (lambda good: {"schema": 1}, "without 'run'"),
+        (_changed("run", []), "run must be an object; got list"),
+        (_changed("run", {"task": 3, "cell": None, "recurrent": []}), "must be a record of a run"),
+        (_changed("summary", [1]), "summary must be an object; got list"),
+        (_changed("curves", {"step": 3}), "curves must be an array; got int"),
+        (_changed("diagnostics", [3]), "diagnostics must be an object; got int"),
+        (_changed("environment", "here"), "environment must be an object; got str"),
+        (_changed("message", 3), "message must be a text; got int"),
+        (_changed("status", "well"), "'well' is not a valid Status"),
+    ],
+)
+def test_any_json_but_a_record_counts_as_not_there(change, said, tmp_path):
+    Store(tmp_path).write(record())
+    path = tmp_path / "runs" / f"{run().key}.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    store = Store(tmp_path)
+    assert store.get(run()) is None
+    assert said in store.problems[path]
+    assert list(store.records()) == []
+
+
+def test_json_of_any_depth_counts_as_not_there(tmp_path):
+    Store(tmp_path).write(record())
+    path = tmp_path / "runs" / f"{run().key}.json"
+    path.write_text("[" * 100_000)
+    assert Store(tmp_path).get(run()) is None

@@ -95,10 +95,18 @@ class Record:
         Raises
         ------
         ArgumentError
-            Another schema, or a key that is not that of the configuration: the protocol has changed since.
+            No mapping, another schema, a part of another type, or a key that is not that of the configuration: the
+            protocol has changed since.
         """
+        _check_type("record", values, dict)
         if values.get("schema") != SCHEMA:
             raise ArgumentError("record", f"must have schema {SCHEMA}", f"schema {values.get('schema')}")
+        for name, kind in _TYPES.items():
+            _check_type(name, values[name], kind)
+        for measured in values["diagnostics"]:
+            _check_type("diagnostics", measured, dict)
+        for curve in values["curves"].values():
+            _check_type("curves", curve, list)
         run = Run.from_dict(values["run"])
         if run.key != values["key"]:
             rule = "must have been written under today's protocol"
@@ -152,8 +160,29 @@ class Record:
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ArgumentError("path", "must be a record of a run", f"{path} (without {error})") from error
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ArgumentError("path", "must be a record of a run", f"{path} ({error})") from error
+
+
+_TYPES: dict[str, type] = {
+    "run": dict,
+    "summary": dict,
+    "curves": dict,
+    "diagnostics": list,
+    "environment": dict,
+    "message": str,
+}
+"""What else would be met only where a record is read out."""
+
+
+def _check_type(name: str, value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ArgumentError(name, f"must be {_IN_JSON[kind]}", type(value).__name__)
+
+
+_IN_JSON: dict[type, str] = {dict: "an object", list: "an array", str: "a text"}
 
 
 def _finite_or_not(value: Any) -> Any:
