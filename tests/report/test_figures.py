@@ -82,3 +82,13 @@ def test_a_diagonal_weight_is_drawn_from_its_diagonal(ax):
         plot(np.diag(diagonal), ax=dense)
         np.testing.assert_allclose(axes.lines[-1].get_ydata(), dense.lines[-1].get_ydata(), atol=1e-12)
         assert expected is None or axes.lines[-1].get_ydata().tolist() == expected
+
+
+@pytest.mark.parametrize("suffix", ["svg", "pdf", "png"])
+def test_the_same_figure_is_the_same_file(suffix, tmp_path, monkeypatch):
+    written = []
+    for year in (2001, 2002):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(31_557_600 * (year - 1970)))
+        path = report.save_figure(report.weight_overview({"a": ROTATION}), tmp_path / f"{year}.{suffix}")
+        written.append(path.read_bytes())
+    assert written[0] == written[1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from unitcircle._files import written_whole
 from unitcircle.errors import ArgumentError
 from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
-from unitcircle.report._style import style
+from unitcircle.report._style import WITHOUT_DATE, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -71,6 +71,8 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
 def save_figure(figure: Figure, path: str | Path, /) -> Path:
     """Write a figure whole: to a temporary name first, then renamed; folders are made.
 
+    A PNG, SVG or PDF says nothing of when it was written: the same figure gives the same bytes.
+
     Parameters
     ----------
     figure
@@ -94,5 +96,5 @@ def save_figure(figure: Figure, path: str | Path, /) -> Path:
     if suffix not in formats:
         raise ArgumentError("path", f"must end in one of {', '.join(sorted(formats))}", repr(str(path)))
     with written_whole(path) as file, style():
-        figure.savefig(file, format=suffix)
+        figure.savefig(file, format=suffix, metadata=WITHOUT_DATE.get(suffix))
     return path

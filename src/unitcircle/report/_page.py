@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from unitcircle.report._json import to_json
-from unitcircle.report._style import COLORS
+from unitcircle.report._style import COLORS, WITHOUT_DATE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,6 @@ FIGURE_RC: Any = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "path.simplify": False,
-    "svg.hashsalt": "unitcircle",
 }
 
 
@@ -51,7 +50,7 @@ def inline_svg(figure: Figure, /, *, label: str) -> str:
         ``<svg role="img" aria-label=...>...</svg>``.
     """
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata=WITHOUT_DATE["svg"])
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

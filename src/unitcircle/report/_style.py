@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COLORS", "CYCLE", "axes_or_new", "style"]
+__all__ = ["COLORS", "CYCLE", "WITHOUT_DATE", "axes_or_new", "style"]
 
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -37,9 +37,13 @@ _RC: Any = {
     "axes.linewidth": 0.7,
     "lines.linewidth": 1.4,
     "svg.fonttype": "none",
+    "svg.hashsalt": "unitcircle",
     "figure.dpi": 110,
     "savefig.dpi": 160,
 }
+
+# With the salt above: the same figure gives the same file.
+WITHOUT_DATE: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
 
 
 def style() -> AbstractContextManager[None]:
