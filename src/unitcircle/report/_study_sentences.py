@@ -57,7 +57,11 @@ def _first(group: Group, write: Numbers) -> list[str]:
     line = f"First: {first.label}, {about.strip()}."
     if group.not_told_from_first:
         return [f"{line} The data cannot tell it from {', '.join(group.not_told_from_first)}."]
-    return [f"{line} Every other one is worse by the same test." if len(group.rows) > 1 else line]
+    others = [row for row in group.rows if row.label != first.label and row.verdict is not Verdict.NOISE]
+    if not any(row.seeds for row in others):
+        return [line]
+    which = "one" if all(row.seeds for row in others) else "one that has runs"
+    return [f"{line} Every other {which} is worse by the same test."]
 
 
 def _listed(rows: Sequence[Row], write: Numbers, group: Group) -> str:

@@ -18,6 +18,7 @@ from unitcircle.report import to_json
 from unitcircle.report._comparison import Interval, Row, Verdict
 from unitcircle.report._study import measure
 from unitcircle.report._study_figures import block_title, blocks
+from unitcircle.report._study_sentences import study_sentences
 
 INF = math.inf
 
@@ -329,3 +330,28 @@ def test_a_bleu_is_printed_with_its_signature():
     (group,) = compare(planned, lambda _: None).groups
     version = f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
     assert measure(group) == f"score: BLEU ({version}), higher is better"
+
+
+def test_a_row_without_runs_is_neither_told_apart_nor_counted():
+    labels = {"A": "torch_default", "B": "orthogonal", "C": "xavier_normal", "D": "identity"}
+    shift = {"B": 0.15}
+
+    def make(label, run):
+        return None if label in {"C", "D"} else record(run, 0.5 + shift.get(label, 0) + noise(label, run))
+
+    comparison = compared(study(labels), make)
+    (group,) = comparison.groups
+    rows = rows_of(comparison)
+    assert group.rows[0].label == "B"
+    assert group.not_told_from_first == ()
+    # One hypothesis has data: nothing to correct.
+    assert rows["B"].p_holm == rows["B"].p
+    assert math.isnan(rows["C"].p_holm)
+    said = " ".join(study_sentences(group, comparison))
+    assert "cannot tell" not in said
+    assert "Every other one that has runs is worse by the same test." in said
+
+
+def test_nothing_is_first_where_no_run_is_there():
+    (group,) = compared(study(), lambda label, run: None).groups
+    assert group.not_told_from_first == ()

@@ -143,9 +143,9 @@ def _group(
     contest = Contest(experiment.rank_by == "steps", task.higher_is_better, study.confidence)
     rows = contest.all_against(rows, study.reference, study.reference + TWIN)
     rows.sort(key=contest.order)
-    contestants = [row for row in rows if row.verdict is not Verdict.NOISE]
+    contestants = [row for row in rows if row.seeds and row.verdict is not Verdict.NOISE]
     told = {Verdict.BETTER, Verdict.WORSE, Verdict.REFERENCE}
-    against_first = contest.all_against(contestants, contestants[0].label, "")
+    against_first = contest.all_against(contestants, contestants[0].label, "") if contestants else []
     return Group(
         task=setting.task,
         cell=setting.cell,

@@ -56,7 +56,8 @@ class Contest:
         label
             Which one they are held against.
         twin
-            The A/A row: no hypothesis, hence not counted in the correction. Empty where there is none.
+            The A/A row: no hypothesis, hence not counted in the correction, as a row without a seed is none. Empty
+            where there is none.
 
         Returns
         -------
@@ -65,7 +66,7 @@ class Contest:
         """
         (reference,) = (row for row in rows if row.label == label)
         held = [self._against(row, reference) for row in rows]
-        tested = [k for k, row in enumerate(held) if row.label not in {label, twin}]
+        tested = [k for k, row in enumerate(held) if row.seeds and row.label not in {label, twin}]
         corrected = dict(zip(tested, holm([held[k].p for k in tested]), strict=True))
         floor = next((self._size(row) for row in held if row.label == twin), -1.0)
         judged: list[Row] = []
@@ -75,8 +76,10 @@ class Contest:
                 judged.append(replace(row, p_holm=corrected[k], verdict=verdict, within_noise=self._size(row) <= floor))
             elif row.label == label:
                 judged.append(replace(rows[k], verdict=Verdict.REFERENCE))
-            else:
+            elif row.label == twin:
                 judged.append(replace(row, verdict=Verdict.NOISE))
+            else:
+                judged.append(rows[k])
         return judged
 
     def _against(self, row: Row, reference: Row) -> Row:
