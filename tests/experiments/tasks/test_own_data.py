@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, mean_absolute_error
 
-from unitcircle.errors import ArgumentError, DtypeError, ShapeError
+from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError
 from unitcircle.experiments.tasks import OwnData, Task, from_data
 
 
@@ -110,6 +110,9 @@ def test_data_of_another_process_are_not_known():
         OwnData("0123456789abcdef")
 
 
+NUMBERS = {"classes": None, "validation": (np.zeros((2, 3, 2)), np.zeros(2))}
+
+
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
@@ -124,6 +127,21 @@ def test_data_of_another_process_are_not_known():
         (DtypeError, "train y must be integers", {"train": (np.zeros((2, 3, 2)), np.zeros(2))}),
         (ArgumentError, "validation y must be at least 0 and below 2; got 0 to 2", {"classes": 2, "train": part(3, 1)}),
         (DtypeError, "train x must be integers", {"train": (np.zeros((2, 3)), np.zeros(2, int)), "symbols": 3}),
+        (NotFiniteError, "train x must be finite", {"train": (np.full((2, 3, 2), np.nan), np.zeros(2, int))}),
+        (NotFiniteError, "test x must be finite", {"test": (np.full((2, 3, 2), np.inf), np.zeros(2, int))}),
+        (NotFiniteError, "test x must be finite in single", {"test": (np.full((2, 3, 2), 1e300), np.zeros(2, int))}),
+        (NotFiniteError, "train y must be finite", {"train": (np.zeros((2, 3, 2)), np.full(2, np.nan)), **NUMBERS}),
+        (DtypeError, "train x must be real numbers; got complex128", {"train": (np.full((2, 3, 2), 1j), np.zeros(2))}),
+        (DtypeError, "train x must be real numbers; got <U1", {"train": [([["a", "b"]], 1)]}),
+        (ArgumentError, r"train must be a tuple of arrays .* got NoneType", {"train": None}),
+        (ArgumentError, r"test must be a tuple of arrays .* got an iterable of int", {"test": [1, 2]}),
+        (ArgumentError, r"test must be a tuple of arrays .* got str", {"test": "data.csv"}),
+        (ArgumentError, r"a tuple of lists\. Make arrays of them, or pairs", {"train": ([[[0.0, 1.0]]], [1])}),
+        (ShapeError, "train must hold sequences whose steps are of one size", {"train": [([[0.0, 1.0], [1.0]], 1)]}),
+        (ArgumentError, "classes must be a whole number from 1 on, or none; got '2'", {"classes": "2"}),
+        (ArgumentError, "classes must be a whole number from 1 on, or none; got 0", {"classes": 0}),
+        (ArgumentError, "symbols must be a whole number from 1 on, or none; got True", {"symbols": True}),
+        (ArgumentError, "metric must be a function .* got 'f1'", {"metric": "f1", "higher_is_better": True}),
     ],
 )
 def test_misuse_is_named(error, message, change):

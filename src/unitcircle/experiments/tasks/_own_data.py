@@ -6,16 +6,17 @@ __all__ = ["Data", "Metric", "OwnData", "from_data"]
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unitcircle.errors import ArgumentError, DtypeError, ShapeError
+from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError
 from unitcircle.experiments.tasks._task import Batch, Split, Task
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -229,10 +230,21 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
     Raises
     ------
     ArgumentError
-        A metric whose direction is not given, or a part without sequences.
+        A metric that is no function or whose direction is not given, a number of classes or symbols that is none, or
+        a part that is no data or without sequences.
+    DtypeError
+        Complex numbers, texts, or other numbers where integers are needed.
+    NotFiniteError
+        A NaN or an infinity among the data.
     ShapeError
         The parts do not match.
     """
+    for argument, count in (("classes", classes), ("symbols", symbols)):
+        # A truth value is an integer to Python.
+        if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 1):
+            raise ArgumentError(argument, "must be a whole number from 1 on, or none", repr(count))
+    if metric is not None and not callable(metric):
+        raise ArgumentError("metric", "must be a function of targets and predictions", repr(metric))
     if metric is not None and higher_is_better is None:
         raise ArgumentError("higher_is_better", "must be given with a metric", "none")
     parts = [
@@ -263,11 +275,7 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
 
 def _part(data: Data, name: str, *, classes: int | None, symbols: int | None, every_step: bool) -> _Part:
     """Return one part as arrays, checked, shorter sequences followed by zeros."""
-    if isinstance(data, tuple) and len(data) == 2 and all(hasattr(each, "shape") for each in data):
-        x, y = (list(np.asarray(each)) for each in data)
-    else:
-        pairs = list(data)
-        x, y = [np.asarray(pair[0]) for pair in pairs], [np.asarray(pair[1]) for pair in pairs]
+    x, y = _sequences(data, name)
     if not x or len(x) != len(y):
         raise ArgumentError(name, "must hold at least one sequence, and an answer for each", f"{len(x)} and {len(y)}")
     if classes is None:
@@ -286,6 +294,30 @@ def _part(data: Data, name: str, *, classes: int | None, symbols: int | None, ev
     return _Part(*integers, lengths)
 
 
+def _sequences(data: Any, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return inputs and answers, one a sequence."""
+    if isinstance(data, tuple) and len(data) == 2 and all(getattr(each, "shape", ()) for each in data):
+        x, y = (list(np.asarray(each)) for each in data)
+        return x, y
+    rule, remedy = "must be a tuple of arrays (x, y), or an iterable of pairs (x, y)", ""
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(each, list) for each in data):
+        arrived, remedy = "a tuple of lists", "Make arrays of them, or pairs: zip(xs, ys)."
+        raise ArgumentError(name, rule, arrived, remedy)
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes | Mapping):
+        raise ArgumentError(name, rule, type(data).__name__)
+    x, y = [], []
+    for pair in data:
+        if not isinstance(pair, Sequence) or isinstance(pair, str | bytes) or len(pair) != 2:
+            raise ArgumentError(name, rule, f"an iterable of {type(pair).__name__}")
+        try:
+            arrays = [np.asarray(each) for each in pair]
+        except ValueError as error:
+            raise ShapeError(name, "must hold sequences whose steps are of one size", str(error)) from error
+        x.append(arrays[0])
+        y.append(arrays[1])
+    return x, y
+
+
 def _joined(sequences: list[np.ndarray]) -> np.ndarray:
     length = max(map(len, sequences))
     widths = [[(0, length - len(each))] + [(0, 0)] * (each.ndim - 1) for each in sequences]
@@ -293,9 +325,15 @@ def _joined(sequences: list[np.ndarray]) -> np.ndarray:
 
 
 def _integers(array: np.ndarray, below: int | None, argument: str) -> np.ndarray:
-    """Return integers, checked against their bound, or numbers in single precision."""
+    """Return integers, checked against their bound, or finite numbers in single precision."""
     if below is None:
-        return array.astype(np.float32)
+        if array.dtype.kind not in "biuf":
+            raise DtypeError(argument, "must be real numbers", str(array.dtype))
+        with np.errstate(over="ignore"):
+            numbers = array.astype(np.float32)
+        if not np.isfinite(numbers).all():
+            raise NotFiniteError(argument, "must be finite in single precision", "NaN, an infinity, or larger numbers")
+        return numbers
     if not np.issubdtype(array.dtype, np.integer):
         raise DtypeError(argument, "must be integers", str(array.dtype))
     if array.min() < 0 or array.max() >= below:
