@@ -224,6 +224,9 @@ def test_misuse_is_named(tmp_path):
         execute(STUDY, tmp_path, engine="dask://localhost:1", workers=2)
     with pytest.raises(ArgumentError, match="engine"):
         execute(STUDY, tmp_path, engine="ray")
+    for minutes in (math.nan, -3.0):
+        with pytest.raises(ArgumentError, match=f"minutes must be a number that is not negative; got {minutes}"):
+            execute(STUDY, tmp_path, minutes=minutes, workers=1)
     with pytest.raises(
         ArgumentError, match=r"gpu_fraction needs an experiment on a GPU; got 0\.25 for .* device = 'cuda'"
     ):

@@ -110,8 +110,9 @@ def execute(
     Raises
     ------
     ArgumentError
-        There is no such engine, workers are given to one that has its own, a share of a GPU is given to a study that
-        uses none, the folder cannot be made, or this machine has not the device or the data that the runs would need.
+        There is no such engine, the minutes are negative or no number, workers are given to an engine that has its own,
+        a share of a GPU is given to a study that uses none, the folder cannot be made, or this machine has not the
+        device or the data that the runs would need.
     """
     kind = engine_kind(engine) if isinstance(engine, str) else engine
     if workers is not None:
@@ -121,6 +122,8 @@ def execute(
     if isinstance(kind, Local) and kind.gpu_fraction is not None and not any(map(_on_gpu, study.experiments)):
         rule, remedy = "needs an experiment on a GPU", "Leave it out, or write device = 'cuda' in the study file."
         raise ArgumentError("gpu_fraction", rule, f"{kind.gpu_fraction} for a study on the processor alone", remedy)
+    if minutes is not None and not minutes >= 0:
+        raise ArgumentError("minutes", "must be a number that is not negative", str(minutes))
     store = Store(folder)
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
