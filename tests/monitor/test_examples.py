@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unitcircle.report._watch import read_run
+from unitcircle.report._run_file import read_run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -37,5 +37,4 @@ def test_it_runs_and_says_what_it_cost(name, log, backend, tmp_path):
     # The examples take half of their few seconds; how many measurements fit depends on the machine.
     steps = [record["step"] for record in read_run(tmp_path / "out" / f"{log}.jsonl").records]
     assert steps[0] == 0
-    # Compiled by JAX, the steps after the first take less time than the first measurement did.
-    assert len(steps) > (backend != "jax")
+    assert len(steps) > 2

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from unitcircle.errors import ArgumentError
-from unitcircle.report._watch import BARS, TREND, RunFile, read_run, sparkline, thinned, watch_page, watch_view
+from unitcircle.report._run_file import RunFile, read_run
+from unitcircle.report._watch import BARS, TREND, sparkline, thinned, watch_page, watch_view
 
 FINDING = {
     "code": "UC302",
@@ -168,7 +169,7 @@ def test_a_look_reads_what_is_new(tmp_path, monkeypatch):
     path = _write(tmp_path / "run.jsonl", [_record(0), _record(10)])
     file, parsed = RunFile(path), []
     loads = json.loads
-    monkeypatch.setattr("unitcircle.report._watch.json.loads", lambda line: parsed.append(line) or loads(line))
+    monkeypatch.setattr("unitcircle.report._run_file.json.loads", lambda line: parsed.append(line) or loads(line))
     assert [record["step"] for record in file.read().records] == [0, 10]
     with path.open("a") as opened:
         opened.write(json.dumps(_record(20)) + "\n" + '{"step": 30, ')
@@ -185,3 +186,40 @@ def test_a_look_reads_what_is_new(tmp_path, monkeypatch):
     assert [record["step"] for record in file.read().records] == [5]
     _write(path, [_record(1)])
     assert [record["step"] for record in file.read().records] == [1]
+
+
+def test_two_monitors_may_write_to_one_file_in_turns(tmp_path):
+    records = [_record(step, run=run) for step in range(10) for run in "ab"]
+    run = read_run(_write(tmp_path / "run.jsonl", records))
+    assert {record["run"] for record in run.records} == {"b"}
+    assert len(run.records) == 10
+    assert "the run of the last line; the file holds 1 other" in _text(run)
+    assert "the file holds 1 other</p>" in watch_page(run, tmp_path / "run.html").read_text()
+
+
+def _on_batch(step, drop):
+    names = {"exponent": -0.05, "gradient_growth": -0.0625, "gradient_horizon": "inf", "saturation": 0.375, "dead": 0.0}
+    curve = {"rnn.l0": [0.0, -1.0 * drop, -2.0 * drop, "-inf"]}
+    return _record(step, gradient_by_lag=curve, **{f"rnn.l0/{name}": value for name, value in names.items()})
+
+
+def test_what_a_batch_says_is_shown_though_it_is_not_measured_each_time(tmp_path):
+    W = "rnn.weight_hh_l0.f"
+    records = [_on_batch(0, 1.0), _on_batch(10, 3.0), _record(20)]
+    records[1] |= {f"{W}/departure": 1.75}
+    records[2] |= {f"{W}/transient": 0.625}
+    run = read_run(_write(tmp_path / "run.jsonl", records))
+    text = _text(run)
+    assert "batch, step 10" in text
+    (line,) = [line for line in text.splitlines() if "rnn.l0" in line]
+    assert line.split() == ["rnn.l0", "-0.05", "-0.0625", "inf", "0.375", "0"]
+    (line,) = [line for line in text.splitlines() if W in line]
+    assert line.split()[2:4] == ["1.75", "0.625"]
+    page = watch_page(run, tmp_path / "run.html").read_text()
+    hover = json.loads(page.partition('id="hover">')[2].partition("</script>")[0])
+    assert hover["lag-first-0"] == [f"rnn.l0: {value} at lag {k} (step 0)" for k, value in enumerate(("0", "-1", "-2"))]
+    assert hover["lag-latest-0"][2] == "rnn.l0: -6 at lag 2 (step 10)"
+    assert hover["curve-exponent-0"] == ["rnn.l0: -0.05 (step 0)", "rnn.l0: -0.05 (step 10)"]
+    for gid in hover:
+        assert f'id="{gid}"' in page
+    assert "<td>0.375</td>" in page

@@ -72,6 +72,7 @@ from unitcircle.report._radius import plot_radius_law as plot_radius_law
 from unitcircle.report._radius import radius_figure as radius_figure
 from unitcircle.report._radius import radius_summary as radius_summary
 from unitcircle.report._radius import radius_view as radius_view
+from unitcircle.report._run_file import read_run as read_run
 from unitcircle.report._study import study_progress_view as study_progress_view
 from unitcircle.report._study import study_view as study_view
 from unitcircle.report._study_figures import plot_learning_curves as plot_learning_curves
@@ -81,7 +82,6 @@ from unitcircle.report._study_figures import plot_sweep as plot_sweep
 from unitcircle.report._study_figures import study_figure as study_figure
 from unitcircle.report._study_page import study_page as study_page
 from unitcircle.report._style import style as style
-from unitcircle.report._watch import read_run as read_run
 from unitcircle.report._watch import watch_page as watch_page
 from unitcircle.report._watch import watch_view as watch_view
 from unitcircle.report._weights import WeightSummary as WeightSummary

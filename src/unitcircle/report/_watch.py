@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Run", "RunFile", "read_run", "watch_page", "watch_view"]
+__all__ = ["watch_page", "watch_view"]
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unitcircle._files import written_whole
-from unitcircle.errors import ArgumentError
 from unitcircle.report._page import FIGURE_RC, inline_svg, page
+from unitcircle.report._run_file import BATCH, COLUMNS, Run
 from unitcircle.report._style import COLORS, CYCLE, DASHES, style
 
 if TYPE_CHECKING:
@@ -28,137 +25,11 @@ if TYPE_CHECKING:
 BARS = "▁▂▃▄▅▆▇█"
 TREND = 16
 FRAMES = 6
-COLUMNS = {
-    "radius": "ρ",
-    "norm": "σ₁",
-    "orthogonality": "‖WᵀW−I‖",
-    "drift": "drift",
-    "update": "update",
-    "gradient": "gradient",
-}
-EXPENDABLE = ("drift", "update", "gradient", "orthogonality", "norm")
+EXPENDABLE = ("departure", "transient", "drift", "update", "gradient", "orthogonality", "norm")
 """Columns that are left out, in this order, where names would not fit."""
 LARGEST = 1000
 """A width at which every table fits."""
 SEVERITY = {"error": "bold red", "warning": "yellow", "note": "cyan"}
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """The last run of a file of JSON lines.
-
-    Attributes
-    ----------
-    path
-        The file.
-    records
-        One a step, in the order of the steps.
-    unreadable
-        Lines that are not JSON, such as one that a crash has cut short.
-    """
-
-    path: Path
-    records: Sequence[Mapping[str, Any]]
-    unreadable: int = 0
-
-    @cached_property
-    def blocks(self) -> list[str]:
-        """Names of the watched weights."""
-        ends = tuple(f"/{metric}" for metric in COLUMNS)
-        names = dict.fromkeys(name for record in self.records for name in record)
-        return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends)))
-
-    def series(self, name: str, /) -> tuple[np.ndarray, np.ndarray]:
-        """Return steps and values of a number, where it was measured."""
-        found = [(record["step"], float(record[name])) for record in self.records if name in record]
-        steps, values = zip(*found, strict=True) if found else ((), ())
-        return np.array(steps, float), np.array(values, float)
-
-    @property
-    def findings(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """Step and finding, the latest last."""
-        return [(record["step"], finding) for record in self.records for finding in record.get("findings", ())]
-
-    def frames(self, block: str, /) -> list[tuple[int, np.ndarray]]:
-        """Return step and eigenvalues ``(n,)`` of a weight, wherever they were computed."""
-        return [
-            (record["step"], np.array(pairs, float) @ np.array([1, 1j]))
-            for record in self.records
-            if (pairs := record.get("eigenvalues", {}).get(block)) is not None
-        ]
-
-
-class RunFile:
-    """A file that :class:`unitcircle.monitor.JsonLines` writes, of which each look reads what is new.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self._begin()
-
-    def _begin(self) -> None:
-        self._place, self._file = 0, 0
-        self._by_step: dict[int, dict[str, Any]] = {}
-        self._run: Any = None
-        self._unreadable = 0
-
-    def read(self) -> Run:
-        """Return the last run of the file as it is now.
-
-        Returns
-        -------
-        Run
-            Where a resumed run wrote a step twice, the later line.
-
-        Raises
-        ------
-        ArgumentError
-            The file cannot be read, or holds no record.
-        """
-        try:
-            with self.path.open("rb") as file:
-                now = os.fstat(file.fileno())
-                if now.st_size < self._place or now.st_ino != self._file:  # another file by this name
-                    self._begin()
-                    self._file = now.st_ino
-                file.seek(self._place)
-                new = file.read()
-        except OSError as error:
-            raise ArgumentError("path", "must be a file that can be read", f"{self.path} ({error.strerror})") from error
-        # A line that has no end yet is read again next time.
-        whole = new.rfind(b"\n") + 1
-        self._place += whole
-        for line in new[:whole].decode(errors="replace").splitlines():
-            self._take(line)
-        rest = new[whole:].decode(errors="replace").strip()
-        if not self._by_step:
-            raise ArgumentError("path", "must hold records of a monitor, one JSON object a line", f"{self.path}")
-        records = [self._by_step[step] for step in sorted(self._by_step)]
-        return Run(self.path, records, self._unreadable + bool(rest))
-
-    def _take(self, line: str) -> None:
-        if not line.strip():
-            return
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-            self._unreadable += 1
-            return
-        if record.get("run") != self._run:
-            self._run, self._by_step = record.get("run"), {}
-        self._by_step[record["step"]] = record
-
-
-def read_run(path: str | os.PathLike[str], /) -> Run:
-    """Read the last run of a file once: see :class:`RunFile`."""
-    return RunFile(path).read()
 
 
 def sparkline(values: np.ndarray, /) -> str:
@@ -187,10 +58,14 @@ def watch_view(run: Run, /) -> Group:
     if len(losses):
         parts.append(Text(f"loss {losses[-1]:.4g}  {sparkline(losses)}"))
     parts.append(_Weights(run))
+    if run.layers:
+        parts.append(_layers(run))
     for step, finding in run.findings[-5:]:
         severity = finding["severity"]
         text = Text(f"step {step}: {finding['code']} {severity} ", style=SEVERITY.get(severity, ""))
         parts.append(text.append(f"{_place(finding)}: {finding['message']}", style="default"))
+    if run.others:
+        parts.append(Text(f"the run of the last line; {_others(run)}", style="dim"))
     if run.unreadable:
         parts.append(Text(f"{run.unreadable} lines could not be read", style="dim"))
     return Group(*parts)
@@ -206,8 +81,8 @@ class _Weights:
         from rich.measure import Measurement
         from rich.text import Text
 
-        latest = self._run.records[-1]
-        shown = [metric for metric in COLUMNS if any(f"{block}/{metric}" in latest for block in self._run.blocks)]
+        run = self._run
+        shown = [metric for metric in COLUMNS if any(_shown(run, block, metric) is not None for block in run.blocks)]
         expendable = [metric for metric in EXPENDABLE if metric in shown]
         left_out: list[str] = []
         table, boundless = _table(self._run, shown), options.update(max_width=LARGEST)
@@ -229,9 +104,38 @@ def _table(run: Run, shown: Sequence[str]) -> Table:
         table.add_column(COLUMNS[metric], justify="right", no_wrap=True)
     table.add_column("ρ over time", no_wrap=True)
     for block in run.blocks:
-        cells = [_number(run.records[-1].get(f"{block}/{metric}")) for metric in shown]
+        cells = [_number(_shown(run, block, metric)) for metric in shown]
         table.add_row(block, *cells, sparkline(run.series(f"{block}/radius")[1]))
     return table
+
+
+def _shown(run: Run, block: str, metric: str) -> Any:
+    """Return a number of now; the departure, which is not measured each time, as it last was."""
+    name = f"{block}/{metric}"
+    return run.latest(name) if metric == "departure" else run.records[-1].get(name)
+
+
+def _layers(run: Run) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(f"batch, step {_batch_step(run)}", overflow="fold", min_width=12)
+    for title in BATCH.values():
+        table.add_column(title, justify="right")
+    for layer in run.layers:
+        table.add_row(layer, *(_number(run.latest(f"{layer}/{metric}")) for metric in BATCH))
+    return table
+
+
+def _batch_step(run: Run) -> int:
+    """Return the step at which a batch was last measured."""
+    names = [f"{layer}/{metric}" for layer in run.layers for metric in BATCH]
+    return next(record["step"] for record in reversed(run.records) if any(name in record for name in names))
+
+
+def _others(run: Run) -> str:
+    return f"the file holds {run.others} other{'s' if run.others > 1 else ''}"
 
 
 def _place(finding: Mapping[str, Any]) -> str:
@@ -260,9 +164,10 @@ def watch_page(run: Run, path: str | os.PathLike[str], /) -> Path:
     """
     latest = run.records[-1]
     hover: dict[str, list[str]] = {}
+    others = f"; {_others(run)}" if run.others else ""
     parts = [
         f"<h1>{escape(run.path.name)}</h1>",
-        f'<p class="soft">{len(run.records)} measurements to step {latest["step"]}</p>',
+        f'<p class="soft">{len(run.records)} measurements to step {latest["step"]}{others}</p>',
     ]
     parts += ["<h2>Over time</h2>", f"<figure>{_curves(run, hover)}</figure>"]
     if run.findings:
@@ -275,6 +180,10 @@ def watch_page(run: Run, path: str | os.PathLike[str], /) -> Path:
             f'<p class="soft">Why: {escape(finding["why"])}.</p>'
             f'<p class="fix">Fix: {escape(finding["remedy"])}</p></div>'
         )
+    if run.layers:
+        parts += [f"<h2>On the batch, at step {_batch_step(run)}</h2>", _layers_html(run)]
+    if curves := {layer: found for layer in run.layers if (found := run.by_lag(layer))}:
+        parts.append(f"<figure>{_lags(curves, hover)}</figure>")
     strips = [(block, frames) for block in run.blocks if (frames := run.frames(block))]
     if strips:
         parts.append("<h2>The spectrum over time</h2>")
@@ -289,7 +198,16 @@ def _curves(run: Run, hover: dict[str, list[str]]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    panels = {"loss": "loss", "radius": "spectral radius ρ", "orthogonality": "‖WᵀW − I‖/√n", "gradient": "‖∂L/∂W‖"}
+    panels = {
+        "loss": "loss",
+        "radius": "spectral radius ρ",
+        "orthogonality": "‖WᵀW − I‖/√n",
+        "gradient": "‖∂L/∂W‖",
+        "departure": "departure from normality",
+        "transient": "transient growth (nats)",
+        "exponent": "leading exponent (nats per step)",
+        "saturation": "share of saturated units",
+    }
     panels = {metric: title for metric, title in panels.items() if _curves_of(run, metric)}
     with style(), rc_context(FIGURE_RC):
         figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)), layout="constrained")
@@ -297,7 +215,8 @@ def _curves(run: Run, hover: dict[str, list[str]]) -> str:
         for ax, (metric, title) in zip(axes, panels.items(), strict=False):
             curves = _curves_of(run, metric)
             for name, (steps, values) in curves.items():
-                k = run.blocks.index(name) if name in run.blocks else 0
+                names = run.layers if metric in BATCH else run.blocks
+                k = names.index(name) if name in names else 0
                 # A Python list keeps gaps where a value is not finite.
                 shown = np.where(np.isfinite(values), values, np.nan)
                 (line,) = ax.plot(steps, shown, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
@@ -310,6 +229,8 @@ def _curves(run: Run, hover: dict[str, list[str]]) -> str:
                 ]
             if metric in {"loss", "gradient"} and all((v[np.isfinite(v)] > 0).all() for _, v in curves.values()):
                 ax.set_yscale("log")
+            if metric in BATCH:
+                ax.legend(fontsize=7)
             if metric == "radius":
                 ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=0)
             ax.set(title=title, xlabel="step")
@@ -323,9 +244,48 @@ def _curves(run: Run, hover: dict[str, list[str]]) -> str:
 
 
 def _curves_of(run: Run, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    names = {"loss": "loss"} if metric == "loss" else {block: f"{block}/{metric}" for block in run.blocks}
+    owners = run.layers if metric in BATCH else run.blocks
+    names = {"loss": "loss"} if metric == "loss" else {owner: f"{owner}/{metric}" for owner in owners}
     found = {name: run.series(key) for name, key in names.items()}
     return {name: curve for name, curve in found.items() if len(curve[0])}
+
+
+def _layers_html(run: Run) -> str:
+    head = "".join(f"<th>{escape(title)}</th>" for title in ("layer", *BATCH.values()))
+    rows = [
+        f"<tr><td><code>{escape(layer)}</code></td>"
+        + "".join(f"<td>{_number(run.latest(f'{layer}/{metric}'))}</td>" for metric in BATCH)
+        + "</tr>"
+        for layer in run.layers
+    ]
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, list[str]]) -> str:
+    """Draw the gradient by lag of every layer, the first that was measured and the latest."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with style(), rc_context(FIGURE_RC):
+        figure = Figure(figsize=(10.0, 2.9), layout="constrained")
+        ax = figure.subplots()
+        for k, (layer, found) in enumerate(curves.items()):
+            ends = {"first": found[0], "latest": found[-1]} if len(found) > 1 else {"latest": found[-1]}
+            for which, (step, values) in ends.items():
+                lags = np.arange(len(values))
+                # A gradient that has vanished has no logarithm: a gap.
+                shown = np.where(np.isfinite(values), values, np.nan)
+                (line,) = ax.plot(lags, shown, DASHES[which == "first"], color=CYCLE[k % len(CYCLE)])
+                line.set_label(f"{layer}, step {step}")
+                line.set_gid(f"lag-{which}-{k}")
+                hover[f"lag-{which}-{k}"] = [
+                    f"{layer}: {value:.4g} at lag {lag} (step {step})"
+                    for lag, value in zip(lags, values, strict=True)
+                    if math.isfinite(value)
+                ]
+        ax.set(title="gradient by lag: log ‖∂L/∂h‖ (nats)", xlabel="steps back from the end")
+        ax.legend(fontsize=7)
+        return inline_svg(figure, label="norm of the gradient by lag, first and latest")
 
 
 def thinned(frames: list[tuple[int, np.ndarray]], /) -> list[tuple[int, np.ndarray]]:

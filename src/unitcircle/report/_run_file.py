@@ -1,0 +1,179 @@
+"""The file that a monitor writes, and one run of it."""
+
+from __future__ import annotations
+
+__all__ = ["BATCH", "COLUMNS", "Run", "RunFile", "read_run"]
+
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unitcircle.errors import ArgumentError
+
+COLUMNS = {
+    "radius": "ρ",
+    "norm": "σ₁",
+    "orthogonality": "‖WᵀW−I‖",
+    "drift": "drift",
+    "update": "update",
+    "gradient": "gradient",
+    "departure": "departure",
+    "transient": "transient",
+}
+"""What is measured of a weight, and its column."""
+BATCH = {
+    "exponent": "λ₁",
+    "gradient_growth": "gradient growth",
+    "gradient_horizon": "horizon",
+    "saturation": "saturated",
+    "dead": "dead",
+}
+"""What is measured of a layer on a batch, and its column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run of a file of JSON lines.
+
+    Attributes
+    ----------
+    path
+        The file.
+    records
+        One a step, in the order of the steps.
+    unreadable
+        Lines that are not JSON, such as one that a crash has cut short.
+    others
+        Other runs in the file.
+    """
+
+    path: Path
+    records: Sequence[Mapping[str, Any]]
+    unreadable: int = 0
+    others: int = 0
+
+    @cached_property
+    def blocks(self) -> list[str]:
+        """Names of the watched weights."""
+        return self._named(COLUMNS)
+
+    @cached_property
+    def layers(self) -> list[str]:
+        """Names of the layers that were measured on a batch."""
+        return self._named(BATCH)
+
+    def _named(self, metrics: Collection[str]) -> list[str]:
+        ends = tuple(f"/{metric}" for metric in metrics)
+        names = dict.fromkeys(name for record in self.records for name in record)
+        return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends)))
+
+    def latest(self, name: str, /) -> float | None:
+        """Return the last value of a number that is not measured each time; None if it never was."""
+        return next((float(record[name]) for record in reversed(self.records) if name in record), None)
+
+    def series(self, name: str, /) -> tuple[np.ndarray, np.ndarray]:
+        """Return steps and values of a number, where it was measured."""
+        found = [(record["step"], float(record[name])) for record in self.records if name in record]
+        steps, values = zip(*found, strict=True) if found else ((), ())
+        return np.array(steps, float), np.array(values, float)
+
+    @property
+    def findings(self) -> list[tuple[int, Mapping[str, Any]]]:
+        """Step and finding, the latest last."""
+        return [(record["step"], finding) for record in self.records for finding in record.get("findings", ())]
+
+    def frames(self, block: str, /) -> list[tuple[int, np.ndarray]]:
+        """Return step and eigenvalues ``(n,)`` of a weight, wherever they were computed."""
+        return [
+            (record["step"], np.array(pairs, float) @ np.array([1, 1j]))
+            for record in self.records
+            if (pairs := record.get("eigenvalues", {}).get(block)) is not None
+        ]
+
+    def by_lag(self, layer: str, /) -> list[tuple[int, np.ndarray]]:
+        """Return step and log-norm of the gradient by lag ``(T + 1,)`` of a layer, wherever it was kept."""
+        return [
+            (record["step"], np.array(curve, float))
+            for record in self.records
+            if (curve := record.get("gradient_by_lag", {}).get(layer)) is not None
+        ]
+
+
+class RunFile:
+    """A file that :class:`unitcircle.monitor.JsonLines` writes, of which each look reads what is new.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._place, self._file = 0, 0
+        # Two monitors may write to one file in turns.
+        self._runs: dict[str, dict[int, dict[str, Any]]] = {}
+        self._run = ""
+        self._unreadable = 0
+
+    def read(self) -> Run:
+        """Return the run of the file's last line, as it is now.
+
+        Returns
+        -------
+        Run
+            Where a resumed run wrote a step twice, the later line.
+
+        Raises
+        ------
+        ArgumentError
+            The file cannot be read, or holds no record.
+        """
+        try:
+            with self.path.open("rb") as file:
+                now = os.fstat(file.fileno())
+                if now.st_size < self._place or now.st_ino != self._file:  # another file by this name
+                    self._begin()
+                    self._file = now.st_ino
+                file.seek(self._place)
+                new = file.read()
+        except OSError as error:
+            raise ArgumentError("path", "must be a file that can be read", f"{self.path} ({error.strerror})") from error
+        # A line that has no end yet is read again next time.
+        whole = new.rfind(b"\n") + 1
+        self._place += whole
+        for line in new[:whole].decode(errors="replace").splitlines():
+            self._take(line)
+        rest = new[whole:].decode(errors="replace").strip()
+        if not self._runs:
+            raise ArgumentError("path", "must hold records of a monitor, one JSON object a line", f"{self.path}")
+        by_step = self._runs[self._run]
+        records = [by_step[step] for step in sorted(by_step)]
+        return Run(self.path, records, self._unreadable + bool(rest), len(self._runs) - 1)
+
+    def _take(self, line: str) -> None:
+        if not line.strip():
+            return
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+            self._unreadable += 1
+            return
+        self._run = str(record.get("run"))
+        self._runs.setdefault(self._run, {})[record["step"]] = record
+
+
+def read_run(path: str | os.PathLike[str], /) -> Run:
+    """Read the run of a file's last line once: see :class:`RunFile`."""
+    return RunFile(path).read()
