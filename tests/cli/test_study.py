@@ -130,6 +130,16 @@ def test_query(file, capsys):
         (["compare", "nowhere.toml"], "nowhere.toml"),
         (["export", "{file}"], "--csv or --parquet must be given"),
         (["export", "{file}", "--csv", "runs.txt"], "must end in .csv"),
+        (
+            ["export", "{file}", "--csv", "runs.csv"],
+            "must have at least one run that has ended; got none in out/studies",
+        ),
+        (["export", "{file}", "--parquet", "runs.parquet", "--curves"], "Run it first, with unitcircle study run"),
+        (
+            ["query", "{file}", "select * from runs"],
+            "must have at least one run that has ended; got none in out/studies",
+        ),
+        (["run", "{file}", "--minutes", "-3"], "minutes must be a number that is not negative; got -3.0"),
         (["run", "{file}", "--workers", "0"], "workers must be at least 1"),
         (["run", "{file}", "--engine", "nonsense"], "nonsense"),
         (["run", "{file}", "--engine", "slurm", "--gpu-fraction", "0.5"], "--gpu-fraction"),

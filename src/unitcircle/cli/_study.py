@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["study"]
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg, subcommand
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from unitcircle.experiments.studies import EngineKind, Store, Study
     from unitcircle.report._comparison import Comparison
 
@@ -179,7 +181,7 @@ def export(
     if not paths:
         raise ArgumentError("--csv or --parquet", "must be given", "neither")
     planned, _, store = _opened(file, out)
-    table = (curve_table if curves else study_table)(store.records(), study=planned)
+    table = _of_ended(curve_table if curves else study_table, planned, store)
     screen = console()
     for path in paths:
         screen.print(f"{write_table(table, path)}: {len(table):,} rows")
@@ -202,9 +204,8 @@ def query(file: Positional[str], sql: Positional[str], /, *, out: Path = RESULTS
     from unitcircle.experiments import studies
 
     planned, _, store = _opened(file, out)
-    records = list(store.records())
-    tables = {"runs": studies.study_table(records, study=planned)}
-    tables["curves"] = studies.curve_table(records, study=planned)
+    tables = {"runs": _of_ended(studies.study_table, planned, store)}
+    tables["curves"] = studies.curve_table(store.records(), study=planned)
     columns, rows = studies.query(sql, tables)
     lines = writer(sys.stdout, lineterminator="\n")
     lines.writerow(columns)
@@ -260,6 +261,18 @@ def _compared(planned: Study, store: Store) -> Comparison:
     found = studies.compare(planned, store.get)
     _tell_problems(store)
     return found
+
+
+def _of_ended(table_of: Callable[..., DataFrame], planned: Study, store: Store) -> DataFrame:
+    """Return a table of the study's runs, of which one at least must have ended."""
+    from unitcircle.errors import ArgumentError
+
+    table = table_of(store.records(), study=planned)
+    if table.empty:
+        _tell_problems(store)
+        remedy = "Run it first, with unitcircle study run."
+        raise ArgumentError("study", "must have at least one run that has ended", f"none in {store.folder}", remedy)
+    return table
 
 
 def _tell_problems(store: Store) -> None:

@@ -8,7 +8,8 @@ from tests.study_records import finder, record, study
 
 from unitcircle.errors import ArgumentError, MissingExtraError
 from unitcircle.experiments.studies import _export
-from unitcircle.experiments.studies._table import study_table
+from unitcircle.experiments.studies._table import curve_table, study_table
+from unitcircle.experiments.training import Status
 
 duckdb = pytest.importorskip("duckdb")
 
@@ -67,3 +68,20 @@ def test_sql_that_cannot_or_must_not_run(sql, table, tmp_path, monkeypatch):
     with pytest.raises(ArgumentError, match="sql must be a statement"):
         _export.query(sql, {"runs": table})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("table_of", [study_table, curve_table])
+def test_a_table_without_rows_has_columns(table_of, tmp_path):
+    empty = table_of([], study=study())
+    assert list(empty.columns[:3]) == ["key", "label", "stage"]
+    assert len(pd.read_csv(_export.write_table(empty, tmp_path / "runs.csv"))) == 0
+    _export.write_table(empty, tmp_path / "runs.parquet")
+    sql = "SELECT count(*) FROM runs WHERE seed = 3 AND learning_rate > 0.1"
+    assert _export.query(sql, {"runs": empty})[1] == [(0,)]
+
+
+def test_where_every_run_failed_curves_can_be_asked_too():
+    planned = study(seeds=2)
+    records = finder(planned, lambda label, run: record(run, 0.0, status=Status.FAILED)).values()
+    tables = {"runs": study_table(records, study=planned), "curves": curve_table(records, study=planned)}
+    assert _export.query("SELECT (SELECT count(*) FROM runs), (SELECT max(step) FROM curves)", tables)[1] == [(8, None)]

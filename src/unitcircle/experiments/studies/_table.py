@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["curve_table", "study_table"]
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from unitcircle.errors import MissingExtraError
@@ -34,7 +35,8 @@ def study_table(records: Iterable[Record], /, *, study: Study | None = None) -> 
         summary, ``start.*`` and ``end.*`` (the diagnostics of the first and of the last measured step), ``seconds``,
         ``memory_mb``, ``message``, ``environment.*``.
     """
-    return _frame(_run_row, records, study)
+    columns = ["status", *(f.name for f in fields(Run)), "seconds", "memory_mb", "message"]
+    return _frame(_run_row, records, study, columns)
 
 
 def curve_table(records: Iterable[Record], /, *, study: Study | None = None) -> DataFrame:
@@ -52,10 +54,13 @@ def curve_table(records: Iterable[Record], /, *, study: Study | None = None) -> 
     pandas.DataFrame
         The run's ``key``, ``label``, ``stage`` and what its result depends on most, and a column a curve.
     """
-    return _frame(_curve_rows, records, study)
+    return _frame(_curve_rows, records, study, [*_OF_A_CURVE, "step"])
 
 
-def _frame(rows_of: Any, records: Iterable[Record], study: Study | None) -> DataFrame:
+_OF_A_CURVE = ("task", "cell", "recurrent", "bias", "input_scale", "learning_rate", "seed", "twin")
+
+
+def _frame(rows_of: Any, records: Iterable[Record], study: Study | None, columns: list[str]) -> DataFrame:
     try:
         import pandas as pd  # noqa: PLC0415  (an extra)
     except ImportError as error:
@@ -68,7 +73,10 @@ def _frame(rows_of: Any, records: Iterable[Record], study: Study | None) -> Data
             stage = "tuning" if record.run.seed >= FIRST_TUNING_SEED else "reported"
             head = {"key": record.run.key} | ({} if label is None else {"label": label}) | {"stage": stage}
             rows += rows_of(record, head)
-    return pd.DataFrame(rows)
+    # A table without rows has the columns that every row would have: it can be written and asked.
+    return pd.DataFrame(
+        rows, columns=None if rows else ["key", *([] if named is None else ["label"]), "stage", *columns]
+    )
 
 
 def _order(run: Run) -> tuple[Any, ...]:
@@ -106,8 +114,7 @@ def _run_row(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _curve_rows(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
     run = record.run
-    names = ("task", "cell", "recurrent", "bias", "input_scale", "learning_rate", "seed", "twin")
-    fixed = head | {name: getattr(run, name) for name in names}
+    fixed = head | {name: getattr(run, name) for name in _OF_A_CURVE}
     curves = record.curves
     return [
         fixed | {name: values[k] for name, values in curves.items() if k < len(values)}
