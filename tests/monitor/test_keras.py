@@ -46,7 +46,25 @@ resumed.load_state_dict(callback.state_dict())
 model.fit(x, x.sum(1), batch_size=8, epochs=1, verbose=0, callbacks=[resumed])
 stopped = KerasCallback(every=1, overhead=1.0, on_finding="stop")
 run = model.fit(x, x.sum(1) * np.nan, batch_size=8, epochs=4, verbose=0, callbacks=[stopped])
+counted = {}
+for name, optimizer, options in (
+    ("accumulated", keras.optimizers.SGD(0.1, gradient_accumulation_steps=4), {}),
+    ("together", keras.optimizers.SGD(0.1), {"steps_per_execution": 4 if keras.backend.backend() == "jax" else 1}),
+):
+    several = keras.Sequential([keras.Input((6, 1)), keras.layers.SimpleRNN(4, name="rnn"), keras.layers.Dense(1)])
+    several.compile(optimizer, "mse", **options)
+    watch = KerasCallback(every=1, overhead=1.0)
+    several.fit(x, x.sum(1), batch_size=8, epochs=2, verbose=0, callbacks=[watch])
+    counted[name] = [[step, numbers.get("rnn/update")] for step, numbers in watch.history]
+    counted[name + " steps"] = int(several.optimizer.iterations)
+misspelt = ""
+try:
+    KerasCallback(evry=5)
+except ValueError as error:
+    misspelt = str(error)
 print(json.dumps({
+    "counted": counted,
+    "misspelt": misspelt,
     "backend": keras.backend.backend(),
     "history": [[step, numbers] for step, numbers in callback.history],
     "seen": seen,
@@ -93,6 +111,15 @@ def test_weights_are_watched_as_they_train(backend, tmp_path):
     # The state of 16 steps: the next one measured is 18, and drift goes on from the first.
     assert [step for step, _ in result["resumed"]] == [18, 21]
     assert result["resumed"][0][1]["gru.n/drift"] > drifts[-1]
+    # 16 batches: 4 steps of the optimizer, or 16 of which 4 are seen; each changed the weights.
+    counted = result["counted"]
+    assert [step for step, _ in counted["accumulated"]] == list(range(counted["accumulated steps"])) == [0, 1, 2, 3]
+    # torch takes one step an execution.
+    assert [step for step, _ in counted["together"]] == ([3, 7, 11, 15] if backend == "jax" else list(range(16)))
+    assert counted["together steps"] == 16
+    for name in ("accumulated", "together"):
+        assert all(update > 0 for _, update in counted[name][1:])
+    assert "Did you mean 'every'" in result["misspelt"]
     # A loss that is not finite ends the second training in its first epoch.
     assert result["epochs"] == 1
     assert "UC305" in run.stderr

@@ -29,9 +29,12 @@ else:
 class KerasCallback(Callback):
     """Watch recurrent weights while ``model.fit`` trains, on any backend.
 
-    Keras shows its callbacks no gradients: what is measured is the weights, after the optimizer's step. The loss is
-    Keras's, its mean over the epoch so far. ``history`` holds what was measured, as (step, numbers). Keras saves no
-    state of callbacks: save :meth:`state_dict` beside the model, and give it to :meth:`load_state_dict` before ``fit``.
+    Keras shows its callbacks no gradients: what is measured is the weights, after the optimizer's step. Steps are those
+    of the optimizer, ``optimizer.iterations``: with gradient accumulation the batches between are not counted, and with
+    ``steps_per_execution`` the last step of each execution is seen, ``update`` being that of the whole execution. The
+    loss is Keras's, its mean over the epoch so far. ``history`` holds what was measured, as (step, numbers). Keras
+    saves no state of callbacks: save :meth:`state_dict` beside the model, and give it to :meth:`load_state_dict` before
+    ``fit``.
 
     Parameters
     ----------
@@ -48,6 +51,7 @@ class KerasCallback(Callback):
         Options.check(options | {"square_limit": square_limit}, without=("names", "batch", "loss"))
         self._sinks, self._square_limit, self._options = sinks_of(sinks), square_limit, options
         self._state: Mapping[str, Any] | None = None
+        self._batches, self._batch, self._accumulated = 0, -1, 1
         self.history: list[tuple[int, dict[str, float]]] = []
         self.monitor: Monitor | None = None
 
@@ -59,12 +63,27 @@ class KerasCallback(Callback):
         if self._state is not None:
             self.monitor.load_state_dict(self._state)
             self._state = None
+        # Counted from here on: reading them at every batch would wait for the device.
+        optimizer: Any = self._read().optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        self._accumulated = optimizer.gradient_accumulation_steps or 1
+        self._batches = int(getattr(optimizer, "_iterations", optimizer.iterations * self._accumulated))
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Note that Keras counts batches from 0 again."""
+        self._batch = -1
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Measure, if it is time."""
+        """Measure, if it is time and the weights have changed."""
         assert self.monitor is not None
+        before = self._batches // self._accumulated
+        self._batches += batch - self._batch
+        self._batch = batch
+        done = self._batches // self._accumulated
+        if done == before:
+            return
         try:
-            self.monitor.step(loss=(logs or {}).get("loss"))
+            self.monitor.step(done - 1, (logs or {}).get("loss"))
         except TrainingStopped as stopped:
             model: Any = self.model
             model.stop_training = True
