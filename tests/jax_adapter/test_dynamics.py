@@ -246,3 +246,13 @@ STATE = jnp.ones(2, "float32")
 def test_misuse_is_refused_in_words(call, words):
     with pytest.raises(ArgumentError, match=words):
         call()
+
+
+def test_states_in_half_precision_are_measured():
+    # Powers of two, which bfloat16 holds exactly: the step multiplies every length by 1/2.
+    W = jnp.array([[0.0, -0.5], [0.5, 0.0]], jnp.bfloat16)
+    found = lyapunov_exponents(lambda _x, h: W @ h, 50, jnp.ones(2, jnp.bfloat16))
+    assert found.exponents.dtype == jnp.float32
+    assert np.asarray(found.exponents) == pytest.approx([-np.log(2.0)] * 2, rel=4 * 2.0**-23)
+    along = eigenvalues_along(lambda _x, h: W @ h, 5, jnp.ones(2, jnp.bfloat16))
+    assert np.asarray(along.radius) == pytest.approx([0.5] * 5, rel=8 * 2.0**-23)

@@ -213,3 +213,18 @@ def test_it_is_not_for_jit_and_the_form_in_place_is_not_for_trees():
         jax.jit(lambda params: initialize(params, recurrent="eigen", key=0)[0])(linen("rnn"))
     with pytest.raises(ArgumentError, match=r"must be a flax\.nnx\.Module"):
         initialize_(linen("rnn"), recurrent="eigen", key=0)
+
+
+def test_a_state_of_nnx_is_a_tree_of_parameters():
+    model = nnx.GRUCell(3, 8, rngs=nnx.Rngs(0))
+    graph, state = nnx.split(model)
+    made, done = initialize(state, recurrent="orthogonal", key=0)
+    assert type(made) is type(state)
+    assert [filled.gate for filled in done.filled] == ["r", "z", "n"]
+    expected = nnx.GRUCell(3, 8, rngs=nnx.Rngs(0))
+    initialize_(expected, recurrent="orthogonal", key=0)
+    merged = nnx.merge(graph, made)
+    assert (merged.dense_h.kernel[...] == expected.dense_h.kernel[...]).all()
+    assert (merged.dense_i.kernel[...] == model.dense_i.kernel[...]).all()
+    (layer,), (known,) = to_layers(made), to_layers(expected)
+    assert (layer.gates["z"] == known.gates["z"]).all()

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import keystr, tree_flatten_with_path
+from jax.tree_util import GetAttrKey, keystr, tree_flatten_with_path
 
 from unitcircle.initializers._filling import KEEPING
 from unitcircle.recurrence import GATES as CELL_GATES
@@ -97,7 +97,13 @@ class CellParameters:
 def flattened(tree: Any, /) -> tuple[Leaves, Any]:
     """Return the leaves of a tree by path, and the structure that ``structure.unflatten`` builds it from again."""
     found, structure = tree_flatten_with_path(tree)
-    return {tuple(keystr((key,), simple=True) for key in path): leaf for path, leaf in found}, structure
+    return {tuple(keystr((key,), simple=True) for key in _named(path)): leaf for path, leaf in found}, structure
+
+
+def _named(path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a path without the attribute in which a variable of an nnx state keeps its array."""
+    wrapped = len(path) > 1 and isinstance(path[-1], GetAttrKey) and path[-1].name == "value"
+    return path[:-1] if wrapped else path
 
 
 def cells_of(leaves: Leaves, /) -> Iterator[CellParameters]:

@@ -106,7 +106,9 @@ def eigenvalues_along(step: Step, inputs: Any, state: Any, /, *, every: int = 1)
 
     def one(point: Any) -> jax.Array:
         x, s = point
-        values = jnp.linalg.eigvals(jax.jacfwd(lambda s: run.step(x, s))(s))
+        J = jax.jacfwd(lambda s: run.step(x, s))(s)
+        # LAPACK has no half precision.
+        values = jnp.linalg.eigvals(J.astype(jnp.promote_types(J.dtype, jnp.float32)))
         return values[jnp.argsort(-jnp.abs(values))]
 
     points = (jax.tree.map(lambda leaf: leaf[::every], run.inputs), run.states[:-1:every])

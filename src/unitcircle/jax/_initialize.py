@@ -40,7 +40,8 @@ def initialize(
     Parameters
     ----------
     params
-        A tree of arrays: parameters, or all variables, of linen modules, or what ``nnx.to_pure_dict`` returns.
+        A tree of arrays: parameters, or all variables, of linen modules, or a state of nnx
+        (``nnx.split``, ``nnx.state``, ``nnx.to_pure_dict``).
     key
         JAX key, or a seed for one.
     recurrent, input

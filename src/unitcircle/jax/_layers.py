@@ -23,9 +23,9 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
     Parameters
     ----------
     model
-        Parameters or variables of linen modules: any tree of arrays with SimpleCell, LSTMCell, OptimizedLSTMCell or
-        GRUCell inside, at any depth. Or a ``flax.nnx.Module`` with those cells. Kernels with leading axes (stacked by
-        ``nn.scan`` or ``vmap``) are one layer an index.
+        Parameters or variables of linen modules, or a state of nnx: any tree of arrays with SimpleCell, LSTMCell,
+        OptimizedLSTMCell or GRUCell inside, at any depth. Or a ``flax.nnx.Module`` with those cells. Kernels with
+        leading axes (stacked by ``nn.scan`` or ``vmap``) are one layer an index.
 
     Returns
     -------

@@ -89,7 +89,8 @@ def lyapunov_exponents(
     Notes
     -----
     A diagonal entry of R below N·eps of the largest column of J Q is 0 within rounding, and counts as 0. Run long
-    products in float64 (``jax.enable_x64``).
+    products in float64 (``jax.enable_x64``). A state in half precision is stepped as it is, J Q included; the QR
+    factorization is in float32.
 
     References
     ----------
@@ -109,7 +110,8 @@ def lyapunov_exponents(
         raise ArgumentError("k", f"must be between 1 and the state's size {n}", f"{k}")
     if not 0 <= burn_in < run.steps:
         raise ArgumentError("burn_in", f"must leave at least one of the {run.steps} steps", f"{burn_in}")
-    start = jnp.eye(n, wanted, dtype=run.states.dtype)
+    # LAPACK has no half precision.
+    start = jnp.eye(n, wanted, dtype=jnp.promote_types(run.states.dtype, jnp.float32))
     logs = _log_factors(run, start)[burn_in:]
     if wanted < n:
         # A column of I may be a direction that the maps kill although others live; one at random is not.
@@ -128,7 +130,7 @@ def _log_factors(run: Trajectory, Q: jax.Array) -> jax.Array:
     def advance(Q: jax.Array, at: Any) -> tuple[jax.Array, jax.Array]:
         x, s = at
         _, push = jax.linearize(lambda s: run.step(x, s), s)
-        product = jax.vmap(push, in_axes=1, out_axes=1)(Q)
+        product = jax.vmap(push, in_axes=1, out_axes=1)(Q.astype(s.dtype)).astype(Q.dtype)
         basis, R = jnp.linalg.qr(product)
         diagonal = jnp.abs(jnp.diagonal(R))
         noise = n * jnp.finfo(Q.dtype).eps * jnp.linalg.norm(product, axis=0).max()
