@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from time import sleep, time
 
 import numpy as np
@@ -202,6 +203,25 @@ def test_wandb_offline(tmp_path, monkeypatch):
     assert b"UC302 at step 11: W[f]" in data
     assert b"WARN" in data
     assert b"UC302 at step 11: V" not in data  # a note rings no bell
+
+
+def test_a_wandb_run_that_was_closed_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    import wandb
+
+    monkeypatch.setattr(wandb, "init", partial(wandb.init, mode="offline", dir=str(tmp_path), project="test"))
+    assert wandb.run is None
+    sink = WandB()
+    first = sink.run.id
+    sink(RECORD, 0)
+    sink.close()
+    sink.close()
+    assert wandb.run is None
+    sink({"loss": 0.25}, 1)  # a second fit with the same callback
+    assert sink.run.id == first
+    assert sink.run.summary["unitcircle/loss"] == 0.25
+    sink.close()
+    assert wandb.run is None
 
 
 def test_mlflow_in_a_folder(tmp_path, monkeypatch):

@@ -74,11 +74,18 @@ class WandB:
         wandb = _library("wandb", "wandb", "logging to Weights & Biases")
         self._wandb = wandb
         self._own = run is None and wandb.run is None
-        self.run: Any = run or wandb.run or wandb.init()
+        self._begin(run or wandb.run or wandb.init())
+
+    def _begin(self, run: Any) -> None:
+        self.run: Any = run
+        self._finished = False
         self.run.define_metric(f"{PREFIX}/step")
         self.run.define_metric(f"{PREFIX}/*", step_metric=f"{PREFIX}/step")
 
     def __call__(self, record: Record, step: int) -> None:
+        if self._finished:
+            # The same one, if it was made here: training goes on after it was closed.
+            self._begin(self._wandb.init(id=self.run.id, project=self.run.project, resume="allow"))
         values: dict[str, Any] = {f"{PREFIX}/{name}": value for name, value in scalars(record).items()}
         for block, eigenvalues in record.get("eigenvalues", {}).items():
             values[f"{PREFIX}/{block}/eigenvalues"] = self._wandb.Image(plane_image(eigenvalues))
@@ -95,9 +102,10 @@ class WandB:
                 self.run.alert(title[:TITLE], text, level=level)
 
     def close(self) -> None:
-        """Finish the run, if it was made here."""
-        if self._own:
+        """Finish the run, if it was made here; a record that comes later resumes it."""
+        if self._own and not self._finished:
             self.run.finish()
+            self._finished = True
 
 
 class MLflow:
