@@ -1,5 +1,6 @@
 """Filling, parametrizing and regularizing while training."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -158,3 +159,19 @@ def test_soft_orthogonality_is_zero_on_orthogonal_gates_only():
     weight = fill_(torch.empty(4 * N, N, dtype=torch.float64), "orthogonal", gates=4, generator=0)
     assert soft_orthogonality(weight, gates=4).item() < 1e-24
     assert soft_orthogonality(2 * weight, gates=4).item() == pytest.approx(4 * N * 9)
+
+
+def test_soft_orthogonality_of_a_complex_weight_is_real_and_has_a_gradient():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(2 * N, N, dtype=torch.complex128, generator=generator).requires_grad_()
+    found = soft_orthogonality(weight, gates=2)
+    assert not found.is_complex()
+    blocks = weight.detach().numpy().reshape(2, N, N)
+    expected = sum(np.linalg.norm(W.conj().T @ W - np.eye(N)) ** 2 for W in blocks)
+    assert found.item() == pytest.approx(expected, rel=1e-13)
+    found.backward()
+    # d‖WᴴW − I‖² = 4 Re⟨W (WᴴW − I), dW⟩
+    gradient = np.concatenate([4 * W @ (W.conj().T @ W - np.eye(N)) for W in blocks])
+    np.testing.assert_allclose(weight.grad.numpy(), gradient, rtol=1e-12, atol=1e-11)
+    unitary = torch.linalg.qr(weight.detach()[:N]).Q
+    assert soft_orthogonality(unitary).item() < 1e-24

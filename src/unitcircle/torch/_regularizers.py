@@ -95,21 +95,21 @@ def norm_stabilizer(states: torch.Tensor, /) -> torch.Tensor:
 
 
 def soft_orthogonality(weight: torch.Tensor, /, *, gates: int = 1) -> torch.Tensor:
-    r"""Return the distance of every gate block from the orthogonal matrices.
+    r"""Return the distance of every gate block from the orthogonal matrices, or from the unitary ones.
 
-    .. math:: \sum_j ‖W_j^T W_j - I‖_F^2
+    .. math:: \sum_j ‖W_j^H W_j - I‖_F^2
 
     Parameters
     ----------
     weight
-        ``(k·n, n)``.
+        ``(k·n, n)``, real or complex.
     gates
         Number k of gate blocks.
 
     Returns
     -------
     torch.Tensor
-        Scalar.
+        Scalar, real.
     """
     eye = torch.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
-    return sum(((block.T @ block - eye) ** 2).sum() for block in blocks_of(weight, gates))  # pyright: ignore[reportReturnType]
+    return sum((block.mH @ block - eye).abs().square().sum() for block in blocks_of(weight, gates))  # pyright: ignore[reportReturnType]

@@ -1,9 +1,12 @@
 """What regularizers add to the loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Cell, Network, select
 from unitcircle.experiments.training import Run, train
 from unitcircle.experiments.training._penalties import penalties
@@ -86,3 +89,16 @@ def test_training_with_it_changes_what_is_learned(name):
     if name == "soft_orthogonality":
         curve = final(soft_orthogonality=10.0, learning_rate=0.03).curves["orthogonality[h]"]
         assert curve[-1] < curve[0]
+
+
+def test_soft_orthogonality_of_a_unitary_weight_costs_nothing():
+    run = Run("adding(length=6)", "unitary_evolution(size=5)", "zeros", steps=5, evaluate_every=5, measure_at=())
+    free, held = (train([replace(run, soft_orthogonality=weight)])[0] for weight in (0.0, 10.0))
+    # It is 0 whatever its factors are: only rounding is added, in single precision.
+    assert held.summary["final_train_loss"] == pytest.approx(free.summary["final_train_loss"], rel=1e-4)
+
+
+def test_soft_orthogonality_of_no_weight_is_refused():
+    run = Run("adding(length=6)", "strongly_typed(size=5)", "zeros", soft_orthogonality=0.1, steps=1)
+    with pytest.raises(ArgumentError, match=r"must be 0 for a cell without recurrent weights; got strongly_typed"):
+        train([run])

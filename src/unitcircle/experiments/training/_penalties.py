@@ -39,7 +39,8 @@ def penalties(
     Raises
     ------
     ArgumentError
-        A regularizer of the states for a network that has more than one sequence of them.
+        A regularizer of the states for a network that has more than one sequence of them, or of the recurrent
+        weights for one that has none.
     """
     if run.omega or run.norm_stabilizer:
         if not isinstance(network, Network):
@@ -50,6 +51,8 @@ def penalties(
         added = torch.zeros_like(of_task)
     if run.soft_orthogonality:
         weights = network.recurrent_weights(parameters).values()
+        if not weights:
+            raise ArgumentError("soft_orthogonality", "must be 0 for a cell without recurrent weights", str(run.cell))
         each = [torch.stack([soft_orthogonality(W_r) for W_r in W]) for W in weights]
         added = added + run.soft_orthogonality * torch.stack(each).sum(0)
     return of_task, added
