@@ -238,10 +238,18 @@ def test_misuse_is_named(tmp_path):
     [
         ("mnist(folder='nowhere')", {}, "folder must hold train-images"),
         ("adding(length=10)", {"device": "cuda:99"}, "device must be one that torch has here; got cuda:99"),
+        ("adding(length=10)", {"device": "meta"}, "device must be one that torch has here; got meta"),
+        ("adding(length=10)", {"device": "xpu"}, "device must be one that torch has here; got xpu"),
+        (
+            "adding(length=10)",
+            {"sizes": (1_000_000,)},
+            "sizes must be such that one run fits the memory",
+        ),
     ],
 )
 def test_what_this_machine_lacks_fails_no_run(task, options, said, tmp_path):
-    study = Study("lacking", {"haar": "orthogonal"}, (Experiment(task, options=options),), twin=False)
+    sizes = options.pop("sizes", (64,))
+    study = Study("lacking", {"haar": "orthogonal"}, (Experiment(task, sizes=sizes, options=options),), twin=False)
     with pytest.raises(ArgumentError, match=said):
         execute(study, tmp_path / "out", workers=1)
     assert list((tmp_path / "out" / "runs").iterdir()) == []

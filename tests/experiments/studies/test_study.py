@@ -5,7 +5,8 @@ import math
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.experiments.studies import Experiment, Study, shipped_studies
+from unitcircle.experiments.studies import Experiment, Study, _feasibility, shipped_studies
+from unitcircle.initializers import Orthogonal
 
 VALUES = {
     "name": "small",
@@ -124,7 +125,22 @@ def test_bad_studies_are_refused_in_words(changes, message):
         ({"rank_by": "luck"}, "rank_by must be one of"),
         ({"task": "multi30k", "rank_by": "steps"}, "a task without a threshold"),
         ({"stepz": 3}, "Did you mean 'steps'"),
-        ({"learning_rates": [-1.0]}, "learning_rate must be positive"),
+        ({"learning_rates": [-1.0]}, "learning_rates must be positive and finite; got -1.0"),
+        ({"learning_rates": [0.1, -1.0]}, "learning_rates must be positive and finite; got -1.0"),
+        ({"learning_rates": [math.inf]}, "learning_rates must be positive and finite; got inf"),
+        ({"input_scales": [1.0, math.nan]}, "input_scales must be finite; got nan"),
+        ({"input_scales": [-math.inf]}, "input_scales must be finite; got -inf"),
+        ({"measure_at": [0, 5000]}, "measure_at must hold steps from 0 to 1000, or -1 for the last; got 5000"),
+        ({"measure_at": [-2]}, "measure_at must hold steps from 0 to 1000, or -1 for the last; got -2"),
+        ({"soft_orthogonality": 0.1, "cells": ["strongly_typed"]}, "must be 0 for a cell without recurrent weights"),
+        ({"soft_orthogonality": 0.1, "cells": ["stack(depth=1)"]}, "must be 0 for a cell without recurrent weights"),
+        ({"omega": 0.1, "cells": ["stack"]}, r"omega must be 0 for .* got 0.1 for adding\(length=20\) with stack"),
+        ({"norm_stabilizer": 0.1, "task": "multi30k"}, "norm_stabilizer must be 0 for a network that has not one"),
+        ({"cells": ["stack"], "task": "copying"}, "cells must be recurrent for copying"),
+        ({"input": "eigen"}, r"input must be a law that the blocks \(8, 2\) of lstm can have; got eigen\("),
+        ({"readout": "eigen"}, r"readout must be a law that the blocks \(1, 8\) of lstm can have; got eigen\("),
+        ({"input": "chrono"}, "input must be a law of weights, not of biases; got chrono"),
+        ({"bias": "orthogonal"}, r"bias must be a law that the blocks \(8,\) of lstm can have; got orthogonal\("),
         ({"learning_rates": 0.1}, "learning_rates must be a list, each item a number; got 0.1"),
         ({"learning_rates": [0.1, 0.1]}, "learning_rates must hold each entry once"),
         ({"cells": ["tanh", "tanh(size=64)"], "sizes": [64]}, "cells must hold each entry once"),
@@ -145,6 +161,31 @@ def test_bad_studies_are_refused_in_words(changes, message):
 def test_bad_experiments_are_refused_in_words(changes, message):
     with pytest.raises(ArgumentError, match=message):
         _experiment(**changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("low_rank(rank=100)", "must have at least 2 × 100 units"),
+        ("sparse(density=0.001)", "must leave a cycle"),
+        ("unitary_evolution", "it is complex"),
+    ],
+)
+def test_laws_that_no_run_could_start_from_are_refused(text, reason):
+    with pytest.raises(ArgumentError, match=r"initializers must be a law that the blocks \(8, 8\) of lstm can have"):
+        _study(initializers={"x": text})
+    with pytest.raises(ArgumentError, match=reason):
+        _study(initializers={"x": text})
+    # A cell that has no recurrent weight draws none.
+    _study(initializers={"x": text}, experiment=[VALUES["experiment"][0] | {"cells": ["strongly_typed"]}])
+
+
+def test_a_large_law_is_not_drawn(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Orthogonal, "_weight", lambda self, z: drawn.append(z.shape) or z)
+    _feasibility._refusal.cache_clear()
+    _study(initializers={"x": "orthogonal"}, experiment=[VALUES["experiment"][0] | {"sizes": [256, 512]}])
+    assert drawn == [(256, 256)]
 
 
 def test_delayed_digits_are_the_default():

@@ -18,6 +18,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.studies._cluster import engine_kind
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
 from unitcircle.experiments.studies._here import Here
+from unitcircle.experiments.studies._memory import SHARE, memory_here, memory_of_parameters
 from unitcircle.experiments.studies._plan import Plan, stack_limit
 from unitcircle.experiments.studies._progress import Event, Progress
 from unitcircle.experiments.studies._store import Store
@@ -142,7 +143,7 @@ def _on_gpu(experiment: Experiment) -> bool:
 
 
 def _look_here(study: Study, kind: Local | Here) -> None:
-    """Raise where this machine lacks a device or data: or else every run would be recorded as failed, one by one."""
+    """Raise where this machine lacks device, memory or data: or else every run would be recorded as failed."""
     for experiment in study.experiments:
         device = torch.device(experiment.options.get("device", "cpu"))
         if _on_gpu(experiment):
@@ -150,8 +151,20 @@ def _look_here(study: Study, kind: Local | Here) -> None:
             here = 1 if isinstance(kind, Local) and kind.gpu_fraction is not None else torch.cuda.device_count()
             if (device.index or 0) >= here:
                 raise ArgumentError("device", "must be one that torch has here", str(device), f"GPUs here: {here}.")
+        else:
+            try:
+                # No number can be read from the device "meta".
+                torch.zeros(1, device=device).item()
+            except (RuntimeError, NotImplementedError, AssertionError) as error:
+                arrived = f"{device} ({str(error).partition(chr(10))[0].removesuffix('.')})"
+                raise ArgumentError("device", "must be one that torch has here", arrived) from error
         # This fetches them too, once and not in every worker.
         next(iter(Task.parse(experiment.task).held_out("validation")))
+        for setting in experiment.settings():
+            need, whole = memory_of_parameters(setting), memory_here(device) / (SHARE if device.type == "cpu" else 1)
+            if need > whole:
+                arrived = f"{setting.cell}: {need / 2**30:,.0f} GiB of parameters, on {whole / 2**30:,.0f} GiB"
+                raise ArgumentError("sizes", "must be such that one run fits the memory", arrived)
 
 
 def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["WORKER", "memory_here", "memory_of"]
+__all__ = ["SHARE", "WORKER", "memory_here", "memory_of", "memory_of_parameters"]
 
 import math
 import os
@@ -86,8 +86,6 @@ def memory_of(run: Run, /) -> float:
 @cache
 def _memory_of(run: Run) -> float:
     task, cell, device = Task.parse(run.task), Cell.parse(run.cell), torch.device(run.device)
-    specified = network_of(task, cell).parameters()
-    numbers = sum(math.prod(parameter.shape) for parameter in specified.values())
     batch = task.sample(np.random.default_rng(0), run.batch_size)
     places = run.batch_size * (longest := len(batch.inputs))
     for split in get_args(Split):
@@ -98,7 +96,25 @@ def _memory_of(run: Run) -> float:
             places = max(places, width * steps, run.batch_size * longest)
     passing = 2 * task.inputs + (2 * cell.features + 4 * task.outputs if task.every_step else 0)
     each = BACKWARD * _saved(run, task, cell, batch) / 8 + passing
-    return ITEM[run.precision] * each * places + max(ITEM[run.precision], 4) * COPIES * numbers
+    return ITEM[run.precision] * each * places + memory_of_parameters(run)
+
+
+def memory_of_parameters(run: Run, /) -> float:
+    """Return the part of :func:`memory_of` that needs no batch, in bytes; nothing is allocated for it.
+
+    Parameters
+    ----------
+    run
+        The run.
+
+    Returns
+    -------
+    float
+        8 numbers for every parameter.
+    """
+    specified = network_of(Task.parse(run.task), Cell.parse(run.cell)).parameters()
+    numbers = sum(math.prod(parameter.shape) for parameter in specified.values())
+    return max(ITEM[run.precision], 4) * COPIES * numbers
 
 
 def _saved(run: Run, task: Task, cell: Cell, batch: Batch) -> float:

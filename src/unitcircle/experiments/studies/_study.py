@@ -15,14 +15,13 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
-
 from unitcircle._specification import of_declared_type
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models import Cell, Role
+from unitcircle.experiments.studies._feasibility import check_laws, check_options, check_setting
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
-from unitcircle.initializers import Chrono, ForgetBias, Initializer
+from unitcircle.initializers import Initializer
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -72,11 +71,19 @@ class Experiment:
             if re.search(r"\bsize *=", cell) and {Cell.parse(cell).size} != set(self.sizes):
                 remedy = "Leave it out there."
                 raise ArgumentError("sizes", f"must be the size that {cell} names", str(list(self.sizes)), remedy)
-        _check_options(self.options)
+        for name, rule, right in (
+            ("input_scales", "must be finite", math.isfinite),
+            ("learning_rates", "must be positive and finite", lambda rate: 0 < rate < math.inf),
+        ):
+            if wrong := [value for value in getattr(self, name) if not right(value)]:
+                raise ArgumentError(name, rule, str(wrong[0]))
+        check_options(self.options)
         if self.rank_by not in {"score", "steps"}:
             raise UnknownNameError("rank_by", self.rank_by, ("score", "steps"))
         if self.rank_by == "steps" and math.isnan(Task.parse(self.task).threshold):
             raise ArgumentError("rank_by", "must be 'score' for a task without a threshold", str(self.task))
+        for setting in self.settings():
+            check_setting(setting)
 
     def settings(self) -> Iterator[Run]:
         """Yield one run for every cell, size and input scale: what they are compared within, at the first rate."""
@@ -158,7 +165,7 @@ class Study:
         for experiment in self.experiments:
             for setting in experiment.settings():
                 for label in self.labels:
-                    _check_bias(self._with(setting, label))
+                    check_laws(self._with(setting, label))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -337,28 +344,6 @@ def _experiment(table: Mapping[str, Any]) -> Experiment:
     options = of_declared_type(Run, {name: value for name, value in frozen.items() if name in run})
     stated = of_declared_type(Experiment, {name: value for name, value in frozen.items() if name in own})
     return Experiment(**stated, options=options)
-
-
-def _check_bias(run: Run) -> None:
-    cell = Cell.parse(run.cell)
-    roles = {parameter.role for parameter in cell.parameters(1).values()}
-    if cell.gated is None and Role.BIAS in roles and isinstance(Initializer.parse(run.bias), Chrono | ForgetBias):
-        raise ArgumentError("bias", f"must be zeros or constant for {cell.name}, which has no gates", run.bias)
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    """Raise where a run would be refused by torch in a worker, or do something else than its options say."""
-    for name in ("momentum", "weight_decay", "omega", "norm_stabilizer", "soft_orthogonality"):
-        if not 0 <= options.get(name, 0) < math.inf:
-            raise ArgumentError(name, "must be finite and not negative", str(options[name]))
-    if options.get("momentum") and options.get("optimizer") != "sgd":
-        raise ArgumentError("momentum", "must be 0 for an optimizer other than sgd", str(options["momentum"]))
-    if (patience := options.get("patience")) is not None and patience < 1:
-        raise ArgumentError("patience", "must be at least 1 evaluation", str(patience))
-    try:
-        torch.device(options.get("device", "cpu"))
-    except RuntimeError as error:
-        raise ArgumentError("device", "must be a torch device, such as cpu or cuda", repr(options["device"])) from error
 
 
 def _parts(text: str) -> tuple[str, str | None]:

@@ -1,0 +1,136 @@
+"""Whether runs can be trained at all: asked when a study is read, not by a worker an hour later."""
+
+from __future__ import annotations
+
+__all__ = ["check_laws", "check_options", "check_setting"]
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.models import Cell, Parameter, Role
+from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training import Run
+from unitcircle.experiments.training._train import network_of
+from unitcircle.initializers import Chrono, ForgetBias, Initializer
+
+LARGEST = 256**2
+"""Entries of the largest block that is drawn to see whether its law can be: milliseconds."""
+
+
+def check_options(options: Mapping[str, Any], /) -> None:
+    """Raise where a run would be refused by torch in a worker, or do something else than its options say.
+
+    Parameters
+    ----------
+    options
+        Attributes of :class:`Run` by name.
+
+    Raises
+    ------
+    ArgumentError
+        One of them breaks a rule.
+    """
+    for name in ("momentum", "weight_decay", "omega", "norm_stabilizer", "soft_orthogonality"):
+        if not 0 <= options.get(name, 0) < math.inf:
+            raise ArgumentError(name, "must be finite and not negative", str(options[name]))
+    if options.get("momentum") and options.get("optimizer") != "sgd":
+        raise ArgumentError("momentum", "must be 0 for an optimizer other than sgd", str(options["momentum"]))
+    if (patience := options.get("patience")) is not None and patience < 1:
+        raise ArgumentError("patience", "must be at least 1 evaluation", str(patience))
+    try:
+        torch.device(options.get("device", "cpu"))
+    except RuntimeError as error:
+        raise ArgumentError("device", "must be a torch device, such as cpu or cuda", repr(options["device"])) from error
+
+
+def check_setting(setting: Run, /) -> None:
+    """Raise where a task, its cell and the options do not go together, whatever is compared within them.
+
+    Parameters
+    ----------
+    setting
+        A run with any recurrent weight and bias.
+
+    Raises
+    ------
+    ArgumentError
+        A stack for a task with an answer at every step, a regularizer of what the network has not, steps to be
+        measured at that are never made, or a law of the input or readout weights that cannot have their shape.
+    """
+    task, cell = Task.parse(setting.task), Cell.parse(setting.cell)
+    translates = task.architecture == "encoder_decoder"
+    if not cell.recurrent and (translates or task.every_step):
+        raise ArgumentError("cells", f"must be recurrent for {task.name}, which asks for many answers", str(cell))
+    of_states = "omega" if setting.omega else "norm_stabilizer"
+    if getattr(setting, of_states) and (translates or not cell.recurrent):
+        rule = "must be 0 for a network that has not one sequence of states"
+        raise ArgumentError(of_states, rule, f"{getattr(setting, of_states)} for {task} with {cell}")
+    if setting.soft_orthogonality and not _has_weights(cell):
+        rule = "must be 0 for a cell without recurrent weights"
+        raise ArgumentError("soft_orthogonality", rule, f"{setting.soft_orthogonality} for {cell}")
+    if never := [step for step in setting.measure_at if not -1 <= step <= setting.steps]:
+        rule = f"must hold steps from 0 to {setting.steps}, or -1 for the last"
+        raise ArgumentError("measure_at", rule, str(never[0]))
+    # How wide inputs and answers are may be known to the data only, which need not be here.
+    if not task.places or isinstance(getattr(type(task), "inputs", None), int):
+        parameters = network_of(task, cell).parameters().values()
+        _check("input", setting.input, cell, [p for p in parameters if p.role is Role.INPUT])
+        _check("readout", setting.readout, cell, [p for p in parameters if p.role is Role.READOUT])
+
+
+def check_laws(run: Run, /) -> None:
+    """Raise where recurrent weight or bias of a run cannot be drawn.
+
+    Parameters
+    ----------
+    run
+        The run.
+
+    Raises
+    ------
+    ArgumentError
+        A complex law, one that cannot have this size, a law of matrices for a bias, or a forget bias for a cell
+        without gates. A block of more than 256² entries is not drawn, and what is wrong with it comes out later.
+    """
+    cell = Cell.parse(run.cell)
+    parameters = cell.parameters(1).values()
+    _check("initializers", run.recurrent, cell, [p for p in parameters if p.role is Role.RECURRENT])
+    _check("bias", run.bias, cell, [p for p in parameters if p.role is Role.BIAS])
+
+
+def _check(argument: str, text: str, cell: Cell, parameters: Sequence[Parameter]) -> None:
+    init = Initializer.parse(text)
+    gated = isinstance(init, Chrono | ForgetBias)
+    for parameter in parameters:
+        shape = (parameter.shape[0] // len(parameter.gates), *parameter.shape[1:])
+        if gated and argument == "bias":
+            if cell.gated is None:
+                rule = f"must be zeros or constant for {cell.name}, which has no gates"
+                raise ArgumentError("bias", rule, text)
+        elif gated:
+            raise ArgumentError(argument, "must be a law of weights, not of biases", text)
+        elif math.prod(shape) <= LARGEST and (reason := _refusal(init, shape)):
+            rule = f"must be a law that the blocks {shape} of {cell.name} can have"
+            raise ArgumentError(argument, rule, f"{text} ({reason})")
+
+
+@lru_cache(1024)
+def _refusal(init: Initializer, shape: tuple[int, ...]) -> str:
+    """Return why a block cannot be drawn, from one draw; empty where it can."""
+    try:
+        block = init(np.random.default_rng(0).standard_normal(shape))
+    except ArgumentError as error:
+        return str(error).removesuffix(".")
+    return "it is complex" if np.iscomplexobj(block) else ""
+
+
+def _has_weights(cell: Cell) -> bool:
+    small = replace(cell, size=1)
+    return bool(small.recurrent_weights({name: torch.ones(1, *p.shape) for name, p in small.parameters(1).items()}))
