@@ -200,7 +200,7 @@ STUDY = """
     from unitcircle.experiments.studies._execute import execute
     from unitcircle.experiments.studies._study import Experiment, Study
 
-    _execute.Plan = lambda *given, **named: _plan.Plan(*given, limit=lambda _: 1, **named)
+    _execute.Plan = lambda *given, **named: _plan.Plan(*given, **named | {"limit": lambda _: 1})
     experiment = Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3,))
     study = Study("nodes", {"haar": "orthogonal"}, (experiment,), seeds=12, twin=False)
     folder = sys.argv[1]
