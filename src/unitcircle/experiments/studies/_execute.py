@@ -156,8 +156,7 @@ def _look_here(study: Study, kind: Local | Here) -> None:
                 # No number can be read from the device "meta".
                 torch.zeros(1, device=device).item()
             except (RuntimeError, NotImplementedError, AssertionError) as error:
-                arrived = f"{device} ({str(error).partition(chr(10))[0].removesuffix('.')})"
-                raise ArgumentError("device", "must be one that torch has here", arrived) from error
+                raise ArgumentError("device", "must be one that torch has here", str(device)) from error
         # This fetches them too, once and not in every worker.
         next(iter(Task.parse(experiment.task).held_out("validation")))
         for setting in experiment.settings():
