@@ -117,6 +117,13 @@ def test_export_of_runs_and_curves(file, capsys, tmp_path):
     assert "curves.csv: 210 rows" in capsys.readouterr().out
 
 
+def test_curves_where_every_run_failed_are_a_table_without_rows(file, capsys, tmp_path):
+    fill(file, status=lambda label, run: Status.FAILED)
+    assert cli.main(["study", "export", file, "--curves", "--csv", "curves.csv"]) == 0
+    assert "curves.csv: 0 rows" in capsys.readouterr().out
+    assert (tmp_path / "curves.csv").read_text().startswith("key,label,stage,")
+
+
 def test_query(file, capsys):
     pytest.importorskip("duckdb")
     fill(file)

@@ -266,13 +266,15 @@ def _compared(planned: Study, store: Store) -> Comparison:
 def _of_ended(table_of: Callable[..., DataFrame], planned: Study, store: Store) -> DataFrame:
     """Return a table of the study's runs, of which one at least must have ended."""
     from unitcircle.errors import ArgumentError
+    from unitcircle.experiments.studies import study_table
 
-    table = table_of(store.records(), study=planned)
-    if table.empty:
+    records = list(store.records())
+    # Runs that failed have ended, too, and have no curve.
+    if study_table(records, study=planned).empty:
         _tell_problems(store)
         remedy = "Run it first, with unitcircle study run."
         raise ArgumentError("study", "must have at least one run that has ended", f"none in {store.folder}", remedy)
-    return table
+    return table_of(records, study=planned)
 
 
 def _tell_problems(store: Store) -> None:
