@@ -30,6 +30,16 @@ def test_two_seeds_of_a_reproduction_have_no_run_in_common(tmp_path):
     assert len(set().union(*drawn)) == 3 * 13
 
 
+def test_what_is_drawn_directly_is_no_stream_of_a_run(tmp_path):
+    direct = [Context(tmp_path, seed=seed).draws for seed in (0, 1, 99)]
+    runs = [run.seed for seed in (0, 1, 99) for run in _runs(Context(tmp_path, seed=seed).seeded(_study()))]
+    # NumPy pads short seeds with zeros: [1] and [1, 0] are one stream.
+    streams = [[seed, *rest] for seed in {*direct, *runs} for rest in ([], [1], [64])]
+    first = {tuple(np.random.default_rng(stream).standard_normal(4)) for stream in streams}
+    assert len(set(direct)) == 3
+    assert len(first) == len(streams)
+
+
 def test_seed_0_runs_what_the_study_says(tmp_path):
     study = _study()
     assert [run.key for run in _runs(Context(tmp_path).seeded(study))] == [run.key for run in _runs(study)]

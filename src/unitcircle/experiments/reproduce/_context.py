@@ -23,6 +23,8 @@ T = TypeVar("T")
 SEEDS = 10
 """What is trained has at most so many seeds: those of one repetition end where those of the next begin."""
 REPETITIONS = FIRST_TUNING_SEED // SEEDS
+_DRAWS = 0x64726177
+"""Tells the streams of what is drawn directly from those of the runs, whose seeds are small."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Context:
     def pick(self, quick: T, full: T, /) -> T:
         """Return one of two settings."""
         return full if self.full else quick
+
+    @property
+    def draws(self) -> int:
+        """The seed of what is drawn directly: its streams are no run's, of this repetition or another."""
+        return _DRAWS + self.seed
 
     @property
     def first_seed(self) -> int:

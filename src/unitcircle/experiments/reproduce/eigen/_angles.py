@@ -87,7 +87,7 @@ def claim(context: Context, /) -> Claim:
     logs: dict[str, list[tuple[float, float]]] = {}
     for law, init in LAWS.items():
         for n in sizes:
-            weights = init.sample(n, size=(draws,), rng=context.seed)
+            weights = init.sample(n, size=(draws,), rng=context.draws)
             own = [participation(W) for W in weights]
             logs.setdefault(law, []).extend((np.log(n), np.log(value)) for value in own)
             row = {"weight": law, "n": n, "participation": float(np.mean(own))}

@@ -154,7 +154,7 @@ def exponents(context: Context, /) -> Claim:
         for modulus in moduli
         for name, init in structured(modulus).items()
         for found in [
-            drive(init.sample(N, rng=context.seed), scale=scale, steps=steps, sequences=sequences, seed=context.seed)
+            drive(init.sample(N, rng=context.draws), scale=scale, steps=steps, sequences=sequences, seed=context.draws)
         ]
     ]
     beyond = [row for row in rows if row["modulus"] > 1]
@@ -216,8 +216,8 @@ def regime(context: Context, /) -> Claim:
         }
         for modulus in (0.8, 0.95, 1.0, 1.1, 1.5)
         for scale in scales
-        for W in [Eigen(modulus=modulus, angles="uniform").sample(N, rng=context.seed)]
-        for found in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=64, seed=context.seed)]
+        for W in [Eigen(modulus=modulus, angles="uniform").sample(N, rng=context.draws)]
+        for found in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=64, seed=context.draws)]
     ]
     linear = {
         modulus: max(

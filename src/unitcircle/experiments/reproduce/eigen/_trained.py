@@ -221,8 +221,8 @@ def surface(context: Context, nets: Sequence[Trained], /) -> Claim:
         {"input scale": scale, "modulus": m, "distance": found.distance, "saturation": found.saturation}
         for scale in (0.1, 1.0)
         for m in (0.8, 0.95, 1.0, 1.1, 1.5, 2.0)
-        for W in [Eigen(modulus=m, angles="uniform").sample(N, rng=context.seed)]
-        for found in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=16, seed=context.seed)]
+        for W in [Eigen(modulus=m, angles="uniform").sample(N, rng=context.draws)]
+        for found in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=16, seed=context.draws)]
     ]
     after: list[dict[str, Any]] = [
         {

@@ -132,7 +132,7 @@ def claim(context: Context, /) -> Claim:
         In how many of the settings the linear system without input foretells the gradient.
     """
     draws = context.pick(16, 100)
-    found = measure(draws, context.seed)
+    found = measure(draws, context.draws)
     foretold = {law: _change(found["no input", "linear", law]) for law in LAWS}
     rows = [_row(found, name, law) for name in ACTIVATIONS for law in LAWS]
     agree = {

@@ -54,9 +54,9 @@ def claim(context: Context, /) -> Claim:
     Claim
         Whether the radius foretells what the norm does in 64 steps.
     """
-    weights = {name: parse(law).sample(UNITS, rng=context.seed) for name, law in LAWS.items()}
+    weights = {name: parse(law).sample(UNITS, rng=context.draws) for name, law in LAWS.items()}
     rows = [_row(name, W) for name, W in weights.items()]
-    logs, radii = fates(context.pick(40, 400), context.seed)
+    logs, radii = fates(context.pick(40, 400), context.draws)
     wrong = (radii < 1) != (logs < 0)
     count, share = len(wrong), float(wrong.mean())
     # ‖Wᵗ‖ ≥ ρᵗ: only a weight whose radius is below 1 can be misjudged.

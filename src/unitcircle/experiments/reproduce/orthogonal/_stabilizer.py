@@ -178,7 +178,7 @@ def claim(context: Context, /) -> Claim:
     """
     text = context.studies / "orthogonal-numbers.txt"
     with written_whole(text) as file:
-        file.write(number_words(CHARACTERS, context.seed).encode())
+        file.write(number_words(CHARACTERS, context.draws).encode())
     found = {
         f"{name}, trained on {horizon}": _trained(context, text, cell, horizon)
         for name, cell in list(CELLS.items())[: context.pick(1, None)]

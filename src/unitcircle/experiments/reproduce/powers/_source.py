@@ -54,7 +54,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     Claim
         The propositions first.
     """
-    rng = np.random.default_rng([context.seed, 0])
+    rng = np.random.default_rng([context.draws, 0])
     drawn = [random_labelled(rng) for _ in range(context.pick(300, 5000))]
     labelled = [(matrix, see(matrix.matrix, LONG)) for matrix in LABELLED]
     matrices = labelled, [(matrix, see(matrix.matrix, SHORT)) for matrix in drawn]
@@ -130,7 +130,7 @@ def _row(matrix: Labelled, seen: Seen) -> dict[str, Any]:
 
 
 def _stretching(context: Context) -> Claim:
-    rng = np.random.default_rng([context.seed, 1])
+    rng = np.random.default_rng([context.draws, 1])
     steps, count = np.arange(20, 41), context.pick(40, 400)
     deviations, rates, table = [], [], []
     for _ in range(count):
@@ -195,7 +195,7 @@ def _nilpotent(context: Context) -> Claim:
             row[f"λ = {value:g}"] = exponent(jordan(value, size) / abs(value), 2**15)
             wrong = max(wrong, abs(row[f"λ = {value:g}"] - (size - 1)))
         table.append(row)
-    rng = np.random.default_rng([context.seed, 2])
+    rng = np.random.default_rng([context.draws, 2])
     mixed = []
     for _ in range(context.pick(30, 300)):
         size = int(rng.integers(2, 4))
@@ -228,7 +228,7 @@ def _scaled(matrix: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _scalar(context: Context) -> Claim:
-    rng = np.random.default_rng([context.seed, 3])
+    rng = np.random.default_rng([context.draws, 3])
     n, steps = context.pick(32, 128), 600
     matrices = {
         "orthogonal, ρ = 0.95": 0.95 * Orthogonal().sample(n, rng=rng),

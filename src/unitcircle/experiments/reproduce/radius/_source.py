@@ -59,7 +59,7 @@ class Radii:
     @cached_property
     def samples(self) -> np.ndarray:
         """The 10,000 radii of his first figure."""
-        return sample_radii(Gaussian(std=STD), N, DRAWS, rng=self.context.seed, workers=self.context.workers)
+        return sample_radii(Gaussian(std=STD), N, DRAWS, rng=self.context.draws, workers=self.context.workers)
 
     @cached_property
     def sizes(self) -> list[Normalized]:
@@ -72,7 +72,7 @@ class Radii:
         law, unit = SpectralRadius(n), np.sqrt(n)
         sampled = (np.nan, np.nan)
         if draws >= 20:
-            radii = sample_radii(Gaussian(std=1.0), n, draws, rng=self.context.seed, workers=self.context.workers)
+            radii = sample_radii(Gaussian(std=1.0), n, draws, rng=self.context.draws, workers=self.context.workers)
             sampled = _mean(radii / unit)
         low, high = law.table.quantile(np.log([1 / 19, 19.0])) / unit
         near = float(np.diff(law.cdf(unit * np.array([1 - NEAR, 1 + NEAR])))[0])
@@ -188,7 +188,7 @@ def _slope(radii: Radii) -> Claim:
     exact = SpectralRadius(N).mean()
     stds = np.linspace(0.1, 10.0, 34)
     draws = radii.context.pick(300, 10_000)
-    rng = np.random.default_rng([radii.context.seed, 1])
+    rng = np.random.default_rng([radii.context.draws, 1])
     workers = radii.context.workers
     sampled = [_mean(sample_radii(Gaussian(std=s), N, draws, rng=rng, workers=workers)) for s in stds]
     means, halves = np.array(sampled).T
@@ -219,7 +219,7 @@ def about(value: float, said: float, /) -> Verdict:
 
 
 def _naming(radii: Radii) -> Claim:
-    rng = np.random.default_rng([radii.context.seed, 2])
+    rng = np.random.default_rng([radii.context.draws, 2])
     entries = rng.standard_normal(100_000) * STD
     freedom = entries.size - 1
     variance = float(entries.var(ddof=1))
