@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["reproduce"]
 
+import tempfile
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -57,9 +58,23 @@ def reproduce(
     try:
         with progress_display(screen) as on_event:
             context = Context(out, full, workers, seed, say, on_event, records)
+            _check_writable(out)
             chapters = measured(names, context)
     except KeyboardInterrupt:
         say(f"stopped; what has been trained is kept in {out}, run again to go on")
         return INTERRUPTED
     say(f"report: {write_report(chapters, out, full=full, seed=seed, records=records)}")
     return 0
+
+
+def _check_writable(folder: Path) -> None:
+    """Make the folder and a file in it, for what is measured is hours of work; raise ArgumentError if that fails."""
+    from unitcircle.errors import ArgumentError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ArgumentError(
+            "--out", "must be a folder that can be written to", f"{folder} ({error.strerror})"
+        ) from error
