@@ -15,12 +15,13 @@ from unitcircle.experiments.reproduce.eigen import _source as chapter
 from unitcircle.experiments.reproduce.eigen import _structure as structures
 from unitcircle.experiments.reproduce.eigen import _studies as studies
 from unitcircle.experiments.reproduce.eigen import _trained as trained
+from unitcircle.experiments.reproduce.eigen import _trained_figures as figures
 from unitcircle.experiments.reproduce.eigen._regimes import ACTIVATIONS, Behaviour
 from unitcircle.experiments.reproduce.prediction._correlation import Correlation
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import train
 from unitcircle.initializers import BlockRotation, Eigen, Orthogonal
-from unitcircle.report import Group, Interval, Row
+from unitcircle.report import Comparison, Group, Interval, Row
 from unitcircle.report import Verdict as Found
 
 EPS = np.finfo(float).eps
@@ -74,7 +75,8 @@ def test_equal_moduli_are_all_asked():
 def test_the_forecast_is_judged_by_activation(right, verdict):
     found, condition = regimes.judged(right)
     assert found is verdict
-    assert ("ReLU" in condition) == (verdict is Verdict.CONDITIONALLY)
+    assert ("ReLU in 0 of 1 cases" in condition) == (verdict is not Verdict.HOLDS)
+    assert ("forecast and cases are ours" in condition) == (verdict is not Verdict.HOLDS)
 
 
 # ------------------------------------------------------------------ driven nets
@@ -393,3 +395,67 @@ def test_chaos_is_told_as_a_condition(monkeypatch, tmp_path):
     claim = driven.exponents(Context(tmp_path))
     assert claim.verdict is Verdict.CONDITIONALLY
     assert claim.data["stable_share"] == 0
+
+
+def test_what_was_not_run_caps_a_quick_verdict(tmp_path):
+    for verdict, quick, full in (
+        (Found.WORSE, Verdict.CONDITIONALLY, Verdict.HOLDS),
+        (Found.UNDECIDED, Verdict.UNDECIDED, Verdict.UNDECIDED),
+        (Found.BETTER, Verdict.FAILS, Verdict.FAILS),
+    ):
+        group = _group(_row(studies.EIGEN, Found.REFERENCE), _row("Xavier", verdict), cell="gru")
+        comparison = Comparison("gated", "", (studies.EIGEN, "Xavier"), studies.EIGEN, 0.95, 4, 4, 0, 0, (group,))
+        said = ("gated", "T", "It improves LSTM and GRU.", comparison)
+        short = chapter._contest(Context(tmp_path), *said, note="Note.")
+        assert short.verdict is quick
+        assert "only GRUs" in short.condition
+        assert "Note. Not run in the quick reproduction: LSTM" in short.measured
+        long = chapter._contest(Context(tmp_path, full=True), *said, note="Note.")
+        assert long.verdict is full
+        assert "LSTM" not in long.measured + long.condition
+
+
+def test_what_a_quick_contest_says_of_itself_is_so(tmp_path):
+    made = {"tomita": studies.plain, "rectified": studies.rectified, "gated": studies.gated}
+    assert set(chapter.QUICK) == set(made)
+    for name, study in made.items():
+        run, missing = chapter.QUICK[name]
+        quick, full = study(Context(tmp_path)), study(Context(tmp_path, full=True))
+        (experiment,) = quick.experiments
+        assert experiment.task == "tomita(grammar=4)"
+        assert "grammar 4" in run
+        assert len(full.experiments) == 7
+        assert "the other six grammars" in missing
+        assert ("LSTM" in missing) == ("lstm" not in experiment.cells and "lstm" in full.experiments[0].cells)
+        for label in ("Xavier", "Kaiming"):
+            assert (label in missing) == (label not in quick.initializers and label in full.initializers)
+
+
+def test_a_start_has_one_look_in_every_panel():
+    starts = [f"start {k}" for k in range(9)]
+    rows = [
+        {"task": task, "start": start, "distance": k / 9, "result": 1.0, "unit": "accuracy"}
+        for task, own in (("adding(length=5), tanh(size=8)", starts), ("digits(n=1), tanh(size=8)", starts[::-2]))
+        for k, start in enumerate(own)
+    ]
+    figure = figures.distances(rows)
+    first, second = (
+        {line.get_xdata()[0]: (line.get_color(), line.get_marker()) for line in ax.lines} for ax in figure.axes
+    )
+    assert len(set(first.values())) == len(starts)
+    for k, start in enumerate(starts[::-2]):
+        assert second[k / 9] == first[starts.index(start) / 9]
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        assert sum(low <= tick <= high for tick in ax.get_xticks()) <= 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == starts
+
+
+def test_differences_are_drawn_with_their_intervals():
+    rows = [("eigen .8", -0.1, -0.2, -0.05, "worse"), ("Haar", 0.02, -0.03, 0.07, "undecided")]
+    (ax,) = figures.differences(rows, label="difference in test accuracy").axes
+    drawn = [line.get_xdata() for line in ax.lines]
+    assert [list(x) for x in drawn] == [[0, 0], [-0.2, -0.05], [-0.1], [-0.03, 0.07], [0.02]]
+    assert [text.get_text() for text in ax.texts] == ["worse", "undecided"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["eigen .8", "Haar"]
+    assert ax.get_xlabel() == "difference in test accuracy"

@@ -1,14 +1,15 @@
-"""Figures of trained nets: moduli, radii, and results against moduli."""
+"""Figures of trained nets: moduli, radii, differences to a reference, and results against distances."""
 
 from __future__ import annotations
 
-__all__ = ["distances", "radii", "spectra", "structures"]
+__all__ = ["differences", "distances", "radii", "spectra", "structures"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from unitcircle.experiments.reproduce.eigen._dynamics_figures import short_task
 from unitcircle.report._style import COLORS, CYCLE
@@ -19,33 +20,41 @@ if TYPE_CHECKING:
 
 WIDE = 4
 """Panels in a row."""
+MARKERS = "osD^v"
+"""Taken in turn when the colours have been used."""
+
+
+def _looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return colour and marker by label, the same in every panel."""
+    places = ((label, *divmod(k, len(CYCLE))) for k, label in enumerate(dict.fromkeys(labels)))
+    return {label: {"color": CYCLE[k], "marker": MARKERS[turn % len(MARKERS)]} for label, turn, k in places}
 
 
 def spectra(nets: Sequence[Trained], /) -> Figure:
     """Draw the sorted moduli before and after training, a panel a task."""
     tasks = list(dict.fromkeys(net.task for net in sorted(nets, key=lambda net: net.classes)))
     lines = -(-len(tasks) // WIDE)
-    figure = Figure(figsize=(8.4, 2.7 * lines + 0.2), layout="constrained")
+    figure = Figure(figsize=(9.4, 2.7 * lines + 0.2), layout="constrained")
     panels = figure.subplots(lines, min(WIDE, len(tasks)), sharey=True, squeeze=False).flat
     for ax in panels[len(tasks) :]:
         ax.set_visible(False)
-    labels = list(dict.fromkeys(net.label for net in nets))
+    looks, drawn = _looks(net.label for net in nets), dict[str, Any]()
     for ax, task in zip(panels, tasks, strict=False):
         own = [net for net in nets if net.task == task]
-        for label, color in zip(labels, CYCLE, strict=False):
+        for label, look in looks.items():
             rows = [net for net in own if net.label == label]
             if not rows:
                 continue
             share = np.linspace(0, 1, len(rows[0].end))
             end = np.array([net.end for net in rows])
-            ax.plot(share, np.mean([net.start for net in rows], axis=0), "--", color=color, lw=1.0)
-            ax.plot(share, end.mean(0), color=color, label=label)
-            ax.fill_between(share, end.min(0), end.max(0), color=color, alpha=0.2, lw=0)
+            ax.plot(share, np.mean([net.start for net in rows], axis=0), "--", color=look["color"], lw=1.0)
+            (drawn[label],) = ax.plot(share, end.mean(0), **look, ms=3, markevery=0.2)
+            ax.fill_between(share, end.min(0), end.max(0), color=look["color"], alpha=0.2, lw=0)
         ax.axhline(1.0, color=COLORS["grey"], lw=0.8, ls=":")
         kind = "classes" if own[0].classes else "numbers"
         ax.set(title=f"{short_task(task)}\n({kind})", xlabel="rank / n", xlim=(0, 1), ylim=(0, None))
     panels[0].set_ylabel("modulus |λ|")
-    panels[len(tasks) - 1].legend(loc="upper right")
+    figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", fontsize=7)
     return figure
 
 
@@ -105,6 +114,20 @@ def _seeds(ax: Any, place: float, row: Any, color: str) -> None:
     ax.plot([place - 0.25, place + 0.25], [scores.mean()] * 2, color=color, lw=2)
 
 
+def differences(rows: Sequence[tuple[str, float, float, float, str]], /, *, label: str) -> Figure:
+    """Draw differences to a reference: rows of name, mean, low and high end of its interval, and verdict."""
+    figure = Figure(figsize=(6.4, 0.32 * len(rows) + 0.9), layout="constrained")
+    ax = figure.subplots()
+    ax.axvline(0.0, color=COLORS["grey"], lw=0.8, ls=":")
+    for place, (_, mean, low, high, verdict) in enumerate(rows):
+        ax.plot([low, high], [place, place], color=CYCLE[0], lw=2, solid_capstyle="butt")
+        ax.plot(mean, place, "o", ms=5, color=CYCLE[0])
+        ax.text(1.02, place, verdict, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
+    ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    ax.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
+    return figure
+
+
 def _setting(title: str) -> str:
     task, _, cell = title.rpartition("), ")
     return f"{short_task(task + ')')}\n{cell.split('(')[0]}"
@@ -114,16 +137,20 @@ def distances(rows: Sequence[Mapping[str, Any]], /) -> Figure:
     """Draw mean test score of an initializer against the distance of its untrained states, a panel a task."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     lines, columns = -(-len(tasks) // WIDE), min(WIDE, max(len(tasks), 1))
-    figure = Figure(figsize=(2.4 * columns + 0.3, 2.5 * lines + 0.2), layout="constrained")
+    figure = Figure(figsize=(2.2 * columns + 1.5, 2.5 * lines + 0.2), layout="constrained")
     panels = figure.subplots(lines or 1, columns, squeeze=False).flat
     for ax in panels[len(tasks) :]:
         ax.set_visible(False)
+    looks = _looks(row["start"] for row in rows)
+    drawn: dict[str, Any] = {}
     for ax, task in zip(panels, tasks, strict=False):
         own = [row for row in rows if row["task"] == task]
-        for k, row in enumerate(own):
-            color, marker = CYCLE[k % len(CYCLE)], "osD"[k // len(CYCLE) % 3]
-            ax.plot(row["distance"], row["result"], marker, ms=5, color=color, label=row["start"])
+        for row in own:
+            (drawn[row["start"]],) = ax.plot(row["distance"], row["result"], ls="", ms=5, **looks[row["start"]])
+        # Panels are narrow: more labels than three run into each other.
+        ax.xaxis.set_major_locator(MaxNLocator(2))
         ax.set(xlabel="distance of h_T before training", ylabel=own[0]["unit"])
         ax.set_title(_setting(task), fontsize=8)
-        ax.legend(fontsize=6, loc="best")
+    if drawn:
+        figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", fontsize=7)
     return figure
