@@ -177,35 +177,39 @@ def test_the_identity_is_a_rival_in_a_relu_net_only():
         assert contests.against([_group(_row("identity", Found.WORSE), cell=cell)])[0] is expected
 
 
-def test_paired_differences_have_the_t_interval():
-    from scipy import stats
-
-    first, second = (0.9, 0.8, 0.7, 0.85), (0.5, 0.6, 0.55, 0.4)
-    found = structures.paired(_group(_row("a", scores=first), _row("b", scores=second)), "a", "b")
-    test = stats.ttest_rel(first, second)
-    low, high = test.confidence_interval(0.95)
-    assert (found.mean, found.low, found.high) == pytest.approx((0.3, low, high), rel=1e-12)
-    assert found.sign == 1
-    lower_is_better = replace(_group(_row("a", scores=first), _row("b", scores=second)), higher_is_better=False)
-    assert structures.paired(lower_is_better, "a", "b").sign == -1
+W, B, E = Found.WORSE, Found.BETTER, Found.UNDECIDED
+JUDGED = [
+    ((W, W), Verdict.HOLDS),
+    ((W, E), Verdict.CONDITIONALLY),
+    ((W, B), Verdict.CONDITIONALLY),
+    ((E, E), Verdict.UNDECIDED),
+    ((B, E), Verdict.FAILS),
+]
 
 
-def test_the_modulus_is_judged_against_every_other():
-    close, far = (0.80, 0.82, 0.79, 0.81), (0.30, 0.31, 0.33, 0.29)
-    better = (0.90, 0.92, 0.89, 0.91)
-    base = _row(studies.EIGEN, scores=close)
-    for scores, verdict in ((far, Verdict.HOLDS), (close[::-1], Verdict.CONDITIONALLY), (better, Verdict.FAILS)):
-        claim = structures.modulus(_group(base, _row("eigen 1.1", scores=scores)))
-        assert claim.verdict is verdict
-        assert bool(claim.condition) == (verdict is Verdict.CONDITIONALLY)
+@pytest.mark.parametrize(("verdicts", "expected"), JUDGED)
+@pytest.mark.parametrize(
+    ("judge", "labels"),
+    [(structures.modulus, ("eigen .8", "eigen 1.1")), (structures.structure, ("Haar .95", "blocks .95"))],
+)
+def test_the_modulus_and_the_chain_are_judged_against_every_other(judge, labels, verdicts, expected):
+    # What is no other modulus, or no other structure, does not count.
+    rows = [_row(label, verdict) for label, verdict in zip(labels, verdicts, strict=True)]
+    claim = judge(_group(_row(studies.EIGEN, Found.REFERENCE), _row("Xavier", B), *rows))
+    assert claim.verdict is expected
+    assert bool(claim.condition) == (expected is not Verdict.HOLDS)
+    assert [row["contender"] for row in claim.table] == [studies.EIGEN, *labels]
 
 
-def test_the_wait_is_judged_by_the_sign_of_the_interval():
-    eigen, other = (0.80, 0.82, 0.79, 0.81), (0.5, 0.52, 0.55, 0.49)
-    wins = structures.long_wait(_group(_row(studies.EIGEN, scores=eigen), _row("Xavier", scores=other)))
-    loses = structures.long_wait(_group(_row(studies.EIGEN, scores=other), _row("Xavier", scores=eigen)))
-    even = structures.long_wait(_group(_row(studies.EIGEN, scores=eigen), _row("Xavier", scores=eigen[::-1])))
-    assert [c.verdict for c in (wins, loses, even)] == [Verdict.HOLDS, Verdict.FAILS, Verdict.UNDECIDED]
+def test_the_wait_is_judged_by_the_row_of_xavier():
+    for verdict, expected in ((W, Verdict.HOLDS), (B, Verdict.FAILS), (E, Verdict.UNDECIDED)):
+        rows = _row(studies.EIGEN, Found.REFERENCE), _row("Xavier", verdict), _row("eigen 1.1", B)
+        assert structures.long_wait(_group(*rows)).verdict is expected
+
+
+def test_enough_seeds_for_the_correction_of_a_group(tmp_path):
+    study = studies.structure(Context(tmp_path))
+    assert 2 / 2**study.seeds * (len(study.labels) - 1) < 0.05
 
 
 def test_kinds_of_tasks_are_apart_only_where_their_ranges_are():

@@ -2,73 +2,84 @@
 
 from __future__ import annotations
 
-__all__ = ["Paired", "discrimination", "long_wait", "modulus", "paired", "structure"]
+__all__ = ["compared", "discrimination", "long_wait", "modulus", "structure"]
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy import stats
 
 from unitcircle.experiments.reproduce._claim import Claim, Verdict
 from unitcircle.experiments.reproduce._contest import table
 from unitcircle.experiments.reproduce._context import Context
+from unitcircle.experiments.reproduce._judgement import Compared, follows, number, with_interval
 from unitcircle.experiments.reproduce.eigen import _trained_figures as figures
 from unitcircle.experiments.reproduce.eigen._studies import EIGEN, reported
 from unitcircle.experiments.reproduce.prediction._correlation import Correlation, rank_correlation, screening
 from unitcircle.experiments.studies import Study
-from unitcircle.report import Comparison, Group, Row
+from unitcircle.report import Comparison, Group
+from unitcircle.report import Verdict as Told
+
+Figures = dict[str, Callable[[], Figure]]
 
 
-@dataclass(frozen=True)
-class Paired:
-    """By how much one row is better than another: mean of the paired differences, 95 % t interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def sign(self) -> int:
-        """1 where it is better, −1 where it is worse, 0 where the interval holds both."""
-        return int(self.low > 0) - int(self.high < 0)
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+CAPTION = "Test accuracy of every seed (dots) and mean (bar); left by modulus, right by structure. Dotted: chance."
+CHAINED = (
+    "The weight is a chain of rotations in neighbouring planes. (Whether the chain is needed, or the modulus alone, "
+    "the summary leaves open; we test whether the chain is better than other weights of the same spectral radius.)"
+)
+DIFFERENCES = "Difference in mean test accuracy to modulus .95, paired by seed, with its 95 % interval."
 
 
-def paired(group: Group, first: str, second: str, /) -> Paired:
-    """Compare two rows by a t interval of their paired differences: four seeds are too few for a permutation test.
+def compared(group: Group, labels: Sequence[str], /) -> list[Compared]:
+    """Return what rows of a group say for the reference: paired permutation tests, corrected for the whole group.
 
     Parameters
     ----------
     group
-        Whose rows.
-    first, second
-        Labels.
+        Of a study whose reference is the eigen initializer.
+    labels
+        Of the rows that count; those without runs do not.
 
     Returns
     -------
-    Paired
-        Positive where the first is better; an interval of NaN for fewer than two pairs.
+    list of Compared
+        1 where a row is worse than the reference, −1 where it is better.
     """
+    sign = {Told.WORSE: 1, Told.BETTER: -1}
+    rows = [row for row in group.rows if row.label in labels and row.seeds]
+    return [Compared(row.label, sign.get(row.verdict, 0)) for row in sorted(rows, key=lambda row: row.label)]
+
+
+def _claim(group: Group, labels: Sequence[str], said: tuple[str, str, str], remark: str, figures: Figures) -> Claim:
+    """Return the claim, told by name, title and statement, that the reference is better than each of some rows."""
+    found = compared(group, labels)
+    verdict, condition = follows(found)
     rows = {row.label: row for row in group.rows}
-    apart = _difference(rows[first], rows[second], higher_is_better=group.higher_is_better)
-    if len(apart) < 2:
-        return Paired(float(np.mean(apart)) if len(apart) else math.nan, math.nan, math.nan)
-    half = float(stats.t.isf(0.025, len(apart) - 1) * stats.sem(apart))
-    mean = float(apart.mean())
-    return Paired(mean, mean - half, mean + half)
-
-
-def _difference(first: Row, second: Row, *, higher_is_better: bool) -> np.ndarray:
-    """Return by how much the first row is better, seed by seed, for the seeds that both have."""
-    one, other = (dict(zip(row.seeds, row.scores, strict=True)) for row in (first, second))
-    sign = 1 if higher_is_better else -1
-    return np.array([sign * (one[seed] - other[seed]) for seed in one if seed in other])
+    gaps = "; ".join(
+        f"{label} {with_interval(rows[label].difference, rows[label].difference_interval)} "
+        f"({rows[label].verdict}, p = {number(rows[label].p_holm)})"
+        for label, _ in found
+    )
+    measured = (
+        f"{group.title}, {len(rows[EIGEN].seeds)} seeds, each row at the better of its learning rates. Difference in "
+        f"test accuracy to {EIGEN} (paired; p: permutation test, Holm over the table): {gaps}. {remark}"
+    )
+    own = replace(group, rows=tuple(row for row in group.rows if row.label in {EIGEN, *labels}))
+    return Claim(
+        *said,
+        measured.strip(),
+        verdict,
+        condition=condition,
+        table=table(group.title, own),
+        figures=figures,
+        data={label: rows[label].difference for label, _ in found},
+    )
 
 
 def long_wait(group: Group, /) -> Claim:
@@ -84,17 +95,16 @@ def long_wait(group: Group, /) -> Claim:
     Claim
         The difference with its interval.
     """
-    gap = paired(group, EIGEN, "Xavier")
-    return Claim(
-        "wait",
-        "Final score where a signal has to wait: against Xavier",
-        "The eigen initializer outperforms the Xavier initializer, and helps with long-term dependency.",
-        f"{group.title}: test accuracy of {EIGEN} minus that of Xavier, paired by seed: {gap} (95 % t interval, "
-        f"{len(group.rows[0].seeds)} seeds).",
-        {1: Verdict.HOLDS, 0: Verdict.UNDECIDED, -1: Verdict.FAILS}[gap.sign],
-        condition="" if gap.sign else "the interval holds both signs: more seeds are needed",
-        table=[row for row in table(group.title, group) if row["contender"] in {EIGEN, "Xavier"}],
-        data={"difference": gap.mean, "interval": [gap.low, gap.high]},
+    return _claim(
+        group,
+        ["Xavier"],
+        (
+            "wait",
+            "Final score where a signal has to wait: against Xavier",
+            "The eigen initializer outperforms the Xavier initializer, and helps with long-term dependency.",
+        ),
+        "",
+        _differences(group, ["Xavier"]),
     )
 
 
@@ -112,38 +122,19 @@ def modulus(group: Group, /) -> Claim:
         Every other modulus against it.
     """
     labels = [row.label for row in group.rows if row.label.startswith("eigen ") and "," not in row.label]
-    others = {label: paired(group, label, EIGEN) for label in sorted(labels) if label != EIGEN}
-    better = [label for label, gap in others.items() if gap.sign > 0]
-    worse = [label for label, gap in others.items() if gap.sign < 0]
-    said = "; ".join(f"{label} {gap}" for label, gap in others.items())
-    verdict = best_modulus(len(others), len(better), len(worse))
+    others = [label for label in labels if label != EIGEN]
     scale = "" if group.input_scale == 1 else f"-input-{group.input_scale:g}"
-    return Claim(
-        f"modulus{scale}",
-        "Which modulus" + ("" if group.input_scale == 1 else f", with the input × {group.input_scale:g}"),
-        "All eigenvalues get the modulus 0.95.",
-        f"{group.title}, difference to modulus .95 in test accuracy (paired, 95 % t interval): {said}. Better than "
-        f".95: {', '.join(better) or 'none'}; worse: {', '.join(worse) or 'none'}.",
-        verdict,
-        condition=_if(verdict, "no other modulus is better beyond its interval, but not all are worse"),
-        table=table(group.title, group),
-        figures={
-            "Test accuracy of every seed (dots) and mean (bar). Left: eigen weights by modulus; right: structures at "
-            "modulus .95, and Xavier. Dotted: chance.": partial(figures.structures, group)
-        },
-        data={label: [gap.mean, gap.low, gap.high] for label, gap in others.items()},
+    return _claim(
+        group,
+        others,
+        (
+            f"modulus{scale}",
+            "Which modulus" + ("" if group.input_scale == 1 else f", with the input × {group.input_scale:g}"),
+            "All eigenvalues get the modulus 0.95.",
+        ),
+        f"Moduli that were trained: .95 and {', '.join(sorted(label.removeprefix('eigen ') for label in others))}.",
+        {CAPTION: partial(figures.structures, group), **_differences(group, others)},
     )
-
-
-def _if(verdict: Verdict, condition: str) -> str:
-    return condition if verdict is Verdict.CONDITIONALLY else ""
-
-
-def best_modulus(others: int, better: int, worse: int, /) -> Verdict:
-    """Judge from how many other moduli are better and worse than the one of the source."""
-    if better:
-        return Verdict.FAILS
-    return Verdict.HOLDS if worse == others else Verdict.CONDITIONALLY
 
 
 def structure(group: Group, /) -> Claim:
@@ -159,37 +150,28 @@ def structure(group: Group, /) -> Claim:
     Claim
         Haar, blocks and a non-normal chain against it.
     """
-    present = {row.label for row in group.rows}
-    others = {
-        label: paired(group, EIGEN, label)
-        for label in ("Haar .95", "blocks .95", "chain .95", "delay line .95")
-        if label in present
-    }
-    better = [label for label, gap in others.items() if gap.sign > 0]
-    worse = [label for label, gap in others.items() if gap.sign < 0]
-    said = "; ".join(f"{label} {gap}" for label, gap in others.items())
-    if worse:
-        verdict = Verdict.FAILS if not better else Verdict.CONDITIONALLY
-    else:
-        verdict = Verdict.HOLDS if len(better) == len(others) else Verdict.CONDITIONALLY if better else Verdict.FAILS
-    return Claim(
-        "structure",
-        "Does it matter that the rotations are chained?",
-        "The weight is a chain of rotations in neighbouring planes. (Whether the chain is needed, or the modulus "
-        "alone, the summary leaves open; we test whether the chain is better than other weights of the same spectral "
-        "radius.)",
-        f"{group.title}, test accuracy of {EIGEN} minus that of another weight of spectral radius .95 (paired, 95 % t "
-        f"interval): {said}. The modulus alone does not decide: weights of one spectral radius differ by "
-        f"{_spread(group, others):.2f} in mean accuracy.",
-        verdict,
-        condition=_if(verdict, f"better than {', '.join(better) or 'none'}; worse than {', '.join(worse) or 'none'}"),
-        data={label: [gap.mean, gap.low, gap.high] for label, gap in others.items()},
+    others = ("Haar .95", "blocks .95", "chain .95", "delay line .95")
+    apart = np.ptp([row.mean for row in group.rows if row.label in {EIGEN, *others} and row.seeds])
+    return _claim(
+        group,
+        others,
+        (
+            "structure",
+            "Does it matter that the rotations are chained?",
+            CHAINED,
+        ),
+        f"Among weights of one spectral radius the mean accuracies differ by up to {apart:.2f}.",
+        _differences(group, others),
     )
 
 
-def _spread(group: Group, others: Iterable[str]) -> float:
-    means = [row.mean for row in group.rows if row.label in {EIGEN, *others}]
-    return max(means) - min(means)
+def _differences(group: Group, labels: Sequence[str]) -> Figures:
+    rows = [
+        (row.label, row.difference, row.difference_interval.low, row.difference_interval.high, str(row.verdict))
+        for row in group.rows
+        if row.label in labels and not math.isnan(row.difference)
+    ]
+    return {DIFFERENCES: partial(figures.differences, rows, label=f"test {group.unit} minus that of {EIGEN}")}
 
 
 def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], /) -> Claim:
@@ -224,11 +206,11 @@ def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], 
     pooled: list[tuple[float, float, str]] = []
     for own in grouped:
         x, y = ([row[name] for row in own] for name in ("distance", "goodness"))
-        value = rank_correlation(x, y, [row["start"] for row in own], seed=context.seed).value
+        value = rank_correlation(x, y, [row["start"] for row in own], seed=context.draws).value
         if not math.isnan(value):
             ranked.append({"task": own[0]["task"], "initializers": len(own), "Spearman": value})
             pooled += zip(_centred(x), _centred(y), (row["start"] for row in own), strict=True)
-    together = rank_correlation(*zip(*pooled, strict=True), seed=context.seed) if pooled else NOTHING
+    together = rank_correlation(*zip(*pooled, strict=True), seed=context.draws) if pooled else NOTHING
     said = "; ".join(f"{row['task']} {row['Spearman']:+.2f}" for row in ranked)
     verdict = further_out(together)
     return Claim(
