@@ -33,7 +33,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     """
     depth, networks = context.pick((50, 16), (100, 64))
     found = {
-        (kind.name, width): measure(kind, width, depth, networks, seed=context.seed)
+        (kind.name, width): measure(kind, width, depth, networks, seed=context.draws)
         for kind in KINDS
         for width in context.pick((16, 64), (16, 64, 256))
     }
@@ -118,7 +118,7 @@ def isometry_verdict(exact: float, relu: tuple[float, float], /) -> Verdict:
 
 
 def _low_rank(context: Context, depth: int, networks: int) -> Claim:
-    found = [measure(low_rank(rank), 64, depth, networks, seed=context.seed) for rank in (64, 48, 32, 16, 8)]
+    found = [measure(low_rank(rank), 64, depth, networks, seed=context.draws) for rank in (64, 48, 32, 16, 8)]
     lost = {r.kind.name: "{:+.3f} ({:+.3f} to {:+.3f})".format(r.rates.mean(), *r.interval) for r in found}
     return Claim(
         "low-rank",
