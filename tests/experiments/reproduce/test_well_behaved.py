@@ -11,9 +11,16 @@ from unitcircle.dynamics import depth_flow
 from unitcircle.experiments.reproduce import Context, Verdict
 from unitcircle.experiments.reproduce.well_behaved import _depth as depth
 from unitcircle.experiments.reproduce.well_behaved import _persistence as persistence
+from unitcircle.experiments.reproduce.well_behaved import _perturbation as perturbation
 from unitcircle.experiments.reproduce.well_behaved import _source as source
-from unitcircle.experiments.reproduce.well_behaved._movement import movement
-from unitcircle.experiments.reproduce.well_behaved._training import Setting, train_recurrent, train_stack, trained_stack
+from unitcircle.experiments.reproduce.well_behaved._movement import Movement, movement
+from unitcircle.experiments.reproduce.well_behaved._training import (
+    Setting,
+    Trained,
+    train_recurrent,
+    train_stack,
+    trained_stack,
+)
 from unitcircle.initializers import Orthogonal
 from unitcircle.report import style
 from unitcircle.spectra._tangent import tangent_share
@@ -171,6 +178,76 @@ def test_persistence_is_judged_by_those_that_learned():
     assert condition == "near in 1 of the 3 settings that learned: x"
 
 
+def _over_rates(end, early, optimizer="sgd", runs=5, diverged=0, noise=0.02, seed=6):
+    """Return stacks whose deviation goes with the learning rate to powers, made and not trained."""
+    rng, steps = np.random.default_rng(seed), np.array([1, 9, 300])
+    made = []
+    for rate in (0.01, 0.03, 0.1):
+        powers = np.array([1.0, early, end])[:, None] + noise * rng.standard_normal((1, runs))
+        deviation = (0.1 * rate**powers)[..., None]
+        moved = Movement(deviation, deviation / 2, np.full_like(deviation, 0.5), deviation)
+        setting = Setting("stack", 64, optimizer, rate, 300)
+        made.append(Trained(setting, steps, moved, 0.5 + 0.01 * rng.random(deviation.shape), np.ones(runs), diverged))
+    return made
+
+
+def _judged(*results):
+    exponents = [
+        {r[0].setting.optimizer: perturbation._exponents(r, "deviation", "learning_rate", within) for r in results}
+        for within in (perturbation.EARLY, np.inf)
+    ]
+    return perturbation.perturbation_verdict(*exponents)
+
+
+def test_exponents_are_those_that_the_data_were_made_with():
+    made = _over_rates(0.4, 0.9, noise=0.0)
+    assert perturbation._exponents(made, "deviation", "learning_rate") == pytest.approx(np.full(5, 0.4), abs=1e-12)
+    early = perturbation._exponents(made, "deviation", "learning_rate", perturbation.EARLY)
+    assert early == pytest.approx(np.full(5, 0.9), abs=1e-12)
+
+
+def test_a_perturbation_is_of_the_order_of_the_learning_rate():
+    assert _judged(_over_rates(1.0, 1.0)) == (Verdict.HOLDS, "")
+    assert _judged(_over_rates(0.4, 0.4)) == (Verdict.FAILS, "")
+    assert _judged(_over_rates(1.6, 1.6)) == (Verdict.FAILS, "")
+    verdict, condition = _judged(_over_rates(0.4, 1.0))
+    assert verdict is Verdict.CONDITIONALLY
+    assert condition.startswith("early in training")
+    # For every optimizer, or not at all.
+    assert _judged(_over_rates(1.0, 1.0), _over_rates(0.4, 1.0, "adam"))[0] is Verdict.CONDITIONALLY
+    assert _judged(_over_rates(1.0, 1.0), _over_rates(0.4, 0.4, "adam"))[0] is Verdict.FAILS
+
+
+def test_a_precise_exponent_near_one_is_one_and_a_vague_one_is_not():
+    judge = perturbation.perturbation_verdict
+    near, vague, low = np.array([0.949, 0.95, 0.951]), np.array([-0.5, 0.5, 1.5]), np.array([0.39, 0.4, 0.41])
+    assert judge({"sgd": near}, {"sgd": near})[0] is Verdict.HOLDS
+    assert judge({"sgd": near}, {"sgd": vague})[0] is Verdict.UNDECIDED
+    assert judge({"sgd": vague}, {"sgd": low})[0] is Verdict.FAILS
+    assert judge({}, {})[0] is Verdict.UNDECIDED
+
+
+def test_the_power_in_the_width_is_said_to_exclude_or_to_admit():
+    assert perturbation._beside(np.array([-0.41, -0.4, -0.39]), -1).endswith("excludes it")
+    assert perturbation._beside(np.array([-1.1, -1.0, -0.9]), -1).endswith("admits it")
+
+
+def test_why_leaves_out_rates_at_which_a_network_diverged():
+    made = [*_over_rates(1.0, 1.0), *_over_rates(0.4, 1.0, "adam")]
+    # Only two networks are left at this rate, which would make the interval useless.
+    spoilt = replace(_over_rates(1.0, 1.0, runs=2, diverged=3)[0], setting=Setting("stack", 64, "sgd", 0.3, 300))
+    widths = [
+        replace(_over_rates(1.0, 1.0, optimizer, seed=width)[1], setting=Setting("stack", width, optimizer, 0.03, 300))
+        for optimizer in ("sgd", "adam")
+        for width in (128, 256)
+    ]
+    swept = {"sgd": widths[:2], "adam": widths[2:]}
+    claim = perturbation.why([*made, spoilt, *widths], [], swept)
+    assert claim.verdict is Verdict.CONDITIONALLY
+    assert len(claim.data["rate_exponents"]["sgd"]) == 5
+    assert "rates 0.01 to 0.1" in claim.measured
+
+
 def test_isometry_is_judged_by_both_kinds():
     assert source.isometry_verdict(1e-12, (-0.36, -0.34)) is Verdict.CONDITIONALLY
     assert source.isometry_verdict(1e-12, (-0.01, 0.01)) is Verdict.HOLDS
@@ -201,7 +278,9 @@ def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
     assert claims["isometry"].verdict is Verdict.CONDITIONALLY
     assert claims["low-rank"].verdict is Verdict.UNDECIDED
     assert claims["recurrent"].verdict is Verdict.UNDECIDED  # four steps teach nothing
-    assert claims["why"].verdict is Verdict.CONDITIONALLY
+    exponents = claims["why"].data["rate_exponents"]
+    assert {optimizer: len(values) for optimizer, values in exponents.items()} == {"sgd": 2, "adam": 2}
+    assert np.mean(exponents["sgd"]) == pytest.approx(1, abs=0.3)  # twelve steps of SGD are early
     with style():
         for claim in claims.values():
             for draw in claim.figures.values():

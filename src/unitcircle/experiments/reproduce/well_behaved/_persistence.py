@@ -1,4 +1,4 @@
-"""Whether orthogonal weights stay near orthogonal in training, and why."""
+"""Whether orthogonal weights stay near orthogonal in training."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
 from unitcircle.experiments.reproduce._claim import Claim, Verdict
 from unitcircle.experiments.reproduce._context import Context
 from unitcircle.experiments.reproduce.well_behaved import _figures as figures
+from unitcircle.experiments.reproduce.well_behaved._perturbation import interval, why
 from unitcircle.experiments.reproduce.well_behaved._training import Setting, Trained, train_recurrent, trained_stack
 
 NEAR = 0.1
@@ -57,7 +55,7 @@ def training_claims(context: Context, /) -> Iterator[Claim]:
         optimizer: [trained_stack(context, Setting("stack", n, optimizer, rate, 100), runs) for n in widths]
         for optimizer, rate in (("sgd", 0.03), ("adam", 1e-4))
     }
-    yield _why(_trained(trained), _trained(recurrent), swept)
+    yield why(_trained(trained), _trained(recurrent), swept)
 
 
 def _recurrent_settings(context: Context) -> list[Setting]:
@@ -78,11 +76,6 @@ def _diverged(results: Sequence[Trained]) -> str:
     return f" Diverged and left out: {'; '.join(lost)}." if lost else ""
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    return float(low), float(high)
-
-
 def _row(trained: Trained) -> dict[str, Any]:
     """Return the end of a training as a row: means over layers and runs, the interval over runs."""
     moved = trained.moved
@@ -94,7 +87,7 @@ def _row(trained: Trained) -> dict[str, Any]:
         "‖ΔW‖/‖W‖": float(moved.drift[-1].mean()),
         "tangent share τ": float(moved.tangent_share[-1].mean()),
         "‖WᵀW − I‖/√n": float(each.mean()),
-        "95 %": "{:.3f} to {:.3f}".format(*_interval(each)),
+        "95 %": "{:.3f} to {:.3f}".format(*interval(each)),
         "2√(1−τ)·drift": float(moved.first_order[-1].mean()),
     }
 
@@ -180,74 +173,3 @@ def _recurrent(trained: Sequence[Trained], diverged: str) -> Claim:
         },
         data={"rows": rows},
     )
-
-
-def _across_widths(trained: Sequence[Trained], optimizer: str) -> list[Trained]:
-    """Return the settings of the learning rate at which the most widths were trained."""
-    of = [result for result in trained if result.setting.optimizer == optimizer]
-    rates = [result.setting.learning_rate for result in of]
-    return [result for result in of if result.setting.learning_rate == max(rates, key=rates.count)]
-
-
-def _exponents(results: Sequence[Trained]) -> np.ndarray:
-    """Return the exponent of the last drift in the width, run by run."""
-    runs = min(len(result.accuracy) for result in results)
-    logs = np.log([result.moved.drift[-1].mean(-1)[:runs] for result in results])
-    return np.polyfit(np.log([result.setting.width for result in results]), logs, 1)[0]
-
-
-def _words(exponents: dict[str, np.ndarray]) -> dict[str, str]:
-    return {k: "{:+.2f} ({:+.2f} to {:+.2f})".format(v.mean(), *_interval(v)) for k, v in exponents.items()}
-
-
-def _why(trained: Sequence[Trained], recurrent: Sequence[Trained], swept: dict[str, list[Trained]]) -> Claim:
-    exponents = {optimizer: _exponents(results) for optimizer, results in swept.items()}
-    final = {optimizer: _exponents(_across_widths(trained, optimizer)) for optimizer in swept}
-    everything = [*trained, *recurrent]
-    drift, measured, first = (
-        np.concatenate([getattr(r.moved, name).ravel() for r in everything])
-        for name in ("drift", "deviation", "first_order")
-    )
-    error = np.abs(first / measured - 1)
-    far = np.quantile(drift, 0.9)
-    small, large = error[(drift > 0) & (drift < 0.05)], error[drift >= far]
-    gradient = trained[0].gradient_share[0].mean(-1)
-    gradient_interval, expected = _interval(gradient), (1 - 1 / trained[0].setting.width) / 2
-    ratio = measured[drift > 0] / drift[drift > 0]
-    share = np.array([r.moved.tangent_share[-1].mean() for r in everything])
-    text, end = _words(exponents), _words(final)
-    return Claim(
-        "why",
-        "Why they stay, as far as they do",
-        "Gradient descent only perturbs: WᵀW − I after t steps is of the order of the learning rate, so the structure "
-        "remains; the optimization goes on within a manifold around the start.",
-        "With W = Q + Δ and QᵀΔ = S + A (symmetric, skew), WᵀW − I = 2S + ΔᵀΔ exactly, so ‖WᵀW − I‖/√n is "
-        f"2√(1−τ)·drift to first order, τ the share of Δ along A. Measured against this: {np.median(small):.1%} off "
-        f"(median) below a drift of 0.05, {np.median(large):.0%} in the tenth that moved most (drift above {far:.2f}). "
-        f"Nothing protects the structure: the first gradient's tangent share is {gradient.mean():.3f} (95 %: "
-        f"{gradient_interval[0]:.3f} to {gradient_interval[1]:.3f}), that of no direction in particular ((n − 1)/2n = "
-        f"{expected:.3f}), and the movement ends at {share.min():.2f} to {share.max():.2f}: training prefers to "
-        f"stretch. The deviation is {ratio.min():.2f} to {ratio.max():.2f} times the drift. Step by step a wider layer "
-        f"is no lazier: drift after 100 steps goes with width n to the power {text['sgd']} for SGD (first order says "
-        f"0) and {text['adam']} for Adam (½). But it needs less movement: at the end of training the power is "
-        f"{end['sgd']} for SGD and {end['adam']} for Adam.",
-        Verdict.CONDITIONALLY if np.median(small) < 0.1 and share.max() < 0.9 else Verdict.FAILS,
-        condition="while the sum of all steps is small beside the weight; then any property changes little, this one "
-        "without preference",
-        table=[
-            {"drift": f"{low:g} to {high:g}", "measurements": int(inside.sum()),
-             "median ‖WᵀW − I‖/√n": float(np.median(measured[inside])),
-             "first order, median": float(np.median(first[inside])),
-             "median error": f"{np.median(error[inside]):.1%}"}
-            for low, high in ((0, 0.01), (0.01, 0.05), (0.05, 0.1), (0.1, 0.2), (0.2, 0.4), (0.4, np.inf))
-            if (inside := (drift > low) & (drift <= high)).any()
-        ],
-        figures={
-            "Left: distance from the orthogonal matrices against drift, every layer, run and recorded step; lines: "
-            "first order for τ = 0, ½ and 0.9. Middle: tangent share of gradient and movement during training of the "
-            "stack. Right: drift after 100 steps against width, mean and standard deviation; dotted: first "
-            "order.": partial(figures.why, trained, recurrent, swept)
-        },
-        data={"exponents": {k: v.tolist() for k, v in exponents.items()},
-            "final_exponents": {k: v.tolist() for k, v in final.items()}, "gradient_share": gradient.tolist()},
-    )  # fmt: skip
