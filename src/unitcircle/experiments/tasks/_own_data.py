@@ -172,16 +172,14 @@ class OwnData(Task):
 
     def _asked(self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], run: int) -> tuple[np.ndarray, np.ndarray]:
         """Return targets and predictions of one run, where an answer is asked for."""
-        pairs = [
-            [each[run][... if weights is None else weights[run] > 0] for each in (targets, self._predictions(outputs))]
-            for outputs, targets, weights in parts
-        ]
+        pairs: list[list[Tensor]] = []
+        for outputs, targets, weights in parts:
+            predictions = outputs[run].argmax(-1) if self.classes else outputs[run]
+            asked = ... if weights is None else weights[run] > 0
+            pairs.append([targets[run][asked], predictions[asked]])
         flat = [[x.flatten() if self.classes else x.flatten(0, -2) for x in pair] for pair in pairs]
         true, predicted = (torch.cat(column).cpu().numpy() for column in zip(*flat, strict=True))
         return true, predicted
-
-    def _predictions(self, outputs: Tensor) -> Tensor:
-        return outputs.argmax(-1) if self.classes else outputs
 
 
 def from_data(  # noqa: PLR0913  (each is one fact about the data)

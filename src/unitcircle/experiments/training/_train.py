@@ -18,7 +18,7 @@ from torch import Tensor
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import AnyNetwork, Cell, EncoderDecoder, Network
-from unitcircle.experiments.tasks import Task, Translation
+from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._diagnostics import Diagnostics
 from unitcircle.experiments.training._evaluation import evaluate, held_out_data, stacked
 from unitcircle.experiments.training._peak_memory import forget_peak, peak_memory
@@ -175,7 +175,7 @@ class _Stack:
         best = evaluate(self.network, self._cast(self.progress.best), self.task, test)
         final = evaluate(self.network, self._cast(self.progress.last), self.task, test)
         environment = _environment(len(self.runs), self.device)
-        if isinstance(self.task, Translation):
+        if self.task.signature:
             environment["bleu"] = self.task.signature
         return [
             Record(
