@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["against", "contest", "unavailable"]
+__all__ = ["against", "compared", "contest", "unavailable"]
 
 from collections.abc import Iterable
 from functools import partial
@@ -35,15 +35,19 @@ def against(groups: Iterable[Group], /) -> tuple[Verdict, str]:
     tuple
         The verdict and its condition.
     """
-    sign = {Found.WORSE: 1, Found.BETTER: -1}
     return follows(
         [
-            Compared(f"{row.label}, {group.title}", sign.get(row.verdict, 0))
+            compared(row, f"{row.label}, {group.title}")
             for group in groups
             for row in group.rows
             if row.seeds and _is_rival(group, row)
         ]
     )
+
+
+def compared(row: Row, name: str, /) -> Compared:
+    """Return what a row says for the eigen initializer: 1 where it is worse than that, −1 where it is better."""
+    return Compared(name, {Found.WORSE: 1, Found.BETTER: -1}.get(row.verdict, 0))
 
 
 def _is_rival(group: Group, row: Row) -> bool:

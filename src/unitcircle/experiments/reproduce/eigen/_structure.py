@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["compared", "discrimination", "long_wait", "modulus", "structure"]
+__all__ = ["discrimination", "long_wait", "modulus", "structure"]
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from scipy import stats
 from unitcircle.experiments.reproduce._claim import Claim, Verdict
 from unitcircle.experiments.reproduce._contest import table
 from unitcircle.experiments.reproduce._context import Context
-from unitcircle.experiments.reproduce._judgement import Compared, follows, number, with_interval
+from unitcircle.experiments.reproduce._judgement import follows, number, with_interval
 from unitcircle.experiments.reproduce.eigen import _trained_figures as figures
+from unitcircle.experiments.reproduce.eigen._contest import compared
 from unitcircle.experiments.reproduce.eigen._studies import EIGEN, reported
 from unitcircle.experiments.reproduce.prediction._correlation import Correlation, rank_correlation, screening
 from unitcircle.experiments.studies import Study
 from unitcircle.report import Comparison, Group
-from unitcircle.report import Verdict as Told
 
 Figures = dict[str, Callable[[], Figure]]
 
@@ -36,38 +36,19 @@ CHAINED = (
 DIFFERENCES = "Difference in mean test accuracy to modulus .95, paired by seed, with its 95 % interval."
 
 
-def compared(group: Group, labels: Sequence[str], /) -> list[Compared]:
-    """Return what rows of a group say for the reference: paired permutation tests, corrected for the whole group.
-
-    Parameters
-    ----------
-    group
-        Of a study whose reference is the eigen initializer.
-    labels
-        Of the rows that count; those without runs do not.
-
-    Returns
-    -------
-    list of Compared
-        1 where a row is worse than the reference, −1 where it is better.
-    """
-    sign = {Told.WORSE: 1, Told.BETTER: -1}
-    rows = [row for row in group.rows if row.label in labels and row.seeds]
-    return [Compared(row.label, sign.get(row.verdict, 0)) for row in sorted(rows, key=lambda row: row.label)]
-
-
 def _claim(group: Group, labels: Sequence[str], said: tuple[str, str, str], remark: str, figures: Figures) -> Claim:
     """Return the claim, told by name, title and statement, that the reference is better than each of some rows."""
-    found = compared(group, labels)
+    told = sorted((row for row in group.rows if row.label in labels and row.seeds), key=lambda row: row.label)
+    found = [compared(row, row.label) for row in told]
     verdict, condition = follows(found)
-    rows = {row.label: row for row in group.rows}
+    reference = next(row for row in group.rows if row.label == EIGEN)
     gaps = "; ".join(
-        f"{label} {with_interval(rows[label].difference, rows[label].difference_interval)} "
-        f"({rows[label].verdict}, p = {number(rows[label].p_holm)})"
-        for label, _ in found
+        f"{row.label} {with_interval(row.difference, row.difference_interval)} "
+        f"({row.verdict}, p = {number(row.p_holm)})"
+        for row in told
     )
     measured = (
-        f"{group.title}, {len(rows[EIGEN].seeds)} seeds, each row at the better of its learning rates. Difference in "
+        f"{group.title}, {len(reference.seeds)} seeds, each row at the better of its learning rates. Difference in "
         f"test accuracy to {EIGEN} (paired; p: permutation test, Holm over the table): {gaps}. {remark}"
     )
     own = replace(group, rows=tuple(row for row in group.rows if row.label in {EIGEN, *labels}))
@@ -78,7 +59,7 @@ def _claim(group: Group, labels: Sequence[str], said: tuple[str, str, str], rema
         condition=condition,
         table=table(group.title, own),
         figures=figures,
-        data={label: rows[label].difference for label, _ in found},
+        data={row.label: row.difference for row in told},
     )
 
 
