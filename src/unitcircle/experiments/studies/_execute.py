@@ -18,7 +18,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.studies._cluster import engine_kind
 from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
 from unitcircle.experiments.studies._here import Here
-from unitcircle.experiments.studies._memory import SHARE, memory_here, memory_of_parameters
+from unitcircle.experiments.studies._memory import memory_of_parameters, whole_memory
 from unitcircle.experiments.studies._plan import Plan, stack_limit
 from unitcircle.experiments.studies._progress import Event, Progress
 from unitcircle.experiments.studies._store import Store
@@ -160,7 +160,7 @@ def _look_here(study: Study, kind: Local | Here) -> None:
         # This fetches them too, once and not in every worker.
         next(iter(Task.parse(experiment.task).held_out("validation")))
         for setting in experiment.settings():
-            need, whole = memory_of_parameters(setting), memory_here(device) / (SHARE if device.type == "cpu" else 1)
+            need, whole = memory_of_parameters(setting), whole_memory(device)
             if need > whole:
                 arrived = f"{setting.cell}: {need / 2**30:,.0f} GiB of parameters, on {whole / 2**30:,.0f} GiB"
                 raise ArgumentError("sizes", "must be such that one run fits the memory", arrived)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SHARE", "WORKER", "memory_here", "memory_of", "memory_of_parameters"]
+__all__ = ["SHARE", "WORKER", "memory_here", "memory_of", "memory_of_parameters", "whole_memory"]
 
 import math
 import os
@@ -19,7 +19,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from unitcircle.experiments.models import Cell
 from unitcircle.experiments.tasks import Batch, Split, Task
 from unitcircle.experiments.training import Run
-from unitcircle.experiments.training._evaluation import stacked, width_of_part
+from unitcircle.experiments.training._evaluation import axis_of_sequences, stacked, width_of_part
 from unitcircle.experiments.training._penalties import penalties
 from unitcircle.experiments.training._train import network_of
 
@@ -48,6 +48,22 @@ def memory_here(device: torch.device, /) -> float:
     float
         Bytes: half of what the machine or its container has, or all of the smallest GPU; inf for another device.
     """
+    return (SHARE if device.type == "cpu" else 1) * whole_memory(device)
+
+
+def whole_memory(device: torch.device, /) -> float:
+    """Return the memory that a device of this machine has.
+
+    Parameters
+    ----------
+    device
+        ``cpu``, or ``cuda`` for GPUs.
+
+    Returns
+    -------
+    float
+        Bytes of the machine or its container, or of the smallest GPU; inf for another device.
+    """
     if device.type == "cuda":
         gpus = [torch.cuda.get_device_properties(k).total_memory for k in range(torch.cuda.device_count())]
         return min(gpus, default=math.inf)
@@ -55,7 +71,7 @@ def memory_here(device: torch.device, /) -> float:
         return math.inf
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = CGROUP.read_text().strip() if CGROUP.is_file() else "max"
-    return SHARE * (min(physical, int(limit)) if limit.isdigit() else physical)
+    return min(physical, int(limit)) if limit.isdigit() else physical
 
 
 def memory_of(run: Run, /) -> float:
@@ -126,7 +142,7 @@ def _saved(run: Run, task: Task, cell: Cell, batch: Batch) -> float:
 def _first(batch: Batch, task: Task, count: int) -> Batch:
     """Return the first sequences of a batch, which is repeated where it has fewer."""
     places = np.arange(count) % len(batch)
-    axis = batch.targets.ndim - 1 if task.classes else batch.targets.ndim - 2
+    axis = axis_of_sequences(task, batch.targets)
     weights = None if batch.weights is None else np.take(batch.weights, places, axis)
     return Batch(batch.inputs[:, places], np.take(batch.targets, places, axis), weights)
 

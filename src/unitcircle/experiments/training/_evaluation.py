@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Evaluation", "evaluate", "held_out_data", "stacked", "width_of_part"]
+__all__ = ["Evaluation", "axis_of_sequences", "evaluate", "held_out_data", "stacked", "width_of_part"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,6 +54,11 @@ def width_of_part(steps: int, size: int, device: torch.device, /) -> int:
     return max(FEWEST, NUMBERS[device.type == "cuda"] // (steps * size))
 
 
+def axis_of_sequences(task: Task, targets: np.ndarray | Tensor, /) -> int:
+    """Return the axis of targets that counts sequences: the last, or the one before the numbers of an answer."""
+    return targets.ndim - (1 if task.classes else 2)
+
+
 def held_out_data(
     task: Task, split: Split, device: torch.device, /, *, size: int
 ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
@@ -80,7 +85,7 @@ def held_out_data(
     for batch in task.held_out(split):
         width = width_of_part(len(batch.inputs), size, device)
         inputs, targets, weights = stacked([batch], device)
-        axis = targets.ndim - 1 if task.classes else targets.ndim - 2
+        axis = axis_of_sequences(task, targets)
         pieces = [x if x is None else x.split(width, a) for x, a in ((inputs, 2), (targets, axis), (weights, axis))]
         parts += zip(*(piece or [None] * len(pieces[0] or ()) for piece in pieces), strict=True)
     return parts
