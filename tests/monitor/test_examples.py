@@ -1,6 +1,7 @@
 """The examples run as they are printed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,8 +34,8 @@ def test_it_runs_and_says_what_it_cost(name, log, backend, tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[-1].startswith("monitor: ")
-    # The examples take half of their few seconds; how many measurements fit depends on the machine.
+    # How many measurements fit into half of the time depends on the machine: a busy one may have time for one only.
     steps = [record["step"] for record in read_run(tmp_path / "out" / f"{log}.jsonl").records]
     assert steps[0] == 0
-    assert len(steps) > 2
+    assert steps == sorted(set(steps))
+    assert re.match(rf"monitor: {len(steps)} measurements? in \d+ steps", run.stdout.splitlines()[-1])

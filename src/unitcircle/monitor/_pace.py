@@ -40,8 +40,9 @@ class Cost:
     interval: int
 
     def __str__(self) -> str:
+        many = "1 measurement" if self.measurements == 1 else f"{self.measurements} measurements"
         return (
-            f"monitor: {self.measurements} measurements in {self.calls} steps, {self.seconds:.3g} s, "
+            f"monitor: {many} in {self.calls} steps, {self.seconds:.3g} s, "
             f"{self.share:.2%} of the time; the last interval was {self.interval} steps"
         )
 
