@@ -14,6 +14,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Cell, Network
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Record, Run, Status, train
+from unitcircle.experiments.training._evaluation import evaluate, held_out_data
 from unitcircle.experiments.training._train import _clip, _Stack
 from unitcircle.experiments.training._weights import initial_parameters
 from unitcircle.report import to_json
@@ -164,12 +165,24 @@ def test_a_run_solved_from_the_start_takes_no_step():
     assert record.summary["final_test_score"] == record.summary["test_score"]
 
 
-def test_the_score_reported_is_that_at_the_best_validation_score():
-    # Trained well first, then destroyed by a rate far too large: the last parameters are not the ones reported.
-    stack = _Stack([_run(steps=40, learning_rate=3e-3)])
+def test_best_and_last_parameters_are_scored_on_test_data_each_run_its_own():
+    # At this rate some runs end where they were best, and some have been better before.
+    runs = [_run(steps=60, learning_rate=0.03, evaluate_every=10, seed=seed) for seed in range(6)]
+    stack = _Stack(runs)
     records = stack.train()
-    summary = records[0].summary
-    assert summary["validation_score"] == max(records[0].curves["validation_score"])
+    fell_back = stack.progress.fell_back
+    assert 0 < fell_back.sum() < len(runs)
+    test = held_out_data(stack.task, "test", stack.device, size=stack.cell.size)
+    best, last = (
+        evaluate(stack.network, values, stack.task, test) for values in (stack.progress.best, stack.progress.last)
+    )
+    for r, record in enumerate(records):
+        scores = record.curves["validation_score"]
+        assert record.summary["validation_score"] == max(scores)
+        assert fell_back[r] == (scores.index(max(scores)) < len(scores) - 1)
+        assert record.summary["test_score"] == best.score[r]
+        assert record.summary["test_loss"] == best.loss[r]
+        assert record.summary["final_test_score"] == last.score[r]
 
 
 def test_clipping_is_that_of_torch_run_by_run():

@@ -119,6 +119,12 @@ class Progress:
         self.rows = self.rows[stays]
         return np.flatnonzero(stays)
 
+    @property
+    def fell_back(self) -> np.ndarray:
+        """Which runs ended with other parameters than their best ``(R,)``."""
+        pairs = [(value, self.last[name]) for name, value in self.best.items()]
+        return torch.stack([(one != other).flatten(1).any(1) for one, other in pairs]).any(0).cpu().numpy()
+
     def curves(self, r: int, /) -> dict[str, list[float]]:
         """Return the curves of one run."""
         return self._curves[r]

@@ -20,7 +20,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import AnyNetwork, Cell, EncoderDecoder, Network
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._diagnostics import Diagnostics
-from unitcircle.experiments.training._evaluation import evaluate, held_out_data, stacked
+from unitcircle.experiments.training._evaluation import Evaluation, evaluate, held_out_data, stacked
 from unitcircle.experiments.training._peak_memory import forget_peak, peak_memory
 from unitcircle.experiments.training._penalties import penalties
 from unitcircle.experiments.training._progress import Progress
@@ -173,7 +173,11 @@ class _Stack:
     def _records(self, seconds: float) -> list[Record]:
         test = held_out_data(self.task, "test", self.device, size=self.cell.size)
         best = evaluate(self.network, self._cast(self.progress.best), self.task, test)
-        final = evaluate(self.network, self._cast(self.progress.last), self.task, test)
+        final = Evaluation(best.loss.copy(), best.score.copy())
+        if len(rows := np.flatnonzero(self.progress.fell_back)):
+            left = {name: value[rows] for name, value in self.progress.last.items()}
+            found = evaluate(self.network, self._cast(left), self.task, test)
+            final.loss[rows], final.score[rows] = found.loss, found.score
         environment = _environment(len(self.runs), self.device)
         if self.task.signature:
             environment["bleu"] = self.task.signature
