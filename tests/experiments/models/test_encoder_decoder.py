@@ -8,7 +8,9 @@ import torch
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Cell, EncoderDecoder, Role, Tanh
+from unitcircle.experiments.studies import Experiment, Here, Store, Study, execute
 from unitcircle.experiments.tasks import Translation
+from unitcircle.experiments.training import Run, train
 from unitcircle.initializers import Orthogonal, XavierNormal
 
 PADDING, START, END = 0, 1, 2
@@ -180,6 +182,8 @@ NUMBERS = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four", "fünf
 class Countdown(Translation):
     """German numbers into English ones, from the last to the first."""
 
+    name = "countdown_for_tests"
+
     vocabulary: int = 400  # Room for a token a word.
 
     def sentences(self, part, /):
@@ -212,3 +216,17 @@ def test_a_toy_language_is_learned():
         hypotheses += task.decode(network.translate(values, torch.from_numpy(batch.inputs)[None])[0].numpy())
         references += task.decode(batch.targets)
     assert task.corpus_score(hypotheses, references) > 90
+
+
+def test_runs_whose_batches_differ_in_length_are_trained_one_by_one(tmp_path):
+    options = {"steps": 3, "evaluate_every": 3, "batch_size": 4, "measure_at": ()}
+    experiment = Experiment("countdown_for_tests", sizes=(8,), learning_rates=(1e-3,), options=options)
+    study = Study("countdown", {"Haar": "orthogonal"}, (experiment,), seeds=3, tuning_seeds=1, twin=False)
+    events = []
+    outcome = execute(study, tmp_path, engine=Here(), on_event=events.append)
+    assert (outcome.ended, outcome.failed) == (3, 0)
+    assert {event.kind for event in events}.isdisjoint({"lost", "failed"})
+    assert {record.environment["stack"] for record in Store(tmp_path).records()} == {1}
+    runs = [Run("countdown_for_tests", "tanh(size=8)", "orthogonal", seed=seed, **options) for seed in (0, 1)]
+    with pytest.raises(ArgumentError, match="must be trained one by one"):
+        train(runs)

@@ -17,6 +17,7 @@ from unitcircle.experiments.studies._memory import memory_of
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
 from unitcircle.experiments.studies._supervisor import Local
+from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
 
 ENOUGH = {"cpu": 8, "cuda": 64}
@@ -36,8 +37,11 @@ def stack_limit(run: Run, /, *, engine: EngineKind | None = None) -> int:
     Returns
     -------
     int
-        8 on a processor and 64 on a GPU, or fewer where a worker's memory holds no more; at least 1.
+        8 on a processor and 64 on a GPU, or fewer where a worker's memory holds no more; at least 1, which it is where
+        one batch of the task is longer than another.
     """
+    if Task.parse(run.task).ragged:
+        return 1
     device = torch.device(run.device)
     enough = ENOUGH.get(device.type, ENOUGH["cuda"])
     room = (engine or Local()).room(device)

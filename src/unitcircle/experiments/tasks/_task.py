@@ -69,6 +69,8 @@ class Task(Specification, ABC):
     """How a library counted the score, in its own words: sacrebleu's of a BLEU."""
     places: ClassVar[tuple[str, ...]] = ()
     """Parameters that say where the data are and not what they are: checked files at two places are one task."""
+    ragged: ClassVar[bool] = False
+    """Whether one batch is longer than another: then runs are trained one by one."""
     architecture: ClassVar[Literal["recurrent", "encoder_decoder"]] = "recurrent"
     """What is built around the cell."""
 

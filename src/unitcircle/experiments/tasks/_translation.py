@@ -57,6 +57,7 @@ class Translation(Task):
 
     every_step = True
     unit = "BLEU"
+    ragged = True
     architecture = "encoder_decoder"
     padding: ClassVar[int] = PADDING
     start: ClassVar[int] = START

@@ -60,6 +60,8 @@ def train(runs: Sequence[Run], /) -> list[Record]:
     if not runs or any(run.stack != runs[0].stack for run in runs):
         arrived = "none" if not runs else "runs that differ in more"
         raise ArgumentError("runs", "must differ in recurrent initializer, bias and seed only", arrived)
+    if len(runs) > 1 and Task.parse(runs[0].task).ragged:
+        raise ArgumentError("runs", "must be trained one by one where batches differ in length", f"{len(runs)} runs")
     with _without_subnormals():
         return _Stack(runs).train()
 
