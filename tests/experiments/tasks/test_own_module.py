@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from unitcircle._specification import Specification
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.tasks import OwnModule, Task, _own_module
+from unitcircle.experiments.tasks import OwnModule, Task, Translation, _own_data, _own_module
+from unitcircle.experiments.training import Run, train
 
 SOURCE = """
+import itertools
+from dataclasses import dataclass
 import numpy as np
-from unitcircle.experiments.tasks import from_data
+from unitcircle.experiments.tasks import Translation, from_data
 
 def made(shift=0.0):
     rng = np.random.default_rng(0)
@@ -23,6 +27,27 @@ def changed():
 
 def number():
     return 3
+
+def median(targets, answers):
+    return float(np.median(abs(targets - answers)))
+
+def by_median():
+    rng = np.random.default_rng(0)
+    parts = [(rng.normal(size=(count, 4, 2)), rng.normal(size=count)) for count in (8, 70, 70)]
+    return from_data(*parts, metric=median, higher_is_better=False)
+
+@dataclass(frozen=True)
+class Echo(Translation):
+    name = "echo_for_tests"
+
+    vocabulary: int = 400
+
+    def sentences(self, part, /):
+        said = [" ".join(words) + "." for words in itertools.product(("red", "green", "blue"), repeat=3)]
+        return said, said
+
+def translation():
+    return Echo()
 """
 
 
@@ -51,6 +76,34 @@ def test_it_is_what_the_factory_made(module):
         np.testing.assert_array_equal(a.targets, b.targets)
     outputs, targets = torch.ones(2, 3, 1), torch.zeros(2, 3, 1)
     assert task.losses(outputs, targets, None).tolist() == task.scores(outputs, targets, None).tolist() == [1.0, 1.0]
+
+
+def test_it_answers_whatever_any_task_is_asked(module):
+    public = {name for kind in (Task, Translation) for name in (*vars(kind), *kind.__annotations__) if name[0] != "_"}
+    public -= {*vars(Specification), *Specification.__annotations__}
+    own = {"kind", "registry", "example", "identity", "places"}
+    of_the_data = {"sentences", "vocabulary", "word_dropout", "padding", "start", "end"}
+    assert public - own - of_the_data <= set(vars(OwnModule))
+    task = Task.parse(f"module(factory='{module}:translation')")
+    assert (task.architecture, task.ragged, task.unit) == ("encoder_decoder", True, "BLEU")
+    assert not hasattr(Task.parse(f"module(factory='{module}:made')"), "corpus_score")
+
+
+def test_its_metric_is_that_of_all_answers_together(module, monkeypatch):
+    monkeypatch.setattr(_own_data, "HELD_OUT_BATCH", 16)
+    task = Task.parse(f"module(factory='{module}:by_median')")
+    options = {"steps": 1, "evaluate_every": 1, "measure_at": ()}
+    (record,) = train([Run(str(task), "tanh(size=4)", "orthogonal", **options)])
+    (inner,) = train([Run(str(task.task), "tanh(size=4)", "orthogonal", **options)])
+    assert task.whole
+    assert record.summary == inner.summary
+
+
+def test_a_translation_of_ones_own_is_scored_by_bleu(module):
+    run = Run(f"module(factory='{module}:translation')", "tanh(size=4)", "orthogonal", steps=1, measure_at=())
+    (record,) = train([run])
+    assert "nrefs:1" in record.environment["bleu"]
+    assert 0 <= record.summary["test_score"] <= 100
 
 
 def test_its_text_holds_the_digest_of_the_content(module):

@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.tasks._content import digest_of
@@ -57,57 +56,38 @@ class OwnModule(Task):
             raise ArgumentError("factory", f"must make the task whose digest is {self.digest}", found, remedy)
         return made
 
-    @property
-    def every_step(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.every_step
-
-    @property
-    def classes(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.classes
-
-    @property
-    def higher_is_better(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.higher_is_better
-
-    @property
-    def unit(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.unit
-
-    @property
-    def inputs(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.inputs
-
-    @property
-    def outputs(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.outputs
-
-    @property
-    def baseline(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.baseline
-
-    @property
-    def threshold(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """That of the task."""
-        return self.task.threshold
-
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
         return self.task.sample(rng, size)
 
     def held_out(self, split: Split, /) -> Iterator[Batch]:
         return self.task.held_out(split)
 
-    def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
-        return self.task.losses(outputs, targets, weights)
 
-    def scores(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
-        return self.task.scores(outputs, targets, weights)
+def _that_of_the_task(name: str) -> property:
+    return property(lambda self: getattr(self.task, name), doc="That of the task.")
+
+
+for _name in (
+    "every_step",
+    "classes",
+    "higher_is_better",
+    "unit",
+    "whole",
+    "signature",
+    "ragged",
+    "architecture",
+    "inputs",
+    "outputs",
+    "baseline",
+    "threshold",
+    "losses",
+    "scores",
+    "score_of_all",
+    "solved",
+    "decode",
+    "corpus_score",
+):
+    setattr(OwnModule, _name, _that_of_the_task(_name))
 
 
 @cache

@@ -6,13 +6,17 @@ __all__ = ["Evaluation", "axis_of_sequences", "evaluate", "held_out_data", "stac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unitcircle.experiments.models import AnyNetwork, EncoderDecoder, Parameters
-from unitcircle.experiments.tasks import Batch, Split, Task, Translation
+from unitcircle.experiments.tasks import Batch, Split, Task
+
+if TYPE_CHECKING:
+    from unitcircle.experiments.tasks import Translation
 
 NUMBERS = (2**19, 2**24)
 """Numbers of the states of one run that a part of the held-out data may have: of a processor's cache, of a GPU."""
@@ -133,8 +137,9 @@ def evaluate(
     loss, score = total / count
     if task.whole:
         score = task.score_of_all(parts).cpu().numpy()
-    if isinstance(network, EncoderDecoder) and isinstance(task, Translation):
-        score = _bleu(network, parameters, task, data)
+    if isinstance(network, EncoderDecoder) and hasattr(task, "corpus_score"):
+        # A translation, or what stands for one.
+        score = _bleu(network, parameters, cast("Translation", task), data)
     return Evaluation(loss, score)
 
 
