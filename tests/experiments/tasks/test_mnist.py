@@ -36,7 +36,7 @@ def small(tmp_path, monkeypatch):
 
 def test_pixels_come_row_by_row_with_their_label_from_the_right_part(small):
     folder, (images, labels, test_images, test_labels) = small
-    task = Mnist(folder=str(folder))
+    task = Mnist(validation=10, folder=str(folder))
     train = task.sample(np.random.default_rng(0), 300)
     assert train.inputs.shape == (784, 300, 1)
     rows = {(tuple(image.ravel() / np.float32(255)), label) for image, label in zip(images[:20], labels, strict=False)}
@@ -52,13 +52,29 @@ def test_pixels_come_row_by_row_with_their_label_from_the_right_part(small):
         np.testing.assert_array_equal(np.concatenate([batch.targets for batch in batches]), expected)
 
 
+def test_fewer_digits_validate_if_asked_and_training_and_test_stay(small):
+    folder, (images, labels, *_) = small
+    few, all_ten = (Mnist(validation=count, folder=str(folder)) for count in (3, 10))
+    (batch,) = few.held_out("validation")
+    np.testing.assert_array_equal(batch.inputs[:, :, 0].T, images[20:23].reshape(-1, 784) / np.float32(255))
+    np.testing.assert_array_equal(batch.targets, labels[20:23])
+    trained = [task.sample(np.random.default_rng(0), 50).inputs for task in (few, all_ten)]
+    np.testing.assert_array_equal(*trained)
+    assert [len(b) for b in few.held_out("test")] == [len(b) for b in all_ten.held_out("test")]
+    for wrong in (0, 11):
+        with pytest.raises(ArgumentError, match="validation must be from 1 to 10 digits"):
+            Mnist(validation=wrong)
+
+
 def test_permuted_pixels_are_all_in_the_order_of_the_literature(small):
     folder, _ = small
-    plain, permuted = (Mnist(permuted=p, folder=str(folder)).sample(np.random.default_rng(0), 5) for p in (False, True))
+    plain, permuted = (
+        Mnist(permuted=p, validation=10, folder=str(folder)).sample(np.random.default_rng(0), 5) for p in (False, True)
+    )
     order = np.random.RandomState(92916).permutation(784)
     np.testing.assert_array_equal(permuted.inputs, plain.inputs[order])
     np.testing.assert_array_equal(permuted.targets, plain.targets)
-    other = Mnist(permuted=True, seed=1, folder=str(folder)).sample(np.random.default_rng(0), 5)
+    other = Mnist(permuted=True, seed=1, validation=10, folder=str(folder)).sample(np.random.default_rng(0), 5)
     assert not np.array_equal(other.inputs, permuted.inputs)
 
 
