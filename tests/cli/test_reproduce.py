@@ -3,8 +3,10 @@
 import pytest
 
 from unitcircle import cli
+from unitcircle.cli._reproduce import INTERRUPTED
 from unitcircle.cli._reproduce import reproduce as command
 from unitcircle.experiments import reproduce as measuring
+from unitcircle.experiments.reproduce import Claim, Source, Verdict
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +30,31 @@ def test_a_folder_is_made_and_left_without_a_trace_of_the_check(tmp_path, monkey
     monkeypatch.setattr(measuring, "write_report", lambda *_, **__: out)
     assert cli.main(["reproduce", "radius", "--out", str(out)]) == 0
     assert found == [True]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_reproduction_that_ends_early_leaves_the_page_of_what_was_measured(error, tmp_path, monkeypatch, capsys):
+    def claims(_):
+        yield Claim("first", "The first", "He says 3.", "We find 3.", Verdict.HOLDS)
+        raise error
+
+    monkeypatch.setitem(measuring.SOURCES, "text", Source("text", "A text", "Someone (2020)", {"claims": claims}))
+    if error is KeyboardInterrupt:
+        assert cli.main(["reproduce", "text", "--full", "--out", str(tmp_path)]) == INTERRUPTED
+        assert "run again to go on" in capsys.readouterr().out
+    else:
+        with pytest.raises(RuntimeError):
+            cli.main(["reproduce", "text", "--full", "--out", str(tmp_path)])
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "He says 3." in page
+    assert "Stopped here" in page
+
+
+def test_nothing_measured_writes_no_page(tmp_path, monkeypatch):
+    def claims(_):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(measuring.SOURCES, "text", Source("text", "A text", "Someone (2020)", {"claims": claims}))
+    assert cli.main(["reproduce", "text", "--out", str(tmp_path)]) == INTERRUPTED
+    assert not (tmp_path / "index.html").exists()

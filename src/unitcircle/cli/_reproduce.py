@@ -26,10 +26,11 @@ def reproduce(
 ) -> int:
     """Measure every claim of the sources, say whether it holds, and write one HTML page.
 
-    What is trained is kept below --out; run again, it goes on where it was.
+    What is trained is kept below --out; run again, it goes on where it was. However it ends, by Ctrl-C too, the page
+    holds the claims that have been measured.
 
     Args:
-        names: Sources by name, or all.
+        names: Sources by name, sections of them such as eigen/multi30k, or all.
         quick: Ten minutes on two cores for all of them; the default.
         full: What a night, or a GPU, gives.
         out: Folder of the page, its figures and numbers.
@@ -46,7 +47,7 @@ def reproduce(
 
     if quick and full:
         raise ArgumentError("--quick and --full", "exclude each other", "both")
-    from unitcircle.experiments.reproduce import Context, write_report
+    from unitcircle.experiments.reproduce import Chapter, Context, write_report
     from unitcircle.experiments.reproduce import reproduce as measured
     from unitcircle.experiments.studies import progress_display
 
@@ -55,16 +56,21 @@ def reproduce(
     def say(line: str) -> None:
         screen.print(line, soft_wrap=True)
 
+    chapters: list[Chapter] = []
+    status = 0
     try:
         with progress_display(screen) as on_event:
             context = Context(out, full, workers, seed, say, on_event, records)
             _check_writable(out)
-            chapters = measured(names, context)
+            for so_far in measured(names, context):
+                chapters = so_far
     except KeyboardInterrupt:
         say(f"stopped; what has been trained is kept in {out}, run again to go on")
-        return INTERRUPTED
-    say(f"report: {write_report(chapters, out, full=full, seed=seed, records=records)}")
-    return 0
+        status = INTERRUPTED
+    finally:
+        if chapters:
+            say(f"report: {write_report(chapters, out, names=names, full=full, seed=seed, records=records)}")
+    return status
 
 
 def _check_writable(folder: Path) -> None:

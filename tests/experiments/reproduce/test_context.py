@@ -49,14 +49,14 @@ def test_seed_0_runs_what_the_study_says(tmp_path):
 def test_every_study_of_the_eigen_chapter_is_seeded(full, tmp_path):
     context = Context(tmp_path, full=full, seed=99)
     plain = [studies.plain, studies.regression, studies.structure, studies.rectified, studies.gated]
-    made = [function(context) for function in plain] + [studies.needs_data(context, "pixel-mnist")]
+    made = [function(context) for function in plain] + studies.pixels(context) + studies.translation(context)
     assert {study.first_seed for study in made} == {990}
     returning = [
         name
         for name, f in inspect.getmembers(studies, inspect.isfunction)
-        if f.__annotations__.get("return") == "Study"
+        if f.__annotations__.get("return") in {"Study", "list[Study]"} and not name.startswith("_")
     ]
-    assert {name for name in returning if not name.startswith("_")} == {f.__name__ for f in plain} | {"needs_data"}
+    assert set(returning) == {f.__name__ for f in plain} | {"pixels", "translation"}
 
 
 def test_a_study_that_was_not_seeded_is_not_run(tmp_path):

@@ -19,6 +19,7 @@ from unitcircle.experiments.reproduce.eigen import _trained_figures as figures
 from unitcircle.experiments.reproduce.eigen._regimes import ACTIVATIONS, Behaviour
 from unitcircle.experiments.reproduce.prediction._correlation import Correlation
 from unitcircle.experiments.studies import Experiment, Study
+from unitcircle.experiments.tasks import Mnist
 from unitcircle.experiments.training import train
 from unitcircle.initializers import BlockRotation, Eigen, Orthogonal
 from unitcircle.report import Comparison, Group, Interval, Row
@@ -255,21 +256,41 @@ def test_a_task_without_its_data_is_said_not_run(tmp_path):
 
 
 def test_what_is_not_run_here_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(chapter.torch.cuda, "is_available", lambda: False)
-    for full, reason in ((False, "needs --full and the data"), (True, "need a GPU")):
-        claim = chapter._with_data(Context(tmp_path, full=full), "pixel-mnist", "mnist", "T", "S")
-        assert claim.verdict is Verdict.UNDECIDED
-        assert claim.condition.startswith("not run")
-        assert reason in claim.condition
+    for measure in (chapter._pixels, chapter._translation):
+        (said,) = measure(Context(tmp_path))
+        assert (said.verdict, "needs --full and the data" in said.condition) == (Verdict.UNDECIDED, True)
+    monkeypatch.setattr(contests.Task, "parse", lambda _: Mnist(folder=str(tmp_path / "nowhere")))
+    made = studies.pixels(Context(tmp_path, full=True))
+    said = chapter._with_data(Context(tmp_path, full=True), "pixel-mnist", "T", "the others", made)
+    assert (said.verdict, said.condition) == (Verdict.UNDECIDED, "not run: the data are not here")
 
 
 def test_claims_that_need_data_are_about_the_rivals_they_name(tmp_path, monkeypatch):
+    context = Context(tmp_path, full=True)
     for there, device in ((True, "cuda"), (False, None)):
         monkeypatch.setattr(studies.torch.cuda, "is_available", lambda there=there: there)
-        for name in chapter.DATA:
-            study = studies.needs_data(Context(tmp_path, full=True), name)
+        for study in [*studies.pixels(context), *studies.translation(context)]:
             assert {"Xavier", "Kaiming"} <= set(study.initializers)
             assert {experiment.options.get("device") for experiment in study.experiments} == {device}
+    rectified = next(study for study in studies.pixels(context) if "relu" in study.name)
+    assert {"IRNN", "np-RNN"} <= set(rectified.initializers)
+    for made in (studies.pixels, studies.translation):
+        cells = {cell for study in made(context) for experiment in study.experiments for cell in experiment.cells}
+        assert {"tanh", "gru", "lstm"} <= cells
+
+
+def test_a_contest_over_several_studies_counts_every_row():
+    eigen = _row(studies.EIGEN)
+    groups = [
+        _group(eigen, _row("Xavier", Found.WORSE)),
+        _group(eigen, _row("Xavier", Found.BETTER), _row("Kaiming", Found.WORSE)),
+    ]
+    labels = (studies.EIGEN, "Xavier", "Kaiming")
+    found = [Comparison("s", "", labels, studies.EIGEN, 0.95, 6, 6, 0, 0, (group,)) for group in groups]
+    claim = contests.contest("c", "C", "It outperforms.", *found)
+    assert claim.verdict is contests.against(groups)[0] is Verdict.CONDITIONALLY
+    assert len(claim.table) == sum(len(group.rows) for group in groups)
+    assert len(claim.data["comparisons"]) == 2
 
 
 # ------------------------------------------------------------------ studies
@@ -291,8 +312,8 @@ def test_studies_hold_the_rivals_against_the_eigen_initializer(full, tmp_path):
     grammars = [experiment.task for experiment in made[0].experiments]
     assert grammars[0] == "tomita(grammar=4)"
     assert len(grammars) == (7 if full else 1)
-    for name in chapter.DATA:
-        assert studies.needs_data(context, name).reference == studies.EIGEN
+    for study in [*studies.pixels(context), *studies.translation(context)]:
+        assert study.reference == studies.EIGEN
 
 
 def _trained_here(context, study):
@@ -377,11 +398,10 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
         ("structure", structure),
     ):
         monkeypatch.setattr(studies, name, lambda _, own=own: own)
-    monkeypatch.setattr(studies, "needs_data", lambda *_: pytest.fail("not in the quick run"))
     small = driven.Driven(0.0, 0.0, 0.0, 1.0, 0.1, 0.0, 2.0)
     monkeypatch.setattr(driven, "drive", lambda *_, **__: small)
     monkeypatch.setattr(trained, "drive", lambda *_, **__: small)
-    found = list(chapter.claims(context))
+    found = list(chapter.SOURCE.claims(context))
     assert [claim.name for claim in found] == [
         "regimes", "surface", "spectra", "tomita", "rectified", "gated", "wait", "pixel-mnist", "multi30k", "modulus",
         "structure", "angles", "exponents", "regime", "discrimination",

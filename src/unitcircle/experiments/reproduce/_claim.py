@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Claim", "Source", "Verdict"]
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -74,11 +74,27 @@ class Source:
         On the command line: ``"radius"``.
     title, reference
         Of the text: what it is called, who wrote it, where it stands.
-    claims
-        Measures its claims, one after the other.
+    sections
+        Name → measures the claims of one section, one after the other; in the order of the report. None needs another.
     """
 
     name: str
     title: str
     reference: str
-    claims: Callable[[Context], Iterable[Claim]]
+    sections: Mapping[str, Callable[[Context], Iterable[Claim]]]
+
+    def claims(self, context: Context, /) -> Iterator[Claim]:
+        """Measure all claims, one after the other.
+
+        Parameters
+        ----------
+        context
+            What may be spent.
+
+        Yields
+        ------
+        Claim
+            In the order of the report.
+        """
+        for measure in self.sections.values():
+            yield from measure(context)

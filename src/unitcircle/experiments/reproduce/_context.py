@@ -6,7 +6,7 @@ __all__ = ["REPETITIONS", "Context"]
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,6 +56,7 @@ class Context:
     say: Callable[[str], None] = lambda _: None
     on_event: Callable[[Event], None] = lambda _: None
     records: tuple[Path, ...] = ()
+    _compared: dict[str, tuple[Study, Comparison]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < REPETITIONS:
@@ -94,7 +95,7 @@ class Context:
         return Store(self.studies / study.name)
 
     def study(self, study: Study, /, *, here: bool = False) -> Comparison:
-        """Run a study, or what is missing of it, and return its comparison.
+        """Run a study, or what is missing of it, and return its comparison: once, however many claims are about it.
 
         Parameters
         ----------
@@ -109,10 +110,14 @@ class Context:
             Of its records.
         """
         assert study.first_seed == self.first_seed, "the study is to be seeded when it is made"
+        if (known := self._compared.get(study.name)) is not None and known[0] == study:
+            return known[1]
         engine: EngineKind = Here() if here and not self.full else Local(self.workers)
         self.say(f"study {study.name}")
         execute(study, self.studies / study.name, engine=engine, on_event=self.on_event)
-        return compare(study, self.store(study).get)
+        comparison = compare(study, self.store(study).get)
+        self._compared[study.name] = study, comparison
+        return comparison
 
     def kept(
         self, name: str, setting: object, measure: Callable[[], Mapping[str, np.ndarray]], /

@@ -29,6 +29,7 @@ _CLASSES = {
 }
 
 
+STOPPED = "Stopped here: further claims of this source have not been measured. Run again to go on."
 WIDEST = 8.2
 """Inches of a figure that fills the page."""
 # On paper nothing scrolls, and what moves has its stills beside it.
@@ -59,15 +60,25 @@ class Chapter:
         What was measured.
     seconds
         Wall time.
+    complete
+        Whether these are all claims of the source; no where the reproduction was stopped.
     """
 
     source: Source
     claims: Sequence[Claim]
     seconds: float
+    complete: bool = True
 
 
 def write_report(
-    chapters: Sequence[Chapter], folder: Path, /, *, full: bool, seed: int, records: Sequence[Path] = ()
+    chapters: Sequence[Chapter],
+    folder: Path,
+    /,
+    *,
+    names: Sequence[str],
+    full: bool,
+    seed: int,
+    records: Sequence[Path] = (),
 ) -> Path:
     """Write ``index.html``, ``results.json``, ``results.md`` and ``figures/`` into a folder.
 
@@ -77,6 +88,8 @@ def write_report(
         In the order of the page.
     folder
         Where to; each file is written whole.
+    names
+        What was asked for: sources, sections of them, or ``"all"``.
     full
         Whether this was the full run.
     seed
@@ -89,12 +102,13 @@ def write_report(
     Path
         The page.
     """
-    conditions = _conditions(chapters, full, seed, records)
+    conditions = _conditions(chapters, names, full, seed, records)
     body = [f"<h1>The sources, ours beside theirs</h1><p class='soft'>{escape(conditions)}</p>", _overview(chapters)]
     for chapter in chapters:
         head = f"<h2 id='{chapter.source.name}'>{escape(chapter.source.title)}</h2>"
         body.append(f"{head}<p class='soft'>{escape(chapter.source.reference)}</p>")
         body += [_claim(chapter.source, claim, folder / "figures") for claim in chapter.claims]
+        body += [] if chapter.complete else [f"<p><b>{escape(STOPPED)}</b></p>"]
     body.insert(0, f"<style>{_STYLE}</style>")
     documents = {
         "index.html": page("unitcircle: the sources reproduced", "\n".join(body), {}),
@@ -107,13 +121,15 @@ def write_report(
     return folder / "index.html"
 
 
-def _conditions(chapters: Sequence[Chapter], full: bool, seed: int, records: Sequence[Path]) -> str:
-    names = " ".join(chapter.source.name for chapter in chapters)
-    command = f"unitcircle reproduce {names} {'--full' if full else '--quick'} --seed {seed}"
+def _conditions(
+    chapters: Sequence[Chapter], names: Sequence[str], full: bool, seed: int, records: Sequence[Path]
+) -> str:
+    command = f"unitcircle reproduce {' '.join(names)} {'--full' if full else '--quick'} --seed {seed}"
     command += f" --records {' '.join(map(str, records))}" if records else ""
     minutes = sum(chapter.seconds for chapter in chapters) / 60
     machine = f"{platform.machine()}, Python {platform.python_version()}, unitcircle {version('unitcircle')}"
-    return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min."
+    kept = "; what earlier calls had trained was kept, and is not in this time" if full else ""
+    return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min{kept}."
 
 
 def _overview(chapters: Sequence[Chapter]) -> str:
@@ -203,6 +219,7 @@ def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:
                 lines += ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
                 lines += ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in claim.table]
                 lines.append("")
+        lines += [] if chapter.complete else [f"**{STOPPED}**", ""]
     return "\n".join(lines)
 
 
@@ -212,4 +229,5 @@ def _data(chapter: Chapter) -> dict[str, Any]:
         | {"verdict": str(claim.verdict), "data": dict(claim.data)}
         for claim in chapter.claims
     ]
-    return {"name": chapter.source.name, "seconds": chapter.seconds, "claims": claims}
+    told = {"name": chapter.source.name, "seconds": chapter.seconds, "complete": chapter.complete}
+    return told | {"claims": claims}

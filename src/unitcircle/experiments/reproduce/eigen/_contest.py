@@ -55,15 +55,15 @@ def _is_rival(group: Group, row: Row) -> bool:
     return row.label in RIVALS or (row.label == "identity" and group.factors["cell"] == "relu")
 
 
-def contest(name: str, title: str, statement: str, comparison: Comparison, /, *, note: str = "") -> Claim:
+def contest(name: str, title: str, statement: str, /, *comparisons: Comparison, note: str = "") -> Claim:
     """Return the claim that the eigen initializer converges faster, or ends better, than its rivals.
 
     Parameters
     ----------
     name, title, statement
         Of the claim.
-    comparison
-        Of a study whose reference is the eigen initializer.
+    comparisons
+        Of studies whose reference is the eigen initializer.
     note
         A sentence about the protocol.
 
@@ -72,8 +72,9 @@ def contest(name: str, title: str, statement: str, comparison: Comparison, /, *,
     Claim
         With the rows of every group.
     """
-    verdict, condition = against(comparison.groups)
-    said = " ".join(f"{group.title}: {' '.join(study_sentences(group, comparison))}" for group in comparison.groups)
+    found = [(comparison, group) for comparison in comparisons for group in comparison.groups]
+    verdict, condition = against(group for _, group in found)
+    said = " ".join(f"{group.title}: {' '.join(study_sentences(group, comparison))}" for comparison, group in found)
     return Claim(
         name,
         title,
@@ -81,12 +82,12 @@ def contest(name: str, title: str, statement: str, comparison: Comparison, /, *,
         f"{said} {note}".strip(),
         verdict,
         condition=condition,
-        table=[row for group in comparison.groups for row in table(group.title, group)],
+        table=[row for _, group in found for row in table(group.title, group)],
         figures={
             f"{group.title}. {CAPTION}": partial(curves_and_seeds, group, comparison.labels)
-            for group in comparison.groups
+            for comparison, group in found
         },
-        data={"comparison": comparison.to_dict()},
+        data={"comparisons": [comparison.to_dict() for comparison in comparisons]},
     )
 
 

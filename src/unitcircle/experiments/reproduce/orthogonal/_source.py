@@ -4,10 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SOURCE"]
 
-from collections.abc import Iterator
-
-from unitcircle.experiments.reproduce._claim import Claim, Source
-from unitcircle.experiments.reproduce._context import Context
+from unitcircle.experiments.reproduce._claim import Source
 from unitcircle.experiments.reproduce.orthogonal import (
     _clipping,
     _depth,
@@ -19,22 +16,19 @@ from unitcircle.experiments.reproduce.orthogonal import (
     _stabilizer,
 )
 
-
-def _claims(context: Context) -> Iterator[Claim]:
-    yield from _fibonacci.claims()
-    yield _rotation.claim()
-    yield _powers.claim(context)
-    yield _drive.claim(context)
-    yield _depth.claim(context)
-    yield from _clipping.claims(context)
-    yield _stabilizer.claim(context)
-    yield from _memory.claims(context)
-
-
 SOURCE = Source(
     "orthogonal",
     "Explaining and illustrating orthogonal initialization for recurrent neural networks",
     "S. Merity, smerity.com, 27 June 2016. We could read its beginning; what it points to is taken from the papers.",
-    _claims,
+    {
+        "fibonacci": lambda _: _fibonacci.claims(),
+        "rotation": lambda _: [_rotation.claim()],
+        "powers": lambda context: [_powers.claim(context)],
+        "activations": lambda context: [_drive.claim(context)],
+        "depth": lambda context: [_depth.claim(context)],
+        "clipping": _clipping.claims,
+        "norm-stabilizer": lambda context: [_stabilizer.claim(context)],
+        "memory": _memory.claims,
+    },
 )
 """The source ``orthogonal``."""

@@ -292,5 +292,5 @@ SOURCE = Source(
     "powers",
     "When powers of a matrix vanish or explode",
     "The question when the powers of a matrix vanish or explode, and its two answers",
-    claims,
+    {"claims": claims},
 )

@@ -64,5 +64,5 @@ SOURCE = Source(
     "prediction",
     "Does a diagnosis at initialization predict training?",
     "unitcircle's own bet, not a published claim: over the records of studies",
-    claims,
+    {"claims": claims},
 )

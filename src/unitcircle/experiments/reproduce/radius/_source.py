@@ -313,5 +313,5 @@ SOURCE = Source(
     "radius",
     "The spectral radius of random weights",
     "Daniel Rapp, On the spectral radius of weight matrices in RNNs, danielrapp.github.io/rnn-spectral-radius",
-    claims,
+    {"claims": claims},
 )

@@ -18,19 +18,7 @@ from unitcircle.experiments.reproduce.well_behaved._persistence import training_
 ROUNDING = 1e-9
 
 
-def claims(context: Context, /) -> Iterator[Claim]:
-    """Measure the claims of the source.
-
-    Parameters
-    ----------
-    context
-        What may be spent.
-
-    Yields
-    ------
-    Claim
-        At initialization, then in training.
-    """
+def _at_initialization(context: Context) -> Iterator[Claim]:
     depth, networks = context.pick((50, 16), (100, 64))
     found = {
         (kind.name, width): measure(kind, width, depth, networks, seed=context.draws)
@@ -41,7 +29,6 @@ def claims(context: Context, /) -> Iterator[Claim]:
     yield _bound(list(found.values()), shown)
     yield _isometry(list(found.values()), shown)
     yield _low_rank(context, depth, networks)
-    yield from training_claims(context)
 
 
 # At initialization ----------------------------------------------------------------------------------------------------
@@ -150,5 +137,5 @@ SOURCE = Source(
     "Well-behaved matrices",
     "Harshal Rudra, The Curious Case of Well-Behaved Matrices, and Persistent Orthogonality of Trained Weight "
     "Matrices, herschelle.netlify.app/blog",
-    claims,
+    {"depth": _at_initialization, "training": training_claims},
 )
