@@ -8,6 +8,7 @@ __all__ = ["main"]
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from unitcircle.cli._diagnose import diagnose
 from unitcircle.cli._explain import explain
@@ -27,7 +28,7 @@ COMMANDS = {
     "study": study,
     "watch": watch,
 }
-DESCRIPTION = "Can this network carry a signal and a gradient over the length you need?"
+DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version says which release.)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,9 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     import tyro
 
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words in (["--version"], ["-V"]):
+        print(f"unitcircle {version('unitcircle')}")
+        return 0
     try:
         status = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="unitcircle", description=DESCRIPTION, args=arguments, use_underscores=False
+            COMMANDS, prog="unitcircle", description=DESCRIPTION, args=words, use_underscores=False
         )
     except UnitcircleError as error:
         print(f"unitcircle: {error}", file=sys.stderr)
