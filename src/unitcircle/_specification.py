@@ -10,7 +10,7 @@ __all__ = ["Specification", "of_declared_type"]
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from types import NoneType, UnionType
@@ -136,7 +136,11 @@ class Specification:
         return cls.from_dict({"name": name} | values)
 
     def __str__(self) -> str:
-        given = [f"{field.name}={_to_text(getattr(self, field.name))}" for field in fields(self)]
+        return self._text({field.name for field in fields(self)})
+
+    def _text(self, names: Container[str], /) -> str:
+        """Return the text with some of the parameters."""
+        given = [f"{f.name}={_to_text(getattr(self, f.name))}" for f in fields(self) if f.name in names]
         return f"{self.name}({', '.join(given)})"
 
 

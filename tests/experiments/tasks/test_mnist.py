@@ -130,3 +130,9 @@ def test_the_published_files_are_read():
     assert sum(len(batch) for batch in task.held_out("validation")) == 10_000
     # The mean that everybody normalizes the training pixels by.
     assert _mnist._digits("train", str(SHARED))[0].mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+
+
+def test_its_title_says_where_the_files_are_if_that_was_said():
+    assert Mnist(validation=500).title == "mnist(permuted=false, seed=92916, validation=500)"
+    task = Mnist(folder="here")
+    assert task.title == str(task) == "mnist(permuted=false, seed=92916, validation=10000, folder=here)"

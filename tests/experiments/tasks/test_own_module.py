@@ -81,7 +81,7 @@ def test_it_is_what_the_factory_made(module):
 def test_it_answers_whatever_any_task_is_asked(module):
     public = {name for kind in (Task, Translation) for name in (*vars(kind), *kind.__annotations__) if name[0] != "_"}
     public -= {*vars(Specification), *Specification.__annotations__}
-    own = {"kind", "registry", "example", "identity", "places"}
+    own = {"kind", "registry", "example", "identity", "places", "title"}
     of_the_data = {"sentences", "vocabulary", "word_dropout", "padding", "start", "end"}
     assert public - own - of_the_data <= set(vars(OwnModule))
     task = Task.parse(f"module(factory='{module}:translation')")

@@ -147,7 +147,7 @@ def _group(
     told = {Verdict.BETTER, Verdict.WORSE, Verdict.REFERENCE}
     against_first = contest.all_against(contestants, contestants[0].label, "") if contestants else []
     return Group(
-        task=setting.task,
+        task=task.title,
         cell=setting.cell,
         input_scale=setting.input_scale,
         factors=_factors(task, Cell.parse(setting.cell)) | {"input scale": setting.input_scale} | options,

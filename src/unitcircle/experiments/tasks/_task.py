@@ -92,6 +92,11 @@ class Task(Specification, ABC):
                 object.__setattr__(told, field.name, field.default)
         return str(told)
 
+    @property
+    def title(self) -> str:
+        """The text without the places that are not given: what tables and figures call the task."""
+        return self._text({f.name for f in fields(self) if f.name not in self.places or getattr(self, f.name)})
+
     @abstractmethod
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
         """Draw training sequences.
