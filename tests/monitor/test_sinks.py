@@ -29,7 +29,15 @@ RECORD = {
 
 
 def test_scalars_are_the_finite_numbers():
-    assert scalars(RECORD) == {"loss": 0.5, "W/radius": 1.25}
+    at_lags = {"l0/gradient_by_lag/0": 0.0, "l0/gradient_by_lag/1": -1.0}
+    assert scalars(RECORD) == {"loss": 0.5, "W/radius": 1.25} | at_lags
+
+
+@pytest.mark.parametrize(("steps", "lags"), [(0, [0]), (1, [0, 1]), (5, [0, 1, 2, 4, 5]), (8, [0, 1, 2, 4, 8])])
+def test_of_a_curve_by_lag_loggers_get_the_powers_of_two_and_the_end(steps, lags):
+    curve = -0.5 * np.arange(steps + 1)
+    expected = {f"l0/gradient_by_lag/{lag}": -0.5 * lag for lag in lags}
+    assert scalars({"gradient_by_lag": {"l0": curve}}) == expected
 
 
 class _Broken:

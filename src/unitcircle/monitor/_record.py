@@ -32,8 +32,24 @@ DIGITS = 7
 
 
 def scalars(record: Mapping[str, Any], /) -> dict[str, float]:
-    """Return the finite numbers of a record, which is what most loggers take."""
-    return {name: value for name, value in record.items() if isinstance(value, float) and math.isfinite(value)}
+    """Return the finite numbers of a record, which is what most loggers take.
+
+    Parameters
+    ----------
+    record
+        Of a measurement.
+
+    Returns
+    -------
+    dict
+        Of a curve by lag the numbers at lag 0, 1, 2, 4, … and at the last: ``"<layer>/gradient_by_lag/16"``.
+    """
+    numbers = {name: value for name, value in record.items() if isinstance(value, float)}
+    for layer, curve in record.get("gradient_by_lag", {}).items():
+        last = len(curve) - 1
+        lags = sorted({0, last, *(1 << k for k in range(last.bit_length()))})
+        numbers |= {f"{layer}/gradient_by_lag/{lag}": float(curve[lag]) for lag in lags}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
 def plain(value: Any, /) -> Any:
