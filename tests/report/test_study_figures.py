@@ -58,6 +58,16 @@ def test_every_seed_is_a_dot_and_the_best_is_on_top(comparison, ax):
     assert ax.get_xlabel() == "test accuracy"
 
 
+@pytest.mark.parametrize("scale", [1.0, 40.0])
+def test_the_interval_of_a_score_is_drawn_whole(scale, ax):
+    # BLEU and bits per character are no shares: they go beyond 1.
+    made = compared(study(seeds=4), lambda label, run: record(run, scale * (0.5 + noise(label, run))))
+    (group,) = made.groups
+    plot_seeds(group, ax=ax)
+    drawn = [list(line.get_xdata()) for line in ax.get_lines() if len(line.get_xdata()) == 2][: len(group.rows)]
+    assert drawn == [[row.interval.low, row.interval.high] for row in group.rows]
+
+
 def test_learning_rates_show_the_mean_and_ring_the_choice(comparison, ax):
     (group,) = comparison.groups
     plot_learning_rates(group, labels=comparison.labels, ax=ax)

@@ -151,7 +151,8 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         spread = place + JITTER * np.linspace(-1, 1, max(len(drawn), 2))[: len(drawn)]
         ax.scatter(drawn, spread, s=13, color=color, alpha=0.65, lw=0, zorder=2)
         centre, interval = (row.median_steps, row.steps_interval) if by_steps else (row.mean, row.interval)
-        ends = [min(end, never) for end in (interval.low, interval.high)] if interval.known else []
+        ends = [interval.low, interval.high] if interval.known else []
+        ends = [min(end, never) for end in ends] if by_steps else ends
         ax.plot(ends, [place] * len(ends), color=COLORS["black"], lw=1.4, zorder=3)
         centre = min(centre, never) if by_steps else centre
         ax.plot([centre], [place], "D", ms=5, color=COLORS["black"], mec="white", mew=0.6, zorder=4)

@@ -293,6 +293,15 @@ def test_a_contest_over_several_studies_counts_every_row():
     assert len(claim.data["comparisons"]) == 2
 
 
+def test_a_score_that_a_library_counts_is_told_in_its_words_and_cannot_be_solved():
+    plain = _group(_row(studies.EIGEN), _row("Xavier", Found.WORSE))
+    group = replace(plain, unit="BLEU", threshold=math.nan, signature="nrefs:1|version:2")
+    found = Comparison("s", "", (studies.EIGEN, "Xavier"), studies.EIGEN, 0.95, 4, 4, 0, 0, (group,))
+    claim = contests.contest("c", "C", "It outperforms.", found, note="Briefly.")
+    assert claim.measured.endswith(" BLEU: nrefs:1|version:2. Briefly.")
+    assert {(row["solved"], row["steps to it"]) for row in claim.table} == {("", "")}
+
+
 # ------------------------------------------------------------------ studies
 
 

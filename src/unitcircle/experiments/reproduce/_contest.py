@@ -152,6 +152,7 @@ def table(title: str, group: Group, /) -> list[dict[str, Any]]:
         Rate, score and steps with intervals, difference (of steps: the median ratio), p and what that tells.
     """
     by_steps = group.rank_by == "steps"
+    can_be_solved = not math.isnan(group.threshold)
     return [
         {
             "task": f"{title}: {group.unit}",
@@ -159,8 +160,8 @@ def table(title: str, group: Group, /) -> list[dict[str, Any]]:
             "rate": number(row.learning_rate),
             "score": with_interval(row.mean, row.interval),
             "worst": number(row.worst),
-            "solved": f"{row.solved}/{len(row.seeds)}",
-            "steps to it": number(row.median_steps).replace("∞", "never"),
+            "solved": f"{row.solved}/{len(row.seeds)}" if can_be_solved else "",
+            "steps to it": number(row.median_steps).replace("∞", "never") if can_be_solved else "",
             "difference": ("× " if by_steps and not math.isnan(row.difference) else "")
             + with_interval(row.difference, row.difference_interval),
             "p (Holm)": "" if math.isnan(row.p_holm) else number(row.p_holm),

@@ -74,12 +74,13 @@ def contest(name: str, title: str, statement: str, /, *comparisons: Comparison, 
     """
     found = [(comparison, group) for comparison in comparisons for group in comparison.groups]
     verdict, condition = against(group for _, group in found)
+    counted = "; ".join(dict.fromkeys(group.signature for _, group in found if group.signature))
     said = " ".join(f"{group.title}: {' '.join(study_sentences(group, comparison))}" for comparison, group in found)
     return Claim(
         name,
         title,
         statement,
-        f"{said} {note}".strip(),
+        " ".join(filter(None, [said, counted and f"{found[0][1].unit}: {counted}.", note])),
         verdict,
         condition=condition,
         table=[row for _, group in found for row in table(group.title, group)],
