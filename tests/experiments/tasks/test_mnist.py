@@ -133,6 +133,6 @@ def test_the_published_files_are_read():
 
 
 def test_its_title_says_where_the_files_are_if_that_was_said():
-    assert Mnist(validation=500).title == "mnist(permuted=false, seed=92916, validation=500)"
-    task = Mnist(folder="here")
-    assert task.title == str(task) == "mnist(permuted=false, seed=92916, validation=10000, folder=here)"
+    assert Mnist(validation=500).title == "mnist(validation=500)"
+    task = Mnist(permuted=True, folder="here")
+    assert task.title == str(task) == "mnist(permuted=true, seed=92916, validation=10000, folder=here)"

@@ -80,6 +80,11 @@ class Mnist(Task):
         if not 1 <= self.validation <= VALIDATION:
             raise ArgumentError("validation", f"must be from 1 to {VALIDATION:,} digits", str(self.validation))
 
+    @property
+    def title(self) -> str:
+        """As of every task, without a permutation where there is none."""
+        return super().title if self.permuted else super().title.replace(f"permuted=false, seed={self.seed}, ", "")
+
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
         images, labels = _digits("train", self.folder)
         return self._batch(images, labels, rng.integers(len(labels) - VALIDATION, size=size))
