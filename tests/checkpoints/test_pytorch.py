@@ -82,9 +82,10 @@ def test_torchscript(module, tmp_path):
             return self.lstm(x)[0]
 
     model = Model()
-    with pytest.warns(DeprecationWarning, match="torch.jit"):
+    # A FutureWarning since torch 2.15.
+    with pytest.warns((DeprecationWarning, FutureWarning), match="torch.jit"):
         scripted = torch.jit.script(model)
-    with pytest.warns(DeprecationWarning, match="torch.jit"):
+    with pytest.warns((DeprecationWarning, FutureWarning), match="torch.jit"):
         torch.jit.save(scripted, tmp_path / "model")
     layers = read(tmp_path / "model")
     assert layers.format == "TorchScript"

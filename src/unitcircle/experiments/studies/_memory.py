@@ -30,8 +30,8 @@ COPIES = 8
 ITEM = {"float32": 4, "float64": 8, "bfloat16": 2}
 SHARE = 0.5
 """Of a machine's memory that a study may fill: others use the machine, too."""
-WORKER = 2**29
-"""Bytes of a worker without runs: Python and torch (450 MB measured), or the context of a GPU."""
+WORKER = 2**29 if torch.version.cuda is None else 2**30
+"""Bytes of a worker without runs: Python and torch (450 MB measured; built for CUDA 950 MB), or a GPU's context."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
