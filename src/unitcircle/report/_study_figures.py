@@ -143,7 +143,8 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
     looks = _looks_of(group, labels)
     by_steps = group.rank_by == "steps"
     finite = [s for row in group.rows for s in row.steps if math.isfinite(s)]
-    never = 1.6 * max(finite, default=1.0)
+    # Where a run that never gets there is drawn; scores have no such place.
+    never = 1.6 * max(finite, default=1.0) if by_steps else math.inf
     for place, row in enumerate(group.rows):
         color = looks[row.label]["color"]
         values = np.array(row.steps if by_steps else row.scores)
@@ -151,11 +152,9 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         spread = place + JITTER * np.linspace(-1, 1, max(len(drawn), 2))[: len(drawn)]
         ax.scatter(drawn, spread, s=13, color=color, alpha=0.65, lw=0, zorder=2)
         centre, interval = (row.median_steps, row.steps_interval) if by_steps else (row.mean, row.interval)
-        ends = [interval.low, interval.high] if interval.known else []
-        ends = [min(end, never) for end in ends] if by_steps else ends
+        ends = [min(end, never) for end in (interval.low, interval.high)] if interval.known else []
         ax.plot(ends, [place] * len(ends), color=COLORS["black"], lw=1.4, zorder=3)
-        centre = min(centre, never) if by_steps else centre
-        ax.plot([centre], [place], "D", ms=5, color=COLORS["black"], mec="white", mew=0.6, zorder=4)
+        ax.plot([min(centre, never)], [place], "D", ms=5, color=COLORS["black"], mec="white", mew=0.6, zorder=4)
     if by_steps:
         ax.set(xscale="log", xlabel="steps to the threshold", title="each seed, median and interval")
         _plain_ticks(ax.xaxis)
