@@ -136,11 +136,11 @@ class Specification:
         return cls.from_dict({"name": name} | values)
 
     def __str__(self) -> str:
-        return self._text({field.name for field in fields(self)})
+        return self._text()
 
-    def _text(self, names: Container[str], /) -> str:
-        """Return the text with some of the parameters."""
-        given = [f"{f.name}={_to_text(getattr(self, f.name))}" for f in fields(self) if f.name in names]
+    def _text(self, *, without: Container[str] = ()) -> str:
+        """Return the text, some parameters left out."""
+        given = [f"{f.name}={_to_text(getattr(self, f.name))}" for f in fields(self) if f.name not in without]
         return f"{self.name}({', '.join(given)})"
 
 

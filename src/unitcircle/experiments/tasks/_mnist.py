@@ -81,9 +81,8 @@ class Mnist(Task):
             raise ArgumentError("validation", f"must be from 1 to {VALIDATION:,} digits", str(self.validation))
 
     @property
-    def title(self) -> str:
-        """As of every task, without a permutation where there is none."""
-        return super().title if self.permuted else super().title.replace(f"permuted=false, seed={self.seed}, ", "")
+    def _unsaid(self) -> set[str]:
+        return super()._unsaid | (set() if self.permuted else {"permuted", "seed"})
 
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
         images, labels = _digits("train", self.folder)

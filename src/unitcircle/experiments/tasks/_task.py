@@ -94,8 +94,13 @@ class Task(Specification, ABC):
 
     @property
     def title(self) -> str:
-        """The text without the places that are not given: what tables and figures call the task."""
-        return self._text({f.name for f in fields(self) if f.name not in self.places or getattr(self, f.name)})
+        """The text without what says nothing, such as places not given: what tables and figures call the task."""
+        return self._text(without=self._unsaid)
+
+    @property
+    def _unsaid(self) -> set[str]:
+        """Parameters that say nothing."""
+        return {name for name in self.places if not getattr(self, name)}
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
