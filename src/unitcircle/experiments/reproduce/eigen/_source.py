@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SOURCE"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from unitcircle.experiments.reproduce._claim import Claim, Source, Verdict
@@ -30,7 +30,7 @@ QUICK = {
 
 def _trained(context: Context) -> Iterator[Claim]:
     made = (studies.plain(context), studies.regression(context), studies.structure(context))
-    nets = trained(context, [(study, context.study(study)) for study in made])
+    nets = trained(context, _found(context, made))
     yield surface(context, nets)
     yield spectra(nets)
 
@@ -85,12 +85,15 @@ def _discrimination(context: Context) -> Iterator[Claim]:
         studies.rectified(context),
         studies.gated(context),
     )
-    yield parts.discrimination(context, _ranked([(study, context.study(study)) for study in made]))
+    yield parts.discrimination(context, _found(context, filter(_can_be_ranked, made)))
 
 
-def _ranked(found: list[tuple[Study, Comparison]]) -> list[tuple[Study, Comparison]]:
-    """Return the studies that have enough initializers to be ranked."""
-    return [(study, comparison) for study, comparison in found if len(study.initializers) >= FEWEST]
+def _found(context: Context, made: Iterable[Study]) -> list[tuple[Study, Comparison]]:
+    return [(study, context.study(study)) for study in made]
+
+
+def _can_be_ranked(study: Study) -> bool:
+    return len(study.initializers) >= FEWEST
 
 
 def _contest(context: Context, name: str, title: str, statement: str, comparison: Comparison, *, note: str) -> Claim:

@@ -168,12 +168,11 @@ def pixels(context: Context, /) -> list[Study]:
     recipes = {"IRNN": "identity", "np-RNN": "normalized_positive_definite"}
     haar = {"Haar": "orthogonal"}
     # With forget biases of 0 one of eight LSTMs of a pilot began to learn in hundreds of steps, with these all did.
-    long = " + chrono(max_steps=784)"
-    inits = {label: law + long for label, law in ({EIGEN: _EIGEN} | both | haar).items()}
+    biases = " + chrono(max_steps=784)"
     return [
         _with_data(context, "eigen-pixel-mnist-tanh", both | haar, plain),
         _with_data(context, "eigen-pixel-mnist-relu", both | recipes, replace(plain, cells=("relu",))),
-        _with_data(context, "eigen-pixel-mnist-gated", inits, gated),
+        _with_data(context, "eigen-pixel-mnist-gated", both | haar, gated, biases=biases),
     ]
 
 
@@ -198,10 +197,17 @@ def translation(context: Context, /) -> list[Study]:
 
 
 def _with_data(
-    context: Context, name: str, inits: dict[str, str], experiment: Experiment, *, tuning_seeds: int = 2
+    context: Context,
+    name: str,
+    rivals: dict[str, str],
+    experiment: Experiment,
+    *,
+    biases: str = "",
+    tuning_seeds: int = 2,
 ) -> Study:
     """Return a study on the GPU, if there is one, in 8 runs of each row: as many pairs as Holm's correction needs."""
     if torch.cuda.is_available():
         experiment = replace(experiment, options={**experiment.options, "device": "cuda"})
-    study = Study(name, {EIGEN: _EIGEN} | inits, (experiment,), EIGEN, seeds=8, tuning_seeds=tuning_seeds, twin=False)
+    inits = {label: law + biases for label, law in ({EIGEN: _EIGEN} | rivals).items()}
+    study = Study(name, inits, (experiment,), EIGEN, seeds=8, tuning_seeds=tuning_seeds, twin=False)
     return context.seeded(study)
