@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from unitcircle.experiments.comparison._judge import Contest
+from unitcircle.experiments.comparison._result import Interval, Row, Verdict
 from unitcircle.experiments.studies import _statistics
-from unitcircle.experiments.studies._contest import Contest
-from unitcircle.report._comparison import Interval, Row, Verdict
 
 CONFIDENCE = 0.95
 LABELS = "ABCDEFG"

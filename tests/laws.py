@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import kolmogorov
 
 from unitcircle import initializers as uci
-from unitcircle.initializers._specification import REGISTRY
+from unitcircle.initializers._initializer import REGISTRY
 
 N = 8
 SPECS = [

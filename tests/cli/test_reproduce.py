@@ -1,12 +1,12 @@
 """``unitcircle reproduce``, run as a user runs it."""
 
 import pytest
+from unitcircle_reproduction import Claim, Source, Verdict
+from unitcircle_reproduction._command import INTERRUPTED
+from unitcircle_reproduction._command import reproduce as command
 
 from unitcircle import cli
-from unitcircle.cli._reproduce import INTERRUPTED
-from unitcircle.cli._reproduce import reproduce as command
 from unitcircle.experiments import reproduce as measuring
-from unitcircle.experiments.reproduce import Claim, Source, Verdict
 
 
 @pytest.fixture(autouse=True)

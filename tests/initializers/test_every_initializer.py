@@ -11,7 +11,7 @@ import torch
 from unitcircle import initializers as uci
 from unitcircle._array import dtype_name, to_numpy
 from unitcircle.errors import DtypeError, ShapeError
-from unitcircle.initializers._specification import REGISTRY
+from unitcircle.initializers._initializer import REGISTRY
 
 CLASSES = sorted(set(REGISTRY.values()), key=lambda cls: cls.name)
 INITIALIZERS = [cls() for cls in CLASSES] + [

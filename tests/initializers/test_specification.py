@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from unitcircle import initializers as uci
 from unitcircle.errors import ArgumentError, ShapeError, SpecificationError, UnknownNameError
-from unitcircle.initializers._specification import REGISTRY
+from unitcircle.initializers._initializer import REGISTRY
 
 CLASSES = sorted(set(REGISTRY.values()), key=lambda cls: cls.name)
 

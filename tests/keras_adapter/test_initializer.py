@@ -9,7 +9,7 @@ import pytest
 from unitcircle._array import to_numpy
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Constant, ForgetBias, Initializer, Orthogonal, parse
-from unitcircle.initializers._specification import REGISTRY
+from unitcircle.initializers._initializer import REGISTRY
 from unitcircle.keras import Initializer as KerasInitializer
 from unitcircle.recurrence import from_keras
 

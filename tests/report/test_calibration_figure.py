@@ -6,8 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from unitcircle.dynamics import calibrate_
-from unitcircle.report import plot_calibration
+from unitcircle.dynamics import calibrate_, plot_calibration
 from unitcircle.torch import initialize_
 
 

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 from tests.study_records import finder, noise, record, study
 
-from unitcircle.experiments.studies._comparison import compare
+from unitcircle.experiments.comparison._comparison import compare
+from unitcircle.experiments.comparison._numbers import Numbers
+from unitcircle.experiments.comparison._view import study_progress_view, study_view
 from unitcircle.experiments.training import Status
-from unitcircle.report._study import study_progress_view, study_view
-from unitcircle.report._study_numbers import Numbers
 
 LABELS = {"torch default": "torch_default", "Haar": "orthogonal", "a name longer than the column for names": "identity"}
 RATES = {"learning_rates": (3e-4, 1e-3, 3e-3)}

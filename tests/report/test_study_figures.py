@@ -7,9 +7,8 @@ import pytest
 from matplotlib import pyplot as plt
 from tests.study_records import finder, noise, record, study
 
-from unitcircle.experiments.studies._comparison import compare
-from unitcircle.report import save_figure
-from unitcircle.report._study_figures import (
+from unitcircle.experiments.comparison._comparison import compare
+from unitcircle.experiments.comparison._figures import (
     blocks,
     plot_learning_curves,
     plot_learning_rates,
@@ -17,6 +16,7 @@ from unitcircle.report._study_figures import (
     plot_sweep,
     study_figure,
 )
+from unitcircle.report import save_figure
 
 LABELS = {f"{name} {k}": "orthogonal" for k, name in enumerate("ABCDEFGHI")}
 

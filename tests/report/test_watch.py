@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from unitcircle.errors import ArgumentError
-from unitcircle.report._run_file import RunFile, read_run
-from unitcircle.report._watch import BARS, TREND, sparkline, thinned, watch_page, watch_view
+from unitcircle.monitor._run_file import RunFile, read_run
+from unitcircle.monitor._watch import BARS, TREND, sparkline, thinned, watch_page, watch_view
 
 FINDING = {
     "code": "UC302",
@@ -169,7 +169,7 @@ def test_a_look_reads_what_is_new(tmp_path, monkeypatch):
     path = _write(tmp_path / "run.jsonl", [_record(0), _record(10)])
     file, parsed = RunFile(path), []
     loads = json.loads
-    monkeypatch.setattr("unitcircle.report._run_file.json.loads", lambda line: parsed.append(line) or loads(line))
+    monkeypatch.setattr("unitcircle.monitor._run_file.json.loads", lambda line: parsed.append(line) or loads(line))
     assert [record["step"] for record in file.read().records] == [0, 10]
     with path.open("a") as opened:
         opened.write(json.dumps(_record(20)) + "\n" + '{"step": 30, ')

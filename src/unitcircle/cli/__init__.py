@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from unitcircle_reproduction._command import reproduce
+
 from unitcircle.cli._diagnose import diagnose
 from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
-from unitcircle.cli._reproduce import reproduce
 from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
 from unitcircle.cli._watch import watch

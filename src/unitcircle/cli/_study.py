@@ -15,8 +15,9 @@ from tyro.conf import Positional, arg, subcommand
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from unitcircle.experiments.studies import EngineKind, Store, Study
-    from unitcircle.report._comparison import Comparison
+    from unitcircle.experiments.comparison import Comparison
+    from unitcircle.experiments.engines import EngineKind
+    from unitcircle.experiments.studies import Store, Study
 
 RESULTS = Path("out/studies")
 INTERRUPTED = 130
@@ -66,8 +67,8 @@ def run(
     from unitcircle.cli._terminal import console
 
     planned, folder, _ = _opened(file, out)
+    from unitcircle.experiments.comparison import study_view
     from unitcircle.experiments.studies import execute, progress_display
-    from unitcircle.report import study_view
 
     options: dict[str, Any] = {"workers": workers, "gpu_fraction": gpu_fraction, "partition": partition}
     options |= {"account": account, "jobs": jobs, "cores": cores, "memory": memory, "walltime": walltime, "tls": tls}
@@ -100,7 +101,7 @@ def show(file: Positional[str], /, *, out: Path = RESULTS) -> int:
         out: Where the folders of results are.
     """
     from unitcircle.cli._terminal import console
-    from unitcircle.report._study import study_progress_view
+    from unitcircle.experiments.comparison import study_progress_view
 
     planned, folder, store = _opened(file, out)
     found = _compared(planned, store)
@@ -130,11 +131,10 @@ def compare(
         figure: Also draw it (.png, .svg, .pdf).
         as_json: Print JSON (versioned schema) instead of text.
     """
+    from unitcircle._json import to_json
     from unitcircle.cli._terminal import console
-    from unitcircle.report import save_figure, to_json
-    from unitcircle.report._study import study_view
-    from unitcircle.report._study_figures import study_figure
-    from unitcircle.report._study_page import study_page
+    from unitcircle.experiments.comparison import study_figure, study_page, study_view
+    from unitcircle.report import save_figure
 
     planned, _, store = _opened(file, out)
     found = _compared(planned, store)
@@ -231,7 +231,7 @@ def study(*, command: Annotated[Command, arg(name="")]) -> int:
 def _engine(text: str, options: Mapping[str, Any]) -> EngineKind:
     """Return an engine with the options that were given; one that it has not is refused."""
     from unitcircle.errors import ArgumentError
-    from unitcircle.experiments.studies import TLS, engine_kind
+    from unitcircle.experiments.engines import TLS, engine_kind
 
     kind: Any = engine_kind(text)
     known = {field.name for field in fields(kind)}
@@ -289,10 +289,10 @@ def _status(found: Comparison) -> int:
 def _written(found: Comparison, planned: Study, store: Store, folder: Path) -> list[str]:
     """Write table, comparison, figures and page into the folder of a study, and return their names."""
     from unitcircle._files import written_whole
+    from unitcircle._json import to_json
+    from unitcircle.experiments.comparison import study_figure, study_page
     from unitcircle.experiments.studies import study_table, write_table
-    from unitcircle.report import save_figure, to_json
-    from unitcircle.report._study_figures import study_figure
-    from unitcircle.report._study_page import study_page
+    from unitcircle.report import save_figure
 
     paths = [write_table(study_table(store.records(), study=planned), folder / "table.csv")]
     with written_whole(folder / "comparison.json") as file:

@@ -20,8 +20,7 @@ def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = F
         every: Seconds between two looks at the file.
     """
     from unitcircle.cli._terminal import console
-    from unitcircle.report._run_file import RunFile
-    from unitcircle.report._watch import watch_page, watch_view
+    from unitcircle.monitor import RunFile, watch_page, watch_view
 
     out = console()
     file = RunFile(path)

@@ -7,9 +7,6 @@ from unitcircle.errors import MissingExtraError
 if _find_spec("torch") is None:
     raise MissingExtraError("experiments", "torch", "experiments")
 
-from unitcircle.experiments import models as models
-from unitcircle.experiments import studies as studies
-from unitcircle.experiments import tasks as tasks
-from unitcircle.experiments import training as training
+from unitcircle.experiments import comparison, engines, models, studies, tasks, training
 
-__all__ = ["models", "studies", "tasks", "training"]
+__all__ = ["comparison", "engines", "models", "studies", "tasks", "training"]

@@ -31,6 +31,7 @@ initializer                           weight                                    
 """
 
 __all__ = [
+    "KEEPING",
     "Antisymmetric",
     "BlockRotation",
     "Certificate",
@@ -61,23 +62,25 @@ __all__ = [
     "Zeros",
     "from_dict",
     "parse",
+    "require",
 ]
 
+
 from unitcircle.initializers._antisymmetric import Antisymmetric
-from unitcircle.initializers._bias import Chrono, ForgetBias
+from unitcircle.initializers._bias import KEEPING, Chrono, ForgetBias
 from unitcircle.initializers._block_rotation import BlockRotation
 from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._chain import Chain
 from unitcircle.initializers._constant import Constant, Zeros
 from unitcircle.initializers._eigen import Eigen
-from unitcircle.initializers._filling import Filled, Initialization
+from unitcircle.initializers._filled import Filled, Initialization, require
 from unitcircle.initializers._identity import Identity
+from unitcircle.initializers._initializer import Initializer, from_dict, parse
 from unitcircle.initializers._low_rank import LowRank
 from unitcircle.initializers._normalized_positive_definite import NormalizedPositiveDefinite
 from unitcircle.initializers._orthogonal import Orthogonal, OrthogonalSVD
 from unitcircle.initializers._ring import Ring
 from unitcircle.initializers._sparse import Sparse
-from unitcircle.initializers._specification import Initializer, from_dict, parse
 from unitcircle.initializers._unitary_evolution import UnitaryEvolution
 from unitcircle.initializers._variance import (
     Gaussian,

@@ -12,8 +12,8 @@ import numpy as np
 from unitcircle._array import Weight, namespace, ndtr
 from unitcircle.errors import UnknownNameError
 from unitcircle.initializers._certificate import Certificate, random_law
-from unitcircle.initializers._rules import number
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import number
 
 KEEPING = {"lstm": "f", "gru": "z"}
 """Gated cell → the gate that keeps the state."""

@@ -12,8 +12,8 @@ import numpy as np
 from unitcircle._array import Weight
 from unitcircle.initializers._banded import banded
 from unitcircle.initializers._certificate import Certificate
-from unitcircle.initializers._rules import number
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import number
 
 
 @dataclass(frozen=True)

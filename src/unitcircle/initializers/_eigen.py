@@ -14,8 +14,8 @@ from unitcircle._array import Weight, dtype_name, in_library_of, namespace
 from unitcircle.errors import ShapeError
 from unitcircle.initializers._certificate import Certificate, isometry
 from unitcircle.initializers._givens import givens_chain
-from unitcircle.initializers._rules import law_or_angles, number
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import law_or_angles, number
 
 
 @dataclass(frozen=True)

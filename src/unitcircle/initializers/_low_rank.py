@@ -12,8 +12,8 @@ import numpy as np
 from unitcircle._array import Weight, namespace
 from unitcircle.errors import ShapeError
 from unitcircle.initializers._certificate import Certificate, rounding
-from unitcircle.initializers._rules import integer, number
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import integer, number
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 from unitcircle._array import Weight, namespace
 from unitcircle.initializers._certificate import Certificate, isometry
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import number
 from unitcircle.initializers._reflectors import haar
-from unitcircle.initializers._rules import number
-from unitcircle.initializers._specification import Initializer
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from unitcircle._array import Weight, complex_dtype, namespace, ndtr
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers._banded import identity
 from unitcircle.initializers._certificate import Certificate, random_law
-from unitcircle.initializers._rules import number
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import number
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from unitcircle import spectra
 from unitcircle._array import Weight, namespace, ndtr, ndtri
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers._certificate import Certificate, rounding
-from unitcircle.initializers._rules import number
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import number
 
 REDRAWS = 100
 PRECISION = 1e-6

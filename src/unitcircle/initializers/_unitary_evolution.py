@@ -12,7 +12,7 @@ from unitcircle._array import Weight, complex_dtype, namespace, ndtr
 from unitcircle.errors import ShapeError
 from unitcircle.initializers._banded import identity
 from unitcircle.initializers._certificate import Certificate, isometry
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
 
 NUMBERS = 8
 """Rows of z that the product takes: three of phases, two complex vectors, one permutation."""

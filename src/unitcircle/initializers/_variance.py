@@ -23,8 +23,8 @@ import numpy as np
 from unitcircle._array import Weight, dtype_name, ndtr
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers._certificate import Certificate, random_law
-from unitcircle.initializers._rules import number
-from unitcircle.initializers._specification import Initializer
+from unitcircle.initializers._initializer import Initializer
+from unitcircle.initializers._parameters import number
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import GetAttrKey, keystr, tree_flatten_with_path
 
-from unitcircle.initializers._filling import KEEPING
+from unitcircle._filling import KEEPING
 from unitcircle.recurrence import GATES as CELL_GATES
 from unitcircle.recurrence import Cell
 

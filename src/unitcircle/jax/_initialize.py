@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from unitcircle._filling import KEEPING, Filling, PerGate, Spec, biases_of
 from unitcircle.errors import ArgumentError
-from unitcircle.initializers import Filled, Initialization, Initializer
-from unitcircle.initializers._filling import KEEPING, Filling, PerGate, Spec, biases_of, require
+from unitcircle.initializers import Filled, Initialization, Initializer, require
 from unitcircle.jax._cells import Block, CellParameters, Leaves, cells_of, flattened
 from unitcircle.jax._initializer import draw, gaussian
 from unitcircle.jax._nnx import is_module, parameters_of, update

@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from unitcircle._filling import gated_kind
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
-from unitcircle.initializers._filling import gated_kind
 from unitcircle.jax._cells import GATES
 
 

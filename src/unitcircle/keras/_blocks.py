@@ -6,9 +6,9 @@ __all__ = ["GATES", "bias_of", "draw"]
 
 import numpy as np
 
+from unitcircle._filling import biases_of
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Initializer
-from unitcircle.initializers._filling import biases_of
 
 GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("z", "r", "n"), "rnn": ("h",)}
 """Kind of cell → its gates, by our names, in the order of Keras's stacks: i f c o, z r h."""

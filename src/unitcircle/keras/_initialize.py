@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from unitcircle._array import to_numpy
-from unitcircle.initializers import Certificate, Filled, Initialization, Initializer
-from unitcircle.initializers._filling import KEEPING, Filling, PerGate, Spec, require
+from unitcircle._filling import KEEPING, Filling, PerGate, Spec
+from unitcircle.initializers import Certificate, Filled, Initialization, Initializer, require
 from unitcircle.keras._blocks import bias_of, draw
 from unitcircle.keras._cells import RecurrentCell, recurrent_cells
 

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from unitcircle._filling import gated_kind
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, parse
 from unitcircle.initializers import Initializer as Specification
-from unitcircle.initializers._filling import gated_kind
 from unitcircle.keras._blocks import GATES, bias_of, draw
 
 

@@ -18,16 +18,24 @@ from unitcircle.monitor._rules import RULES as RULES
 if TYPE_CHECKING:
     from unitcircle.monitor._keras import KerasCallback as KerasCallback
     from unitcircle.monitor._lightning import LightningCallback as LightningCallback
+    from unitcircle.monitor._run_file import RunFile as RunFile
+    from unitcircle.monitor._run_file import read_run as read_run
     from unitcircle.monitor._transformers import TransformersCallback as TransformersCallback
     from unitcircle.monitor._transformers import attach as attach
+    from unitcircle.monitor._watch import watch_page as watch_page
+    from unitcircle.monitor._watch import watch_view as watch_view
 
 _LAZY = {
+    "RunFile": "_run_file",
+    "read_run": "_run_file",
+    "watch_page": "_watch",
+    "watch_view": "_watch",
     "KerasCallback": "_keras",
     "LightningCallback": "_lightning",
     "TransformersCallback": "_transformers",
     "attach": "_transformers",
 }
-"""Subclasses of a framework's own class: the framework is imported when they are first used."""
+"""Loaded when first used: subclasses of a framework's own class need the framework, views need figures."""
 
 __all__ = [
     "METRICS",
@@ -38,13 +46,17 @@ __all__ = [
     "LightningCallback",
     "MLflow",
     "Monitor",
+    "RunFile",
     "TensorBoard",
     "TrainingStopped",
     "TransformersCallback",
     "UnitcircleWarning",
     "WandB",
     "attach",
+    "read_run",
     "scalars",
+    "watch_page",
+    "watch_view",
 ]
 
 

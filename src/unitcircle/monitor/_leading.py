@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unitcircle.spectra._krylov import KrylovBasis
+from unitcircle.spectra import KrylovBasis
 
 FIRST = 144
 """Steps of a search without a start: within 1 % of ρ for an orthogonal weight of 1024 units, the hardest case."""

@@ -13,7 +13,7 @@ from unitcircle._array import to_numpy
 from unitcircle.monitor._film import is_frame
 from unitcircle.monitor._leading import Leading
 from unitcircle.monitor._weights import Block
-from unitcircle.spectra._tangent import polar_factor, tangent_share
+from unitcircle.spectra import polar_factor, tangent_share
 
 GROUPS = (
     "radius",

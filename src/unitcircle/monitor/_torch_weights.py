@@ -19,7 +19,7 @@ from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.monitor._alarm import UnitcircleWarning
 from unitcircle.monitor._square_weights import square_weights
 from unitcircle.monitor._weights import Block, Role
-from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
+from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
 COMPILED = "_orig_mod."
 SATURATED = 0.95

@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from unitcircle.report._json import to_json
+from unitcircle._json import to_json
 from unitcircle.report._style import COLORS, WITHOUT_DATE
 
 if TYPE_CHECKING:

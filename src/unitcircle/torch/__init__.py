@@ -15,6 +15,9 @@ from unitcircle.torch._fill import fill_ as fill_
 from unitcircle.torch._initialize import Filled as Filled
 from unitcircle.torch._initialize import Initialization as Initialization
 from unitcircle.torch._initialize import initialize_ as initialize_
+from unitcircle.torch._modules import RecurrentTensors as RecurrentTensors
+from unitcircle.torch._modules import recurrent_tensors as recurrent_tensors
+from unitcircle.torch._modules import suspects as suspects
 from unitcircle.torch._parametrize import parametrize_orthogonal as parametrize_orthogonal
 from unitcircle.torch._regularizers import norm_stabilizer as norm_stabilizer
 from unitcircle.torch._regularizers import pascanu_omega as pascanu_omega
@@ -23,12 +26,15 @@ from unitcircle.torch._regularizers import soft_orthogonality as soft_orthogonal
 __all__ = [
     "Filled",
     "Initialization",
+    "RecurrentTensors",
     "fill_",
     "initialize_",
     "norm_stabilizer",
     "parametrize_orthogonal",
     "pascanu_omega",
+    "recurrent_tensors",
     "soft_orthogonality",
+    "suspects",
 ]
 
 del _torch

@@ -6,9 +6,9 @@ __all__ = ["blocks_of", "draw", "fill_", "gaussian", "stream"]
 
 import torch
 
+from unitcircle._filling import gated_kind
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
-from unitcircle.initializers._filling import gated_kind
 from unitcircle.torch._modules import GATES
 
 Generator = torch.Generator | int | None

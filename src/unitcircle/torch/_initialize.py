@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from unitcircle import initializers
+from unitcircle._filling import KEEPING, Filling, PerGate, Spec, biases_of
 from unitcircle.errors import ArgumentError
-from unitcircle.initializers import Chrono, Filled, ForgetBias, Initializer, Orthogonal
-from unitcircle.initializers._filling import KEEPING, Filling, PerGate, Spec, biases_of, require
+from unitcircle.initializers import Chrono, Filled, ForgetBias, Initializer, Orthogonal, require
 from unitcircle.torch._fill import Generator, draw, gaussian, stream
 from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
 

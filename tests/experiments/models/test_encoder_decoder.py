@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from unitcircle.errors import ArgumentError
+from unitcircle.experiments.engines import Here
 from unitcircle.experiments.models import Cell, EncoderDecoder, Role, Tanh
-from unitcircle.experiments.studies import Experiment, Here, Store, Study, execute
+from unitcircle.experiments.studies import Experiment, Store, Study, execute
 from unitcircle.experiments.tasks import Translation
 from unitcircle.experiments.training import Run, train
 from unitcircle.initializers import Orthogonal, XavierNormal

@@ -4,10 +4,10 @@ import inspect
 
 import numpy as np
 import pytest
+from unitcircle_reproduction import Context
+from unitcircle_reproduction.eigen import _studies as studies
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.reproduce import Context
-from unitcircle.experiments.reproduce.eigen import _studies as studies
 from unitcircle.experiments.studies import Experiment, Study
 
 

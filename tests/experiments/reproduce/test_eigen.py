@@ -5,25 +5,25 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.eigen import _angles as angles
+from unitcircle_reproduction.eigen import _contest as contests
+from unitcircle_reproduction.eigen import _driven as driven
+from unitcircle_reproduction.eigen import _regimes as regimes
+from unitcircle_reproduction.eigen import _source as chapter
+from unitcircle_reproduction.eigen import _structure as structures
+from unitcircle_reproduction.eigen import _studies as studies
+from unitcircle_reproduction.eigen import _trained as trained
+from unitcircle_reproduction.eigen import _trained_figures as figures
+from unitcircle_reproduction.eigen._regimes import ACTIVATIONS, Behaviour
+from unitcircle_reproduction.prediction._correlation import Correlation
 
-from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce.eigen import _angles as angles
-from unitcircle.experiments.reproduce.eigen import _contest as contests
-from unitcircle.experiments.reproduce.eigen import _driven as driven
-from unitcircle.experiments.reproduce.eigen import _regimes as regimes
-from unitcircle.experiments.reproduce.eigen import _source as chapter
-from unitcircle.experiments.reproduce.eigen import _structure as structures
-from unitcircle.experiments.reproduce.eigen import _studies as studies
-from unitcircle.experiments.reproduce.eigen import _trained as trained
-from unitcircle.experiments.reproduce.eigen import _trained_figures as figures
-from unitcircle.experiments.reproduce.eigen._regimes import ACTIVATIONS, Behaviour
-from unitcircle.experiments.reproduce.prediction._correlation import Correlation
+from unitcircle.experiments.comparison import Comparison, Group, Interval, Row
+from unitcircle.experiments.comparison import Verdict as Found
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.tasks import Mnist
 from unitcircle.experiments.training import train
 from unitcircle.initializers import BlockRotation, Eigen, Orthogonal
-from unitcircle.report import Comparison, Group, Interval, Row
-from unitcircle.report import Verdict as Found
 
 EPS = np.finfo(float).eps
 

@@ -8,13 +8,12 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
-
-from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce._claim import Claim, Source
-from unitcircle.experiments.reproduce._page import Chapter, write_report
-from unitcircle.experiments.reproduce.orthogonal import _drive as drive
-from unitcircle.experiments.reproduce.orthogonal import _fibonacci, _powers
-from unitcircle.experiments.reproduce.orthogonal import _rotation as rotation
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction._claim import Claim, Source
+from unitcircle_reproduction._page import Chapter, write_report
+from unitcircle_reproduction.orthogonal import _drive as drive
+from unitcircle_reproduction.orthogonal import _fibonacci, _powers
+from unitcircle_reproduction.orthogonal import _rotation as rotation
 
 EPS = np.finfo(float).eps
 

@@ -5,19 +5,20 @@ import math
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction._contest import Statement, judged
+from unitcircle_reproduction._judgement import Compared, follows, number, told
+from unitcircle_reproduction.orthogonal import _clipping as clipping
+from unitcircle_reproduction.orthogonal import _depth as depth
+from unitcircle_reproduction.orthogonal import _memory as memory
+from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
+from unitcircle_reproduction.orthogonal._contenders import Contender, contest
 
-from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce._contest import Statement, judged
-from unitcircle.experiments.reproduce._judgement import Compared, follows, number, told
-from unitcircle.experiments.reproduce.orthogonal import _clipping as clipping
-from unitcircle.experiments.reproduce.orthogonal import _depth as depth
-from unitcircle.experiments.reproduce.orthogonal import _memory as memory
-from unitcircle.experiments.reproduce.orthogonal import _stabilizer as stabilizer
-from unitcircle.experiments.reproduce.orthogonal._contest import Contender, contest
-from unitcircle.experiments.studies import Experiment, compare
+from unitcircle.experiments.comparison import compare
+from unitcircle.experiments.comparison._result import Verdict as Told
+from unitcircle.experiments.studies import Experiment
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run
-from unitcircle.report._comparison import Verdict as Told
 
 TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from tests import cases
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.powers import _matrices as matrices
+from unitcircle_reproduction.powers import _source as powers
 
-from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce.powers import _matrices as matrices
-from unitcircle.experiments.reproduce.powers import _source as powers
 from unitcircle.report import style
 from unitcircle.spectra import Asymptotics
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-
-from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce.prediction import _source as chapter
-from unitcircle.experiments.reproduce.prediction._alarms import rows as alarm_rows
-from unitcircle.experiments.reproduce.prediction._chance import above, chance, orders
-from unitcircle.experiments.reproduce.prediction._correlation import (
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.prediction import _source as chapter
+from unitcircle_reproduction.prediction._alarms import rows as alarm_rows
+from unitcircle_reproduction.prediction._chance import above, chance, orders
+from unitcircle_reproduction.prediction._correlation import (
     interval,
     multiplicities,
     rank_correlation,
@@ -19,12 +18,13 @@ from unitcircle.experiments.reproduce.prediction._correlation import (
     simultaneous,
     weighted_spearman,
 )
-from unitcircle.experiments.reproduce.prediction._newcomers import RIDGE, newcomers
-from unitcircle.experiments.reproduce.prediction._points import DIAGNOSTICS, Point, Seed, points, records
-from unitcircle.experiments.reproduce.prediction._ruling import ruling
-from unitcircle.experiments.reproduce.prediction._screen import screen
-from unitcircle.experiments.reproduce.prediction._setting import settings
-from unitcircle.experiments.reproduce.prediction._within import within
+from unitcircle_reproduction.prediction._newcomers import RIDGE, newcomers
+from unitcircle_reproduction.prediction._points import DIAGNOSTICS, Point, Seed, points, records
+from unitcircle_reproduction.prediction._ruling import ruling
+from unitcircle_reproduction.prediction._screen import screen
+from unitcircle_reproduction.prediction._setting import settings
+from unitcircle_reproduction.prediction._within import within
+
 from unitcircle.experiments.studies import Store, Study
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status

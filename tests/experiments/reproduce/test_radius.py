@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.radius import _source as radius
 
-from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce.radius import _source as radius
 from unitcircle.report import style
 
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 from matplotlib.figure import Figure
+from unitcircle_reproduction import SOURCES, Claim, Context, Source, Verdict, reproduce, write_report
+from unitcircle_reproduction._page import _table
 
 from unitcircle.errors import UnknownNameError
-from unitcircle.experiments.reproduce import SOURCES, Claim, Context, Source, Verdict, reproduce, write_report
-from unitcircle.experiments.reproduce._page import _table
 
 
 def _figure():

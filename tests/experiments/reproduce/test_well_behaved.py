@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import expm
-
-from unitcircle.dynamics import depth_flow
-from unitcircle.experiments.reproduce import Context, Verdict
-from unitcircle.experiments.reproduce.well_behaved import _depth as depth
-from unitcircle.experiments.reproduce.well_behaved import _persistence as persistence
-from unitcircle.experiments.reproduce.well_behaved import _perturbation as perturbation
-from unitcircle.experiments.reproduce.well_behaved import _source as source
-from unitcircle.experiments.reproduce.well_behaved._movement import Movement, movement
-from unitcircle.experiments.reproduce.well_behaved._training import (
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.well_behaved import _depth as depth
+from unitcircle_reproduction.well_behaved import _persistence as persistence
+from unitcircle_reproduction.well_behaved import _perturbation as perturbation
+from unitcircle_reproduction.well_behaved import _source as source
+from unitcircle_reproduction.well_behaved._movement import Movement, movement
+from unitcircle_reproduction.well_behaved._training import (
     Setting,
     Trained,
     train_recurrent,
     train_stack,
     trained_stack,
 )
+
+from unitcircle.dynamics import depth_flow
 from unitcircle.initializers import Orthogonal
 from unitcircle.report import style
 from unitcircle.spectra._tangent import tangent_share

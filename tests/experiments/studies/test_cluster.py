@@ -20,10 +20,10 @@ pytest.importorskip("torch")
 from tests.experiments.studies.crashing import attempts
 
 from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
-from unitcircle.experiments.studies._address import host_and_port, refuse_public
-from unitcircle.experiments.studies._cluster import TLS, Dask, DaskEngine, Slurm, engine_kind
+from unitcircle.experiments.engines._address import host_and_port, refuse_public
+from unitcircle.experiments.engines._cluster import TLS, Dask, DaskEngine, Slurm, engine_kind
+from unitcircle.experiments.engines._supervisor import Local
 from unitcircle.experiments.studies._store import Store
-from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.training import Status
 
 PATIENCE = 300.0
@@ -196,7 +196,7 @@ STUDY = """
     import sys
     from tests.experiments.studies.crashing import Training
     from unitcircle.experiments.studies import _execute, _plan
-    from unitcircle.experiments.studies._cluster import TLS, Dask, Slurm
+    from unitcircle.experiments.engines._cluster import TLS, Dask, Slurm
     from unitcircle.experiments.studies._execute import execute
     from unitcircle.experiments.studies._study import Experiment, Study
 

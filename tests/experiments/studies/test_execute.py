@@ -18,13 +18,13 @@ from rich.console import Console
 from tests.experiments.studies.crashing import Training, attempts
 
 from unitcircle.errors import ArgumentError
+from unitcircle.experiments.engines._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.engines._supervisor import Local
 from unitcircle.experiments.studies._choice import chosen_rate
-from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
 from unitcircle.experiments.studies._execute import execute
 from unitcircle.experiments.studies._progress import progress_display
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
-from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.training import Status
 
 STUDY = Study(

@@ -10,7 +10,8 @@ from tests.experiments.studies.crashing import Training, attempts, obey, square
 from tests.experiments.studies.test_execute import SMALL, contents
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.studies import Experiment, Here, Store, Study, engine_kind, execute
+from unitcircle.experiments.engines import Here, engine_kind
+from unitcircle.experiments.studies import Experiment, Store, Study, execute
 from unitcircle.experiments.training import Status
 
 

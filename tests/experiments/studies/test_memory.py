@@ -13,7 +13,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from unitcircle.experiments.studies import Dask, Here, Local, Slurm, _memory, _supervisor, stack_limit
+from unitcircle.experiments.engines import Dask, Here, Local, Slurm
+from unitcircle.experiments.studies import _memory, _supervisor, stack_limit
 from unitcircle.experiments.studies._memory import SHARE, WORKER, memory_here, memory_of
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Run

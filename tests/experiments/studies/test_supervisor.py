@@ -17,8 +17,8 @@ pytest.importorskip("torch")
 from tests.experiments.studies.crashing import attempts, obey, square
 
 from unitcircle.errors import ArgumentError, UnitcircleError
-from unitcircle.experiments.studies._supervisor import ONE_THREAD, Local, Supervisor
-from unitcircle.experiments.studies._worker import serve
+from unitcircle.experiments.engines._supervisor import ONE_THREAD, Local, Supervisor
+from unitcircle.experiments.engines._worker import serve
 
 PATIENCE = 60.0
 
@@ -177,7 +177,7 @@ def test_the_worker_answers_until_its_driver_is_gone():
 DRIVER = """
     import sys
     from tests.experiments.studies.crashing import obey
-    from unitcircle.experiments.studies._supervisor import Supervisor
+    from unitcircle.experiments.engines._supervisor import Supervisor
 
     engine = Supervisor(obey, [{}, {}])
     engine.submit((sys.argv[1], "a", "wait 1"))

@@ -52,7 +52,7 @@ def test_a_study_tells_what_a_folder_holds_of_it(planned, records, tmp_path):
     store = Store(tmp_path)
     for each in records.values():
         store.write(each)
-    assert planned.table(tmp_path).equals(study_table(records.values(), study=planned))
+    assert study_table(Store(tmp_path).records(), study=planned).equals(study_table(records.values(), study=planned))
 
 
 def test_the_table_does_not_depend_on_the_order_of_the_records(planned, records):

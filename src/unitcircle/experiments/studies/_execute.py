@@ -15,15 +15,12 @@ from pathlib import Path
 import torch
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.studies._cluster import engine_kind
-from unitcircle.experiments.studies._engine import Engine, EngineKind, Reply
-from unitcircle.experiments.studies._here import Here
-from unitcircle.experiments.studies._memory import memory_of_parameters, whole_memory
+from unitcircle.experiments.engines import Engine, EngineKind, Here, Local, Reply, engine_kind, whole_memory
+from unitcircle.experiments.studies._memory import memory_of_parameters
 from unitcircle.experiments.studies._plan import Plan, stack_limit
 from unitcircle.experiments.studies._progress import Event, Progress
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
-from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status, train
 

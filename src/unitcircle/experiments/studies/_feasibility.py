@@ -16,8 +16,7 @@ import torch
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Cell, Parameter, Role
 from unitcircle.experiments.tasks import Task
-from unitcircle.experiments.training import Run
-from unitcircle.experiments.training._train import network_of
+from unitcircle.experiments.training import Run, network_of
 from unitcircle.initializers import Chrono, ForgetBias, Initializer
 
 LARGEST = 256**2

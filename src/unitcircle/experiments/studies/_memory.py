@@ -5,10 +5,8 @@ from __future__ import annotations
 __all__ = ["SHARE", "WORKER", "memory_here", "memory_of", "memory_of_parameters", "whole_memory"]
 
 import math
-import os
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -18,60 +16,13 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from unitcircle.experiments.models import Cell
 from unitcircle.experiments.tasks import Batch, Split, Task
-from unitcircle.experiments.training import Run
-from unitcircle.experiments.training._evaluation import axis_of_sequences, stacked, width_of_part
-from unitcircle.experiments.training._penalties import penalties
-from unitcircle.experiments.training._train import network_of
+from unitcircle.experiments.training import Run, axis_of_sequences, network_of, penalties, stacked, width_of_part
 
 BACKWARD = 1.5
 """Peak of a backward pass against what the forward pass has saved for it; 0.9 to 1.5 measured."""
 COPIES = 8
 """Parameters, gradients, those of the best and the last step, at most two moments, and what an update allocates."""
 ITEM = {"float32": 4, "float64": 8, "bfloat16": 2}
-SHARE = 0.5
-"""Of a machine's memory that a study may fill: others use the machine, too."""
-WORKER = 2**29 if torch.version.cuda is None else 2**30
-"""Bytes of a worker without runs: Python and torch (450 MB measured; built for CUDA 950 MB), or a GPU's context."""
-CGROUP = Path("/sys/fs/cgroup/memory.max")
-
-
-def memory_here(device: torch.device, /) -> float:
-    """Return the memory of this machine that runs on a device may fill together.
-
-    Parameters
-    ----------
-    device
-        ``cpu``, or ``cuda`` for GPUs.
-
-    Returns
-    -------
-    float
-        Bytes: half of what the machine or its container has, or all of the smallest GPU; inf for another device.
-    """
-    return (SHARE if device.type == "cpu" else 1) * whole_memory(device)
-
-
-def whole_memory(device: torch.device, /) -> float:
-    """Return the memory that a device of this machine has.
-
-    Parameters
-    ----------
-    device
-        ``cpu``, or ``cuda`` for GPUs.
-
-    Returns
-    -------
-    float
-        Bytes of the machine or its container, or of the smallest GPU; inf for another device.
-    """
-    if device.type == "cuda":
-        gpus = [torch.cuda.get_device_properties(k).total_memory for k in range(torch.cuda.device_count())]
-        return min(gpus, default=math.inf)
-    if device.type != "cpu":
-        return math.inf
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CGROUP.read_text().strip() if CGROUP.is_file() else "max"
-    return min(physical, int(limit)) if limit.isdigit() else physical
 
 
 def memory_of(run: Run, /) -> float:

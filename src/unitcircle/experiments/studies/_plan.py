@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 
 import torch
 
+from unitcircle.experiments.engines import EngineKind, Local
 from unitcircle.experiments.studies._choice import chosen_rate
-from unitcircle.experiments.studies._engine import EngineKind
 from unitcircle.experiments.studies._estimate import Estimates
 from unitcircle.experiments.studies._memory import memory_of
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
-from unitcircle.experiments.studies._supervisor import Local
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
 

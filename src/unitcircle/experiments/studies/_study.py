@@ -24,7 +24,7 @@ from unitcircle.experiments.training import Run
 from unitcircle.initializers import Initializer
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    pass
 
 FIRST_TUNING_SEED = 1000
 """Learning rates are chosen with seeds from here on, never with those that are reported: these are all below."""
@@ -235,24 +235,6 @@ class Study:
         """Return the runs that are reported of one row, at the rate chosen for it."""
         row = replace(self._with(setting, label), learning_rate=learning_rate)
         return [replace(row, seed=seed) for seed in self.reported_seeds]
-
-    def table(self, folder: str | os.PathLike[str], /) -> DataFrame:
-        """Return one row a run of this study that a folder of results holds.
-
-        Parameters
-        ----------
-        folder
-            As given to :func:`execute`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As :func:`study_table`.
-        """
-        from unitcircle.experiments.studies._store import Store  # noqa: PLC0415  (they know studies)
-        from unitcircle.experiments.studies._table import study_table  # noqa: PLC0415
-
-        return study_table(Store(Path(folder)).records(), study=self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], /) -> Study:

@@ -1,9 +1,23 @@
 """Training: what a run is, how it is trained, alone or in a stack of many, and what is recorded of it."""
 
-__all__ = ["PROTOCOL", "Record", "Run", "Status", "train"]
+__all__ = [
+    "PROTOCOL",
+    "Record",
+    "Run",
+    "Status",
+    "axis_of_sequences",
+    "initial_parameters",
+    "network_of",
+    "penalties",
+    "stacked",
+    "train",
+    "width_of_part",
+]
 
-from unitcircle.experiments.training._record import Record as Record
-from unitcircle.experiments.training._record import Status as Status
-from unitcircle.experiments.training._run import PROTOCOL as PROTOCOL
-from unitcircle.experiments.training._run import Run as Run
-from unitcircle.experiments.training._train import train as train
+
+from unitcircle.experiments.training._evaluation import axis_of_sequences, stacked, width_of_part
+from unitcircle.experiments.training._penalties import penalties
+from unitcircle.experiments.training._record import Record, Status
+from unitcircle.experiments.training._run import PROTOCOL, Run
+from unitcircle.experiments.training._train import network_of, train
+from unitcircle.experiments.training._weights import initial_parameters

@@ -17,8 +17,7 @@ from unitcircle.experiments.models import AnyNetwork, Parameters, Stack, select
 from unitcircle.experiments.training._evaluation import FEWEST
 from unitcircle.experiments.training._measurable import measurable
 from unitcircle.experiments.training._run import Run
-from unitcircle.spectra import departure_from_normality, eigenvalues
-from unitcircle.spectra._tangent import polar_factor, tangent_share
+from unitcircle.spectra import departure_from_normality, eigenvalues, polar_factor, tangent_share
 
 SEQUENCES = 8
 """Validation sequences on which gradients, exponents and Jacobians are measured."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from unitcircle._files import written_whole
+from unitcircle._json import to_json
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.training._run import Run
-from unitcircle.report import to_json
 
 SCHEMA = 1
 

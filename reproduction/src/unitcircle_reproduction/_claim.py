@@ -1,0 +1,100 @@
+"""A claim of a source, what we measured, and the verdict."""
+
+from __future__ import annotations
+
+__all__ = ["Claim", "Source", "Verdict"]
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from unitcircle_reproduction._context import Context
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Verdict(StrEnum):
+    """What our measurement says of a claim."""
+
+    HOLDS = "holds"
+    CONDITIONALLY = "holds with a condition"
+    FAILS = "does not hold here"
+    UNDECIDED = "cannot be decided from the source"
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """One statement of a source beside our measurement of it.
+
+    Attributes
+    ----------
+    name
+        Short and unique within its source: ``"histogram"``.
+    title
+        What it is about, for a heading.
+    statement
+        What the source says, in our words and with its numbers.
+    measured
+        What we found, in sentences with numbers and intervals.
+    verdict
+        What follows.
+    table
+        Rows of the same keys, the numbers behind the sentences; may be empty.
+    figures
+        Caption → function that draws a figure of its own; drawn when the page is written.
+    animations
+        Caption → function that returns an animated GIF; shown where the page is read on a screen, left out in print.
+    data
+        Further numbers for the JSON file beside the page.
+    condition
+        The condition of CONDITIONALLY, or why it is UNDECIDED.
+    """
+
+    name: str
+    title: str
+    statement: str
+    measured: str
+    verdict: Verdict
+    table: Sequence[Mapping[str, Any]] = ()
+    figures: Mapping[str, Callable[[], Figure]] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    condition: str = ""
+    animations: Mapping[str, Callable[[], bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One of the texts that are reproduced.
+
+    Attributes
+    ----------
+    name
+        On the command line: ``"radius"``.
+    title, reference
+        Of the text: what it is called, who wrote it, where it stands.
+    sections
+        Name → measures the claims of one section, one after the other; in the order of the report. None needs another.
+    """
+
+    name: str
+    title: str
+    reference: str
+    sections: Mapping[str, Callable[[Context], Iterable[Claim]]]
+
+    def claims(self, context: Context, /) -> Iterator[Claim]:
+        """Measure all claims, one after the other.
+
+        Parameters
+        ----------
+        context
+            What may be spent.
+
+        Yields
+        ------
+        Claim
+            In the order of the report.
+        """
+        for measure in self.sections.values():
+            yield from measure(context)

@@ -1,0 +1,147 @@
+"""How thoroughly a source is reproduced, where results are kept, and how studies are run for it."""
+
+from __future__ import annotations
+
+__all__ = ["REPETITIONS", "Context"]
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from unitcircle._files import written_whole
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.comparison import Comparison, compare
+from unitcircle.experiments.engines import EngineKind, Here, Local
+from unitcircle.experiments.studies import FIRST_TUNING_SEED, Event, Store, Study, execute
+
+T = TypeVar("T")
+
+SEEDS = 10
+"""What is trained has at most so many seeds: those of one repetition end where those of the next begin."""
+REPETITIONS = FIRST_TUNING_SEED // SEEDS
+_DRAWS = 0x64726177
+"""Tells the streams of what is drawn directly from those of the runs, whose seeds are small."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a reproduction may spend, and where it keeps what it has.
+
+    Attributes
+    ----------
+    folder
+        Of the results; what is trained resumes from there.
+    full
+        Whether a night or a GPU is at hand, or ten minutes on two cores for everything.
+    workers
+        Processes that train; None: one a core.
+    seed
+        Of everything random, from 0 to 99: two of them have no draw in common.
+    say
+        Told what goes on, a line at a time.
+    on_event
+        Told how far a study is.
+    records
+        Folders with the records of studies for the chapter on prediction, which then trains nothing itself.
+    """
+
+    folder: Path
+    full: bool = False
+    workers: int | None = None
+    seed: int = 0
+    say: Callable[[str], None] = lambda _: None
+    on_event: Callable[[Event], None] = lambda _: None
+    records: tuple[Path, ...] = ()
+    _compared: dict[str, tuple[Study, Comparison]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < REPETITIONS:
+            raise ArgumentError("seed", f"must be from 0 to {REPETITIONS - 1}", str(self.seed))
+        for folder in self.records:
+            if not folder.is_dir():
+                raise ArgumentError("records", "must be folders that are there", str(folder))
+
+    def pick(self, quick: T, full: T, /) -> T:
+        """Return one of two settings."""
+        return full if self.full else quick
+
+    @property
+    def draws(self) -> int:
+        """The seed of what is drawn directly: its streams are no run's, of this repetition or another."""
+        return _DRAWS + self.seed
+
+    @property
+    def first_seed(self) -> int:
+        """The first of the seeds that are trained with."""
+        return SEEDS * self.seed
+
+    @property
+    def studies(self) -> Path:
+        """The folder of what is trained, one for each seed and effort: records of two are never taken together."""
+        return self.folder / "studies" / f"{'full' if self.full else 'quick'}-{self.seed}"
+
+    def seeded(self, study: Study, /) -> Study:
+        """Return a study with the seeds of this reproduction."""
+        if max(study.seeds, study.tuning_seeds) > SEEDS:
+            raise ArgumentError("seeds", f"must be at most {SEEDS} in a reproduction", str(study.seeds))
+        return replace(study, first_seed=self.first_seed)
+
+    def store(self, study: Study, /) -> Store:
+        """Return the store of a study's records."""
+        return Store(self.studies / study.name)
+
+    def study(self, study: Study, /, *, here: bool = False) -> Comparison:
+        """Run a study, or what is missing of it, and return its comparison: once, however many claims are about it.
+
+        Parameters
+        ----------
+        study
+            Of :meth:`seeded`.
+        here
+            Whether it is short enough to be run in this process where the effort is quick.
+
+        Returns
+        -------
+        Comparison
+            Of its records.
+        """
+        assert study.first_seed == self.first_seed, "the study is to be seeded when it is made"
+        if (known := self._compared.get(study.name)) is not None and known[0] == study:
+            return known[1]
+        engine: EngineKind = Here() if here and not self.full else Local(self.workers)
+        self.say(f"study {study.name}")
+        execute(study, self.studies / study.name, engine=engine, on_event=self.on_event)
+        comparison = compare(study, self.store(study).get)
+        self._compared[study.name] = study, comparison
+        return comparison
+
+    def kept(
+        self, name: str, setting: object, measure: Callable[[], Mapping[str, np.ndarray]], /
+    ) -> dict[str, np.ndarray]:
+        """Return arrays that take long to measure: from their file if it is there, else measured and written.
+
+        Parameters
+        ----------
+        name
+            Of the folder.
+        setting
+            Its ``repr`` tells the measurement from every other one in the folder.
+        measure
+            Returns the arrays.
+
+        Returns
+        -------
+        dict
+            The arrays by name.
+        """
+        path = self.studies / name / f"{hashlib.sha256(repr(setting).encode()).hexdigest()[:16]}.npz"
+        if not path.exists():
+            self.say(f"{name}: {setting}")
+            with written_whole(path) as file:
+                np.savez(file, **measure())  # pyright: ignore[reportArgumentType]
+        with np.load(path, allow_pickle=False) as found:
+            return {key: found[key] for key in found.files}

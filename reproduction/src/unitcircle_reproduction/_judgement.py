@@ -1,0 +1,76 @@
+"""What follows for a claim from several comparisons of which some are told apart: one rule for every source."""
+
+from __future__ import annotations
+
+__all__ = ["CONFIDENCE", "Compared", "follows", "number", "told", "with_interval"]
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from unitcircle.experiments.comparison import Interval, holm
+from unitcircle_reproduction._claim import Verdict
+
+CONFIDENCE = 0.95
+
+
+class Compared(NamedTuple):
+    """One comparison: its name, and 1 where it is as the source says, −1 the contrary, 0 where that cannot be told."""
+
+    name: str
+    sign: int
+
+
+def told(signs: Sequence[int], p_values: Sequence[float], /) -> list[int]:
+    """Return the signs of the comparisons that are told apart, 0 for the others: Holm over all of a claim.
+
+    Parameters
+    ----------
+    signs
+        Which way each one points.
+    p_values
+        Of its test.
+
+    Returns
+    -------
+    list of int
+        In the same order.
+    """
+    return [sign if p < 1 - CONFIDENCE else 0 for sign, p in zip(signs, holm(p_values), strict=True)]
+
+
+def follows(found: Sequence[Compared], /) -> tuple[Verdict, str]:
+    """Return what follows from all comparisons of a claim, each counted once.
+
+    Parameters
+    ----------
+    found
+        Every one that was made.
+
+    Returns
+    -------
+    tuple
+        Holds: all are as the source says. With a condition: some are. Does not hold: none is, and one is the contrary.
+        Undecided: none is told apart. And the condition, which names them.
+    """
+    named = {sign: [name for name, other in found if other == sign] for sign in (1, -1, 0)}
+    if not found:
+        return Verdict.UNDECIDED, "no run is there"
+    if len(named[1]) == len(found):
+        return Verdict.HOLDS, ""
+    if len(named[0]) == len(found):
+        return Verdict.UNDECIDED, "these runs do not tell them apart"
+    words = {1: "so", -1: "the contrary", 0: "not told apart"}
+    parts = [f"{words[sign]} in {len(names)} ({'; '.join(names)})" for sign, names in named.items() if names]
+    verdict = Verdict.CONDITIONALLY if named[1] else Verdict.FAILS
+    return verdict, f"of {len(found)} comparisons, {'; '.join(parts)}"
+
+
+def number(value: float, /) -> str:
+    """Return a number in three digits."""
+    return "∞" if value == math.inf else f"{value:.3g}"
+
+
+def with_interval(value: float, interval: Interval, /) -> str:
+    """Return a number with its interval, nothing for NaN."""
+    return "" if math.isnan(value) else f"{number(value)} [{number(interval.low)}, {number(interval.high)}]"

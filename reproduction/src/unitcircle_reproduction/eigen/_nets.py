@@ -1,0 +1,93 @@
+"""Trained tanh-RNNs: their spectra and hidden states before and after, read from records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unitcircle.experiments.comparison import Comparison
+from unitcircle.experiments.studies import Study
+from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training import Record, Status
+from unitcircle_reproduction._context import Context
+from unitcircle_reproduction.eigen._studies import reported
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained tanh-RNN.
+
+    Attributes
+    ----------
+    task, label
+        What it was trained on, and from which initializer.
+    classes
+        Whether it answers with classes, or with numbers.
+    score, solved
+        On test data.
+    start, end
+        Moduli of the eigenvalues of its recurrent weight, descending ``(n,)``.
+    distance, saturation
+        Of h_T, before and after.
+    """
+
+    task: str
+    label: str
+    classes: bool
+    score: float
+    solved: bool
+    start: np.ndarray
+    end: np.ndarray
+    distance: tuple[float, float]
+    saturation: tuple[float, float]
+
+
+def trained(context: Context, found: Iterable[tuple[Study, Comparison]], /) -> list[Trained]:
+    """Return the tanh-RNNs of some studies whose spectra were recorded at start and end, the A/A rows left out.
+
+    Parameters
+    ----------
+    context
+        Where the records are.
+    found
+        Studies and what they found.
+
+    Returns
+    -------
+    list of Trained
+        In the order of the studies.
+    """
+    nets: list[Trained] = []
+    for study, comparison in found:
+        for group, row, records in reported(context, study, comparison):
+            if group.factors["cell"] == "tanh" and row.label in study.initializers:
+                nets += [_trained(group.task, row.label, record) for record in records if _measured(record)]
+    return nets
+
+
+def _measured(record: Record) -> bool:
+    both = len(record.diagnostics) > 1 and all("eigenvalues[h]" in at for at in record.diagnostics)
+    return both and record.status is Status.FINISHED
+
+
+def _trained(task: str, label: str, record: Record) -> Trained:
+    first, last = record.diagnostics[0], record.diagnostics[-1]
+    summary = record.summary
+    return Trained(
+        task,
+        label,
+        Task.parse(task).classes,
+        summary["test_score"],
+        summary["solved"] == 1,
+        _moduli(first),
+        _moduli(last),
+        (first["hidden.distance"], last["hidden.distance"]),
+        (first["hidden.saturation"], last["hidden.saturation"]),
+    )
+
+
+def _moduli(measured: Any) -> np.ndarray:
+    return np.sort(np.hypot(*np.array(measured["eigenvalues[h]"]).T))[::-1]

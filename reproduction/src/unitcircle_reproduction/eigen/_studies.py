@@ -1,0 +1,213 @@
+"""The studies behind the chapter on the eigen initializer: what is trained, how it is tuned, how often."""
+
+from __future__ import annotations
+
+__all__ = ["EIGEN", "gated", "pixels", "plain", "rectified", "regression", "reported", "structure", "translation"]
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from unitcircle.experiments.comparison import Comparison, Group, Row
+from unitcircle.experiments.studies import Experiment, Study
+from unitcircle.experiments.training import Record
+from unitcircle_reproduction._context import Context
+
+EIGEN = "eigen .95"
+"""Label of the source's initializer in every study: modulus .95, rotations in all planes (i, i + 1)."""
+
+_EIGEN = "eigen(modulus=0.95, angles=uniform)"
+_PIXELS = "mnist(validation=2000)"
+
+
+def _tomita(
+    context: Context,
+    cells: tuple[str, ...],
+    rates: tuple[float, ...],
+    steps: int,
+    every: int,
+    *,
+    to_the_end: bool = False,
+) -> list[Experiment]:
+    if not context.full:
+        options = {"steps": steps, "evaluate_every": every, "patience": None if to_the_end else 2}
+        return [
+            Experiment("tomita(grammar=4)", cells, learning_rates=rates, rank_by="steps", options=options),
+        ]
+    # The protocol of the shipped study "tomita": hard grammars have longer.
+    shipped = Study.load("tomita").experiments
+    first = sorted(shipped, key=lambda experiment: "grammar=4" not in experiment.task)
+    own = {"patience": None} if to_the_end else {}
+    return [replace(e, cells=cells, options={**e.options, **own}) for e in first]
+
+
+def _study(context: Context, name: str, inits: dict[str, str], experiments: list[Experiment], **options: bool) -> Study:
+    # With eight pairs the smallest p is 1/128: it survives Holm's correction for up to six rows.
+    seeds, tuning = context.pick((8, 2), (10, 3))
+    given = {EIGEN: _EIGEN} | inits
+    study = Study(name, given, tuple(experiments), EIGEN, seeds, tuning, **options)  # pyright: ignore[reportArgumentType]
+    return context.seeded(study)
+
+
+def plain(context: Context, /) -> Study:
+    """Return the study of tanh-RNNs on Tomita's grammars, grammar 4 first."""
+    inits = {"Xavier": "xavier_normal", "Kaiming": "kaiming_normal", "Haar": "orthogonal"}
+    more = {"torch default": "torch_default", "identity": "identity", "np-RNN": "normalized_positive_definite"}
+    name = context.pick("eigen-tomita-quick", "eigen-tomita")
+    # A run that stops early is not measured at its end, and the spectra of these are looked at.
+    experiments = _tomita(context, ("tanh",), (1e-3, 3e-3), 600, 20, to_the_end=True)
+    return _study(context, name, inits | context.pick({}, more), experiments)
+
+
+def rectified(context: Context, /) -> Study:
+    """Return the study of ReLU-RNNs: the recipes made for them, IRNN and np-RNN, on their own ground."""
+    inits = {"IRNN": "identity", "np-RNN": "normalized_positive_definite", "Xavier": "xavier_normal"}
+    name = context.pick("eigen-tomita-relu-quick", "eigen-tomita-relu")
+    more = {"Kaiming": "kaiming_normal", "Haar": "orthogonal"}
+    experiments = _tomita(context, ("relu",), (3e-4, 1e-3), 600, 20)
+    return _study(context, name, inits | context.pick({}, more), experiments, twin=context.full)
+
+
+def gated(context: Context, /) -> Study:
+    """Return the study of gated cells: a GRU in short, GRU and LSTM in full."""
+    inits = {"Xavier": "xavier_normal", "Haar": "orthogonal", "torch default": "torch_default"}
+    more = {"Kaiming": "kaiming_normal"}
+    name = context.pick("eigen-tomita-gated-quick", "eigen-tomita-gated")
+    experiments = _tomita(context, context.pick(("gru",), ("gru", "lstm")), (3e-3, 1e-2), 400, 10)
+    return _study(context, name, inits | context.pick({}, more), experiments, twin=context.full)
+
+
+def structure(context: Context, /) -> Study:
+    """Return the study of moduli and structures on delayed digits."""
+    inits = {
+        "Xavier": "xavier_normal",
+        "eigen .8": "eigen(modulus=0.8, angles=uniform)",
+        EIGEN: _EIGEN,
+        "eigen 1.1": "eigen(modulus=1.1, angles=uniform)",
+        "eigen 1.5": "eigen(modulus=1.5, angles=uniform)",
+        "Haar .95": "orthogonal(gain=0.95)",
+        "blocks .95": "block_rotation(modulus=0.95)",
+        "chain .95": "chain(gain=1.1875, feedback=0.19)",
+    }
+    if not context.full:
+        options = {"steps": 1000, "evaluate_every": 100}
+        digits = Experiment("delayed_digits(blank=50)", learning_rates=(1e-3, 3e-3), options=options)
+        # With nine pairs the smallest p is 1/256: it survives Holm's correction for up to twelve rows.
+        return context.seeded(Study("eigen-structure-quick", inits, (digits,), EIGEN, 9, 2, twin=False))
+    shipped = Study.load("modulus")
+    more = {"Xavier": "xavier_normal", "blocks 1": "block_rotation", "Haar 1": "orthogonal"}
+    # The shipped chain has all eigenvalues 0; this one has the others' modulus.
+    more |= {"delay line .95": shipped.initializers["chain .95"], "chain .95": inits["chain .95"]}
+    (experiment,) = shipped.experiments
+    scaled = replace(experiment, input_scales=(0.3, 1.0, 3.0))
+    inits = dict(shipped.initializers) | more
+    named = replace(shipped, name="eigen-structure", initializers=inits, experiments=(scaled,), reference=EIGEN)
+    return context.seeded(named)
+
+
+def regression(context: Context, /) -> Study:
+    """Return the study that answers with numbers; its classifying twins are :func:`plain` and :func:`structure`."""
+    options = {"steps": context.pick(1500, 4000), "evaluate_every": 100}
+    rates = context.pick((3e-3,), (3e-4, 1e-3, 3e-3))
+    # At 50 steps tanh-RNNs hardly begin to add within the steps of the quick run.
+    tasks = [f"adding(length={context.pick(20, 50)})", "mackey_glass(length=50)"]
+    experiments = [Experiment(task, learning_rates=rates, options=options) for task in tasks]
+    name = context.pick("eigen-regression-quick", "eigen-regression")
+    inits = {EIGEN: _EIGEN, "Xavier": "xavier_normal", "Haar": "orthogonal", "blocks": "block_rotation"}
+    seeds, tuning = context.pick((3, 1), (10, 3))
+    return context.seeded(Study(name, inits, tuple(experiments), EIGEN, seeds, tuning, twin=False))
+
+
+def reported(context: Context, study: Study, comparison: Comparison, /) -> Iterator[tuple[Group, Row, list[Record]]]:
+    """Yield every row of a comparison that has results, with its group and the records behind it.
+
+    Parameters
+    ----------
+    context
+        Where the records are.
+    study
+        The study.
+    comparison
+        What it found.
+
+    Yields
+    ------
+    tuple
+        Group, row and the records of its reported runs.
+    """
+    store = context.store(study)
+    settings = [setting for experiment in study.experiments for setting in experiment.settings()]
+    for setting, group in zip(settings, comparison.groups, strict=True):
+        for row in group.rows:
+            if row.seeds:
+                yield group, row, list(store.records(study.reported_runs(setting, row.label, row.learning_rate)))
+
+
+def pixels(context: Context, /) -> list[Study]:
+    """Return the studies of MNIST pixel by pixel: tanh-RNNs, ReLU-RNNs against the recipes made for them, gated cells.
+
+    As many steps as a night has beside everything else: what begins to learn is seen, the last percents are not.
+
+    Parameters
+    ----------
+    context
+        Whose seeds they have.
+
+    Returns
+    -------
+    list of Study
+        On the GPU if there is one.
+    """
+    rates = (3e-4, 1e-3)
+    plain = Experiment(_PIXELS, ("tanh",), learning_rates=rates, options={"steps": 1000, "evaluate_every": 200})
+    gated = replace(
+        plain, cells=("gru", "lstm"), learning_rates=(1e-3, 3e-3), options={"steps": 500, "evaluate_every": 100}
+    )
+    both = {"Xavier": "xavier_normal", "Kaiming": "kaiming_normal"}
+    recipes = {"IRNN": "identity", "np-RNN": "normalized_positive_definite"}
+    haar = {"Haar": "orthogonal"}
+    # With forget biases of 0 one of eight LSTMs of a pilot began to learn in hundreds of steps, with these all did.
+    biases = " + chrono(max_steps=784)"
+    return [
+        _with_data(context, "eigen-pixel-mnist-tanh", both | haar, plain),
+        _with_data(context, "eigen-pixel-mnist-relu", both | recipes, replace(plain, cells=("relu",))),
+        _with_data(context, "eigen-pixel-mnist-gated", both | haar, gated, biases=biases),
+    ]
+
+
+def translation(context: Context, /) -> list[Study]:
+    """Return the study of encoder-decoders with attention on Multi30k, of tanh-RNN, GRU and LSTM.
+
+    Parameters
+    ----------
+    context
+        Whose seeds it has.
+
+    Returns
+    -------
+    list of Study
+        One, on the GPU if there is one.
+    """
+    inits = {"Xavier": "xavier_normal", "Kaiming": "kaiming_normal", "Haar": "orthogonal"}
+    options = {"steps": 800, "evaluate_every": 400}
+    cells = ("tanh", "gru", "lstm")
+    experiment = Experiment("multi30k", cells, sizes=(128,), learning_rates=(2e-3, 5e-3), options=options)
+    return [_with_data(context, "eigen-multi30k", inits, experiment, tuning_seeds=1)]
+
+
+def _with_data(
+    context: Context,
+    name: str,
+    rivals: dict[str, str],
+    experiment: Experiment,
+    *,
+    biases: str = "",
+    tuning_seeds: int = 2,
+) -> Study:
+    """Return a study on the GPU, if there is one, in 8 runs of each row: as many pairs as Holm's correction needs."""
+    if torch.cuda.is_available():
+        experiment = replace(experiment, options={**experiment.options, "device": "cuda"})
+    inits = {label: law + biases for label, law in ({EIGEN: _EIGEN} | rivals).items()}
+    study = Study(name, inits, (experiment,), EIGEN, seeds=8, tuning_seeds=tuning_seeds, twin=False)
+    return context.seeded(study)

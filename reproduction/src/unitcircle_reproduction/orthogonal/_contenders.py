@@ -1,0 +1,92 @@
+"""Contenders of several cells trained on one task: one study a cell."""
+
+from __future__ import annotations
+
+__all__ = ["SEEDS", "Contender", "contest"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+from unitcircle.experiments.comparison import Group
+from unitcircle.experiments.models import Cell
+from unitcircle.experiments.studies import Experiment, Study
+from unitcircle_reproduction._contest import Contest
+from unitcircle_reproduction._context import Context
+
+SEEDS = (8, 10)
+"""In short and in full: with eight pairs the smallest p is 1/128, which Holm's correction of six tests lets pass."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A cell with its initializer.
+
+    Attributes
+    ----------
+    label
+        In tables and figures.
+    cell
+        Specification.
+    initializer
+        Of the recurrent weight, or of it and the bias, as in a study; any where the cell has none.
+    options
+        Attributes of its runs that differ from those of the experiment.
+    """
+
+    label: str
+    cell: str
+    initializer: str = "torch_default"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def contest(
+    context: Context,
+    name: str,
+    contenders: Sequence[Contender],
+    experiment: Experiment,
+    /,
+    *,
+    tuning_seeds: int = 1,
+    note: str = "",
+) -> Contest:
+    """Train contenders of several cells on one task.
+
+    Parameters
+    ----------
+    context
+        Decides where the results are, and how many seeds there are.
+    name
+        Of the studies, one for all contenders of one cell and options.
+    contenders
+        Each with its own learning rate, chosen on validation data.
+    experiment
+        Task, sizes, learning rates and options; the cells are those of the contenders.
+    tuning_seeds
+        That choose the learning rate of a quick run; 3 in a full one.
+    note
+        What tells it from another contest on the same task.
+
+    Returns
+    -------
+    Contest
+        As far as its runs are there.
+    """
+    groups: list[Group] = []
+    alike: dict[tuple[str, str], list[Contender]] = {}
+    for contender in contenders:
+        alike.setdefault((contender.cell, repr(sorted(contender.options.items()))), []).append(contender)
+    for (cell, _), members in alike.items():
+        options = dict(experiment.options) | dict(members[0].options)
+        study = Study(
+            "-".join([name, Cell.parse(cell).name, *map(str, chain(*sorted(members[0].options.items())))]),
+            {member.label: member.initializer for member in members},
+            (replace(experiment, cells=(cell,), options=options),),
+            seeds=context.pick(*SEEDS),
+            tuning_seeds=context.pick(tuning_seeds, 3),
+            twin=False,
+        )
+        groups += context.study(context.seeded(study), here=True).groups
+    rows = {row.label: row for group in groups for row in group.rows}
+    return Contest(groups[0], tuple(rows[c.label] for c in contenders), note)

@@ -1,0 +1,94 @@
+"""Unitary evolution, recurrent orthogonal and strongly-typed networks on copying and adding."""
+
+from __future__ import annotations
+
+__all__ = ["claims"]
+
+from collections.abc import Iterator
+
+from unitcircle.experiments.comparison import Verdict as Told
+from unitcircle.experiments.studies import Experiment
+from unitcircle_reproduction._claim import Claim
+from unitcircle_reproduction._contest import Contest, Statement, judged
+from unitcircle_reproduction._context import Context
+from unitcircle_reproduction.orthogonal._contenders import Contender, contest
+
+TANH, LSTM = "tanh, torch default", "LSTM, forget bias 1"
+UNITARY, ROTATIONS, CONSTRAINED = "unitary evolution", "tanh, block rotations", "tanh, kept orthogonal"
+TYPED = "strongly typed"
+SIZES = (32, 64)
+CONTENDERS = (
+    Contender(TANH, "tanh"),
+    Contender(LSTM, "lstm", "torch_default + forget_bias"),
+    Contender(UNITARY, "unitary_evolution"),
+    Contender(ROTATIONS, "tanh", "block_rotation"),
+    Contender(CONSTRAINED, "orthogonal", "block_rotation"),
+)
+
+
+_UNITARY = Statement(
+    "unitary-evolution",
+    "Unitary evolution networks on copying and adding",
+    "Unitary evolution RNNs (Arjovsky et al.) hold long memories that a tanh-RNN and an LSTM do not: they solve "
+    "copying where those stay at the baseline, and compete on adding.",
+    UNITARY,
+    (TANH, LSTM),
+    Told.WORSE,
+)
+_ORTHOGONAL = Statement(
+    "recurrent-orthogonal",
+    "Recurrent orthogonal networks on copying and adding",
+    "Started as rotations of planes, and kept orthogonal or not while they train (Henaff et al.), plain networks solve "
+    "long-memory tasks on which an ordinary start fails.",
+    TANH,
+    (ROTATIONS, CONSTRAINED),
+    Told.BETTER,
+)
+_TYPED = Statement(
+    "strongly-typed",
+    "Strongly-typed networks on adding",
+    "Without any recurrent weight matrix (Balduzzi and Ghifary), so that no initialization can make its gradient "
+    "explode, a network learns what a tanh-RNN and an LSTM learn.",
+    TYPED,
+    (TANH, LSTM),
+    Told.WORSE,
+)
+
+
+def claims(context: Context, /) -> Iterator[Claim]:
+    """Train the networks that the source points to, and what they are meant to beat.
+
+    Parameters
+    ----------
+    context
+        Quick: copying over 10 and adding over 30 steps, 8 seeds. Full: copying over 20, 50, 100 and 200, adding over
+        50, 100 and 200 steps, 10 seeds.
+
+    Yields
+    ------
+    Claim
+        Unitary evolution; recurrent orthogonal networks; strongly-typed networks.
+    """
+    copying = [_copying(context, delay) for delay in context.pick((10,), (20, 50, 100, 200))]
+    adding = [_adding(context, length) for length in context.pick((30,), (50, 100, 200))]
+    size = context.pick(*SIZES)
+    yield judged(_UNITARY, [*copying, *adding], f"All have n = {size} units; those of the unitary network are complex.")
+    yield judged(_ORTHOGONAL, [*copying, *adding], f"All have n = {size} units.")
+    yield judged(_TYPED, adding, f"All have n = {size} units.")
+
+
+def _copying(context: Context, delay: int) -> Contest:
+    name, steps = f"copying(delay={delay})", context.pick(400, 4000)
+    return contest(context, f"orthogonal-copying-{delay}", CONTENDERS, _experiment(context, name, steps))
+
+
+def _adding(context: Context, length: int) -> Contest:
+    name, steps = f"adding(length={length})", context.pick(600, 6000)
+    contenders = (*CONTENDERS, Contender(TYPED, "strongly_typed"))
+    return contest(context, f"orthogonal-adding-{length}", contenders, _experiment(context, name, steps))
+
+
+def _experiment(context: Context, task: str, steps: int) -> Experiment:
+    options = {"steps": steps, "evaluate_every": steps // context.pick(5, 20), "batch_size": 20, "measure_at": ()}
+    rates = context.pick((3e-3, 1e-2), (3e-4, 1e-3, 3e-3, 1e-2))
+    return Experiment(task, sizes=(context.pick(*SIZES),), learning_rates=rates, options=options)

@@ -1,0 +1,34 @@
+"""Smerity's text on orthogonal initialization: its claims, and the methods it points to."""
+
+from __future__ import annotations
+
+__all__ = ["SOURCE"]
+
+from unitcircle_reproduction._claim import Source
+from unitcircle_reproduction.orthogonal import (
+    _clipping,
+    _depth,
+    _drive,
+    _fibonacci,
+    _memory,
+    _powers,
+    _rotation,
+    _stabilizer,
+)
+
+SOURCE = Source(
+    "orthogonal",
+    "Explaining and illustrating orthogonal initialization for recurrent neural networks",
+    "S. Merity, smerity.com, 27 June 2016. We could read its beginning; what it points to is taken from the papers.",
+    {
+        "fibonacci": lambda _: _fibonacci.claims(),
+        "rotation": lambda _: [_rotation.claim()],
+        "powers": lambda context: [_powers.claim(context)],
+        "activations": lambda context: [_drive.claim(context)],
+        "depth": lambda context: [_depth.claim(context)],
+        "clipping": _clipping.claims,
+        "norm-stabilizer": lambda context: [_stabilizer.claim(context)],
+        "memory": _memory.claims,
+    },
+)
+"""The source ``orthogonal``."""

@@ -1,0 +1,141 @@
+"""Initializers of a kind of law that was not looked at, in a kind of task that was not looked at."""
+
+from __future__ import annotations
+
+__all__ = ["Newcomers", "newcomers"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unitcircle_reproduction.prediction._chance import above
+from unitcircle_reproduction.prediction._correlation import centred_ranks, interval, weighted_spearman
+from unitcircle_reproduction.prediction._points import DIAGNOSTICS
+from unitcircle_reproduction.prediction._screen import Screen, mean
+
+RIDGE = 1.0
+"""Weight of the penalty, per diagnostic: a prior that none matters much. Not tuned."""
+_AT_ONCE = 250
+"""Resamples held in memory together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Newcomers:
+    """How well a linear predictor ranks initializers whose family and task it was not fitted on.
+
+    Attributes
+    ----------
+    values
+        ``(kinds,)``: Spearman's ρ of prediction and result in each kind of task left out.
+    remembered
+        ``(kinds,)``: the same of the mean rank that the initializer itself reached in the other kinds of task. Not a
+        prediction for newcomers, but what a diagnosis competes with where there is experience.
+    low, high
+        Interval of the mean of the values.
+    p
+        Share of shuffles whose mean is as large.
+    """
+
+    values: np.ndarray
+    remembered: np.ndarray
+    low: float
+    high: float
+    p: float
+
+
+def newcomers(screened: Screen, /) -> Newcomers:
+    """Predict the rank of every initializer from other kinds of task and other families.
+
+    Ridge regression of the ranks of the results on the ranks of all diagnostics (both scaled to mean 0 and variance 1
+    within a setting). The members of one family in one kind of task are predicted from all other families in all other
+    kinds of task; then the predictions within a setting are correlated with its results. All of it is done anew for
+    every resample and every shuffle.
+
+    Parameters
+    ----------
+    screened
+        Of at least two kinds of task.
+
+    Returns
+    -------
+    Newcomers
+        What it is worth.
+    """
+    settings = screened.settings
+    x = [np.stack([s.diagnosis(name) for name in DIAGNOSTICS]) for s in settings]
+    y = [s.results(screened.outcome) for s in settings]
+    ones = [np.ones((1, len(results))) for results in y]
+    found = _correlations(screened, x, [results[None] for results in y], ones)[0]
+    resampled, shuffled = [], []
+    for start in range(0, len(screened.shuffled), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        weights = [np.stack([screened.drawn[family][part] for family in s.families], -1) for s in settings]
+        resampled.append(_correlations(screened, x, [results[None] for results in y], weights))
+        given = [results[order[part]] for results, order in zip(y, screened.order, strict=True)]
+        shuffled.append(_correlations(screened, x, given, ones))
+    total = float(mean(found, -1))
+    low, high = interval(total, mean(np.concatenate(resampled), -1), screened.families)
+    p = above(total, mean(np.concatenate(shuffled), -1))
+    return Newcomers(found, _remembered(screened, y), low, high, p)
+
+
+def _correlations(
+    screened: Screen, x: Sequence[np.ndarray], y: Sequence[np.ndarray], weights: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the correlation in each kind of task ``(batch, kinds)`` for results and weights ``(batch, points)``."""
+    columns = [_standard(a, w) for a, w in zip(x, weights, strict=True)]
+    targets = [_standard(b[:, None], w)[..., 0] for b, w in zip(y, weights, strict=True)]
+    names = sorted({family for s in screened.settings for family in s.families})
+    # What each kind of task and family adds to the normal equations.
+    sums: dict[tuple[str, str], list[np.ndarray]] = {}
+    for s, X, t, w in zip(screened.settings, columns, targets, weights, strict=True):
+        for family in set(s.families):
+            own = np.array([f == family for f in s.families])
+            weighted = X[:, own] * w[:, own, None]
+            added = [weighted.mT @ X[:, own], weighted.mT @ t[:, own, None]]
+            before = sums.get((s.kind, family))
+            sums[s.kind, family] = added if before is None else [a + b for a, b in zip(before, added, strict=True)]
+    penalty = RIDGE * len(DIAGNOSTICS) * np.eye(len(DIAGNOSTICS))
+    found: list[np.ndarray] = []
+    for kind in screened.kinds:
+        coefficients: dict[str, np.ndarray] = {}
+        for family in names:
+            others = [parts for (k, f), parts in sums.items() if k != kind and f != family]
+            gram, moment = (sum((parts[j] for parts in others), start=np.zeros(1)) for j in (0, 1))
+            coefficients[family] = np.linalg.solve(gram + penalty, moment)
+        each = []
+        for s, X, b, w in zip(screened.settings, columns, y, weights, strict=True):
+            if s.kind == kind:
+                own = np.stack([coefficients[family] for family in s.families], 1)
+                # Equal to rounding is equal.
+                predicted = np.round((X * own[..., 0]).sum(-1), 9)
+                each.append(weighted_spearman(predicted, np.broadcast_to(b, predicted.shape), w))
+        found.append(mean(np.stack(each, -1), -1))
+    return np.stack(found, -1)
+
+
+def _standard(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return mid-ranks of mean 0 and variance 1 ``(batch, points, columns)`` of ``(..., columns, points)``."""
+    there = ~np.isnan(values)
+    own = weights[:, None] * there
+    ranks = centred_ranks(np.where(there, values, 0.0), own)
+    total = own.sum(-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = np.sqrt((own * ranks**2).sum(-1, keepdims=True) / total)
+        scaled = ranks / spread
+    # What says nothing, or is not there, is of middle rank.
+    return np.where(there & (spread > 1e-9 * total), scaled, 0.0).mT
+
+
+def _remembered(screened: Screen, y: Sequence[np.ndarray]) -> np.ndarray:
+    ranks = [_standard(results[None], np.ones((1, len(results))))[0, :, 0] for results in y]
+    known = [dict(zip(s.members, r, strict=True)) for s, r in zip(screened.settings, ranks, strict=True)]
+    found = np.full((len(screened.settings), 1), np.nan)
+    for k, setting in enumerate(screened.settings):
+        others = [known[j] for j, other in enumerate(screened.settings) if other.kind != setting.kind]
+        memory = np.array([np.mean([o[n] for o in others if n in o] or [np.nan]) for n in setting.members])
+        there = ~np.isnan(memory)
+        if there.any():
+            found[k] = weighted_spearman(np.where(there, memory, 0.0), y[k], there.astype(float))
+    return screened.by_kind(found)[:, 0]

@@ -1,0 +1,112 @@
+"""The rule of the verdicts, written before the study that it judges was run, and its words."""
+
+from __future__ import annotations
+
+__all__ = ["BET", "FEWEST_KINDS", "LEVEL", "p_text", "reason", "ruling", "too_few"]
+
+from collections.abc import Iterable
+
+from unitcircle_reproduction._claim import Claim, Verdict
+from unitcircle_reproduction.prediction._correlation import STRONG
+
+BET = "The product's own bet: what is measured on an untrained network says how well it will train."
+FEWEST_KINDS = 3
+"""Kinds of task below which nothing is said of others."""
+LEVEL = 0.05
+"""Of the p-values, corrected for whatever was chosen among."""
+
+
+def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
+    """Judge whether a diagnosis says something about training.
+
+    ==============  ==========================  =======================================
+    verdict         better than chance          size
+    ==============  ==========================  =======================================
+    HOLDS           p at most .05               an interval lies beyond 0.7: prediction
+    CONDITIONALLY   p at most .05               none does: screening
+    FAILS           p above .05                 every interval excludes 0.7
+    UNDECIDED       p above .05, or no p        some interval includes it, or none is there
+    ==============  ==========================  =======================================
+
+    Chance is what the permutation of families gives, with every choice made anew; the intervals are those of the
+    bootstrap over families. Both signs count alike where a sign was not learned elsewhere.
+
+    Parameters
+    ----------
+    p
+        Corrected for the choice; NaN for none.
+    ends
+        Intervals of all correlations that were chosen among, which hold together.
+
+    Returns
+    -------
+    Verdict
+        One of the four.
+    """
+    known = [(low, high) for low, high in ends if low == low]  # noqa: PLR0124  (NaN)
+    if p <= LEVEL:
+        strong = any(low >= STRONG or high <= -STRONG for low, high in known)
+        return Verdict.HOLDS if strong else Verdict.CONDITIONALLY
+    if p > LEVEL and known and all(low > -STRONG and high < STRONG for low, high in known):
+        return Verdict.FAILS
+    return Verdict.UNDECIDED
+
+
+def reason(verdict: Verdict, /) -> str:
+    """Return the condition of a verdict, or why nothing is decided.
+
+    Parameters
+    ----------
+    verdict
+        Of :func:`ruling`.
+
+    Returns
+    -------
+    str
+        Empty where there is none.
+    """
+    if verdict is Verdict.CONDITIONALLY:
+        return "as screening, never as prediction: initializers are sorted better than by chance, one is not foretold"
+    if verdict is Verdict.UNDECIDED:
+        return "it is not better than chance by these runs, and an interval does not exclude prediction"
+    return ""
+
+
+def too_few(name: str, title: str, /) -> Claim:
+    """Return a claim where there are not enough kinds of task.
+
+    Parameters
+    ----------
+    name, title
+        Of the claim.
+
+    Returns
+    -------
+    Claim
+        UNDECIDED, with what to do.
+    """
+    return Claim(
+        name,
+        title,
+        BET,
+        "The records hold fewer than three kinds of task in which eight initializers of five families were "
+        "compared and came out differently.",
+        Verdict.UNDECIDED,
+        condition="too few tasks are there; unitcircle study run prediction, then --records with its folder",
+    )
+
+
+def p_text(p: float, /) -> str:
+    """Return a p-value as it is written in a sentence.
+
+    Parameters
+    ----------
+    p
+        From 0 to 1.
+
+    Returns
+    -------
+    str
+        Three digits, or that it is smaller.
+    """
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")

@@ -1,0 +1,231 @@
+"""Each diagnostic against the result, in every setting; and whether what holds in some tasks holds in another."""
+
+from __future__ import annotations
+
+__all__ = ["Screen", "mean", "screen"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from unitcircle_reproduction.prediction._chance import above, chance, orders
+from unitcircle_reproduction.prediction._correlation import (
+    FEWEST,
+    centred_ranks,
+    interval,
+    multiplicities,
+    simultaneous,
+    weighted_spearman,
+)
+from unitcircle_reproduction.prediction._points import DIAGNOSTICS
+from unitcircle_reproduction.prediction._setting import Setting
+
+
+@dataclass(frozen=True, eq=False)
+class Screen:
+    """Rank correlations of every diagnostic with one outcome, in every setting: found, resampled and shuffled.
+
+    Whatever is made of the correlations found (a mean, a choice of the best, a sign learned elsewhere) is made in the
+    same way of those of every resample and of every shuffle: no choice escapes its interval or its p.
+
+    Attributes
+    ----------
+    outcome
+        ``"score"`` or ``"speed"``.
+    settings
+        Those where the outcome has something to tell.
+    values
+        ``(settings, diagnostics)``: Spearman's ρ; NaN where there is none.
+    resampled
+        ``(resamples, settings, diagnostics)``: after whole families were drawn anew, for all settings alike.
+    shuffled
+        ``(shuffles, settings, diagnostics)``: after families got each other's results, in all settings alike.
+    drawn
+        Family → how often it is there in each resample.
+    order
+        One a setting, ``(shuffles, points)``: whose result each point gets.
+    """
+
+    outcome: str
+    settings: tuple[Setting, ...]
+    values: np.ndarray
+    resampled: np.ndarray
+    shuffled: np.ndarray
+    drawn: dict[str, np.ndarray]
+    order: tuple[np.ndarray, ...]
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """The kinds of task, each once: what a correlation is averaged over, and what is left out."""
+        return list(dict.fromkeys(setting.kind for setting in self.settings))
+
+    @cached_property
+    def families(self) -> int:
+        """Number of families of initializers in the settings."""
+        return len({family for setting in self.settings for family in setting.families})
+
+    def by_kind(self, values: np.ndarray, /) -> np.ndarray:
+        """Return means over the settings of each kind of task, so that each kind counts once.
+
+        Parameters
+        ----------
+        values
+            ``(..., settings, d)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(..., kinds, d)``.
+        """
+        of = [[setting.kind == kind for setting in self.settings] for kind in self.kinds]
+        return np.stack([mean(values[..., np.array(mask), :], -2) for mask in of], -2)
+
+    def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the mean over the kinds of task of every diagnostic.
+
+        Returns
+        -------
+        tuple
+            Means ``(diagnostics,)``, intervals that hold all together ``(diagnostics, 2)``, and p-values corrected for
+            the choice among them ``(diagnostics,)``.
+        """
+        found, resampled, shuffled = (mean(self.by_kind(a), -2) for a in (self.values, self.resampled, self.shuffled))
+        return found, simultaneous(found, resampled, self.families), chance(found, shuffled)
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """Return the mean over the settings of each cell, and of each kind of task: name → ``(diagnostics,)``."""
+        cells = list(dict.fromkeys(s.cell for s in self.settings))
+        own = {cell: mean(self.values[[s.cell == cell for s in self.settings]], 0) for cell in cells}
+        return own | dict(zip(self.kinds, self.by_kind(self.values), strict=True))
+
+    def bounds(self) -> np.ndarray:
+        """Return the interval of every correlation by itself ``(settings, diagnostics, 2)``."""
+        width = range(len(DIAGNOSTICS))
+        return np.array(
+            [
+                [interval(self.values[k, d], self.resampled[:, k, d], len(set(s.families))) for d in width]
+                for k, s in enumerate(self.settings)
+            ]
+        )
+
+    def transferred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what each diagnostic is worth in a kind of task if its sign is learned from the others.
+
+        Returns
+        -------
+        tuple
+            ``(kinds, diagnostics)`` and the interval of its mean over kinds ``(diagnostics, 2)``.
+        """
+        values = _signed_by_others(self.by_kind(self.values))
+        resampled = mean(_signed_by_others(self.by_kind(self.resampled)), -2)
+        pooled = mean(values, -2)
+        return values, np.array([interval(pooled[d], resampled[:, d], self.families) for d in range(len(DIAGNOSTICS))])
+
+    def chosen(self) -> tuple[list[str], np.ndarray, tuple[float, float], float, float]:
+        """Return what the best diagnostic of the other kinds of task is worth in each.
+
+        Returns
+        -------
+        tuple
+            Names and correlations ``(kinds,)``, the interval of their mean, the share of shuffles whose mean is as
+            large, and what shuffles give on average; the choice made anew each time.
+        """
+        which, worth = _best_of_others(self.by_kind(self.values))
+        resampled, shuffled = (mean(_best_of_others(self.by_kind(a))[1], -1) for a in (self.resampled, self.shuffled))
+        names = list(DIAGNOSTICS)
+        found = float(mean(worth, -1))
+        ends = interval(found, resampled, self.families)
+        return [names[int(k)] for k in which], worth, ends, above(found, shuffled), float(mean(shuffled, 0))
+
+
+def screen(found: Sequence[Setting], outcome: str, /, *, seed: int = 0) -> Screen:
+    """Correlate every diagnostic with one outcome.
+
+    Parameters
+    ----------
+    found
+        Settings.
+    outcome
+        ``"score"`` or ``"speed"``.
+    seed
+        Of resamples and shuffles.
+
+    Returns
+    -------
+    Screen
+        Of the settings where at least three results differ, and, for the score, some initializer begins to learn and
+        some does not solve the task: where none does or all do, the order is noise.
+    """
+    usable = tuple(
+        s
+        for s in found
+        if len(np.unique(s.results(outcome))) >= FEWEST and not (outcome == "score" and (s.all_solve or s.none_begins))
+    )
+    drawn = multiplicities([family for setting in usable for family in setting.families] or [""], seed)
+    order = orders([setting.members for setting in usable], seed) if usable else []
+    shape = (len(usable), len(DIAGNOSTICS))
+    values = np.full(shape, np.nan)
+    resampled, shuffled = (np.full((len(next(iter(drawn.values()))), *shape), np.nan) for _ in range(2))
+    for k, setting in enumerate(usable):
+        y = setting.results(outcome)
+        weights = np.stack([drawn[family] for family in setting.families], -1)
+        for d, name in enumerate(DIAGNOSTICS):
+            x = setting.diagnosis(name)
+            there = ~np.isnan(x)
+            # A diagnostic that few initializers have says nothing of the others.
+            if 2 * there.sum() < len(x):
+                continue
+            x = np.where(there, x, 0.0)
+            values[k, d] = weighted_spearman(x, y, there.astype(float))
+            resampled[:, k, d] = weighted_spearman(x, y, weights * there)
+            shuffled[:, k, d] = _shuffled(x, y, there, order[k])
+    return Screen(outcome, usable, values, resampled, shuffled, drawn, tuple(order))
+
+
+def _shuffled(x: np.ndarray, y: np.ndarray, there: np.ndarray, order: np.ndarray) -> np.ndarray:
+    if not there.all():
+        return weighted_spearman(x, y[order], there.astype(float))
+    # The ranks of shuffled results are the shuffled ranks.
+    a, b = (centred_ranks(values, np.ones(len(x))) for values in (x, y))
+    size = np.sqrt((a * a).sum() * (b * b).sum())
+    return (a * b[order]).sum(-1) / size if size > 0 else np.full(len(order), np.nan)
+
+
+def mean(values: np.ndarray, axis: int, /) -> np.ndarray:
+    """Return the mean of what is there, NaN where nothing is.
+
+    Parameters
+    ----------
+    values
+        Any shape.
+    axis
+        Over which.
+
+    Returns
+    -------
+    numpy.ndarray
+        Without that axis.
+    """
+    there = ~np.isnan(values)
+    count = there.sum(axis)
+    total = np.where(there, values, 0.0).sum(axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _signed_by_others(by_kind: np.ndarray) -> np.ndarray:
+    return np.sign(_others(by_kind)) * by_kind
+
+
+def _others(by_kind: np.ndarray) -> np.ndarray:
+    """Return for each kind of task the mean over the others, ``(..., kinds, diagnostics)``."""
+    return np.stack([mean(np.delete(by_kind, t, axis=-2), -2) for t in range(by_kind.shape[-2])], -2)
+
+
+def _best_of_others(by_kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    others = _others(by_kind)
+    size = np.where(np.isnan(others), -1.0, np.abs(others))
+    which = size.argmax(-1)
+    taken = np.take_along_axis(_signed_by_others(by_kind), which[..., None], -1)[..., 0]
+    return which, taken

@@ -1,0 +1,68 @@
+"""The product's own bet: that a diagnosis at initialization says something about training."""
+
+from __future__ import annotations
+
+__all__ = ["SOURCE", "claims"]
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from unitcircle.experiments.studies import Study
+from unitcircle_reproduction._claim import Claim, Source
+from unitcircle_reproduction._context import Context
+from unitcircle_reproduction.prediction._in_sample import in_sample, seeds
+from unitcircle_reproduction.prediction._out_of_sample import newcoming, transfer
+from unitcircle_reproduction.prediction._points import points, records
+from unitcircle_reproduction.prediction._screen import screen
+from unitcircle_reproduction.prediction._setting import settings
+from unitcircle_reproduction.prediction._thresholds import thresholds
+
+QUICK = ("digits", "tomita(grammar=4)", "adding", "mackey_glass")
+"""Tasks of the shipped study that a quick run has time for."""
+
+
+def claims(context: Context, /) -> Iterator[Claim]:
+    """Correlate what is measured before training with what comes out, over all studies that there are.
+
+    Parameters
+    ----------
+    context
+        Whose folders of records are looked at; where none are given, the shipped study ``prediction`` is run, or a part
+        of it, and every study of this seed and effort is looked at.
+
+    Yields
+    ------
+    Claim
+        One after the other.
+    """
+    if not context.records:
+        context.study(context.seeded(_study(context)))
+    found = settings(points(records(context.records or (context.studies,))))
+    scored, timed = (screen(found, outcome, seed=context.seed) for outcome in ("score", "speed"))
+    yield in_sample("score", "Final score", scored)
+    yield in_sample("steps", "Steps to the threshold", timed)
+    yield transfer(scored, timed)
+    yield newcoming(scored, timed)
+    yield seeds(found, context.seed)
+    yield thresholds(found, context.seed)
+
+
+def _study(context: Context) -> Study:
+    """Return the shipped study, or, for a quick run, one seed at one learning rate of what is quick in it."""
+    shipped = Study.load("prediction")
+    if context.full:
+        return shipped
+    quick = [
+        replace(e, learning_rates=e.learning_rates[-1:])
+        for e in shipped.experiments
+        if e.cells == ("tanh",) and any(part in e.task for part in QUICK)
+    ]
+    return replace(shipped, name="prediction-quick", experiments=tuple(quick), seeds=1)
+
+
+SOURCE = Source(
+    "prediction",
+    "Does a diagnosis at initialization predict training?",
+    "unitcircle's own bet, not a published claim: over the records of studies",
+    {"claims": claims},
+)

@@ -1,0 +1,192 @@
+"""Filling the gates of recurrent cells: what is asked, whether it can be done, what was done.
+
+torch, flax and Keras keep their gates in tensors of their own layout, which their adapters know; the rest is here.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "KEEPING",
+    "Fillable",
+    "Filled",
+    "Filling",
+    "Initialization",
+    "PerGate",
+    "Spec",
+    "biases_of",
+    "gated_kind",
+    "require",
+]
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.initializers import KEEPING as GATED
+from unitcircle.initializers import Chrono, Constant, ForgetBias, Initializer, Zeros, parse
+
+Spec = Initializer | str
+PerGate = Spec | Mapping[str, Spec] | None
+
+KEEPING = {**GATED, "mgu": "f", "rnn": "h"}
+"""Kind of cell → the gate that keeps the state; the only one of a plain cell."""
+
+_GATED = {4: "lstm", 3: "gru"}
+
+
+class Fillable(Protocol):
+    """A recurrent cell of any framework, as far as it matters here."""
+
+    @property
+    def kind(self) -> str:
+        """``"lstm"``, ``"gru"``, ``"mgu"`` or ``"rnn"``."""
+        ...
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """The names of its gates."""
+        ...
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether it has a bias to fill."""
+        ...
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What is to be filled.
+
+    Attributes
+    ----------
+    recurrent, input
+        Gate, or ``"*"`` for the others → initializer; gates that are not named are left as they are.
+    bias
+        Initializer of the biases, or None to leave them.
+    """
+
+    recurrent: Mapping[str, Initializer]
+    input: Mapping[str, Initializer]
+    bias: Initializer | None
+
+    @classmethod
+    def asked(cls, recurrent: PerGate, into: PerGate, bias: Spec | None, /) -> Self:
+        """Read the arguments of an ``initialize_``.
+
+        Parameters
+        ----------
+        recurrent, into
+            One specification, or gates → specifications, or None.
+        bias
+            One specification, or None.
+
+        Returns
+        -------
+        Filling
+            The same, parsed.
+
+        Raises
+        ------
+        ArgumentError
+            Nothing is asked, or a bias is to be what biases cannot be.
+        """
+        if recurrent is None and into is None and bias is None:
+            raise ArgumentError("initialization", "must be told what to fill", "neither recurrent, input nor bias")
+        vector = None if bias is None else parse(bias)
+        if not isinstance(vector, Chrono | ForgetBias | Zeros | Constant | None):
+            raise ArgumentError("bias", "must be forget_bias, chrono, zeros or constant", str(vector))
+        return cls(_by_gate(recurrent), _by_gate(into), vector)
+
+    def check(self, cells: Collection[Fillable], /) -> None:
+        """Check that a model has what is to be filled.
+
+        Parameters
+        ----------
+        cells
+            Every recurrent cell of the model.
+
+        Raises
+        ------
+        UnknownNameError
+            A gate that no cell has.
+        ArgumentError
+            A bias that no cell has.
+        """
+        known = {gate for cell in cells for gate in cell.gates} | {"*"}
+        for gate in (*self.recurrent, *self.input):
+            if gate not in known:
+                raise UnknownNameError("gate", gate, known)
+        if self.bias is not None and not any(map(self.fills_bias, cells)):
+            arrived = "layers without biases" if any(c.kind != "rnn" for c in cells) else "plain layers without gates"
+            raise ArgumentError("bias", f"must be one that the layers have: {self.bias.name}", arrived)
+
+    def fills_bias(self, cell: Fillable, /) -> bool:
+        """Whether this cell's bias is among what is to be filled; gate biases pass plain cells by."""
+        if self.bias is None or not cell.has_bias:
+            return False
+        return cell.kind != "rnn" or not isinstance(self.bias, Chrono | ForgetBias)
+
+    @staticmethod
+    def of(asked: Mapping[str, Initializer], gates: Iterable[str], /) -> dict[str, Initializer]:
+        """Return gate → initializer for those gates that something is asked of, in their order."""
+        inits = {gate: asked.get(gate, asked.get("*")) for gate in gates}
+        return {gate: init for gate, init in inits.items() if init is not None}
+
+
+def _by_gate(spec: PerGate) -> dict[str, Initializer]:
+    if spec is None:
+        return {}
+    named = spec if isinstance(spec, Mapping) else {"*": spec}
+    return {gate: parse(init) for gate, init in named.items()}
+
+
+def biases_of(init: Initializer, z: Any, kind: str, gates: Iterable[str], /) -> dict[str, Any]:
+    """Return the bias of every gate that an initializer decides; the others are zero.
+
+    Parameters
+    ----------
+    init
+        ``chrono`` or ``forget_bias``, which decide for the gate that keeps the state (and its companion); another
+        decides for every gate.
+    z
+        Standard-normal array ``(..., n)``.
+    kind
+        Kind of cell.
+    gates
+        Its gates.
+
+    Returns
+    -------
+    dict
+        Gate → ``(..., n)``.
+    """
+    if not isinstance(init, Chrono | ForgetBias):
+        return dict.fromkeys(gates, init(z))
+    # A minimal gated unit has no companion gate: f does both.
+    return {KEEPING[kind]: init(z)} if kind == "mgu" else init.gates(z, cell=kind)
+
+
+def gated_kind(init: Initializer, gates: int | None, /) -> str:
+    """Return the kind of the gated cell whose stack has so many gates, for a bias that depends on it.
+
+    Parameters
+    ----------
+    init
+        The bias.
+    gates
+        Number of gates.
+
+    Returns
+    -------
+    str
+        ``"lstm"`` or ``"gru"``.
+
+    Raises
+    ------
+    ArgumentError
+        No gated cell has so many.
+    """
+    if gates not in _GATED:
+        raise ArgumentError("gates", f"must be 4 (LSTM) or 3 (GRU) for {init}", str(gates))
+    return _GATED[gates]

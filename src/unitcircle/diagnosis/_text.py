@@ -1,0 +1,204 @@
+"""A diagnosis in the terminal: measurements, findings, coverage, at 80 columns."""
+
+from __future__ import annotations
+
+__all__ = ["diagnosis_text", "diagnosis_view"]
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from unitcircle.checkpoints import Coverage
+from unitcircle.diagnosis._examination import Examination, LayerExamination
+from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._trial import Trial, Trials
+from unitcircle.report import factor
+
+if TYPE_CHECKING:
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+
+COLORS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+WIDTH = 80
+
+
+class Diagnosed(Protocol):
+    """What text and page show: the data of a diagnosis."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def examination(self) -> Examination: ...
+    @property
+    def findings(self) -> tuple[Finding, ...]: ...
+    @property
+    def coverage(self) -> Coverage | None: ...
+    @property
+    def layers(self) -> Sequence[LayerExamination]: ...
+
+
+def diagnosis_text(diagnosis: Diagnosed, /) -> str:
+    """Return a diagnosis as plain text of 80 columns."""
+    from rich.console import Console
+
+    console = Console(width=WIDTH, no_color=True, highlight=False, emoji=False, markup=False)
+    with console.capture() as capture:
+        console.print(diagnosis_view(diagnosis))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def diagnosis_view(diagnosis: Diagnosed, /) -> Group:
+    """Return a diagnosis to print on a rich console: headline, table, findings, coverage."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(subject(diagnosis), style="bold"), Text(headline(diagnosis))]
+    if diagnosis.layers:
+        parts += [_table(diagnosis), Text(_legend(diagnosis), style="dim")]
+    for group in grouped(diagnosis.findings):
+        parts += [Text(""), *_finding(group)]
+    if diagnosis.examination.trials is not None:
+        parts += [Text(""), *_trials(diagnosis.examination.trials, diagnosis.examination.steps)]
+    if diagnosis.coverage is not None:
+        parts += [Text(""), Text(f"coverage: {diagnosis.coverage}", style="dim")]
+    return Group(*parts)
+
+
+def subject(diagnosis: Diagnosed, /) -> str:
+    """Return what was diagnosed, with its format."""
+    return f"{diagnosis.subject} ({diagnosis.format})" if diagnosis.format else diagnosis.subject
+
+
+def headline(diagnosis: Diagnosed, /) -> str:
+    """Return the one line that sums a diagnosis up."""
+    count = len(diagnosis.layers)
+    counts = Counter(finding.severity for finding in diagnosis.findings)
+    found = ", ".join(f"{counts[s]} {s}{'s' * (counts[s] > 1)}" for s in sorted(counts, reverse=True)) or "no findings"
+    return f"{count} recurrent layer{'s' * (count != 1)}; {found}"
+
+
+def fate(layer: LayerExamination, /) -> str:
+    """Return what a layer does over T steps, in a few words."""
+    if not layer.finite:
+        return "not finite"
+    if layer.live is not None:
+        return f"gradient {factor(layer.live.change(layer.steps))}"
+    driven = layer.driven
+    if driven is None:
+        return f"not measured: {layer.layer.state_size} states"
+    return f"state {factor(float(driven.log_growth[-1]))}"
+
+
+def _table(diagnosis: Diagnosed) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("layer", overflow="fold", max_width=24)
+    table.add_column("cell", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("gate", no_wrap=True)
+    for heading in ("ρ", "σ₁", "depart."):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(f"over {diagnosis.examination.steps} steps", overflow="fold", min_width=15)
+    for layer in diagnosis.layers:
+        made = layer.layer
+        first = (made.label, str(made.cell), str(made.hidden_size))
+        if made.diagonal is not None:
+            rows = [("λ", f"{np.abs(made.diagonal).max():.4f}", "", "")]
+        else:
+            rows = [
+                (gate, f"{s.radius:.3f}", f"{s.norm:.3f}", f"{s.departure_from_normality:.2f}")
+                for gate, s in layer.spectra.items()
+            ] or [(gate, "", "", "") for gate in made.gates]
+        for k, row in enumerate(rows):
+            table.add_row(*(first if k == 0 else ("", "", "")), *row, fate(layer) if k == 0 else "")
+    return table
+
+
+def _legend(diagnosis: Diagnosed) -> str:
+    steps = diagnosis.examination.steps
+    live = next((layer.live for layer in diagnosis.layers if layer.live is not None), None)
+    if live is not None:
+        return (
+            f"gradient: norm of the gradient at each layer's state, {steps} steps back, over {live.sequences} sequences"
+        )
+    driven = next((layer.driven for layer in diagnosis.layers if layer.driven is not None), None)
+    if driven is None:
+        return "the dynamics were not measured"
+    return f"state: growth of the full state's Jacobian over {steps} steps, under {driven.inputs}"
+
+
+def trial_rows(trials: Trials, /) -> list[tuple[str, ...]]:
+    """Return name, gradient, typical direction, effective dimension and score of every trial, each with its interval.
+
+    Parameters
+    ----------
+    trials
+        What was tried.
+
+    Returns
+    -------
+    list of tuple
+        The best first.
+    """
+    criteria = ("flow", "typical_direction", "effective_dimension", "score")
+    return [(trial.name, *(_with_interval(trial, name) for name in criteria)) for trial in trials.ranking]
+
+
+def _with_interval(trial: Trial, name: str) -> str:
+    mean, (low, high) = trial.mean(name), trial.interval(name)
+    if np.isnan(mean):
+        return "not measured"
+    return f"{mean:.2f}" + (f" ±{(high - low) / 2:.2f}" if np.isfinite(low) else "")
+
+
+def trials_legend(trials: Trials, steps: int, /) -> str:
+    """Return what the columns of the trials are, and how they are ranked."""
+    weights = ", ".join(f"{name.replace('_', ' ')} {weight:g}" for name, weight in trials.weights.items())
+    seeds = max(trial.seeds for trial in trials.ranking)
+    return (
+        f"tried on copies, {seeds} draws each, mean ± half of its 95 % interval. Gradient: decades its norm changes by "
+        f"over {steps} steps. Typical: decades of the median singular value of ∂h_T/∂s_0. Dimension: participation "
+        f"ratio of h_T. Score: weighted mean rank, 0 to 1 ({weights}). A screening, no prediction of training."
+    )
+
+
+def _trials(trials: Trials, steps: int) -> list[RenderableType]:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("initialized with", overflow="fold", max_width=26)
+    for heading in ("gradient", "typical", "dimension", "score"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    own = trials.as_it_is.name
+    for row in trial_rows(trials):
+        table.add_row(*row, style="bold" if row[0] == own else "")
+    return [table, Text(trials_legend(trials, steps), style="dim")]
+
+
+def grouped(findings: Sequence[Finding], /) -> list[list[Finding]]:
+    """Return findings that say the same of several places together, in the order of the first of them."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.code, finding.severity, finding.why, finding.remedy), []).append(finding)
+    return list(groups.values())
+
+
+def _finding(group: Sequence[Finding]) -> list[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    first = group[0]
+    head = Text()
+    head.append(f"{first.code} {first.severity}", style=COLORS[first.severity])
+    head.append(f"  {first.name}", style="bold")
+    places = [Text.assemble((str(finding.place), "bold"), f": {finding.message}") for finding in group]
+    lines = [*places, Text(f"why: {first.why}"), Text(f"fix: {first.remedy}", style="green")]
+    return [head, *(Padding(line, (0, 0, 0, 2)) for line in lines)]

@@ -1,0 +1,56 @@
+"""The curve of a calibration, a function that takes ``ax``."""
+
+from __future__ import annotations
+
+__all__ = ["plot_calibration"]
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from unitcircle.report import COLORS, CYCLE, axes_or_new
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from unitcircle.dynamics import Calibration
+
+
+def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
+    """Draw the criterion against the gain for every layer that has a curve, with the gain that was found.
+
+    Parameters
+    ----------
+    result
+        What :func:`unitcircle.dynamics.calibrate_` returned.
+    ax
+        Axes to draw in; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    ax.axhline(0.0, color=COLORS["grey"], lw=0.9)
+    curves = [layer for layer in result.layers if layer.gains.size]
+    for k, layer in enumerate(curves):
+        color = CYCLE[k % len(CYCLE)]
+        gain = "refused" if layer.status.refused else f"×{layer.gain:.3g}"
+        decades, error = layer.values / np.log(10), layer.stderr / np.log(10)
+        ax.errorbar(
+            layer.gains,
+            decades,
+            3 * error,
+            color=color,
+            marker=".",
+            lw=1.2,
+            label=f"{layer.name}: {gain} ({layer.status})",
+        )
+        if not layer.status.refused:
+            ax.axvline(layer.gain, color=color, lw=0.9, ls=":")
+    name = "gradient norm, ratio over the length" if result.criterion == "gradient_ratio" else "mean log σ of ∂h_T/∂h_0"
+    ax.set(xscale="log", xlabel="recurrent gain", ylabel="decades", title=name)
+    if curves:
+        ax.legend(loc="best")
+    return ax

@@ -1,0 +1,264 @@
+"""Comparing initializers from the records of a study: rows with intervals, paired tests, verdicts."""
+
+from __future__ import annotations
+
+__all__ = ["compare"]
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from unitcircle._specification import Specification
+from unitcircle.experiments.comparison._judge import Contest
+from unitcircle.experiments.comparison._result import Comparison, Curve, Group, Interval, Row, Verdict
+from unitcircle.experiments.comparison._statistics import (
+    mean_curve,
+    mean_interval,
+    median_interval,
+    share_interval,
+    variance_shares,
+)
+from unitcircle.experiments.models import Cell
+from unitcircle.experiments.studies import TWIN, Experiment, Study, chosen_rate
+from unitcircle.experiments.tasks import Task
+from unitcircle.experiments.training import Record, Run, Status
+
+Find = Callable[[Run], Record | None]
+"""Run → its record, or None where there is none."""
+NONE = Interval(math.nan, math.nan)
+
+
+def compare(study: Study, find: Find, /) -> Comparison:
+    """Compare the initializers of a study, as far as its runs are there.
+
+    In each group (task, cell, size, input scale) every initializer stands with the learning rate chosen for it, and is
+    held against the reference by paired runs of one seed. A verdict other than "cannot tell" needs both: a p-value of
+    the paired permutation test below 1 − confidence after Holm's correction for the rows of the group, and an interval
+    of the difference that excludes none. The A/A row is no hypothesis and is not counted in the correction.
+
+    A diverged run counts as the task's baseline, or as the worst score of the group where that is worse, and as never
+    solved. A run that failed has no result: it is counted, and its pair is left out.
+
+    Parameters
+    ----------
+    study
+        The study.
+    find
+        Run → its record or None: :meth:`Store.get`.
+
+    Returns
+    -------
+    Comparison
+        The same for the same records, in whatever order they came.
+    """
+    groups: list[Group] = []
+    counts = np.zeros(3, dtype=int)
+    settings = [(experiment, setting) for experiment in study.experiments for setting in experiment.settings()]
+    for (experiment, setting), options in zip(settings, _telling_apart(settings), strict=True):
+        entries = [_Entry.of(study, experiment, setting, label, find) for label in study.labels_in(setting)]
+        counts += np.sum([entry.counts for entry in entries], axis=0)
+        groups.append(_group(study, experiment, setting, entries, options))
+    planned, present, failed = map(int, counts)
+    missing = planned - present - failed
+    head = (study.name, study.description, study.labels, study.reference, study.confidence)
+    return Comparison(*head, planned, present, missing, failed, tuple(groups))
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """What there is of one row: chosen rate, and the records of its runs, None where there is none."""
+
+    label: str
+    learning_rate: float
+    tuning: dict[Run, Record | None]
+    reported: dict[int, Record | None]
+
+    @classmethod
+    def of(cls, study: Study, experiment: Experiment, setting: Run, label: str, find: Find) -> _Entry:
+        tuning = {run: find(run) for run in study.tuning_runs(experiment, setting, label)}
+        rate = chosen_rate(study, experiment, setting, label, find)
+        reported: dict[int, Record | None] = dict.fromkeys(study.reported_seeds)
+        if rate is not None:
+            runs = study.reported_runs(setting, label, rate)
+            reported = {run.seed: find(run) for run in runs}
+        return cls(label, math.nan if rate is None else rate, tuning, reported)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Runs planned, present and failed."""
+        every = [*self.tuning.values(), *self.reported.values()]
+        failed = sum(record is not None and record.status is Status.FAILED for record in every)
+        return len(every), sum(record is not None for record in every) - failed, failed
+
+    @property
+    def results(self) -> dict[int, Record]:
+        """Seed → record of the reported runs that have a result."""
+        return {seed: record for seed, record in self.reported.items() if _has_result(record)}
+
+
+def _has_result(record: Record | None) -> TypeGuard[Record]:
+    return record is not None and record.status is not Status.FAILED
+
+
+def _telling_apart(settings: Sequence[tuple[Experiment, Run]]) -> list[dict[str, Any]]:
+    """Return, for each setting, what it says otherwise than another one with the same task, cell and input scale."""
+    said = [_said(experiment, setting) for experiment, setting in settings]
+    places = [(setting.task, setting.cell, setting.input_scale) for _, setting in settings]
+    alike = [[other for other, at in zip(said, places, strict=True) if at == place] for place in places]
+    return [
+        {name: value for name, value in own.items() if any(other[name] != value for other in others)}
+        for own, others in zip(said, alike, strict=True)
+    ]
+
+
+def _said(experiment: Experiment, setting: Run) -> dict[str, Any]:
+    """Return the options of a setting in words, those that are varied within a group left out."""
+    varied = {"task", "cell", "input_scale", "recurrent", "learning_rate", "seed", "twin"}
+    options = {f.name: getattr(setting, f.name) for f in fields(setting) if f.name not in varied}
+    options |= {"learning_rates": experiment.learning_rates, "ranked_by": experiment.rank_by}
+    return {name.replace("_", " "): _in_words(value) for name, value in options.items()}
+
+
+def _in_words(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return " / ".join(f"{item:g}" for item in value) or "none"
+    return "none" if value is None else value
+
+
+def _group(
+    study: Study, experiment: Experiment, setting: Run, entries: Sequence[_Entry], options: dict[str, Any]
+) -> Group:
+    task = Task.parse(setting.task)
+    every = [record for entry in entries for record in entry.results.values()]
+    score = _scoring(task, every, "test_score")
+    rows = [_row(entry, experiment, task, score, study.confidence) for entry in entries]
+    tuned = [record for entry in entries for record in entry.tuning.values() if record is not None]
+    tuning_score = _scoring(task, tuned, "validation_score")
+    rows = [replace(row, tuning=_tuning(entry, tuning_score)) for row, entry in zip(rows, entries, strict=True)]
+
+    contest = Contest(experiment.rank_by == "steps", task.higher_is_better, study.confidence)
+    rows = contest.all_against(rows, study.reference, study.reference + TWIN)
+    rows.sort(key=contest.order)
+    contestants = [row for row in rows if row.seeds and row.verdict is not Verdict.NOISE]
+    told = {Verdict.BETTER, Verdict.WORSE, Verdict.REFERENCE}
+    against_first = contest.all_against(contestants, contestants[0].label, "") if contestants else []
+    return Group(
+        task=task.title,
+        cell=setting.cell,
+        input_scale=setting.input_scale,
+        factors=_factors(task, Cell.parse(setting.cell)) | {"input scale": setting.input_scale} | options,
+        unit=task.unit,
+        higher_is_better=task.higher_is_better,
+        baseline=task.baseline,
+        threshold=task.threshold,
+        signature=task.signature,
+        rank_by=experiment.rank_by,
+        rows=tuple(rows),
+        not_told_from_first=tuple(row.label for row in against_first if row.verdict not in told),
+        options=options,
+        shares=_shares([e for e in entries if e.label in study.initializers], experiment.learning_rates, tuning_score),
+    )
+
+
+def _scoring(task: Task, records: Sequence[Record], name: str) -> Callable[[Record], float]:
+    """Return the function that gives a record its score: what diverged is no better than guessing, nor than any."""
+    seen = [record.summary.get(name, math.nan) for record in records if record.status is Status.FINISHED]
+    finite = [value for value in (task.baseline, *seen) if math.isfinite(value)]
+    lost = (min if task.higher_is_better else max)(finite, default=math.nan)
+
+    def score(record: Record) -> float:
+        value = record.summary.get(name, math.nan)
+        return value if record.status is Status.FINISHED and math.isfinite(value) else lost
+
+    return score
+
+
+def _row(entry: _Entry, experiment: Experiment, task: Task, score: Callable[[Record], float], confidence: float) -> Row:
+    results = entry.results
+    scores = np.array([score(record) for record in results.values()])
+    steps = [_steps(record) for record in results.values()]
+    solved = sum(r.status is Status.FINISHED and r.summary.get("solved") == 1 for r in results.values())
+    if experiment.rank_by == "steps":
+        solved = int(np.isfinite(steps).sum())
+    rates = experiment.learning_rates
+    with_threshold = not math.isnan(task.threshold)
+    any_run = len(scores) > 0
+    worst = scores.min if task.higher_is_better else scores.max
+    failed = sum(record is not None for record in entry.reported.values()) - len(results)
+    return Row(
+        label=entry.label,
+        learning_rate=entry.learning_rate,
+        at_edge=len(rates) > 2 and entry.learning_rate in {min(rates), max(rates)},
+        seeds=tuple(results),
+        scores=tuple(scores.tolist()),
+        steps=tuple(steps),
+        missing=len(entry.reported) - len(results) - failed,
+        failed=failed,
+        diverged=sum(record.status is Status.DIVERGED for record in results.values()),
+        mean=float(scores.mean()) if any_run else math.nan,
+        interval=mean_interval(scores.tolist(), confidence),
+        median=float(np.median(scores)) if any_run else math.nan,
+        worst=float(worst()) if any_run else math.nan,
+        deviation=float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
+        solved=solved,
+        success=share_interval(solved, len(scores), confidence) if with_threshold else NONE,
+        median_steps=float(np.median(steps)) if any_run and with_threshold else math.nan,
+        steps_interval=median_interval(steps, confidence) if with_threshold else NONE,
+        curve=_curve(results, score, confidence),
+    )
+
+
+def _steps(record: Record) -> float:
+    """Return the steps to the threshold; inf: never, as of a run that passed it and then diverged."""
+    value = record.summary.get("steps_to_threshold", math.inf)
+    return value if record.status is Status.FINISHED and not math.isnan(value) else math.inf
+
+
+def _curve(results: Mapping[int, Record], score: Callable[[Record], float], confidence: float) -> Curve:
+    """Return the mean learning curve; a run that stopped early keeps its last score, one that diverged is lost."""
+    drawn = {record: record.curves for record in results.values() if record.curves.get("step")}
+    if not drawn:
+        return Curve()
+    grid = np.unique(np.concatenate([curves["step"] for curves in drawn.values()]))
+    curves: list[np.ndarray] = []
+    for record, curve in drawn.items():
+        values = np.asarray(curve["validation_score"], dtype=float)
+        last = np.searchsorted(curve["step"], grid, side="right") - 1
+        held = values[np.maximum(last, 0)]
+        if record.status is Status.DIVERGED:
+            held = np.where(grid > curve["step"][-1], score(record), held)
+        curves.append(np.where(np.isfinite(held), held, score(record)))
+    return mean_curve(grid.tolist(), np.array(curves), confidence)
+
+
+def _tuning(entry: _Entry, score: Callable[[Record], float]) -> dict[float, tuple[float, ...]]:
+    found: dict[float, tuple[float, ...]] = {}
+    for run, record in entry.tuning.items():
+        if _has_result(record):
+            found[run.learning_rate] = (*found.get(run.learning_rate, ()), score(record))
+    return found
+
+
+def _shares(entries: Sequence[_Entry], rates: Sequence[float], score: Callable[[Record], float]) -> dict[str, float]:
+    """Return the shares of variance over the tuning seeds for which every initializer and rate has a result."""
+    found = [
+        {(run.learning_rate, run.seed): score(r) for run, r in entry.tuning.items() if _has_result(r)}
+        for entry in entries
+    ]
+    seeds = sorted({run.seed for entry in entries for run in entry.tuning})
+    whole = [seed for seed in seeds if all((rate, seed) in scores for scores in found for rate in rates)]
+    cube = [[[scores[rate, seed] for seed in whole] for rate in rates] for scores in found]
+    return variance_shares(np.array(cube)) if whole else {}
+
+
+def _factors(*specifications: Specification) -> dict[str, Any]:
+    factors: dict[str, Any] = {}
+    for specification in specifications:
+        parameters = specification.to_dict()
+        factors[specification.kind] = parameters.pop("name")
+        for name, value in parameters.items():
+            factors[name if name not in factors else f"{specification.kind} {name}"] = value
+    return factors

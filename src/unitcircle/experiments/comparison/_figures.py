@@ -1,0 +1,341 @@
+"""Figures of a comparison, each a function that takes ``ax``, and the figure of the whole study."""
+
+from __future__ import annotations
+
+__all__ = [
+    "block_title",
+    "blocks",
+    "draw_block",
+    "plot_learning_curves",
+    "plot_learning_rates",
+    "plot_seeds",
+    "plot_sweep",
+    "study_figure",
+]
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from unitcircle.experiments.comparison._result import Comparison, Group, Interval, Row, Verdict
+from unitcircle.report import COLORS, CYCLE, DASHES, axes_or_new, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure, SubFigure
+
+Block = tuple[str, Sequence[Group]]
+"""Groups that are drawn together, and the factor that tells them apart; none for one group alone."""
+SWEEP = 3
+"""So many values of one factor are drawn as a sweep."""
+JITTER = 0.22
+WIDTH, ROW = 10.5, 3.3
+NAME = 30
+
+
+def _looks(labels: Sequence[str], verdicts: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
+    """Return colour and dash of every label: the same in every figure of a study, grey for the A/A row."""
+    looks: dict[str, dict[str, Any]] = {}
+    for k, label in enumerate(labels):
+        color, dash = CYCLE[k % len(CYCLE)], DASHES[k // len(CYCLE) % len(DASHES)]
+        looks[label] = {"color": color, "ls": dash}
+        if verdicts.get(label) is Verdict.NOISE:
+            looks[label] = {"color": COLORS["grey"], "ls": ":"}
+    return looks
+
+
+def _looks_of(group: Group, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    return _looks(labels or sorted(row.label for row in group.rows), {row.label: row.verdict for row in group.rows})
+
+
+def _levels(ax: Axes, group: Group) -> None:
+    for value, ls in ((group.baseline, ":"), (group.threshold, "--")):
+        if not math.isnan(value):
+            ax.axhline(value, color=COLORS["grey"], lw=0.8, ls=ls, zorder=0)
+
+
+def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:
+    """Draw mean validation score against step, with the interval of the mean, for every initializer.
+
+    Dotted: the baseline. Dashed: the threshold.
+
+    Parameters
+    ----------
+    group
+        Whose rows.
+    labels
+        All labels of the study, in the order of its colours; those of the group by default.
+    ax
+        Axes to draw in; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    _levels(ax, group)
+    looks = _looks_of(group, labels)
+    for row in group.rows:
+        curve, look = row.curve, looks[row.label]
+        if curve.steps:
+            ax.plot(curve.steps, curve.mean, label=row.label, **look)
+            ax.fill_between(curve.steps, curve.low, curve.high, color=look["color"], alpha=0.13, lw=0)
+    ax.set(xlabel="optimizer step", ylabel=f"validation {group.unit}", title="learning curves")
+    ax.margins(x=0)
+    return ax
+
+
+def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:
+    """Draw validation score against learning rate, as it was tuned: mean, smallest and largest, a ring at the choice.
+
+    Parameters
+    ----------
+    group, labels, ax
+        As of :func:`plot_learning_curves`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    _levels(ax, group)
+    looks = _looks_of(group, labels)
+    tuned = [row for row in group.rows if row.tuning]
+    for k, row in enumerate(tuned):
+        look = looks[row.label]
+        # A few per cent apart, so that ranges do not hide one another.
+        beside = 1.012 ** (k - (len(tuned) - 1) / 2)
+        rates = np.array(sorted(row.tuning))
+        scores = [np.array(row.tuning[rate]) for rate in rates]
+        means = np.array([s.mean() for s in scores])
+        reach = [[m - s.min() for m, s in zip(means, scores, strict=True)]]
+        reach.append([s.max() - m for m, s in zip(means, scores, strict=True)])
+        ax.errorbar(rates * beside, means, reach, elinewidth=0.8, marker=".", ms=5, label=row.label, **look)
+        chosen = rates == row.learning_rate
+        ax.plot(rates[chosen] * beside, means[chosen], "o", ms=9, mfc="none", mec=look["color"], mew=1.2)
+    ax.set(xscale="log", xlabel="learning rate", ylabel=f"best validation {group.unit}", title="learning rates tried")
+    rates = sorted({rate for row in tuned for rate in row.tuning})
+    if rates:
+        ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        ax.set_xticks([], minor=True)
+    return ax
+
+
+def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:
+    """Draw the result of every seed, the best initializer on top, with mean (of steps: median) and interval.
+
+    Parameters
+    ----------
+    group, labels, ax
+        As of :func:`plot_learning_curves`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    looks = _looks_of(group, labels)
+    by_steps = group.rank_by == "steps"
+    finite = [s for row in group.rows for s in row.steps if math.isfinite(s)]
+    # Where a run that never gets there is drawn; scores have no such place.
+    never = 1.6 * max(finite, default=1.0) if by_steps else math.inf
+    for place, row in enumerate(group.rows):
+        color = looks[row.label]["color"]
+        values = np.array(row.steps if by_steps else row.scores)
+        drawn = np.where(np.isfinite(values), values, never) if by_steps else values
+        spread = place + JITTER * np.linspace(-1, 1, max(len(drawn), 2))[: len(drawn)]
+        ax.scatter(drawn, spread, s=13, color=color, alpha=0.65, lw=0, zorder=2)
+        centre, interval = (row.median_steps, row.steps_interval) if by_steps else (row.mean, row.interval)
+        ends = [min(end, never) for end in (interval.low, interval.high)] if interval.known else []
+        ax.plot(ends, [place] * len(ends), color=COLORS["black"], lw=1.4, zorder=3)
+        ax.plot([min(centre, never)], [place], "D", ms=5, color=COLORS["black"], mec="white", mew=0.6, zorder=4)
+    if by_steps:
+        ax.set(xscale="log", xlabel="steps to the threshold", title="each seed, median and interval")
+        _plain_ticks(ax.xaxis)
+        if any(math.isinf(s) for row in group.rows for s in row.steps):
+            ax.axvline(never / 1.25, color=COLORS["grey"], lw=0.8, ls=":")
+            ax.text(never, len(group.rows) - 0.45, "never", ha="center", va="top", fontsize=8, color=COLORS["grey"])
+    else:
+        ax.set(xlabel=f"test {group.unit}", title="each seed, mean and interval")
+        for value, ls in ((group.baseline, ":"), (group.threshold, "--")):
+            if not math.isnan(value):
+                ax.axvline(value, color=COLORS["grey"], lw=0.8, ls=ls, zorder=0)
+    ax.set_yticks(range(len(group.rows)), [_short(row.label) for row in group.rows])
+    for tick, row in zip(ax.get_yticklabels(), group.rows, strict=True):
+        tick.set_color(looks[row.label]["color"])
+    ax.set_ylim(len(group.rows) - 0.4, -0.6)
+    return ax
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """Write 1, 2, 5, 10 on a logarithmic axis of steps, no powers of ten."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    low, high = axis.get_view_interval()
+    # Within a decade every digit has room.
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else (1, 2, 3, 4, 5, 6, 8)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= NAME else label[: NAME - 1] + "…"
+
+
+def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:
+    """Draw the result of every initializer against what the groups differ in: steps against depth, score against size.
+
+    Parameters
+    ----------
+    groups
+        Equal in every factor but one.
+    factor
+        That one: a key of :attr:`Group.factors`, a number.
+    labels, ax
+        As of :func:`plot_learning_curves`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn in.
+    """
+    ax = axes_or_new(ax)
+    ordered = sorted(groups, key=lambda group: group.factors[factor])
+    first = ordered[0]
+    looks = _looks_of(first, labels)
+    by_steps = first.rank_by == "steps"
+    present = [label for label in looks if any(row.label == label for group in ordered for row in group.rows)]
+    x = np.array([float(group.factors[factor]) for group in ordered])
+    # Side by side, so that intervals do not hide one another.
+    on_log = bool((x > 0).all() and x.max() >= 4 * x.min())
+    width = 0.006 * (math.log(x.max() / x.min()) if on_log else float(np.ptp(x)))
+    finite = [row.median_steps for group in ordered for row in group.rows if math.isfinite(row.median_steps)]
+    missed = by_steps and any(math.isinf(row.median_steps) for group in ordered for row in group.rows)
+    top = (3 if missed else 1.6) * max(finite, default=1.0)
+    for k, label in enumerate(present):
+        aside = width * (k - (len(present) - 1) / 2)
+        at = x * math.exp(aside) if on_log else x + aside
+        rows = [next((row for row in group.rows if row.label == label), None) for group in ordered]
+        centres, ends = zip(*(_centre(row, by_steps) for row in rows), strict=True)
+        y = np.array(centres)
+        seen = np.isfinite(y)
+        # An end at infinity leaves the picture at the top; without an interval there is no bar.
+        low = np.array([c if math.isnan(e.low) else e.low for c, e in zip(y, ends, strict=True)])[seen]
+        high = np.array([c if math.isnan(e.high) else e.high for c, e in zip(y, ends, strict=True)])[seen]
+        if by_steps:
+            high = np.minimum(high, 2 * top)
+        bars = [y[seen] - low, high - y[seen]]
+        ax.errorbar(at[seen], y[seen], bars, elinewidth=0.9, marker="o", ms=4, label=label, **looks[label])
+        never = np.isinf(y)
+        ax.plot(at[never], np.full(never.sum(), 0.85 * top), "^", ms=6, color=looks[label]["color"])
+    if by_steps and finite:
+        ax.set(yscale="log", ylim=(0.6 * min(finite), top))
+        _plain_ticks(ax.yaxis)
+    name = "median steps to the threshold" if by_steps else f"test {first.unit}"
+    ax.set(xlabel=factor, ylabel=name, title=f"{name} against {factor}" + ("; ▲ never" if missed else ""))
+    if on_log:
+        ax.set_xscale("log", base=2)
+    ax.set_xticks(x, [f"{value:g}" for value in x])
+    ax.set_xticks([], minor=True)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return ax
+
+
+def _centre(row: Row | None, by_steps: bool) -> tuple[float, Interval]:
+    if row is None:
+        return math.nan, Interval(math.nan, math.nan)
+    return (row.median_steps, row.steps_interval) if by_steps else (row.mean, row.interval)
+
+
+def blocks(comparison: Comparison, /) -> list[Block]:
+    """Return the groups as they are drawn: sweeps of one factor together, every other group by itself.
+
+    Parameters
+    ----------
+    comparison
+        What was found.
+
+    Returns
+    -------
+    list of tuple
+        Factor and groups, in the order of the study; the factor is empty for a group by itself.
+    """
+    found: list[Block] = []
+    left = [group for group in comparison.groups if any(row.seeds or row.tuning for row in group.rows)]
+    while left:
+        sweeps = [(name, _sweep(left, name)) for name in left[0].factors]
+        factor, groups = max(sweeps, key=lambda sweep: len(sweep[1]))
+        if len(groups) < SWEEP:
+            factor, groups = "", left[:1]
+        found.append((factor, groups))
+        left = [group for group in left if group not in groups]
+    return found
+
+
+def _sweep(groups: Sequence[Group], factor: str) -> list[Group]:
+    """Return the groups that differ from the first in one numeric factor only."""
+    first = groups[0]
+
+    def others(group: Group) -> tuple[Any, ...]:
+        return group.rank_by, {name: value for name, value in group.factors.items() if name != factor}
+
+    value = first.factors[factor]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    return [group for group in groups if others(group) == others(first)]
+
+
+def draw_block(figure: Figure | SubFigure, block: Block, labels: Sequence[str], /) -> None:
+    """Draw one block: a sweep, or seeds, learning curves and learning rates of one group."""
+    factor, groups = block
+    if factor:
+        plot_sweep(groups, factor, labels=labels, ax=figure.subplots())
+        return
+    (group,) = groups
+    tuned = any(row.tuning for row in group.rows)
+    panels = figure.subplots(1, 2 + tuned, squeeze=False)[0]
+    plot_seeds(group, labels=labels, ax=panels[0])
+    plot_learning_curves(group, labels=labels, ax=panels[1])
+    if tuned:
+        plot_learning_rates(group, labels=labels, ax=panels[2])
+
+
+def block_title(block: Block, /) -> str:
+    """Return what a block shows."""
+    factor, groups = block
+    if not factor:
+        return groups[0].title
+    fixed = [f"{name} {value}" for name, value in groups[0].factors.items() if name not in {factor, "input scale"}]
+    return ", ".join(fixed)
+
+
+def study_figure(comparison: Comparison, /) -> Figure:
+    """Draw the whole study, a row of panels for each group or sweep.
+
+    Parameters
+    ----------
+    comparison
+        What was found.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A figure that belongs to no window; see :func:`save_figure`.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = blocks(comparison)
+    with style():
+        figure = Figure(figsize=(WIDTH, ROW * max(len(drawn), 1) + 0.3), layout="constrained")
+        figure.suptitle(comparison.name, fontsize=11)
+        rows = cast("Sequence[SubFigure]", figure.subfigures(max(len(drawn), 1), 1, squeeze=False)[:, 0])
+        for part, block in zip(rows, drawn, strict=False):
+            part.suptitle(block_title(block), fontsize=9)
+            draw_block(part, block, comparison.labels)
+    return figure

@@ -1,0 +1,129 @@
+"""What a comparison shows, in sentences."""
+
+from __future__ import annotations
+
+__all__ = ["study_sentences"]
+
+import math
+from collections.abc import Sequence
+
+from unitcircle.experiments.comparison._numbers import Numbers
+from unitcircle.experiments.comparison._result import Comparison, Group, Row, Verdict
+
+
+def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
+    """Say what a group shows: who is first, who is better or worse than the reference, and where it cannot be told.
+
+    Parameters
+    ----------
+    group
+        One of the comparison's groups.
+    comparison
+        The whole.
+
+    Returns
+    -------
+    list of str
+        Sentences, the answer first and the reservations last.
+    """
+    write = Numbers(group)
+    named = comparison.reference
+    lines = _first(group, write)
+    for verdict, opening in ((Verdict.BETTER, "Better than"), (Verdict.WORSE, "Worse than")):
+        rows = [row for row in group.rows if row.verdict is verdict]
+        if rows:
+            lines.append(f"{opening} {named}: {_listed(rows, write, group)}.")
+    undecided = [row for row in group.rows if row.verdict is Verdict.UNDECIDED and row.seeds]
+    if undecided:
+        lines.append(f"The data cannot tell from {named}: {_listed(undecided, write, group)}.")
+    lines += _noise(group, comparison, write)
+    if group.shares:
+        shares = sorted(group.shares.items(), key=lambda item: -item[1])
+        parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
+        lines.append(f"Variance of the validation scores while tuning: {parts}.")
+    return lines + _reservations(group, comparison, write)
+
+
+def _first(group: Group, write: Numbers) -> list[str]:
+    first = next((row for row in group.rows if row.verdict is not Verdict.NOISE), None)
+    if first is None or not first.seeds:
+        return ["No reported run is there yet."]
+    if group.rank_by == "steps":
+        reached = "half of its runs or more never reach the threshold"
+        about = reached if math.isinf(first.median_steps) else f"median {write.steps(first.median_steps)} steps"
+        about = f"{about} {write.interval(first.steps_interval, write.steps)}"
+    else:
+        about = f"mean {write.score(first.mean)} {write.interval(first.interval, write.score)}"
+    line = f"First: {first.label}, {about.strip()}."
+    if group.not_told_from_first:
+        return [f"{line} The data cannot tell it from {', '.join(group.not_told_from_first)}."]
+    others = [row for row in group.rows if row.label != first.label and row.verdict is not Verdict.NOISE]
+    if not any(row.seeds for row in others):
+        return [line]
+    which = "one" if all(row.seeds for row in others) else "one that has runs"
+    return [f"{line} Every other {which} is worse by the same test."]
+
+
+def _listed(rows: Sequence[Row], write: Numbers, group: Group) -> str:
+    return "; ".join(_apart(row, write, group) for row in rows)
+
+
+def _apart(row: Row, write: Numbers, group: Group) -> str:
+    if group.rank_by == "score":
+        return f"{row.label} by {write.difference(row)} {write.difference_interval(row)}".strip()
+    # A ratio with a number that is not known is no number to print.
+    if row.difference == 0:
+        return f"{row.label}, which reaches the threshold where the reference never does"
+    if math.isinf(row.difference):
+        return f"{row.label}, which never reaches the threshold where the reference does"
+    return f"{row.label} takes {write.difference(row)} the steps {write.difference_interval(row)}".strip()
+
+
+def _noise(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
+    noise = group.row(Verdict.NOISE)
+    if noise is None or math.isnan(noise.difference):
+        return []
+    joint = "takes" if group.rank_by == "steps" else "differs from itself by"
+    unit = " the steps" if group.rank_by == "steps" else ""
+    about = f"{write.difference(noise)}{unit} {write.difference_interval(noise)}".strip()
+    lines = [f"Noise floor: {comparison.reference} with other draws {joint} {about}."]
+    if noise.p < 1 - comparison.confidence:
+        often = f"{100 * (1 - comparison.confidence):.3g} %"
+        lines[0] += f" p = {write.p(noise.p)}: among equals this happens in {often} of groups only; doubt the verdicts."
+    hidden = [row.label for row in group.rows if row.within_noise and row.verdict in {Verdict.BETTER, Verdict.WORSE}]
+    if hidden:
+        lines.append(f"Significant, yet no larger than that: {', '.join(hidden)}.")
+    return lines
+
+
+def _reservations(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
+    lines: list[str] = []
+    tested = [row for row in group.rows if row.verdict not in {Verdict.REFERENCE, Verdict.NOISE} and row.seeds]
+    if tested:
+        pairs = max(len(row.seeds) for row in tested)
+        least = min(1.0, len(tested) * 2.0 ** (1 - pairs))
+        if least >= 1 - comparison.confidence:
+            lines.append(
+                f"Too few seeds for a verdict: with {pairs} pair{'s' * (pairs != 1)} and {len(tested)} "
+                f"comparison{'s' * (len(tested) != 1)} no first p-value can be below {least:.3g}."
+            )
+    diverged = [f"{row.label} {row.diverged} of {len(row.seeds)}" for row in group.rows if row.diverged]
+    if diverged:
+        guess = "" if math.isnan(group.baseline) else f"the baseline, {write.score(group.baseline)}, or "
+        worse = " where that is worse" if guess else ""
+        lines.append(
+            f"Diverged, counted as {guess}the worst score seen{worse}, and as unsolved: {', '.join(diverged)}."
+        )
+    failed = [f"{row.label} {row.failed}" for row in group.rows if row.failed]
+    if failed:
+        lines.append(f"Failed without a result, their pairs left out: {', '.join(failed)}.")
+    waiting = [row.label for row in group.rows if math.isnan(row.learning_rate)]
+    if waiting:
+        lines.append(f"Learning rate not chosen yet: {', '.join(waiting)}.")
+    missing = [f"{row.label} {row.missing}" for row in group.rows if row.missing and row.label not in waiting]
+    if missing:
+        lines.append(f"Runs still missing: {', '.join(missing)}.")
+    edge = [row.label for row in group.rows if row.at_edge]
+    if edge:
+        lines.append(f"Best learning rate at the edge of the grid; a wider one may change it: {', '.join(edge)}.")
+    return lines

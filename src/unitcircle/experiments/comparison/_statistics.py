@@ -1,0 +1,282 @@
+"""Statistics of few repeated runs: intervals, paired tests, effect sizes, shares of variance.
+
+Every function is deterministic: what is resampled is resampled by a generator of fixed seed.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "cliffs_delta",
+    "holm",
+    "mean_curve",
+    "mean_interval",
+    "median_interval",
+    "paired_p",
+    "rank_differences",
+    "share_interval",
+    "step_ratios",
+    "variance_shares",
+]
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from unitcircle.experiments.comparison._result import Curve, Interval
+
+RESAMPLES = 9999
+"""Of bootstrap and permutation; permutations of up to 13 pairs are all taken, which makes the test exact."""
+CURVE_RESAMPLES = 999
+NONE = Interval(math.nan, math.nan)
+
+
+def mean_interval(values: Sequence[float], confidence: float, /) -> Interval:
+    """Return the bootstrap interval of a mean, bias-corrected and accelerated (BCa).
+
+    Parameters
+    ----------
+    values
+        At least two numbers.
+    confidence
+        Nominal coverage.
+
+    Returns
+    -------
+    Interval
+        Both ends at the value where all are equal; NaN for fewer than two, or for numbers that are not finite.
+
+    References
+    ----------
+    B. Efron, "Better bootstrap confidence intervals", J. Am. Stat. Assoc. 82 (1987).
+    """
+    sample = np.asarray(values, dtype=float)
+    if sample.size < 2 or not np.isfinite(sample).all():
+        return NONE
+    # Spread of a few ulps is that of rounding: BCa divides by it.
+    if np.ptp(sample) <= 8 * np.finfo(float).eps * np.abs(sample).max():
+        return Interval(float(sample.min()), float(sample.max()))
+    options: Any = {"confidence_level": confidence, "n_resamples": RESAMPLES}
+    found = NONE
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings():
+            # BCa of a degenerate bootstrap law is NaN with a warning; the percentiles of that law exist.
+            warnings.simplefilter("ignore")
+            result = stats.bootstrap((sample,), np.mean, method=method, rng=np.random.default_rng(0), **options)
+        found = Interval(float(result.confidence_interval.low), float(result.confidence_interval.high))
+        if found.known:
+            break
+    return found
+
+
+def median_interval(values: Sequence[float], confidence: float, /) -> Interval:
+    """Return the distribution-free interval of a median, between order statistics; infinities are what is censored.
+
+    Parameters
+    ----------
+    values
+        Numbers, infinities among them.
+    confidence
+        Coverage, at least.
+
+    Returns
+    -------
+    Interval
+        NaN where there are too few values for that coverage: below 6 for 95 %.
+
+    References
+    ----------
+    W. J. Conover, "Practical Nonparametric Statistics", 3rd edition (1999), section 3.2.
+    """
+    if not len(values):
+        return NONE
+    found = stats.quantile_test(np.asarray(values, dtype=float), p=0.5).confidence_interval(confidence)
+    return Interval(float(found.low), float(found.high))
+
+
+def share_interval(successes: int, count: int, confidence: float, /) -> Interval:
+    """Return Wilson's interval of a share; NaN without any run."""
+    if not count:
+        return NONE
+    found = stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
+def paired_p(differences: Sequence[float], /) -> float:
+    """Return the two-sided p-value of the paired permutation test: that the sign of every difference is a coin's.
+
+    Parameters
+    ----------
+    differences
+        Of the pairs.
+
+    Returns
+    -------
+    float
+        Exact for up to 13 pairs, at least 2/2ⁿ; 1 for fewer than two, or where one is not a number.
+
+    References
+    ----------
+    R. A. Fisher, "The Design of Experiments" (1935), section 21.
+    """
+    sample = np.asarray(differences, dtype=float)
+    if sample.size < 2 or not np.any(sample) or np.isnan(sample).any():
+        return 1.0
+    result = stats.permutation_test(
+        (sample,),
+        _mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+def _mean(sample: np.ndarray, axis: int) -> np.ndarray:
+    return np.mean(sample, axis=axis)
+
+
+def holm(p_values: Sequence[float], /) -> list[float]:
+    """Return p-values corrected for their number (Holm's step-down): any at α is found in error with at most α.
+
+    Parameters
+    ----------
+    p_values
+        Of one family of tests.
+
+    Returns
+    -------
+    list of float
+        In the same order.
+
+    References
+    ----------
+    S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6 (1979).
+    """
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return corrected.tolist()
+
+
+def cliffs_delta(values: Sequence[float], others: Sequence[float], /) -> float:
+    """Return Cliff's delta, P(x > y) − P(x < y) over all pairs of one value of each; equal infinities are ties.
+
+    Parameters
+    ----------
+    values, others
+        Two samples.
+
+    Returns
+    -------
+    float
+        Between −1 and 1; NaN where one of them is empty.
+
+    References
+    ----------
+    N. Cliff, "Dominance statistics", Psychol. Bull. 114 (1993).
+    """
+    if not len(values) or not len(others):
+        return math.nan
+    x, y = np.asarray(values, dtype=float)[:, None], np.asarray(others, dtype=float)
+    return float(np.mean((x > y).astype(float) - (x < y)))
+
+
+def rank_differences(values: Sequence[float], others: Sequence[float], /) -> np.ndarray:
+    """Return differences of paired values by their rank among all; equal ones, the censored among them, share a rank.
+
+    A swap within a pair leaves the ranks as they are, so that the sign of a difference is a coin's under the null.
+
+    Parameters
+    ----------
+    values, others
+        Two samples of one length, paired.
+
+    Returns
+    -------
+    ndarray
+        One difference a pair.
+    """
+    ranks = stats.rankdata(np.concatenate([values, others]))
+    return ranks[: len(values)] - ranks[len(values) :]
+
+
+def step_ratios(steps: Sequence[float], others: Sequence[float], /) -> np.ndarray:
+    """Return ratios of paired numbers of steps: inf or 0 where one is censored, 1 where both are.
+
+    Parameters
+    ----------
+    steps, others
+        Steps to a threshold, inf if never; paired.
+
+    Returns
+    -------
+    ndarray
+        One ratio a pair.
+    """
+    pairs = zip(steps, others, strict=True)
+    return np.array([1.0 if a == b else math.inf if not b else a / b for a, b in pairs])
+
+
+def mean_curve(steps: Sequence[float], curves: np.ndarray, confidence: float, /) -> Curve:
+    """Return the mean of curves with the percentile bootstrap interval at every step.
+
+    Parameters
+    ----------
+    steps
+        S steps.
+    curves
+        ``(runs, S)``.
+    confidence
+        Nominal coverage at one step.
+
+    Returns
+    -------
+    Curve
+        With NaN as ends where there is one run.
+    """
+    mean = curves.mean(0)
+    low = high = np.full(len(mean), math.nan)
+    if len(curves) > 1:
+        drawn = np.random.default_rng(0).integers(len(curves), size=(CURVE_RESAMPLES, len(curves)))
+        tail = (1 - confidence) / 2
+        low, high = np.quantile(curves[drawn].mean(1), [tail, 1 - tail], axis=0)
+    return Curve(tuple(map(float, steps)), *(tuple(part.tolist()) for part in (mean, low, high)))
+
+
+def variance_shares(scores: np.ndarray, /) -> dict[str, float]:
+    """Return the shares of two factors, their interaction and the seed in the variance of scores.
+
+    The two-way analysis of variance with repetitions, each sum of squares over the total; the seed is what repetitions
+    of one cell differ by.
+
+    Parameters
+    ----------
+    scores
+        ``(initializers, learning rates, seeds)``, at least two of each.
+
+    Returns
+    -------
+    dict
+        ``"initializer"``, ``"learning rate"``, ``"interaction"``, ``"seed"``: they sum to 1. Empty where there are too
+        few scores, or they do not vary.
+    """
+    if min(scores.shape) < 2 or not np.isfinite(scores).all():
+        return {}
+    total = float(np.square(scores - scores.mean()).mean())
+    if total <= np.square(8 * np.finfo(float).eps * np.abs(scores).max()):
+        return {}
+    cells = scores.mean(2)
+    first, second = cells.mean(1), cells.mean(0)
+    parts = {
+        "initializer": first.var(),
+        "learning rate": second.var(),
+        "interaction": np.square(cells - first[:, None] - second + cells.mean()).mean(),
+        "seed": np.square(scores - cells[..., None]).mean(),
+    }
+    return {name: float(part / total) for name, part in parts.items()}

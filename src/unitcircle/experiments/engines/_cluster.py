@@ -1,0 +1,314 @@
+"""Dask: the same study on many machines, through a scheduler that is there or the jobs of a Slurm cluster."""
+
+from __future__ import annotations
+
+__all__ = ["TLS", "Dask", "DaskEngine", "Slurm", "engine_kind"]
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
+from unitcircle.experiments.engines._address import host_and_port, refuse_public
+from unitcircle.experiments.engines._engine import Engine, EngineKind, Reply
+from unitcircle.experiments.engines._here import Here
+from unitcircle.experiments.engines._supervisor import Local
+
+PATIENCE = 30
+"""Seconds within which a scheduler must answer."""
+
+
+@dataclass(frozen=True)
+class TLS:
+    """Paths of the certificates by which the driver, the scheduler and the workers know each other, in PEM format.
+
+    Attributes
+    ----------
+    ca
+        Of the authority that has signed all others.
+    certificate, key
+        This machine's own.
+    """
+
+    ca: str
+    certificate: str
+    key: str
+
+    def security(self) -> Any:
+        """Return the ``distributed.Security`` that uses them for every connection, and accepts no other."""
+        files = {f"tls_{role}_{name}": getattr(self, field) for role in _ROLES for name, field in _FILES.items()}
+        return _distributed().Security(tls_ca_file=self.ca, require_encryption=True, **files)
+
+
+_ROLES = ("client", "scheduler", "worker")
+_FILES = {"cert": "certificate", "key": "key"}
+
+
+@dataclass(frozen=True)
+class Dask(EngineKind):
+    """A Dask scheduler that is running, with its workers.
+
+    Attributes
+    ----------
+    address
+        ``"HOST:PORT"``. Whoever reaches a scheduler can run code on all of its workers, so a host on a public network
+        is refused without TLS.
+    shared
+        Whether the workers see the folder of results under the same path and write to it; otherwise results come
+        back to the driver, which writes them.
+    tls
+        Certificates; None: the connection is neither encrypted nor authenticated.
+    """
+
+    address: str
+    shared: bool = False
+    tls: TLS | None = None
+
+    def __post_init__(self) -> None:
+        host_and_port(self.address)
+
+    def start(self, function: Callable[[Any], Any], /) -> DaskEngine:
+        """Connect to the scheduler.
+
+        Parameters
+        ----------
+        function
+            Applied to every task.
+
+        Returns
+        -------
+        DaskEngine
+            The connection.
+
+        Raises
+        ------
+        ArgumentError
+            The address is public and there is no TLS, or nobody answers there.
+        """
+        distributed = _distributed()
+        host, port = host_and_port(self.address)
+        refuse_public(host, encrypted=self.tls is not None)
+        scheme, security = ("tcp", None) if self.tls is None else ("tls", self.tls.security())
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            client = distributed.Client(
+                f"{scheme}://{where}", security=security, timeout=PATIENCE, set_as_default=False
+            )
+        except OSError as error:
+            remedy = f"Start one there: dask scheduler --host {host} --port {port}"
+            raise ArgumentError("engine", "must be a Dask scheduler that answers", f"{error}", remedy) from error
+        return DaskEngine(client, function, client.close)
+
+
+@dataclass(frozen=True)
+class Slurm(EngineKind):
+    """Dask workers as jobs of a Slurm cluster; the scheduler is part of the driver, on the login node.
+
+    Attributes
+    ----------
+    jobs
+        Number of jobs; each holds ``cores`` workers with one thread.
+    cores, memory, walltime
+        Of each job: ``"4GB"``, ``"01:00:00"``.
+    partition, account
+        Where to, and on whose account.
+    directives
+        More ``#SBATCH`` options: ``("--gres=gpu:1",)``.
+    prologue
+        Shell lines before the workers start: ``("module load cuda",)``.
+    host
+        Address of this machine that the nodes reach, and the only one the scheduler listens on. A public one is
+        refused without TLS.
+    shared
+        Whether the nodes see the folder of results under the same path, as they do on most clusters.
+    tls
+        Certificates, readable on the nodes under the same paths.
+    """
+
+    jobs: int = 1
+    cores: int = 1
+    memory: str = "4GB"
+    walltime: str = "01:00:00"
+    partition: str | None = None
+    account: str | None = None
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    host: str | None = None
+    shared: bool = True
+    tls: TLS | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("jobs", "cores"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(name, "must be at least 1", str(getattr(self, name)))
+
+    def cluster(self) -> Any:
+        """Return the ``dask_jobqueue.SLURMCluster``, with no job submitted; ``.job_script()`` is what a job runs.
+
+        Returns
+        -------
+        SLURMCluster
+            Its scheduler listens already.
+
+        Raises
+        ------
+        MissingExtraError
+            dask-jobqueue is not installed.
+        """
+        distributed = _distributed()
+        try:
+            from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            purpose = "the Slurm engine"
+            raise MissingExtraError(purpose, "dask-jobqueue", "cluster") from error
+        host = self.host or distributed.utils.get_ip()
+        refuse_public(host, encrypted=self.tls is not None)
+        return SLURMCluster(
+            queue=self.partition,
+            account=self.account,
+            cores=self.cores,
+            processes=self.cores,
+            memory=self.memory,
+            walltime=self.walltime,
+            job_extra_directives=list(self.directives),
+            job_script_prologue=["export OMP_NUM_THREADS=1", *self.prologue],
+            security=None if self.tls is None else self.tls.security(),
+            scheduler_options={"host": host, "dashboard": False, "dashboard_address": None},
+        )
+
+    def start(self, function: Callable[[Any], Any], /) -> DaskEngine:
+        """Start a scheduler here and submit the jobs.
+
+        Parameters
+        ----------
+        function
+            Applied to every task.
+
+        Returns
+        -------
+        DaskEngine
+            Its end cancels the jobs.
+        """
+        cluster = self.cluster()
+        cluster.scale(jobs=self.jobs)
+        client = _distributed().Client(cluster, set_as_default=False)
+
+        def close() -> None:
+            client.close()
+            cluster.close()
+
+        return DaskEngine(client, function, close)
+
+
+class DaskEngine(Engine):
+    """Tasks as futures of a Dask client. A worker that dies is Dask's concern: it gives the task to another.
+
+    Parameters
+    ----------
+    client
+        ``distributed.Client``.
+    function
+        Applied to every task; its module must be importable on the workers.
+    close
+        What ends the connection.
+    """
+
+    def __init__(self, client: Any, function: Callable[[Any], Any], close: Callable[[], object], /) -> None:
+        self._client, self._function, self._close = client, function, close
+        self._ended: SimpleQueue[Any] = SimpleQueue()
+        self._tasks: dict[Any, Any] = {}
+
+    @property
+    def slots(self) -> int:
+        """Threads of all workers that are there now; 0 while none has come."""
+        return sum(self._client.nthreads().values())
+
+    def submit(self, task: Any, /) -> None:
+        """Hand a task to the scheduler."""
+        # pure=False: equal tasks are not one task, as a second attempt must run.
+        future = self._client.submit(self._function, task, pure=False)
+        self._tasks[future] = task
+        future.add_done_callback(self._ended.put)
+
+    def wait(self, seconds: float, /) -> list[Reply]:
+        """Wait for one task to end, or for the time to be over.
+
+        Parameters
+        ----------
+        seconds
+            At most.
+
+        Returns
+        -------
+        list of Reply
+            One or none.
+
+        Raises
+        ------
+        UnitcircleError
+            The scheduler is gone, and the tasks in flight with it.
+        """
+        try:
+            future = self._ended.get(timeout=seconds)
+        except Empty:
+            if self._client.status not in {"running", "connecting"}:
+                raise UnitcircleError(_GONE) from None
+            return []
+        task = self._tasks.pop(future)
+        if future.status == "finished":
+            return [Reply(task, value=future.result())]
+        if future.status != "error":
+            raise UnitcircleError(_GONE)
+        error = future.exception()
+        return [Reply(task, error="".join(traceback.format_exception(error)))]
+
+    def close(self) -> None:
+        """Give up the tasks that no worker has begun, and disconnect; those in flight end on their workers."""
+        try:
+            self._client.cancel(list(self._tasks))
+        finally:
+            self._tasks.clear()
+            self._close()
+
+
+_GONE = "The Dask scheduler is gone. What was written is kept: start it and run the study again."
+
+
+def engine_kind(text: str, /) -> EngineKind:
+    """Return the engine that a text names.
+
+    Parameters
+    ----------
+    text
+        ``"local"``, ``"here"``, ``"dask://HOST:PORT"`` or ``"slurm"``, with default options.
+
+    Returns
+    -------
+    EngineKind
+        The engine.
+
+    Raises
+    ------
+    ArgumentError
+        It names none.
+    """
+    if text == "local":
+        return Local()
+    if text == "here":
+        return Here()
+    if text == "slurm":
+        return Slurm()
+    if text.startswith("dask://"):
+        return Dask(text.removeprefix("dask://"))
+    raise ArgumentError("engine", "must be local, here, dask://HOST:PORT or slurm", repr(text))
+
+
+def _distributed() -> Any:
+    try:
+        import distributed  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as error:
+        purpose = "an engine for many machines"
+        raise MissingExtraError(purpose, "distributed", "cluster") from error
+    return distributed

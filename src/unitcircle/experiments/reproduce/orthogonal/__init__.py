@@ -1,5 +1,0 @@
-"""Smerity's text on orthogonal initialization: its claims, and the methods it points to."""
-
-__all__ = ["SOURCE"]
-
-from unitcircle.experiments.reproduce.orthogonal._source import SOURCE as SOURCE

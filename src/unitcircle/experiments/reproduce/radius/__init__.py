@@ -1,5 +1,0 @@
-"""Daniel Rapp's notes on the spectral radius of random weights, beside the exact law."""
-
-__all__ = ["SOURCE"]
-
-from unitcircle.experiments.reproduce.radius._source import SOURCE as SOURCE

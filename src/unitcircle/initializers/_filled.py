@@ -1,0 +1,77 @@
+"""What an initialization did: every block that was filled, with its certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unitcircle.errors import CertificateError
+from unitcircle.initializers._certificate import Certificate
+from unitcircle.initializers._initializer import Initializer
+
+
+@dataclass(frozen=True)
+class Filled:
+    """One block that was filled.
+
+    Attributes
+    ----------
+    tensor
+        Qualified name of the tensor.
+    gate
+        The gate, or empty for a whole tensor.
+    init
+        What was asked.
+    certificate
+        What was measured on the stored numbers.
+    """
+
+    tensor: str
+    gate: str
+    init: Initializer
+    certificate: Certificate
+
+    def __str__(self) -> str:
+        place = f"{self.tensor}[{self.gate}]" if self.gate else self.tensor
+        return f"{place} = {self.init}: {self.certificate}"
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """What an initialization of a model did.
+
+    Attributes
+    ----------
+    filled
+        Every block that was filled, with its certificate.
+    """
+
+    filled: tuple[Filled, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.filled))
+
+
+def require(filled: Iterable[Filled], /) -> tuple[Filled, ...]:
+    """Return the blocks if each keeps the promise of its initializer.
+
+    Parameters
+    ----------
+    filled
+        What was filled.
+
+    Returns
+    -------
+    tuple of Filled
+        The same.
+
+    Raises
+    ------
+    CertificateError
+        Some do not; the message lists them.
+    """
+    blocks = tuple(filled)
+    broken = [str(block) for block in blocks if not block.certificate.holds]
+    if broken:
+        raise CertificateError("\n".join(broken))
+    return blocks
