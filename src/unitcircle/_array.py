@@ -8,24 +8,6 @@ the caller's library through :meth:`Weight.restore`.
 
 from __future__ import annotations
 
-__all__ = [
-    "HALF_EPS",
-    "Array",
-    "ArrayT",
-    "Weight",
-    "complex_dtype",
-    "device",
-    "dtype_name",
-    "gaussian",
-    "in_library_of",
-    "library",
-    "namespace",
-    "ndtr",
-    "ndtri",
-    "to_numpy",
-    "weight",
-]
-
 import importlib
 import sys
 from collections.abc import Callable
@@ -88,30 +70,9 @@ def complex_dtype(xp: Any, dtype: Any, /) -> Any:
 
 
 def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable[[Any], ArrayT]]:
-    """Take a standard-normal array in, and say how the weight made from it goes out.
-
-    Half-precision arrays are computed in float32 and cast last.
-
-    Parameters
-    ----------
-    z
-        Array ``(..., m, n)`` (or ``(..., n)`` where ``axes`` is 1) of a real or complex floating type.
-    axes
-        How many trailing axes belong to one weight.
-
-    Returns
-    -------
-    tuple
-        The array to compute with, and the function that casts a result to the type of ``z``. A complex result
-        made from a real ``z`` stays complex.
-
-    Raises
-    ------
-    ShapeError
-        Fewer than ``axes`` axes.
-    DtypeError
-        Not a floating type.
-    """
+    """Take a standard-normal array in, and say how the weight made from it goes out."""
+    # Half-precision arrays are computed in float32 and cast last.
+    # Shapes: z (..., m, n)
     if not hasattr(z, "shape"):
         z = cast("ArrayT", np.asarray(z))
     if z.ndim < axes:
@@ -152,25 +113,7 @@ def _special(x: Array) -> Any:
 
 
 def to_numpy(array: Any, /, *, argument: str = "W") -> np.ndarray:
-    """Return any array, tensor or nested sequence as a NumPy array on the host, in its own element type.
-
-    Parameters
-    ----------
-    array
-        What the caller passed. bfloat16 becomes float32, for NumPy has no such type.
-    argument
-        Its name, for the message.
-
-    Returns
-    -------
-    numpy.ndarray
-        Real, complex or integer; never of object type.
-
-    Raises
-    ------
-    DtypeError
-        The elements are not numbers.
-    """
+    """Return any array, tensor or nested sequence as a NumPy array on the host, in its own element type."""
     if array_api_compat.is_torch_array(array):
         array = array.detach().cpu()
         array = (array.float() if dtype_name(array) == "bfloat16" else array).numpy()
@@ -197,22 +140,13 @@ def in_library_of(template: Any, result: Any, /) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A weight, or a batch of weights, as measurements see it.
+    """A weight, or a batch of weights, as measurements see it."""
 
-    Attributes
-    ----------
-    value
-        ``(..., n, n)`` in float64 or complex128.
-    eps
-        Unit roundoff of the type the weight *arrived* in: a float32 weight carries float32's rounding errors
-        however precisely it is measured, so tolerances are multiples of this.
-    source
-        The object that arrived.
-    """
-
-    value: np.ndarray
+    value: np.ndarray  # (..., n, n) in float64 or complex128
+    # Unit roundoff of the type the weight *arrived* in: a float32 weight carries float32's rounding errors
+    # however precisely it is measured, so tolerances are multiples of this.
     eps: float
-    source: Any
+    source: Any  # The object that arrived
 
     @property
     def n(self) -> int:
@@ -236,33 +170,7 @@ HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: bool = True) -> Weight:
-    """Check a finite weight ``(..., n, n)`` and take it in for measurement.
-
-    Parameters
-    ----------
-    W
-        Array, tensor or nested sequence; integers are exact.
-    argument
-        Its name, for messages.
-    axes
-        How many trailing axes belong to one weight: 2, or 1 for a bias.
-    square
-        Whether the last two axes must agree.
-
-    Returns
-    -------
-    Weight
-        The weight in double precision, with the roundoff of the type it arrived in.
-
-    Raises
-    ------
-    ShapeError
-        Not square in the last two axes, or 0 × 0.
-    DtypeError
-        Not numbers.
-    NotFiniteError
-        A NaN or an infinity.
-    """
+    """Check a finite weight ``(..., n, n)`` and take it in for measurement."""
     if "scipy.sparse" in sys.modules:
         from scipy import sparse  # noqa: PLC0415  (only if the caller already has it)
 

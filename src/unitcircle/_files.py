@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["written_whole"]
-
 import os
 import tempfile
 from collections.abc import Generator
@@ -16,23 +14,7 @@ from unitcircle.errors import ArgumentError
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
-    """Open a temporary file beside ``path`` that takes its name when the block ends without an exception.
-
-    Parameters
-    ----------
-    path
-        Where to; folders are made.
-
-    Yields
-    ------
-    file
-        To write bytes to. If the block raises, the temporary file is removed and ``path`` is as it was.
-
-    Raises
-    ------
-    ArgumentError
-        The folder cannot be made or written to.
-    """
+    """Open a temporary file beside ``path`` that takes its name when the block ends without an exception."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

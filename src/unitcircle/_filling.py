@@ -5,19 +5,6 @@ torch, flax and Keras keep their gates in tensors of their own layout, which the
 
 from __future__ import annotations
 
-__all__ = [
-    "KEEPING",
-    "Fillable",
-    "Filled",
-    "Filling",
-    "Initialization",
-    "PerGate",
-    "Spec",
-    "biases_of",
-    "gated_kind",
-    "require",
-]
-
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -56,41 +43,16 @@ class Fillable(Protocol):
 
 @dataclass(frozen=True)
 class Filling:
-    """What is to be filled.
+    """What is to be filled."""
 
-    Attributes
-    ----------
-    recurrent, input
-        Gate, or ``"*"`` for the others → initializer; gates that are not named are left as they are.
-    bias
-        Initializer of the biases, or None to leave them.
-    """
-
+    # recurrent, input: Gate, or "*" for the others → initializer; gates that are not named are left as they are.
     recurrent: Mapping[str, Initializer]
     input: Mapping[str, Initializer]
-    bias: Initializer | None
+    bias: Initializer | None  # Initializer of the biases, or None to leave them
 
     @classmethod
     def asked(cls, recurrent: PerGate, into: PerGate, bias: Spec | None, /) -> Self:
-        """Read the arguments of an ``initialize_``.
-
-        Parameters
-        ----------
-        recurrent, into
-            One specification, or gates → specifications, or None.
-        bias
-            One specification, or None.
-
-        Returns
-        -------
-        Filling
-            The same, parsed.
-
-        Raises
-        ------
-        ArgumentError
-            Nothing is asked, or a bias is to be what biases cannot be.
-        """
+        """Read the arguments of an ``initialize_``."""
         if recurrent is None and into is None and bias is None:
             raise ArgumentError("initialization", "must be told what to fill", "neither recurrent, input nor bias")
         vector = None if bias is None else parse(bias)
@@ -99,20 +61,7 @@ class Filling:
         return cls(_by_gate(recurrent), _by_gate(into), vector)
 
     def check(self, cells: Collection[Fillable], /) -> None:
-        """Check that a model has what is to be filled.
-
-        Parameters
-        ----------
-        cells
-            Every recurrent cell of the model.
-
-        Raises
-        ------
-        UnknownNameError
-            A gate that no cell has.
-        ArgumentError
-            A bias that no cell has.
-        """
+        """Check that a model has what is to be filled."""
         known = {gate for cell in cells for gate in cell.gates} | {"*"}
         for gate in (*self.recurrent, *self.input):
             if gate not in known:
@@ -142,25 +91,8 @@ def _by_gate(spec: PerGate) -> dict[str, Initializer]:
 
 
 def biases_of(init: Initializer, z: Any, kind: str, gates: Iterable[str], /) -> dict[str, Any]:
-    """Return the bias of every gate that an initializer decides; the others are zero.
-
-    Parameters
-    ----------
-    init
-        ``chrono`` or ``forget_bias``, which decide for the gate that keeps the state (and its companion); another
-        decides for every gate.
-    z
-        Standard-normal array ``(..., n)``.
-    kind
-        Kind of cell.
-    gates
-        Its gates.
-
-    Returns
-    -------
-    dict
-        Gate → ``(..., n)``.
-    """
+    """Return the bias of every gate that an initializer decides; the others are zero."""
+    # Shapes: z (..., n) -> (..., n)
     if not isinstance(init, Chrono | ForgetBias):
         return dict.fromkeys(gates, init(z))
     # A minimal gated unit has no companion gate: f does both.
@@ -168,25 +100,7 @@ def biases_of(init: Initializer, z: Any, kind: str, gates: Iterable[str], /) -> 
 
 
 def gated_kind(init: Initializer, gates: int | None, /) -> str:
-    """Return the kind of the gated cell whose stack has so many gates, for a bias that depends on it.
-
-    Parameters
-    ----------
-    init
-        The bias.
-    gates
-        Number of gates.
-
-    Returns
-    -------
-    str
-        ``"lstm"`` or ``"gru"``.
-
-    Raises
-    ------
-    ArgumentError
-        No gated cell has so many.
-    """
+    """Return the kind of the gated cell whose stack has so many gates, for a bias that depends on it."""
     if gates not in _GATED:
         raise ArgumentError("gates", f"must be 4 (LSTM) or 3 (GRU) for {init}", str(gates))
     return _GATED[gates]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Step", "growth", "horizon", "span", "steepest"]
-
 import math
 from typing import NamedTuple
 
@@ -34,21 +32,11 @@ def _increments(log_norms: np.ndarray) -> np.ndarray:
 
 
 def growth(log_norms: np.ndarray, /) -> tuple[float, float]:
-    """Return growth rate and standard error of a curve ``(L + 1, B)`` of log-norms, nats per step.
-
-    The rate is the mean change per step, ``(log ‖g_L‖ − log ‖g_0‖) / L``, averaged over the batch; its error is that
-    of blocks of consecutive steps, whose changes are those of a product of matrices, not of noise around a line.
-
-    Parameters
-    ----------
-    log_norms
-        ``(L + 1, B)``, by lag.
-
-    Returns
-    -------
-    tuple
-        Rate and error; NaN where the gradient reaches fewer than two lags (error: three).
-    """
+    """Return growth rate and standard error of a curve ``(L + 1, B)`` of log-norms, nats per step."""
+    # The rate is the mean change per step, (log ‖g_L‖ − log ‖g_0‖) / L, averaged over the batch; its error is
+    # that of blocks of consecutive steps, whose changes are those of a product of matrices, not of noise around a
+    # line.
+    # Shapes: log_norms (L + 1, B)
     steps = _increments(log_norms)
     if not steps.size:
         return math.nan, math.nan
@@ -59,25 +47,8 @@ def growth(log_norms: np.ndarray, /) -> tuple[float, float]:
 
 
 def horizon(log_norms: np.ndarray, factor: float, /) -> float:
-    """Return how many steps back the batch's mean log-norm has changed by a factor.
-
-    Parameters
-    ----------
-    log_norms
-        ``(L + 1, B)``, by lag.
-    factor
-        Below 1: vanished to this share of its first value. Above 1: exploded.
-
-    Returns
-    -------
-    float
-        Steps; inf if it never does, NaN where nothing is finite.
-
-    Raises
-    ------
-    ArgumentError
-        Not a positive number other than 1.
-    """
+    """Return how many steps back the batch's mean log-norm has changed by a factor."""
+    # Shapes: log_norms (L + 1, B)
     if not 0 < factor < math.inf or factor == 1:
         raise ArgumentError("factor", "must be a positive number other than 1", f"{factor}")
     start = span(log_norms).start

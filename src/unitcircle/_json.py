@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["to_json"]
-
 import json
 import math
 from typing import Any
@@ -12,20 +10,7 @@ import numpy as np
 
 
 def to_json(value: Any, /, *, indent: int | None = 2) -> str:
-    """Return strict JSON: infinities and NaN become the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
-
-    Parameters
-    ----------
-    value
-        Nested dictionaries, sequences, strings, numbers and NumPy scalars.
-    indent
-        Spaces a level; None for one line.
-
-    Returns
-    -------
-    str
-        The text.
-    """
+    """Return strict JSON: infinities and NaN become the strings ``"inf"``, ``"-inf"`` and ``"nan"``."""
     return json.dumps(_strict(value), ensure_ascii=False, indent=indent, allow_nan=False)
 
 

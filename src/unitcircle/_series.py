@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["BLOCKS", "block_error", "blocks_of", "estimates"]
-
 from typing import Any
 
 import numpy as np
@@ -21,24 +19,10 @@ def blocks_of(steps: int, /, *, blocks: int = BLOCKS) -> np.ndarray:
 
 
 def block_error(means: Any, lengths: np.ndarray, /) -> Any:
-    """Return the standard error of the weighted mean of blocks, taken as independent: ``s / √b``.
-
-    Parameters
-    ----------
-    means
-        Mean of every block ``(b, ...)``, of NumPy or JAX.
-    lengths
-        Steps in every block ``(b,)``, the weights.
-
-    Returns
-    -------
-    array
-        Shape ``(...)``; NaN for a single block, which has no scatter, and where a block is infinite.
-
-    References
-    ----------
-    Flyvbjerg and Petersen, Error estimates on averages of correlated data, J. Chem. Phys. 91 (1989), eq. 28.
-    """
+    """Return the standard error of the weighted mean of blocks, taken as independent: ``s / √b``."""
+    # Shapes: means (b, ...), lengths (b,) -> (...)
+    #
+    # Flyvbjerg and Petersen, Error estimates on averages of correlated data, J. Chem. Phys. 91 (1989), eq. 28.
     if len(lengths) < 2:
         return means[0] * np.nan
     with np.errstate(invalid="ignore"):
@@ -47,23 +31,8 @@ def block_error(means: Any, lengths: np.ndarray, /) -> Any:
 
 
 def estimates(means: Any, lengths: np.ndarray, tolerance: float, /) -> tuple[Any, Any, Any]:
-    """Return means over time in descending order, standard errors and convergence, from the means of blocks of steps.
-
-    Parameters
-    ----------
-    means
-        Mean of every block ``(b, ..., k)``, of NumPy or JAX.
-    lengths
-        Steps in every block ``(b,)``.
-    tolerance
-        What counts as converged: the two halves of the time agree within three standard errors or this, and the
-        standard error is below this; always where both halves are −inf.
-
-    Returns
-    -------
-    tuple of arrays
-        Each ``(..., k)``.
-    """
+    """Return means over time in descending order, standard errors and convergence, from means of blocks."""
+    # Shapes: means (b, ..., k), lengths (b,) -> (..., k)
     xp = namespace(means)
     average, stderr = _mean(means, lengths), block_error(means, lengths)
     half = max(1, len(lengths) // 2)

@@ -6,8 +6,6 @@ reports. Nothing is evaluated.
 
 from __future__ import annotations
 
-__all__ = ["Specification", "of_declared_type"]
-
 import ast
 import re
 from collections.abc import Container, Mapping
@@ -21,11 +19,10 @@ from unitcircle.errors import ArgumentError, SpecificationError, UnknownNameErro
 
 @dataclass(frozen=True)
 class Specification:
-    """A named, frozen, serialisable specification; each kind of them has a registry of its own.
+    """A named, frozen, serialisable specification; each kind of them has a registry of its own."""
 
-    Two specifications are equal if their parameters are; ``str(specification)`` is a text that :meth:`parse` reads
-    back.
-    """
+    # Two specifications are equal if their parameters are; str(specification) is a text that :meth:`parse`
+    # reads back.
 
     kind: ClassVar[str]
     """What the names stand for, as an error message says it: ``"initializer"``."""
@@ -51,28 +48,7 @@ class Specification:
 
     @classmethod
     def from_dict(cls, specification: dict[str, Any], /) -> Self:
-        """Return what a dictionary from :meth:`to_dict` describes.
-
-        Parameters
-        ----------
-        specification
-            ``{"name": ..., **parameters}``; missing parameters take their defaults, lists (as JSON makes them) count
-            as tuples.
-
-        Returns
-        -------
-        Specification
-            Equal to the one that was written.
-
-        Raises
-        ------
-        SpecificationError
-            There is no name, or it is that of another class than this.
-        UnknownNameError
-            The name, or a parameter, does not exist; the message lists those that do.
-        ArgumentError
-            A parameter of another type than the class declares, such as a word for a number.
-        """
+        """Return what a dictionary from :meth:`to_dict` describes."""
         values = dict(specification)
         name = values.pop("name", None)
         if not isinstance(name, str):
@@ -94,26 +70,9 @@ class Specification:
 
     @classmethod
     def parse(cls, text: str | Self, /) -> Self:
-        """Read a specification from text.
-
-        The grammar is ``name`` or ``name(parameter=value, ...)``; a value is a number, ``true``, ``false``, ``none``,
-        a bare or quoted word, or a list of numbers.
-
-        Parameters
-        ----------
-        text
-            ``"eigen(modulus=0.95, angles=haar)"``; what is a specification already is returned as it is.
-
-        Returns
-        -------
-        Specification
-            The frozen specification.
-
-        Raises
-        ------
-        SpecificationError
-            The text does not follow the grammar.
-        """
+        """Read a specification from text."""
+        # The grammar is name or name(parameter=value, ...); a value is a number, true, false,
+        # none, a bare or quoted word, or a list of numbers.
         if isinstance(text, Specification):
             return text
         wrong = f"cannot read {text!r}: write name or name(parameter=value, ...), for example {cls.example}"
@@ -151,28 +110,9 @@ def _hints(of: type) -> dict[str, Any]:
 
 
 def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
-    """Return values from outside, such as those of a file, once their types are those that a dataclass declares.
-
-    A whole number will do for a float, and becomes one where nothing else is declared: 1 and 1.0 are one meaning, and
-    have one text. A truth value is no number.
-
-    Parameters
-    ----------
-    of
-        The dataclass.
-    values
-        Some of its fields by name.
-
-    Returns
-    -------
-    dict
-        The values.
-
-    Raises
-    ------
-    ArgumentError
-        A value of another type.
-    """
+    """Return values from outside, such as those of a file, once their types are those that a dataclass declares."""
+    # A whole number will do for a float, and becomes one where nothing else is declared: 1 and 1.0 are one
+    # meaning, and have one text. A truth value is no number.
     try:
         hints = _hints(of)
     except NameError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Claim", "Source", "Verdict"]
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum

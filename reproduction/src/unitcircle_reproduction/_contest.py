@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Contest", "Statement", "curves_and_seeds", "judged", "table"]
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,21 +19,11 @@ from unitcircle_reproduction._judgement import CONFIDENCE, Compared, follows, nu
 
 @dataclass(frozen=True, eq=False)
 class Contest:
-    """What contenders of several cells reached on one task.
+    """What contenders of several cells reached on one task."""
 
-    Attributes
-    ----------
-    group
-        Task, unit, baseline, threshold.
-    rows
-        In the order of the contenders, not held against each other yet.
-    note
-        What tells it from another contest on the same task.
-    """
-
-    group: Group
-    rows: tuple[Row, ...]
-    note: str = ""
+    group: Group  # Task, unit, baseline, threshold
+    rows: tuple[Row, ...]  # In the order of the contenders, not held against each other yet
+    note: str = ""  # What tells it from another contest on the same task
 
     @property
     def title(self) -> str:
@@ -53,43 +41,18 @@ class Contest:
 
 @dataclass(frozen=True)
 class Statement:
-    """What is said of contenders: that others are better, or worse, than one of them.
+    """What is said of contenders: that others are better, or worse, than one of them."""
 
-    Attributes
-    ----------
-    name, title, statement
-        As in :class:`Claim`.
-    reference, others
-        Labels of contenders.
-    others_are
-        What the others are said to be.
-    """
-
-    name: str
+    name: str  # name, title, statement: As in :class:`Claim`
     title: str
     statement: str
-    reference: str
+    reference: str  # reference, others: Labels of contenders
     others: tuple[str, ...]
-    others_are: Told = Told.BETTER
+    others_are: Told = Told.BETTER  # What the others are said to be
 
 
 def judged(said: Statement, contests: Sequence[Contest], remark: str = "", /) -> Claim:
-    """Return the claim that a statement makes of some contests, with what they gave.
-
-    Parameters
-    ----------
-    said
-        The statement.
-    contests
-        The reference is held against the others in each; the correction for many tests is that of all of them.
-    remark
-        What else is to be said of the measurement.
-
-    Returns
-    -------
-    Claim
-        With the rows of the reference and the others, and their learning curves.
-    """
+    """Return the claim that a statement makes of some contests, with what they gave."""
     held = _corrected([found.against(said.reference, said.others) for found in contests])
     compared: list[Compared] = []
     sentences: list[str] = []
@@ -136,20 +99,7 @@ def _sentence(found: Contest, held: Sequence[Row]) -> str:
 
 
 def table(title: str, group: Group, /) -> list[dict[str, Any]]:
-    """Return the rows of a group for a page, with their differences to the reference.
-
-    Parameters
-    ----------
-    title
-        Of the task.
-    group
-        With rows that were held against one of them.
-
-    Returns
-    -------
-    list of dict
-        Rate, score and steps with intervals, difference (of steps: the median ratio), p and what that tells.
-    """
+    """Return the rows of a group for a page, with their differences to the reference."""
     by_steps = group.rank_by == "steps"
     can_be_solved = not math.isnan(group.threshold)
     return [
@@ -174,20 +124,7 @@ CAPTION = "Left: every seed; right: mean score on validation data, 95 % interval
 
 
 def curves_and_seeds(group: Group, labels: Sequence[str], /) -> Figure:
-    """Draw the result of every seed, and the learning curves.
-
-    Parameters
-    ----------
-    group
-        Whose rows.
-    labels
-        In the order of the colours.
-
-    Returns
-    -------
-    Figure
-        Two panels.
-    """
+    """Draw the result of every seed, and the learning curves."""
     figure = Figure(figsize=(8.2, 0.22 * len(group.rows) + 2.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     plot_seeds(group, labels=labels, ax=left)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["REPETITIONS", "Context"]
-
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,11 +10,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from unitcircle._files import written_whole
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.comparison import Comparison, compare
 from unitcircle.experiments.engines import EngineKind, Here, Local
 from unitcircle.experiments.studies import FIRST_TUNING_SEED, Event, Store, Study, execute
+from unitcircle.report import written_whole
 
 T = TypeVar("T")
 

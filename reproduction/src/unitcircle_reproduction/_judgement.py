@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["CONFIDENCE", "Compared", "follows", "number", "told", "with_interval"]
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,37 +20,12 @@ class Compared(NamedTuple):
 
 
 def told(signs: Sequence[int], p_values: Sequence[float], /) -> list[int]:
-    """Return the signs of the comparisons that are told apart, 0 for the others: Holm over all of a claim.
-
-    Parameters
-    ----------
-    signs
-        Which way each one points.
-    p_values
-        Of its test.
-
-    Returns
-    -------
-    list of int
-        In the same order.
-    """
+    """Return the signs of the comparisons that are told apart, 0 for the others: Holm over all of a claim."""
     return [sign if p < 1 - CONFIDENCE else 0 for sign, p in zip(signs, holm(p_values), strict=True)]
 
 
 def follows(found: Sequence[Compared], /) -> tuple[Verdict, str]:
-    """Return what follows from all comparisons of a claim, each counted once.
-
-    Parameters
-    ----------
-    found
-        Every one that was made.
-
-    Returns
-    -------
-    tuple
-        Holds: all are as the source says. With a condition: some are. Does not hold: none is, and one is the contrary.
-        Undecided: none is told apart. And the condition, which names them.
-    """
+    """Return what follows from all comparisons of a claim, each counted once."""
     named = {sign: [name for name, other in found if other == sign] for sign in (1, -1, 0)}
     if not found:
         return Verdict.UNDECIDED, "no run is there"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Chapter", "as_markdown", "write_report"]
-
 import math
 import platform
 from base64 import b64encode
@@ -17,9 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from unitcircle._files import written_whole
-from unitcircle._json import to_json
-from unitcircle.report import FIGURE_RC, inline_svg, page, save_figure, style
+from unitcircle.report import FIGURE_RC, inline_svg, page, save_figure, style, to_json, written_whole
 from unitcircle_reproduction._claim import Claim, Source, Verdict
 
 _CLASSES = {
@@ -194,20 +190,7 @@ def _cell(value: Any) -> str:
 
 
 def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:
-    """Return the claims, verdicts and tables as Markdown, for ``docs/results``.
-
-    Parameters
-    ----------
-    chapters
-        In the order of the text.
-    conditions
-        What printed them, and where.
-
-    Returns
-    -------
-    str
-        The text.
-    """
+    """Return the claims, verdicts and tables as Markdown, for ``docs/results``."""
     lines = ["# The sources, ours beside theirs", "", conditions, ""]
     for chapter in chapters:
         lines += [f"## {chapter.source.title}", "", chapter.source.reference, ""]

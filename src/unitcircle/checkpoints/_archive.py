@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Archive", "mapped"]
-
 import mmap
 import struct
 import zipfile
@@ -26,18 +24,7 @@ def mapped(path: Path, /) -> memoryview:
 
 
 class Archive:
-    """The members of a zip archive: stored ones as views of the file, compressed ones within a total size.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Raises
-    ------
-    CheckpointError
-        It is no zip archive, or its directory is too large.
-    """
+    """The members of a zip archive: stored ones as views of the file, compressed ones within a total size."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -64,23 +51,7 @@ class Archive:
         return self._members[name].file_size
 
     def read(self, name: str, /) -> memoryview:
-        """Return the content of a member, after checking its checksum.
-
-        Parameters
-        ----------
-        name
-            One of :attr:`names`.
-
-        Returns
-        -------
-        memoryview
-            A view of the file for a member that is stored, else the bytes it unpacks to.
-
-        Raises
-        ------
-        CheckpointError
-            The member is missing, damaged, encrypted, or unpacks to more than the limit.
-        """
+        """Return the content of a member, after checking its checksum."""
         if name not in self._members:
             message = f"the archive has no member {name!r}"
             raise CheckpointError(message)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["assemble"]
-
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,32 +42,7 @@ def assemble(
     chosen: Sequence[str] = (),
     layout: str | None = None,
 ) -> tuple[list[RecurrentLayer], Coverage]:
-    """Return the recurrent layers among named tensors, and what became of every tensor.
-
-    Parameters
-    ----------
-    tensors
-        Name → tensor.
-    file
-        Name of the file, for the sources.
-    texts
-        Name → text of attributes that say what a plain cell's activation is.
-    chosen
-        Tensors that a person says are recurrent weights.
-    layout
-        Their layout: ``"torch"`` (acts on columns) or ``"keras"`` (acts on rows), with the cell after a colon where
-        the shape does not tell it: ``"torch:rnn_relu"``.
-
-    Returns
-    -------
-    tuple
-        The layers in the order of the tensors, and the coverage.
-
-    Raises
-    ------
-    UnknownNameError
-        A chosen tensor, or a layout, that does not exist.
-    """
+    """Return the recurrent layers among named tensors, and what became of every tensor."""
     work = _Assembly(tensors, file, texts or {})
     for name in chosen:
         if name not in tensors:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Coverage", "Entry"]
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

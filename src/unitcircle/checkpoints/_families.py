@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Family", "Match", "gated_families", "keras_family", "plain_families"]
-
 import re
 from collections.abc import Container
 from dataclasses import dataclass

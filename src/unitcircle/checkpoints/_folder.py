@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["files_of", "shards_of"]
-
 import json
 from pathlib import Path
 
@@ -32,23 +30,7 @@ _READ = (
 
 
 def shards_of(index: Path, /) -> list[Path]:
-    """Return the files that an index names, which all lie in its own folder.
-
-    Parameters
-    ----------
-    index
-        A ``*.index.json`` with a ``weight_map``.
-
-    Returns
-    -------
-    list of Path
-        The files, in the order of the index.
-
-    Raises
-    ------
-    CheckpointError
-        It is no index, a file is missing, or a name leads out of the folder.
-    """
+    """Return the files that an index names, which all lie in its own folder."""
     if index.stat().st_size > MAX_INDEX:
         message = f"it is JSON of more than {MAX_INDEX} bytes, no index of shards"
         raise CheckpointError(message)
@@ -73,23 +55,7 @@ def shards_of(index: Path, /) -> list[Path]:
 
 
 def files_of(folder: Path, /) -> list[Path]:
-    """Return the checkpoint files of a folder: those of its index, or else every one that is readable by its name.
-
-    Parameters
-    ----------
-    folder
-        The folder; subfolders are not looked at.
-
-    Returns
-    -------
-    list of Path
-        The files by name.
-
-    Raises
-    ------
-    CheckpointError
-        There is none.
-    """
+    """Return the checkpoint files of a folder: those of its index, or else every one that is readable by its name."""
     indices = sorted(folder.glob("*.index.json"))
     for index in [path for path in indices if "safetensors" in path.name] or indices:
         return shards_of(index)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Format", "recognise"]
-
 import stat
 from enum import StrEnum
 from pathlib import Path
@@ -43,23 +41,7 @@ _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def recognise(path: Path, /) -> Format:
-    """Return the format of a file or folder.
-
-    Parameters
-    ----------
-    path
-        The file or folder. Its suffix is not looked at.
-
-    Returns
-    -------
-    Format
-        The format; every zip archive is ``ZIP`` here.
-
-    Raises
-    ------
-    CheckpointError
-        It does not exist, is empty, is no file, or is in no format that can be read.
-    """
+    """Return the format of a file or folder."""
     head, at_user_block, size = _opened(path)
     for place, magic, what in _REFUSED:
         if head[place : place + len(magic)] == magic:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Hdf5File", "Hdf5Process"]
-
 import base64
 import importlib.util
 import json
@@ -37,18 +35,7 @@ CHECKSUM_BYTES = 4
 
 
 class Hdf5Process:
-    """A process in which h5py indexes HDF5 files: where it crashes or hangs, the file is at fault and nothing is lost.
-
-    Parameters
-    ----------
-    patience
-        Seconds given to one file.
-
-    Raises
-    ------
-    MissingExtraError
-        h5py is not installed.
-    """
+    """A process in which h5py indexes HDF5 files, so that a crash or a hang of it harms nobody."""
 
     def __init__(self, *, patience: float = PATIENCE) -> None:
         if importlib.util.find_spec("h5py") is None:
@@ -65,25 +52,7 @@ class Hdf5Process:
         self._stop()
 
     def index(self, path: Path, /, *, shown: Path | None = None) -> dict[str, Any]:
-        """Return where every array of a file lies.
-
-        Parameters
-        ----------
-        path
-            The file.
-        shown
-            The path that messages name; by default the same.
-
-        Returns
-        -------
-        dict
-            See :func:`unitcircle.checkpoints._hdf5_index.index`.
-
-        Raises
-        ------
-        CheckpointError
-            The file is damaged or hostile.
-        """
+        """Return where every array of a file lies."""
         limit = PROCESS_MEMORY + 4 * path.stat().st_size
         answer = json.loads(self._ask(json.dumps([str(path), limit])) or "{}")
         if "index" in answer:
@@ -148,31 +117,7 @@ class Hdf5Process:
 
 
 class Hdf5File(Mapping[str, np.ndarray]):
-    """The floating-point arrays of an HDF5 file by path, each read, checked and bounded when it is asked for.
-
-    Parameters
-    ----------
-    path
-        The file.
-    process
-        The process that indexes it; by default one of its own.
-    shown
-        The path that messages name; by default the file's own.
-
-    Attributes
-    ----------
-    attributes
-        Those of Keras: ``model_config`` (JSON text), ``layer_names`` (list), ``keras_version``, ``backend``.
-    shapes
-        The declared shape of every array of any type; None where the array is empty by declaration.
-
-    Raises
-    ------
-    CheckpointError
-        Damaged or hostile; see :meth:`Hdf5Process.index`.
-    MissingExtraError
-        h5py is not installed.
-    """
+    """The floating-point arrays of an HDF5 file by path, each read, checked and bounded when it is asked for."""
 
     def __init__(self, path: str | Path, /, *, process: Hdf5Process | None = None, shown: Path | None = None) -> None:
         self._path = Path(path)
@@ -198,24 +143,7 @@ class Hdf5File(Mapping[str, np.ndarray]):
         return len(self._entries)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Read one array.
-
-        Parameters
-        ----------
-        name
-            Its path in the file.
-
-        Returns
-        -------
-        numpy.ndarray
-            In its own type, native byte order; bfloat16 as float32.
-
-        Raises
-        ------
-        CheckpointError
-            The array reaches beyond the file, is compressed by an unknown method, or the arrays read exceed what a
-            file of this size can honestly hold.
-        """
+        """Read one array."""
         entry = self._entries[name]
         bits = np.dtype("<u2" if entry["type"] == "bfloat16" else entry["type"])
         shape = tuple(entry["shape"])

@@ -8,8 +8,6 @@ at which bytes of the file an array lies, and the caller reads them.
 
 from __future__ import annotations
 
-__all__ = ["MAX_CHUNKS", "MAX_OBJECTS", "Refused", "index"]
-
 import base64
 import importlib
 import json
@@ -30,24 +28,7 @@ class Refused(Exception):  # noqa: N818  (it crosses a process boundary as text,
 
 
 def index(path: str | Path, /) -> dict[str, Any]:
-    """Return where every array of an HDF5 file lies.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    dict
-        ``attributes``: those of Keras, of ``/`` and ``/model_weights``; ``datasets``: path -> ``shape``, ``type``
-        (``"<f4"``, ``"bfloat16"``, or None where it is not a floating type) and ``offset`` or ``chunks`` or ``inline``.
-
-    Raises
-    ------
-    Refused
-        Links out of the tree, external or virtual storage, or more objects than a model has.
-    """
+    """Return where every array of an HDF5 file lies."""
     h5py: Any = importlib.import_module("h5py")  # an extra, and untyped
     size = Path(path).stat().st_size
     datasets: dict[str, Any] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["is_of_optimizer", "suspicion"]
-
 import re
 
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -32,20 +30,7 @@ def is_of_optimizer(name: str, /) -> bool:
 
 
 def suspicion(name: str, tensor: StoredTensor, /) -> tuple[str, bool] | None:
-    """Return why a tensor that went into no layer was skipped, and whether a person should decide.
-
-    Parameters
-    ----------
-    name
-        Its name.
-    tensor
-        The tensor.
-
-    Returns
-    -------
-    tuple or None
-        The reason, and whether the file leaves it open; None where nobody would take it for a recurrent weight.
-    """
+    """Return why a tensor that went into no layer was skipped, and whether a person should decide."""
     if tensor.dtype == "object":
         return "pickled Python objects, which are never executed", False
     if not tensor.is_matrix or min(tensor.shape) < 2:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["keras_tensors", "read_hdf5", "read_keras"]
-
 import re
 import tempfile
 import zipfile
@@ -32,27 +30,7 @@ Shape = tuple[int, ...]
 
 
 def read_keras(path: str | Path, /, *, process: Hdf5Process | None = None) -> tuple[list[RecurrentLayer], Coverage]:
-    """Read the recurrent layers of a ``.keras`` archive; its configuration is read as text, never deserialized.
-
-    Parameters
-    ----------
-    path
-        The archive: ``config.json``, ``metadata.json`` and ``model.weights.h5``.
-    process
-        A process to index HDF5 in, where many files are read; by default each file has its own.
-
-    Returns
-    -------
-    tuple
-        The layers in the order of the model, and what was and was not read.
-
-    Raises
-    ------
-    CheckpointError
-        Damaged, or declaring more than it can hold.
-    MissingExtraError
-        h5py is not installed.
-    """
+    """Read the recurrent layers of a ``.keras`` archive; its configuration is read as text, never deserialized."""
     path = Path(path)
     archive = Archive(path)
     with _weights(archive, process) as file:
@@ -73,27 +51,7 @@ def _weights(archive: Archive, process: Hdf5Process | None) -> Generator[Hdf5Fil
 
 
 def read_hdf5(path: str | Path, /, *, process: Hdf5Process | None = None) -> tuple[list[RecurrentLayer], Coverage]:
-    """Read the recurrent layers of a Keras HDF5 file: ``.h5`` of a model or of weights, or ``.weights.h5``.
-
-    Parameters
-    ----------
-    path
-        The file.
-    process
-        A process to index HDF5 in, where many files are read; by default each file has its own.
-
-    Returns
-    -------
-    tuple
-        The layers in the order of the model, and what was and was not read.
-
-    Raises
-    ------
-    CheckpointError
-        Damaged, declaring more than it can hold, or reaching into other files.
-    MissingExtraError
-        h5py is not installed.
-    """
+    """Read the recurrent layers of a Keras HDF5 file: ``.h5`` of a model or of weights, or ``.weights.h5``."""
     file = Hdf5File(path, process=process)
     if not _is_keras(file):
         return assemble(_tensors(file), file=str(path))
@@ -102,27 +60,7 @@ def read_hdf5(path: str | Path, /, *, process: Hdf5Process | None = None) -> tup
 
 
 def keras_tensors(path: str | Path, /, *, process: Hdf5Process | None = None) -> dict[str, StoredTensor]:
-    """Return the floating-point arrays of a ``.keras`` or HDF5 file, from which a person may choose recurrent weights.
-
-    Parameters
-    ----------
-    path
-        The file.
-    process
-        A process to index HDF5 in, where many files are read; by default each file has its own.
-
-    Returns
-    -------
-    dict
-        Name -> tensor.
-
-    Raises
-    ------
-    CheckpointError
-        As :func:`read_keras` and :func:`read_hdf5`.
-    MissingExtraError
-        h5py is not installed.
-    """
+    """Return the floating-point arrays of a ``.keras`` or HDF5 file, to choose recurrent weights from."""
     if not zipfile.is_zipfile(path):
         return _tensors(Hdf5File(path, process=process))
     with _weights(Archive(Path(path)), process) as file:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["KerasLayer", "KerasModel"]
-
 import json
 import re
 from collections import Counter
@@ -25,77 +23,31 @@ _CLASSES = (
 
 @dataclass(frozen=True)
 class KerasLayer:
-    """One recurrent layer as the configuration describes it.
+    """One recurrent layer as the configuration describes it."""
 
-    Attributes
-    ----------
-    name
-        Names of the wrappers and the layer, joined by slashes: ``"bidirectional/forward_lstm"``.
-    cell
-        Kind of cell; None where the file has no configuration.
-    activation, recurrent_activation
-        In our spelling.
-    reset_after
-        GRU: as configured, or None.
-    reverse
-        Whether it runs backwards in time.
-    cudnn
-        Whether it is one of the old CuDNN layers; None where the file has no configuration.
-    """
-
-    name: str
-    cell: Cell | None = None
-    activation: str = "tanh"
+    name: str  # Names of the wrappers and the layer, joined by slashes: "bidirectional/forward_lstm"
+    cell: Cell | None = None  # Kind of cell; None where the file has no configuration
+    activation: str = "tanh"  # activation, recurrent_activation: In our spelling
     recurrent_activation: str = "sigmoid"
-    reset_after: bool | None = None
-    reverse: bool = False
-    cudnn: bool | None = None
+    reset_after: bool | None = None  # GRU: as configured, or None
+    reverse: bool = False  # Whether it runs backwards in time
+    cudnn: bool | None = None  # Whether it is one of the old CuDNN layers; None where the file has no configuration
 
 
 @dataclass
 class KerasModel:
-    """The recurrent layers of a configuration, by the two keys under which files store their weights.
+    """The recurrent layers of a configuration, by the two keys under which files store their weights."""
 
-    Attributes
-    ----------
-    by_path
-        Keras 3: place in the tree of objects, ``"layers/lstm_1/cell"``, named after classes and counted.
-    by_name
-        HDF5 of Keras 1 and 2: the layer's own name.
-    code
-        Names of the Lambda layers, which hold Python code.
-    version
-        Major version of Keras that wrote the file; ``hard_sigmoid`` is another function since 3.
-    """
-
+    # Keras 3: place in the tree of objects, "layers/lstm_1/cell", named after classes and counted.
     by_path: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
+    # HDF5 of Keras 1 and 2: the layer's own name.
     by_name: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
-    code: list[str] = field(default_factory=list[str])
-    version: int = 2
+    code: list[str] = field(default_factory=list[str])  # Names of the Lambda layers, which hold Python code
+    version: int = 2  # Major version of Keras that wrote the file; hard_sigmoid is another function since 3
 
     @classmethod
     def parse(cls, text: str, version: str, where: str, /) -> Self:
-        """Read a configuration.
-
-        Parameters
-        ----------
-        text
-            JSON; empty where the file has none.
-        version
-            Version of Keras that wrote it, ``"2.10.0"``.
-        where
-            The file, for messages.
-
-        Returns
-        -------
-        KerasModel
-            Empty for an empty text.
-
-        Raises
-        ------
-        CheckpointError
-            Too long, or not JSON.
-        """
+        """Read a configuration."""
         major = re.match(r"\d+", version)
         model = cls(version=int(major[0][:3]) if major else 2)
         if len(text) > MAX_CHARACTERS:
@@ -116,18 +68,7 @@ class KerasModel:
         return model
 
     def layer(self, path: str, /) -> KerasLayer | None:
-        """Return the layer whose cell's variables a file keeps in a group.
-
-        Parameters
-        ----------
-        path
-            The group: ``"layers/lstm/cell"`` or ``"bidirectional/forward_lstm/lstm_cell_1"``.
-
-        Returns
-        -------
-        KerasLayer or None
-            None where the configuration does not tell.
-        """
+        """Return the layer whose cell's variables a file keeps in a group."""
         if (found := self.by_path.get(path)) is not None:
             return found
         named = (self.by_name.get(part) for part in reversed(path.split("/")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["read_npy", "read_npz"]
-
 import math
 import re
 from collections.abc import Callable
@@ -20,23 +18,7 @@ MAX_HEADER = 12_000
 
 
 def read_npy(path: Path, /) -> dict[str, StoredTensor]:
-    """Return the array of an ``.npy`` file under the name of the file.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    dict
-        One name and its tensor.
-
-    Raises
-    ------
-    CheckpointError
-        Damaged, or an array of pickled objects.
-    """
+    """Return the array of an ``.npy`` file under the name of the file."""
     memory = mapped(path)
     tensor = _tensor(path.name, bytes(memory[:MAX_HEADER]), len(memory), lambda: memory)
     if tensor.dtype == "object":
@@ -46,23 +28,7 @@ def read_npy(path: Path, /) -> dict[str, StoredTensor]:
 
 
 def read_npz(archive: Archive, /) -> dict[str, StoredTensor]:
-    """Return the arrays of an ``.npz`` archive.
-
-    Parameters
-    ----------
-    archive
-        The archive.
-
-    Returns
-    -------
-    dict
-        Name → tensor, without the suffix ``.npy``; an array of pickled objects has the element type ``"object"``.
-
-    Raises
-    ------
-    CheckpointError
-        An array is damaged.
-    """
+    """Return the arrays of an ``.npz`` archive."""
     arrays: dict[str, StoredTensor] = {}
     for name in archive.names:
         if name.endswith(".npy"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["named_tensors"]
-
 from typing import Any
 
 from unitcircle.checkpoints._pickle import Inert
@@ -16,21 +14,9 @@ _SWITCHES = {"mode", "nonlinearity"}
 
 
 def named_tensors(root: Any, /) -> tuple[dict[str, StoredTensor], dict[str, str]]:
-    """Return every tensor reachable from an object, and the texts that name the nonlinearity of a plain RNN.
-
-    A module's attributes count as a dictionary, and its ``_parameters``, ``_buffers`` and ``_modules`` add no part
-    to the name: a whole pickled module gives the names of its state dict. Every container is visited once.
-
-    Parameters
-    ----------
-    root
-        What :func:`unpickle` returned.
-
-    Returns
-    -------
-    tuple
-        Name → tensor, and name → text of the attributes ``mode`` and ``nonlinearity``.
-    """
+    """Return every tensor reachable from an object, and the texts that name the nonlinearity of a plain RNN."""
+    # A module's attributes count as a dictionary, and its _parameters, _buffers and _modules add no
+    # part to the name: a whole pickled module gives the names of its state dict. Every container is visited once.
     tensors: dict[str, StoredTensor] = {}
     texts: dict[str, str] = {}
     seen: set[int] = set()

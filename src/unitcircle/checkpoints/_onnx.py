@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["onnx_tensors", "read_onnx"]
-
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,49 +29,16 @@ _INEXPRESSIBLE = ("clip", "input_forget", "activation_alpha", "activation_beta")
 
 
 def read_onnx(path: str | Path, /) -> tuple[list[RecurrentLayer], Coverage]:
-    """Read the recurrent layers of an ONNX file, with no other library.
-
-    A node's weights may be stored, or be what a chain of Slice, Concat, Transpose, ... makes of stored tensors.
-    Nodes in different branches of an If that hold the same weights are one layer.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    tuple
-        The layers in the order of the graph, and what was and was not read.
-
-    Raises
-    ------
-    CheckpointError
-        Damaged, far larger unfolded than stored, or with its tensors in other files.
-    """
+    """Read the recurrent layers of an ONNX file, with no other library."""
+    # A node's weights may be stored, or be what a chain of Slice, Concat, Transpose, ... makes of stored tensors.
+    # Nodes in different branches of an If that hold the same weights are one layer.
     path = Path(path)
     with _refusals(path):
         return _read(_model(path), Folding(path.stat().st_size), str(path))
 
 
 def onnx_tensors(path: str | Path, /) -> dict[str, StoredTensor]:
-    """Return the stored floating-point tensors of an ONNX file, from which a person may choose recurrent weights.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    dict
-        Name -> tensor; of two graphs that use one name, that of the outer.
-
-    Raises
-    ------
-    CheckpointError
-        As :func:`read_onnx`.
-    """
+    """Return the stored floating-point tensors of an ONNX file, from which a person may choose recurrent weights."""
     path = Path(path)
 
     def load(tensor: Tensor) -> np.ndarray:

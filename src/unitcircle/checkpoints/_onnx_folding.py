@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Constant", "Folding", "Scope"]
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,26 +19,16 @@ DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """A graph where it stands: what its names mean.
+    """A graph where it stands: what its names mean."""
 
-    Attributes
-    ----------
-    graph
-        The graph.
-    parent
-        The scope whose names a body or branch sees; None for the main graph and for functions.
-    branches
-        From the main graph inwards, the node and the attribute (``"then_branch"``) that hold this graph.
-    bindings
-        A function's inputs -> the values a call gives them.
-    attributes
-        The attributes a call gives a function.
-    """
-
-    graph: Graph
+    graph: Graph  # The graph
+    # The scope whose names a body or branch sees; None for the main graph and for functions.
     parent: Scope | None = None
+    # From the main graph inwards, the node and the attribute ("then_branch") that hold this graph.
     branches: tuple[tuple[Node, str], ...] = ()
+    # A function's inputs -> the values a call gives them.
     bindings: Mapping[str, tuple[Scope, str]] = field(default_factory=dict[str, "tuple[Scope, str]"])
+    # The attributes a call gives a function.
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
 
     def attribute(self, node: Node, name: str, /) -> Attribute | None:
@@ -74,73 +62,28 @@ class Scope:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A value that depends on nothing but constants.
+    """A value that depends on nothing but constants."""
 
-    Attributes
-    ----------
-    value
-        The array.
-    leaves
-        The stored floating-point tensors it was made of, with their names.
-    """
-
-    value: np.ndarray
-    leaves: tuple[tuple[str, Tensor], ...] = ()
+    value: np.ndarray  # The array
+    leaves: tuple[tuple[str, Tensor], ...] = ()  # The stored floating-point tensors it was made of, with their names
 
 
 class Folding:
-    """Evaluates constants, each once, and never into more memory than the file can honestly need.
-
-    Parameters
-    ----------
-    size
-        Bytes in the file.
-    """
+    """Evaluates constants, each once, and never into more memory than the file can honestly need."""
 
     def __init__(self, size: int) -> None:
         self._left = 2 * size + ALLOWANCE
         self._memo: dict[tuple[Scope, str], Constant | None] = {}
 
     def spend(self, nbytes: int) -> None:
-        """Count memory before it is allocated.
-
-        Parameters
-        ----------
-        nbytes
-            How much.
-
-        Raises
-        ------
-        WireError
-            There is too little left.
-        """
+        """Count memory before it is allocated."""
         self._left -= nbytes
         if self._left < 0:
             message = "its constants unfold to far more than its size"
             raise WireError(message)
 
     def constant(self, scope: Scope, name: str, depth: int = 0, /) -> Constant | None:
-        """Return the value of a name.
-
-        Parameters
-        ----------
-        scope
-            Where the name is used.
-        name
-            The name; empty for an input that is left out.
-        depth
-            Of the recursion.
-
-        Returns
-        -------
-        Constant or None
-            None where the value depends on inputs, or on an operation that is not folded.
-
-        Raises
-        ------
-        WireError
-            A stored tensor is malformed, or the constants are too large.
-        """
+        """Return the value of a name."""
         found = scope.resolve(name)
         if found is None or depth > MAX_DEPTH:
             return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Attribute", "Function", "Graph", "Model", "Node", "Tensor"]
-
 import math
 import struct
 from collections.abc import Iterator, Mapping
@@ -285,23 +283,7 @@ class Model:
 
     @classmethod
     def parse(cls, data: bytes, /) -> Self:
-        """Read a model.
-
-        Parameters
-        ----------
-        data
-            The bytes of the file.
-
-        Returns
-        -------
-        Model
-            Its tensors are views of ``data``.
-
-        Raises
-        ------
-        WireError
-            Not an ONNX model, too many pieces, or tensors in other files (:class:`ExternalDataError`).
-        """
+        """Read a model."""
         budget = Budget(len(data))
         graph: Graph | None = None
         functions: dict[tuple[str, str], Function] = {}

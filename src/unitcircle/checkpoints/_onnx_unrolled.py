@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Unrolled", "unrolled"]
-
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,41 +19,18 @@ _HOPS = 4
 
 @dataclass(frozen=True)
 class Unrolled:
-    """What looks like one cell.
+    """What looks like one cell."""
 
-    Attributes
-    ----------
-    cell
-        ``"LSTM"`` or ``"GRU"``.
-    place
-        The Split that separates its gates.
-    candidates
-        The stored matrices of the shape of a recurrent stack in the products that feed it.
-    """
-
-    cell: str
-    place: str
+    cell: str  # "LSTM" or "GRU"
+    place: str  # The Split that separates its gates
+    # The stored matrices of the shape of a recurrent stack in the products that feed it.
     candidates: tuple[tuple[Tensor, Entry], ...]
 
 
 def unrolled(scope: Scope, folding: Folding, /) -> list[Unrolled]:
-    """Return what looks like a recurrent cell taken apart in a graph.
-
-    A product is split into the gates of a cell: four, three of which go through a sigmoid (LSTM), or three, two of
-    which do (GRU).
-
-    Parameters
-    ----------
-    scope
-        The graph.
-    folding
-        Finds the constant factors of products.
-
-    Returns
-    -------
-    list of Unrolled
-        In the order of the graph.
-    """
+    """Return what looks like a recurrent cell taken apart in a graph."""
+    # A product is split into the gates of a cell: four, three of which go through a sigmoid (LSTM), or three, two
+    # of which do (GRU).
     consumers: dict[str, list[Node]] = defaultdict(list)
     splits = [node for node in scope.graph.nodes if node.op == "Split" and len(node.outputs) in {3, 4}]
     if not splits:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Budget", "WireError", "fields", "integers"]
-
 from array import array
 from collections.abc import Iterator
 
@@ -19,34 +17,16 @@ class WireError(ValueError):
 
 
 class Budget:
-    """How many more pieces may be made of a file.
+    """How many more pieces may be made of a file."""
 
-    A field takes two bytes in the file and a hundred as an object, so that a hostile file of 20 MB would fill 1 GB.
-
-    Parameters
-    ----------
-    size
-        Bytes in the file.
-    """
+    # A field takes two bytes in the file and a hundred as an object, so that a hostile file of 20 MB would fill 1
+    # GB.
 
     def __init__(self, size: int) -> None:
         self._left = PIECES + min(size // 32, MORE_PIECES)
 
     def spend(self, what: str, amount: int = 1) -> None:
-        """Count pieces.
-
-        Parameters
-        ----------
-        what
-            Their name in the message.
-        amount
-            How many.
-
-        Raises
-        ------
-        WireError
-            There are too many.
-        """
+        """Count pieces."""
         self._left -= amount
         if self._left < 0:
             message = f"it is made of far too many {what} for its size"
@@ -54,25 +34,7 @@ class Budget:
 
 
 def fields(message: memoryview, budget: Budget, /) -> Iterator[tuple[int, int | memoryview]]:
-    """Iterate over the fields of a message.
-
-    Parameters
-    ----------
-    message
-        Its bytes.
-    budget
-        Counts every field.
-
-    Yields
-    ------
-    tuple
-        Field number; the value of a varint, or the bytes of anything else.
-
-    Raises
-    ------
-    WireError
-        Malformed.
-    """
+    """Iterate over the fields of a message."""
     position, end = 0, len(message)
     while position < end:
         budget.spend("fields")
@@ -97,23 +59,7 @@ def fields(message: memoryview, budget: Budget, /) -> Iterator[tuple[int, int | 
 
 
 def integers(value: int | memoryview, /) -> array[int]:
-    """Return the signed integers of a repeated field: one, or as many as are packed into its bytes.
-
-    Parameters
-    ----------
-    value
-        What :func:`fields` yielded.
-
-    Returns
-    -------
-    array.array
-        64-bit integers.
-
-    Raises
-    ------
-    WireError
-        Malformed, or millions of them.
-    """
+    """Return the signed integers of a repeated field: one, or as many as are packed into its bytes."""
     if isinstance(value, int):
         return array("q", [_signed(value)])
     if len(value) > MAX_INTEGERS:

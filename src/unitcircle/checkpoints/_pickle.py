@@ -7,8 +7,6 @@ hash is computed. What remains of the danger is size, which the instruction limi
 
 from __future__ import annotations
 
-__all__ = ["MAX_INSTRUCTIONS", "Global", "Inert", "unpickle"]
-
 import pickletools
 from collections.abc import Callable
 from typing import IO, Any
@@ -29,19 +27,7 @@ class Global:
 
 
 class Inert:
-    """An object that a pickle asks for, as a record: what should be called, with what, and what it should hold.
-
-    Attributes
-    ----------
-    name
-        Full name of the class or function; empty for a dictionary.
-    arguments
-        What it should be called with.
-    state
-        What its attributes should be set from.
-    entries
-        Its items, key by key (of a list: None as key).
-    """
+    """An object that a pickle asks for, as a record: what should be called, with what, and what it should hold."""
 
     __slots__ = ("arguments", "entries", "name", "state")
 
@@ -57,28 +43,7 @@ Persistent = Callable[[Any], Any]
 
 
 def unpickle(file: IO[bytes], /, *, persistent: Persistent, build: Build) -> Any:
-    """Read one pickle from where a file stands, and leave the file just behind it.
-
-    Parameters
-    ----------
-    file
-        A binary file.
-    persistent
-        Turns a persistent identifier into what stands for it.
-    build
-        Turns the record of a call into what stands for it, or returns the record.
-
-    Returns
-    -------
-    object
-        Numbers, texts, bytes, lists, tuples, :class:`Global` and :class:`Inert` records, and what the two functions
-        returned.
-
-    Raises
-    ------
-    CheckpointError
-        The pickle is damaged, too long, or uses an instruction no checkpoint needs.
-    """
+    """Read one pickle from where a file stands, and leave the file just behind it."""
     machine = _Machine(persistent, build)
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["read_legacy", "read_zip"]
-
 import io
 import struct
 from collections.abc import Callable
@@ -115,25 +113,7 @@ def _sizes(value: Any) -> tuple[Any, ...]:
 
 
 def read_zip(path: Path, archive: Archive, /) -> Named:
-    """Return the tensors of a PyTorch zip archive: a state dict in any nesting, TorchScript, or a whole module.
-
-    Parameters
-    ----------
-    path
-        The file.
-    archive
-        The archive that was found in it.
-
-    Returns
-    -------
-    tuple
-        Name → tensor, and name → text; see :func:`named_tensors`.
-
-    Raises
-    ------
-    CheckpointError
-        Damaged, hostile, or in a form that cannot be read.
-    """
+    """Return the tensors of a PyTorch zip archive: a state dict in any nesting, TorchScript, or a whole module."""
     pickles = [name for name in archive.names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         message = f"{path.name} should hold one data.pkl and holds {len(pickles)}; save a state_dict again"
@@ -147,26 +127,9 @@ def read_zip(path: Path, archive: Archive, /) -> Named:
 
 
 def read_legacy(path: Path, /) -> Named:
-    """Return the tensors of a PyTorch file from before the zip format, or saved without it.
-
-    Five pickles follow each other (magic number, protocol, system, object, storage keys), then every storage as its
-    length and its bytes.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    tuple
-        Name → tensor, and name → text; see :func:`named_tensors`.
-
-    Raises
-    ------
-    CheckpointError
-        Damaged or hostile.
-    """
+    """Return the tensors of a PyTorch file from before the zip format, or saved without it."""
+    # Five pickles follow each other (magic number, protocol, system, object, storage keys), then every storage as
+    # its length and its bytes.
     memory = mapped(path)
     contents: dict[str, memoryview] = {}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Layers", "read"]
-
 import os
 import warnings
 from collections.abc import Iterable, Sequence

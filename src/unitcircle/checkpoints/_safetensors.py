@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["read_safetensors"]
-
 import json
 import math
 from pathlib import Path
@@ -37,23 +35,7 @@ _DTYPES = {
 
 
 def read_safetensors(path: Path, /) -> dict[str, StoredTensor]:
-    """Return the tensors of a safetensors file, as views of the file.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    dict
-        Name → tensor, in the order of the header.
-
-    Raises
-    ------
-    CheckpointError
-        The header is oversized or damaged, or a tensor does not lie inside the file.
-    """
+    """Return the tensors of a safetensors file, as views of the file."""
     memory = mapped(path)
     length = int.from_bytes(memory[:8], "little")
     if len(memory) < 8 or length > len(memory) - 8:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ITEMSIZE", "StoredTensor", "elements"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,24 +35,13 @@ _RAW = {"float8_e4m3fn": "uint8", "float8_e5m2": "uint8", "bfloat16": "uint16"}
 
 @dataclass(frozen=True, eq=False, slots=True)
 class StoredTensor:
-    """A tensor of a file that has been found, and checked to lie inside the file, but not loaded.
+    """A tensor of a file that has been found, and checked to lie inside the file, but not loaded."""
 
-    Attributes
-    ----------
-    shape
-        Its shape.
-    dtype
-        Name of its element type, ``"bfloat16"`` and the 8-bit floats included.
-    load
-        Returns its values; 8-bit floats and bfloat16 as float32, all others in their own type.
-    identity
-        Equal for tensors that are one and the same memory under several names.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
+    shape: tuple[int, ...]  # Its shape
+    dtype: str  # Name of its element type, "bfloat16" and the 8-bit floats included
+    # Returns its values; 8-bit floats and bfloat16 as float32, all others in their own type.
     load: Callable[[], np.ndarray]
-    identity: object = None
+    identity: object = None  # Equal for tensors that are one and the same memory under several names
 
     @property
     def is_matrix(self) -> bool:
@@ -72,31 +59,7 @@ def elements(
     strides: tuple[int, ...] | None = None,
     big_endian: bool = False,
 ) -> np.ndarray:
-    """Return the values of a tensor in a buffer, as a view wherever NumPy has the element type.
-
-    Parameters
-    ----------
-    buffer
-        The bytes of the tensor's storage.
-    dtype
-        Name of the element type.
-    shape
-        Its shape.
-    offset, strides
-        Where it starts and how it steps, in elements; None for row-major order.
-    big_endian
-        Byte order of the file.
-
-    Returns
-    -------
-    numpy.ndarray
-        The values, read-only where they are a view.
-
-    Raises
-    ------
-    CheckpointError
-        The element type is unknown, or the tensor does not lie inside the buffer.
-    """
+    """Return the values of a tensor in a buffer, as a view wherever NumPy has the element type."""
     size = ITEMSIZE.get(dtype)
     if size is None:
         message = f"elements of type {dtype} cannot be read; convert them to float32"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Candidate", "candidates", "try_candidates"]
-
 import copy
 import math
 import re
@@ -29,18 +27,10 @@ LOG_10 = math.log(10)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to initialize a model.
+    """A way to initialize a model."""
 
-    Attributes
-    ----------
-    name
-        As it was asked for.
-    options
-        Arguments of :func:`unitcircle.torch.initialize_`.
-    """
-
-    name: str
-    options: Mapping[str, Any]
+    name: str  # As it was asked for
+    options: Mapping[str, Any]  # Arguments of :func:`unitcircle.torch.initialize_`
 
     @property
     def call(self) -> str:
@@ -52,30 +42,7 @@ class Candidate:
 def candidates(
     given: Iterable[str | Initializer | Mapping[str, Any]], live: LiveModel, /, *, steps: int, at: Sequence[str] = ()
 ) -> list[Candidate]:
-    """Return the candidates that were asked for.
-
-    Parameters
-    ----------
-    given
-        Specifications such as ``"orthogonal"`` or ``"orthogonal + chrono(max_steps=64)"``, initializers, mappings of
-        arguments of ``initialize_``, or ``"remedies"`` for those that fit the cells and the length.
-    live
-        The model as it was measured.
-    steps
-        T.
-    at
-        Linear submodules that are recurrent.
-
-    Returns
-    -------
-    list of Candidate
-        In the order given, each once.
-
-    Raises
-    ------
-    ArgumentError
-        Two initializers for the same thing.
-    """
+    """Return the candidates that were asked for."""
     found: dict[str, Candidate] = {}
     for item in given:
         for one in _remedies(live, steps) if item == REMEDIES else [item]:
@@ -122,35 +89,7 @@ def try_candidates(
     seeds: int,
     weights: Mapping[str, float] | None,
 ) -> Trials:
-    """Measure a model re-initialized with each candidate, on copies, and rank the candidates.
-
-    Parameters
-    ----------
-    model
-        The model, left as it is.
-    run
-        What it is run on; its seed is the first of the seeds.
-    live
-        The model as it was measured.
-    given
-        The candidates.
-    steps
-        T.
-    seeds
-        Draws a candidate, at least 5.
-    weights
-        See :func:`ranked`.
-
-    Returns
-    -------
-    Trials
-        The candidates and the model as it is, the best first.
-
-    Raises
-    ------
-    ArgumentError
-        Too few seeds.
-    """
+    """Measure a model re-initialized with each candidate, on copies, and rank the candidates."""
     if seeds < FEWEST_SEEDS:
         rule = f"must be at least {FEWEST_SEEDS}, for fewer draws give no interval worth reading"
         raise ArgumentError("seeds", rule, f"{seeds}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
@@ -101,8 +100,9 @@ def diagnose(  # noqa: PLR0913  (the one door: what is diagnosed, over what, wha
     if is_live(model):
         if batch is None or data is not None:
             raise ArgumentError("batch", "must be what a module is run on", "none", "Pass diagnose(model, batch).")
-        # Imported only now: it needs torch, which is here since the model is.
-        live = import_module("unitcircle.diagnosis._live_examination")
+        # It needs torch, which is here since the model is.
+        from unitcircle.diagnosis import _live_examination as live  # noqa: PLC0415
+
         run = live.Run(batch, loss, tuple(at), seed)
         examination, coverage = live.examine(
             model, run, steps=steps, given=try_initializers, seeds=seeds, weights=weights

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Diagnosis", "diagnose", "is_live"]
-
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

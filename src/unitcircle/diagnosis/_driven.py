@@ -6,8 +6,6 @@ gradient is the product of the step Jacobians along a trajectory, and this modul
 
 from __future__ import annotations
 
-__all__ = ["DrivenDynamics", "drive"]
-
 from dataclasses import dataclass, replace
 
 import numpy as np

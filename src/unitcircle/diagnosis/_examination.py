@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_STEPS", "Examination", "LayerExamination", "chrono_for"]
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Finding", "Place", "Severity"]
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LiveModel", "Run", "measure", "read"]
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,24 +36,12 @@ SATURATED = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """How a model is run.
+    """How a model is run."""
 
-    Attributes
-    ----------
-    batch
-        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
-    loss
-        Loss function; see :func:`unitcircle.dynamics.gradient_flow`.
-    at
-        Submodules that a hand-written recurrence calls with its state.
-    seed
-        Seed of cotangents and initial states.
-    """
-
-    batch: Any
-    loss: Callable[..., torch.Tensor] | None = None
-    at: Sequence[str] = ()
-    seed: int = 0
+    batch: Any  # Inputs in the model's own layout, (inputs, target), or a dictionary of the model's arguments
+    loss: Callable[..., torch.Tensor] | None = None  # Loss function; see :func:`unitcircle.dynamics.gradient_flow`
+    at: Sequence[str] = ()  # Submodules that a hand-written recurrence calls with its state
+    seed: int = 0  # Seed of cotangents and initial states
 
     def flow(self, model: nn.Module, /, *, norm: Literal["gradient", "jacobian"], dtype: Any) -> GradientFlow:
         """Return the gradient flow of a model."""
@@ -64,43 +50,16 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
-    """A live model as the diagnosis sees it: its layers, and what was measured on each.
+    """A live model as the diagnosis sees it: its layers, and what was measured on each."""
 
-    Attributes
-    ----------
-    layers
-        Layers with their measurements; None for one that the model did not call.
-    steps
-        The length of the batch: the longest of the layers.
-    coverage
-        What was analysed, what was not and why.
-    """
-
+    # Layers with their measurements; None for one that the model did not call.
     layers: tuple[tuple[RecurrentLayer, LiveLayer | None], ...]
-    steps: int
-    coverage: Coverage
+    steps: int  # The length of the batch: the longest of the layers
+    coverage: Coverage  # What was analysed, what was not and why
 
 
 def read(model: nn.Module, at: Sequence[str] = (), /) -> Iterator[tuple[str, RecurrentLayer]]:
-    """Yield every recurrent layer of a module under the name that its measurements have.
-
-    Parameters
-    ----------
-    model
-        Any module.
-    at
-        Names of square Linear submodules that a hand-written recurrence calls with its state.
-
-    Yields
-    ------
-    tuple
-        Name, and the layer read from the module's weights.
-
-    Raises
-    ------
-    UnknownNameError
-        A name in ``at`` that no submodule has.
-    """
+    """Yield every recurrent layer of a module under the name that its measurements have."""
     known = dict(model.named_modules())
     for path, module in known.items():
         prefix = f"{path}." if path else ""
@@ -149,27 +108,7 @@ def _layer(
 
 
 def measure(model: nn.Module, run: Run, /, *, thorough: bool = True) -> LiveModel:
-    """Measure every recurrent layer of a model on a batch; the model and random state are left as found.
-
-    Parameters
-    ----------
-    model
-        Any module with recurrent layers.
-    run
-        What it is run on.
-    thorough
-        Whether to measure what only findings need: the Jacobian's norm, the leading exponent, the gates.
-
-    Returns
-    -------
-    LiveModel
-        Layers and measurements.
-
-    Raises
-    ------
-    ArgumentError
-        The model calls no recurrent layer, or the batch does not fit it.
-    """
+    """Measure every recurrent layer of a model on a batch; the model and random state are left as found."""
     broken = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
     if broken:
         others = f", nor are {len(broken) - 1} others" if len(broken) > 1 else ""

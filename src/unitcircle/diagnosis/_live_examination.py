@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Run", "examine"]
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,29 +24,7 @@ def examine(
     seeds: int,
     weights: Mapping[str, float] | None,
 ) -> tuple[Examination, Coverage]:
-    """Measure a model on a batch, and what candidates would make of it.
-
-    Parameters
-    ----------
-    model
-        The model.
-    run
-        What it is run on.
-    steps
-        T; None for the batch's length.
-    given, seeds, weights
-        ``try_initializers``, ``seeds`` and ``weights`` of :func:`unitcircle.diagnose`.
-
-    Returns
-    -------
-    tuple
-        Measurements and coverage.
-
-    Raises
-    ------
-    ArgumentError
-        ``steps`` beyond the batch's length.
-    """
+    """Measure a model on a batch, and what candidates would make of it."""
     live = measure(model, run)
     if steps is not None and steps > live.steps:
         raise ArgumentError("steps", f"must not exceed the batch's {live.steps}", f"{steps}", "Pass longer sequences.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["diagnosis_page"]
-
 import os
 from collections.abc import Sequence
 from html import escape

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["initialize_call"]
-
 from unitcircle.diagnosis._examination import LayerExamination
 
 _CALLS = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["RULES", "Rule", "explain", "rule", "selected"]
-
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -63,25 +61,7 @@ def rule(code: str, name: str, /) -> Callable[[Check], Check]:
 
 
 def selected(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator[Rule]:
-    """Yield the rules to run; a code may be given by its beginning, as linters have it: ``UC1``.
-
-    Parameters
-    ----------
-    select
-        Codes, or beginnings of codes, to run; all by default. One text may hold several, with commas between.
-    ignore
-        Codes, or beginnings of codes, to leave out.
-
-    Yields
-    ------
-    Rule
-        In the order of the codes.
-
-    Raises
-    ------
-    UnknownNameError
-        A code that matches no rule.
-    """
+    """Yield the rules to run; a code may be given by its beginning, as linters have it: ``UC1``."""
     select, ignore = _codes(select), _codes(ignore)
     for prefix in (*select, *ignore):
         if not any(code.startswith(prefix.upper()) for code in RULES):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["diagnosis_text", "diagnosis_view"]
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -134,18 +132,7 @@ def _legend(diagnosis: Diagnosed) -> str:
 
 
 def trial_rows(trials: Trials, /) -> list[tuple[str, ...]]:
-    """Return name, gradient, typical direction, effective dimension and score of every trial, each with its interval.
-
-    Parameters
-    ----------
-    trials
-        What was tried.
-
-    Returns
-    -------
-    list of tuple
-        The best first.
-    """
+    """Return name, gradient, typical direction, effective dimension and score of every trial, with intervals."""
     criteria = ("flow", "typical_direction", "effective_dimension", "score")
     return [(trial.name, *(_with_interval(trial, name) for name in criteria)) for trial in trials.ranking]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["AS_IT_IS", "WEIGHTS", "Trial", "Trials", "ranked"]
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,32 +106,11 @@ class Trials:
 
 
 def ranked(trials: Sequence[Trial], /, weights: Mapping[str, float] | None = None) -> Trials:
-    """Rank candidates by what was measured.
-
-    Every draw of every candidate is ranked among all draws, criterion by criterion: by ``−|flow|`` and
-    ``−|typical_direction|`` (a gradient that neither vanishes nor explodes), by ``effective_dimension`` itself. Ranks
-    r = 1..N, ties averaged, become ``(r − 1)/(N − 1)``, and a draw's score is their weighted mean, so that no unit
-    and no outlier decides.
-
-    Parameters
-    ----------
-    trials
-        The candidates and the model as it is.
-    weights
-        Criterion → weight, ≥ 0; :data:`WEIGHTS` where None. A criterion that is not named does not count.
-
-    Returns
-    -------
-    Trials
-        The best first.
-
-    Raises
-    ------
-    UnknownNameError
-        No such criterion.
-    ArgumentError
-        A negative weight, or none above 0.
-    """
+    """Rank candidates by what was measured."""
+    # Every draw of every candidate is ranked among all draws, criterion by criterion: by −|flow| and
+    # −|typical_direction| (a gradient that neither vanishes nor explodes), by effective_dimension itself.
+    # Ranks r = 1..N, ties averaged, become (r − 1)/(N − 1), and a draw's score is their weighted mean, so
+    # that no unit and no outlier decides.
     weights = WEIGHTS if weights is None else weights
     for name, weight in weights.items():
         if name not in WEIGHTS:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["as_recurrence"]
-
 from collections.abc import Callable
 from typing import Any, Literal
 

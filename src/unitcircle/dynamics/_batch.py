@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["call", "loss_of"]
-
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -17,29 +15,7 @@ from unitcircle.errors import ArgumentError
 
 
 def call(model: Callable[..., Any], batch: Any, dtype: torch.dtype | None, /) -> tuple[Any, Any]:
-    """Run a model on a batch: ``inputs``, ``(inputs, target)`` or a dictionary of arguments.
-
-    Parameters
-    ----------
-    model
-        What to call.
-    batch
-        The batch; floating tensors are cast to ``dtype``, nothing of the caller's is written to.
-    dtype
-        Precision, or None to leave it.
-
-    Returns
-    -------
-    tuple
-        Output, and target or None.
-
-    Raises
-    ------
-    ArgumentError
-        The batch has another form, or the model mixes precisions.
-    RuntimeError
-        Whatever else the model raises.
-    """
+    """Run a model on a batch: ``inputs``, ``(inputs, target)`` or a dictionary of arguments."""
 
     def take(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
@@ -65,27 +41,7 @@ def call(model: Callable[..., Any], batch: Any, dtype: torch.dtype | None, /) ->
 
 
 def loss_of(output: Any, target: Any, loss: Callable[..., Any] | None, /) -> Tensor | None:
-    """Return the scalar loss of an output, or None where there is neither a loss nor a target.
-
-    Parameters
-    ----------
-    output
-        What the model returned.
-    target
-        Integers (cross entropy) or floating point (squared error) where no loss is given.
-    loss
-        ``loss(output)`` or ``loss(output, target)``.
-
-    Returns
-    -------
-    Tensor or None
-        The scalar.
-
-    Raises
-    ------
-    ArgumentError
-        The loss is no scalar, or the output is not one tensor that a default loss could take.
-    """
+    """Return the scalar loss of an output, or None where there is neither a loss nor a target."""
     if loss is None and target is None:
         return None
     if loss is not None:

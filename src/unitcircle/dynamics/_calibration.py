@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Calibration", "CalibrationStatus", "LayerCalibration", "calibrate_"]
-
 import copy
 import math
 from dataclasses import dataclass

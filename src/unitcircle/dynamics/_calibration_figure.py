@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["plot_calibration"]
-
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +11,7 @@ from unitcircle.report import COLORS, CYCLE, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from unitcircle.dynamics import Calibration
+    from unitcircle.dynamics._calibration import Calibration
 
 
 def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:

@@ -7,8 +7,6 @@ for all steps at once.
 
 from __future__ import annotations
 
-__all__ = ["Cell", "GRUCell", "LSTMCell", "PlainCell"]
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
@@ -21,21 +19,11 @@ State = tuple[Tensor, ...]
 
 @dataclass(frozen=True, eq=False)
 class Cell(ABC):
-    """One layer in one direction: weights, one step, and the derivative of the step.
+    """One layer in one direction: weights, one step, and the derivative of the step."""
 
-    Attributes
-    ----------
-    input_weight
-        Stacked gate blocks ``(G, m)``.
-    weight
-        Stacked gate blocks ``(G, p)``, acting on the p entries of h.
-    bias
-        ``(G,)``: the sum of all the biases added to the drive, or None.
-    """
-
-    input_weight: Tensor
-    weight: Tensor
-    bias: Tensor | None
+    input_weight: Tensor  # Stacked gate blocks (G, m)
+    weight: Tensor  # Stacked gate blocks (G, p), acting on the p entries of h
+    bias: Tensor | None  # (G,): the sum of all the biases added to the drive, or None
 
     @property
     @abstractmethod

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DepthFlow", "depth_flow"]
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

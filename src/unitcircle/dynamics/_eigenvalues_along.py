@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["StepEigenvalues", "eigenvalues_along"]
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FixedPoints", "fixed_points"]
-
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FunctionRecurrence", "ModuleRecurrence"]
-
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -22,17 +20,9 @@ Step = Callable[[Any, Any], Any]
 
 
 class FunctionRecurrence(Recurrence):
-    """A function ``step(x_t, state) -> state`` as a recurrence over vectors.
+    """A function ``step(x_t, state) -> state`` as a recurrence over vectors."""
 
-    Parameters
-    ----------
-    function
-        The step. It may also return ``(output, state)``, as torch's layers do.
-    state
-        An example of the state: any pytree of floating or complex tensors (a complex entry counts as two real ones).
-    batched
-        Whether the leading axis of every leaf is the batch; None: it is where all leaves have two axes or more.
-    """
+    # Shapes: function (output, state)
 
     def __init__(self, function: Step, state: Any, *, batched: bool | None) -> None:
         leaves, self._structure = pytree.tree_flatten(state)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GradientFlow", "gradient_flow"]
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FUSED", "STEPWISE", "cell_from", "cells_from", "run_layers"]
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,24 +58,8 @@ def run_layers(
     *,
     visit: Callable[[int, int, Sequence[State]], None] | None = None,
 ) -> tuple[Tensor, list[list[State]]]:
-    """Run a stack over a sequence in plain operations.
-
-    Parameters
-    ----------
-    layers
-        Cells ``[layer][direction]``.
-    xs
-        ``(T, B, m)``.
-    initial
-        States ``[layer][direction]``.
-    visit
-        Called with layer, direction, and that layer's T + 1 states in the order in which it computes them.
-
-    Returns
-    -------
-    tuple
-        Outputs ``(T, B, directions · p)`` and the final states ``[layer][direction]``.
-    """
+    """Run a stack over a sequence in plain operations."""
+    # Shapes: xs (T, B, m) -> (T, B, directions · p)
     final: list[list[State]] = []
     for k, (cells, states) in enumerate(zip(layers, initial, strict=True)):
         outputs: list[Tensor] = []

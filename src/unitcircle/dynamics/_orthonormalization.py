@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["factors", "identity"]
-
 import math
 from collections.abc import Callable, Iterator
 
@@ -22,26 +20,11 @@ def identity(linearization: Linearization, k: int, /, *, like: Tensor) -> Tensor
 
 
 def factors(linearization: Linearization, Q: Tensor, edges: set[int], /) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Factor ``J_t ⋯ J_s Q = Q' R`` from step to step.
-
-    The interval between two factorizations is as long as keeps the condition number of R below ``eps^(-1/2)`` (its
-    columns scaled to norm 1, for a plain change of length costs no accuracy), assuming that the condition number
-    grows by the same factor each step. Where it comes out above, the interval is halved and done again.
-
-    Parameters
-    ----------
-    linearization
-        The Jacobians.
-    Q
-        Orthonormal ``(B, N, k)``.
-    edges
-        Steps at which an interval must end.
-
-    Yields
-    ------
-    tuple
-        The step reached, the new Q, and R ``(B, k, k)``. A diagonal entry of R that rounding cannot tell from 0 is 0.
-    """
+    """Factor ``J_t ⋯ J_s Q = Q' R`` from step to step."""
+    # The interval between two factorizations is as long as keeps the condition number of R below eps^(-1/2)
+    # (its columns scaled to norm 1, for a plain change of length costs no accuracy), assuming that the condition
+    # number grows by the same factor each step. Where it comes out above, the interval is halved and done again.
+    # Shapes: Q (B, N, k) -> (B, k, k)
     eps = torch.finfo(Q.dtype).eps
     limit = eps**-0.5
     ends = sorted(edges | {linearization.steps})

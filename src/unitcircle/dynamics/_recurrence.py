@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FunctionalLinearization", "Linearization", "Recurrence"]
-
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -203,10 +201,9 @@ class Recurrence(ABC):
 
 
 class FunctionalLinearization(Linearization):
-    """Jacobians of any recurrence, by differentiation of its step (``torch.func``).
+    """Jacobians of any recurrence, by differentiation of its step (``torch.func``)."""
 
-    In reverse mode throughout: forward mode is missing for some kernels, and torch takes seconds to load it.
-    """
+    # In reverse mode throughout: forward mode is missing for some kernels, and torch takes seconds to load it.
 
     def __init__(self, recurrence: Recurrence, xs: Tensor | None, states: Tensor) -> None:
         super().__init__(len(states), states.shape[1], states.shape[2])

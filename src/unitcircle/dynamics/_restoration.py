@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["as_found"]
-
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
@@ -13,20 +11,7 @@ from torch import nn
 
 @contextmanager
 def as_found(module: nn.Module, /, *, random: bool = True) -> Generator[None]:
-    """Measure in evaluation mode (no dropout, fixed running statistics), then restore.
-
-    Parameters
-    ----------
-    module
-        What is measured.
-    random
-        Also restore torch's random state.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
+    """Measure in evaluation mode (no dropout, fixed running statistics), then restore."""
     training = [part for part in module.modules() if part.training]
     devices = {p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"}
     with ExitStack() as stack:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["StackRecurrence"]
-
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -18,19 +16,7 @@ from unitcircle.errors import ArgumentError, ShapeError
 
 
 class StackRecurrence(Recurrence):
-    """A stack of standard cells, one on the output of the other, as one recurrence.
-
-    Parameters
-    ----------
-    module
-        nn.RNN, nn.GRU, nn.LSTM or one of their Cells.
-    layer
-        One layer of the stack, driven by the layers below it; None for the whole stack.
-    direction
-        ``"forward"`` or ``"reverse"``, for a bidirectional module.
-    dtype
-        Precision to compute in.
-    """
+    """A stack of standard cells, one on the output of the other, as one recurrence."""
 
     def __init__(
         self, module: nn.RNNBase | nn.RNNCellBase, *, layer: int | None, direction: str, dtype: torch.dtype | None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Record", "unrolled"]
-
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,15 +16,7 @@ from unitcircle.errors import ArgumentError
 
 
 class Record:
-    """The states of every recurrent layer, in the order in which the layer computes them.
-
-    Attributes
-    ----------
-    layers
-        Name → T + 1 states, each a tuple of tensors ``(B, n)``.
-    top
-        Names of the layers (one a direction) whose last state is the last thing the recurrences computed.
-    """
+    """The states of every recurrent layer, in the order in which the layer computes them."""
 
     def __init__(self) -> None:
         self.layers: dict[str, list[State]] = {}
@@ -118,20 +108,7 @@ def _stepwise_forward(module: nn.RNNCellBase, name: str, record: Record | None) 
 
 @contextmanager
 def unrolled(model: nn.Module, /, *, record: Record | None = None) -> Generator[None]:
-    """Let every nn.RNN, GRU, LSTM and Cell inside a model run in plain operations, without dropout.
-
-    Parameters
-    ----------
-    model
-        The model; only its instances' ``forward`` is set, and taken away again.
-    record
-        Takes the states of every layer.
-
-    Yields
-    ------
-    None
-        Nothing.
-    """
+    """Let every nn.RNN, GRU, LSTM and Cell inside a model run in plain operations, without dropout."""
     set_on: list[tuple[nn.Module, Any]] = []
     try:
         for name, module in model.named_modules():

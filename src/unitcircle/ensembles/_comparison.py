@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Comparison", "Outlier", "WeightLaw", "compare"]
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -21,8 +21,6 @@ difference of larger numbers.
 
 from __future__ import annotations
 
-__all__ = ["ginibre_log_density", "ginibre_log_laws"]
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,20 +142,8 @@ def _stacks(n: int, r: np.ndarray) -> list[np.ndarray]:
 
 
 def ginibre_log_laws(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for a real Gaussian matrix of unit variance.
-
-    Parameters
-    ----------
-    n
-        Size of the matrix.
-    r
-        Positive finite radii ``(R,)`` in increasing order.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Both logarithms, each accurate relative to the probability itself.
-    """
+    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for a real Gaussian matrix of unit variance."""
+    # Shapes: r (R,)
     parts = [_log_laws(n, stack) for stack in _stacks(n, r)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
@@ -178,23 +164,10 @@ def _log_laws(n: int, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ginibre_log_density(n: int, r: np.ndarray, /) -> np.ndarray:
-    """Return the logarithm of the density of ρ, ``log F + log tr(M⁻¹ dM/dr)`` with M the matrix of which F is det.
-
-    The Toeplitz part differentiates in closed form, for
-    ``r dT_m/dr = 2r² (T_m - (T_{m+1} + T_{m-1})/2) - √(2π) r (δ_{m,0} - δ_{m,-1})``.
-
-    Parameters
-    ----------
-    n
-        Size of the matrix.
-    r
-        Positive finite radii ``(R,)`` in increasing order.
-
-    Returns
-    -------
-    numpy.ndarray
-        Log-densities ``(R,)``.
-    """
+    """Return the logarithm of the density of ρ, ``log F + log tr(M⁻¹ dM/dr)`` with M the matrix of which F is det."""
+    # The Toeplitz part differentiates in closed form, for r dT_m/dr = 2r² (T_m - (T_{m+1} + T_{m-1})/2) - √(2π)
+    # r (δ_{m,0} - δ_{m,-1}).
+    # Shapes: r (R,) -> (R,)
     return np.concatenate([_log_density(n, stack) for stack in _stacks(n, r)])
 
 

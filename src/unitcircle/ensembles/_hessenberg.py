@@ -8,8 +8,6 @@ iteration, called with the interpreter lock released.
 
 from __future__ import annotations
 
-__all__ = ["gaussian_radii"]
-
 import ctypes
 from functools import cache
 from typing import Any
@@ -24,24 +22,8 @@ PADDING = 3
 
 
 def gaussian_radii(n: int, draws: int, rng: np.random.Generator, dtype: type[np.floating[Any]], /) -> np.ndarray:
-    """Draw spectral radii of real n × n matrices with independent standard normal entries.
-
-    Parameters
-    ----------
-    n
-        Size of the matrices.
-    draws
-        How many.
-    rng
-        Generator.
-    dtype
-        ``numpy.float64`` or ``numpy.float32``, in which the eigenvalues are computed.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(draws,)`` in float64; NaN where the QR iteration did not converge.
-    """
+    """Draw spectral radii of real n × n matrices with independent standard normal entries."""
+    # Shapes: -> (draws,)
     letter = "d" if dtype is np.float64 else "s"
     if n <= DOUBLE_SHIFT_UP_TO:
         return _double_shift(n, _packed(n, draws, rng, dtype), letter)

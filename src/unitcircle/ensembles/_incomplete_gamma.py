@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["log_gammainc", "log_gammaincc", "log_poisson"]
-
 from typing import Any
 
 import numpy as np
@@ -16,23 +14,9 @@ STIRLING_FROM = 16.0
 
 
 def log_poisson(k: Any, x: Any, /) -> np.ndarray:
-    """Return ``log(x^k e^{-x} / Γ(k+1))``, the Poisson mass of mean ``x`` at a real ``k``.
-
-    Loader's saddle-point form: the difference of the large terms ``k log x``, ``x`` and ``log Γ(k+1)`` is never
-    taken, so that the absolute error is about ``|x - k|·eps`` where it would be ``k log k·eps``.
-
-    Parameters
-    ----------
-    k
-        Points, not negative.
-    x
-        Means, positive.
-
-    Returns
-    -------
-    numpy.ndarray
-        The logarithm, of the broadcast shape.
-    """
+    """Return ``log(x^k e^{-x} / Γ(k+1))``, the Poisson mass of mean ``x`` at a real ``k``."""
+    # Loader's saddle-point form: the difference of the large terms k log x, x and log Γ(k+1) is never
+    # taken, so that the absolute error is about |x - k|·eps where it would be k log k·eps.
     k, x = np.broadcast_arrays(np.asarray(k, float), np.asarray(x, float))
     large = np.maximum(k, STIRLING_FROM)
     i2 = 1 / (large * large)
@@ -44,20 +28,7 @@ def log_poisson(k: Any, x: Any, /) -> np.ndarray:
 
 
 def log_gammainc(a: Any, x: Any, /) -> np.ndarray:
-    """Return ``log P(a, x)``, the regularised lower incomplete gamma function, however small it is.
-
-    Parameters
-    ----------
-    a
-        Shapes, positive.
-    x
-        Arguments, positive.
-
-    Returns
-    -------
-    numpy.ndarray
-        The logarithm, of the broadcast shape.
-    """
+    """Return ``log P(a, x)``, the regularised lower incomplete gamma function, however small it is."""
     a, x = np.broadcast_arrays(np.asarray(a, float), np.asarray(x, float))
     lower, upper = special.gammainc(a, x), special.gammaincc(a, x)
     with np.errstate(divide="ignore"):
@@ -68,20 +39,7 @@ def log_gammainc(a: Any, x: Any, /) -> np.ndarray:
 
 
 def log_gammaincc(a: Any, x: Any, /) -> np.ndarray:
-    """Return ``log Q(a, x)``, the regularised upper incomplete gamma function, however small it is.
-
-    Parameters
-    ----------
-    a
-        Shapes, positive.
-    x
-        Arguments, positive.
-
-    Returns
-    -------
-    numpy.ndarray
-        The logarithm, of the broadcast shape.
-    """
+    """Return ``log Q(a, x)``, the regularised upper incomplete gamma function, however small it is."""
     a, x = np.broadcast_arrays(np.asarray(a, float), np.asarray(x, float))
     lower, upper = special.gammainc(a, x), special.gammaincc(a, x)
     with np.errstate(divide="ignore"):

@@ -6,8 +6,6 @@ The squared moduli of the eigenvalues are distributed, as a set, like independen
 
 from __future__ import annotations
 
-__all__ = ["kostlan_log_density", "kostlan_log_laws"]
-
 import numpy as np
 from scipy import special
 
@@ -21,20 +19,8 @@ def _shapes(n: int, smallest: float) -> np.ndarray:
 
 
 def kostlan_log_laws(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for entries with ``E|w_ij|² = 1``.
-
-    Parameters
-    ----------
-    n
-        Size of the matrix.
-    r
-        Positive finite radii ``(R,)`` in increasing order.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Both logarithms, each accurate relative to the probability itself.
-    """
+    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for entries with ``E|w_ij|² = 1``."""
+    # Shapes: r (R,)
     k, x = _shapes(n, float(r[0])), (r * r)[:, None]
     log_cdf = log_gammainc(k, x).sum(1)
     with np.errstate(divide="ignore"):
@@ -45,20 +31,8 @@ def kostlan_log_laws(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kostlan_log_density(n: int, r: np.ndarray, /) -> np.ndarray:
-    """Return the logarithm of the density ``F(r) Σ_k 2r p_{k-1}(r²) / P(k, r²)``, p the Poisson mass of mean r².
-
-    Parameters
-    ----------
-    n
-        Size of the matrix.
-    r
-        Positive finite radii ``(R,)`` in increasing order.
-
-    Returns
-    -------
-    numpy.ndarray
-        Log-densities ``(R,)``.
-    """
+    """Return the logarithm of the density ``F(r) Σ_k 2r p_{k-1}(r²) / P(k, r²)``, p the Poisson mass of mean r²."""
+    # Shapes: r (R,) -> (R,)
     k, x = _shapes(n, float(r[0])), (r * r)[:, None]
     log_p = log_gammainc(k, x)
     return log_p.sum(1) + special.logsumexp(log_poisson(k - 1, x) - log_p, axis=1) + np.log(2 * r)

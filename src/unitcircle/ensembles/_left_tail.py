@@ -13,8 +13,6 @@ with w and T as in :mod:`._ginibre`; for odd n one more row, and the column ``r 
 
 from __future__ import annotations
 
-__all__ = ["left_tail"]
-
 import numpy as np
 
 from unitcircle.ensembles._incomplete_gamma import log_gammainc, log_poisson
@@ -28,20 +26,8 @@ LOG_CONSTANT = 0.5 * np.log(2 / np.pi)
 
 
 def left_tail(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return log F(r) and log F'(r) for a real Gaussian matrix of unit variance, however small they are.
-
-    Parameters
-    ----------
-    n
-        Size of the matrix; the time grows like n³.
-    r
-        Positive radii ``(R,)``, left of the bulk of the law.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        The logarithms of the distribution function and of the density.
-    """
+    """Return log F(r) and log F'(r) for a real Gaussian matrix of unit variance, however small they are."""
+    # Shapes: r (R,)
     step = max(1, STACK // (n + 100) ** 2)
     parts = [_left_tail(n, r[start : start + step]) for start in range(0, r.size, step)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])

@@ -11,8 +11,6 @@ real ones, whose complex eigenvalues come in pairs.
 
 from __future__ import annotations
 
-__all__ = ["complex_outliers", "outlier_error", "outlier_log_density", "outlier_log_laws", "real_outliers"]
-
 from typing import Any
 
 import numpy as np
@@ -52,63 +50,22 @@ def _intensity(n: int, r: np.ndarray, field: str) -> tuple[np.ndarray, np.ndarra
 
 
 def outlier_log_laws(n: int, r: np.ndarray, field: str, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for entries of unit variance.
-
-    Parameters
-    ----------
-    n
-        Size of the matrix, a large one.
-    r
-        Radii ``(R,)``.
-    field
-        ``"real"`` or ``"complex"``.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Both logarithms, of a law within :func:`outlier_error` of the exact one.
-    """
+    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for entries of unit variance."""
+    # Shapes: r (R,)
     count, _ = _intensity(n, r, field)
     with np.errstate(divide="ignore"):
         return -count, np.log(-np.expm1(-count))
 
 
 def outlier_log_density(n: int, r: np.ndarray, field: str, /) -> np.ndarray:
-    """Return the logarithm of the density belonging to :func:`outlier_log_laws`.
-
-    Parameters
-    ----------
-    n
-        Size of the matrix, a large one.
-    r
-        Radii ``(R,)``.
-    field
-        ``"real"`` or ``"complex"``.
-
-    Returns
-    -------
-    numpy.ndarray
-        Log-densities ``(R,)``.
-    """
+    """Return the logarithm of the density belonging to :func:`outlier_log_laws`."""
+    # Shapes: r (R,) -> (R,)
     count, rate = _intensity(n, r, field)
     with np.errstate(divide="ignore"):
         return np.log(rate) - count
 
 
 def outlier_error(n: int, field: str, /) -> float:
-    """Return the measured Kolmogorov distance of this law to the exact one, at n ≥ 10⁴.
-
-    Parameters
-    ----------
-    n
-        Size of the matrix.
-    field
-        ``"real"`` or ``"complex"``.
-
-    Returns
-    -------
-    float
-        An absolute error of the distribution function.
-    """
+    """Return the measured Kolmogorov distance of this law to the exact one, at n ≥ 10⁴."""
     distance, slope = MEASURED[field]
     return distance * (MEASURED_AT / n) ** slope

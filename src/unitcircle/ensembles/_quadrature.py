@@ -6,8 +6,6 @@ next to the end points at 256 nodes; a determinant in its tail shows it.
 
 from __future__ import annotations
 
-__all__ = ["gauss_legendre"]
-
 from functools import lru_cache
 
 import numpy as np
@@ -16,21 +14,9 @@ from scipy import special
 
 @lru_cache(maxsize=32)
 def gauss_legendre(nodes: int, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights of ``∫_0^1 f(s) ds ≈ Σ w_i f(s_i)``, exact for degrees below ``2·nodes``.
-
-    Newton's method in the angle θ of ``x = cos θ``, from a zero of the Bessel function J₀; differences of Legendre
-    polynomials are recurred in ``1 - x = 2 sin²(θ/2)``, which keeps all digits as θ goes to 0.
-
-    Parameters
-    ----------
-    nodes
-        Their number, an even one.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Nodes in increasing order and weights, read-only.
-    """
+    """Return nodes and weights of ``∫_0^1 f(s) ds ≈ Σ w_i f(s_i)``, exact for degrees below ``2·nodes``."""
+    # Newton's method in the angle θ of x = cos θ, from a zero of the Bessel function J₀; differences of
+    # Legendre polynomials are recurred in 1 - x = 2 sin²(θ/2), which keeps all digits as θ goes to 0.
     # McMahon's expansion of the zeros (DLMF 10.21.19), then that of the angles (DLMF 18.16(ii)).
     beta = np.pi * (np.arange(1, nodes // 2 + 1) - 0.25)
     zero = beta + 1 / (8 * beta) - 31 / (384 * beta**3) + 3779 / (15360 * beta**5)

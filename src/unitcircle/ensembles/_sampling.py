@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["sample_radii"]
-
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

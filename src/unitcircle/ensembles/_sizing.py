@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["std_for_radius"]
-
 from unitcircle.ensembles._spectral_radius import SpectralRadius
 from unitcircle.ensembles._unit_radius import Field
 from unitcircle.errors import ArgumentError

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["HaarSpacing"]
-
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar

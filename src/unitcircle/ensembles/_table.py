@@ -7,8 +7,6 @@ polynomial through half of them predicts the other half; the error is measured a
 
 from __future__ import annotations
 
-__all__ = ["Table", "tabulate"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,24 +30,12 @@ FEWEST, MOST = 32, 512
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A tabulated law.
+    """A tabulated law."""
 
-    Attributes
-    ----------
-    logit
-        The logit of F as a polynomial in ``log r``; its domain is the range of the table.
-    log_r
-        The inverse.
-    error
-        Largest relative error of a tabulated quantile, measured between the points of the table.
-    mean, var, skewness, kurtosis
-        Moments of r; kurtosis is excess kurtosis.
-    """
-
-    logit: Chebyshev
-    log_r: CubicHermiteSpline
-    error: float
-    mean: float
+    logit: Chebyshev  # The logit of F as a polynomial in log r; its domain is the range of the table
+    log_r: CubicHermiteSpline  # The inverse
+    error: float  # Largest relative error of a tabulated quantile, measured between the points of the table
+    mean: float  # mean, var, skewness, kurtosis: Moments of r; kurtosis is excess kurtosis
     var: float
     skewness: float
     kurtosis: float
@@ -79,20 +65,8 @@ class Table:
 
 
 def tabulate(log_laws: LogLaws, low: float, high: float, /) -> Table:
-    """Tabulate a law whose logit runs through ±LOGIT_RANGE between two radii.
-
-    Parameters
-    ----------
-    log_laws
-        Positive increasing radii to ``(log F, log(1 - F))``.
-    low, high
-        Radii between which all but a fraction e^-38 of the probability lies.
-
-    Returns
-    -------
-    Table
-        The table, with its measured error.
-    """
+    """Tabulate a law whose logit runs through ±LOGIT_RANGE between two radii."""
+    # Shapes: log_laws (log F, log(1 - F))
     domain = np.log([low, high])
     middle, half = domain.mean(), np.ptp(domain) / 2
 

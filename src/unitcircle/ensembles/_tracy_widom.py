@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["tracy_widom_sf"]
-
 from typing import Any
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["EXACT_UP_TO", "Field", "log_density", "log_laws", "quantiles", "tabulated"]
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal

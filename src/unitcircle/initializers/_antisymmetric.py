@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Antisymmetric"]
-
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any

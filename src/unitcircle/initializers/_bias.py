@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["KEEPING", "Chrono", "ForgetBias"]
-
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,28 +26,10 @@ class _GateBias(Initializer):
     companion: ClassVar[str | None] = None
 
     def gates(self, z: Any, /, *, cell: str) -> dict[str, Any]:
-        """Return the bias of every gate this initializer decides.
-
-        A framework with two bias vectors (torch: input and recurrent) adds them: put these into one of them and
-        zeros into the other, or the time constants come out squared.
-
-        Parameters
-        ----------
-        z
-            Standard-normal array ``(..., n)``.
-        cell
-            ``"lstm"`` or ``"gru"``.
-
-        Returns
-        -------
-        dict
-            Gate → bias ``(..., n)``. The keeping gate is f of an LSTM, z of a GRU (h' = z h + (1 − z) h̃).
-
-        Raises
-        ------
-        UnknownNameError
-            Another cell.
-        """
+        """Return the bias of every gate this initializer decides."""
+        # A framework with two bias vectors (torch: input and recurrent) adds them: put these into one of them
+        # and zeros into the other, or the time constants come out squared.
+        # Shapes: z (..., n) -> (..., n)
         if cell not in KEEPING:
             raise UnknownNameError("cell", cell, KEEPING)
         bias = self(z)

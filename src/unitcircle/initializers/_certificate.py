@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Certificate", "isometry", "random_law", "rounding"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log, sqrt
@@ -84,32 +82,14 @@ def isometry(promise: str, W: Weight, scale: float, /) -> Certificate:
 def random_law(
     promise: str, sample: np.ndarray, distribution: Callable[[np.ndarray], np.ndarray], eps: float, /
 ) -> Certificate:
-    """Certify that the numbers along the last axis are independent draws of a continuous law.
-
-    The residual is the Kolmogorov-Smirnov distance to the distribution function, the worst over the leading axes.
-    The tolerance is its bound ``sqrt(log(2/α) / 2N)`` at the level of five standard errors, valid for every N.
-
-    Parameters
-    ----------
-    promise
-        The law, in words and symbols.
-    sample
-        Numbers ``(..., N)``.
-    distribution
-        The distribution function, elementwise.
-    eps
-        How far rounding moves the distribution function at a number.
-
-    Returns
-    -------
-    Certificate
-        Of the worst sample.
-
-    References
-    ----------
-    P. Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", Annals of Probability 18 (1990),
-    corollary 1.
-    """
+    """Certify that the numbers along the last axis are independent draws of a continuous law."""
+    # The residual is the Kolmogorov-Smirnov distance to the distribution function, the worst over the leading
+    # axes. The tolerance is its bound sqrt(log(2/α) / 2N) at the level of five standard errors, valid for
+    # every N.
+    # Shapes: sample (..., N)
+    #
+    # P. Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", Annals of Probability 18
+    # (1990), corollary 1.
     x = np.sort(sample, axis=-1)
     count = x.shape[-1]
     expected = distribution(x)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Eigen"]
-
 from dataclasses import dataclass
 from math import cos, sin
 from typing import Any

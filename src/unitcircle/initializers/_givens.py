@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["givens_chain"]
-
 from typing import Any
 
 from unitcircle._array import device, namespace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["REGISTRY", "Initializer", "from_dict", "parse"]
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar

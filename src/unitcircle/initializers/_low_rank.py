@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LowRank"]
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["integer", "law_or_angles", "number"]
-
 from collections.abc import Callable, Iterable
 from math import isfinite
 from numbers import Integral, Real

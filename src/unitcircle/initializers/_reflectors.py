@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["haar"]
-
 import importlib
 from typing import Any
 
@@ -76,27 +74,12 @@ def _lapack_product(vectors: np.ndarray, tau: np.ndarray) -> np.ndarray:
 
 
 def _compact_product(vectors: Any, tau: Any) -> Any:
-    """Return the product in compact form, ``I − V T Vᴴ`` with ``T⁻¹ = striu(VᴴV) + diag(1/τ)``.
-
-    For libraries without LAPACK's product: only matrix products and one solve, all of them batched.
-
-    Parameters
-    ----------
-    vectors
-        Array ``(..., m, n)``, m ≥ n, strictly lower trapezoidal.
-    tau
-        Array ``(..., n)``.
-
-    Returns
-    -------
-    array
-        ``(..., m, n)``.
-
-    References
-    ----------
-    T. Joffrain, T. M. Low, E. S. Quintana-Ortí, R. van de Geijn, F. G. Van Zee, "Accumulating Householder
-    transformations, revisited", ACM Trans. Math. Softw. 32 (2006).
-    """
+    """Return the product in compact form, ``I − V T Vᴴ`` with ``T⁻¹ = striu(VᴴV) + diag(1/τ)``."""
+    # For libraries without LAPACK's product: only matrix products and one solve, all of them batched.
+    # Shapes: vectors (..., m, n), tau (..., n) -> (..., m, n)
+    #
+    # T. Joffrain, T. M. Low, E. S. Quintana-Ortí, R. van de Geijn, F. G. Van Zee, "Accumulating Householder
+    # transformations, revisited", ACM Trans. Math. Softw. 32 (2006).
     xp = namespace(vectors)
     n = vectors.shape[-1]
     eye = identity(vectors)

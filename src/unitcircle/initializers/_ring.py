@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Ring"]
-
 from dataclasses import dataclass
 from math import inf, pi
 from typing import Any

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Sparse"]
-
 import importlib
 import warnings
 from dataclasses import dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["UnitaryEvolution"]
-
 from dataclasses import dataclass
 from math import pi
 from typing import Any

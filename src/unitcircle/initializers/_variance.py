@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "Gaussian",
-    "KaimingNormal",
-    "KaimingUniform",
-    "LeCunNormal",
-    "LeCunUniform",
-    "Uniform",
-    "XavierNormal",
-    "XavierUniform",
-]
-
 from abc import abstractmethod
 from dataclasses import dataclass
 from math import sqrt

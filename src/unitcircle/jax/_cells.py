@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GATES", "Block", "CellParameters", "cells_of", "flattened"]
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,27 +53,16 @@ class Block:
 
 @dataclass(frozen=True)
 class CellParameters:
-    """The parameters of one cell.
+    """The parameters of one cell."""
 
-    Attributes
-    ----------
-    path
-        Where the cell is in the tree.
-    kind
-        ``"lstm"``, ``"gru"``, ``"mgu"`` or ``"rnn"``.
-    modules
-        The cell's modules by the names linen gives them, ``if_`` of nnx being ``if``: module → leaf → path.
-    recurrent, input
-        Gate → kernel ``(..., n, n)`` and ``(..., m, n)``.
-    biases
-        Gate → the bias vectors that the cell adds, the input's first: two for gate n of linen's GRU, else one or none.
-    """
-
-    path: Path
-    kind: str
+    path: Path  # Where the cell is in the tree
+    kind: str  # "lstm", "gru", "mgu" or "rnn"
+    # The cell's modules by the names linen gives them, if_ of nnx being if: module → leaf → path.
     modules: Mapping[str, Mapping[str, Path]]
-    recurrent: Mapping[str, Block]
+    recurrent: Mapping[str, Block]  # recurrent, input: Gate → kernel (..., n, n) and (..., m, n)
     input: Mapping[str, Block]
+    # Gate → the bias vectors that the cell adds, the input's first: two for gate n of linen's GRU, else one or
+    # none.
     biases: Mapping[str, tuple[Block, ...]]
 
     @property

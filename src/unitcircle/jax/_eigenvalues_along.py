@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["StepEigenvalues", "eigenvalues_along", "jacobian"]
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Any

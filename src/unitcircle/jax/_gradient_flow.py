@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GradientFlow", "gradient_flow"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Filled", "Initialization", "initialize", "initialize_"]
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 

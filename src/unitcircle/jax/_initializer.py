@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["draw", "draw_bias", "gaussian", "initializer"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,24 +16,7 @@ from unitcircle.jax._cells import GATES
 
 
 def gaussian(key: jax.Array, shape: tuple[int, ...], dtype: Any, /, *, field: str = "real") -> jax.Array:
-    """Draw the standard-normal numbers for a weight of a type: double for a double one, else single.
-
-    Parameters
-    ----------
-    key
-        JAX key.
-    shape
-        Shape.
-    dtype
-        Element type of the weight.
-    field
-        ``"complex"``: complex numbers, E|z|² = 1, where the type is complex.
-
-    Returns
-    -------
-    jax.Array
-        The numbers.
-    """
+    """Draw the standard-normal numbers for a weight of a type: double for a double one, else single."""
     wanted = jnp.dtype(dtype)
     if field == "complex" and jnp.issubdtype(wanted, jnp.complexfloating):
         return jax.random.normal(key, shape, wanted)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["to_layers"]
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LyapunovExponents", "lyapunov_exponents"]
-
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["is_module", "parameters_of", "submodule", "update"]
-
 import sys
 from typing import Any
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Step", "Trajectory", "trajectory"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,24 +18,12 @@ Step = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The states that a step function passes.
+    """The states that a step function passes."""
 
-    Attributes
-    ----------
-    step
-        The step over vectors: ``(x, s) -> s``, each s ``(N,)``.
-    inputs
-        A tree with leading axis T, or None.
-    states
-        ``(T + 1, N)``, the initial one first.
-    unravel
-        From a vector to the state's own structure.
-    """
-
-    step: Callable[[Any, jax.Array], jax.Array]
-    inputs: Any
-    states: jax.Array
-    unravel: Callable[[jax.Array], Any]
+    step: Callable[[Any, jax.Array], jax.Array]  # The step over vectors: (x, s) -> s, each s (N,)
+    inputs: Any  # A tree with leading axis T, or None
+    states: jax.Array  # (T + 1, N), the initial one first
+    unravel: Callable[[jax.Array], Any]  # From a vector to the state's own structure
 
     @property
     def steps(self) -> int:
@@ -46,28 +32,7 @@ class Trajectory:
 
 
 def trajectory(step: Step, inputs: Any, state: Any, /) -> Trajectory:
-    """Run a step function over inputs, in one scan.
-
-    Parameters
-    ----------
-    step
-        ``step(x, state) -> state``.
-    inputs
-        A tree of arrays with leading axis T; or the number T of steps, x being None.
-    state
-        The initial state: a tree of real floating-point arrays.
-
-    Returns
-    -------
-    Trajectory
-        States ``s_0, ..., s_T``.
-
-    Raises
-    ------
-    ArgumentError
-        No step to take, a state that is not of floating-point numbers, or a step that does not return a state like
-        the one it takes.
-    """
+    """Run a step function over inputs, in one scan."""
     autonomous = isinstance(inputs, int)
     lengths = {inputs} if autonomous else {leaf.shape[0] if jnp.ndim(leaf) else 0 for leaf in jax.tree.leaves(inputs)}
     if len(lengths) != 1 or min(lengths) < 1:

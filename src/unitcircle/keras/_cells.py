@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["RecurrentCell", "recurrent_cells"]
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,24 +21,12 @@ _LAYERS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 @dataclass(frozen=True)
 class RecurrentCell:
-    """A built cell, and where it stands.
+    """A built cell, and where it stands."""
 
-    Attributes
-    ----------
-    name
-        Names of the wrappers and the layer, joined by slashes, as :func:`unitcircle.read` gives them.
-    kind
-        ``"lstm"``, ``"gru"`` or ``"rnn"``.
-    cell
-        The cell, which owns ``recurrent_kernel``, ``kernel`` and ``bias``.
-    reverse
-        Whether it runs backwards in time.
-    """
-
-    name: str
-    kind: str
-    cell: Any
-    reverse: bool
+    name: str  # Names of the wrappers and the layer, joined by slashes, as :func:`unitcircle.read` gives them
+    kind: str  # "lstm", "gru" or "rnn"
+    cell: Any  # The cell, which owns recurrent_kernel, kernel and bias
+    reverse: bool  # Whether it runs backwards in time
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -64,23 +50,7 @@ class RecurrentCell:
 
 
 def recurrent_cells(model: keras.Layer, /) -> list[RecurrentCell]:
-    """Return every recurrent cell of a model, each shared one once.
-
-    Parameters
-    ----------
-    model
-        A model, layer or cell; SimpleRNN, GRU, LSTM and their cells are found at any depth.
-
-    Returns
-    -------
-    list of RecurrentCell
-        In the order of the layers, forward before backward.
-
-    Raises
-    ------
-    ArgumentError
-        Not a layer, without a recurrent cell, or with one that is not built.
-    """
+    """Return every recurrent cell of a model, each shared one once."""
     if not isinstance(model, keras.Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError("model", "must be a Keras model or layer", type(model).__name__)
     found: dict[int, RecurrentCell] = {}

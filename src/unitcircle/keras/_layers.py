@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["to_layers"]
-
 from typing import Any
 
 import keras

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Alarm", "OnFinding", "TrainingStopped", "UnitcircleWarning"]
-
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
@@ -40,16 +38,7 @@ class TrainingStopped(UnitcircleError):  # noqa: N818  (a stop that was asked fo
 
 
 class Alarm:
-    """Runs the rules, and reports each finding at most so often.
-
-    Parameters
-    ----------
-    on_finding
-        ``"warn"``: a :class:`UnitcircleWarning`. ``"stop"``: raise :class:`TrainingStopped` at a warning or an error,
-        warn at a note. ``"ignore"``: only the sinks hear of it. A function is called with the finding.
-    rules
-        Codes, or beginnings of codes; all by default.
-    """
+    """Runs the rules, and reports each finding at most so often."""
 
     def __init__(self, on_finding: OnFinding, rules: Iterable[str]) -> None:
         if not callable(on_finding) and not any(on_finding == action for action in ACTIONS):
@@ -77,18 +66,7 @@ class Alarm:
                     yield finding
 
     def report(self, finding: Finding, /) -> None:
-        """Warn, stop or call.
-
-        Parameters
-        ----------
-        finding
-            What was found.
-
-        Raises
-        ------
-        TrainingStopped
-            It is to stop.
-        """
+        """Warn, stop or call."""
         if callable(self.on_finding):
             self.on_finding(finding)
         elif self.on_finding == "stop" and finding.severity >= Severity.WARNING:

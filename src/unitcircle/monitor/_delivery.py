@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Delivery"]
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,34 +9,14 @@ from unitcircle.monitor._record import Record, Sink
 
 
 class Delivery:
-    """Hands every record to every sink; of one that fails it tells once, and goes on.
-
-    Parameters
-    ----------
-    sinks
-        Called in turn.
-    """
+    """Hands every record to every sink; of one that fails it tells once, and goes on."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
         self._failed: set[int] = set()
 
     def send(self, record: Record, step: int, /) -> list[str]:
-        """Hand a record over.
-
-        Parameters
-        ----------
-        record
-            The record.
-        step
-            Its step.
-
-        Returns
-        -------
-        list of str
-            What to warn of: a sentence for each sink that failed for the first time. It is called again with the next
-            record, for a disk may have room again.
-        """
+        """Hand a record over."""
         return list(self._called(f"at step {step}", lambda sink: sink(record, step)))
 
     def close(self) -> list[str]:

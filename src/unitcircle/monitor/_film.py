@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["is_frame"]
-
 FRAMES = 8
 """Pictures kept of every doubling of a run; all of the first twice as many."""
 

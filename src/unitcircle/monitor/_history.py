@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["History", "Series"]
-
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -20,21 +18,11 @@ LENGTH = 32
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One number over the latest measurements.
+    """One number over the latest measurements."""
 
-    Attributes
-    ----------
-    steps
-        ``(k,)`` optimizer steps.
-    values
-        ``(k,)``.
-    first
-        Its value when it was first measured; NaN if never.
-    """
-
-    steps: np.ndarray
-    values: np.ndarray
-    first: float
+    steps: np.ndarray  # (k,) optimizer steps
+    values: np.ndarray  # (k,)
+    first: float  # Its value when it was first measured; NaN if never
 
     def __len__(self) -> int:
         return len(self.values)
@@ -54,17 +42,7 @@ class History:
         self.places: dict[str, tuple[Place, Role]] = {}
 
     def add(self, step: int, scalars: Mapping[str, float], places: Mapping[str, tuple[Place, Role]], /) -> None:
-        """Append a measurement.
-
-        Parameters
-        ----------
-        step
-            Optimizer step.
-        scalars
-            Numbers by name, ``"<block>/<metric>"``.
-        places
-            Block → its place and its role.
-        """
+        """Append a measurement."""
         self._records.append((step, dict(scalars)))
         self.places = dict(places)
         for name, value in scalars.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["JsonLines", "Sinks", "sinks_of"]
-
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -52,23 +50,7 @@ class JsonLines:
 
 
 def sinks_of(sinks: Sinks, /) -> list[Sink]:
-    """Return one sink or several as a list; a path stands for a file of JSON lines.
-
-    Parameters
-    ----------
-    sinks
-        One or several.
-
-    Returns
-    -------
-    list
-        Functions.
-
-    Raises
-    ------
-    ArgumentError
-        Something that is neither a function nor a path.
-    """
+    """Return one sink or several as a list; a path stands for a file of JSON lines."""
     several: Any = [sinks] if callable(sinks) or isinstance(sinks, str | os.PathLike) else sinks
     found: list[Sink] = []
     for sink in several if isinstance(several, Iterable) else [several]:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-__all__ = ["KerasCallback"]
-
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

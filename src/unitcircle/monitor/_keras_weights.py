@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["KerasWeights"]
-
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,33 +18,13 @@ import keras  # isort: skip
 
 
 class KerasWeights:
-    """Every gate block of a model's recurrent layers, and some of its other square weights.
-
-    Parameters
-    ----------
-    read
-        Returns the model. It is called only when something is measured: on JAX a callback's model is copied back from
-        the training loop.
-    limit
-        Most square weights that are watched besides those of recurrent layers.
-    """
+    """Every gate block of a model's recurrent layers, and some of its other square weights."""
 
     def __init__(self, read: Callable[[], keras.Model], limit: int) -> None:
         self._read, self._limit = read, limit
 
     def blocks(self) -> dict[str, Block]:
-        """Return name → block.
-
-        Returns
-        -------
-        dict
-            Recurrent layers first.
-
-        Raises
-        ------
-        ArgumentError
-            The model holds nothing to watch.
-        """
+        """Return name → block."""
         model = self._read()
         layers = _recurrent(model)
         found: dict[str, Block] = {}

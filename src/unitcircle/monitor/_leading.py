@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Leading"]
-
 from collections.abc import Callable
 
 import numpy as np
@@ -28,21 +26,13 @@ Product = Callable[[np.ndarray], np.ndarray]
 
 
 class Leading:
-    """Spectral radius and spectral norm of one weight, again and again.
+    """Spectral radius and spectral norm of one weight, again and again."""
 
-    Arnoldi's method over a Krylov space whose first vector is the sum of the outermost Ritz vectors of the last
-    search and a little noise. A change E of the weight moves that space by O(‖E‖), so that few steps do what a cold
-    search takes hundreds for; no restart is needed at the accuracy of a monitor.
-
-    Parameters
-    ----------
-    rng
-        Source of the noise.
-
-    References
-    ----------
-    Saad (2011), Numerical Methods for Large Eigenvalue Problems, chapters 6 and 7.
-    """
+    # Arnoldi's method over a Krylov space whose first vector is the sum of the outermost Ritz vectors of the last
+    # search and a little noise. A change E of the weight moves that space by O(‖E‖), so that few steps do what a
+    # cold search takes hundreds for; no restart is needed at the accuracy of a monitor.
+    #
+    # Saad (2011), Numerical Methods for Large Eigenvalue Problems, chapters 6 and 7.
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -62,23 +52,8 @@ class Leading:
         return value**0.5
 
     def transient(self, W: np.ndarray, radius: float, steps: int, /) -> float:
-        """Return how far powers of W rise above what ρ alone would give (nats), a lower bound over t ≤ steps.
-
-        Parameters
-        ----------
-        W
-            ``(n, n)``.
-        radius
-            Its ρ.
-        steps
-            Largest power.
-
-        Returns
-        -------
-        float
-            ``max_t log ‖Wᵗ v‖ − t log max(ρ, 1)`` over t ≥ 0, v the leading right singular vector of the last
-            :meth:`norm`: 0 for a normal weight.
-        """
+        """Return how far powers of W rise above what ρ alone would give (nats), a lower bound over t ≤ steps."""
+        # Shapes: W (n, n)
         if self._singular is None:
             self.norm(W)
         v = self._singular

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LightningCallback"]
-
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

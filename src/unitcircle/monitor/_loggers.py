@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["MLflow", "TensorBoard", "WandB"]
-
 import os
 import re
 from importlib import import_module

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LossPeak"]
-
 import math
 from typing import Any
 
@@ -23,18 +21,7 @@ class LossPeak:
         self._waiting: list[Any] = []
 
     def note(self, loss: Any, /) -> None:
-        """Take the loss of one step: a number, a tensor, an array, or None.
-
-        Parameters
-        ----------
-        loss
-            The loss.
-
-        Raises
-        ------
-        ArgumentError
-            It is not one number.
-        """
+        """Take the loss of one step: a number, a tensor, an array, or None."""
         if loss is None:
             return
         # The cheapest questions first: this runs at every step.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DIRECT", "GROUPS", "BlockMonitor"]
-
 from collections.abc import Collection
 from typing import Any
 
@@ -38,15 +36,7 @@ of a change that is tangent is then right to about as much."""
 
 
 class BlockMonitor:
-    """One watched weight: what is measured of it, and what has to be kept for that.
-
-    Parameters
-    ----------
-    groups
-        The groups of metrics.
-    rng
-        Source of the noise of the searches.
-    """
+    """One watched weight: what is measured of it, and what has to be kept for that."""
 
     def __init__(self, groups: Collection[str], rng: np.random.Generator) -> None:
         self._groups = frozenset(groups)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Monitor"]
-
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -140,8 +138,10 @@ class Monitor:
         self._torch: Any = None
         weights: Weights
         if is_module(model):
-            # Imported only now: it needs torch, which is here since the model is.
-            self._torch = import_module("unitcircle.monitor._torch_weights")
+            # It needs torch, which is here since the model is.
+            from unitcircle.monitor import _torch_weights  # noqa: PLC0415
+
+            self._torch = _torch_weights
             model = self._torch.unwrapped(model)
             weights = self._torch.TorchWeights(model, names, square_limit)
         elif names or batch is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Options"]
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
@@ -19,17 +17,9 @@ from unitcircle.monitor._measurement import GROUPS
 
 @dataclass(kw_only=True)
 class Options:
-    """What a monitor is told besides its model and its sinks: see :class:`Monitor`.
+    """What a monitor is told besides its model and its sinks: see :class:`Monitor`."""
 
-    A text that stands for one of several is made a tuple, a seed a generator.
-
-    Raises
-    ------
-    ArgumentError
-        An option breaks its rule.
-    UnknownNameError
-        No such metric or code.
-    """
+    # A text that stands for one of several is made a tuple, a seed a generator.
 
     every: int = 100
     metrics: Iterable[str] | str = GROUPS
@@ -64,20 +54,7 @@ class Options:
 
     @classmethod
     def check(cls, given: Mapping[str, Any], /, *, without: Iterable[str] = ()) -> None:
-        """Check options that are used later, so that a mistake shows where it is made.
-
-        Parameters
-        ----------
-        given
-            Options by name.
-        without
-            Options that do not exist there.
-
-        Raises
-        ------
-        UnknownNameError
-            No such option.
-        """
+        """Check options that are used later, so that a mistake shows where it is made."""
         known = [field.name for field in fields(cls) if field.name not in without]
         for name in given:
             if name not in known:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Cost", "Pace"]
-
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -48,25 +46,13 @@ class Cost:
 
 
 class Pace:
-    """Counts steps and says which is measured.
+    """Counts steps and says which is measured."""
 
-    A step is measured when ``every`` steps have passed since the last measurement and measuring once more would leave
-    ``spent ≤ 0.95 · overhead · elapsed``; else it is put off by as many steps as the mean step says it takes. Half of
-    the share is kept for what is measured seldom and costs more, if there is such a thing: it would never have its turn
-    otherwise. Only the first measurement is made on credit: the steps before it have taken no time yet.
-
-    Parameters
-    ----------
-    every
-        Fewest steps between measurements.
-    overhead
-        Largest share of the time; 1 is no limit.
-
-    Attributes
-    ----------
-    reserving
-        Whether anything is measured seldom, for which half of the share is kept.
-    """
+    # A step is measured when every steps have passed since the last measurement and measuring once more would
+    # leave spent ≤ 0.95 · overhead · elapsed; else it is put off by as many steps as the mean step says it
+    # takes. Half of the share is kept for what is measured seldom and costs more, if there is such a thing: it
+    # would never have its turn otherwise. Only the first measurement is made on credit: the steps before it have
+    # taken no time yet.
 
     def __init__(self, every: int, overhead: float) -> None:
         self.every, self.overhead = every, overhead
@@ -134,13 +120,7 @@ class Pace:
 
     @contextmanager
     def spending(self) -> Generator[None]:
-        """Count the time of a block.
-
-        Yields
-        ------
-        None
-            Nothing.
-        """
+        """Count the time of a block."""
         start = perf_counter()
         try:
             yield
@@ -149,15 +129,7 @@ class Pace:
             self.spent += self._now - start
 
     def measured(self, seconds: float, seldom: float, /) -> None:
-        """Note a measurement at the step that is due.
-
-        Parameters
-        ----------
-        seconds
-            What it took.
-        seldom
-            What of it is not measured each time.
-        """
+        """Note a measurement at the step that is due."""
         self.seldom += seldom
         if seldom == 0 or self._usual == 0:
             self._usual = seconds - seldom

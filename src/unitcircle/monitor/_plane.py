@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["plane_image"]
-
 import numpy as np
 
 SIZE = 256
@@ -12,20 +10,8 @@ DOT = (0, 114, 178)
 
 
 def plane_image(eigenvalues: np.ndarray, /, *, reach: float | None = None) -> np.ndarray:
-    """Draw eigenvalues and the unit circle; in NumPy, for a plotting library would take longer than all measurements.
-
-    Parameters
-    ----------
-    eigenvalues
-        ``(n,)`` complex.
-    reach
-        Half the side of the square shown; by default so that all fit.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(256, 256, 3)`` of bytes.
-    """
+    """Draw eigenvalues and the unit circle. In NumPy: a plotting library would take longer than the measurements."""
+    # Shapes: eigenvalues (n,) -> (256, 256, 3)
     reach = max(1.0, float(np.abs(eigenvalues).max(initial=0.0))) * 1.08 if reach is None else reach
     image = np.full((SIZE, SIZE, 3), 255, np.uint8)
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 8 * SIZE))

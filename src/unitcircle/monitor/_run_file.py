@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["BATCH", "COLUMNS", "Run", "RunFile", "read_run"]
-
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -39,24 +37,12 @@ BATCH = {
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run of a file of JSON lines.
+    """One run of a file of JSON lines."""
 
-    Attributes
-    ----------
-    path
-        The file.
-    records
-        One a step, in the order of the steps.
-    unreadable
-        Lines that are not JSON, such as one that a crash has cut short.
-    others
-        Other runs in the file.
-    """
-
-    path: Path
-    records: Sequence[Mapping[str, Any]]
-    unreadable: int = 0
-    others: int = 0
+    path: Path  # The file
+    records: Sequence[Mapping[str, Any]]  # One a step, in the order of the steps
+    unreadable: int = 0  # Lines that are not JSON, such as one that a crash has cut short
+    others: int = 0  # Other runs in the file
 
     @cached_property
     def blocks(self) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SquareWeight", "square_weights"]
-
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NoReturn, cast
@@ -21,22 +19,12 @@ _OTHER = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, parametrize
 
 @dataclass(frozen=True, eq=False)
 class SquareWeight:
-    """A square weight, and where to find its value of now.
+    """A square weight, and where to find its value of now."""
 
-    Attributes
-    ----------
-    name
-        Qualified name.
-    module, attribute
-        Its owner and the name there.
-    named
-        Whether the user said that it is recurrent.
-    """
-
-    name: str
-    module: nn.Module
+    name: str  # Qualified name
+    module: nn.Module  # module, attribute: Its owner and the name there
     attribute: str
-    named: bool = False
+    named: bool = False  # Whether the user said that it is recurrent
 
     @property
     def tensor(self) -> Tensor:
@@ -68,29 +56,7 @@ class SquareWeight:
 
 
 def square_weights(module: nn.Module, names: Collection[str], limit: int, /) -> list[SquareWeight]:
-    """Return the square weights to watch: those that are named, and of the others that train some, evenly spread.
-
-    Parameters
-    ----------
-    module
-        Any module.
-    names
-        Qualified names of ``nn.Linear`` modules, their last parts, or names of parameters.
-    limit
-        Most that are watched without being named.
-
-    Returns
-    -------
-    list of SquareWeight
-        In the order of the module.
-
-    Raises
-    ------
-    UnknownNameError
-        A name that no square weight has.
-    ArgumentError
-        A name of something that is not square, or of nothing in a module without square weights.
-    """
+    """Return the square weights to watch: those that are named, and of the others that train some, evenly spread."""
     with torch.no_grad():
         found = list(_found(module))
         for name in names:

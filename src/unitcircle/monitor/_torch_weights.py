@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Sample", "TorchWeights", "is_main_process", "sample", "unwrapped"]
-
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -46,17 +44,7 @@ def is_main_process() -> bool:
 
 
 class TorchWeights:
-    """Every gate block of a module's recurrent layers, the square weights that are named, and some of the others.
-
-    Parameters
-    ----------
-    module
-        Unwrapped.
-    names
-        Names of square weights that are recurrent.
-    limit
-        Most square weights that are watched without being named.
-    """
+    """Every gate block of a module's recurrent layers, the square weights that are named, and some of the others."""
 
     def __init__(self, module: nn.Module, names: Collection[str], limit: int) -> None:
         self._module = module
@@ -129,43 +117,16 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What a batch says about the dynamics.
+    """What a batch says about the dynamics."""
 
-    Attributes
-    ----------
-    scalars
-        ``"<layer>/<quantity>"`` → number.
-    by_lag
-        Layer → log-norm of the gradient by lag (nats), mean over the batch.
-    """
-
-    scalars: dict[str, float]
-    by_lag: dict[str, np.ndarray]
+    scalars: dict[str, float]  # "<layer>/<quantity>" → number
+    by_lag: dict[str, np.ndarray]  # Layer → log-norm of the gradient by lag (nats), mean over the batch
 
 
 def sample(
     module: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, groups: Collection[str], /, *, rng: int
 ) -> Sample:
-    """Measure gradient by lag, leading exponent, saturation and dead units on a batch; the module is left as found.
-
-    Parameters
-    ----------
-    module
-        Unwrapped.
-    batch
-        What :func:`unitcircle.dynamics.gradient_flow` takes.
-    loss
-        Likewise.
-    groups
-        Which of ``"flow"``, ``"exponent"`` and ``"states"``.
-    rng
-        Seed.
-
-    Returns
-    -------
-    Sample
-        NaN where a trajectory overflows.
-    """
+    """Measure gradient by lag, leading exponent, saturation and dead units on a batch; the module is left as found."""
     first = next(iter(module.parameters()))
     dtype = torch.promote_types(first.dtype, torch.float32)
     scalars: dict[str, float] = {}

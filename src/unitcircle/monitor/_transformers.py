@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-__all__ = ["TransformersCallback", "attach"]
-
 import sys
 import warnings
 from pathlib import Path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["watch_page", "watch_view"]
-
 import math
 import os
 from collections.abc import Mapping, Sequence

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Block", "NamedWeights", "Role", "Weights", "is_module", "spread"]
-
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,24 +31,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One square weight.
+    """One square weight."""
 
-    Attributes
-    ----------
-    place
-        Where it is.
-    value
-        ``(n, n)`` in NumPy, float32 or float64 (or complex); it may share memory with the network: read it now.
-    role
-        What it does.
-    gradient
-        ‖∂L/∂W‖_F; NaN where there is no gradient.
-    """
-
-    place: Place
+    place: Place  # Where it is
+    # (n, n) in NumPy, float32 or float64 (or complex); it may share memory with the network: read it now.
     value: np.ndarray
-    role: Role = Role.PLAIN
-    gradient: float = float("nan")
+    role: Role = Role.PLAIN  # What it does
+    gradient: float = float("nan")  # ‖∂L/∂W‖_F; NaN where there is no gradient
 
     @property
     def recurrent(self) -> bool:
@@ -75,33 +62,16 @@ class Weights(Protocol):
 
 
 class NamedWeights:
-    """Weights that a function returns.
+    """Weights that a function returns."""
 
-    Parameters
-    ----------
-    read
-        Called without arguments: a mapping from names to square arrays ``(n, n)`` of any library.
-    """
+    # Shapes: read (n, n)
 
     def __init__(self, read: Callable[[], Mapping[str, Any]]) -> None:
         self._read = read
         self._pending = False
 
     def blocks(self) -> dict[str, Block]:
-        """Return name → block.
-
-        Returns
-        -------
-        dict
-            In the order of the mapping.
-
-        Raises
-        ------
-        ArgumentError
-            The function returned no mapping, or an empty one.
-        ShapeError
-            A weight is not square.
-        """
+        """Return name → block."""
         found = self._read()
         if not isinstance(cast("object", found), Mapping) or not found:
             raise ArgumentError("model", "must be a module, or return a mapping of weights", type(found).__name__)
@@ -127,20 +97,7 @@ class NamedWeights:
 
 
 def spread(sizes: Sequence[int], limit: int, /) -> list[int]:
-    """Choose weights that are spread evenly over a network.
-
-    Parameters
-    ----------
-    sizes
-        Entries of each weight, in the order of the network.
-    limit
-        Most that are chosen.
-
-    Returns
-    -------
-    list of int
-        Positions, the first and the last included: as many as the limit and 2²⁴ entries in all allow.
-    """
+    """Choose weights that are spread evenly over a network."""
     for count in range(min(limit, len(sizes)), 0, -1):
         chosen = np.linspace(0, len(sizes) - 1, count).round().astype(int).tolist()
         if sum(sizes[k] for k in chosen) <= ENTRIES:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "Activation", "activation"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

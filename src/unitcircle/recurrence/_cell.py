@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GATES", "Cell"]
-
 from collections.abc import Mapping
 from enum import StrEnum
 

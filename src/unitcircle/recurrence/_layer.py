@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Direction", "RecurrentLayer"]
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType

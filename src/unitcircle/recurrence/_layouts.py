@@ -13,8 +13,6 @@ flax           i f g o             r z n                one ``(n, n)`` kernel pe
 
 from __future__ import annotations
 
-__all__ = ["from_flax", "from_keras", "from_onnx", "from_torch"]
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

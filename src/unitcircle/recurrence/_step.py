@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["step"]
-
 from typing import Any
 
 import numpy as np

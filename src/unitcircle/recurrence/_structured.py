@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["from_diagonal", "from_low_rank", "from_lru", "from_mamba", "from_s4d"]
-
 from typing import Any
 
 import numpy as np

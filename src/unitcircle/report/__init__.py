@@ -26,11 +26,15 @@ __all__ = [
     "radius_view",
     "save_figure",
     "style",
+    "to_json",
     "weight_overview",
     "weight_summary",
     "weight_table",
+    "written_whole",
 ]
 
+from unitcircle._files import written_whole
+from unitcircle._json import to_json
 from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
 from unitcircle.report._overview import save_figure, weight_overview
 from unitcircle.report._page import FIGURE_RC, inline_svg, page

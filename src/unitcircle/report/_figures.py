@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["plot_eigenvalues", "plot_power_norms", "plot_pseudospectrum", "plot_singular_values"]
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 

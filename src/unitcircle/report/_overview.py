@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["save_figure", "weight_overview"]
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FIGURE_RC", "Hover", "inline_svg", "page"]
-
 import io
 import re
 from collections.abc import Mapping, Sequence

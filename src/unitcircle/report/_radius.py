@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["RadiusSummary", "plot_radius_law", "radius_figure", "radius_summary", "radius_view"]
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["COLORS", "CYCLE", "WITHOUT_DATE", "axes_or_new", "style"]
-
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 

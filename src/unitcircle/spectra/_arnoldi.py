@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FAILURE", "by_arnoldi"]
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,32 +35,7 @@ def by_arnoldi(
     limit: int,
     rng: np.random.Generator,
 ) -> Enclosure:
-    """Enclose ρ of an operator by Arnoldi's method on Aᵖ, its basis grown until the interval is narrow enough.
-
-    Parameters
-    ----------
-    apply
-        The product with A.
-    n
-        Size of A.
-    dtype
-        Type of the products.
-    tol
-        Relative tolerance.
-    power
-        The p of Aᵖ: p products a step make the basis p times shorter.
-    limit
-        Most products with A.
-    rng
-        Source of the Gaussian start.
-
-    Returns
-    -------
-    Enclosure
-        The upper bound holds with probability 1 − ``FAILURE``, the lower one to first order in the residual. Both
-        allow for rounding times the condition number of the outermost Ritz value, so that a matrix too far from
-        normal for double precision gets a wide interval. Wide too where the limit came first.
-    """
+    """Enclose ρ of an operator by Arnoldi's method on Aᵖ, its basis grown until the interval is narrow enough."""
     start = rng.standard_normal(n)
     if dtype is np.complex128:
         start = start + 1j * rng.standard_normal(n)
@@ -78,31 +51,17 @@ def by_arnoldi(
 
 @dataclass(frozen=True, eq=False)
 class _Krylov:
-    """A Krylov space of m steps from a Gaussian start v, and where its Ritz values θ_i leave room for eigenvalues.
+    """A Krylov space of m steps from a Gaussian start v, and where its Ritz values θ_i leave room for eigenvalues."""
 
-    Let q(z) = Π (z − θ_i), so that ‖q(A) v‖ = ‖v‖ Π h_{j+1,j}. An eigenvalue λ of A with unit left vector y has
-    yᴴ q(A) v = q(λ) yᴴ v, and |yᴴ v| ≥ δ but for a probability of at most 2 δ / √π. So λ lies where
-    |q(z)| ≤ ‖v‖ Π h_{j+1,j} / δ, whatever its condition: an eigenvalue cannot go unseen.
+    # Let q(z) = Π (z − θ_i), so that ‖q(A) v‖ = ‖v‖ Π h_{j+1,j}. An eigenvalue λ of A with unit left vector y has
+    # yᴴ q(A) v = q(λ) yᴴ v, and |yᴴ v| ≥ δ but for a probability of at most 2 δ / √π. So λ lies where |q(z)| ≤
+    # ‖v‖ Π h_{j+1,j} / δ, whatever its condition: an eigenvalue cannot go unseen.
 
-    Attributes
-    ----------
-    hessenberg
-        H, ``(m + 1, m)``.
-    start_norm
-        ‖v‖.
-    rounding
-        Backward error of H.
-    excess
-        By how much, relative to max |θ_i|, an eigenvalue may be larger.
-    final
-        Whether the space cannot grow, or must not.
-    """
-
-    hessenberg: np.ndarray
-    start_norm: float
-    rounding: float
-    excess: float
-    final: bool
+    hessenberg: np.ndarray  # H, (m + 1, m)
+    start_norm: float  # ‖v‖
+    rounding: float  # Backward error of H
+    excess: float  # By how much, relative to max |θ_i|, an eigenvalue may be larger
+    final: bool  # Whether the space cannot grow, or must not
 
     @property
     def m(self) -> int:
@@ -127,18 +86,7 @@ class _Krylov:
         return self.margin_at(self.excess)
 
     def margin_at(self, excess: float) -> float:
-        """Return the margin on the circle of radius (1 + excess) max |θ_i|; positive if no eigenvalue is beyond it.
-
-        Parameters
-        ----------
-        excess
-            Positive, so that the Ritz values are inside.
-
-        Returns
-        -------
-        float
-            The least log |q| on the circle, less what an eigenvalue can have.
-        """
+        """Return the margin on the circle of radius (1 + excess) max |θ_i|; positive if no eigenvalue is beyond it."""
         delta = FAILURE * np.pi**0.5 / 2
         # log |q| is harmonic outside the circle and grows to infinity, so it is least on the circle; the grid has
         # several points for each Ritz value, and one in the direction of each.

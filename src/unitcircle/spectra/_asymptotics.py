@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Asymptotics", "AsymptoticsResult", "asymptotics"]
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any

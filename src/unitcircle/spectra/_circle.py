@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Group", "Side", "circle_distance", "placed_eigenvalues"]
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -38,30 +36,14 @@ class Side(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Eigenvalues that rounding cannot tell apart, and what can be said of them together.
+    """Eigenvalues that rounding cannot tell apart, and what can be said of them together."""
 
-    Attributes
-    ----------
-    members
-        Indices of the eigenvalues.
-    eigenvalues
-        They themselves, as computed.
-    side
-        Where they lie.
-    error
-        Error bound of their mean; of a single one, of its modulus.
-    jordan_size
-        Size of the largest Jordan block (1: semisimple) where the side is ON, else 0.
-    tolerance
-        The backward error allowed for, in the spectral norm.
-    """
-
-    members: np.ndarray
-    eigenvalues: np.ndarray
-    side: Side
-    error: float
-    jordan_size: int
-    tolerance: float
+    members: np.ndarray  # Indices of the eigenvalues
+    eigenvalues: np.ndarray  # They themselves, as computed
+    side: Side  # Where they lie
+    error: float  # Error bound of their mean; of a single one, of its modulus
+    jordan_size: int  # Size of the largest Jordan block (1: semisimple) where the side is ON, else 0
+    tolerance: float  # The backward error allowed for, in the spectral norm
 
     @property
     def mean(self) -> complex:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Components", "may_be_reducible"]
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -22,25 +20,15 @@ def may_be_reducible(A: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Components:
-    """The strongly connected components of a matrix's graph, an arc for each entry that is not zero.
+    """The strongly connected components of a matrix's graph, an arc for each entry that is not zero."""
 
-    In the order of the components the matrix is block triangular, so its spectrum is that of the diagonal blocks.
-    The radius of three kinds of block is known at once: a zero, a single entry, and a *cycle*, a block of k units
-    with exactly k entries, all of whose eigenvalues have the modulus (Π |a|)^(1/k).
+    # In the order of the components the matrix is block triangular, so its spectrum is that of the diagonal
+    # blocks. The radius of three kinds of block is known at once: a zero, a single entry, and a *cycle*, a block
+    # of k units with exactly k entries, all of whose eigenvalues have the modulus (Π |a|)^(1/k).
 
-    Attributes
-    ----------
-    known
-        The largest radius among the blocks of these kinds.
-    bounds
-        For each other block, the smaller of its largest absolute row and column sums.
-    units
-        For each other block, in order of decreasing bound, the indices of its units.
-    """
-
-    known: Enclosure
-    bounds: tuple[float, ...]
-    units: tuple[np.ndarray, ...]
+    known: Enclosure  # The largest radius among the blocks of these kinds
+    bounds: tuple[float, ...]  # For each other block, the smaller of its largest absolute row and column sums
+    units: tuple[np.ndarray, ...]  # For each other block, in order of decreasing bound, the indices of its units
 
     @classmethod
     def of(cls, A: Any) -> Self:
@@ -81,18 +69,7 @@ class Components:
         )
 
     def blocks(self, A: Any) -> Iterator[tuple[float, Any]]:
-        """Yield (bound, block) for each block of unknown radius, by decreasing bound.
-
-        Parameters
-        ----------
-        A
-            The matrix the components are of, dense or sparse.
-
-        Yields
-        ------
-        tuple
-            An upper bound of the block's radius, and the block, as dense or sparse as A.
-        """
+        """Yield (bound, block) for each block of unknown radius, by decreasing bound."""
         for bound, units in zip(self.bounds, self.units, strict=True):
             if len(units) == A.shape[0]:
                 yield bound, A

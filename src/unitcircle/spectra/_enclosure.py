@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "POSITIVE_STEPS",
-    "Enclosure",
-    "by_eigenvalues",
-    "by_gram_matrix",
-    "by_positive_vector",
-    "by_powers",
-    "eigensystem",
-    "vanishes_exactly",
-]
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -62,27 +51,12 @@ def eigensystem(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def by_eigenvalues(A: np.ndarray) -> Enclosure:
-    """Enclose ρ by LAPACK's eigenvalues λ_i of a balanced A and their condition numbers κ_i.
-
-    They are the eigenvalues of some A + E with ‖E‖ ≤ ε = n·eps·‖A‖_F. Since ‖(z − A − E)⁻¹‖ ≤ Σ κ_i / |z − λ_i|, no
-    eigenvalue crosses a circle |z| = r on the way from A + E to A where ε Σ κ_i / |r − |λ_i|| < 1.
-
-    Parameters
-    ----------
-    A
-        Square, at least 2 × 2, finite and not zero.
-
-    Returns
-    -------
-    Enclosure
-        Between the nearest such circles inside and outside the outermost eigenvalue. A condition number above
-        eps^(−1/2) of an eigenvalue in the outer half is itself unreliable: then only ρ ≤ ‖A‖_F is claimed.
-
-    References
-    ----------
-    Wilkinson (1965), The Algebraic Eigenvalue Problem, chapter 2 (condition numbers); Horn and Johnson (2013), Matrix
-    Analysis, Theorem 2.4.9.2 (continuity of eigenvalues).
-    """
+    """Enclose ρ by LAPACK's eigenvalues λ_i of a balanced A and their condition numbers κ_i."""
+    # They are the eigenvalues of some A + E with ‖E‖ ≤ ε = n·eps·‖A‖_F. Since ‖(z − A − E)⁻¹‖ ≤ Σ κ_i / |z −
+    # λ_i|, no eigenvalue crosses a circle |z| = r on the way from A + E to A where ε Σ κ_i / |r − |λ_i|| < 1.
+    #
+    # Wilkinson (1965), The Algebraic Eigenvalue Problem, chapter 2 (condition numbers); Horn and Johnson (2013),
+    # Matrix Analysis, Theorem 2.4.9.2 (continuity of eigenvalues).
     # Balancing with powers of two is an exact similarity; within LAPACK it would hide what the error is relative to.
     B = linalg.matrix_balance(A, permute=False)[0]
     norm = float(linalg.norm(B))
@@ -109,28 +83,11 @@ def by_eigenvalues(A: np.ndarray) -> Enclosure:
 
 
 def by_powers(A: np.ndarray, tol: float) -> Enclosure:
-    """Enclose ρ by repeated squaring, with a bound on every rounding error carried along.
-
-    (|tr Aᵏ| / n)^(1/k) ≤ ρ ≤ ‖Aᵏ‖_F^(1/k), k = 1, 2, 4, ...
-
-    Parameters
-    ----------
-    A
-        Square, finite and not zero.
-    tol
-        Relative width to stop at.
-
-    Returns
-    -------
-    Enclosure
-        No eigenvectors are needed, so it holds for defective matrices too. It is as narrow as it was when rounding,
-        multiplied by 2 κ at each squaring, had eaten Aᵏ.
-
-    References
-    ----------
-    Horn and Johnson (2013), Matrix Analysis, Corollary 5.6.14 (Gelfand's formula); Higham (2002), Accuracy and
-    Stability of Numerical Algorithms, eq. (3.13) for the error of a matrix product.
-    """
+    """Enclose ρ by repeated squaring, with a bound on every rounding error carried along."""
+    # (|tr Aᵏ| / n)^(1/k) ≤ ρ ≤ ‖Aᵏ‖_F^(1/k), k = 1, 2, 4, ...
+    #
+    # Horn and Johnson (2013), Matrix Analysis, Corollary 5.6.14 (Gelfand's formula); Higham (2002), Accuracy and
+    # Stability of Numerical Algorithms, eq. (3.13) for the error of a matrix product.
     n = len(A)
     # Aᵏ = exp(log_norm) (power + Δ), ‖power‖_F = 1, ‖Δ‖_F ≤ error; a complex product rounds at most 4 times as much.
     norm = float(linalg.norm(A))
@@ -176,24 +133,8 @@ def vanishes_exactly(A: np.ndarray) -> bool:
 
 
 def by_gram_matrix(A: Any, tol: float, rng: np.random.Generator) -> Enclosure | None:
-    """Enclose ρ of a multiple of an isometry, whose eigenvalues all have one modulus: c − η ≤ |λ|² ≤ c + η.
-
-    Here c = ‖A‖_F² / n and η = ‖Aᴴ A − c I‖_F.
-
-    Parameters
-    ----------
-    A
-        Dense, or sparse in CSR form.
-    tol
-        Relative error worth a matrix product.
-    rng
-        Source of the one vector that tells first whether A is such a matrix.
-
-    Returns
-    -------
-    Enclosure or None
-        Nothing if it is not.
-    """
+    """Enclose ρ of a multiple of an isometry, whose eigenvalues all have one modulus: c − η ≤ |λ|² ≤ c + η."""
+    # Here c = ‖A‖_F² / n and η = ‖Aᴴ A − c I‖_F.
     n = A.shape[0]
     u = rng.standard_normal(n)
     square = float(np.linalg.norm(A if isinstance(A, np.ndarray) else A.data) ** 2)
@@ -212,30 +153,10 @@ def by_gram_matrix(A: Any, tol: float, rng: np.random.Generator) -> Enclosure | 
 
 
 def by_positive_vector(apply: Callable[[np.ndarray], np.ndarray], n: int, tol: float, limit: int) -> Enclosure:
-    """Enclose ρ of a non-negative irreducible A: min (A x)_i / x_i ≤ ρ ≤ max (A x)_i / x_i for every x > 0.
-
-    The vectors are those of power iteration on A + σ I, whose σ > 0 keeps them positive and ends periodicity.
-
-    Parameters
-    ----------
-    apply
-        The product with A.
-    n
-        Size of A.
-    tol
-        Relative width to stop at.
-    limit
-        Most products.
-
-    Returns
-    -------
-    Enclosure
-        As narrow as the limit allowed.
-
-    References
-    ----------
-    Horn and Johnson (2013), Matrix Analysis, Theorem 8.1.26 (Collatz and Wielandt).
-    """
+    """Enclose ρ of a non-negative irreducible A: min (A x)_i / x_i ≤ ρ ≤ max (A x)_i / x_i for every x > 0."""
+    # The vectors are those of power iteration on A + σ I, whose σ > 0 keeps them positive and ends periodicity.
+    #
+    # Horn and Johnson (2013), Matrix Analysis, Theorem 8.1.26 (Collatz and Wielandt).
     x = np.ones(n)
     lower, upper, matvecs = 0.0, np.inf, 0
     while matvecs < limit and upper - lower > tol * lower and x.min() > 0:

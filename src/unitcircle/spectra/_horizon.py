@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["horizon"]
-
 import math
 from collections.abc import Callable
 from functools import cache

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Kreiss", "KreissStatus", "kreiss_constant"]
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any

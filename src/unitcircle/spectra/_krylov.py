@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["KrylovBasis"]
-
 import numpy as np
 
 

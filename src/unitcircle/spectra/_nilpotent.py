@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["CLEAR", "nilpotency_index"]
-
 import numpy as np
 
 CLEAR = 10.0

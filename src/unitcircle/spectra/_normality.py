@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["departure_from_normality", "eigenvector_condition", "is_normal"]
-
 from typing import Any
 
 import numpy as np

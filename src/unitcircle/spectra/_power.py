@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["log_norms", "matrix_power", "power_norms"]
-
 import math
 import operator
 from collections.abc import Callable

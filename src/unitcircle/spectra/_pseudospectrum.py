@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Pseudospectrum", "pseudospectrum"]
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,23 +133,7 @@ def _scale(values: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def single(w: Weight, /) -> Weight:
-    """Refuse a batch where only one weight has an answer.
-
-    Parameters
-    ----------
-    w
-        The weight.
-
-    Returns
-    -------
-    Weight
-        The same.
-
-    Raises
-    ------
-    ShapeError
-        A batch.
-    """
+    """Refuse a batch where only one weight has an answer."""
     if w.batch:
         raise ShapeError("W", "must be one weight (n, n)", f"a batch of shape {w.batch}", "Loop over the batch.")
     return w

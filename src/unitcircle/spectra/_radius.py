@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["RadiusEstimate", "RadiusStatus", "spectral_radius"]
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Resolvent"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,18 +21,10 @@ CHECKS = frozenset({3, 6, 9, 12, 16, 20, 25, 31, 38, 48, 60})
 
 @dataclass(frozen=True, eq=False)
 class Resolvent:
-    """The resolvent (zI − W)⁻¹ of one weight, through its Schur form W = QTQ*.
+    """The resolvent (zI − W)⁻¹ of one weight, through its Schur form W = QTQ*."""
 
-    Attributes
-    ----------
-    triangle
-        T, complex upper triangular, ``(n, n)``.
-    norm
-        Frobenius norm of W.
-    """
-
-    triangle: np.ndarray
-    norm: float
+    triangle: np.ndarray  # T, complex upper triangular, (n, n)
+    norm: float  # Frobenius norm of W
 
     @classmethod
     def of(cls, W: np.ndarray, /) -> Resolvent:
@@ -64,22 +54,8 @@ class Resolvent:
     def smallest_singular_values(
         self, z: np.ndarray, /, *, relative: float = 0.0, progress: Callable[[int, int], None] | None = None
     ) -> np.ndarray:
-        """Return σ_min(zI − W) at each point.
-
-        Parameters
-        ----------
-        z
-            Points ``(m,)``, complex.
-        relative
-            A relative error that is good enough, where larger than the tolerance.
-        progress
-            Called with the number of points done and the number of all points.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(m,)``, each within :meth:`tolerance` (or the relative error) of the exact value.
-        """
+        """Return σ_min(zI − W) at each point."""
+        # Shapes: z (m,) -> (m,)
         sigma = np.empty(len(z))
         for first in range(0, len(z), POINTS):
             chunk = slice(first, min(first + POINTS, len(z)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ScaledMatrix", "spectral_norm"]
-
 import math
 from dataclasses import dataclass
 from typing import Self
@@ -18,18 +16,10 @@ SMALL = 48
 
 @dataclass(frozen=True, eq=False)
 class ScaledMatrix:
-    """The matrix mantissa · 2^exponent, its largest entry in [½, 1): scaling by powers of two rounds nothing.
+    """The matrix mantissa · 2^exponent, its largest entry in [½, 1): scaling by powers of two rounds nothing."""
 
-    Attributes
-    ----------
-    mantissa
-        ``(n, n)``; exactly zero where the matrix is.
-    exponent
-        A Python integer, so it never overflows.
-    """
-
-    mantissa: np.ndarray
-    exponent: int
+    mantissa: np.ndarray  # (n, n); exactly zero where the matrix is
+    exponent: int  # A Python integer, so it never overflows
 
     @classmethod
     def of(cls, matrix: np.ndarray, exponent: int = 0, /) -> Self:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Spectrum", "spectrum"]
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal

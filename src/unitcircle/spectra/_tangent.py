@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["polar_factor", "tangent_share"]
-
 from typing import Any
 
 from unitcircle._array import namespace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["blocks_of", "draw", "fill_", "gaussian", "stream"]
-
 import torch
 
 from unitcircle._filling import gated_kind
@@ -29,24 +27,7 @@ def stream(generator: Generator, /) -> torch.Generator:
 def gaussian(
     shape: tuple[int, ...], like: torch.Tensor, generator: torch.Generator, /, *, field: str = "real"
 ) -> torch.Tensor:
-    """Draw standard-normal numbers on the generator's device, in float32 or float64, and put them where ``like`` is.
-
-    Parameters
-    ----------
-    shape
-        Shape.
-    like
-        The tensor they are for: of a double-precision type they are double, of every other one single.
-    generator
-        Generator.
-    field
-        ``"complex"``: complex numbers, E|z|² = 1, for a complex tensor.
-
-    Returns
-    -------
-    torch.Tensor
-        The numbers.
-    """
+    """Draw standard-normal numbers on the generator's device, in float32 or float64, and put them where ``like`` is."""
     dtype = torch.float64 if like.dtype in {torch.float64, torch.complex128} else torch.float32
     if field == "complex" and like.is_complex():
         dtype = dtype.to_complex()
@@ -63,25 +44,8 @@ def draw(init: Initializer, shape: tuple[int, ...], like: torch.Tensor, generato
 
 
 def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
-    """Return the gate blocks of a stacked tensor as views.
-
-    Parameters
-    ----------
-    tensor
-        ``(k·n, m)``, or a bias ``(k·n,)``.
-    gates
-        k.
-
-    Returns
-    -------
-    list of torch.Tensor
-        k views ``(n, m)``.
-
-    Raises
-    ------
-    ShapeError
-        The rows are not a multiple of k.
-    """
+    """Return the gate blocks of a stacked tensor as views."""
+    # Shapes: tensor (k·n, m) -> (n, m)
     if gates < 1 or tensor.shape[0] % gates:
         raise ShapeError(
             "tensor", f"must have a multiple of {gates} rows, one block a gate", f"shape {tuple(tensor.shape)}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Filled", "Initialization", "initialize_"]
-
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 

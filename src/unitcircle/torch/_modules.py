@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GATES", "RecurrentTensors", "recurrent_tensors", "suspects"]
-
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

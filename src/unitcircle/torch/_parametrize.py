@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["parametrize_orthogonal"]
-
 from collections.abc import Sequence
 
 import torch
@@ -15,15 +13,7 @@ from unitcircle.torch._modules import recurrent_tensors
 
 
 class PerGate(nn.Module):
-    """A parametrization for each gate block of a stacked weight ``(k·n, n)``.
-
-    Parameters
-    ----------
-    blocks
-        One parametrization a gate.
-    gain
-        Every singular value of a block.
-    """
+    """A parametrization for each gate block of a stacked weight ``(k·n, n)``."""
 
     def __init__(self, blocks: Sequence[nn.Module], gain: float) -> None:
         super().__init__()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["norm_stabilizer", "pascanu_omega", "soft_orthogonality"]
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast

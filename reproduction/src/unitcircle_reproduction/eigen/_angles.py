@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["claim", "gap_ratio", "participation"]
-
 from functools import partial
 from typing import Any
 
@@ -26,42 +24,19 @@ LAWS: dict[str, Initializer] = {
 
 
 def participation(W: np.ndarray, /) -> float:
-    """Return the median over the eigenvectors of ``1 / Σ_i |v_i|⁴`` for ``‖v‖ = 1``: the units that one touches.
-
-    Parameters
-    ----------
-    W
-        ``(n, n)``, normal.
-
-    Returns
-    -------
-    float
-        Between 1 and n.
-    """
+    """Return the median over the eigenvectors of ``1 / Σ_i |v_i|⁴`` for ``‖v‖ = 1``: the units that one touches."""
+    # Shapes: W (n, n)
     vectors = np.linalg.eig(W)[1]
     return float(np.median(1 / (np.abs(vectors) ** 4).sum(0)))
 
 
 def gap_ratio(W: np.ndarray, /) -> float:
-    """Return the mean of ``min(s_k, s_{k+1}) / max(s_k, s_{k+1})`` over the gaps s between the phases in (0, π).
-
-    0.386 for independent phases (Poisson), about 0.6 for those of a Haar matrix, 1 for equal gaps.
-
-    Parameters
-    ----------
-    W
-        ``(n, n)``, real.
-
-    Returns
-    -------
-    float
-        NaN for fewer than three phases.
-
-    References
-    ----------
-    Y. Y. Atas, E. Bogomolny, O. Giraud, G. Roux, "Distribution of the ratio of consecutive level spacings in random
-    matrix ensembles", Phys. Rev. Lett. 110 (2013), 084101.
-    """
+    """Return the mean of ``min(s_k, s_{k+1}) / max(s_k, s_{k+1})`` over the gaps s between the phases in (0, π)."""
+    # 0.386 for independent phases (Poisson), about 0.6 for those of a Haar matrix, 1 for equal gaps.
+    # Shapes: W (n, n)
+    #
+    # Y. Y. Atas, E. Bogomolny, O. Giraud, G. Roux, "Distribution of the ratio of consecutive level spacings in
+    # random matrix ensembles", Phys. Rev. Lett. 110 (2013), 084101.
     phases = np.angle(np.linalg.eigvals(W))
     gaps = np.diff(np.sort(phases[(phases > 1e-9) & (phases < np.pi - 1e-9)]))
     if len(gaps) < 2:
@@ -70,18 +45,7 @@ def gap_ratio(W: np.ndarray, /) -> float:
 
 
 def claim(context: Context, /) -> Claim:
-    """Measure what the choice of angles does to eigenvectors and phases.
-
-    Parameters
-    ----------
-    context
-        Effort and seed.
-
-    Returns
-    -------
-    Claim
-        Participation and gap ratio by law and size.
-    """
+    """Measure what the choice of angles does to eigenvectors and phases."""
     sizes, draws = context.pick(((16, 32, 64, 128, 256), 4), ((16, 32, 64, 128, 256, 512, 1024), 20))
     rows: list[dict[str, Any]] = []
     logs: dict[str, list[tuple[float, float]]] = {}

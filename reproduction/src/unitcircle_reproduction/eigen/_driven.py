@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Driven", "drive", "exponents", "regime", "structured", "tanh_net"]
-
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -27,29 +25,19 @@ SMALL = 0.01
 
 @dataclass(frozen=True)
 class Driven:
-    """What an untrained net does under random inputs.
+    """What an untrained net does under random inputs."""
 
-    Attributes
-    ----------
-    leading, stderr
-        Leading Lyapunov exponent, nats per step, mean over sequences, and its standard error over them.
-    log_gain
-        Mean of log(1 − h²) over units and time: what the activation takes from a difference in each step, nats.
-    gain
-        Mean of 1 − h², the slope sech² of tanh.
-    distance, saturation
-        ``‖h‖/√n`` and share of units with |h| ≥ .95, mean over the second half of the time.
-    dimension
-        Participation ratio of the last states over the sequences.
-    """
-
+    # leading, stderr: Leading Lyapunov exponent, nats per step, mean over sequences, and its standard error over
+    # them.
     leading: float
     stderr: float
+    # Mean of log(1 − h²) over units and time: what the activation takes from a difference in each step, nats.
     log_gain: float
-    gain: float
+    gain: float  # Mean of 1 − h², the slope sech² of tanh
+    # distance, saturation: ‖h‖/√n and share of units with |h| ≥ .95, mean over the second half of the time.
     distance: float
     saturation: float
-    dimension: float
+    dimension: float  # Participation ratio of the last states over the sequences
 
 
 def structured(modulus: float, /) -> dict[str, Initializer]:
@@ -63,44 +51,16 @@ def structured(modulus: float, /) -> dict[str, Initializer]:
 
 
 def tanh_net(W: np.ndarray, inputs: np.ndarray, /) -> nn.RNN:
-    """Return ``h_t = tanh(W h_{t-1} + U x_t)`` as torch's module, in double precision.
-
-    Parameters
-    ----------
-    W
-        ``(n, n)``.
-    inputs
-        U ``(n, m)``.
-
-    Returns
-    -------
-    torch.nn.RNN
-        The net.
-    """
+    """Return ``h_t = tanh(W h_{t-1} + U x_t)`` as torch's module, in double precision."""
+    # Shapes: W (n, n), inputs (n, m)
     net = nn.RNN(inputs.shape[1], len(W), bias=False).double()
     net.load_state_dict({"weight_hh_l0": torch.from_numpy(W.copy()), "weight_ih_l0": torch.from_numpy(inputs)})
     return net
 
 
 def drive(W: np.ndarray, /, *, scale: float, steps: int, sequences: int, seed: int) -> Driven:
-    """Drive a tanh net by independent Gaussian inputs of standard deviation ``scale`` to every unit.
-
-    Parameters
-    ----------
-    W
-        ``(n, n)``.
-    scale
-        Standard deviation of ``U x_t``.
-    steps, sequences
-        T (after 100 steps of burn-in), B.
-    seed
-        Of inputs and input weights.
-
-    Returns
-    -------
-    Driven
-        The measurements.
-    """
+    """Drive a tanh net by independent Gaussian inputs of standard deviation ``scale`` to every unit."""
+    # Shapes: W (n, n)
     rng = np.random.default_rng([seed, 17])
     features = 16
     U = rng.standard_normal((len(W), features)) * scale / math.sqrt(features)
@@ -123,18 +83,7 @@ def drive(W: np.ndarray, /, *, scale: float, steps: int, sequences: int, seed: i
 
 
 def exponents(context: Context, /) -> Claim:
-    """Measure why eigenvalues beyond the unit circle do not explode.
-
-    Parameters
-    ----------
-    context
-        Effort and seed.
-
-    Returns
-    -------
-    Claim
-        Leading exponents against modulus, structure and input scale.
-    """
+    """Measure why eigenvalues beyond the unit circle do not explode."""
     moduli = context.pick(
         (0.8, 0.95, 1.0, 1.1, 1.2, 1.5, 2.0), (0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
     )
@@ -191,18 +140,7 @@ def exponents(context: Context, /) -> Claim:
 
 
 def regime(context: Context, /) -> Claim:
-    """Measure where a net of given modulus is linear.
-
-    Parameters
-    ----------
-    context
-        Effort and seed.
-
-    Returns
-    -------
-    Claim
-        The gain against the input scale.
-    """
+    """Measure where a net of given modulus is linear."""
     scales = context.pick((0.01, 0.03, 0.1, 0.3, 1.0, 3.0), tuple(10.0 ** np.linspace(-3, 1, 13)))
     rows: list[dict[str, Any]] = [
         {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["eigenvectors", "exponents", "portraits", "regimes", "short_task", "sizes", "surface"]
-
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 

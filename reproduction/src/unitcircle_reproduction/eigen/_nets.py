@@ -18,48 +18,21 @@ from unitcircle_reproduction.eigen._studies import reported
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained tanh-RNN.
+    """A trained tanh-RNN."""
 
-    Attributes
-    ----------
-    task, label
-        What it was trained on, and from which initializer.
-    classes
-        Whether it answers with classes, or with numbers.
-    score, solved
-        On test data.
-    start, end
-        Moduli of the eigenvalues of its recurrent weight, descending ``(n,)``.
-    distance, saturation
-        Of h_T, before and after.
-    """
-
-    task: str
+    task: str  # task, label: What it was trained on, and from which initializer
     label: str
-    classes: bool
-    score: float
+    classes: bool  # Whether it answers with classes, or with numbers
+    score: float  # score, solved: On test data
     solved: bool
-    start: np.ndarray
+    start: np.ndarray  # start, end: Moduli of the eigenvalues of its recurrent weight, descending (n,)
     end: np.ndarray
-    distance: tuple[float, float]
+    distance: tuple[float, float]  # distance, saturation: Of h_T, before and after
     saturation: tuple[float, float]
 
 
 def trained(context: Context, found: Iterable[tuple[Study, Comparison]], /) -> list[Trained]:
-    """Return the tanh-RNNs of some studies whose spectra were recorded at start and end, the A/A rows left out.
-
-    Parameters
-    ----------
-    context
-        Where the records are.
-    found
-        Studies and what they found.
-
-    Returns
-    -------
-    list of Trained
-        In the order of the studies.
-    """
+    """Return the tanh-RNNs of some studies whose spectra were recorded at start and end, the A/A rows left out."""
     nets: list[Trained] = []
     for study, comparison in found:
         for group, row, records in reported(context, study, comparison):

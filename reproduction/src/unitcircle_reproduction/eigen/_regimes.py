@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "Behaviour", "Case", "claim", "expected", "seen", "trajectory"]
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,26 +96,8 @@ def trajectory(
     steps: int = STEPS,
     largest: float = LARGE,
 ) -> np.ndarray:
-    """Return ``h_{t+1} = φ(W h_t)`` for t = 0..steps, the last state repeated once it is too large.
-
-    Parameters
-    ----------
-    W
-        ``(n, n)``.
-    activation
-        φ.
-    start
-        h_0 ``(n,)``.
-    steps
-        How many.
-    largest
-        Norm beyond which a state is repeated.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(steps + 1, n)``.
-    """
+    """Return ``h_{t+1} = φ(W h_t)`` for t = 0..steps, the last state repeated once it is too large."""
+    # Shapes: W (n, n), start (n,) -> (steps + 1, n)
     states = [np.asarray(start, float)]
     for _ in range(steps):
         h = states[-1]
@@ -126,25 +106,10 @@ def trajectory(
 
 
 def expected(W: np.ndarray, activation: str, /) -> Behaviour:
-    """Return what the eigenvalues alone foretell: those of the Jacobian at the point where the slope is largest.
-
-    ::
-
-        |φ'_max λ_1| < 1    a fixed point, by a spiral unless all λ of the largest modulus are positive
-        otherwise           growth; where φ is bounded, an endless motion unless all λ beyond the circle are positive
-
-    Parameters
-    ----------
-    W
-        ``(n, n)``.
-    activation
-        Name.
-
-    Returns
-    -------
-    Behaviour
-        The forecast.
-    """
+    """Return what the eigenvalues alone foretell: those of the Jacobian at the point where the slope is largest."""
+    #     |φ'_max λ_1| < 1    a fixed point, by a spiral unless all λ of the largest modulus are positive
+    #     otherwise           growth; where φ is bounded, an endless motion unless all λ beyond the circle are positive
+    # Shapes: W (n, n)
     values = SLOPES[activation] * np.asarray(eigenvalues(W))
     moduli = np.abs(values)
     # Moduli that are equal by construction are so to rounding.
@@ -160,18 +125,7 @@ def expected(W: np.ndarray, activation: str, /) -> Behaviour:
 
 
 def seen(states: np.ndarray, /) -> Behaviour:
-    """Return what a trajectory ``(T + 1, n)`` did.
-
-    Parameters
-    ----------
-    states
-        Of :func:`trajectory`.
-
-    Returns
-    -------
-    Behaviour
-        Judged by the states alone.
-    """
+    """Return what a trajectory ``(T + 1, n)`` did."""
     norms = np.linalg.norm(states, axis=1)
     if norms[-1] > LARGE:
         return Behaviour.GROWS
@@ -206,18 +160,7 @@ def _majority(case: Case, activation: str, rng: np.random.Generator) -> tuple[Be
 
 
 def claim(context: Context, /) -> Claim:
-    """Measure what the eigenvalues of W say about the motion of the hidden state.
-
-    Parameters
-    ----------
-    context
-        Whose seed starts the trajectories.
-
-    Returns
-    -------
-    Claim
-        The forecast beside what was seen, case by case.
-    """
+    """Measure what the eigenvalues of W say about the motion of the hidden state."""
     rng = np.random.default_rng([context.draws, 11])
     rows: list[dict[str, Any]] = []
     for case in cases(context.draws):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["against", "compared", "contest", "unavailable"]
-
 from collections.abc import Iterable
 from functools import partial
 
@@ -20,20 +18,8 @@ RIVALS = {"Xavier", "Kaiming", "IRNN", "np-RNN"}
 
 
 def against(groups: Iterable[Group], /) -> tuple[Verdict, str]:
-    """Judge "outperforms": from the verdicts of the rivals' rows, each held against the eigen initializer.
-
-    A rival that is worse counts for the claim, one that is better against it.
-
-    Parameters
-    ----------
-    groups
-        Of studies whose reference is the eigen initializer.
-
-    Returns
-    -------
-    tuple
-        The verdict and its condition.
-    """
+    """Judge "outperforms": from the verdicts of the rivals' rows, each held against the eigen initializer."""
+    # A rival that is worse counts for the claim, one that is better against it.
     return follows(
         [
             compared(row, f"{row.label}, {group.title}")
@@ -55,22 +41,7 @@ def _is_rival(group: Group, row: Row) -> bool:
 
 
 def contest(name: str, title: str, statement: str, /, *comparisons: Comparison, note: str = "") -> Claim:
-    """Return the claim that the eigen initializer converges faster, or ends better, than its rivals.
-
-    Parameters
-    ----------
-    name, title, statement
-        Of the claim.
-    comparisons
-        Of studies whose reference is the eigen initializer.
-    note
-        A sentence about the protocol.
-
-    Returns
-    -------
-    Claim
-        With the rows of every group.
-    """
+    """Return the claim that the eigen initializer converges faster, or ends better, than its rivals."""
     found = [(comparison, group) for comparison in comparisons for group in comparison.groups]
     verdict, condition = against(group for _, group in found)
     counted = "; ".join(dict.fromkeys(group.signature for _, group in found if group.signature))
@@ -92,20 +63,7 @@ def contest(name: str, title: str, statement: str, /, *comparisons: Comparison, 
 
 
 def unavailable(name: str, title: str, statement: str, task: str, /) -> Claim | None:
-    """Return a claim that says why a task cannot be run here, None where its data are there.
-
-    Parameters
-    ----------
-    name, title, statement
-        Of the claim.
-    task
-        Specification.
-
-    Returns
-    -------
-    Claim or None
-        UNDECIDED, with the reason.
-    """
+    """Return a claim that says why a task cannot be run here, None where its data are there."""
     try:
         next(iter(Task.parse(task).held_out("validation")))
     except UnitcircleError as error:

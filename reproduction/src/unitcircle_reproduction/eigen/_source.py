@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SOURCE"]
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -14,8 +12,9 @@ from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.eigen import _angles, _driven, _regimes
 from unitcircle_reproduction.eigen import _structure as parts
 from unitcircle_reproduction.eigen import _studies as studies
+from unitcircle_reproduction.eigen._nets import trained
 from unitcircle_reproduction.eigen._rivals import contest, unavailable
-from unitcircle_reproduction.eigen._trained import spectra, surface, trained
+from unitcircle_reproduction.eigen._trained import spectra, surface
 
 OUTPERFORMS = "It consistently improves performance and outperforms {}, in several tasks."
 FEWEST = 4

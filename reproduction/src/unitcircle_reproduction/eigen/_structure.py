@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["discrimination", "long_wait", "modulus", "structure"]
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,11 +17,11 @@ from unitcircle.experiments.studies import Study
 from unitcircle_reproduction._claim import Claim, Verdict
 from unitcircle_reproduction._contest import table
 from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._correlation import Correlation, rank_correlation, screening
 from unitcircle_reproduction._judgement import follows, number, with_interval
 from unitcircle_reproduction.eigen import _trained_figures as figures
 from unitcircle_reproduction.eigen._rivals import compared
 from unitcircle_reproduction.eigen._studies import EIGEN, reported
-from unitcircle_reproduction.prediction._correlation import Correlation, rank_correlation, screening
 
 Figures = dict[str, Callable[[], Figure]]
 
@@ -64,18 +62,7 @@ def _claim(group: Group, labels: Sequence[str], said: tuple[str, str, str], rema
 
 
 def long_wait(group: Group, /) -> Claim:
-    """Judge the final score against Xavier where a signal has to be carried over a wait.
-
-    Parameters
-    ----------
-    group
-        Delayed digits.
-
-    Returns
-    -------
-    Claim
-        The difference with its interval.
-    """
+    """Judge the final score against Xavier where a signal has to be carried over a wait."""
     return _claim(
         group,
         ["Xavier"],
@@ -90,18 +77,7 @@ def long_wait(group: Group, /) -> Claim:
 
 
 def modulus(group: Group, /) -> Claim:
-    """Judge whether 0.95 is the modulus to take.
-
-    Parameters
-    ----------
-    group
-        Delayed digits.
-
-    Returns
-    -------
-    Claim
-        Every other modulus against it.
-    """
+    """Judge whether 0.95 is the modulus to take."""
     labels = [row.label for row in group.rows if row.label.startswith("eigen ") and "," not in row.label]
     others = [label for label in labels if label != EIGEN]
     scale = "" if group.input_scale == 1 else f"-input-{group.input_scale:g}"
@@ -119,18 +95,7 @@ def modulus(group: Group, /) -> Claim:
 
 
 def structure(group: Group, /) -> Claim:
-    """Judge whether the chain of rotations matters at equal modulus.
-
-    Parameters
-    ----------
-    group
-        Delayed digits.
-
-    Returns
-    -------
-    Claim
-        Haar, blocks and a non-normal chain against it.
-    """
+    """Judge whether the chain of rotations matters at equal modulus."""
     others = ("Haar .95", "blocks .95", "chain .95", "delay line .95")
     apart = np.ptp([row.mean for row in group.rows if row.label in {EIGEN, *others} and row.seeds])
     return _claim(
@@ -156,20 +121,7 @@ def _differences(group: Group, labels: Sequence[str]) -> Figures:
 
 
 def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], /) -> Claim:
-    """Correlate the distance of untrained states from the origin with the result of training, over initializers.
-
-    Parameters
-    ----------
-    context
-        Where the records are.
-    found
-        Studies and what they found.
-
-    Returns
-    -------
-    Claim
-        One rank correlation a group.
-    """
+    """Correlate the distance of untrained states from the origin with the result of training, over initializers."""
     rows: list[dict[str, Any]] = []
     for study, comparison in found:
         for group, row, records in reported(context, study, comparison):

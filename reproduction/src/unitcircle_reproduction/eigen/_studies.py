@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["EIGEN", "gated", "pixels", "plain", "rectified", "regression", "reported", "structure", "translation"]
-
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -120,22 +118,7 @@ def regression(context: Context, /) -> Study:
 
 
 def reported(context: Context, study: Study, comparison: Comparison, /) -> Iterator[tuple[Group, Row, list[Record]]]:
-    """Yield every row of a comparison that has results, with its group and the records behind it.
-
-    Parameters
-    ----------
-    context
-        Where the records are.
-    study
-        The study.
-    comparison
-        What it found.
-
-    Yields
-    ------
-    tuple
-        Group, row and the records of its reported runs.
-    """
+    """Yield every row of a comparison that has results, with its group and the records behind it."""
     store = context.store(study)
     settings = [setting for experiment in study.experiments for setting in experiment.settings()]
     for setting, group in zip(settings, comparison.groups, strict=True):
@@ -145,20 +128,9 @@ def reported(context: Context, study: Study, comparison: Comparison, /) -> Itera
 
 
 def pixels(context: Context, /) -> list[Study]:
-    """Return the studies of MNIST pixel by pixel: tanh-RNNs, ReLU-RNNs against the recipes made for them, gated cells.
-
-    As many steps as a night has beside everything else: what begins to learn is seen, the last percents are not.
-
-    Parameters
-    ----------
-    context
-        Whose seeds they have.
-
-    Returns
-    -------
-    list of Study
-        On the GPU if there is one.
-    """
+    """Return the studies of pixel MNIST: tanh-RNNs, ReLU-RNNs against the recipes made for them, gated cells."""
+    # As many steps as a night has beside everything else: what begins to learn is seen, the last percents are
+    # not.
     rates = (3e-4, 1e-3)
     plain = Experiment(_PIXELS, ("tanh",), learning_rates=rates, options={"steps": 1000, "evaluate_every": 200})
     gated = replace(
@@ -177,18 +149,7 @@ def pixels(context: Context, /) -> list[Study]:
 
 
 def translation(context: Context, /) -> list[Study]:
-    """Return the study of encoder-decoders with attention on Multi30k, of tanh-RNN, GRU and LSTM.
-
-    Parameters
-    ----------
-    context
-        Whose seeds it has.
-
-    Returns
-    -------
-    list of Study
-        One, on the GPU if there is one.
-    """
+    """Return the study of encoder-decoders with attention on Multi30k, of tanh-RNN, GRU and LSTM."""
     inits = {"Xavier": "xavier_normal", "Kaiming": "kaiming_normal", "Haar": "orthogonal"}
     options = {"steps": 800, "evaluate_every": 400}
     cells = ("tanh", "gru", "lstm")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Trained", "spectra", "surface", "trained"]
-
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -32,18 +30,7 @@ def mean_and_half(values: Sequence[float], /) -> tuple[float, float]:
 
 
 def spectra(nets: Sequence[Trained], /) -> Claim:
-    """Compare the eigenvalue moduli of nets trained to answer with numbers and with classes.
-
-    Parameters
-    ----------
-    nets
-        Of at least one task of either kind.
-
-    Returns
-    -------
-    Claim
-        Moduli by task and initializer, before and after.
-    """
+    """Compare the eigenvalue moduli of nets trained to answer with numbers and with classes."""
     rows: list[dict[str, Any]] = []
     for task in dict.fromkeys(net.task for net in nets):
         for label in dict.fromkeys(net.label for net in nets if net.task == task):
@@ -94,20 +81,9 @@ def spectra(nets: Sequence[Trained], /) -> Claim:
 
 
 def apart(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str]:
-    """Return whether the two kinds of tasks are told apart by what their spectra show, and a sentence with the ranges.
-
-    They are if every row of one kind lies beyond every row of the other, in radius or in the share beyond the circle.
-
-    Parameters
-    ----------
-    rows
-        With ``"answers"``, ``"ρ after"`` and ``"share of |λ| > 1"``.
-
-    Returns
-    -------
-    tuple
-        CONDITIONALLY if they are, else UNDECIDED.
-    """
+    """Return whether spectra tell the two kinds of tasks apart, and a sentence with the ranges."""
+    # They are if every row of one kind lies beyond every row of the other, in radius or in the share beyond the
+    # circle.
     separated, parts = False, []
     for name in ("ρ after", "share of |λ| > 1"):
         numbers, classes = ([row[name] for row in rows if row["answers"] == kind] for kind in ("numbers", "classes"))
@@ -122,20 +98,7 @@ def apart(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str]:
 
 
 def surface(context: Context, nets: Sequence[Trained], /) -> Claim:
-    """Measure how close hidden states are to the surface of the hypercube, before and after training.
-
-    Parameters
-    ----------
-    context
-        Effort and seed.
-    nets
-        Trained ones.
-
-    Returns
-    -------
-    Claim
-        Distance and saturation.
-    """
+    """Measure how close hidden states are to the surface of the hypercube, before and after training."""
     rows: list[dict[str, Any]] = [
         {"input scale": scale, "modulus": m, "distance": found.distance, "saturation": found.saturation}
         for scale in (0.1, 1.0)

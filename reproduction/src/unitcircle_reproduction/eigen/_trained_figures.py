@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["differences", "distances", "radii", "spectra", "structures"]
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["claims"]
-
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,19 +36,7 @@ _OMEGA = Statement(
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
-    """Train with and without both remedies of Pascanu et al.
-
-    Parameters
-    ----------
-    context
-        Quick: 8 seeds, few hundred steps. Full: 10 seeds, thousands.
-
-    Yields
-    ------
-    Claim
-        Clipping on the digits by gradient descent, of a weight whose gradient explodes, with one as control whose
-        gradient does not; Ω on copying.
-    """
+    """Train with and without both remedies of Pascanu et al."""
     clipping = [_clipping(context, factor) for factor in FACTORS]
     yield judged(_CLIPPING, clipping, _control(context, clipping[0]))
     delays, steps = context.pick((10,), (20, 50)), context.pick(400, 4000)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SEEDS", "Contender", "contest"]
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -21,23 +19,13 @@ SEEDS = (8, 10)
 
 @dataclass(frozen=True)
 class Contender:
-    """A cell with its initializer.
+    """A cell with its initializer."""
 
-    Attributes
-    ----------
-    label
-        In tables and figures.
-    cell
-        Specification.
-    initializer
-        Of the recurrent weight, or of it and the bias, as in a study; any where the cell has none.
-    options
-        Attributes of its runs that differ from those of the experiment.
-    """
-
-    label: str
-    cell: str
+    label: str  # In tables and figures
+    cell: str  # Specification
+    # Of the recurrent weight, or of it and the bias, as in a study; any where the cell has none.
     initializer: str = "torch_default"
+    # Attributes of its runs that differ from those of the experiment.
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -51,28 +39,7 @@ def contest(
     tuning_seeds: int = 1,
     note: str = "",
 ) -> Contest:
-    """Train contenders of several cells on one task.
-
-    Parameters
-    ----------
-    context
-        Decides where the results are, and how many seeds there are.
-    name
-        Of the studies, one for all contenders of one cell and options.
-    contenders
-        Each with its own learning rate, chosen on validation data.
-    experiment
-        Task, sizes, learning rates and options; the cells are those of the contenders.
-    tuning_seeds
-        That choose the learning rate of a quick run; 3 in a full one.
-    note
-        What tells it from another contest on the same task.
-
-    Returns
-    -------
-    Contest
-        As far as its runs are there.
-    """
+    """Train contenders of several cells on one task."""
     groups: list[Group] = []
     alike: dict[tuple[str, str], list[Contender]] = {}
     for contender in contenders:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Start", "claim", "compared"]
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,19 +21,11 @@ from unitcircle_reproduction.orthogonal._contenders import SEEDS
 
 @dataclass(frozen=True)
 class Start:
-    """Where a deep network starts, and how it is trained from there.
+    """Where a deep network starts, and how it is trained from there."""
 
-    Attributes
-    ----------
-    inner, ends
-        Initializers of the inner layers, and of the first and the last.
-    clip
-        Largest norm of the gradient; None for none.
-    """
-
-    inner: str
+    inner: str  # inner, ends: Initializers of the inner layers, and of the first and the last
     ends: str
-    clip: float | None = None
+    clip: float | None = None  # Largest norm of the gradient; None for none
 
     def __str__(self) -> str:
         """Return the layers and the clipping, in words."""
@@ -57,18 +47,7 @@ PLAIN = {"optimizer": "sgd", "batch_size": 128, "measure_at": ()}
 
 
 def claim(context: Context, /) -> Claim:
-    """Count the steps to 30 % of the loss for deep linear networks of growing depth.
-
-    Parameters
-    ----------
-    context
-        Quick: depths 2, 8 and 32, 8 seeds. Full: 2 to 128, 10 seeds.
-
-    Returns
-    -------
-    Claim
-        Whether learning times from an orthogonal start do not depend on depth, and from a Gaussian one do.
-    """
+    """Count the steps to 30 % of the loss for deep linear networks of growing depth."""
     depths = context.pick((2, 8, 32), (2, 4, 8, 16, 32, 64, 128))
     steps, rates = context.pick(STEPS, 10 * STEPS), tuple(2.0**-k for k in range(context.pick(7, 9)))
     cells = tuple(f"stack(depth={depth})" for depth in depths)
@@ -120,18 +99,7 @@ def _growth(rows: Sequence[Row]) -> float:
 
 
 def compared(growth: Mapping[Start, float], /) -> list[Compared]:
-    """Return what each protocol of an orthogonal start says.
-
-    Parameters
-    ----------
-    growth
-        Start → largest over smallest median time, inf where a depth was not learned at all, NaN without runs.
-
-    Returns
-    -------
-    list of Compared
-        As the source says: its times are within a factor of 2, those of the Gaussian start with its clipping are not.
-    """
+    """Return what each protocol of an orthogonal start says."""
     found: list[Compared] = []
     for start in PROTOCOLS:
         own, other = growth[start], growth[GAUSSIAN[start.clip]]

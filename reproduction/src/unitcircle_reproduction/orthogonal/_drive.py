@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ACTIVATIONS", "Norms", "claim", "unroll"]
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -28,18 +26,10 @@ DRIVES = ("no input", "inputs", "inputs and biases")
 
 @dataclass(frozen=True, eq=False)
 class Norms:
-    """Logarithms of norms over time, for many draws.
+    """Logarithms of norms over time, for many draws."""
 
-    Attributes
-    ----------
-    state
-        log(‖h_t‖/√n), ``(draws, T + 1)``.
-    gradient
-        log(‖∂h_T/∂h_{T−k}‖_F/√n) by lag k, ``(draws, T + 1)``.
-    """
-
-    state: np.ndarray
-    gradient: np.ndarray
+    state: np.ndarray  # log(‖h_t‖/√n), (draws, T + 1)
+    gradient: np.ndarray  # log(‖∂h_T/∂h_{T−k}‖_F/√n) by lag k, (draws, T + 1)
 
 
 def unroll(W: np.ndarray, name: str, inputs: np.ndarray, biases: np.ndarray, start: np.ndarray, /) -> Norms:
@@ -84,20 +74,7 @@ def _log_norm(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def measure(draws: int, seed: int, /) -> dict[tuple[str, str, str], Norms]:
-    """Return the norms by drive, activation and law; all laws meet the same inputs, biases and starts.
-
-    Parameters
-    ----------
-    draws
-        Weights of each law.
-    seed
-        Of everything.
-
-    Returns
-    -------
-    dict
-        One of :data:`DRIVES`, one of :data:`ACTIVATIONS`, a law → norms.
-    """
+    """Return the norms by drive, activation and law; all laws meet the same inputs, biases and starts."""
     rng = np.random.default_rng(seed)
     inputs, biases = rng.standard_normal((draws, STEPS, UNITS)), rng.standard_normal((draws, UNITS))
     start = rng.standard_normal((draws, UNITS))
@@ -119,18 +96,7 @@ def fate(change: float, /) -> str:
 
 
 def claim(context: Context, /) -> Claim:
-    """Measure states and gradients of five laws, four activations and three kinds of drive.
-
-    Parameters
-    ----------
-    context
-        Decides how many weights are drawn.
-
-    Returns
-    -------
-    Claim
-        In how many of the settings the linear system without input foretells the gradient.
-    """
+    """Measure states and gradients of five laws, four activations and three kinds of drive."""
     draws = context.pick(16, 100)
     found = measure(draws, context.draws)
     foretold = {law: _change(found["no input", "linear", law]) for law in LAWS}

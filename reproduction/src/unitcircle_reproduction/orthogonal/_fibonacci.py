@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["by_eigenvalues", "by_products", "by_squaring", "claims"]
-
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,20 +21,7 @@ Number = Callable[[int], tuple[Any, int]]
 
 
 def by_products(n: int, dtype: Any = object, /) -> tuple[Any, int]:
-    """Return F_n as an entry of Fⁿ, F = [[1, 1], [1, 0]], by n products, and their number.
-
-    Parameters
-    ----------
-    n
-        Which, from 0.
-    dtype
-        ``object`` for integers of any length, or a type of floating-point numbers.
-
-    Returns
-    -------
-    tuple
-        The number, and how many matrix products it took.
-    """
+    """Return F_n as an entry of Fⁿ, F = [[1, 1], [1, 0]], by n products, and their number."""
     F, power = np.array([[1, 1], [1, 0]], dtype), np.array([[1, 0], [0, 1]], dtype)
     for _ in range(n):
         power = power @ F
@@ -60,13 +45,7 @@ def by_eigenvalues(n: int, /) -> tuple[float, int]:
 
 
 def claims() -> Iterator[Claim]:
-    """Measure what is said of Fibonacci numbers.
-
-    Yields
-    ------
-    Claim
-        The three methods; the largest eigenvalue.
-    """
+    """Measure what is said of Fibonacci numbers."""
     yield _methods()
     yield _golden_ratio()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["claims"]
-
 from collections.abc import Iterator
 
 from unitcircle.experiments.comparison import Verdict as Told
@@ -56,19 +54,7 @@ _TYPED = Statement(
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
-    """Train the networks that the source points to, and what they are meant to beat.
-
-    Parameters
-    ----------
-    context
-        Quick: copying over 10 and adding over 30 steps, 8 seeds. Full: copying over 20, 50, 100 and 200, adding over
-        50, 100 and 200 steps, 10 seeds.
-
-    Yields
-    ------
-    Claim
-        Unitary evolution; recurrent orthogonal networks; strongly-typed networks.
-    """
+    """Train the networks that the source points to, and what they are meant to beat."""
     copying = [_copying(context, delay) for delay in context.pick((10,), (20, 50, 100, 200))]
     adding = [_adding(context, length) for length in context.pick((30,), (50, 100, 200))]
     size = context.pick(*SIZES)

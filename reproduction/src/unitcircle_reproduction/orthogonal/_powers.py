@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LAWS", "WORDS", "claim", "fates"]
-
 import io
 from functools import partial
 from typing import Any
@@ -41,18 +39,7 @@ GAINS = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2, 1.4, 2.0)
 
 
 def claim(context: Context, /) -> Claim:
-    """Measure the powers of weights of five laws, and of Gaussian weights of many radii.
-
-    Parameters
-    ----------
-    context
-        Decides how many weights are drawn.
-
-    Returns
-    -------
-    Claim
-        Whether the radius foretells what the norm does in 64 steps.
-    """
+    """Measure the powers of weights of five laws, and of Gaussian weights of many radii."""
     weights = {name: parse(law).sample(UNITS, rng=context.draws) for name, law in LAWS.items()}
     rows = [_row(name, W) for name, W in weights.items()]
     logs, radii = fates(context.pick(40, 400), context.draws)

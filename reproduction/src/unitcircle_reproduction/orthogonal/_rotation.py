@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["claim", "rotation"]
-
 from typing import Any
 
 import numpy as np
@@ -24,13 +22,7 @@ def rotation(angle: float, modulus: float = 1.0, /) -> np.ndarray:
 
 
 def claim() -> Claim:
-    """Measure eigenvalues and powers of rotations by many angles.
-
-    Returns
-    -------
-    Claim
-        Whether the eigenvalues are e^{±iθ}, and the power is the rotation by the multiple of the angle.
-    """
+    """Measure eigenvalues and powers of rotations by many angles."""
     angles = np.linspace(0, np.pi, 181)
     of_values, of_powers, of_lengths = [], [], []
     for angle in angles:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SOURCE"]
-
 from unitcircle_reproduction._claim import Source
 from unitcircle_reproduction.orthogonal import (
     _clipping,

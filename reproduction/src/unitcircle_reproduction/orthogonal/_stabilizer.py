@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Lengths", "beyond", "claim", "number_words"]
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,12 +13,11 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn import functional
 
-from unitcircle._files import written_whole
 from unitcircle.experiments.comparison import median_interval, paired_p, rank_differences
 from unitcircle.experiments.models import Cell, Network
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run, initial_parameters, penalties, stacked
-from unitcircle.report import COLORS, CYCLE, DASHES
+from unitcircle.report import COLORS, CYCLE, DASHES, written_whole
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._judgement import CONFIDENCE, Compared, follows, told, with_interval
@@ -40,21 +37,11 @@ _UNDER_TWENTY, _TENS = (_NUMERALS.split(" ")[part] for part in (slice(20), slice
 
 @dataclass(frozen=True, eq=False)
 class Lengths:
-    """What trained networks do over a long window from the zero state.
+    """What trained networks do over a long window from the zero state."""
 
-    Attributes
-    ----------
-    horizon
-        Steps of a training window.
-    bits
-        Bits per character at every step, ``(seeds, T)``, of a window at most what a uniform guess costs.
-    norms
-        ‖h_t‖/√n, ``(seeds, T)``: the median over the windows, inf where it overflows.
-    """
-
-    horizon: int
-    bits: np.ndarray
-    norms: np.ndarray
+    horizon: int  # Steps of a training window
+    bits: np.ndarray  # Bits per character at every step, (seeds, T), of a window at most what a uniform guess costs
+    norms: np.ndarray  # ‖h_t‖/√n, (seeds, T): the median over the windows, inf where it overflows
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what was measured, by name, for a file."""
@@ -95,20 +82,7 @@ def _in_words(n: int) -> str:
 
 
 def beyond(runs: Sequence[Run], /, *, longest: int = LONGEST) -> Lengths:
-    """Train runs on windows of a text and let them read windows that are far longer.
-
-    Parameters
-    ----------
-    runs
-        Of a character language model, alike but for the seed; trained as one stack.
-    longest
-        Characters in a test window.
-
-    Returns
-    -------
-    Lengths
-        Of the test part.
-    """
+    """Train runs on windows of a text and let them read windows that are far longer."""
     shared = runs[0]
     task, cell = CharacterLanguageModel.parse(shared.task), Cell.parse(shared.cell)
     assert isinstance(task, CharacterLanguageModel), "there is no other text"
@@ -160,19 +134,7 @@ def _read(
 
 
 def claim(context: Context, /) -> Claim:
-    """Train with and without the norm stabilizer, and look at steps that no training window had.
-
-    Parameters
-    ----------
-    context
-        Quick: IRNN. Full: IRNN, orthogonal tanh-RNN and LSTM, longer training. Both: windows of 10 and of 50
-        characters, 10 seeds.
-
-    Returns
-    -------
-    Claim
-        Whether the norm drifts less, and the loss is lower, beyond the horizon.
-    """
+    """Train with and without the norm stabilizer, and look at steps that no training window had."""
     text = context.studies / "orthogonal-numbers.txt"
     with written_whole(text) as file:
         file.write(number_words(CHARACTERS, context.draws).encode())

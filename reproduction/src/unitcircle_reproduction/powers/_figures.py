@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["kinds", "nilpotent", "pseudospectra", "stretching", "transients"]
-
 from collections.abc import Mapping
 
 import numpy as np

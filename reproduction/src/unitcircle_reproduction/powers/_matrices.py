@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["LABELLED", "LONG", "SHORT", "Labelled", "Seen", "by_structure", "grcar", "jordan", "random_labelled", "see"]
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,21 +23,11 @@ GAP = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """A matrix with its Jordan structure.
+    """A matrix with its Jordan structure."""
 
-    Attributes
-    ----------
-    name
-        For tables.
-    matrix
-        ``(n, n)``.
-    blocks
-        Every eigenvalue with the size of its Jordan block.
-    """
-
-    name: str
-    matrix: np.ndarray
-    blocks: tuple[tuple[complex, int], ...]
+    name: str  # For tables
+    matrix: np.ndarray  # (n, n)
+    blocks: tuple[tuple[complex, int], ...]  # Every eigenvalue with the size of its Jordan block
 
     @property
     def radius(self) -> float:
@@ -49,21 +37,11 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the powers of a matrix did, judged by the powers alone.
+    """What the powers of a matrix did, judged by the powers alone."""
 
-    Attributes
-    ----------
-    behaviour
-        One of the asymptotics.
-    log_norm
-        log of the largest ‖Aᵗ‖₂ in the last window.
-    degree
-        d log ‖Aᵗ‖ / d log t over the last doubling.
-    """
-
-    behaviour: Asymptotics
-    log_norm: float
-    degree: float
+    behaviour: Asymptotics  # One of the asymptotics
+    log_norm: float  # log of the largest ‖Aᵗ‖₂ in the last window
+    degree: float  # d log ‖Aᵗ‖ / d log t over the last doubling
 
 
 def jordan(value: complex, size: int, /) -> np.ndarray:
@@ -90,22 +68,9 @@ def by_structure(blocks: Sequence[tuple[complex, int]], /) -> Asymptotics:
 
 
 def see(matrix: np.ndarray, /, steps: int = LONG) -> Seen:
-    """Judge by the largest of a few powers from steps/4, steps/2 and steps on, without any eigenvalue.
-
-    A few, for the norm of the powers of a rotation seen in oblique axes goes up and down.
-
-    Parameters
-    ----------
-    matrix
-        ``(n, n)``.
-    steps
-        The largest power, a power of two.
-
-    Returns
-    -------
-    Seen
-        The behaviour; scaled squaring, so that nothing overflows.
-    """
+    """Judge by the largest of a few powers from steps/4, steps/2 and steps on, without any eigenvalue."""
+    # A few, for the norm of the powers of a rotation seen in oblique axes goes up and down.
+    # Shapes: matrix (n, n)
     window = np.stack([matrix_power(matrix, k, method="squaring") for k in range(WINDOW)])
     power, log_scale, logs = matrix, 0.0, []
     for _ in range(steps.bit_length() - 1):
@@ -130,18 +95,7 @@ def see(matrix: np.ndarray, /, steps: int = LONG) -> Seen:
 
 
 def random_labelled(rng: np.random.Generator, /) -> Labelled:
-    """Draw a real matrix of random Jordan structure, mixed by a random similarity of condition at most about 10.
-
-    Parameters
-    ----------
-    rng
-        Generator.
-
-    Returns
-    -------
-    Labelled
-        With eigenvalues inside, on and outside the unit circle, none within 2 % of it but on it.
-    """
+    """Draw a real matrix of random Jordan structure, mixed by a random similarity of condition at most about 10."""
     largest = rng.choice(["inside", "on", "outside"], p=[0.3, 0.5, 0.2])
     parts: list[np.ndarray] = []
     blocks: list[tuple[complex, int]] = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SOURCE"]
-
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -42,18 +40,7 @@ SIZES = range(1, 7)
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
-    """Measure the claims of the source.
-
-    Parameters
-    ----------
-    context
-        What may be spent.
-
-    Yields
-    ------
-    Claim
-        The propositions first.
-    """
+    """Measure the claims of the source."""
     rng = np.random.default_rng([context.draws, 0])
     drawn = [random_labelled(rng) for _ in range(context.pick(300, 5000))]
     labelled = [(matrix, see(matrix.matrix, LONG)) for matrix in LABELLED]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["ALARMS", "Alarm", "rows"]
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle_reproduction._correlation import FEWEST, multiplicities, simultaneous
 from unitcircle_reproduction.prediction._chance import chance, orders
-from unitcircle_reproduction.prediction._correlation import FEWEST, multiplicities, simultaneous
 from unitcircle_reproduction.prediction._setting import Setting
 
 LOST = math.log(1e-3)
@@ -20,22 +18,12 @@ LOST = math.log(1e-3)
 
 @dataclass(frozen=True)
 class Alarm:
-    """A finding, as far as a record at step 0 shows it.
+    """A finding, as far as a record at step 0 shows it."""
 
-    Attributes
-    ----------
-    code, rule
-        Of the finding.
-    sounds
-        Diagnosis of a run → whether it is found.
-    needs
-        What the diagnosis must hold.
-    """
-
-    code: str
+    code: str  # code, rule: Of the finding
     rule: str
-    sounds: Callable[[Mapping[str, float]], bool]
-    needs: tuple[str, ...]
+    sounds: Callable[[Mapping[str, float]], bool]  # Diagnosis of a run → whether it is found
+    needs: tuple[str, ...]  # What the diagnosis must hold
 
 
 ALARMS = (
@@ -69,28 +57,13 @@ class _Runs:
 
 
 def rows(settings: Sequence[Setting], /, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Compare runs with and without each alarm, within settings: the place of their score, and whether they are stuck.
-
-    The place is the share of the setting's runs that are worse, ties by half: 0.5 on average; that of a run is the mean
-    over the seeds of its initializer. A run is stuck behind a tenth of the way from the baseline to the threshold.
-    Means with and without an alarm are compared in each setting and averaged with the weights of Mantel and Haenszel,
-    (alarmed · others) / runs, so that a setting where all are alarmed, or none, says nothing. Chance is what families
-    give that get each other's places, corrected for the number of alarms; the intervals, of the bootstrap over
-    families, hold all together.
-
-    Parameters
-    ----------
-    settings
-        Whose runs; give those in which there is something to tell, for elsewhere places are noise.
-    seed
-        Of resamples and shuffles.
-
-    Returns
-    -------
-    list of dict
-        One an alarm: runs, those with it, families with it, shares of stuck runs and mean places with and without it,
-        the difference of places with its interval and p.
-    """
+    """Compare runs with and without each alarm, within settings: rank of the score, and whether they are stuck."""
+    # The place is the share of the setting's runs that are worse, ties by half: 0.5 on average; that of a run is
+    # the mean over the seeds of its initializer. A run is stuck behind a tenth of the way from the baseline to
+    # the threshold. Means with and without an alarm are compared in each setting and averaged with the weights of
+    # Mantel and Haenszel, (alarmed · others) / runs, so that a setting where all are alarmed, or none, says
+    # nothing. Chance is what families give that get each other's places, corrected for the number of alarms; the
+    # intervals, of the bootstrap over families, hold all together.
     runs = [_runs(setting) for setting in settings]
     if not runs:
         return []

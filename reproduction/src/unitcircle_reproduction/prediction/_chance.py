@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SHUFFLES", "above", "chance", "orders"]
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -13,26 +11,12 @@ SHUFFLES = 2000
 
 
 def orders(groups: Sequence[Mapping[str, str]], seed: int, /, *, shuffles: int = SHUFFLES) -> list[np.ndarray]:
-    """Draw which point's result each point is given, family by family, for all groups alike.
-
-    The families are put into a random order, and the members of each; the results in that order are laid along the
-    points in the order of their names. Families of one size thus exchange their results whole, whatever their members
-    have in common (exact); those of different sizes nearly so. A member that a group lacks is passed over.
-
-    Parameters
-    ----------
-    groups
-        Points of each group: name → family.
-    seed
-        Of the draws.
-    shuffles
-        How many.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        One a group, ``(shuffles, points)``: indices into the points in the order in which they came.
-    """
+    """Draw which point's result each point is given, family by family, for all groups alike."""
+    # The families are put into a random order, and the members of each; the results in that order are laid along
+    # the points in the order of their names. Families of one size thus exchange their results whole, whatever
+    # their members have in common (exact); those of different sizes nearly so. A member that a group lacks is
+    # passed over.
+    # Shapes: -> (shuffles, points)
     members = {name: family for group in groups for name, family in group.items()}
     families = sorted(set(members.values()))
     rng = np.random.default_rng([seed, 29])
@@ -53,27 +37,12 @@ def orders(groups: Sequence[Mapping[str, str]], seed: int, /, *, shuffles: int =
 
 
 def chance(values: np.ndarray, shuffled: np.ndarray, /) -> np.ndarray:
-    """Return how often chance alone gives a number as far from 0, corrected for how many are looked at.
-
-    p = (1 + shuffles whose largest standardized number is at least as far from 0) / (1 + shuffles): the single step of
-    Westfall and Young, exact if the shuffled are what could have been instead.
-
-    Parameters
-    ----------
-    values
-        ``(d,)``; NaN for none.
-    shuffled
-        ``(shuffles, d)``: the same of shuffled results.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(d,)``, NaN for none.
-
-    References
-    ----------
-    P. H. Westfall, S. S. Young, "Resampling-based multiple testing", Wiley 1993, section 2.5.
-    """
+    """Return how often chance alone gives a number as far from 0, corrected for how many are looked at."""
+    # p = (1 + shuffles whose largest standardized number is at least as far from 0) / (1 + shuffles): the single
+    # step of Westfall and Young, exact if the shuffled are what could have been instead.
+    # Shapes: values (d,), shuffled (shuffles, d) -> (d,)
+    #
+    # P. H. Westfall, S. S. Young, "Resampling-based multiple testing", Wiley 1993, section 2.5.
     known = ~np.isnan(values)
     found = np.full(len(values), np.nan)
     if not known.any():
@@ -88,20 +57,8 @@ def chance(values: np.ndarray, shuffled: np.ndarray, /) -> np.ndarray:
 
 
 def above(value: float, shuffled: np.ndarray, /) -> float:
-    """Return p: how often chance gives a number as large.
-
-    Parameters
-    ----------
-    value
-        What was found.
-    shuffled
-        ``(shuffles,)``; NaN counts as large.
-
-    Returns
-    -------
-    float
-        From 1/(1 + shuffles) to 1; NaN where nothing was found.
-    """
+    """Return p: how often chance gives a number as large."""
+    # Shapes: shuffled (shuffles,)
     if math.isnan(value):
         return math.nan
     return float((1 + np.sum(~(shuffled < value - 1e-12))) / (1 + len(shuffled)))

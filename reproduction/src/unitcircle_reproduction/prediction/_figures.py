@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["alarms", "heat_map", "scatter", "transfer"]
-
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +30,7 @@ def _short(setting: Setting) -> str:
 
 
 def heat_map(screen: Screen, /) -> Figure:
-    """Draw Spearman's ρ of every diagnostic in every setting, its interval below it, and the mean over kinds of task.
-
-    Parameters
-    ----------
-    screen
-        Of one outcome.
-
-    Returns
-    -------
-    Figure
-        Panels of eight settings, below each other.
-    """
+    """Draw Spearman's ρ of every diagnostic in every setting, its interval, and the mean over kinds of task."""
     means, mean_bounds, _ = screen.means()
     values = np.vstack([screen.values, means[None]])
     ends = np.concatenate([screen.bounds(), mean_bounds[None]])
@@ -91,22 +78,7 @@ def _signed(value: float, digits: int) -> str:
 
 
 def scatter(settings: Sequence[Setting], diagnostic: str, outcome: str, /) -> Figure:
-    """Draw the rank of the result against the rank of one diagnostic within its setting, each initializer a point.
-
-    Parameters
-    ----------
-    settings
-        One panel each.
-    diagnostic
-        Its short name.
-    outcome
-        ``"score"`` or ``"speed"``.
-
-    Returns
-    -------
-    Figure
-        Colour and marker are those of the family.
-    """
+    """Draw the rank of the result against the rank of one diagnostic within its setting, each initializer a point."""
     families = sorted({family for setting in settings for family in setting.families})
     looks = {f: (CYCLE[k % len(CYCLE)], MARKERS[k % len(MARKERS)]) for k, f in enumerate(families)}
     columns = min(5, len(settings))
@@ -138,18 +110,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def transfer(screen: Screen, /) -> Figure:
-    """Draw what each diagnostic is worth in a kind of task when its sign is learned from the others.
-
-    Parameters
-    ----------
-    screen
-        Of one outcome.
-
-    Returns
-    -------
-    Figure
-        One line a diagnostic; the last is the one that is best in the other kinds of task.
-    """
+    """Draw what each diagnostic is worth in a kind of task when its sign is learned from the others."""
     values, bounds = screen.transferred()
     _, worth, chosen_bounds, *_ = screen.chosen()
     lines = [
@@ -178,18 +139,7 @@ def transfer(screen: Screen, /) -> Figure:
 
 
 def alarms(table: Sequence[Mapping[str, Any]], /) -> Figure:
-    """Draw where runs with and without each finding end, and the difference with its interval.
-
-    Parameters
-    ----------
-    table
-        Rows of :func:`unitcircle_reproduction.prediction._alarms.rows`.
-
-    Returns
-    -------
-    Figure
-        Two panels with one line a finding.
-    """
+    """Draw where runs with and without each finding end, and the difference with its interval."""
     told = [row for row in table if row["alarmed"]]
     figure = Figure(figsize=(6.8, 0.42 * len(told) + 1.1), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["in_sample", "seeds"]
-
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -30,22 +28,8 @@ SEEDS = "One seed against another"
 
 
 def in_sample(name: str, title: str, screened: Screen) -> Claim:
-    """Return the claim on the mean correlations over kinds of task.
-
-    Ruled by :func:`ruling` of the p farthest from chance and of the intervals of all diagnostics together.
-
-    Parameters
-    ----------
-    name, title
-        Of the claim.
-    screened
-        The correlations.
-
-    Returns
-    -------
-    Claim
-        With a row for each diagnostic.
-    """
+    """Return the claim on the mean correlations over kinds of task."""
+    # Ruled by :func:`ruling` of the p farthest from chance and of the intervals of all diagnostics together.
     if len(screened.kinds) < FEWEST_KINDS:
         return too_few(name, title)
     means, bounds, p = screened.means()
@@ -130,22 +114,8 @@ def _ceiling(found: Sequence[Setting]) -> str:
 
 
 def seeds(found: Sequence[Setting], seed: int) -> Claim:
-    """Return the claim on the seeds of one initializer.
-
-    Ruled by :func:`ruling` of the p farthest from chance and of the intervals of all diagnostics together.
-
-    Parameters
-    ----------
-    found
-        Settings.
-    seed
-        Of resamples and shuffles.
-
-    Returns
-    -------
-    Claim
-        With a row for each diagnostic.
-    """
+    """Return the claim on the seeds of one initializer."""
+    # Ruled by :func:`ruling` of the p farthest from chance and of the intervals of all diagnostics together.
     pooled = within(found, seed=seed)
     if not pooled.runs or np.isnan(pooled.values).all():
         few = "no initializer has two seeds with different scores"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Newcomers", "newcomers"]
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from unitcircle_reproduction._correlation import centred_ranks, interval, weighted_spearman
 from unitcircle_reproduction.prediction._chance import above
-from unitcircle_reproduction.prediction._correlation import centred_ranks, interval, weighted_spearman
 from unitcircle_reproduction.prediction._points import DIAGNOSTICS
 from unitcircle_reproduction.prediction._screen import Screen, mean
 
@@ -22,46 +20,23 @@ _AT_ONCE = 250
 
 @dataclass(frozen=True, eq=False)
 class Newcomers:
-    """How well a linear predictor ranks initializers whose family and task it was not fitted on.
+    """How well a linear predictor ranks initializers whose family and task it was not fitted on."""
 
-    Attributes
-    ----------
-    values
-        ``(kinds,)``: Spearman's ρ of prediction and result in each kind of task left out.
-    remembered
-        ``(kinds,)``: the same of the mean rank that the initializer itself reached in the other kinds of task. Not a
-        prediction for newcomers, but what a diagnosis competes with where there is experience.
-    low, high
-        Interval of the mean of the values.
-    p
-        Share of shuffles whose mean is as large.
-    """
-
-    values: np.ndarray
+    values: np.ndarray  # (kinds,): Spearman's ρ of prediction and result in each kind of task left out
+    # (kinds,): the same of the mean rank that the initializer itself reached in the other kinds of task. Not a
+    # prediction for newcomers, but what a diagnosis competes with where there is experience.
     remembered: np.ndarray
-    low: float
+    low: float  # low, high: Interval of the mean of the values
     high: float
-    p: float
+    p: float  # Share of shuffles whose mean is as large
 
 
 def newcomers(screened: Screen, /) -> Newcomers:
-    """Predict the rank of every initializer from other kinds of task and other families.
-
-    Ridge regression of the ranks of the results on the ranks of all diagnostics (both scaled to mean 0 and variance 1
-    within a setting). The members of one family in one kind of task are predicted from all other families in all other
-    kinds of task; then the predictions within a setting are correlated with its results. All of it is done anew for
-    every resample and every shuffle.
-
-    Parameters
-    ----------
-    screened
-        Of at least two kinds of task.
-
-    Returns
-    -------
-    Newcomers
-        What it is worth.
-    """
+    """Predict the rank of every initializer from other kinds of task and other families."""
+    # Ridge regression of the ranks of the results on the ranks of all diagnostics (both scaled to mean 0 and
+    # variance 1 within a setting). The members of one family in one kind of task are predicted from all other
+    # families in all other kinds of task; then the predictions within a setting are correlated with its results.
+    # All of it is done anew for every resample and every shuffle.
     settings = screened.settings
     x = [np.stack([s.diagnosis(name) for name in DIAGNOSTICS]) for s in settings]
     y = [s.results(screened.outcome) for s in settings]

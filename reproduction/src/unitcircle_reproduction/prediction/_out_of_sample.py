@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["newcoming", "transfer"]
-
 from functools import partial
 from typing import Any
 
@@ -18,20 +16,8 @@ from unitcircle_reproduction.prediction._screen import Screen
 
 
 def transfer(scored: Screen, timed: Screen) -> Claim:
-    """Return the claim on the diagnostic that is chosen in other kinds of task.
-
-    Ruled by :func:`ruling` of what it is worth for the score; its worth for the speed is reported.
-
-    Parameters
-    ----------
-    scored, timed
-        Correlations with the score and with the speed.
-
-    Returns
-    -------
-    Claim
-        With a row for each kind of task left out.
-    """
+    """Return the claim on the diagnostic that is chosen in other kinds of task."""
+    # Ruled by :func:`ruling` of what it is worth for the score; its worth for the speed is reported.
     title = "In a task that was not looked at"
     if len(scored.kinds) < FEWEST_KINDS:
         return too_few("transfer", title)
@@ -80,20 +66,8 @@ def transfer(scored: Screen, timed: Screen) -> Claim:
 
 
 def newcoming(scored: Screen, timed: Screen) -> Claim:
-    """Return the claim on the linear predictor fitted on other kinds of task and other families.
-
-    Ruled by :func:`ruling` of what it is worth for the score; its worth for the speed is reported.
-
-    Parameters
-    ----------
-    scored, timed
-        Correlations with the score and with the speed.
-
-    Returns
-    -------
-    Claim
-        With a row for each kind of task left out.
-    """
+    """Return the claim on the linear predictor fitted on other kinds of task and other families."""
+    # Ruled by :func:`ruling` of what it is worth for the score; its worth for the speed is reported.
     name, title = "families", "For a kind of initializer, and in a task, that were not looked at"
     if len(scored.kinds) < FEWEST_KINDS:
         return too_few(name, title)

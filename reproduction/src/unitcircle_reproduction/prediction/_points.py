@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DIAGNOSTICS", "Point", "Seed", "points", "records"]
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,50 +55,24 @@ _CANDIDATES = ("h", "n", "g")
 
 @dataclass(frozen=True, eq=False)
 class Seed:
-    """One run.
+    """One run."""
 
-    Attributes
-    ----------
-    number
-        Seed of everything random in it.
-    diagnosis
-        At step 0.
-    score
-        Higher is better; never worse than the task's baseline, which needs no training.
-    steps
-        To the threshold; inf: never.
-    """
-
-    number: int
-    diagnosis: Mapping[str, float]
-    score: float
-    steps: float
+    number: int  # Seed of everything random in it
+    diagnosis: Mapping[str, float]  # At step 0
+    score: float  # Higher is better; never worse than the task's baseline, which needs no training
+    steps: float  # To the threshold; inf: never
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """One initializer in one setting.
+    """One initializer in one setting."""
 
-    Attributes
-    ----------
-    task, cell
-        Specifications.
-    setting
-        Everything that its rivals share: what it is compared within.
-    initializer
-        Specification of the recurrent weight, with that of the bias where it has one.
-    family
-        The kind of law: what is drawn, or shuffled, as a whole.
-    seeds
-        Its runs, at the best of the learning rates that there are.
-    """
-
-    task: str
+    task: str  # task, cell: Specifications
     cell: str
-    setting: str
-    initializer: str
-    family: str
-    seeds: Sequence[Seed]
+    setting: str  # Everything that its rivals share: what it is compared within
+    initializer: str  # Specification of the recurrent weight, with that of the bias where it has one
+    family: str  # The kind of law: what is drawn, or shuffled, as a whole
+    seeds: Sequence[Seed]  # Its runs, at the best of the learning rates that there are
 
     def diagnosis(self, name: str, /) -> float:
         """Return the mean over the seeds of one diagnostic; NaN where a seed has none."""
@@ -119,18 +91,7 @@ class Point:
 
 
 def records(folders: Iterable[Path], /) -> Iterator[Record]:
-    """Yield every record of a study below some folders.
-
-    Parameters
-    ----------
-    folders
-        Searched for folders ``runs``, as :class:`unitcircle.experiments.studies.Store` makes them.
-
-    Yields
-    ------
-    Record
-        In the order of the paths; one that several folders hold, once.
-    """
+    """Yield every record of a study below some folders."""
     seen: set[str] = set()
     for runs in sorted({runs for folder in folders for runs in folder.rglob("runs")}):
         for record in Store(runs.parent).records():
@@ -140,22 +101,10 @@ def records(folders: Iterable[Path], /) -> Iterator[Record]:
 
 
 def points(found: Iterable[Record], /) -> list[Point]:
-    """Gather reported runs that were diagnosed at step 0 into points.
-
-    A run that diverged, or ended behind the task's baseline, counts as the baseline; where there is none, one that
-    diverged as the worst score of its setting. A run that diverged never reached the threshold. Runs that failed are
-    left out, as are those that chose a learning rate.
-
-    Parameters
-    ----------
-    found
-        Records.
-
-    Returns
-    -------
-    list of Point
-        Setting by setting.
-    """
+    """Gather reported runs that were diagnosed at step 0 into points."""
+    # A run that diverged, or ended behind the task's baseline, counts as the baseline; where there is none, one
+    # that diverged as the worst score of its setting. A run that diverged never reached the threshold. Runs that
+    # failed are left out, as are those that chose a learning rate.
     grouped: dict[tuple[str, str, str], dict[float, list[Record]]] = {}
     for record in found:
         run = record.run

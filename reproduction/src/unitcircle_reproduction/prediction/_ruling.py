@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["BET", "FEWEST_KINDS", "LEVEL", "p_text", "reason", "ruling", "too_few"]
-
 from collections.abc import Iterable
 
 from unitcircle_reproduction._claim import Claim, Verdict
-from unitcircle_reproduction.prediction._correlation import STRONG
+from unitcircle_reproduction._correlation import STRONG
 
 BET = "The product's own bet: what is measured on an untrained network says how well it will train."
 FEWEST_KINDS = 3
@@ -17,32 +15,18 @@ LEVEL = 0.05
 
 
 def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
-    """Judge whether a diagnosis says something about training.
-
-    ==============  ==========================  =======================================
-    verdict         better than chance          size
-    ==============  ==========================  =======================================
-    HOLDS           p at most .05               an interval lies beyond 0.7: prediction
-    CONDITIONALLY   p at most .05               none does: screening
-    FAILS           p above .05                 every interval excludes 0.7
-    UNDECIDED       p above .05, or no p        some interval includes it, or none is there
-    ==============  ==========================  =======================================
-
-    Chance is what the permutation of families gives, with every choice made anew; the intervals are those of the
-    bootstrap over families. Both signs count alike where a sign was not learned elsewhere.
-
-    Parameters
-    ----------
-    p
-        Corrected for the choice; NaN for none.
-    ends
-        Intervals of all correlations that were chosen among, which hold together.
-
-    Returns
-    -------
-    Verdict
-        One of the four.
-    """
+    """Judge whether a diagnosis says something about training."""
+    # ==============  ==========================  =======================================
+    # verdict         better than chance          size
+    # ==============  ==========================  =======================================
+    # HOLDS           p at most .05               an interval lies beyond 0.7: prediction
+    # CONDITIONALLY   p at most .05               none does: screening
+    # FAILS           p above .05                 every interval excludes 0.7
+    # UNDECIDED       p above .05, or no p        some interval includes it, or none is there
+    # ==============  ==========================  =======================================
+    #
+    # Chance is what the permutation of families gives, with every choice made anew; the intervals are those of
+    # the bootstrap over families. Both signs count alike where a sign was not learned elsewhere.
     known = [(low, high) for low, high in ends if low == low]  # noqa: PLR0124  (NaN)
     if p <= LEVEL:
         strong = any(low >= STRONG or high <= -STRONG for low, high in known)
@@ -53,18 +37,7 @@ def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
 
 
 def reason(verdict: Verdict, /) -> str:
-    """Return the condition of a verdict, or why nothing is decided.
-
-    Parameters
-    ----------
-    verdict
-        Of :func:`ruling`.
-
-    Returns
-    -------
-    str
-        Empty where there is none.
-    """
+    """Return the condition of a verdict, or why nothing is decided."""
     if verdict is Verdict.CONDITIONALLY:
         return "as screening, never as prediction: initializers are sorted better than by chance, one is not foretold"
     if verdict is Verdict.UNDECIDED:
@@ -73,18 +46,7 @@ def reason(verdict: Verdict, /) -> str:
 
 
 def too_few(name: str, title: str, /) -> Claim:
-    """Return a claim where there are not enough kinds of task.
-
-    Parameters
-    ----------
-    name, title
-        Of the claim.
-
-    Returns
-    -------
-    Claim
-        UNDECIDED, with what to do.
-    """
+    """Return a claim where there are not enough kinds of task."""
     return Claim(
         name,
         title,
@@ -97,16 +59,5 @@ def too_few(name: str, title: str, /) -> Claim:
 
 
 def p_text(p: float, /) -> str:
-    """Return a p-value as it is written in a sentence.
-
-    Parameters
-    ----------
-    p
-        From 0 to 1.
-
-    Returns
-    -------
-    str
-        Three digits, or that it is smaller.
-    """
+    """Return a p-value as it is written in a sentence."""
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")

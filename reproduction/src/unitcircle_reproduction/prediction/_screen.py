@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Screen", "mean", "screen"]
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from unitcircle_reproduction.prediction._chance import above, chance, orders
-from unitcircle_reproduction.prediction._correlation import (
+from unitcircle_reproduction._correlation import (
     FEWEST,
     centred_ranks,
     interval,
@@ -19,42 +16,27 @@ from unitcircle_reproduction.prediction._correlation import (
     simultaneous,
     weighted_spearman,
 )
+from unitcircle_reproduction.prediction._chance import above, chance, orders
 from unitcircle_reproduction.prediction._points import DIAGNOSTICS
 from unitcircle_reproduction.prediction._setting import Setting
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """Rank correlations of every diagnostic with one outcome, in every setting: found, resampled and shuffled.
+    """Rank correlations of every diagnostic with one outcome, in every setting: found, resampled and shuffled."""
 
-    Whatever is made of the correlations found (a mean, a choice of the best, a sign learned elsewhere) is made in the
-    same way of those of every resample and of every shuffle: no choice escapes its interval or its p.
+    # Whatever is made of the correlations found (a mean, a choice of the best, a sign learned elsewhere) is made
+    # in the same way of those of every resample and of every shuffle: no choice escapes its interval or its p.
 
-    Attributes
-    ----------
-    outcome
-        ``"score"`` or ``"speed"``.
-    settings
-        Those where the outcome has something to tell.
-    values
-        ``(settings, diagnostics)``: Spearman's ρ; NaN where there is none.
-    resampled
-        ``(resamples, settings, diagnostics)``: after whole families were drawn anew, for all settings alike.
-    shuffled
-        ``(shuffles, settings, diagnostics)``: after families got each other's results, in all settings alike.
-    drawn
-        Family → how often it is there in each resample.
-    order
-        One a setting, ``(shuffles, points)``: whose result each point gets.
-    """
-
-    outcome: str
-    settings: tuple[Setting, ...]
-    values: np.ndarray
+    outcome: str  # "score" or "speed"
+    settings: tuple[Setting, ...]  # Those where the outcome has something to tell
+    values: np.ndarray  # (settings, diagnostics): Spearman's ρ; NaN where there is none
+    # (resamples, settings, diagnostics): after whole families were drawn anew, for all settings alike.
     resampled: np.ndarray
+    # (shuffles, settings, diagnostics): after families got each other's results, in all settings alike.
     shuffled: np.ndarray
-    drawn: dict[str, np.ndarray]
-    order: tuple[np.ndarray, ...]
+    drawn: dict[str, np.ndarray]  # Family → how often it is there in each resample
+    order: tuple[np.ndarray, ...]  # One a setting, (shuffles, points): whose result each point gets
 
     @cached_property
     def kinds(self) -> list[str]:
@@ -67,30 +49,14 @@ class Screen:
         return len({family for setting in self.settings for family in setting.families})
 
     def by_kind(self, values: np.ndarray, /) -> np.ndarray:
-        """Return means over the settings of each kind of task, so that each kind counts once.
-
-        Parameters
-        ----------
-        values
-            ``(..., settings, d)``.
-
-        Returns
-        -------
-        numpy.ndarray
-            ``(..., kinds, d)``.
-        """
+        """Return means over the settings of each kind of task, so that each kind counts once."""
+        # Shapes: values (..., settings, d) -> (..., kinds, d)
         of = [[setting.kind == kind for setting in self.settings] for kind in self.kinds]
         return np.stack([mean(values[..., np.array(mask), :], -2) for mask in of], -2)
 
     def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the mean over the kinds of task of every diagnostic.
-
-        Returns
-        -------
-        tuple
-            Means ``(diagnostics,)``, intervals that hold all together ``(diagnostics, 2)``, and p-values corrected for
-            the choice among them ``(diagnostics,)``.
-        """
+        """Return the mean over the kinds of task of every diagnostic."""
+        # Shapes: -> (diagnostics,)
         found, resampled, shuffled = (mean(self.by_kind(a), -2) for a in (self.values, self.resampled, self.shuffled))
         return found, simultaneous(found, resampled, self.families), chance(found, shuffled)
 
@@ -111,27 +77,16 @@ class Screen:
         )
 
     def transferred(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what each diagnostic is worth in a kind of task if its sign is learned from the others.
-
-        Returns
-        -------
-        tuple
-            ``(kinds, diagnostics)`` and the interval of its mean over kinds ``(diagnostics, 2)``.
-        """
+        """Return what each diagnostic is worth in a kind of task if its sign is learned from the others."""
+        # Shapes: -> (kinds, diagnostics)
         values = _signed_by_others(self.by_kind(self.values))
         resampled = mean(_signed_by_others(self.by_kind(self.resampled)), -2)
         pooled = mean(values, -2)
         return values, np.array([interval(pooled[d], resampled[:, d], self.families) for d in range(len(DIAGNOSTICS))])
 
     def chosen(self) -> tuple[list[str], np.ndarray, tuple[float, float], float, float]:
-        """Return what the best diagnostic of the other kinds of task is worth in each.
-
-        Returns
-        -------
-        tuple
-            Names and correlations ``(kinds,)``, the interval of their mean, the share of shuffles whose mean is as
-            large, and what shuffles give on average; the choice made anew each time.
-        """
+        """Return what the best diagnostic of the other kinds of task is worth in each."""
+        # Shapes: -> (kinds,)
         which, worth = _best_of_others(self.by_kind(self.values))
         resampled, shuffled = (mean(_best_of_others(self.by_kind(a))[1], -1) for a in (self.resampled, self.shuffled))
         names = list(DIAGNOSTICS)
@@ -141,23 +96,7 @@ class Screen:
 
 
 def screen(found: Sequence[Setting], outcome: str, /, *, seed: int = 0) -> Screen:
-    """Correlate every diagnostic with one outcome.
-
-    Parameters
-    ----------
-    found
-        Settings.
-    outcome
-        ``"score"`` or ``"speed"``.
-    seed
-        Of resamples and shuffles.
-
-    Returns
-    -------
-    Screen
-        Of the settings where at least three results differ, and, for the score, some initializer begins to learn and
-        some does not solve the task: where none does or all do, the order is noise.
-    """
+    """Correlate every diagnostic with one outcome."""
     usable = tuple(
         s
         for s in found
@@ -194,20 +133,7 @@ def _shuffled(x: np.ndarray, y: np.ndarray, there: np.ndarray, order: np.ndarray
 
 
 def mean(values: np.ndarray, axis: int, /) -> np.ndarray:
-    """Return the mean of what is there, NaN where nothing is.
-
-    Parameters
-    ----------
-    values
-        Any shape.
-    axis
-        Over which.
-
-    Returns
-    -------
-    numpy.ndarray
-        Without that axis.
-    """
+    """Return the mean of what is there, NaN where nothing is."""
     there = ~np.isnan(values)
     count = there.sum(axis)
     total = np.where(there, values, 0.0).sum(axis)

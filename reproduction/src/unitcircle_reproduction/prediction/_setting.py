@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Setting", "settings"]
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,7 +10,7 @@ import numpy as np
 
 from unitcircle.experiments.models import Cell
 from unitcircle.experiments.tasks import Task
-from unitcircle_reproduction.prediction._correlation import FEWEST_FAMILIES, weighted_spearman
+from unitcircle_reproduction._correlation import FEWEST_FAMILIES, weighted_spearman
 from unitcircle_reproduction.prediction._points import Point
 
 ENOUGH = 8
@@ -25,19 +23,11 @@ _KINDS = {"delayed_digits": "digits"}
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """Initializers that are compared with each other.
+    """Initializers that are compared with each other."""
 
-    Attributes
-    ----------
-    name, task
-        Of the setting.
-    points
-        Its initializers.
-    """
-
-    name: str
+    name: str  # name, task: Of the setting
     task: str
-    points: tuple[Point, ...]
+    points: tuple[Point, ...]  # Its initializers
 
     @property
     def kind(self) -> str:
@@ -88,13 +78,7 @@ class Setting:
         return np.array([getattr(point, outcome) for point in self.points])
 
     def agreement(self) -> tuple[float, int]:
-        """Return how alike two seeds rank the initializers: the mean Spearman of the scores of all pairs of seeds.
-
-        Returns
-        -------
-        tuple
-            NaN for fewer than two seeds; and the number of seeds that every initializer has.
-        """
+        """Return how alike two seeds rank the initializers: the mean Spearman of the scores of all pairs of seeds."""
         numbers = set.intersection(*({seed.number for seed in point.seeds} for point in self.points))
         scores = {
             number: np.array([next(s.score for s in p.seeds if s.number == number) for p in self.points])
@@ -106,18 +90,7 @@ class Setting:
 
 
 def settings(points: Sequence[Point], /) -> list[Setting]:
-    """Return the settings with enough initializers, of enough families, to be ranked.
-
-    Parameters
-    ----------
-    points
-        Of all studies.
-
-    Returns
-    -------
-    list of Setting
-        In the order of the points.
-    """
+    """Return the settings with enough initializers, of enough families, to be ranked."""
     names = list(dict.fromkeys(point.setting for point in points))
     grouped = [tuple(point for point in points if point.setting == name) for name in names]
     return [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SOURCE", "claims"]
-
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,19 +20,7 @@ QUICK = ("digits", "tomita(grammar=4)", "adding", "mackey_glass")
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
-    """Correlate what is measured before training with what comes out, over all studies that there are.
-
-    Parameters
-    ----------
-    context
-        Whose folders of records are looked at; where none are given, the shipped study ``prediction`` is run, or a part
-        of it, and every study of this seed and effort is looked at.
-
-    Yields
-    ------
-    Claim
-        One after the other.
-    """
+    """Correlate what is measured before training with what comes out, over all studies that there are."""
     if not context.records:
         context.study(context.seeded(_study(context)))
     found = settings(points(records(context.records or (context.studies,))))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["thresholds"]
-
 from collections.abc import Sequence
 from functools import partial
 
@@ -18,25 +16,11 @@ MATERIAL = 0.2
 
 
 def thresholds(found: Sequence[Setting], seed: int) -> Claim:
-    """Return the claim on the thresholds of the findings UC2xx.
-
-    An alarm is borne out if alarmed runs stand lower than others, p at most .05 after correction for the number of
-    alarms; it is against us if they stand higher so. HOLDS: all that are raised are borne out. CONDITIONALLY: some are,
-    none is against. FAILS: one is against, or none is borne out and every interval excludes that they stand a fifth of
-    the ranking lower. Else UNDECIDED.
-
-    Parameters
-    ----------
-    found
-        Settings.
-    seed
-        Of resamples and shuffles.
-
-    Returns
-    -------
-    Claim
-        With a row for each alarm.
-    """
+    """Return the claim on the thresholds of the findings UC2xx."""
+    # An alarm is borne out if alarmed runs stand lower than others, p at most .05 after correction for the number
+    # of alarms; it is against us if they stand higher so. HOLDS: all that are raised are borne out.
+    # CONDITIONALLY: some are, none is against. FAILS: one is against, or none is borne out and every interval
+    # excludes that they stand a fifth of the ranking lower. Else UNDECIDED.
     table = rows([s for s in found if not s.all_solve and not s.none_begins], seed=seed)
     told = [row for row in table if row["alarmed"]]
     borne = [row["finding"] for row in told if row["p"] <= LEVEL and row["difference"] < 0]

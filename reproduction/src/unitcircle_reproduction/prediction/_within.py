@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-__all__ = ["Within", "within"]
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from unitcircle_reproduction.prediction._chance import chance
-from unitcircle_reproduction.prediction._correlation import (
+from unitcircle_reproduction._correlation import (
     RESAMPLES,
     centred_ranks,
     multiplicities,
     simultaneous,
 )
+from unitcircle_reproduction.prediction._chance import chance
 from unitcircle_reproduction.prediction._points import DIAGNOSTICS
 from unitcircle_reproduction.prediction._setting import Setting
 
 
 @dataclass(frozen=True, eq=False)
 class Within:
-    """Rank correlations among the seeds of one initializer, pooled over initializers and settings.
+    """Rank correlations among the seeds of one initializer, pooled over initializers and settings."""
 
-    Attributes
-    ----------
-    values
-        ``(diagnostics,)``; NaN for none.
-    bounds
-        ``(diagnostics, 2)``: intervals that hold all together.
-    p
-        ``(diagnostics,)``: corrected for the choice among them.
-    runs
-        Runs that they rest on.
-    """
-
-    values: np.ndarray
-    bounds: np.ndarray
-    p: np.ndarray
-    runs: int
+    values: np.ndarray  # (diagnostics,); NaN for none
+    bounds: np.ndarray  # (diagnostics, 2): intervals that hold all together
+    p: np.ndarray  # (diagnostics,): corrected for the choice among them
+    runs: int  # Runs that they rest on
 
 
 def within(found: Sequence[Setting], /, *, seed: int = 0) -> Within:
-    """Correlate diagnosis and score among the seeds of each initializer.
-
-    Mid-ranks among the seeds of an initializer, their mean taken off; the correlation of all of them. Seeds of one
-    number share their data, and their weights' random numbers, with those of other initializers, and in other cells:
-    chance is what results give that go to other seeds, to the same ones for all initializers of a task.
-
-    Parameters
-    ----------
-    found
-        Settings.
-    seed
-        Of resamples and shuffles.
-
-    Returns
-    -------
-    Within
-        The correlations.
-    """
+    """Correlate diagnosis and score among the seeds of each initializer."""
+    # Mid-ranks among the seeds of an initializer, their mean taken off; the correlation of all of them. Seeds of
+    # one number share their data, and their weights' random numbers, with those of other initializers, and in
+    # other cells: chance is what results give that go to other seeds, to the same ones for all initializers of a
+    # task.
     rng = np.random.default_rng([seed, 31])
     keys: dict[tuple[str, int], np.ndarray] = {}
     families: list[str] = []

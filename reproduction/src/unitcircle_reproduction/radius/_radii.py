@@ -19,27 +19,15 @@ NEAR = 0.05
 
 @dataclass(frozen=True)
 class Normalized:
-    """The law of ρ/√n for unit entries, and draws of it where they are cheap.
+    """The law of ρ/√n for unit entries, and draws of it where they are cheap."""
 
-    Attributes
-    ----------
-    n
-        Size.
-    low, mean, high
-        5 % quantile, mean and 95 % quantile.
-    near, above
-        P(|ρ/√n − 1| ≤ 0.05) and P(ρ/√n > 1).
-    sampled
-        Mean of the draws and half the width of its 95 % interval; NaN without draws.
-    """
-
-    n: int
-    low: float
+    n: int  # Size
+    low: float  # low, mean, high: 5 % quantile, mean and 95 % quantile
     mean: float
     high: float
-    near: float
+    near: float  # near, above: P(|ρ/√n − 1| ≤ 0.05) and P(ρ/√n > 1)
     above: float
-    sampled: tuple[float, float]
+    sampled: tuple[float, float]  # Mean of the draws and half the width of its 95 % interval; NaN without draws
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SOURCE"]
-
 from collections.abc import Iterator
 from functools import partial
 
@@ -23,18 +21,7 @@ MOSTLY = 0.95
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
-    """Measure the claims of the source.
-
-    Parameters
-    ----------
-    context
-        What may be spent.
-
-    Yields
-    ------
-    Claim
-        In the order of the source.
-    """
+    """Measure the claims of the source."""
     radii = Radii(context)
     yield _histogram(radii)
     yield _poisson(radii)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Depth", "Kind", "low_rank", "measure", "orthogonal_projections"]
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,49 +23,25 @@ Draw = Callable[[int, int, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of stack.
+    """A kind of stack."""
 
-    Attributes
-    ----------
-    name
-        For tables.
-    draw
-        ``(width, depth, rng)`` → weights ``(depth, n, n)``.
-    relu
-        Whether a ReLU follows every layer.
-    rate
-        What theory says of the growth rate at a width, nats per layer back; NaN where it says nothing.
-    """
-
-    name: str
-    draw: Draw
-    relu: bool
+    name: str  # For tables
+    draw: Draw  # (width, depth, rng) → weights (depth, n, n)
+    relu: bool  # Whether a ReLU follows every layer
+    # What theory says of the growth rate at a width, nats per layer back; NaN where it says nothing.
     rate: Callable[[int], float] = lambda _: float("nan")
 
 
 @dataclass(frozen=True, eq=False)
 class Depth:
-    """Gradients of many networks of one kind.
+    """Gradients of many networks of one kind."""
 
-    Attributes
-    ----------
-    kind, width
-        Of the networks.
-    logs
-        ``(networks, depth + 1)``: log ‖gradient‖, relative to that at the output, by layers back.
-    bounds
-        The same for the product of the spectral norms.
-    highest
-        Largest excess of a log-norm of one input over its bound.
-    lost
-        Share of the inputs for which all units of a ReLU layer are off: no gradient is left, and they are left out.
-    """
-
-    kind: Kind
+    kind: Kind  # kind, width: Of the networks
     width: int
-    logs: np.ndarray
-    bounds: np.ndarray
-    highest: float
+    logs: np.ndarray  # (networks, depth + 1): log ‖gradient‖, relative to that at the output, by layers back
+    bounds: np.ndarray  # The same for the product of the spectral norms
+    highest: float  # Largest excess of a log-norm of one input over its bound
+    # Share of the inputs for which all units of a ReLU layer are off: no gradient is left, and they are left out.
     lost: float = 0.0
 
     @property
@@ -121,24 +95,7 @@ def low_rank(rank: int, /) -> Kind:
 
 
 def measure(kind: Kind, width: int, depth: int, networks: int, /, *, seed: int) -> Depth:
-    """Measure the gradient at every layer of many networks.
-
-    Parameters
-    ----------
-    kind
-        Of stack.
-    width, depth
-        Units of a layer, layers.
-    networks
-        How many.
-    seed
-        Of weights, inputs and cotangents.
-
-    Returns
-    -------
-    Depth
-        In double precision.
-    """
+    """Measure the gradient at every layer of many networks."""
     logs, bounds, highest, lost = [], [], -np.inf, 0
     for index in range(networks):
         rng = np.random.default_rng([seed, width, index])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Movement", "movement"]
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,20 +46,8 @@ class Movement:
 
 
 def movement(W: np.ndarray, Q: np.ndarray, /) -> Movement:
-    """Measure how weights have moved from orthogonal ones.
-
-    Parameters
-    ----------
-    W
-        Weights ``(..., n, n)``.
-    Q
-        Orthogonal weights of the same shape.
-
-    Returns
-    -------
-    Movement
-        Arrays ``(...)``; NaN for a weight that is not finite.
-    """
+    """Measure how weights have moved from orthogonal ones."""
+    # Shapes: W (..., n, n) -> (...)
     side = np.sqrt(W.shape[-1])
     # LAPACK refuses what is not finite.
     lost = np.asarray(~np.isfinite(W).all((-2, -1)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["persistence_verdict", "training_claims"]
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -21,18 +19,7 @@ LEARNED = 0.85
 
 
 def training_claims(context: Context, /) -> Iterator[Claim]:
-    """Train stacks and recurrent networks from orthogonal weights, and measure the claims on them.
-
-    Parameters
-    ----------
-    context
-        What may be spent.
-
-    Yields
-    ------
-    Claim
-        Whether they stay, in stacks and in recurrent networks, and why.
-    """
+    """Train stacks and recurrent networks from orthogonal weights, and measure the claims on them."""
     runs, steps = context.pick((3, 300), (10, 5000))
     trained = [
         trained_stack(context, Setting("stack", 64, optimizer, rate, steps), runs)
@@ -93,20 +80,8 @@ def _row(trained: Trained) -> dict[str, Any]:
 
 
 def persistence_verdict(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str]:
-    """Judge a tendency by every setting that learned: all of them near orthogonal, at least half, or fewer.
-
-    One setting more in which a weight happens to stay near decides nothing.
-
-    Parameters
-    ----------
-    rows
-        Of all settings.
-
-    Returns
-    -------
-    tuple
-        The verdict and its condition.
-    """
+    """Judge a tendency by every setting that learned: all of them near orthogonal, at least half, or fewer."""
+    # One setting more in which a weight happens to stay near decides nothing.
     learned = [row for row in rows if row["accuracy"] >= LEARNED]
     near = [row["trained"] for row in learned if row["‖WᵀW − I‖/√n"] < NEAR]
     if not learned:

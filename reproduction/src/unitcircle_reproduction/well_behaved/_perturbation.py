@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["interval", "perturbation_verdict", "why"]
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -27,23 +25,12 @@ def interval(values: np.ndarray, /) -> tuple[float, float]:
 
 
 def perturbation_verdict(early: Mapping[str, np.ndarray], end: Mapping[str, np.ndarray], /) -> tuple[Verdict, str]:
-    """Judge whether ‖WᵀW − I‖ is of the order of the learning rate, by its exponent in the rate.
-
-    An exponent is *one* if its 95 % interval over networks contains 1 or lies between 0.8 and 1.2. The claim holds if
-    it is one at the end for every optimizer, holds early in training if only there it is, and fails otherwise. An
-    interval with both 0 and 1 cannot tell proportion from independence: at the end it leaves the claim undecided, and
-    early it is not one.
-
-    Parameters
-    ----------
-    early, end
-        Exponents by optimizer, network by network ``(R,)``.
-
-    Returns
-    -------
-    tuple
-        The verdict and its condition.
-    """
+    """Judge whether ‖WᵀW − I‖ is of the order of the learning rate, by its exponent in the rate."""
+    # An exponent is *one* if its 95 % interval over networks contains 1 or lies between 0.8 and 1.2. The claim
+    # holds if it is one at the end for every optimizer, holds early in training if only there it is, and fails
+    # otherwise. An interval with both 0 and 1 cannot tell proportion from independence: at the end it leaves the
+    # claim undecided, and early it is not one.
+    # Shapes: early, end (R,)
     if not end or any(low <= 0 and high >= 1 for low, high in map(interval, end.values())):
         return Verdict.UNDECIDED, "the exponent of the deviation in the learning rate is not known well enough"
     if all(map(_is_one, end.values())):
@@ -92,20 +79,7 @@ def _rates(settings: Sequence[Setting]) -> str:
 
 
 def why(trained: Sequence[Trained], recurrent: Sequence[Trained], swept: Mapping[str, Sequence[Trained]], /) -> Claim:
-    """Judge the source's reason by the exponent of the deviation in the learning rate, and measure our own.
-
-    Parameters
-    ----------
-    trained, recurrent
-        Stacks and recurrent networks at the end of training.
-    swept
-        Stacks over widths, a hundred steps, by optimizer.
-
-    Returns
-    -------
-    Claim
-        With the verdict of :func:`perturbation_verdict`.
-    """
+    """Judge the source's reason by the exponent of the deviation in the learning rate, and measure our own."""
     # Where a network diverged, those that are left are no longer those at the other rates.
     whole = [result for result in trained if not result.diverged]
     over_rates = {o: results for o in swept if len(results := _across(whole, o, "learning_rate")) > 1}

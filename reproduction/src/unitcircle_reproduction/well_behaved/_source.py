@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SOURCE"]
-
 from collections.abc import Iterator, Sequence
 from functools import partial
 

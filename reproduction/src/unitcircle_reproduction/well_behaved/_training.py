@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Setting", "Trained", "train_recurrent", "train_stack", "trained_stack"]
-
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -25,30 +23,14 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to train.
+    """One way to train."""
 
-    Attributes
-    ----------
-    network
-        ``"stack"``: eight square ReLU layers; ``"rnn"``: a tanh network reading pixel by pixel.
-    width
-        n, units of a layer.
-    optimizer
-        ``"sgd"`` or ``"adam"``.
-    learning_rate
-        Step size.
-    steps
-        Optimizer steps.
-    task
-        The digits, delayed or not.
-    """
-
-    network: str
-    width: int
-    optimizer: str
-    learning_rate: float
-    steps: int
-    task: str = "digits"
+    network: str  # "stack": eight square ReLU layers; "rnn": a tanh network reading pixel by pixel
+    width: int  # n, units of a layer
+    optimizer: str  # "sgd" or "adam"
+    learning_rate: float  # Step size
+    steps: int  # Optimizer steps
+    task: str = "digits"  # The digits, delayed or not
 
     def __str__(self) -> str:
         where = "" if self.task == "digits" else f", {self.task.replace('_', ' ')}"
@@ -57,30 +39,14 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What the weights did; arrays over recorded steps, runs and layers ``(T, R, L)``.
+    """What the weights did; arrays over recorded steps, runs and layers ``(T, R, L)``."""
 
-    Attributes
-    ----------
-    setting
-        How it was trained.
-    steps
-        ``(T,)``.
-    moved
-        From the start.
-    gradient_share
-        Tangent share of the gradient at these steps ``(T, R, L)``; NaN where it was not measured.
-    accuracy
-        On test data, ``(R,)``.
-    diverged
-        Runs that did, and are left out of everything else.
-    """
-
-    setting: Setting
-    steps: np.ndarray
-    moved: Movement
-    gradient_share: np.ndarray
-    accuracy: np.ndarray
-    diverged: int
+    setting: Setting  # How it was trained
+    steps: np.ndarray  # (T,)
+    moved: Movement  # From the start
+    gradient_share: np.ndarray  # Tangent share of the gradient at these steps (T, R, L); NaN where it was not measured
+    accuracy: np.ndarray  # On test data, (R,)
+    diverged: int  # Runs that did, and are left out of everything else
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what was measured, by name, for a file."""
@@ -97,22 +63,7 @@ class Trained:
 
 
 def train_recurrent(context: Context, setting: Setting, runs: int, /) -> Trained:
-    """Train recurrent networks from orthogonal weights.
-
-    Parameters
-    ----------
-    context
-        Where they are kept, and their first seed.
-    setting
-        How.
-    runs
-        Networks.
-
-    Returns
-    -------
-    Trained
-        With one layer.
-    """
+    """Train recurrent networks from orthogonal weights."""
     options: dict[str, Any] = {"optimizer": setting.optimizer, "steps": setting.steps, "measure_at": ()}
     options |= {"evaluate_every": max(1, setting.steps // 12)}
     sizes, rates = (setting.width,), (setting.learning_rate,)
@@ -149,22 +100,7 @@ def trained_stack(context: Context, setting: Setting, runs: int, /) -> Trained:
 
 
 def train_stack(setting: Setting, runs: int, seed: int, /) -> Trained:
-    """Train deep stacks h ← relu(W_l h), l = 1 … 8, from orthogonal W_l on whole digits.
-
-    Parameters
-    ----------
-    setting
-        How.
-    runs
-        Networks, trained side by side, with seeds from `seed` on.
-    seed
-        The first.
-
-    Returns
-    -------
-    Trained
-        Of the square layers.
-    """
+    """Train deep stacks h ← relu(W_l h), l = 1 … 8, from orthogonal W_l on whole digits."""
     task = Task.parse(setting.task)
     generators = [np.random.default_rng([seed + run, setting.width]) for run in range(runs)]
     n = setting.width

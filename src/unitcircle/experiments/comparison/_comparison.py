@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["compare"]
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace

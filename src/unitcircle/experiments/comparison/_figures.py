@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "block_title",
-    "blocks",
-    "draw_block",
-    "plot_learning_curves",
-    "plot_learning_rates",
-    "plot_seeds",
-    "plot_sweep",
-    "study_figure",
-]
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -254,18 +243,7 @@ def _centre(row: Row | None, by_steps: bool) -> tuple[float, Interval]:
 
 
 def blocks(comparison: Comparison, /) -> list[Block]:
-    """Return the groups as they are drawn: sweeps of one factor together, every other group by itself.
-
-    Parameters
-    ----------
-    comparison
-        What was found.
-
-    Returns
-    -------
-    list of tuple
-        Factor and groups, in the order of the study; the factor is empty for a group by itself.
-    """
+    """Return the groups as they are drawn: sweeps of one factor together, every other group by itself."""
     found: list[Block] = []
     left = [group for group in comparison.groups if any(row.seeds or row.tuning for row in group.rows)]
     while left:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Numbers"]
-
 import math
 from collections.abc import Callable
 
@@ -13,13 +11,7 @@ DECIMALS = 5
 
 
 class Numbers:
-    """How the numbers of one group are written: with as many decimals as its smallest mean needs.
-
-    Parameters
-    ----------
-    group
-        The group.
-    """
+    """How the numbers of one group are written: with as many decimals as its smallest mean needs."""
 
     def __init__(self, group: Group, /) -> None:
         sizes = [abs(row.mean) for row in group.rows if row.mean and math.isfinite(row.mean)]

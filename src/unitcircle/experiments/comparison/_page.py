@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["study_page"]
-
 import math
 import os
 import re

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Comparison", "Curve", "Group", "Interval", "Row", "Verdict"]
-
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

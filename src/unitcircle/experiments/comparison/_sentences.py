@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["study_sentences"]
-
 import math
 from collections.abc import Sequence
 

@@ -5,19 +5,6 @@ Every function is deterministic: what is resampled is resampled by a generator o
 
 from __future__ import annotations
 
-__all__ = [
-    "cliffs_delta",
-    "holm",
-    "mean_curve",
-    "mean_interval",
-    "median_interval",
-    "paired_p",
-    "rank_differences",
-    "share_interval",
-    "step_ratios",
-    "variance_shares",
-]
-
 import math
 import warnings
 from collections.abc import Sequence
@@ -35,24 +22,8 @@ NONE = Interval(math.nan, math.nan)
 
 
 def mean_interval(values: Sequence[float], confidence: float, /) -> Interval:
-    """Return the bootstrap interval of a mean, bias-corrected and accelerated (BCa).
-
-    Parameters
-    ----------
-    values
-        At least two numbers.
-    confidence
-        Nominal coverage.
-
-    Returns
-    -------
-    Interval
-        Both ends at the value where all are equal; NaN for fewer than two, or for numbers that are not finite.
-
-    References
-    ----------
-    B. Efron, "Better bootstrap confidence intervals", J. Am. Stat. Assoc. 82 (1987).
-    """
+    """Return the bootstrap interval of a mean, bias-corrected and accelerated (BCa)."""
+    # B. Efron, "Better bootstrap confidence intervals", J. Am. Stat. Assoc. 82 (1987).
     sample = np.asarray(values, dtype=float)
     if sample.size < 2 or not np.isfinite(sample).all():
         return NONE
@@ -165,22 +136,8 @@ def holm(p_values: Sequence[float], /) -> list[float]:
 
 
 def cliffs_delta(values: Sequence[float], others: Sequence[float], /) -> float:
-    """Return Cliff's delta, P(x > y) − P(x < y) over all pairs of one value of each; equal infinities are ties.
-
-    Parameters
-    ----------
-    values, others
-        Two samples.
-
-    Returns
-    -------
-    float
-        Between −1 and 1; NaN where one of them is empty.
-
-    References
-    ----------
-    N. Cliff, "Dominance statistics", Psychol. Bull. 114 (1993).
-    """
+    """Return Cliff's delta, P(x > y) − P(x < y) over all pairs of one value of each; equal infinities are ties."""
+    # N. Cliff, "Dominance statistics", Psychol. Bull. 114 (1993).
     if not len(values) or not len(others):
         return math.nan
     x, y = np.asarray(values, dtype=float)[:, None], np.asarray(others, dtype=float)
@@ -207,39 +164,14 @@ def rank_differences(values: Sequence[float], others: Sequence[float], /) -> np.
 
 
 def step_ratios(steps: Sequence[float], others: Sequence[float], /) -> np.ndarray:
-    """Return ratios of paired numbers of steps: inf or 0 where one is censored, 1 where both are.
-
-    Parameters
-    ----------
-    steps, others
-        Steps to a threshold, inf if never; paired.
-
-    Returns
-    -------
-    ndarray
-        One ratio a pair.
-    """
+    """Return ratios of paired numbers of steps: inf or 0 where one is censored, 1 where both are."""
     pairs = zip(steps, others, strict=True)
     return np.array([1.0 if a == b else math.inf if not b else a / b for a, b in pairs])
 
 
 def mean_curve(steps: Sequence[float], curves: np.ndarray, confidence: float, /) -> Curve:
-    """Return the mean of curves with the percentile bootstrap interval at every step.
-
-    Parameters
-    ----------
-    steps
-        S steps.
-    curves
-        ``(runs, S)``.
-    confidence
-        Nominal coverage at one step.
-
-    Returns
-    -------
-    Curve
-        With NaN as ends where there is one run.
-    """
+    """Return the mean of curves with the percentile bootstrap interval at every step."""
+    # Shapes: curves (runs, S)
     mean = curves.mean(0)
     low = high = np.full(len(mean), math.nan)
     if len(curves) > 1:
@@ -250,22 +182,10 @@ def mean_curve(steps: Sequence[float], curves: np.ndarray, confidence: float, /)
 
 
 def variance_shares(scores: np.ndarray, /) -> dict[str, float]:
-    """Return the shares of two factors, their interaction and the seed in the variance of scores.
-
-    The two-way analysis of variance with repetitions, each sum of squares over the total; the seed is what repetitions
-    of one cell differ by.
-
-    Parameters
-    ----------
-    scores
-        ``(initializers, learning rates, seeds)``, at least two of each.
-
-    Returns
-    -------
-    dict
-        ``"initializer"``, ``"learning rate"``, ``"interaction"``, ``"seed"``: they sum to 1. Empty where there are too
-        few scores, or they do not vary.
-    """
+    """Return the shares of two factors, their interaction and the seed in the variance of scores."""
+    # The two-way analysis of variance with repetitions, each sum of squares over the total; the seed is what
+    # repetitions of one cell differ by.
+    # Shapes: scores (initializers, learning rates, seeds)
     if min(scores.shape) < 2 or not np.isfinite(scores).all():
         return {}
     total = float(np.square(scores - scores.mean()).mean())

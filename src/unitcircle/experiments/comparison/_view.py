@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["legend", "measure", "progress_line", "study_progress_view", "study_view"]
-
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["host_and_port", "refuse_public"]
-
 import ipaddress
 import socket
 from urllib.parse import urlsplit
@@ -15,20 +13,7 @@ PORT = 8786
 
 
 def refuse_public(host: str, /, *, encrypted: bool = False) -> None:
-    """Raise unless a host is on this machine or on a private network.
-
-    Parameters
-    ----------
-    host
-        Name or address.
-    encrypted
-        Whether connections are by TLS: then a public address will do, all addresses of a machine at once will not.
-
-    Raises
-    ------
-    ArgumentError
-        It has another address, or cannot be found.
-    """
+    """Raise unless a host is on this machine or on a private network."""
     try:
         found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
     except OSError as error:
@@ -43,23 +28,7 @@ def refuse_public(host: str, /, *, encrypted: bool = False) -> None:
 
 
 def host_and_port(address: str, /) -> tuple[str, int]:
-    """Return the two parts of ``"HOST:PORT"``.
-
-    Parameters
-    ----------
-    address
-        An IPv6 address stands in brackets.
-
-    Returns
-    -------
-    tuple
-        Host, and port or that of Dask.
-
-    Raises
-    ------
-    ArgumentError
-        It is something else.
-    """
+    """Return the two parts of ``"HOST:PORT"``."""
     rule = "must be HOST:PORT"
     try:
         parts = urlsplit(f"//{address}")

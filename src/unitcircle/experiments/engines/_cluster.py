@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["TLS", "Dask", "DaskEngine", "Slurm", "engine_kind"]
-
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -203,17 +201,7 @@ class Slurm(EngineKind):
 
 
 class DaskEngine(Engine):
-    """Tasks as futures of a Dask client. A worker that dies is Dask's concern: it gives the task to another.
-
-    Parameters
-    ----------
-    client
-        ``distributed.Client``.
-    function
-        Applied to every task; its module must be importable on the workers.
-    close
-        What ends the connection.
-    """
+    """Tasks as futures of a Dask client. A worker that dies is Dask's concern: it gives the task to another."""
 
     def __init__(self, client: Any, function: Callable[[Any], Any], close: Callable[[], object], /) -> None:
         self._client, self._function, self._close = client, function, close
@@ -233,23 +221,7 @@ class DaskEngine(Engine):
         future.add_done_callback(self._ended.put)
 
     def wait(self, seconds: float, /) -> list[Reply]:
-        """Wait for one task to end, or for the time to be over.
-
-        Parameters
-        ----------
-        seconds
-            At most.
-
-        Returns
-        -------
-        list of Reply
-            One or none.
-
-        Raises
-        ------
-        UnitcircleError
-            The scheduler is gone, and the tasks in flight with it.
-        """
+        """Wait for one task to end, or for the time to be over."""
         try:
             future = self._ended.get(timeout=seconds)
         except Empty:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Engine", "EngineKind", "Reply"]
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable

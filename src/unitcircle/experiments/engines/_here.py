@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Here", "HereEngine"]
-
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,13 +29,7 @@ class Here(EngineKind):
 
 
 class HereEngine(Engine):
-    """Tasks in the order they came, each done by the call that waits for it.
-
-    Parameters
-    ----------
-    function
-        Applied to every task; it need not be picklable.
-    """
+    """Tasks in the order they came, each done by the call that waits for it."""
 
     def __init__(self, function: Callable[[Any], Any], /) -> None:
         self._function = function
@@ -53,18 +45,7 @@ class HereEngine(Engine):
         self._tasks.append(task)
 
     def wait(self, seconds: float, /) -> list[Reply]:  # noqa: ARG002 - a task is not left before it has ended
-        """Do the first task, whatever time it takes.
-
-        Parameters
-        ----------
-        seconds
-            Without a meaning here.
-
-        Returns
-        -------
-        list of Reply
-            One, or none where nothing was submitted.
-        """
+        """Do the first task, whatever time it takes."""
         if not self._tasks:
             return []
         task = self._tasks.pop(0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Local", "Supervisor"]
-
 import math
 import os
 import pickle
@@ -105,18 +103,10 @@ class Local(EngineKind):
 
 
 class Supervisor(Engine):
-    """A few persistent processes, one pipe each, started when there is work for them.
+    """A few persistent processes, one pipe each, started when there is work for them."""
 
-    They are in a session of their own, so Ctrl-C reaches the driver only. When the driver is killed they finish the
-    task in flight and end.
-
-    Parameters
-    ----------
-    function
-        Applied to every task. Pickled by reference: its module must be importable.
-    environments
-        Variables set for each worker, beside those of this process.
-    """
+    # They are in a session of their own, so Ctrl-C reaches the driver only. When the driver is killed they finish
+    # the task in flight and end.
 
     def __init__(self, function: Callable[[Any], Any], environments: Sequence[Mapping[str, str]], /) -> None:
         self._function = pickle.dumps(function)
@@ -136,18 +126,7 @@ class Supervisor(Engine):
         return [worker.process.pid for worker in self._workers]
 
     def submit(self, task: Any, /) -> None:
-        """Give a task to an idle worker, or start one for it.
-
-        Parameters
-        ----------
-        task
-            What the function is given.
-
-        Raises
-        ------
-        ArgumentError
-            All workers are busy.
-        """
+        """Give a task to an idle worker, or start one for it."""
         worker = next((w for w in self._workers if not w.busy), None)
         if worker is None:
             if not self._idle_places:
@@ -157,23 +136,7 @@ class Supervisor(Engine):
         worker.give(task)
 
     def wait(self, seconds: float, /) -> list[Reply]:
-        """Wait for tasks to end, and replace the workers that have died.
-
-        Parameters
-        ----------
-        seconds
-            At most.
-
-        Returns
-        -------
-        list of Reply
-            Of the tasks that have ended.
-
-        Raises
-        ------
-        UnitcircleError
-            Workers cannot be started.
-        """
+        """Wait for tasks to end, and replace the workers that have died."""
         replies: list[Reply] = []
         for pipe in wait([worker.pipe for worker in self._workers], seconds):
             worker = next(w for w in self._workers if w.pipe is pipe)

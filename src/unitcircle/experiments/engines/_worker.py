@@ -6,8 +6,6 @@ holds before any numerical library is imported. Nothing but the standard library
 
 from __future__ import annotations
 
-__all__ = ["serve"]
-
 import faulthandler
 import sys
 import traceback
@@ -17,15 +15,8 @@ from typing import Any
 
 
 def serve(pipe: Connection[Any, Any], /) -> None:
-    """Receive the import path and a function, announce to be ready, then answer task after task.
-
-    An answer is ``(True, value)`` or ``(False, traceback)``.
-
-    Parameters
-    ----------
-    pipe
-        To the driver. When the driver is gone, the task in flight is finished first.
-    """
+    """Receive the import path and a function, announce to be ready, then answer task after task."""
+    # An answer is (True, value) or (False, traceback).
     # A pipe that ends is the driver's way to say that there is no more to do, also when it was killed.
     with suppress(EOFError, OSError):
         sys.path[:] = pipe.recv()

@@ -7,8 +7,6 @@ multiple of two vectors. What a library computes for the stack as a whole in yet
 
 from __future__ import annotations
 
-__all__ = ["affine", "aligned", "empty", "run_by_run"]
-
 from collections.abc import Callable
 from math import prod
 from typing import Any
@@ -60,22 +58,8 @@ class _Affine(Function):
 
 
 def affine(x: Tensor, U: Tensor, b: Tensor | None, /) -> Tensor:
-    """Return ``U x + b`` for R runs.
-
-    Parameters
-    ----------
-    x
-        ``(R, ..., m)``.
-    U
-        ``(R, k, m)``.
-    b
-        ``(R, k)``, or None for none.
-
-    Returns
-    -------
-    Tensor
-        ``(R, ..., k)``; once differentiable.
-    """
+    """Return ``U x + b`` for R runs."""
+    # Shapes: x (R, ..., m), U (R, k, m), b (R, k) -> (R, ..., k)
     # The stubs of Function.apply have no types.
     out: Tensor = _Affine.apply(x.flatten(1, -2), U, b)  # pyright: ignore[reportAssignmentType]
     return out.unflatten(1, x.shape[1:-1])
@@ -94,20 +78,8 @@ class _Apart(Function):
 
 
 def run_by_run(function: Callable[..., tuple[Tensor, ...]], /, *stacked: Tensor) -> tuple[Tensor, ...]:
-    """Return what a function of stacked runs gives for one run after another, stacked.
-
-    Parameters
-    ----------
-    function
-        Of tensors ``(1, ...)``.
-    stacked
-        Its arguments ``(R, ...)``.
-
-    Returns
-    -------
-    tuple of Tensor
-        Its results ``(R, ...)``.
-    """
+    """Return what a function of stacked runs gives for one run after another, stacked."""
+    # Shapes: function (1, ...), stacked (R, ...) -> (R, ...)
     apart: Callable[[Tensor], Tensor] = _Apart.apply  # pyright: ignore[reportAssignmentType]
     each = [function(*(apart(x[r : r + 1]) for x in stacked)) for r in range(stacked[0].shape[0])]
     return tuple(torch.cat([apart(part) for part in parts]) for parts in zip(*each, strict=True))

@@ -8,8 +8,6 @@ stands beside a run, so that its sums have the same order.
 
 from __future__ import annotations
 
-__all__ = ["CHUNK", "add_outer_", "chunks", "drive_", "flat", "tanh_steps", "undrive_", "with_bias", "with_one"]
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

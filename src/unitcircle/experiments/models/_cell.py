@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Cell", "Parameter", "Parameters", "Role", "State"]
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass

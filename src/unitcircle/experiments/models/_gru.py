@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["GRU"]
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Network"]
-
 from dataclasses import dataclass
 
 from torch import Tensor

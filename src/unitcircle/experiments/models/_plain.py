@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Leaky", "Linear", "Plain", "ReLU", "Tanh"]
-
 from dataclasses import dataclass
 from typing import ClassVar
 

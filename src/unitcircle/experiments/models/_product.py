@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["product"]
-
 from typing import Any
 
 import torch
@@ -48,23 +46,8 @@ def _layers(inner: Tensor) -> tuple[Tensor, ...]:
 
 
 def product(V: Tensor, inner: Tensor, W: Tensor, /) -> Tensor:
-    """Return ``V W_L ⋯ W_2 W`` for R runs, in ``2 k n²`` operations a factor forward, twice as many backward.
-
-    A batch of B vectors sent through the chain takes ``2 B n²``: the map is cheaper where it has fewer rows.
-
-    Parameters
-    ----------
-    V
-        The last factor ``(R, k, n)``.
-    inner
-        The square factors between, the first one on top: ``(R, (L − 1) n, n)``.
-    W
-        The first factor ``(R, n, m)``.
-
-    Returns
-    -------
-    Tensor
-        ``(R, k, m)``; once differentiable.
-    """
+    """Return ``V W_L ⋯ W_2 W`` for R runs, in ``2 k n²`` operations a factor forward, twice as many backward."""
+    # A batch of B vectors sent through the chain takes 2 B n²: the map is cheaper where it has fewer rows.
+    # Shapes: V (R, k, n), inner (R, (L − 1) n, n), W (R, n, m) -> (R, k, m)
     # The stubs of Function.apply have no types.
     return _Product.apply(V, inner, W)  # pyright: ignore[reportReturnType]

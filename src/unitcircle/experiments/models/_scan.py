@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Activation", "scan"]
-
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -101,26 +99,7 @@ _SLOPES: dict[Activation, Callable[[Tensor, Tensor, Tensor], object]] = {
 def scan(
     x: Tensor, U: Tensor, b: Tensor, W: Tensor, start: Tensor, /, *, activation: Activation, alpha: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Return the states of ``h_t = (1 − α) h_{t-1} + α φ(W h_{t-1} + U x_t + b)``.
-
-    Parameters
-    ----------
-    x
-        ``(R, T, B, m)``.
-    U, b, W
-        ``(R, n, m)``, ``(R, n)``, ``(R, n, n)``.
-    start
-        h_0, ``(R, B, n)``.
-    activation
-        φ.
-    alpha
-        α.
-
-    Returns
-    -------
-    tuple
-        States ``(R, T, B, n)``, and the last of them once more: a loss on it alone needs no gradient of every step.
-        Once differentiable.
-    """
+    """Return the states of ``h_t = (1 − α) h_{t-1} + α φ(W h_{t-1} + U x_t + b)``."""
+    # Shapes: x (R, T, B, m), U, b, W (R, n, m), start (R, B, n) -> (R, T, B, n)
     # The stubs of Function.apply have no types.
     return _Scan.apply(x, U, b, W, start, activation, alpha)  # pyright: ignore[reportReturnType]

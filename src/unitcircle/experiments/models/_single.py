@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["select", "step_of"]
-
 from collections.abc import Callable
 
 from torch import Tensor

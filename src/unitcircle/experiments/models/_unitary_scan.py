@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["unitary_scan"]
-
 from typing import Any
 
 import torch
@@ -25,11 +23,10 @@ from unitcircle.experiments.models._bptt import (
 
 
 class _Scan(Function):
-    """``h_t = u s`` with ``z = W h_{t-1} + U x_t``, ``u = z / |z|``, ``s = max(0, |z| + b)``.
+    """``h_t = u s`` with ``z = W h_{t-1} + U x_t``, ``u = z / |z|``, ``s = max(0, |z| + b)``."""
 
-    With G = ∂L/∂h (real part along the real axis) and p = ū G, the gradient has a part along u, which the bias shares,
-    and one across it: ``∂L/∂z = u (1[s > 0] Re p + i (s / |z|) Im p)``.
-    """
+    # With G = ∂L/∂h (real part along the real axis) and p = ū G, the gradient has a part along u, which the bias
+    # shares, and one across it: ∂L/∂z = u (1[s > 0] Re p + i (s / |z|) Im p).
 
     @staticmethod
     def forward(ctx: Any, *arguments: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -120,21 +117,7 @@ def _add(out: Tensor, x: Tensor) -> None:
 
 
 def unitary_scan(x: Tensor, U: Tensor, b: Tensor, start: Tensor, W: Tensor, /) -> tuple[Tensor, Tensor]:
-    """Return the states of ``h_t = modReLU(W h_{t-1} + U x_t)``, complex numbers as (Re, Im).
-
-    Parameters
-    ----------
-    x
-        ``(R, T, B, m)``.
-    U, b, start
-        ``(R, 2n, m)``, ``(R, n)``, ``(R, B, 2n)``.
-    W
-        Complex ``(R, n, n)``.
-
-    Returns
-    -------
-    tuple
-        States ``(R, T, B, 2n)``, and the last of them once more; once differentiable.
-    """
+    """Return the states of ``h_t = modReLU(W h_{t-1} + U x_t)``, complex numbers as (Re, Im)."""
+    # Shapes: x (R, T, B, m), U, b, start (R, 2n, m), W (R, n, n) -> (R, T, B, 2n)
     # The stubs of Function.apply have no types.
     return _Scan.apply(x, U, b, start, W)  # pyright: ignore[reportReturnType]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["chosen_rate", "preference"]
-
 import math
 from collections.abc import Callable, Iterable
 
@@ -44,26 +42,11 @@ def chosen_rate(
 
 
 def preference(records: Iterable[Record], rank_by: str, higher_is_better: bool, /) -> tuple[float, ...]:
-    """Return what orders the learning rates of one row by their tuning runs: the smallest is the best.
-
-    First the number of runs that diverged, failed or have no score, so that a rate with one such run is behind every
-    rate with none, however well its others did. Then, ranked by score: the mean validation score, the number of runs
-    that never reached the threshold, the mean steps to it of the others. Ranked by steps: the last two first.
-
-    Parameters
-    ----------
-    records
-        Of all seeds at one rate.
-    rank_by
-        ``"score"`` or ``"steps"``.
-    higher_is_better
-        Of the score.
-
-    Returns
-    -------
-    tuple of float
-        Four numbers, none of them NaN.
-    """
+    """Return what orders the learning rates of one row by their tuning runs: the smallest is the best."""
+    # First the number of runs that diverged, failed or have no score, so that a rate with one such run is behind
+    # every rate with none, however well its others did. Then, ranked by score: the mean validation score, the
+    # number of runs that never reached the threshold, the mean steps to it of the others. Ranked by steps: the
+    # last two first.
     records = list(records)
     ended = [r for r in records if r.status is Status.FINISHED and not math.isnan(r.summary["validation_score"])]
     sign = -1 if higher_is_better else 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Estimates"]
-
 import math
 from dataclasses import replace
 
@@ -24,33 +22,13 @@ class Estimates:
         return self._kinds[shared]
 
     def add(self, run: Run, seconds: float, /) -> None:
-        """Take in the time of one run.
-
-        Parameters
-        ----------
-        run
-            The run.
-        seconds
-            Of wall time on one slot; ignored where it is not finite.
-        """
+        """Take in the time of one run."""
         if math.isfinite(seconds):
             total, count = self._sums.get(self._kind(run), (0.0, 0))
             self._sums[self._kind(run)] = (total + seconds, count + 1)
 
     def seconds(self, run: Run, /) -> float:
-        """Return the expected seconds of a run.
-
-        Parameters
-        ----------
-        run
-            The run.
-
-        Returns
-        -------
-        float
-            The mean of its kind; before there is one, its steps times the mean seconds a step of all kinds; NaN
-            before there is anything.
-        """
+        """Return the expected seconds of a run."""
         if (found := self._sums.get(self._kind(run))) is not None:
             return found[0] / found[1]
         steps = math.fsum(count * kind.steps for kind, (_, count) in self._sums.items())

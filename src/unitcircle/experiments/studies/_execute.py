@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Outcome", "execute"]
-
 import math
 import os
 import time
@@ -164,22 +162,7 @@ def _look_here(study: Study, kind: Local | Here) -> None:
 
 
 def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Record]:
-    """Train runs together on a worker.
-
-    Parameters
-    ----------
-    stack
-        The runs.
-    train
-        What trains them.
-    folder
-        Where to write the records; None: the driver will.
-
-    Returns
-    -------
-    list of Record
-        One a run.
-    """
+    """Train runs together on a worker."""
     records = train(stack)
     if folder is not None:
         for record in records:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["query", "write_table"]
-
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec

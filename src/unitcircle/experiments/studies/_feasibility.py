@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["check_laws", "check_options", "check_setting"]
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,18 +22,7 @@ LARGEST = 256**2
 
 
 def check_options(options: Mapping[str, Any], /) -> None:
-    """Raise where a run would be refused by torch in a worker, or do something else than its options say.
-
-    Parameters
-    ----------
-    options
-        Attributes of :class:`Run` by name.
-
-    Raises
-    ------
-    ArgumentError
-        One of them breaks a rule.
-    """
+    """Raise where a run would be refused by torch in a worker, or do something else than its options say."""
     for name in ("momentum", "weight_decay", "omega", "norm_stabilizer", "soft_orthogonality"):
         if not 0 <= options.get(name, 0) < math.inf:
             raise ArgumentError(name, "must be finite and not negative", str(options[name]))
@@ -50,19 +37,7 @@ def check_options(options: Mapping[str, Any], /) -> None:
 
 
 def check_setting(setting: Run, /) -> None:
-    """Raise where a task, its cell and the options do not go together, whatever is compared within them.
-
-    Parameters
-    ----------
-    setting
-        A run with any recurrent weight and bias.
-
-    Raises
-    ------
-    ArgumentError
-        A stack for a task with an answer at every step, a regularizer of what the network has not, steps to be
-        measured at that are never made, or a law of the input or readout weights that cannot have their shape.
-    """
+    """Raise where a task, its cell and the options do not go together, whatever is compared within them."""
     task, cell = Task.parse(setting.task), Cell.parse(setting.cell)
     translates = task.architecture == "encoder_decoder"
     if not cell.recurrent and (translates or task.every_step):
@@ -85,19 +60,7 @@ def check_setting(setting: Run, /) -> None:
 
 
 def check_laws(run: Run, /) -> None:
-    """Raise where recurrent weight or bias of a run cannot be drawn.
-
-    Parameters
-    ----------
-    run
-        The run.
-
-    Raises
-    ------
-    ArgumentError
-        A complex law, one that cannot have this size, a law of matrices for a bias, or a forget bias for a cell
-        without gates. A block of more than 256² entries is not drawn, and what is wrong with it comes out later.
-    """
+    """Raise where recurrent weight or bias of a run cannot be drawn."""
     cell = Cell.parse(run.cell)
     parameters = cell.parameters(1).values()
     _check("initializers", run.recurrent, cell, [p for p in parameters if p.role is Role.RECURRENT])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SHARE", "WORKER", "memory_here", "memory_of", "memory_of_parameters", "whole_memory"]
-
 import math
 from dataclasses import replace
 from functools import cache
@@ -26,27 +24,13 @@ ITEM = {"float32": 4, "float64": 8, "bfloat16": 2}
 
 
 def memory_of(run: Run, /) -> float:
-    """Estimate the memory that one more run of a stack needs, in bytes.
-
-    ::
-
-        1.5 s + transients,  for the largest batch: of training, or a part of the held-out data
-        + 8 numbers for every parameter
-
-    s is what a forward pass saves for the backward pass, counted for two sequences in double precision, whose passes
-    through time are those of a GPU; it is proportional to sequences and steps. Measured peaks are between half of the
-    estimate and all of it.
-
-    Parameters
-    ----------
-    run
-        The run; its seed, initializers and rate do not matter.
-
-    Returns
-    -------
-    float
-        Bytes.
-    """
+    """Estimate the memory that one more run of a stack needs, in bytes."""
+    #     1.5 s + transients,  for the largest batch: of training, or a part of the held-out data
+    #     + 8 numbers for every parameter
+    #
+    # s is what a forward pass saves for the backward pass, counted for two sequences in double precision, whose
+    # passes through time are those of a GPU; it is proportional to sequences and steps. Measured peaks are
+    # between half of the estimate and all of it.
     return _memory_of(replace(run.stack, learning_rate=1.0, measure_at=()))
 
 
@@ -67,18 +51,7 @@ def _memory_of(run: Run) -> float:
 
 
 def memory_of_parameters(run: Run, /) -> float:
-    """Return the part of :func:`memory_of` that needs no batch, in bytes; nothing is allocated for it.
-
-    Parameters
-    ----------
-    run
-        The run.
-
-    Returns
-    -------
-    float
-        8 numbers for every parameter.
-    """
+    """Return the part of :func:`memory_of` that needs no batch, in bytes; nothing is allocated for it."""
     specified = network_of(Task.parse(run.task), Cell.parse(run.cell)).parameters()
     numbers = sum(math.prod(parameter.shape) for parameter in specified.values())
     return max(ITEM[run.precision], 4) * COPIES * numbers

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Event", "Progress", "progress_display"]
-
 import math
 import time
 from collections.abc import Callable, Generator
@@ -22,25 +20,17 @@ from unitcircle.experiments.training import Run
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a study is.
+    """Where a study is."""
 
-    Attributes
-    ----------
-    ended, failed, left
-        Number of runs that have a record, those of them that failed for good, and those that are yet to end.
-    running
-        The stacks in flight.
-    slots
-        How many can be; 0 while no worker of a cluster has come.
-    elapsed, remaining
-        Seconds since this call began and until the study will be complete; NaN before any run was timed.
-    """
-
+    # ended, failed, left: Number of runs that have a record, those of them that failed for good, and those that
+    # are yet to end.
     ended: int
     failed: int
     left: int
-    running: tuple[tuple[Run, ...], ...]
-    slots: int
+    running: tuple[tuple[Run, ...], ...]  # The stacks in flight
+    slots: int  # How many can be; 0 while no worker of a cluster has come
+    # elapsed, remaining: Seconds since this call began and until the study will be complete; NaN before any run
+    # was timed.
     elapsed: float
     remaining: float
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Store"]
-
 import os
 import re
 from collections.abc import Iterable, Iterator

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Experiment", "Study", "shipped_studies"]
-
 import math
 import os
 import re

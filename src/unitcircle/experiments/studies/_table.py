@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["curve_table", "study_table"]
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Automaton"]
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,18 +14,10 @@ _ENTROPY = 32
 
 @dataclass(frozen=True)
 class Automaton:
-    """A deterministic finite automaton that begins in state 0.
+    """A deterministic finite automaton that begins in state 0."""
 
-    Attributes
-    ----------
-    moves
-        For every state, the next one on 0 and on 1.
-    accepting
-        The states in which a string is accepted.
-    """
-
-    moves: tuple[tuple[int, int], ...]
-    accepting: frozenset[int]
+    moves: tuple[tuple[int, int], ...]  # For every state, the next one on 0 and on 1
+    accepting: frozenset[int]  # The states in which a string is accepted
 
     def accepts(self, string: Sequence[int], /) -> bool:
         """Return whether a string of zeros and ones is in the language."""
@@ -41,22 +31,7 @@ class Automaton:
         return _counts(self, length, accepted)[0]
 
     def string(self, rank: int, length: int, /, *, accepted: bool) -> list[int]:
-        """Return one string of a length in lexicographic order among those that are accepted, or rejected.
-
-        Parameters
-        ----------
-        rank
-            From 0, below :meth:`count`.
-        length
-            Of the string.
-        accepted
-            Which of the two.
-
-        Returns
-        -------
-        list of int
-            Zeros and ones.
-        """
+        """Return one string of a length in lexicographic order among those that are accepted, or rejected."""
         state, symbols = 0, list[int]()
         for left in range(length - 1, -1, -1):
             zero, one = self.moves[state]
@@ -66,24 +41,7 @@ class Automaton:
         return symbols
 
     def draw(self, rng: np.random.Generator, size: int, length: int, /, *, accepted: bool) -> list[list[int]]:
-        """Return different strings of a length, every one as likely as any other, in random order.
-
-        Parameters
-        ----------
-        rng
-            The source of randomness.
-        size
-            How many; all there are, where there are fewer.
-        length
-            Of the strings.
-        accepted
-            Whether they are accepted or rejected.
-
-        Returns
-        -------
-        list of list of int
-            The strings.
-        """
+        """Return different strings of a length, every one as likely as any other, in random order."""
         count = self.count(length, accepted=accepted)
         ranks: dict[int, None] = {}
         if count <= 4 * size:

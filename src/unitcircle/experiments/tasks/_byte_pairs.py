@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DROPPED", "END", "PADDING", "START", "BytePairs"]
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,31 +16,13 @@ SMALLEST = _FIRST + 256
 
 
 class BytePairs:
-    """Byte-pair encoding of text without loss: what is encoded is decoded to the same characters.
+    """Byte-pair encoding of text without loss: what is encoded is decoded to the same characters."""
 
-    It begins with the 256 bytes and joins the most frequent pair of tokens within a word into a new one, until the
-    vocabulary is full. The same sentences give the same tokens.
-
-    Parameters
-    ----------
-    sentences
-        The text it is learned from.
-    vocabulary
-        The number of tokens, with :data:`PADDING`, :data:`START`, :data:`END` and :data:`DROPPED`; a text that has
-        fewer pairs leaves the last ones unused.
-
-    Raises
-    ------
-    ArgumentError
-        The vocabulary cannot hold the bytes.
-    MissingExtraError
-        The library ``tokenizers`` is not installed.
-
-    References
-    ----------
-    R. Sennrich, B. Haddow, A. Birch, "Neural machine translation of rare words with subword units", ACL 2016;
-    A. Radford et al., "Language models are unsupervised multitask learners" (2019), section 2.2, for bytes.
-    """
+    # It begins with the 256 bytes and joins the most frequent pair of tokens within a word into a new one, until
+    # the vocabulary is full. The same sentences give the same tokens.
+    #
+    # R. Sennrich, B. Haddow, A. Birch, "Neural machine translation of rare words with subword units", ACL 2016;
+    # A. Radford et al., "Language models are unsupervised multitask learners" (2019), section 2.2, for bytes.
 
     def __init__(self, sentences: Sequence[str], vocabulary: int) -> None:
         if vocabulary < SMALLEST:
@@ -65,18 +45,8 @@ class BytePairs:
         return [np.array(found.ids, np.int64) + _FIRST for found in self._tokenizer.encode_batch(sentences)]
 
     def decode(self, tokens: np.ndarray, /) -> list[str]:
-        """Return the text of every column.
-
-        Parameters
-        ----------
-        tokens
-            ``(T, B)`` integers; what follows an end, and what stands for no text, is left out.
-
-        Returns
-        -------
-        list of str
-            B sentences; bytes that are no UTF-8 appear as U+FFFD.
-        """
+        """Return the text of every column."""
+        # Shapes: tokens (T, B)
         ended = np.cumsum(tokens == END, 0) > 0
         text = (tokens >= _FIRST) & ~ended
         columns = [column[kept] - _FIRST for column, kept in zip(tokens.T, text.T, strict=True)]

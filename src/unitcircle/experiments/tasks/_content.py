@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["digest_of", "read_checked"]
-
 import hashlib
 from pathlib import Path
 
@@ -16,27 +14,7 @@ def digest_of(content: bytes, /) -> str:
 
 
 def read_checked(path: str, digest: str, /, *, what: str) -> bytes:
-    """Return the content of a file.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    digest
-        Of the content that is expected; empty for any.
-    what
-        What the file should be, for messages: "a text file".
-
-    Returns
-    -------
-    bytes
-        The content.
-
-    Raises
-    ------
-    ArgumentError
-        The file cannot be read, or has another content.
-    """
+    """Return the content of a file."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Copying"]
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

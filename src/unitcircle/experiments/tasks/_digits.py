@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DelayedDigits", "Digits"]
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache

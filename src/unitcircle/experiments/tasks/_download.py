@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["fetch"]
-
 import hashlib
 import os
 import urllib.request
@@ -21,33 +19,10 @@ CHUNK = 1 << 20
 
 
 def fetch(name: str, url: str, checksum: str, folder: str | os.PathLike[str] | None = None) -> Path:
-    """Return the path of a published file whose contents are the published ones.
-
-    Looked for in ``folder`` alone where one is given; else in the folder that the environment variable
-    ``UNITCIRCLE_DATA`` names, in the cache (``$XDG_CACHE_HOME/unitcircle``, by default ``~/.cache/unitcircle``), and at
-    last at its source, from where it is written whole into the cache.
-
-    Parameters
-    ----------
-    name
-        Of the file, below a folder for its data set: ``"mnist/train-images-idx3-ubyte.gz"``.
-    url
-        Its official source, ``http`` or ``https``.
-    checksum
-        ``"sha256:..."`` or ``"md5:..."``, hexadecimal, as published.
-    folder
-        A folder of the user's that holds the data set's files.
-
-    Returns
-    -------
-    Path
-        Of a file that was checked in this call.
-
-    Raises
-    ------
-    ArgumentError
-        The file is not in ``folder``, its source is out of reach, or its checksum is another one.
-    """
+    """Return the path of a published file whose contents are the published ones."""
+    # Looked for in folder alone where one is given; else in the folder that the environment variable
+    # UNITCIRCLE_DATA names, in the cache ($XDG_CACHE_HOME/unitcircle, by default
+    # ~/.cache/unitcircle), and at last at its source, from where it is written whole into the cache.
     if not url.startswith(("http://", "https://")):
         raise ArgumentError("url", "must begin with http:// or https://", repr(url))
     if folder is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["MackeyGlass", "integrate"]
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -97,24 +95,8 @@ class MackeyGlass(Task):
 
 
 def integrate(history: np.ndarray, steps: int, /, *, tau: int, substeps: int = SUBSTEPS) -> np.ndarray:
-    """Return the solution from constant histories.
-
-    Parameters
-    ----------
-    history
-        ``(N,)``, the value of each solution up to time 0.
-    steps
-        Units of time.
-    tau
-        The delay, units of time.
-    substeps
-        Integration steps per unit.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(N, steps + 1)``, at times 0, 1, ..., steps.
-    """
+    """Return the solution from constant histories."""
+    # Shapes: history (N,) -> (N, steps + 1)
     h, lag, total = 1 / substeps, tau * substeps, steps * substeps
     x = np.empty((lag + total + 1, len(history)))
     slope, production = np.zeros_like(x), np.empty_like(x)

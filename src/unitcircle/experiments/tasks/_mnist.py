@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Mnist"]
-
 import gzip
 import os
 from collections.abc import Iterator
@@ -120,23 +118,7 @@ def _digits(part: str, folder: str | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_idx(path: str | os.PathLike[str], /) -> np.ndarray:
-    """Return the array of unsigned bytes in a gzipped IDX file.
-
-    Parameters
-    ----------
-    path
-        Two zero bytes, the type (8), the number of axes, the length of each in four big-endian bytes, then the bytes.
-
-    Returns
-    -------
-    numpy.ndarray
-        As many axes as it says.
-
-    Raises
-    ------
-    ArgumentError
-        It is no such file, or not as long as it says.
-    """
+    """Return the array of unsigned bytes in a gzipped IDX file."""
     try:
         with gzip.open(path) as file:
             magic = file.read(4)

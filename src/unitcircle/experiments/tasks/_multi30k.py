@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Multi30k"]
-
 import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass

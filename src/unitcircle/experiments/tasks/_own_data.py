@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Data", "Metric", "OwnData", "from_data"]
-
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

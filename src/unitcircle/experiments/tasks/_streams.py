@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["held_out_generator"]
-
 from zlib import crc32
 
 import numpy as np
@@ -12,18 +10,5 @@ from unitcircle.experiments.tasks._task import Split, Task
 
 
 def held_out_generator(task: Task, split: Split, /) -> np.random.Generator:
-    """Return the generator that draws the validation or test data of a task.
-
-    Parameters
-    ----------
-    task
-        The task; another parameter gives other data.
-    split
-        ``"validation"`` or ``"test"``.
-
-    Returns
-    -------
-    numpy.random.Generator
-        In the same state whenever it is asked.
-    """
+    """Return the generator that draws the validation or test data of a task."""
     return np.random.default_rng([crc32(str(task).encode()), ("validation", "test").index(split)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Tomita"]
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Part", "Translation"]
-
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Diagnostics"]
-
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,17 +24,7 @@ STATES = 128
 
 
 class Diagnostics:
-    """The measurements of R runs; ``seconds`` is what they took.
-
-    Parameters
-    ----------
-    network
-        Of the runs.
-    validation
-        The data that drive it: of :func:`held_out_data`.
-    runs
-        Whose ``measure_at`` decides.
-    """
+    """The measurements of R runs; ``seconds`` is what they took."""
 
     def __init__(
         self, network: AnyNetwork, validation: Sequence[tuple[Tensor, Tensor, Tensor | None]], runs: Sequence[Run]
@@ -55,28 +43,14 @@ class Diagnostics:
         return tuple(self._found[r])
 
     def weights(self, parameters: Parameters, runs: np.ndarray, /) -> list[dict[str, float]]:
-        """Measure the recurrent weights of every run that is trained: radius, norm, and how far they have moved.
-
-        ::
-
-            orthogonality    ‖WᵀW − I‖_F / √n
-            drift            ‖W − W_0‖_F / ‖W_0‖_F
-            tangent_share    ‖skew(QᵀΔW)‖² / ‖ΔW‖²,   W_0 = Q P (polar)
-
-        The tangent share is that part of the movement, squared, along which an orthogonal weight stays orthogonal.
-
-        Parameters
-        ----------
-        parameters
-            Of K runs; of all R the first time.
-        runs
-            Which they are ``(K,)``.
-
-        Returns
-        -------
-        list of dict
-            One a row, ``"radius[gate]"`` and so on; empty for a cell without recurrence.
-        """
+        """Measure the recurrent weights of every run that is trained: radius, norm, and how far they have moved."""
+        #     orthogonality    ‖WᵀW − I‖_F / √n
+        #     drift            ‖W − W_0‖_F / ‖W_0‖_F
+        #     tangent_share    ‖skew(QᵀΔW)‖² / ‖ΔW‖²,   W_0 = Q P (polar)
+        #
+        # The tangent share is that part of the movement, squared, along which an orthogonal weight stays
+        # orthogonal.
+        # Shapes: runs (K,)
         began = time.perf_counter()
         rows: list[dict[str, float]] = [{} for _ in runs]
         if self._cell.recurrent:
@@ -116,21 +90,8 @@ class Diagnostics:
     def measure(
         self, step: int, parameters: Parameters, runs: np.ndarray, /, *, ended: np.ndarray, lost: np.ndarray
     ) -> None:
-        """Measure the runs that ask for it at this step; −1 in ``measure_at`` stands for the last step of each.
-
-        Parameters
-        ----------
-        step
-            Optimizer steps done.
-        parameters
-            Of K runs.
-        runs
-            Which they are ``(K,)``.
-        ended
-            Which of them end with this step ``(K,)``.
-        lost
-            Which of them have diverged ``(K,)``: there is nothing to measure.
-        """
+        """Measure the runs that ask for it at this step; −1 in ``measure_at`` stands for the last step of each."""
+        # Shapes: runs (K,), ended (K,), lost (K,)
         asked = ~lost & ((step in self._at) | (ended & (-1 in self._at)))
         if not asked.any():
             return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Evaluation", "axis_of_sequences", "evaluate", "held_out_data", "stacked", "width_of_part"]
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -66,25 +64,7 @@ def axis_of_sequences(task: Task, targets: np.ndarray | Tensor, /) -> int:
 def held_out_data(
     task: Task, split: Split, device: torch.device, /, *, size: int
 ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-    """Return the validation or test data on a device, as :func:`stacked` with R = 1: all runs see the same.
-
-    Parameters
-    ----------
-    task
-        Whose data.
-    split
-        Which part.
-    device
-        Where to.
-    size
-        n, the units that will hold a state for every step and sequence: it decides how many sequences a part has,
-        whatever the number of runs, so that a run's score does not depend on its neighbours.
-
-    Returns
-    -------
-    list of tuple
-        Inputs, targets and weights of every part.
-    """
+    """Return the validation or test data on a device, as :func:`stacked` with R = 1: all runs see the same."""
     parts: list[tuple[Tensor, Tensor, Tensor | None]] = []
     for batch in task.held_out(split):
         width = width_of_part(len(batch.inputs), size, device)
@@ -103,22 +83,7 @@ def evaluate(
     data: Sequence[tuple[Tensor, Tensor, Tensor | None]],
     /,
 ) -> Evaluation:
-    """Return loss and score of every run over held-out data, each answer counted alike; BLEU and the like, of all.
-
-    Parameters
-    ----------
-    network, parameters
-        R runs.
-    task
-        Whose loss and score.
-    data
-        Of :func:`held_out_data`.
-
-    Returns
-    -------
-    Evaluation
-        Means over the data, except of a task whose score is one of the :attr:`~Task.whole`.
-    """
+    """Return loss and score of every run over held-out data, each answer counted alike; BLEU and the like, of all."""
     runs = len(next(iter(parameters.values())))
     total, count = np.zeros((2, runs)), 0.0
     parts: list[tuple[Tensor, Tensor, Tensor | None]] = []

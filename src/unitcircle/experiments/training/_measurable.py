@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["measurable"]
-
 import torch
 from torch import nn
 
@@ -12,20 +10,8 @@ from unitcircle.experiments.models import GRU, LSTM, Cell, Parameters, ReLU, Tan
 
 
 def measurable(cell: Cell, parameters: Parameters, /) -> Recurrence:
-    """Return the recurrence of one run: torch's own layer where there is one, for its closed-form Jacobians.
-
-    Parameters
-    ----------
-    cell
-        The cell.
-    parameters
-        Of one run, ``(1, ...)``.
-
-    Returns
-    -------
-    Recurrence
-        In the precision of the parameters.
-    """
+    """Return the recurrence of one run: torch's own layer where there is one, for its closed-form Jacobians."""
+    # Shapes: parameters (1, ...)
     own = {name: value[0].detach() for name, value in parameters.items()}
     # Equal, not derived: a cell that derives from tanh has another step.
     if type(cell) in {Tanh, ReLU}:

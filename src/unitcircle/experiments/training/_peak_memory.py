@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["forget_peak", "peak_memory"]
-
 import resource
 import sys
 from contextlib import suppress
@@ -25,18 +23,7 @@ def forget_peak(device: torch.device, /) -> None:
 
 
 def peak_memory(device: torch.device, /) -> float:
-    """Return the most memory in use since :func:`forget_peak`.
-
-    Parameters
-    ----------
-    device
-        Where the runs are.
-
-    Returns
-    -------
-    float
-        MiB allocated on a CUDA device; else MiB of the whole process, on systems other than Linux since its start.
-    """
+    """Return the most memory in use since :func:`forget_peak`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError):

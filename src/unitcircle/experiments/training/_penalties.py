@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["penalties"]
-
 from collections.abc import Callable
 
 import torch

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Progress"]
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -19,21 +17,7 @@ _CURVES = ("step", "train_loss", "validation_loss", "validation_score")
 
 
 class Progress:
-    """The curves of R runs, and the parameters of each at its best validation score and at its end.
-
-    Attributes
-    ----------
-    rows
-        The runs that are still trained, in the order of their rows ``(K,)``.
-    running
-        Which runs go on ``(R,)``.
-    diverged
-        Which ended with a loss that is not finite ``(R,)``.
-    best
-        Parameters of every run at its best validation score.
-    last
-        Parameters of every run that has left, at its last step.
-    """
+    """The curves of R runs, and the parameters of each at its best validation score and at its end."""
 
     def __init__(self, runs: Sequence[Run], task: Task, parameters: Mapping[str, Tensor]) -> None:
         count = len(runs)
@@ -63,24 +47,10 @@ class Progress:
         parameters: Mapping[str, Tensor],
         /,
     ) -> None:
-        """Add a point to the curve of every run that goes on, keep the parameters of those that got better, end some.
-
-        A run ends where it has held the threshold for its patience, or with its last step. Everything is given row by
-        row.
-
-        Parameters
-        ----------
-        step
-            Optimizer steps done.
-        train_loss
-            Mean since the last point ``(K,)``.
-        found
-            On validation data.
-        weights
-            What was measured of each run's weights: more curves.
-        parameters
-            At this step.
-        """
+        """Add a point to every running curve, keep the parameters of those that got better, end some."""
+        # A run ends where it has held the threshold for its patience, or with its last step. Everything is
+        # given row by row.
+        # Shapes: train_loss (K,)
         self.lose(step, ~np.isfinite(found.loss))
         before = self._score[self.rows]
         ahead = found.score > before if self._task.higher_is_better else found.score < before
@@ -102,18 +72,7 @@ class Progress:
             self.running[r] = not held and step < self._end
 
     def leave(self, parameters: Mapping[str, Tensor], /) -> np.ndarray:
-        """Keep the parameters of the runs that have ended as their last, and take their rows away.
-
-        Parameters
-        ----------
-        parameters
-            At this step.
-
-        Returns
-        -------
-        numpy.ndarray
-            The rows that stay.
-        """
+        """Keep the parameters of the runs that have ended as their last, and take their rows away."""
         stays = self.running[self.rows]
         _copy(parameters, ~stays, into=self.last, at=self.rows)
         self.rows = self.rows[stays]
@@ -134,20 +93,7 @@ class Progress:
         return self._messages[r]
 
     def summary(self, r: int, best: Evaluation, final: Evaluation, /) -> dict[str, float]:
-        """Return the numbers of one run.
-
-        Parameters
-        ----------
-        r
-            Which.
-        best, final
-            On test data: with the parameters of its best validation score, and with the last ones.
-
-        Returns
-        -------
-        dict
-            As :attr:`Record.summary` lists them.
-        """
+        """Return the numbers of one run."""
         curves, test = self._curves[r], float(best.score[r])
         return {
             "validation_score": float(self._score[r]),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Record", "Status"]
-
 import json
 import os
 from collections.abc import Mapping

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["PROTOCOL", "Optimizer", "Precision", "Run"]
-
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["network_of", "train"]
-
 import math
 import platform
 import time

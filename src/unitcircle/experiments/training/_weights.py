@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["initial_parameters"]
-
 from collections.abc import Mapping, Sequence
 from zlib import crc32
 

@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "FEWEST",
-    "FEWEST_FAMILIES",
-    "Correlation",
-    "centred_ranks",
-    "interval",
-    "multiplicities",
-    "rank_correlation",
-    "screening",
-    "simultaneous",
-    "weighted_spearman",
-]
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,20 +24,12 @@ _ALMOST = 1 - 1e-9
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's ρ with its 95 % interval, NaN where there is none.
+    """Spearman's ρ with its 95 % interval, NaN where there is none."""
 
-    Attributes
-    ----------
-    value, low, high
-        The correlation and the ends of its interval.
-    points, families
-        What it rests on.
-    """
-
-    value: float
+    value: float  # value, low, high: The correlation and the ends of its interval
     low: float
     high: float
-    points: int
+    points: int  # points, families: What it rests on
     families: int
 
     def __str__(self) -> str:
@@ -58,22 +37,8 @@ class Correlation:
 
 
 def multiplicities(families: Sequence[str], seed: int, /, *, resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
-    """Draw how often each family is taken in every resample of the bootstrap.
-
-    Parameters
-    ----------
-    families
-        Of all points; each counts once.
-    seed
-        Of the draws.
-    resamples
-        How many.
-
-    Returns
-    -------
-    dict
-        Family → ``(resamples,)``.
-    """
+    """Draw how often each family is taken in every resample of the bootstrap."""
+    # Shapes: -> (resamples,)
     names = sorted(set(families))
     rng = np.random.default_rng([seed, 23])
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
@@ -81,22 +46,9 @@ def multiplicities(families: Sequence[str], seed: int, /, *, resamples: int = RE
 
 
 def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
-    """Return Spearman's ρ of points of which each is there as often as its weight says.
-
-    The ranks are mid-ranks among the points with their weights; infinities are ranked as what they are.
-
-    Parameters
-    ----------
-    x, y
-        ``(..., m)``, without NaN where the weight is not 0.
-    weights
-        ``(..., m)``, not negative.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(...)``; NaN where either has no variance.
-    """
+    """Return Spearman's ρ of points of which each is there as often as its weight says."""
+    # The ranks are mid-ranks among the points with their weights; infinities are ranked as what they are.
+    # Shapes: x, y (..., m), weights (..., m) -> (...)
     total = weights.sum(-1)
     a, b = (centred_ranks(values, weights) for values in (x, y))
     variance = (weights * a * a).sum(-1) * (weights * b * b).sum(-1)
@@ -107,20 +59,8 @@ def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray, /) -> n
 
 
 def centred_ranks(values: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
-    """Return mid-ranks among weighted points, their weighted mean taken off.
-
-    Parameters
-    ----------
-    values
-        ``(..., m)``.
-    weights
-        ``(..., m)``, not negative.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(..., m)``.
-    """
+    """Return mid-ranks among weighted points, their weighted mean taken off."""
+    # Shapes: values (..., m), weights (..., m) -> (..., m)
     below = (values[..., None, :] < values[..., :, None]) + 0.5 * (values[..., None, :] == values[..., :, None])
     ranks = (below @ weights[..., None])[..., 0]
     with np.errstate(invalid="ignore"):
@@ -128,57 +68,21 @@ def centred_ranks(values: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
 
 
 def interval(value: float, resampled: np.ndarray, families: int, /, *, bounded: bool = True) -> tuple[float, float]:
-    """Return the 95 % interval of a correlation, or of another number from −1 to 1.
-
-    ::
-
-        tanh(artanh ρ ± t s),   s² = F/(F − 1) · variance of artanh ρ* over the resamples ρ*
-
-    t is Student's with F − 1 degrees of freedom for F families: with a dozen, quantiles of the resamples themselves
-    come out too narrow.
-
-    Parameters
-    ----------
-    value
-        What was found.
-    resampled
-        ``(resamples,)``: what resamples gave; NaN for none.
-    families
-        F.
-    bounded
-        False: without the transformation.
-
-    Returns
-    -------
-    tuple of float
-        NaN for fewer than five families, or where fewer than half of the resamples have a value.
-    """
+    """Return the 95 % interval of a correlation, or of another number from −1 to 1."""
+    #     tanh(artanh ρ ± t s),   s² = F/(F − 1) · variance of artanh ρ* over the resamples ρ*
+    #
+    # t is Student's with F − 1 degrees of freedom for F families: with a dozen, quantiles of the resamples
+    # themselves come out too narrow.
+    # Shapes: resampled (resamples,)
     ((low, high),) = simultaneous(np.array([value]), resampled[:, None], families, bounded=bounded)
     return float(low), float(high)
 
 
 def simultaneous(values: np.ndarray, resampled: np.ndarray, families: int, /, *, bounded: bool = True) -> np.ndarray:
-    """Return intervals that hold all together with 95 %.
-
-    As :func:`interval`, with t widened by how much further the largest of the standardized deviations goes than a
-    single one: less than a correction that counts the numbers, for diagnostics are alike.
-
-    Parameters
-    ----------
-    values
-        ``(d,)``: what was found, NaN for none.
-    resampled
-        ``(resamples, d)``.
-    families
-        F.
-    bounded
-        As of :func:`interval`.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(d, 2)``.
-    """
+    """Return intervals that hold all together with 95 %."""
+    # As :func:`interval`, with t widened by how much further the largest of the standardized deviations goes than
+    # a single one: less than a correction that counts the numbers, for diagnostics are alike.
+    # Shapes: values (d,), resampled (resamples, d) -> (d, 2)
     ends = np.full((len(values), 2), np.nan)
     known = ~np.isnan(values) & (2 * (~np.isnan(resampled)).sum(0) >= len(resampled))
     if families < FEWEST_FAMILIES or not known.any():
@@ -202,22 +106,7 @@ def simultaneous(values: np.ndarray, resampled: np.ndarray, families: int, /, *,
 def rank_correlation(
     x: Sequence[float], y: Sequence[float], families: Sequence[str], /, *, seed: int = 0
 ) -> Correlation:
-    """Return Spearman's ρ with its interval.
-
-    Parameters
-    ----------
-    x, y
-        Points; those with a NaN are left out.
-    families
-        Of each point: what is resampled as a whole.
-    seed
-        Of the bootstrap.
-
-    Returns
-    -------
-    Correlation
-        NaN for fewer than three points; without an interval for fewer than five families.
-    """
+    """Return Spearman's ρ with its interval."""
     a, b, names = np.asarray(x, float), np.asarray(y, float), np.asarray(families)
     kept = ~(np.isnan(a) | np.isnan(b))
     a, b, names = a[kept], b[kept], names[kept]
@@ -232,20 +121,9 @@ def rank_correlation(
 
 
 def screening(value: float, low: float, high: float, /) -> Verdict:
-    """Judge one correlation by its interval: above 0.7 it would be prediction, beyond 0 it is screening.
-
-    It fails where the interval holds 0 and excludes prediction; an interval that excludes neither decides nothing.
-
-    Parameters
-    ----------
-    value, low, high
-        The correlation and the ends of its interval.
-
-    Returns
-    -------
-    Verdict
-        HOLDS, CONDITIONALLY or FAILS; UNDECIDED without an interval, or with one that is too wide.
-    """
+    """Judge one correlation by its interval: above 0.7 it would be prediction, beyond 0 it is screening."""
+    # It fails where the interval holds 0 and excludes prediction; an interval that excludes neither decides
+    # nothing.
     if math.isnan(value) or math.isnan(low):
         return Verdict.UNDECIDED
     if low >= STRONG or high <= -STRONG:
