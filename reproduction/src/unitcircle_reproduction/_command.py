@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["reproduce"]
-
 import tempfile
 from pathlib import Path
 
@@ -42,7 +40,7 @@ def reproduce(
     -------
         Exit status.
     """
-    from unitcircle.cli._terminal import console
+    from unitcircle.cli import console
     from unitcircle.errors import ArgumentError
 
     if quick and full:

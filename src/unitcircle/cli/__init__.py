@@ -4,19 +4,19 @@ Each command is a function in a file of its own whose signature is its command l
 imported when it runs, so that ``unitcircle --help`` loads no numerical library.
 """
 
-__all__ = ["main"]
+__all__ = ["console", "main"]
 
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
-
-from unitcircle_reproduction._command import reproduce
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points, version
+from typing import Any
 
 from unitcircle.cli._diagnose import diagnose
 from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
 from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
+from unitcircle.cli._terminal import console
 from unitcircle.cli._watch import watch
 from unitcircle.errors import UnitcircleError
 
@@ -24,12 +24,34 @@ COMMANDS = {
     "diagnose": diagnose,
     "explain": explain,
     "radius": radius,
-    "reproduce": reproduce,
     "spectrum": spectrum,
     "study": study,
     "watch": watch,
 }
 DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version says which release.)"
+
+
+GROUP = "unitcircle.commands"
+"""Entry points of other distributions: name of a command → its function."""
+REPRODUCTION = "pip install unitcircle-reproduction"
+"""What installs ``unitcircle reproduce``, which is a distribution of its own."""
+
+
+def reproduce() -> int:
+    """Measure the claims of the texts behind unitcircle; a distribution of its own, which is not installed.
+
+    Returns
+    -------
+        Exit status.
+    """
+    print(f"unitcircle: reproduce is a distribution of its own: {REPRODUCTION}", file=sys.stderr)
+    return 2
+
+
+def commands() -> dict[str, Callable[..., Any]]:
+    """Return name → function of every command, those of other distributions included."""
+    plugged = {entry.name: entry.load() for entry in entry_points(group=GROUP) if entry.name not in COMMANDS}
+    return dict(sorted(({"reproduce": reproduce} | plugged | COMMANDS).items()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,9 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words in (["--version"], ["-V"]):
         print(f"unitcircle {version('unitcircle')}")
         return 0
+    known = COMMANDS if words and words[0] in COMMANDS else commands()
+    if words[:1] == ["reproduce"] and known.get("reproduce") is reproduce:
+        return reproduce()
     try:
         status = tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="unitcircle", description=DESCRIPTION, args=words, use_underscores=False
+            known, prog="unitcircle", description=DESCRIPTION, args=words, use_underscores=False
         )
     except UnitcircleError as error:
         print(f"unitcircle: {error}", file=sys.stderr)

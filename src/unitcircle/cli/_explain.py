@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["explain"]
-
 from tyro.conf import Positional
 
 

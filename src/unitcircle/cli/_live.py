@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["batch_from", "model_from"]
-
 import os
 import sys
 from importlib import import_module

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["study"]
-
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["watch"]
-
 from pathlib import Path
 from time import sleep
 

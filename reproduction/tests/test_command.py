@@ -1,0 +1,54 @@
+"""``unitcircle reproduce``, run as a user runs it."""
+
+import pytest
+
+import unitcircle_reproduction as measuring
+from unitcircle import cli
+from unitcircle_reproduction import Claim, Source, Verdict
+from unitcircle_reproduction._command import INTERRUPTED
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_measured(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measuring, "reproduce", lambda *_: pytest.fail("measured"))
+    (tmp_path / "file").write_text("")
+    assert cli.main(["reproduce", "radius", "--out", str(tmp_path / name)]) == 2
+    said = "".join(capsys.readouterr())
+    assert "--out must be a folder that can be written to" in " ".join(said.split())
+
+
+def test_a_folder_is_made_and_left_without_a_trace_of_the_check(tmp_path, monkeypatch):
+    out = tmp_path / "new" / "folder"
+    found = []
+    monkeypatch.setattr(measuring, "reproduce", lambda *_: found.extend([out.is_dir(), *out.iterdir()]) or [])
+    monkeypatch.setattr(measuring, "write_report", lambda *_, **__: out)
+    assert cli.main(["reproduce", "radius", "--out", str(out)]) == 0
+    assert found == [True]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_reproduction_that_ends_early_leaves_the_page_of_what_was_measured(error, tmp_path, monkeypatch, capsys):
+    def claims(_):
+        yield Claim("first", "The first", "He says 3.", "We find 3.", Verdict.HOLDS)
+        raise error
+
+    monkeypatch.setitem(measuring.SOURCES, "text", Source("text", "A text", "Someone (2020)", {"claims": claims}))
+    if error is KeyboardInterrupt:
+        assert cli.main(["reproduce", "text", "--full", "--out", str(tmp_path)]) == INTERRUPTED
+        assert "run again to go on" in capsys.readouterr().out
+    else:
+        with pytest.raises(RuntimeError):
+            cli.main(["reproduce", "text", "--full", "--out", str(tmp_path)])
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "He says 3." in page
+    assert "Stopped here" in page
+
+
+def test_nothing_measured_writes_no_page(tmp_path, monkeypatch):
+    def claims(_):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setitem(measuring.SOURCES, "text", Source("text", "A text", "Someone (2020)", {"claims": claims}))
+    assert cli.main(["reproduce", "text", "--out", str(tmp_path)]) == INTERRUPTED
+    assert not (tmp_path / "index.html").exists()

@@ -1,0 +1,213 @@
+"""The methods that the text on orthogonal initialization points to: contests, verdicts, tiny runs of each."""
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from unitcircle.experiments.comparison import compare
+from unitcircle.experiments.comparison._result import Verdict as Told
+from unitcircle.experiments.studies import Experiment
+from unitcircle.experiments.tasks import CharacterLanguageModel
+from unitcircle.experiments.training import Run
+from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction._contest import Statement, judged
+from unitcircle_reproduction._judgement import Compared, follows, number, told
+from unitcircle_reproduction.orthogonal import _clipping as clipping
+from unitcircle_reproduction.orthogonal import _depth as depth
+from unitcircle_reproduction.orthogonal import _memory as memory
+from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
+from unitcircle_reproduction.orthogonal._contenders import Contender, contest
+
+TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
+
+
+@pytest.mark.parametrize(
+    ("signs", "expected"),
+    [
+        ((1, 1), Verdict.HOLDS),
+        ((1, 0), Verdict.CONDITIONALLY),
+        ((1, -1), Verdict.CONDITIONALLY),
+        ((0, -1), Verdict.FAILS),
+        ((0, 0), Verdict.UNDECIDED),
+        ((), Verdict.UNDECIDED),
+    ],
+)
+def test_what_follows_from_comparisons(signs, expected):
+    found, condition = follows([Compared(str(k), sign) for k, sign in enumerate(signs)])
+    assert found is expected
+    assert bool(condition) is (expected is not Verdict.HOLDS)
+
+
+def test_a_condition_names_every_comparison():
+    found = [Compared("a", 1), Compared("b", -1), Compared("c", 0), Compared("d", -1)]
+    assert follows(found)[1] == "of 4 comparisons, so in 1 (a); the contrary in 2 (b; d); not told apart in 1 (c)"
+
+
+def test_comparisons_are_corrected_for_their_number():
+    # Holm: 0.012 < 0.05 / 4, then 0.016 < 0.05 / 3, then 0.03 > 0.05 / 2 stops.
+    assert told([1, -1, 1, 1], [0.012, 0.016, 0.03, 0.04]) == [1, -1, 0, 0]
+    assert told([1, 1], [math.nan, 0.01]) == [0, 1]
+
+
+def test_numbers_are_short():
+    assert (number(0.123456), number(math.inf), number(1234567.0)) == ("0.123", "∞", "1.23e+06")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """One contender learns a linear map, the other has a rate at which it cannot."""
+    context = Context(tmp_path_factory.mktemp("contest"))
+    contenders = (
+        Contender("learns", "stack(depth=1)", options={"optimizer": "sgd"}),
+        Contender("stays", "stack(depth=1)", options={"optimizer": "sgd", "clip": 1e-9}),
+        Contender("Adam", "stack(depth=2)", "orthogonal", {"optimizer": "adam"}),
+    )
+    options = TINY | {"steps": 30, "evaluate_every": 10, "batch_size": 32}
+    experiment = Experiment("deep_linear_map(size=8, answers=2)", sizes=(8,), learning_rates=(0.3,), options=options)
+    return context, contenders, experiment, contest(context, "made-up", contenders, experiment)
+
+
+def test_contenders_of_several_cells_are_paired_by_seed(learned):
+    *_, found = learned
+    assert [row.label for row in found.rows] == ["learns", "stays", "Adam"]
+    assert {row.seeds for row in found.rows} == {tuple(range(8))}
+    reference, other = found.against("stays", ["learns"])
+    assert (reference.label, reference.verdict) == ("stays", Told.REFERENCE)
+    mean = np.mean(np.subtract(other.scores, reference.scores))
+    assert other.difference == pytest.approx(mean)
+    assert other.verdict is Told.BETTER
+    assert other.p == 2 / 2**8
+
+
+@pytest.mark.parametrize(
+    ("reference", "other", "are", "follows"),
+    [
+        ("stays", "learns", Told.BETTER, Verdict.HOLDS),
+        ("learns", "stays", Told.WORSE, Verdict.HOLDS),
+        ("learns", "stays", Told.BETTER, Verdict.FAILS),
+    ],
+)
+def test_a_statement_is_judged_by_its_contests(learned, reference, other, are, follows):
+    *_, found = learned
+    claim = judged(Statement("a", "A", "said", reference, (other,), are), [found], "Remark.")
+    assert claim.verdict is follows
+    assert claim.measured.endswith("Remark.")
+    assert [row["contender"] for row in claim.table] == [reference, other]
+    (draw,) = claim.figures.values()
+    FigureCanvasAgg(draw()).draw()
+
+
+def test_a_contest_that_is_done_is_not_done_again(learned, monkeypatch):
+    context, contenders, experiment, found = learned
+    monkeypatch.setattr("unitcircle.experiments.training._train._Stack.train", None)
+    again = contest(context, "made-up", contenders, experiment)
+    assert [row.scores for row in again.rows] == [row.scores for row in found.rows]
+
+
+def test_a_full_run_asks_the_study_engine_for_the_real_protocols(tmp_path, monkeypatch):
+    asked = []
+
+    def nothing_done_yet(context, study, *, here):
+        asked.append(study)
+        return compare(study, lambda run: None)
+
+    monkeypatch.setattr(Context, "study", nothing_done_yet)
+    context = Context(tmp_path, full=True)
+    assert [claim.verdict for claim in clipping.claims(context)] == [Verdict.UNDECIDED] * 2
+    asked.clear()
+    found = [depth.claim(context), *memory.claims(context)]
+    tasks = {(experiment.task, study.seeds) for study in asked for experiment in study.experiments}
+    lengths = {(f"copying(delay={k})", 10) for k in (20, 50, 100, 200)}
+    lengths |= {(f"adding(length={k})", 10) for k in (50, 100, 200)}
+    assert tasks == lengths | {("deep_linear_map", 10)}
+    assert len({study.name for study in asked}) == len(asked)
+    # Where nothing is known nothing is said to hold.
+    assert [claim.verdict for claim in found] == [Verdict.UNDECIDED] * 4
+
+
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (0, "zero"),
+        (19, "nineteen"),
+        (20, "twenty"),
+        (42, "forty-two"),
+        (100, "one hundred"),
+        (999_999, "nine hundred ninety-nine thousand nine hundred ninety-nine"),
+    ],
+)
+def test_numbers_are_spelled(n, words):
+    assert stabilizer._in_words(n) == words
+
+
+def test_the_text_is_the_same_for_one_seed_and_long_enough():
+    assert stabilizer.number_words(500, 3) == stabilizer.number_words(500, 3) != stabilizer.number_words(500, 4)
+    assert len(stabilizer.number_words(500, 3)) >= 500
+
+
+def test_runs_read_beyond_their_horizon_and_the_stabilizer_stills_the_norm(tmp_path):
+    text = tmp_path / "numbers.txt"
+    text.write_text(stabilizer.number_words(20_000, 0))
+    task = str(CharacterLanguageModel(str(text), 10))
+    runs = [Run(task, "tanh(size=16)", "orthogonal", steps=60, seed=seed, learning_rate=1e-2) for seed in range(2)]
+    plain = stabilizer.beyond(runs, longest=100)
+    assert plain.bits.shape == plain.norms.shape == (2, 100)
+    assert plain.horizon == 10
+    assert (plain.bits[:, -50:].mean(1) < np.log2(30)).all()
+    strong = [Run(**(run.to_dict() | {"measure_at": (), "norm_stabilizer": 1000.0})) for run in runs]
+    assert np.abs(np.diff(stabilizer.beyond(strong, longest=100).norms)).mean() < np.abs(np.diff(plain.norms)).mean()
+    alone = stabilizer.beyond(runs[:1], longest=100)
+    np.testing.assert_allclose(alone.bits[0], plain.bits[0], rtol=1e-3)
+
+
+def test_an_overflow_counts_as_guessing(tmp_path):
+    text = tmp_path / "numbers.txt"
+    text.write_text(stabilizer.number_words(20_000, 0))
+    task = CharacterLanguageModel(str(text), 10)
+    run = Run(str(task), "relu(size=16)", "orthogonal(gain=4)", steps=1)
+    found = stabilizer.beyond([run], longest=400)
+    assert found.norms[0, -1] == np.inf
+    assert found.drift[0] == np.inf
+    assert found.bits[0, -1] == pytest.approx(np.log2(task.outputs), rel=1e-5)
+
+
+def test_the_stabilizer_is_judged_by_ranks():
+    low, high = np.arange(7.0), np.array([10.0, 11, 12, 13, 14, 15, np.inf])
+    assert stabilizer._smaller(high, low) == (1, 2 / 2**7)
+    assert stabilizer._smaller(low, high) == (-1, 2 / 2**7)
+    assert stabilizer._smaller(low, low) == (0, 1.0)
+
+
+@pytest.mark.parametrize(("seeds", "signs"), [(10, [1, 0, -1, 0]), (7, [0, 0, 0, 0])])
+def test_all_comparisons_of_the_stabilizer_are_one_family(seeds, signs):
+    """Four of them: with seven pairs even 2/128 is not below 0.05 / 4, with ten pairs 2/1024 is."""
+    noise = np.random.default_rng(0).uniform(0, 0.1, seeds)
+
+    def lengths(drift, loss):
+        norms = np.exp(np.stack([np.zeros(seeds), drift + noise], 1))
+        return stabilizer.Lengths(1, np.stack([np.zeros(seeds), loss + noise], 1), norms)
+
+    found = stabilizer._compared({"net": [lengths(2.0, 2.0), lengths(1.0, 2.0), lengths(3.0, 2.0)]})
+    assert [compared.sign for compared in found] == signs
+    assert found[2].name == "drift of the net, β = 50"
+
+
+def _growth(**changed):
+    flat = {str(start): 1.0 for start in depth.PROTOCOLS} | {str(start): 5.0 for start in depth.GAUSSIAN.values()}
+    return {start: (flat | changed).get(str(start), 1.0) for start in depth.STARTS}
+
+
+def test_every_protocol_of_the_deep_networks_counts():
+    assert follows(depth.compared(_growth()))[0] is Verdict.HOLDS
+    first = str(depth.Start("orthogonal", "gaussian", 1.0))
+    assert first == "orthogonal inside, gaussian ends, clipped at 1"
+    verdict, condition = follows(depth.compared(_growth(**{first: 2.1})))
+    assert verdict is Verdict.CONDITIONALLY
+    assert f"the contrary in 1 ({first})" in condition
+    # Where Gaussian layers are as fast at every depth, nothing is shown by the orthogonal ones.
+    flat = {str(start): 1.5 for start in depth.GAUSSIAN.values()}
+    assert follows(depth.compared(_growth(**flat)))[0] is Verdict.FAILS
+    missing = {str(start): math.nan for start in depth.STARTS}
+    assert follows(depth.compared(_growth(**missing)))[0] is Verdict.UNDECIDED

@@ -1,0 +1,50 @@
+"""Names of earlier releases: they still work for one release, with a DeprecationWarning that says the new one."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import ParamSpec, TypeVar
+
+from unitcircle.errors import ArgumentError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def moved(module: str, names: Mapping[str, str], /) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a module whose names moved: old name → ``"package:new name"``."""
+
+    # An old name may point to a room above its own, so the target is looked up by name when it is asked for.
+    def attribute(name: str) -> object:
+        if name not in names:
+            message = f"module {module!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        package, _, new = names[name].partition(":")
+        place = f"{package}.{new}" if new else package
+        warnings.warn(f"{module}.{name} is now {place}", DeprecationWarning, stacklevel=2)
+        target = import_module(package)
+        return getattr(target, new) if new else target
+
+    return attribute
+
+
+def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Accept keyword arguments under their old names: ``renamed_arguments(seed="rng")``."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            for old in names.keys() & kwargs.keys():
+                new = names[old]
+                if new in kwargs:
+                    raise ArgumentError(old, f"is the old name of {new}; pass one of them", "both")
+                warnings.warn(f"{function.__name__}({old}=) is now {new}=", DeprecationWarning, stacklevel=2)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
