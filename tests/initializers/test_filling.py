@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from unitcircle._filling import Filling, biases_of, gated_kind, require
+from unitcircle._filling import Filling, biases_of, gated_kind
 from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
-from unitcircle.initializers import Chrono, Constant, Filled, Initialization, Orthogonal
+from unitcircle.initializers import Chrono, Constant, Filled, Initialization, Orthogonal, require
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch")
 
 from rich.console import Console
-from tests.experiments.studies.crashing import Training, attempts
+from tests.experiments.engines.crashing import Training, attempts
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.engines._engine import Engine, EngineKind, Reply
@@ -280,7 +280,7 @@ def test_a_run_that_kills_its_worker_takes_no_other_with_it(tmp_path):
 
 DRIVER = """
     import sys
-    from tests.experiments.studies.crashing import Training
+    from tests.experiments.engines.crashing import Training
     from tests.experiments.studies.test_execute import SMALL
     from unitcircle.experiments.studies._execute import execute
     from unitcircle.experiments.studies import _execute

@@ -13,9 +13,9 @@ pytest.importorskip("torch")
 
 import torch
 
-from unitcircle.experiments.engines import Dask, Here, Local, Slurm
-from unitcircle.experiments.studies import _memory, _supervisor, stack_limit
-from unitcircle.experiments.studies._memory import SHARE, WORKER, memory_here, memory_of
+from unitcircle.experiments.engines import SHARE, WORKER, Dask, Here, Local, Slurm, _capacity, _supervisor, memory_here
+from unitcircle.experiments.studies import stack_limit
+from unitcircle.experiments.studies._memory import memory_of
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Run
 
@@ -131,7 +131,7 @@ def test_where_nobody_knows_the_memory_the_data_need_not_be_here():
 
 
 def test_a_machine_is_shared_and_a_container_has_less(tmp_path, monkeypatch):
-    monkeypatch.setattr(_memory, "CGROUP", tmp_path / "memory.max")
+    monkeypatch.setattr(_capacity, "CGROUP", tmp_path / "memory.max")
     whole = memory_here(CPU)
     assert whole == SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     (tmp_path / "memory.max").write_text("max\n")

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.experiments.studies.crashing import score_of
+from tests.experiments.engines.crashing import score_of
 
 from unitcircle.experiments.studies._choice import chosen_rate, preference
 from unitcircle.experiments.studies._plan import Plan

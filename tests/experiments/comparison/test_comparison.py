@@ -10,13 +10,13 @@ from scipy import stats
 from tests.study_records import finder, noise, record, study
 
 from unitcircle._json import to_json
+from unitcircle.experiments.comparison import _statistics
 from unitcircle.experiments.comparison._comparison import compare
 from unitcircle.experiments.comparison._figures import block_title, blocks
 from unitcircle.experiments.comparison._judge import Contest
 from unitcircle.experiments.comparison._result import Interval, Row, Verdict
 from unitcircle.experiments.comparison._sentences import study_sentences
 from unitcircle.experiments.comparison._view import measure
-from unitcircle.experiments.studies import _statistics
 from unitcircle.experiments.studies._study import Experiment, Study
 from unitcircle.experiments.training import Status
 

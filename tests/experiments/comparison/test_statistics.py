@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from unitcircle.experiments.studies import _statistics as statistics
+from unitcircle.experiments.comparison import _statistics as statistics
 
 INF = math.inf
 

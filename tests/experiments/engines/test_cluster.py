@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.experiments.studies.crashing import attempts
+from tests.experiments.engines.crashing import attempts
 
 from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
 from unitcircle.experiments.engines._address import host_and_port, refuse_public
@@ -194,7 +194,7 @@ def eventually(condition, log):
 
 STUDY = """
     import sys
-    from tests.experiments.studies.crashing import Training
+    from tests.experiments.engines.crashing import Training
     from unitcircle.experiments.studies import _execute, _plan
     from unitcircle.experiments.engines._cluster import TLS, Dask, Slurm
     from unitcircle.experiments.studies._execute import execute

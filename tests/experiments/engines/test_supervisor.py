@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.experiments.studies.crashing import attempts, obey, square
+from tests.experiments.engines.crashing import attempts, obey, square
 
 from unitcircle.errors import ArgumentError, UnitcircleError
 from unitcircle.experiments.engines._supervisor import ONE_THREAD, Local, Supervisor
@@ -176,7 +176,7 @@ def test_the_worker_answers_until_its_driver_is_gone():
 
 DRIVER = """
     import sys
-    from tests.experiments.studies.crashing import obey
+    from tests.experiments.engines.crashing import obey
     from unitcircle.experiments.engines._supervisor import Supervisor
 
     engine = Supervisor(obey, [{}, {}])

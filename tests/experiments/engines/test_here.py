@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.experiments.studies.crashing import Training, attempts, obey, square
+from tests.experiments.engines.crashing import Training, attempts, obey, square
 from tests.experiments.studies.test_execute import SMALL, contents
 
 from unitcircle.errors import ArgumentError
