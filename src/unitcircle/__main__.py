@@ -1,7 +1,5 @@
 """``python -m unitcircle``: the command line where its script is not on the path."""
 
-__all__: list[str] = []
-
 import sys
 
 from unitcircle.cli import main
