@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench gpu reproduce docs clean
+.PHONY: help demo test test-matrix lint bench gpu reproduce docs changelog clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ export UV_PROJECT_ENVIRONMENT = $(VENV)
 SETUP := PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/setup
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 demo:  ## diagnose a trained GRU and an LSTM initialized the popular way (core install only, no torch)
 	@$(SETUP) core
@@ -28,11 +28,14 @@ test:  ## the whole test suite with doctests, warnings as errors, coverage of th
 	# Two workers on two cores: a thread each, or BLAS makes both wait (20 times slower, measured).
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
+test-matrix:  ## the suite on Python 3.11 to 3.14, and on the lowest versions of every dependency (needs uv)
+	@.ci/matrix
+
 lint:  ## ruff, pyright strict, import-linter
 	@$(SETUP) lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 bench:  ## every speed claim, as ratios side by side in one run
@@ -52,5 +55,9 @@ docs:  ## the documentation, warnings are errors
 	@$(SETUP) docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
+changelog:  ## what the next release will say, from the fragments in changelog.d
+	@$(SETUP) lint
+	$(BIN)/towncrier build --draft --version next
+
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .tools out docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* .tools out docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis
