@@ -58,7 +58,7 @@ def diagnose(
 
         # Before any numerical library is loaded, for it says how many threads they may use.
         model = model_from(path, seed=seed)
-    from unitcircle import checkpoints, diagnosis, report
+    from unitcircle import checkpoints, diagnosis
     from unitcircle.cli._terminal import console
 
     options: Any = {"steps": steps, "at": at, "try_initializers": try_initializers, "seeds": seeds}
@@ -74,7 +74,7 @@ def diagnose(
         print(found.to_json())
     else:
         out = console()
-        out.print(report.diagnosis_view(found))
+        out.print(diagnosis.diagnosis_view(found))
         if written:
             out.print(f"\nreport: {written}")
     worst = found.worst

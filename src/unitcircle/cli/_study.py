@@ -254,9 +254,9 @@ def _opened(file: str, out: Path) -> tuple[Study, Path, Store]:
 
 
 def _compared(planned: Study, store: Store) -> Comparison:
-    from unitcircle.experiments import studies
+    from unitcircle.experiments.comparison import compare
 
-    found = studies.compare(planned, store.get)
+    found = compare(planned, store.get)
     _tell_problems(store)
     return found
 
