@@ -22,7 +22,7 @@ x[:, 1:] *= 0.1
 y = (x[:, 0] > 0).astype("float32")
 lstm = keras.layers.LSTM(32, recurrent_initializer=Initializer("orthogonal", seed=0))
 model = keras.Sequential([keras.Input((STEPS, 1)), lstm, keras.layers.Dense(1)])
-print(initialize_(model, bias=f"chrono(max_steps={STEPS})", seed=0))
+print(initialize_(model, bias=f"chrono(max_steps={STEPS})", rng=0))
 print(uc.diagnose(to_layers(model), steps=STEPS))
 loss = keras.losses.BinaryCrossentropy(from_logits=True)
 model.compile(keras.optimizers.Adam(0.01), loss, metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)])

@@ -13,7 +13,7 @@ import unitcircle as uc
 torch.manual_seed(0)
 rnn, readout = nn.RNN(2, 64), nn.Linear(64, 1)
 model = nn.ModuleDict({"rnn": rnn, "readout": readout})
-uc.torch.initialize_(model, recurrent="orthogonal", generator=0)
+uc.torch.initialize_(model, recurrent="orthogonal", rng=0)
 optimizer = torch.optim.Adam(model.parameters(), 3e-3)
 with uc.monitor.Monitor(model, every=10, overhead=0.5, sinks=["out/loop.jsonl"]) as monitor:
     for step in range(300):

@@ -104,12 +104,12 @@ def torch_draws(init, layout, dtype):
     shape, kind = shape_of(init, layout), getattr(torch, dtype)
     generator = torch.Generator().manual_seed(7)
     if not single(init, layout):
-        tensors = [fill_(torch.empty(4 * N, dtype=kind), init, gates=4, generator=generator) for _ in range(DRAWS)]
+        tensors = [fill_(torch.empty(4 * N, dtype=kind), init, gates=4, rng=generator) for _ in range(DRAWS)]
     elif layout in {"weight", "bias"}:
-        tensors = [fill_(torch.empty(shape, dtype=kind), init, generator=generator) for _ in range(DRAWS)]
+        tensors = [fill_(torch.empty(shape, dtype=kind), init, rng=generator) for _ in range(DRAWS)]
     else:
         stacks = [torch.empty(GATES * shape[0], *shape[1:], dtype=kind) for _ in range(DRAWS // GATES)]
-        tensors = [block for t in stacks for block in fill_(t, init, gates=GATES, generator=generator).chunk(GATES)]
+        tensors = [block for t in stacks for block in fill_(t, init, gates=GATES, rng=generator).chunk(GATES)]
     high = torch.complex128 if kind.is_complex else torch.float64
     return np.stack([tensor.to(high).numpy() for tensor in tensors])
 

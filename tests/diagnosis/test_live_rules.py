@@ -45,7 +45,7 @@ def test_the_gate_that_closes_is_named(kind, gate):
 
 def test_an_open_gate_is_not_blamed():
     model = reader(nn.LSTM)
-    initialize_(model, bias="forget_bias(value=8)", generator=0)
+    initialize_(model, bias="forget_bias(value=8)", rng=0)
     model.rnn.weight_hh_l0.data.zero_()
     assert "UC201" not in codes(diagnose(model, batch()))
 
@@ -133,7 +133,7 @@ def test_short_gates_are_a_note_until_the_sequence_is_long():
         carried.rnn.weight_ih_l0.mul_(0.01)
         carried.rnn.bias_ih_l0[2 * N :] = carried.rnn.bias_hh_l0[2 * N :] = 0.0
     assert "UC208" not in codes(diagnose(carried, batch()))
-    initialize_(model, bias="chrono(max_steps=100)", generator=0)
+    initialize_(model, bias="chrono(max_steps=100)", rng=0)
     assert "UC208" not in codes(diagnose(model, batch(steps=100)))
 
 

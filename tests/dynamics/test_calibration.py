@@ -21,7 +21,7 @@ QUIET = 1e-9 * torch.ones(T, B, 2)
 def plain(recurrent="orthogonal(gain=0.8)", *, layers=1, n=N, **options):
     torch.manual_seed(0)
     model = nn.RNN(2, n, num_layers=layers, **options)
-    initialize_(model, recurrent=recurrent, bias="zeros", generator=0)
+    initialize_(model, recurrent=recurrent, bias="zeros", rng=0)
     return model
 
 
@@ -118,7 +118,7 @@ def test_a_cell_inside_a_loop():
             return h
 
     model = Loop()
-    initialize_(model, recurrent="orthogonal(gain=0.7)", bias="zeros", generator=0)
+    initialize_(model, recurrent="orthogonal(gain=0.7)", bias="zeros", rng=0)
     gains = calibrate_(model, QUIET).gains
     assert abs(math.log(gains["cell"] * 0.7)) <= PRECISION
 

@@ -13,7 +13,7 @@ from unitcircle.torch import initialize_
 @pytest.mark.parametrize("criterion", ["gradient_ratio", "typical_direction"])
 def test_the_curve_and_the_gain_are_drawn(criterion):
     model = nn.RNN(2, 8)
-    initialize_(model, recurrent="orthogonal(gain=0.8)", bias="zeros", generator=0)
+    initialize_(model, recurrent="orthogonal(gain=0.8)", bias="zeros", rng=0)
     xs = torch.randn(20, 4, 2, generator=torch.Generator().manual_seed(0))
     result = calibrate_(model, xs, criterion=criterion, grid=7)
     ax = plot_calibration(result, ax=Figure().subplots())
@@ -26,7 +26,7 @@ def test_the_curve_and_the_gain_are_drawn(criterion):
 
 def test_a_refusal_has_no_gain_and_gated_layers_no_curve():
     model = nn.RNN(2, 8)
-    initialize_(model, recurrent="orthogonal(gain=0.1)", bias="zeros", generator=0)
+    initialize_(model, recurrent="orthogonal(gain=0.1)", bias="zeros", rng=0)
     ax = plot_calibration(calibrate_(model, 1e-6 * torch.ones(20, 4, 2)), ax=Figure().subplots())
     assert "refused" in ax.get_legend().get_texts()[0].get_text()
     ax = plot_calibration(calibrate_(nn.LSTM(2, 8), torch.ones(20, 4, 2)), ax=Figure().subplots())

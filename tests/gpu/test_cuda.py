@@ -45,7 +45,7 @@ def test_a_run_on_a_gpu_learns_and_is_recorded(precision):
 def test_weights_on_a_gpu_keep_the_promise_of_their_initializer(generator, dtype):
     source = generator if generator == 0 else torch.Generator(generator).manual_seed(0)
     lstm = nn.LSTM(8, 64, device=CUDA, dtype=dtype)
-    done = uc.torch.initialize_(lstm, recurrent="orthogonal", bias="chrono(max_steps=100)", generator=source)
+    done = uc.torch.initialize_(lstm, recurrent="orthogonal", bias="chrono(max_steps=100)", rng=source)
     assert all(block.certificate.holds for block in done.filled)
     assert lstm.weight_hh_l0.is_cuda
 
@@ -53,7 +53,7 @@ def test_weights_on_a_gpu_keep_the_promise_of_their_initializer(generator, dtype
 def test_a_seed_gives_the_same_weights_on_both():
     there, here = nn.GRU(3, 32, device=CUDA), nn.GRU(3, 32)
     for module in (there, here):
-        uc.torch.initialize_(module, recurrent="eigen(modulus=1.0)", generator=7)
+        uc.torch.initialize_(module, recurrent="eigen(modulus=1.0)", rng=7)
     torch.testing.assert_close(there.weight_hh_l0.cpu(), here.weight_hh_l0, rtol=0, atol=1e-5)
 
 

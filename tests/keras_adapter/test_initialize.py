@@ -55,10 +55,19 @@ def fresh_names():
     keras.utils.clear_session(free_memory=False)
 
 
+def test_the_old_name_of_rng_still_works_and_says_the_new_one():
+    models = [sequential(keras.layers.LSTM(N)) for _ in range(2)]
+    initialize_(models[0], recurrent="orthogonal", rng=3)
+    with pytest.warns(DeprecationWarning, match=r"initialize_\(seed=\) is now rng="):
+        initialize_(models[1], recurrent="orthogonal", seed=3)
+    kernels = [to_numpy(model.layers[0].cell.recurrent_kernel.value) for model in models]
+    assert np.array_equal(*kernels)
+
+
 def test_cells_are_found_wherever_they_stand():
     model = every_kind()
     assert [(layer.name, str(layer.cell), layer.direction) for layer in to_layers(model)] == NAMES
-    done = initialize_(model, recurrent="orthogonal", seed=0)
+    done = initialize_(model, recurrent="orthogonal", rng=0)
     assert list(dict.fromkeys(block.tensor for block in done.filled)) == [f"{n}/recurrent_kernel" for n, _, _ in NAMES]
     for layer in to_layers(model):
         for block in layer.gates.values():
@@ -71,7 +80,7 @@ def test_every_gate_of_both_directions_is_orthogonal(kind, dtype):
     # Keras's own orthogonal default cannot be drawn in half precision on torch.
     layer = LAYERS[kind](N, recurrent_initializer="zeros", dtype=dtype)
     model = sequential(keras.layers.Bidirectional(layer, dtype=dtype))
-    done = initialize_(model, recurrent="orthogonal(gain=0.9)", seed=0)
+    done = initialize_(model, recurrent="orthogonal(gain=0.9)", rng=0)
     blocks = [block for layer in to_layers(model) for block in layer.gates.values()]
     assert len(done.filled) == len(blocks) == 2 * len(GATES[kind])
     assert all(block.certificate.holds for block in done.filled)
@@ -86,7 +95,7 @@ def test_every_gate_of_both_directions_is_orthogonal(kind, dtype):
 def test_cells_on_their_own(kind):
     cell = CELLS[kind](N)
     cell.build((None, 3))
-    initialize_(cell, recurrent="eigen", input="xavier_uniform", seed=0)
+    initialize_(cell, recurrent="eigen", input="xavier_uniform", rng=0)
     (layer,) = to_layers(cell)
     assert layer.name == cell.name
     for block in layer.gates.values():
@@ -95,7 +104,7 @@ def test_cells_on_their_own(kind):
 
 def test_a_seed_fixes_the_numbers_of_a_whole_model_and_they_are_numpys():
     model = sequential(keras.layers.LSTM(N))
-    initialize_(model, recurrent="orthogonal", input="xavier_normal", seed=4)
+    initialize_(model, recurrent="orthogonal", input="xavier_normal", rng=4)
     rng = np.random.default_rng(4)
     (layer,) = to_layers(model)
     for blocks, spec, shape in ((layer.gates, "orthogonal", (N, N)), (layer.inputs, "xavier_normal", (N, 3))):
@@ -110,7 +119,7 @@ def test_a_seed_fixes_the_numbers_of_a_whole_model_and_they_are_numpys():
 def test_what_was_not_asked_is_left_alone():
     model = sequential(keras.layers.GRU(N), keras.layers.Dense(N))
     before = {variable.path: to_numpy(variable.value).copy() for variable in model.weights}
-    initialize_(model, recurrent={"n": "orthogonal"}, seed=0)
+    initialize_(model, recurrent={"n": "orthogonal"}, rng=0)
     moved = [v.path for v in model.weights if not np.array_equal(to_numpy(v.value), before[v.path])]
     assert moved == [model.layers[0].cell.recurrent_kernel.path]
     kernel = to_numpy(model.layers[0].cell.recurrent_kernel.value)
@@ -120,7 +129,7 @@ def test_what_was_not_asked_is_left_alone():
 
 def test_gates_may_differ_and_go_by_our_names():
     model = sequential(keras.layers.LSTM(N))
-    initialize_(model, recurrent={"g": "identity(scale=0.5)", "*": "orthogonal"}, seed=0)
+    initialize_(model, recurrent={"g": "identity(scale=0.5)", "*": "orthogonal"}, rng=0)
     i, f, c, o = np.split(to_numpy(model.layers[0].cell.recurrent_kernel.value), 4, axis=1)
     np.testing.assert_array_equal(c, 0.5 * np.eye(N))
     for block in (i, f, o):
@@ -129,7 +138,7 @@ def test_gates_may_differ_and_go_by_our_names():
 
 def test_chrono_spreads_time_constants_up_to_the_length():
     model = sequential(keras.layers.LSTM(400))
-    initialize_(model, bias="chrono(max_steps=100)", seed=0)
+    initialize_(model, bias="chrono(max_steps=100)", rng=0)
     i, f, c, o = np.split(to_numpy(model.layers[0].cell.bias.value).astype(float), 4)
     steps = 1 / (1 - expit(f))
     assert 2 <= steps.min() < 4
@@ -158,7 +167,7 @@ def test_of_the_two_biases_of_a_gru_one_is_filled(spec, first):
 def test_layers_compute_what_keras_computes(kind, options):
     keras_layer = LAYERS[kind](N, bias_initializer=keras.initializers.RandomNormal(seed=1), **options)
     model = sequential(keras_layer)
-    initialize_(model, recurrent="orthogonal", input="xavier_normal", seed=0)
+    initialize_(model, recurrent="orthogonal", input="xavier_normal", rng=0)
     (layer,) = to_layers(model)
     x = np.random.default_rng(2).standard_normal((5, 7, 3))
     state = np.zeros((7, layer.state_size))
@@ -208,7 +217,7 @@ def test_a_model_of_our_initializers_trains(kind):
 def test_the_diagnosis_sees_what_keras_does_by_default_and_what_we_do():
     model = sequential(keras.layers.LSTM(48, recurrent_initializer=keras.initializers.Orthogonal(seed=0)))
     assert "UC101" in {finding.code for finding in uc.diagnose(to_layers(model)).findings}
-    initialize_(model, recurrent="orthogonal", bias="forget_bias", seed=0)
+    initialize_(model, recurrent="orthogonal", bias="forget_bias", rng=0)
     assert {finding.code for finding in uc.diagnose(to_layers(model)).findings} <= {"UC106"}
 
 
@@ -264,7 +273,7 @@ def test_the_result_reads_as_text():
 def test_a_file_holds_what_the_model_holds(tmp_path):
     pytest.importorskip("h5py")
     model = every_kind()
-    initialize_(model, recurrent="orthogonal", seed=0)
+    initialize_(model, recurrent="orthogonal", rng=0)
     model.save(tmp_path / "model.keras")
     read, live = uc.read(tmp_path / "model.keras"), to_layers(model)
     assert len(read) == len(live) == len(NAMES)

@@ -9,7 +9,7 @@ from torch import nn
 import unitcircle as uc
 from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
 from unitcircle.initializers import Orthogonal
-from unitcircle.torch import initialize_
+from unitcircle.torch import fill_, generator_of, initialize_
 from unitcircle.torch._modules import GATES
 
 KINDS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -30,7 +30,7 @@ def is_orthogonal(block, gain=1.0):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_gate_of_every_layer_and_direction_is_orthogonal(kind, dtype):
     model = KINDS[kind](5, N, num_layers=2, bidirectional=True, dtype=dtype)
-    done = initialize_(model, recurrent="orthogonal(gain=0.9)", generator=0)
+    done = initialize_(model, recurrent="orthogonal(gain=0.9)", rng=0)
     k = len(GATES[kind])
     for suffix in ("l0", "l0_reverse", "l1", "l1_reverse"):
         blocks = getattr(model, f"weight_hh_{suffix}").chunk(k)
@@ -43,7 +43,7 @@ def test_every_gate_of_every_layer_and_direction_is_orthogonal(kind, dtype):
 @pytest.mark.parametrize("kind", CELLS)
 def test_cells(kind):
     cell = CELLS[kind](3, N)
-    done = initialize_(cell, recurrent="eigen", input="xavier_uniform", generator=0)
+    done = initialize_(cell, recurrent="eigen", input="xavier_uniform", rng=0)
     assert [(f.tensor, f.gate) for f in done.filled][: len(GATES[kind])] == [("weight_hh", g) for g in GATES[kind]]
     for block in cell.weight_hh.detach().chunk(len(GATES[kind])):
         np.testing.assert_allclose(np.abs(np.linalg.eigvals(block.numpy())), 0.95, atol=100 * N * eps(block))
@@ -55,18 +55,56 @@ def test_a_generator_makes_it_reproducible_and_global_state_is_left_alone():
     torch.manual_seed(7)
     models = [nn.LSTM(3, N) for _ in range(2)]
     torch.manual_seed(7)
-    initialize_(models[0], recurrent="orthogonal", generator=3)
-    initialize_(models[1], recurrent="orthogonal", generator=torch.Generator().manual_seed(3))
+    initialize_(models[0], recurrent="orthogonal", rng=3)
+    initialize_(models[1], recurrent="orthogonal", rng=torch.Generator().manual_seed(3))
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(models[0].weight_hh_l0, models[1].weight_hh_l0)
     initialize_(models[1], recurrent="orthogonal")
     assert not torch.equal(models[0].weight_hh_l0, models[1].weight_hh_l0)
 
 
+def test_a_numpy_generator_is_as_good_as_a_seed_and_moves_on():
+    twins = [nn.LSTM(3, N) for _ in range(2)]
+    for model in twins:
+        initialize_(model, recurrent="orthogonal", rng=np.random.default_rng(3))
+    assert torch.equal(twins[0].weight_hh_l0, twins[1].weight_hh_l0)
+    rng = np.random.default_rng(3)
+    assert generator_of(rng).initial_seed() != generator_of(rng).initial_seed()
+
+
+@pytest.mark.parametrize("rng", [0, -1, 2**64 - 1, np.int64(5)])
+def test_a_seed_is_the_seed_of_torch(rng):
+    assert torch.equal(
+        torch.rand(3, generator=generator_of(rng)), torch.rand(3, generator=torch.Generator().manual_seed(int(rng)))
+    )
+
+
+@pytest.mark.parametrize("rng", [2**64, "0", 0.5, np.random.RandomState(0)])
+def test_what_is_no_randomness_is_refused_by_name(rng):
+    with pytest.raises(ArgumentError, match=r"^rng must be a seed"):
+        initialize_(nn.LSTM(3, N), recurrent="orthogonal", rng=rng)
+
+
+def test_a_torch_generator_is_taken_as_it_is():
+    generator = torch.Generator()
+    assert generator_of(generator) is generator
+
+
+def test_the_old_name_of_rng_still_works_and_says_the_new_one():
+    models = [nn.LSTM(3, N) for _ in range(2)]
+    initialize_(models[0], recurrent="orthogonal", rng=3)
+    with pytest.warns(DeprecationWarning, match=r"initialize_\(generator=\) is now rng="):
+        initialize_(models[1], recurrent="orthogonal", generator=3)
+    assert torch.equal(models[0].weight_hh_l0, models[1].weight_hh_l0)
+    with pytest.warns(DeprecationWarning, match=r"fill_\(generator=\) is now rng="):
+        filled = fill_(torch.empty(N, N), "gaussian", generator=3)
+    assert torch.equal(filled, fill_(torch.empty(N, N), "gaussian", rng=3))
+
+
 def test_what_was_not_asked_is_left_alone():
     model = nn.Sequential(nn.Linear(3, 3), nn.LSTM(3, N))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    initialize_(model, recurrent="orthogonal", generator=0)
+    initialize_(model, recurrent="orthogonal", rng=0)
     moved = [name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])]
     assert moved == ["1.weight_hh_l0"]
     assert model[1].weight_hh_l0.requires_grad
@@ -74,7 +112,7 @@ def test_what_was_not_asked_is_left_alone():
 
 def test_gates_may_differ():
     model = nn.LSTM(3, N)
-    initialize_(model, recurrent={"g": "identity(scale=0.5)", "*": "orthogonal"}, generator=0)
+    initialize_(model, recurrent={"g": "identity(scale=0.5)", "*": "orthogonal"}, rng=0)
     i, f, g, o = model.weight_hh_l0.detach().chunk(4)
     assert torch.equal(g, 0.5 * torch.eye(N))
     assert all(map(is_orthogonal, (i, f, o)))
@@ -83,14 +121,14 @@ def test_gates_may_differ():
 def test_only_the_gates_named_are_filled():
     model = nn.GRU(3, N)
     before = model.weight_hh_l0.detach().clone()
-    initialize_(model, recurrent={"n": "orthogonal"}, generator=0)
+    initialize_(model, recurrent={"n": "orthogonal"}, rng=0)
     assert torch.equal(model.weight_hh_l0[: 2 * N], before[: 2 * N])
     assert is_orthogonal(model.weight_hh_l0[2 * N :].detach())
 
 
 def test_a_projection_keeps_the_spectrum_that_was_asked():
     model = nn.LSTM(3, N, proj_size=5, num_layers=2)
-    initialize_(model, recurrent="eigen(modulus=0.9)", generator=0)
+    initialize_(model, recurrent="eigen(modulus=0.9)", rng=0)
     for layer in ("l0", "l1"):
         W_hr = getattr(model, f"weight_hr_{layer}").detach().double()
         for W_hh in getattr(model, f"weight_hh_{layer}").detach().double().chunk(4):
@@ -101,7 +139,7 @@ def test_a_projection_keeps_the_spectrum_that_was_asked():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_a_projection_works_in_every_precision(dtype):
-    done = initialize_(nn.LSTM(8, 64, proj_size=16, dtype=dtype), recurrent="orthogonal", generator=0)
+    done = initialize_(nn.LSTM(8, 64, proj_size=16, dtype=dtype), recurrent="orthogonal", rng=0)
     assert len(done.filled) == 5
     assert all(block.certificate.holds for block in done.filled)
 
@@ -120,7 +158,7 @@ def test_the_two_biases_sum_to_what_was_asked(bidirectional):
 
 def test_chrono_spreads_time_constants_up_to_the_length():
     model = nn.LSTM(3, 400)
-    initialize_(model, bias="chrono(max_steps=100)", generator=0)
+    initialize_(model, bias="chrono(max_steps=100)", rng=0)
     i, f, g, o = (model.bias_ih_l0 + model.bias_hh_l0).detach().double().chunk(4)
     steps = 1 / (1 - expit(f.numpy()))
     assert 2 <= steps.min() < 4
@@ -133,7 +171,7 @@ def test_chrono_spreads_time_constants_up_to_the_length():
 
 def test_chrono_on_a_gru_sets_the_gate_that_keeps():
     model = nn.GRU(3, N)
-    initialize_(model, bias="chrono(max_steps=100)", generator=0)
+    initialize_(model, bias="chrono(max_steps=100)", rng=0)
     r, z, n = model.bias_ih_l0.detach().chunk(3)
     assert (z > 0).all()
     assert not r.any()
@@ -158,11 +196,11 @@ class CTRNN(nn.Module):
 
 def test_recurrent_linear_modules_are_named_by_the_user_or_reported():
     model = nn.Sequential(CTRNN(), nn.GRU(3, N))
-    done = initialize_(model, recurrent="orthogonal", generator=0)
+    done = initialize_(model, recurrent="orthogonal", rng=0)
     assert done.suspects == ("0.h2h",)
     assert "linear=['0.h2h']" in str(done)
     before = model[0].fc.weight.detach().clone()
-    done = initialize_(model, recurrent="orthogonal", bias="zeros", linear=["h2h"], generator=0)
+    done = initialize_(model, recurrent="orthogonal", bias="zeros", linear=["h2h"], rng=0)
     assert done.suspects == ()
     assert is_orthogonal(model[0].h2h.weight.detach())
     assert not model[0].h2h.bias.any()
@@ -215,7 +253,7 @@ def test_the_diagnosis_finds_nothing_wrong_with_it(spec):
     from unitcircle.recurrence import from_torch
 
     model = nn.LSTM(3, 48)
-    initialize_(model, recurrent=spec, bias="forget_bias", generator=0)
+    initialize_(model, recurrent=spec, bias="forget_bias", rng=0)
     tensors = {name: tensor.detach().numpy() for name, tensor in model.named_parameters()}
     layer = from_torch(
         tensors["weight_hh_l0"],
@@ -229,6 +267,6 @@ def test_the_diagnosis_finds_nothing_wrong_with_it(spec):
 
 def test_zeros_take_nothing_from_the_generator():
     with_bias, without = (torch.nn.RNN(2, 4, num_layers=2) for _ in range(2))
-    initialize_(with_bias, recurrent="orthogonal", bias="zeros", generator=3)
-    initialize_(without, recurrent="orthogonal", generator=3)
+    initialize_(with_bias, recurrent="orthogonal", bias="zeros", rng=3)
+    initialize_(without, recurrent="orthogonal", rng=3)
     assert torch.equal(with_bias.weight_hh_l1, without.weight_hh_l1)

@@ -24,7 +24,7 @@ def defect(block, gain=1.0):
 
 def test_fill_leaves_the_graph_alone_and_returns_the_tensor():
     weight = nn.Parameter(torch.zeros(N, N))
-    assert fill_(weight, "orthogonal", generator=0) is weight
+    assert fill_(weight, "orthogonal", rng=0) is weight
     assert defect(weight.detach()) < 10 * N * torch.finfo(torch.float32).eps
 
 
@@ -43,15 +43,15 @@ def test_fill_refuses_what_does_not_fit(tensor, spec, gates, error):
 
 
 def test_fill_takes_complex_weights_for_complex_tensors():
-    weight = fill_(torch.empty(4, 4, dtype=torch.complex64), "ring(r_min=0.5, r_max=0.9)", generator=0)
+    weight = fill_(torch.empty(4, 4, dtype=torch.complex64), "ring(r_min=0.5, r_max=0.9)", rng=0)
     assert (weight.diagonal().abs() < 0.9).all()
-    double = fill_(torch.empty(4, 4, dtype=torch.complex128), "orthogonal", generator=0)
+    double = fill_(torch.empty(4, 4, dtype=torch.complex128), "orthogonal", rng=0)
     assert double.imag.abs().max() > 0.01
     assert (double.mH @ double - torch.eye(4)).abs().max() < 10 * 4 * torch.finfo(torch.float64).eps
 
 
 def test_biases_of_double_precision_are_computed_in_it():
-    bias = fill_(torch.empty(12, dtype=torch.float64), "chrono(max_steps=50)", gates=4, generator=0)
+    bias = fill_(torch.empty(12, dtype=torch.float64), "chrono(max_steps=50)", gates=4, rng=0)
     assert not torch.equal(bias, bias.float().double())
 
 
@@ -75,7 +75,7 @@ def test_gates_stay_orthogonal_while_training(module, name, k, orthogonal_map):
 
 def test_orthogonal_blocks_stay_what_they_are_when_parametrized():
     lstm = nn.LSTM(3, N)
-    initialize_(lstm, recurrent="orthogonal", generator=0)
+    initialize_(lstm, recurrent="orthogonal", rng=0)
     before = lstm.weight_hh_l0.detach().clone()
     parametrize_orthogonal(lstm)
     torch.testing.assert_close(lstm.weight_hh_l0, before, atol=1e-5, rtol=0)
@@ -97,7 +97,7 @@ def test_every_layer_and_direction_can_be_parametrized():
 def test_a_bias_is_filled_gate_by_gate():
     bias = fill_(torch.ones(8), "forget_bias", gates=4)
     assert bias.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
-    i, f, g, o = fill_(torch.ones(8), "chrono(max_steps=50)", gates=4, generator=0).chunk(4)
+    i, f, g, o = fill_(torch.ones(8), "chrono(max_steps=50)", gates=4, rng=0).chunk(4)
     assert torch.equal(i, -f)
     assert not (g.any())
     assert not (o.any())
@@ -126,7 +126,7 @@ def test_a_parametrized_weight_cannot_be_filled_in_vain():
 
 def test_omega_of_a_linear_rnn_is_the_norm_change_of_the_gradient():
     # With h' = W h and L = ⟨a, h_T⟩: δ_T = a and each step multiplies by Wᵀ. For W = 2 Q every ratio is 2, so Ω = T.
-    W = fill_(torch.empty(N, N, dtype=torch.float64), "orthogonal(gain=2)", generator=0).requires_grad_()
+    W = fill_(torch.empty(N, N, dtype=torch.float64), "orthogonal(gain=2)", rng=0).requires_grad_()
     states = [torch.randn(3, N, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()]
     for _ in range(4):
         states.append(states[-1] @ W.T)
@@ -156,7 +156,7 @@ def test_norm_stabilizer_is_the_mean_squared_change_of_norm():
 
 
 def test_soft_orthogonality_is_zero_on_orthogonal_gates_only():
-    weight = fill_(torch.empty(4 * N, N, dtype=torch.float64), "orthogonal", gates=4, generator=0)
+    weight = fill_(torch.empty(4 * N, N, dtype=torch.float64), "orthogonal", gates=4, rng=0)
     assert soft_orthogonality(weight, gates=4).item() < 1e-24
     assert soft_orthogonality(2 * weight, gates=4).item() == pytest.approx(4 * N * 9)
 

@@ -101,7 +101,7 @@ def try_candidates(
             # Every draw replaces the last one whole, so that one copy is enough; what a candidate does not fill must
             # be as it was, so that candidates do not inherit from each other.
             twin.load_state_dict(model.state_dict())
-            initialize_(twin, **candidate.options, generator=run.seed + draw)
+            initialize_(twin, **candidate.options, rng=run.seed + draw)
             rows.append(_criteria(measure(twin, run, thorough=False), steps))
         values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         made.append(Trial(candidate.name, candidate.call, values))

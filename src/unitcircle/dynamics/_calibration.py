@@ -179,7 +179,7 @@ def calibrate_(
     --------
     >>> from unitcircle.torch import initialize_
     >>> rnn = nn.RNN(1, 32)
-    >>> done = initialize_(rnn, recurrent="orthogonal(gain=0.8)", bias="zeros", generator=0)
+    >>> done = initialize_(rnn, recurrent="orthogonal(gain=0.8)", bias="zeros", rng=0)
     >>> result = calibrate_(rnn, 0.1 * torch.ones(50, 4, 1))
     >>> result.status, 1.25 < result.gains["l0"] < 1.35
     (<CalibrationStatus.CALIBRATED: 'calibrated'>, True)
@@ -356,7 +356,7 @@ def _spread(module: nn.Module, driven: DrivenLayer, seed: int) -> LayerCalibrati
         reason = "a gated layer is calibrated by its biases, and it has none"
         return LayerCalibration(driven.name, CalibrationStatus.NO_BIASES, reason, math.nan, "", none, none, none, steps)
     # One module's layers all get theirs at once, and again the same for the next of them.
-    initialize_(module, bias=bias, generator=seed)
+    initialize_(module, bias=bias, rng=seed)
     reason = f"the biases are spread over {steps} steps, {bias}; the recurrent weight stays"
     return LayerCalibration(
         driven.name, CalibrationStatus.SPREAD_BIASES, reason, math.nan, bias, none, none, none, steps

@@ -10,11 +10,13 @@ import numpy as np
 
 from unitcircle._array import to_numpy
 from unitcircle._filling import KEEPING, Filling, PerGate, Spec
+from unitcircle._renamed import renamed_arguments
 from unitcircle.initializers import Certificate, Filled, Initialization, Initializer, require
 from unitcircle.keras._blocks import bias_of, draw
 from unitcircle.keras._cells import RecurrentCell, recurrent_cells
 
 
+@renamed_arguments(seed="rng")
 def initialize_(
     model: keras.Layer,
     /,
@@ -22,7 +24,7 @@ def initialize_(
     recurrent: PerGate = None,
     input: PerGate = None,  # noqa: A002  (the name of the thing)
     bias: Spec | None = None,
-    seed: np.random.Generator | int | None = None,
+    rng: np.random.Generator | int | None = None,
 ) -> Initialization:
     """Initialize every recurrent layer of a built model, gate block by gate block, in place.
 
@@ -41,9 +43,9 @@ def initialize_(
     bias
         ``chrono``, ``forget_bias``, ``zeros`` or ``constant``. Every gate is overwritten, with zeros where the
         initializer decides nothing; of the two bias vectors of a GRU with ``reset_after`` the recurrent one gets zeros.
-    seed
-        A generator or a seed, which gives the same weights on every backend; fresh ones by default. No global random
-        state is touched.
+    rng
+        Seed or ``numpy.random.Generator``; a seed gives the same weights on every backend. A fresh one by default. No
+        global random state is touched.
 
     Returns
     -------
@@ -60,20 +62,20 @@ def initialize_(
     Examples
     --------
     >>> model = keras.Sequential([keras.Input((None, 8)), keras.layers.LSTM(16, name="lstm")])
-    >>> done = initialize_(model, recurrent="orthogonal", bias="forget_bias", seed=0)
+    >>> done = initialize_(model, recurrent="orthogonal", bias="forget_bias", rng=0)
     >>> print(done.filled[1])
     lstm/recurrent_kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     """
     filling = Filling.asked(recurrent, input, bias)
     cells = recurrent_cells(model)
     filling.check(cells)
-    rng = np.random.default_rng(seed)
+    generator = np.random.default_rng(rng)
     filled: list[Filled] = []
     for cell in cells:
-        filled += _fill_kernel(cell, "recurrent_kernel", filling.recurrent, rng)
-        filled += _fill_kernel(cell, "kernel", filling.input, rng)
+        filled += _fill_kernel(cell, "recurrent_kernel", filling.recurrent, generator)
+        filled += _fill_kernel(cell, "kernel", filling.input, generator)
         if filling.bias is not None and filling.fills_bias(cell):
-            filled.append(_fill_bias(cell, filling.bias, rng))
+            filled.append(_fill_bias(cell, filling.bias, generator))
     return Initialization(require(filled))
 
 

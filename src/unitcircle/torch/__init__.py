@@ -19,6 +19,7 @@ from unitcircle.torch._modules import RecurrentTensors as RecurrentTensors
 from unitcircle.torch._modules import recurrent_tensors as recurrent_tensors
 from unitcircle.torch._modules import suspects as suspects
 from unitcircle.torch._parametrize import parametrize_orthogonal as parametrize_orthogonal
+from unitcircle.torch._random import generator_of as generator_of
 from unitcircle.torch._regularizers import norm_stabilizer as norm_stabilizer
 from unitcircle.torch._regularizers import pascanu_omega as pascanu_omega
 from unitcircle.torch._regularizers import soft_orthogonality as soft_orthogonality
@@ -28,6 +29,7 @@ __all__ = [
     "Initialization",
     "RecurrentTensors",
     "fill_",
+    "generator_of",
     "initialize_",
     "norm_stabilizer",
     "parametrize_orthogonal",

@@ -5,23 +5,11 @@ from __future__ import annotations
 import torch
 
 from unitcircle._filling import gated_kind
+from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
 from unitcircle.torch._modules import GATES
-
-Generator = torch.Generator | int | None
-
-
-def stream(generator: Generator, /) -> torch.Generator:
-    """Return a generator: the one given, one seeded with a number, or a fresh one; never torch's global one."""
-    if isinstance(generator, torch.Generator):
-        return generator
-    made = torch.Generator()
-    if generator is None:
-        made.seed()
-    else:
-        made.manual_seed(generator)
-    return made
+from unitcircle.torch._random import Rng, generator_of
 
 
 def gaussian(
@@ -53,9 +41,10 @@ def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
     return list(tensor.chunk(gates))
 
 
+@renamed_arguments(generator="rng")
 @torch.no_grad()
 def fill_(
-    tensor: torch.Tensor, init: Initializer | str, /, *, gates: int | None = None, generator: Generator = None
+    tensor: torch.Tensor, init: Initializer | str, /, *, gates: int | None = None, rng: Rng = None
 ) -> torch.Tensor:
     """Fill one tensor, in torch's own convention ``(out, in)``, each gate block with a draw of its own.
 
@@ -69,8 +58,9 @@ def fill_(
     gates
         Number k of gate blocks: 4 for an LSTM, 3 for a GRU; None for one weight. Of a bias of so many gates
         ``forget_bias`` and ``chrono`` fill those that they decide, with zeros in the others.
-    generator
-        A generator or a seed; a fresh one by default. torch's global random state is never touched.
+    rng
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``; a fresh seed by default. torch's global random state
+        is not touched.
 
     Returns
     -------
@@ -86,22 +76,22 @@ def fill_(
 
     Examples
     --------
-    >>> weight = fill_(torch.empty(8, 2), "orthogonal", gates=4, generator=0)
+    >>> weight = fill_(torch.empty(8, 2), "orthogonal", gates=4, rng=0)
     >>> [bool(torch.allclose(block.T @ block, torch.eye(2), atol=1e-6)) for block in weight.chunk(4)]
     [True, True, True, True]
     """
     init = parse(init)
     if tensor.ndim != init.axes and not (init.elementwise and tensor.ndim == 1):
         raise ShapeError("tensor", f"must have {init.axes} axes for {init}", f"shape {tuple(tensor.shape)}")
-    source = stream(generator)
+    generator = generator_of(rng)
     blocks = blocks_of(tensor, 1 if gates is None else gates)
     if isinstance(init, Chrono | ForgetBias) and len(blocks) > 1:
         kind = gated_kind(init, len(blocks))
         tensor.zero_()
-        z = gaussian(tuple(blocks[0].shape), tensor, source)
+        z = gaussian(tuple(blocks[0].shape), tensor, generator)
         for gate, value in init.gates(z, cell=kind).items():
             blocks[GATES[kind].index(gate)].copy_(value)
         return tensor
     for block in blocks:
-        block.copy_(draw(init, tuple(block.shape), block, source))
+        block.copy_(draw(init, tuple(block.shape), block, generator))
     return tensor

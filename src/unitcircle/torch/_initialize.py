@@ -10,10 +10,12 @@ from torch import nn
 
 from unitcircle import initializers
 from unitcircle._filling import KEEPING, Filling, PerGate, Spec, biases_of
+from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Chrono, Filled, ForgetBias, Initializer, Orthogonal, require
-from unitcircle.torch._fill import Generator, draw, gaussian, stream
+from unitcircle.torch._fill import draw, gaussian
 from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
+from unitcircle.torch._random import Rng, generator_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Initialization(initializers.Initialization):
         return "\n".join(lines)
 
 
+@renamed_arguments(generator="rng")
 @torch.no_grad()
 def initialize_(
     module: nn.Module,
@@ -50,7 +53,7 @@ def initialize_(
     input: PerGate = None,  # noqa: A002  (the name of the thing)
     bias: Spec | None = None,
     linear: Collection[str] = (),
-    generator: Generator = None,
+    rng: Rng = None,
 ) -> Initialization:
     r"""Initialize every recurrent layer of a module, gate block by gate block, in place.
 
@@ -73,8 +76,9 @@ def initialize_(
         asked. Gates a forget bias does not decide get zero. None leaves the biases as they are.
     linear
         Names of square Linear modules in your own code that are recurrent: ``["h2h"]``.
-    generator
-        A generator or a seed; a fresh one by default. torch's global random state is never touched.
+    rng
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``; a fresh seed by default. torch's global random state
+        is not touched.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def initialize_(
     Examples
     --------
     >>> lstm = nn.LSTM(8, 16)
-    >>> done = initialize_(lstm, recurrent="orthogonal", bias="forget_bias", generator=0)
+    >>> done = initialize_(lstm, recurrent="orthogonal", bias="forget_bias", rng=0)
     >>> print(done.filled[1])
     weight_hh_l0[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     >>> (lstm.bias_ih_l0 + lstm.bias_hh_l0)[16:32].unique().tolist()
@@ -112,7 +116,7 @@ def initialize_(
             rule = "must be initialized before its recurrent weight is parametrized"
             raise ArgumentError("module", rule, f"{tensors.name}, which is computed from other parameters")
     filling.check(found)
-    source = stream(generator)
+    generator = generator_of(rng)
     filled: list[Filled] = []
     deferred: list[str] = []
     for tensors in found:
@@ -121,23 +125,23 @@ def initialize_(
             names = [tensors.name.replace("weight_hh", kind) for kind, spec in asked.items() if spec is not None]
             deferred += dict.fromkeys(names)
             continue
-        filled += _fill_weights(tensors, filling, source)
+        filled += _fill_weights(tensors, filling, generator)
         if filling.bias is not None and filling.fills_bias(tensors):
-            filled.append(_fill_bias(tensors, filling.bias, source))
+            filled.append(_fill_bias(tensors, filling.bias, generator))
     return Initialization(require(filled), tuple(deferred), left)
 
 
-def _fill_weights(tensors: RecurrentTensors, filling: Filling, source: torch.Generator) -> Iterator[Filled]:
+def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.Generator) -> Iterator[Filled]:
     projection = tensors.projection
     if projection is not None and filling.recurrent:
-        projection.copy_(draw(Orthogonal(), tuple(projection.shape), projection, source))
+        projection.copy_(draw(Orthogonal(), tuple(projection.shape), projection, generator))
         name = tensors.name.replace("weight_hh", "weight_hr")
         yield Filled(name, "", Orthogonal(), Orthogonal().certificate(projection))
     blocks = tensors.blocks(tensors.recurrent)
     for gate, init in filling.of(filling.recurrent, blocks).items():
         block = blocks[gate]
         fed_back = block.shape[-1]
-        weight = draw(init, (fed_back, fed_back), block, source)
+        weight = draw(init, (fed_back, fed_back), block, generator)
         if projection is None:
             block.copy_(weight)
             yield Filled(tensors.name, gate, init, init.certificate(block))
@@ -151,18 +155,22 @@ def _fill_weights(tensors: RecurrentTensors, filling: Filling, source: torch.Gen
     name = tensors.name.replace("weight_hh", "weight_ih")
     blocks = tensors.blocks(tensors.input)
     for gate, init in filling.of(filling.input, blocks).items():
-        blocks[gate].copy_(draw(init, tuple(blocks[gate].shape), blocks[gate], source))
+        blocks[gate].copy_(draw(init, tuple(blocks[gate].shape), blocks[gate], generator))
         yield Filled(name, gate, init, init.certificate(blocks[gate]))
 
 
-def _fill_bias(tensors: RecurrentTensors, init: Initializer, source: torch.Generator) -> Filled:
+def _fill_bias(tensors: RecurrentTensors, init: Initializer, generator: torch.Generator) -> Filled:
     for vector in tensors.biases:
         vector.zero_()
     blocks = tensors.blocks(tensors.biases[0])
     keeping = KEEPING[tensors.kind]
     like = blocks[keeping]
     # What needs no chance takes none: the weights that follow are those of the same seed without a bias.
-    z = gaussian(tuple(like.shape), like, source) if isinstance(init, Chrono | ForgetBias) else torch.zeros_like(like)
+    z = (
+        gaussian(tuple(like.shape), like, generator)
+        if isinstance(init, Chrono | ForgetBias)
+        else torch.zeros_like(like)
+    )
     for gate, value in biases_of(init, z, tensors.kind, blocks).items():
         blocks[gate].copy_(value)
     name = tensors.name.replace("weight_hh", "bias_ih") if "weight_hh" in tensors.name else f"{tensors.name[:-6]}bias"
