@@ -47,8 +47,8 @@ def growth(log_norms: np.ndarray, /) -> tuple[float, float]:
 
 
 def horizon(log_norms: np.ndarray, factor: float, /) -> float:
-    """Return how many steps back the batch's mean log-norm has changed by a factor."""
-    # Shapes: log_norms (L + 1, B)
+    """Return the lag at which the mean log-norm ``(L + 1, B) -> (L + 1,)`` has changed by a factor."""
+    # The reference is the norm at the first lag that the loss reaches; the answer is a lag, counted from lag 0.
     if not 0 < factor < math.inf or factor == 1:
         raise ArgumentError("factor", "must be a positive number other than 1", f"{factor}")
     start = span(log_norms).start
@@ -57,7 +57,7 @@ def horizon(log_norms: np.ndarray, factor: float, /) -> float:
     change = log_norms[start:].mean(-1) - log_norms[start].mean()
     target = math.log(factor)
     passed = change <= target if target < 0 else change >= target
-    return float(np.argmax(passed)) if passed.any() else math.inf
+    return float(start + np.argmax(passed)) if passed.any() else math.inf
 
 
 def steepest(layers: tuple[str, ...], log_norms: np.ndarray, /) -> Step | None:

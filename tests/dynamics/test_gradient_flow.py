@@ -159,6 +159,26 @@ def test_growth_rate_of_an_orthogonal_linear_regime_is_its_gain():
     assert "within 31 steps" in str(flow)
 
 
+def linear_rnn(gain, n=4):
+    """A linear recurrence ``h' = gain h + x``: the relu never cuts where inputs are positive."""
+    module = nn.RNN(1, n, nonlinearity="relu", bias=False).double()
+    with torch.no_grad():
+        module.weight_ih_l0.fill_(1.0)
+        module.weight_hh_l0.copy_(gain * torch.eye(n, dtype=torch.float64))
+    return module
+
+
+def test_the_horizon_is_a_lag_also_where_the_loss_reads_an_early_state():
+    # The loss reads the state after step 10 of 20, which is lag 10: one tenth is left 4 steps further back.
+    flow = gradient_flow(linear_rnn(0.5), torch.ones(20, 1, 1), lambda output: output[0][9].sum())
+    assert np.isneginf(flow.log_norms[:10]).all()
+    assert flow.horizon(0.1)[0] == 10 + np.ceil(np.log(0.1) / np.log(0.5))
+    assert np.exp(flow.log_norms[14, 0, 0] - flow.log_norms[10, 0, 0]) <= 0.1
+    assert "by 0.001 within 20 steps" in str(flow)
+    assert flow.horizon(1e-4)[0] == np.inf
+    assert gradient_flow(linear_rnn(2.0), torch.ones(20, 1, 1), lambda output: output[0][9].sum()).horizon(3.0)[0] == 12
+
+
 def test_exploding_and_kept_gradients_are_told_apart():
     def flow(gain):
         module = nn.RNN(1, 4, nonlinearity="relu", bias=False)

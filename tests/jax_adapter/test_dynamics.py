@@ -13,7 +13,15 @@ from torch import nn
 
 from unitcircle import dynamics
 from unitcircle.errors import ArgumentError
-from unitcircle.jax import eigenvalues_along, gradient_flow, initialize, jacobian, lyapunov_exponents, to_layers
+from unitcircle.jax import (
+    GradientFlow,
+    eigenvalues_along,
+    gradient_flow,
+    initialize,
+    jacobian,
+    lyapunov_exponents,
+    to_layers,
+)
 
 EPS = 2.0**-52
 T, M, N = 40, 3, 6
@@ -142,6 +150,21 @@ def test_a_gradient_that_dies_is_minus_infinity():
     np.testing.assert_array_equal(np.isneginf(flow.log_norms), [False] * 3 + [True] * 4)
     assert flow.growth_rate == 0
     assert np.isnan(gradient_flow(lambda x, h: 0 * h, 3, jnp.ones(2)).growth_rate)
+
+
+def test_the_horizon_is_a_lag_also_where_the_loss_reads_an_early_state():
+    # A state with its value of step 10 of 20: lags 0 to 9 do not change the norm, the value decays before.
+    def step(t, state):
+        h, early = state
+        h = 0.5 * h
+        return h, jnp.where(t == 9, h, early)
+
+    flow = gradient_flow(step, jnp.arange(20), (jnp.ones(3), jnp.zeros(3)), loss=lambda state: state[1].sum())
+    assert flow.horizon(0.1) == 10 + np.ceil(np.log(0.1) / np.log(0.5))
+    # NumPy's own curve with lags that the loss does not reach, as torch measures it.
+    late = GradientFlow(jnp.concatenate([jnp.full(10, -jnp.inf), jnp.log(0.5) * jnp.arange(11)]), None)
+    assert late.horizon(0.1) == 14
+    assert late.horizon(1e-4) == np.inf
 
 
 def test_a_trajectory_that_blows_up_is_a_value():

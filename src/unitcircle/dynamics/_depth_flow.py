@@ -57,7 +57,10 @@ class DepthFlow:
         return growth(self.log_norms)[1]
 
     def horizon(self, factor: float = 1e-3) -> float:
-        """Return how many layers back the norm has changed by a factor; inf if it never does."""
+        """Return the depth, in layers back from the output, at which the norm has changed by a factor; inf if never.
+
+        The factor is relative to the norm at the output (or at the first layer back that the loss reaches).
+        """
         return horizon(self.log_norms, factor)
 
 

@@ -80,17 +80,18 @@ class GradientFlow:
         return np.array([error for _, error in self._growth])
 
     def horizon(self, factor: float = 1e-3) -> np.ndarray:
-        """Return the lag at which the norm has changed by a factor, ``(layers,)``; inf where it never does.
+        """Return the first lag at which the norm has changed by a factor, ``(layers,)``; inf where it never does.
 
         Parameters
         ----------
         factor
-            Below 1: vanished to this share of its value at lag 0. Above 1: exploded.
+            Relative to the norm at the first lag that the loss reaches (lag 0 if it reads the last state). Below 1: the
+            lag at which the norm has vanished to this share. Above 1: the lag at which it has grown by this factor.
 
         Returns
         -------
         numpy.ndarray
-            Steps; the geometric mean over the batch decides.
+            Lags, counted from lag 0; of the geometric mean over the batch. NaN where the loss reaches no state.
         """
         return np.array([horizon(self._curve(k), factor) for k in range(len(self.layers))])
 

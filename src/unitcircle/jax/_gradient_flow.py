@@ -51,17 +51,18 @@ class GradientFlow:
         return self._each(lambda curve: growth(curve)[1])
 
     def horizon(self, factor: float = 1e-3) -> np.ndarray:
-        """Return the lag at which the norm has changed by a factor, in steps; inf where it never does.
+        """Return the first lag at which the norm has changed by a factor; inf where it never does.
 
         Parameters
         ----------
         factor
-            Below 1: vanished to this share of its value at lag 0. Above 1: exploded.
+            Relative to the norm at the first lag that the loss reaches (lag 0 if it reads the last state). Below 1: the
+            lag at which the norm has vanished to this share. Above 1: the lag at which it has grown by this factor.
 
         Returns
         -------
         numpy.ndarray
-            One number; leading axes, of ``jax.vmap``, are kept.
+            One lag, counted from lag 0; NaN where the loss reaches no state. Leading axes, of ``jax.vmap``, are kept.
         """
         return self._each(lambda curve: horizon(curve, factor))
 

@@ -27,7 +27,7 @@ DIRECTIONS = ("down", "either", "up")
 
 
 def horizon(W: Any, factor: float, /, *, direction: Literal["either", "down", "up"] = "either") -> Any:
-    r"""Return the number of steps until the norm of the powers has changed by a factor.
+    r"""Return the first lag t at which the norm of the powers has changed by a factor, relative to lag 0.
 
     .. math:: \min \{t ≥ 1 : ‖W^t‖_2 ≤ 1/f \text{ or } ‖W^t‖_2 ≥ f\}
 

@@ -71,7 +71,7 @@ class Spectrum:
         return asymptotics(self.weight.source)
 
     def horizon(self, factor: float, /, *, direction: Literal["either", "down", "up"] = "either") -> Any:
-        """Return the number of steps until ‖Wᵗ‖₂ has changed by a factor.
+        """Return the first lag t at which ‖Wᵗ‖₂ has changed by a factor, relative to lag 0 (‖W⁰‖₂ = 1).
 
         Parameters
         ----------
