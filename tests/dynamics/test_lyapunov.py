@@ -1,6 +1,7 @@
 """Lyapunov exponents against exact values, naive products, and mean-field theory."""
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -269,6 +270,25 @@ def test_standard_error_covers_the_truth():
     truth = -(np.euler_gamma + np.log(2)) / 2
     assert abs(found.exponents[0, 0] - truth) <= 4 * found.stderr[0, 0]
     assert found.stderr[0, 0] == pytest.approx(np.pi / np.sqrt(8 * 2000), rel=0.5)
+
+
+@pytest.mark.parametrize(("rates", "stderr"), [([1.0, 3.0], 1.0), ([0.0, 3.0, 6.0], 3**0.5)])
+def test_standard_error_of_few_blocks_is_exact(rates, stderr):
+    # One block a step: the standard deviation with divisor b - 1, over the square root of b.
+    result = of_matrices(torch.tensor(rates, dtype=torch.float64).exp().reshape(-1, 1, 1))()
+    assert result.exponents[0, 0] == pytest.approx(np.mean(rates), rel=4 * EPS)
+    assert result.stderr[0, 0] == pytest.approx(stderr, rel=16 * EPS)
+
+
+def test_standard_error_weights_blocks_by_their_length():
+    # 30 steps make 20 blocks of one or two steps each.
+    rates = np.random.default_rng(0).standard_normal(30)
+    edges = np.linspace(0, 30, 21).round().astype(int)
+    lengths, means = np.diff(edges), np.array([rates[a:b].mean() for a, b in itertools.pairwise(edges)])
+    variance = np.sum(lengths / 30 * (means - rates.mean()) ** 2)
+    result = of_matrices(torch.from_numpy(np.exp(rates)).reshape(-1, 1, 1))()
+    assert set(lengths) == {1, 2}
+    assert result.stderr[0, 0] == pytest.approx(np.sqrt(variance / (20 - 1)), rel=64 * EPS)
 
 
 def test_dimension_and_entropy_know_when_they_do_not_know():

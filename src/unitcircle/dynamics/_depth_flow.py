@@ -57,9 +57,17 @@ class DepthFlow:
         return growth(self.log_norms)[1]
 
     def horizon(self, factor: float = 1e-3) -> float:
-        """Return the depth, in layers back from the output, at which the norm has changed by a factor; inf if never.
+        """Return how many layers back from the output the norm has changed by a factor; inf if it never does.
 
-        The factor is relative to the norm at the output (or at the first layer back that the loss reaches).
+        Parameters
+        ----------
+        factor
+            Relative to the norm at the output, or at the first layer back that the loss reaches.
+
+        Returns
+        -------
+        float
+            Layers, counted from the output; NaN where the loss reaches none.
         """
         return horizon(self.log_norms, factor)
 
