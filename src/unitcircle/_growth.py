@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from unitcircle._series import block_error, blocks_of
 from unitcircle.errors import ArgumentError
+
+Values = TypeVar("Values", float, np.ndarray)
 
 
 class Step(NamedTuple):
@@ -17,6 +21,49 @@ class Step(NamedTuple):
     layer: str
     lag: int
     change: float
+
+
+class Flow(ABC, Generic[Values]):
+    """What follows from curves of log-norms, whichever library measured them and however many they are."""
+
+    @abstractmethod
+    def _measure(self, measure: Callable[[np.ndarray], float], /) -> Values:
+        """Return a number of every curve ``(L + 1, B)``."""
+
+    @property
+    def growth_rate(self) -> Values:
+        """Mean change of the log-norm per step back, nats; for long lags the leading Lyapunov exponent.
+
+        The mean is over the lags from the first that the loss reaches; NaN where it reaches fewer than two states.
+        """
+        return self._measure(lambda curve: growth(curve)[0])
+
+    @property
+    def growth_rate_stderr(self) -> Values:
+        """Standard error of the growth rate, from blocks of steps."""
+        return self._measure(lambda curve: growth(curve)[1])
+
+    def horizon(self, factor: float = 1e-3) -> Values:
+        """Return the first lag (or depth) at which the norm has changed by a factor; inf where it never does.
+
+        Parameters
+        ----------
+        factor
+            Relative to the norm at the first lag that the loss reaches (lag 0 if it reads the last state). Below 1: the
+            lag at which the norm has vanished to this share. Above 1: the lag at which it has grown by this factor.
+
+        Returns
+        -------
+        float or numpy.ndarray
+            One lag per curve, counted from lag 0; over a batch, that of the geometric mean. NaN where the loss reaches
+            no state.
+
+        Raises
+        ------
+        ArgumentError
+            The factor is 1, or not a positive finite number.
+        """
+        return self._measure(lambda curve: horizon(curve, factor))
 
 
 def span(log_norms: np.ndarray, /) -> slice:
@@ -33,17 +80,15 @@ def _increments(log_norms: np.ndarray) -> np.ndarray:
 
 def growth(log_norms: np.ndarray, /) -> tuple[float, float]:
     """Return growth rate and standard error of a curve ``(L + 1, B)`` of log-norms, nats per step."""
-    # The rate is the mean change per step, (log ‖g_L‖ − log ‖g_0‖) / L, averaged over the batch; its error is
-    # that of blocks of consecutive steps, whose changes are those of a product of matrices, not of noise around a
-    # line.
-    # Shapes: log_norms (L + 1, B)
-    steps = _increments(log_norms)
-    if not steps.size:
+    # The rate is the mean change per step, (log ‖g_L‖ − log ‖g_0‖) / L, averaged over the batch; its error is that of
+    # blocks of consecutive steps, whose changes are those of a product of matrices, not of noise around a line.
+    changes = _increments(log_norms)
+    if not changes.size:
         return math.nan, math.nan
-    edges = blocks_of(steps.size)
+    edges = blocks_of(changes.size)
     lengths = np.diff(edges)
-    means = np.add.reduceat(steps, edges[:-1]) / lengths
-    return float(steps.mean()), float(block_error(means, lengths))
+    means = np.add.reduceat(changes, edges[:-1]) / lengths
+    return float(changes.mean()), float(block_error(means, lengths))
 
 
 def horizon(log_norms: np.ndarray, factor: float, /) -> float:
@@ -62,10 +107,10 @@ def horizon(log_norms: np.ndarray, factor: float, /) -> float:
 
 def steepest(layers: tuple[str, ...], log_norms: np.ndarray, /) -> Step | None:
     """Return the step back that loses most, of all layers of curves ``(L + 1, layers, B)``; None without a step."""
-    found: list[Step] = []
+    candidates: list[Step] = []
     for k, layer in enumerate(layers):
         changes = _increments(log_norms[:, k])
         if changes.size:
-            worst = int(np.argmin(changes))
-            found.append(Step(layer, span(log_norms[:, k]).start + worst, float(changes[worst])))
-    return min(found, key=lambda step: step.change, default=None)
+            j = int(np.argmin(changes))
+            candidates.append(Step(layer, span(log_norms[:, k]).start + j, float(changes[j])))
+    return min(candidates, key=lambda step: step.change, default=None)

@@ -1,4 +1,4 @@
-"""Means of correlated series, with the error that blocks of them show."""
+"""Means of correlated series, with the error that blocks of them show; and what follows from Lyapunov exponents."""
 
 from __future__ import annotations
 
@@ -12,6 +12,57 @@ BLOCKS = 20
 """How many blocks a series is cut into: their scatter then knows the error to about 16 %."""
 
 
+class Exponents:
+    """What follows from Lyapunov exponents ``(..., k)``, descending, whichever library measured them."""
+
+    exponents: Any
+    stderr: Any
+    converged: Any
+    state_size: int
+    steps: int
+
+    @property
+    def kaplan_yorke_dimension(self) -> Any:
+        """Dimension of the attractor ``(...)``: ``j + (λ_1 + … + λ_j) / |λ_{j+1}|``, j the last sum not below 0.
+
+        NaN where k exponents are too few to know.
+
+        References
+        ----------
+        Kaplan and Yorke, Chaotic behavior of multidimensional difference equations (1979).
+        """
+        xp, k = namespace(self.exponents), self.exponents.shape[-1]
+        # The sums of descending numbers are concave: once below 0 they stay there.
+        sums = xp.cumulative_sum(self.exponents, axis=-1)
+        j = (sums >= 0).sum(-1)
+        total = xp.take_along_axis(sums, xp.clip(j - 1, 0, k - 1)[..., None], axis=-1)[..., 0]
+        following = xp.take_along_axis(self.exponents, xp.clip(j, 0, k - 1)[..., None], axis=-1)[..., 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            dimension = j + total / -following
+        dimension = xp.where(j == k, float(k) if k == self.state_size else np.nan, dimension)
+        return xp.where(xp.isnan(sums[..., -1]), np.nan, xp.where(j == 0, 0.0, dimension))
+
+    @property
+    def entropy_rate(self) -> Any:
+        """``Σ max(λ_i, 0)`` ``(...)`` in nats per step, an upper bound of the entropy rate (equal to it under Pesin).
+
+        NaN where all of k < N exponents are positive: more may follow.
+
+        References
+        ----------
+        Pesin, Characteristic Lyapunov exponents and smooth ergodic theory, Russ. Math. Surv. 32 (1977).
+        """
+        xp, k = namespace(self.exponents), self.exponents.shape[-1]
+        total = xp.where(self.exponents < 0, 0.0, self.exponents).sum(-1)
+        return xp.where((self.exponents[..., -1] > 0) & (k < self.state_size), np.nan, total)
+
+    def __str__(self) -> str:
+        exponents, errors = np.asarray(self.exponents), np.asarray(self.stderr)
+        leading = f"{exponents[..., 0].mean():+.4g} ± {errors[..., 0].mean():.1g} nats per step"
+        settled = "converged" if np.all(self.converged) else "NOT CONVERGED"
+        return f"leading exponent {leading} ({settled}; {exponents.shape[-1]} of {self.state_size}, {self.steps} steps)"
+
+
 def blocks_of(steps: int, /, *, blocks: int = BLOCKS) -> np.ndarray:
     """Return the edges ``0 = e_0 < ... < e_b = steps`` of nearly equal blocks, at most one a step."""
     count = max(1, min(blocks, steps))
@@ -19,9 +70,7 @@ def blocks_of(steps: int, /, *, blocks: int = BLOCKS) -> np.ndarray:
 
 
 def block_error(means: Any, lengths: np.ndarray, /) -> Any:
-    """Return the standard error of the weighted mean of blocks, taken as independent: ``s / √b``."""
-    # Shapes: means (b, ...), lengths (b,) -> (...)
-    #
+    """Return the standard error ``s / √b`` of the weighted mean of independent blocks ``(b, ...) -> (...)``."""
     # Flyvbjerg and Petersen, Error estimates on averages of correlated data, J. Chem. Phys. 91 (1989), eq. 28.
     if len(lengths) < 2:
         return means[0] * np.nan
@@ -31,8 +80,7 @@ def block_error(means: Any, lengths: np.ndarray, /) -> Any:
 
 
 def estimates(means: Any, lengths: np.ndarray, tolerance: float, /) -> tuple[Any, Any, Any]:
-    """Return means over time in descending order, standard errors and convergence, from means of blocks."""
-    # Shapes: means (b, ..., k), lengths (b,) -> (..., k)
+    """Return means over time ``(..., k)``, descending, with errors and convergence, from means ``(b, ..., k)``."""
     xp = namespace(means)
     average, stderr = _mean(means, lengths), block_error(means, lengths)
     half = max(1, len(lengths) // 2)

@@ -16,6 +16,8 @@ from unitcircle.errors import ArgumentError
 EPS = np.finfo(float).eps
 # Each diagonal entry of R keeps half the digits of double precision; means over blocks keep more.
 ACCURACY = EPS**0.5
+TEN_DECIMALS = 0.5e-10
+"""Rounding of reference numbers that are written with ten decimals."""
 
 
 def tanh_cell(W):
@@ -131,21 +133,17 @@ def test_henon_attractor():
 
 def test_henon_fixed_point():
     start = torch.tensor([0.6313544770895047, 0.18940634312685142], dtype=torch.float64)
-    recurrence = as_recurrence(henon, state=start)
-    J = recurrence.linearize(None, start.expand(200, 1, 2))
-    from unitcircle.dynamics._orthonormalization import factors, identity
-
-    total = sum(
-        R.diagonal(dim1=-2, dim2=-1).abs().log() for t, _, R in factors(J, identity(J, 2, like=start), {50}) if t > 50
-    )
-    assert (total[0] / 150 - torch.tensor([0.6542706144, -1.8582434187], dtype=torch.float64)).abs().max() <= 1e-9
+    # A trajectory would leave the unstable point by rounding: the exponents are those of its Jacobian as a linear map.
+    J = as_recurrence(henon, state=start).jacobian(None, start[None])[0]
+    result = lyapunov_exponents(lambda x, s: J @ s, 200, initial=0 * start, burn_in=50)
+    assert np.abs(result.exponents[0] - [0.6542706144, -1.8582434187]).max() <= TEN_DECIMALS + 4 * EPS
 
 
 @pytest.mark.parametrize(("g", "top"), [(0.5, -0.6714304859), (0.9, -0.0836438210)])
 def test_autonomous_tanh_network_below_gain_1_has_the_exponents_of_its_weight(g, top):
     W, _ = gaussian(g)
     exact = np.log(np.sort(np.abs(np.linalg.eigvals(W)))[::-1])
-    assert exact[0] == pytest.approx(top, abs=1e-9)
+    assert exact[0] == pytest.approx(top, abs=TEN_DECIMALS + 100 * EPS)
     found = lyapunov_exponents(tanh_cell(W), 1500, k=2, burn_in=700)
     # A complex pair turns its plane for ever: the time average of its two rates has an error of order 1/T.
     assert np.abs(found.exponents[0].mean() - exact[0]) <= 4 * found.stderr[0].max() + 1 / 800
@@ -154,7 +152,7 @@ def test_autonomous_tanh_network_below_gain_1_has_the_exponents_of_its_weight(g,
 def test_autonomous_tanh_network_has_the_whole_spectrum_of_its_weight():
     W, _ = gaussian(0.5)
     found = lyapunov_exponents(tanh_cell(W), 300, burn_in=100)
-    assert found.exponents[0].sum() == pytest.approx(-123.7089290415, abs=1e-8)
+    assert found.exponents[0].sum() == pytest.approx(-123.7089290415, abs=TEN_DECIMALS + ACCURACY / 2)
     assert found.exponents[0, -1] == pytest.approx(-3.8067259718, abs=4 * found.stderr[0, -1] + 1 / 200)
     assert found.sum_residual[0] <= 100 * ACCURACY
 
@@ -181,7 +179,7 @@ def test_chaotic_tanh_network(g, top, error):
     ],
 )
 def test_mean_field_oracle(g, value):
-    assert leading_exponent(g) == pytest.approx(value, abs=1e-9)
+    assert leading_exponent(g) == pytest.approx(value, abs=TEN_DECIMALS + 1e4 * EPS)
 
 
 @pytest.mark.parametrize("g", [1.5, 3.0, 5.0])
@@ -221,7 +219,7 @@ def test_a_few_exponents_are_the_leading_ones_even_where_the_first_units_are_dea
             parameter.zero_()
         lstm.bias_ih_l0[4:8] = 1.0
     result = lyapunov_exponents(lstm, torch.zeros(50, 1, 2), k=k, burn_in=10)
-    np.testing.assert_allclose(result.exponents, -0.3132616875, atol=1e-9)
+    np.testing.assert_allclose(result.exponents, -0.3132616875182228, rtol=0, atol=16 * EPS)
 
 
 def test_zero_weight_gru_has_the_exponents_of_its_update_gate():
@@ -276,8 +274,8 @@ def test_standard_error_covers_the_truth():
 def test_standard_error_of_few_blocks_is_exact(rates, stderr):
     # One block a step: the standard deviation with divisor b - 1, over the square root of b.
     result = of_matrices(torch.tensor(rates, dtype=torch.float64).exp().reshape(-1, 1, 1))()
-    assert result.exponents[0, 0] == pytest.approx(np.mean(rates), rel=4 * EPS)
-    assert result.stderr[0, 0] == pytest.approx(stderr, rel=16 * EPS)
+    assert result.exponents[0, 0] == pytest.approx(np.mean(rates), abs=16 * EPS)
+    assert result.stderr[0, 0] == pytest.approx(stderr, abs=32 * EPS)
 
 
 def test_standard_error_weights_blocks_by_their_length():
@@ -288,15 +286,17 @@ def test_standard_error_weights_blocks_by_their_length():
     variance = np.sum(lengths / 30 * (means - rates.mean()) ** 2)
     result = of_matrices(torch.from_numpy(np.exp(rates)).reshape(-1, 1, 1))()
     assert set(lengths) == {1, 2}
-    assert result.stderr[0, 0] == pytest.approx(np.sqrt(variance / (20 - 1)), rel=64 * EPS)
+    assert result.stderr[0, 0] == pytest.approx(np.sqrt(variance / (20 - 1)), abs=64 * EPS)
 
 
 def test_dimension_and_entropy_know_when_they_do_not_know():
     growing = torch.diag(torch.tensor([2.0, 1.5, 0.1], dtype=torch.float64)).expand(30, 3, 3)
     full, one, two = (of_matrices(growing)(k=k) for k in (None, 1, 2))
-    assert full.kaplan_yorke_dimension[0] == pytest.approx(2 + np.log(3) / np.log(10))
-    assert full.entropy_rate[0] == pytest.approx(np.log(3))
+    # Each of the 30 steps rounds once; Σ of all exponents is rounding of their size.
+    assert full.kaplan_yorke_dimension[0] == pytest.approx(2 + np.log(3) / np.log(10), abs=30 * 3 * EPS)
+    assert full.entropy_rate[0] == pytest.approx(np.log(3), abs=30 * 3 * EPS)
     assert np.isnan(one.kaplan_yorke_dimension[0])
+    assert np.isnan(two.kaplan_yorke_dimension[0])
     assert np.isnan(one.entropy_rate[0])
     assert np.isnan(two.entropy_rate[0])
     assert "converged" in str(full)

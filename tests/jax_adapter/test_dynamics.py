@@ -82,8 +82,8 @@ def test_gradient_flow_agrees_with_torch(twins):
     if isinstance(carry, tuple):
         for part, name in zip(flow.parts, "hc", strict=True):
             np.testing.assert_allclose(part, theirs.parts[name][:, 0, 0], rtol=0, atol=1e3 * T * N * EPS)
-    assert flow.growth_rate == pytest.approx(theirs.growth_rate[0], rel=1e-10)
-    assert flow.growth_rate_stderr == pytest.approx(theirs.growth_rate_stderr[0], rel=1e-8)
+    assert flow.growth_rate == pytest.approx(theirs.growth_rate[0], abs=2e3 * N * EPS)
+    assert flow.growth_rate_stderr == pytest.approx(theirs.growth_rate_stderr[0], abs=2e3 * T * N * EPS)
     for factor in (0.1, 1e-9, 10.0):
         assert flow.horizon(factor) == theirs.horizon(factor)[0]
 
@@ -117,16 +117,19 @@ def test_eigenvalues_along_agree_with_torch(twins):
     # Of ill-conditioned eigenvalues the power sums are compared, not the values.
     for power in (1, 2, 3):
         np.testing.assert_allclose(
-            (np.asarray(ours.jacobian) ** power).sum(-1), (theirs.jacobian[:, 0] ** power).sum(-1), atol=1e3 * N * EPS
+            (np.asarray(ours.jacobian) ** power).sum(-1),
+            (theirs.jacobian[:, 0] ** power).sum(-1),
+            rtol=0,
+            atol=1e3 * N * EPS,
         )
-    np.testing.assert_allclose(ours.radius, theirs.radius[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(ours.radius, theirs.radius[:, 0], rtol=5e6 * EPS)  # condition of the leading eigenvalue
 
 
 def test_the_full_state_is_the_default_as_of_torchs_recurrence():
     W = np.random.default_rng(0).standard_normal((N, N))
     flow = gradient_flow(lambda x, h: jnp.tanh(W @ h), T, jnp.full(N, 0.1), key=5)
     v = jax.random.rademacher(jax.random.key(5), (N,), "float64")
-    assert flow.log_norms[0] == pytest.approx(np.log(N) / 2)
+    assert flow.log_norms[0] == pytest.approx(np.log(N) / 2, abs=4 * EPS)
     last = jax.grad(lambda h: v @ jax.lax.fori_loop(0, T, lambda _, h: jnp.tanh(W @ h), h))(jnp.full(N, 0.1))
     assert flow.log_norms[-1] == pytest.approx(np.log(np.linalg.norm(last)), abs=1e3 * T * N * EPS)
 
@@ -134,12 +137,16 @@ def test_the_full_state_is_the_default_as_of_torchs_recurrence():
 @pytest.mark.parametrize("gain", [1e-9, 1e9])
 def test_norms_neither_underflow_nor_overflow(gain):
     flow = gradient_flow(lambda x, h: x * h + gain * (h - jax.lax.stop_gradient(h)), jnp.zeros((200, 1)), jnp.ones(3))
-    np.testing.assert_allclose(np.diff(flow.log_norms), np.log(gain), rtol=1e-12)
-    assert flow.growth_rate == pytest.approx(np.log(gain))
+    # Each log-norm is a sum of up to 200 logarithms.
+    rounding = 200 * abs(np.log(gain)) * EPS
+    np.testing.assert_allclose(np.diff(flow.log_norms), np.log(gain), rtol=0, atol=rounding)
+    assert flow.growth_rate == pytest.approx(np.log(gain), abs=rounding)
     assert flow.horizon(gain**1.5) == 2
     assert flow.horizon(1 / gain) == np.inf
+    assert flow.steps == 200
+    np.testing.assert_allclose(flow.norms[:2], np.exp(flow.log_norms[:2]), rtol=8 * EPS)
     found = lyapunov_exponents(lambda x, h: gain * (h - jax.lax.stop_gradient(h)), 200, jnp.ones(3))
-    np.testing.assert_allclose(found.exponents, np.log(gain), rtol=1e-12)
+    np.testing.assert_allclose(found.exponents, np.log(gain), rtol=0, atol=rounding)
 
 
 def test_a_gradient_that_dies_is_minus_infinity():
@@ -188,20 +195,68 @@ def test_exponents_of_a_linear_map_are_the_logarithms_of_the_moduli():
     measure = jax.jit(measure, static_argnums=1)
     found = measure(jnp.ones(4), None)
     # Burnt in for 100 steps, what is left of the start is (0.9/1.2)^200.
-    np.testing.assert_allclose(found.exponents, np.log(moduli), atol=1e-12)
-    assert (np.asarray(found.stderr) < 1e-10).all()
+    rounding = 200 * 4 * EPS
+    np.testing.assert_allclose(found.exponents, np.log(moduli), rtol=0, atol=rounding)
+    assert (np.asarray(found.stderr) < rounding).all()
     assert np.asarray(found.converged).all()
-    np.testing.assert_allclose(measure(jnp.ones(4), 2).exponents, np.log(moduli[:2]), atol=1e-12)
-    assert re.fullmatch(r"leading exponent \+0.1823 ± \S+ nats per step \(converged; 200 steps\)", str(found))
+    np.testing.assert_allclose(measure(jnp.ones(4), 2).exponents, np.log(moduli[:2]), rtol=0, atol=rounding)
+    assert re.fullmatch(r"leading exponent \+0.1823 ± \S+ nats per step \(converged; 4 of 4, 200 steps\)", str(found))
     alone = lyapunov_exponents(lambda x, h: 0.5 * h, 1, jnp.ones(1))
     assert np.isnan(alone.stderr)
-    assert "(NOT CONVERGED; 1 steps)" in str(alone)
+    assert "(NOT CONVERGED; 1 of 1, 1 steps)" in str(alone)
+
+
+def test_dimension_and_entropy_are_those_of_torch_and_of_known_exponents():
+    moduli = np.array([2.0, 1.5, 0.1])
+    start = np.ones(3)
+    for k in (None, 1, 2):
+        found = jax.jit(lambda h, k=k: lyapunov_exponents(lambda x, h: moduli * h, 40, h, k=k))(jnp.asarray(start))
+        twin = dynamics.lyapunov_exponents(
+            lambda x, h: torch.from_numpy(moduli) * h, 40, initial=torch.from_numpy(start), k=k
+        )
+        assert found.state_size == twin.state_size == 3
+        for name in ("kaplan_yorke_dimension", "entropy_rate"):
+            value = getattr(found, name)
+            assert isinstance(value, jax.Array)
+            # Sums of exponents that both round once a step.
+            np.testing.assert_allclose(value, getattr(twin, name)[0], rtol=0, atol=40 * 3 * EPS)
+        if k is None:
+            assert found.kaplan_yorke_dimension == pytest.approx(2 + np.log(3) / np.log(10), abs=40 * 3 * EPS)
+            assert found.entropy_rate == pytest.approx(np.log(3), abs=40 * 3 * EPS)
+        else:
+            # All of them grow: more may follow.
+            assert np.isnan(found.kaplan_yorke_dimension)
+            assert np.isnan(found.entropy_rate)
+    contracting = lyapunov_exponents(lambda x, h: 0.5 * h, 9, jnp.ones(2))
+    assert (contracting.kaplan_yorke_dimension, contracting.entropy_rate) == (0, 0)
+    expanding = lyapunov_exponents(lambda x, h: 2.0 * h, 9, jnp.ones(2))
+    assert expanding.kaplan_yorke_dimension == 2
+    assert expanding.entropy_rate == pytest.approx(2 * np.log(2), abs=9 * 2 * EPS)
+    lost = lyapunov_exponents(lambda x, h: jnp.array([2.0, 0.0]) * h, 9, jnp.ones(2))
+    assert lost.kaplan_yorke_dimension == 1
+    assert np.isnan(lyapunov_exponents(lambda x, h: 1e100 * h**2, 9, jnp.ones(2)).kaplan_yorke_dimension)
+
+
+def test_dimension_of_the_henon_attractor():
+    def henon(x, s):
+        return jnp.stack([1 - 1.4 * s[0] ** 2 + s[1], 0.3 * s[0]])
+
+    starts = jnp.array([[0.1, 0.1], [0.2, 0.0]])
+    found = jax.jit(jax.vmap(lambda s: lyapunov_exponents(henon, 6000, s, burn_in=100)))(starts)
+    leading, error = np.asarray(found.exponents)[:, 0], np.asarray(found.stderr)[:, 0]
+    # λ_1 + λ_2 = log 0.3, so that the dimension is 1 + λ_1 / (λ_1 - log 0.3), of slope -log 0.3 / λ_2².
+    assert found.entropy_rate.shape == (2,)
+    np.testing.assert_array_equal(found.entropy_rate, leading)
+    slope = -np.log(0.3) / np.asarray(found.exponents)[:, 1] ** 2
+    # Two-sided at 4 standard errors of 19 degrees of freedom: a false alarm in 1 of 1300.
+    assert (np.abs(leading - 0.4192068) <= 4 * error).all()
+    assert (np.abs(found.kaplan_yorke_dimension - 1.25826) <= 4 * slope * error).all()
 
 
 def test_lost_directions():
     W = jnp.zeros((3, 3)).at[2, 2].set(0.5)
     everything = lyapunov_exponents(lambda x, h: W @ h, 20, jnp.ones(3)).exponents
-    np.testing.assert_allclose(everything, [np.log(0.5), -np.inf, -np.inf])
+    np.testing.assert_allclose(everything, [np.log(0.5), -np.inf, -np.inf], rtol=0, atol=20 * 3 * EPS)
     # The first column of I is lost although another direction lives.
     np.testing.assert_allclose(
         lyapunov_exponents(lambda x, h: W @ h, 20, jnp.ones(3), k=1).exponents, [np.log(0.5)], rtol=0.1
@@ -225,10 +280,10 @@ def test_they_are_mapped_over_a_batch():
     one = jax.jit(measure)
     for b in range(2):
         alone, exponents = one(xs[b])
-        np.testing.assert_allclose(flow.log_norms[b], alone.log_norms, atol=1e3 * T * N * EPS)
-        np.testing.assert_allclose(flow.growth_rate[b], alone.growth_rate)
+        np.testing.assert_allclose(flow.log_norms[b], alone.log_norms, rtol=0, atol=1e3 * T * N * EPS)
+        np.testing.assert_allclose(flow.growth_rate[b], alone.growth_rate, rtol=0, atol=2e3 * N * EPS)
         assert flow.horizon()[b] == alone.horizon()
-        np.testing.assert_allclose(found.exponents[b], exponents.exponents)
+        np.testing.assert_allclose(found.exponents[b], exponents.exponents, rtol=0, atol=1e4 * T * N * EPS)
     assert f"over {T} steps" in str(flow)
 
 
@@ -244,7 +299,7 @@ def test_single_precision_stays_single():
     with jax.enable_x64(False):
         flow = gradient_flow(lambda x, h: 0.5 * h, 4, jnp.ones(2))
         assert flow.log_norms.dtype == jnp.float32
-        np.testing.assert_allclose(np.diff(flow.log_norms), np.log(0.5), rtol=1e-6)
+        np.testing.assert_allclose(np.diff(flow.log_norms), np.log(0.5), rtol=0, atol=16 * 2.0**-23)
 
 
 STATE = jnp.ones(2, "float32")

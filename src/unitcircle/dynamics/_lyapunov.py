@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from unitcircle._series import blocks_of, estimates
+from unitcircle._series import Exponents, blocks_of, estimates
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._orthonormalization import factors, identity
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
@@ -18,26 +18,26 @@ from unitcircle.errors import ArgumentError
 
 
 @dataclass(frozen=True, eq=False)
-class LyapunovExponents:
-    """Lyapunov exponents, natural logarithm per step, each batch element (its own input) by itself.
+class LyapunovExponents(Exponents):
+    """Lyapunov exponents, natural logarithm per step, one row for each batch element (each with its own input).
 
     Attributes
     ----------
     exponents
         ``(B, k)``, descending; −inf for a direction that is lost.
     stderr
-        ``(B, k)``: standard error over time, from blocks; NaN where there is no scatter to see.
+        ``(B, k)``: standard error over time, from blocks of steps; NaN for a single block.
     converged
-        ``(B, k)``: the two halves of the time agree within three standard errors or the tolerance, and the standard
-        error is below the tolerance; always true where both halves are −inf.
+        ``(B, k)``: the means over the first and second half agree within three standard errors of their difference, or
+        within the tolerance, and the standard error is below the tolerance. True where both halves are −inf.
     log_determinant
-        ``(B,)``: the mean of log|det J_t| from the Jacobians themselves; NaN for k < N, where it proves nothing.
+        ``(B,)``: the mean of log|det J_t| from the Jacobians themselves; NaN for k < N, where it cannot be compared.
     state_size
         N.
     steps
-        Steps measured, burn-in excluded.
+        Number of steps measured, without burn-in.
     factorizations
-        QR factorizations it took, burn-in included.
+        Number of QR factorizations, burn-in included.
     """
 
     exponents: np.ndarray
@@ -50,54 +50,10 @@ class LyapunovExponents:
 
     @property
     def sum_residual(self) -> np.ndarray:
-        """``|Σλ − ⟨log|det J|⟩|`` ``(B,)``: rounding, if all is well; NaN for k < N."""
+        """``|Σλ − ⟨log|det J|⟩|`` ``(B,)``, which should be of the order of rounding errors; NaN for k < N."""
         total = self.exponents.sum(-1)
         with np.errstate(invalid="ignore"):
             return np.where(total == self.log_determinant, 0.0, np.abs(total - self.log_determinant))
-
-    @property
-    def kaplan_yorke_dimension(self) -> np.ndarray:
-        """Dimension of the attractor ``(B,)``: ``j + (λ_1 + … + λ_j) / |λ_{j+1}|``, j the last sum not below 0.
-
-        NaN where k exponents are too few to know.
-
-        References
-        ----------
-        Kaplan and Yorke, Chaotic behavior of multidimensional difference equations (1979).
-        """
-        return np.array([_kaplan_yorke(row, self.state_size) for row in self.exponents])
-
-    @property
-    def entropy_rate(self) -> np.ndarray:
-        """``Σ max(λ_i, 0)`` ``(B,)`` in nats per step, an upper bound of the entropy rate (equal to it under Pesin).
-
-        NaN where all of k < N exponents are positive: more may follow.
-
-        References
-        ----------
-        Pesin, Characteristic Lyapunov exponents and smooth ergodic theory, Russ. Math. Surv. 32 (1977).
-        """
-        total = np.maximum(self.exponents, 0.0).sum(-1)
-        unknown = (self.exponents[:, -1] > 0) & (self.exponents.shape[1] < self.state_size)
-        return np.where(unknown, np.nan, total)
-
-    def __str__(self) -> str:
-        first = f"{self.exponents[0, 0]:+.4g} ± {self.stderr[0, 0]:.1g} nats per step"
-        settled = "converged" if self.converged.all() else "NOT CONVERGED"
-        return (
-            f"leading exponent {first} ({settled}; {self.exponents.shape[1]} of {self.state_size}, {self.steps} steps)"
-        )
-
-
-def _kaplan_yorke(exponents: np.ndarray, n: int) -> float:
-    sums = np.cumsum(exponents)
-    if sums[0] < 0:
-        return 0.0
-    negative = np.flatnonzero(sums < 0)
-    if not negative.size:
-        return float(n) if exponents.size == n else float("nan")
-    j = int(negative[0])
-    return j + float(sums[j - 1] / -exponents[j])
 
 
 def lyapunov_exponents(
@@ -117,7 +73,7 @@ def lyapunov_exponents(
 
         λ_i = (1/T) Σ_t log |(R_t)_ii|
 
-    For k < N, Q_0 is the first k columns of I; where those die out, a random orthonormal start instead.
+    For k < N, Q_0 is the first k columns of I, or a random orthonormal matrix if the Jacobians map those to zero.
 
     Parameters
     ----------
@@ -125,11 +81,11 @@ def lyapunov_exponents(
         What :func:`as_recurrence` takes; a :class:`Recurrence` for one direction or layer of a module.
     inputs
         Sequence in the module's own layout, or a number of steps to run without input (with input 0). Batch elements
-        are measured side by side.
+        are measured in parallel.
     k
-        How many leading exponents; None for all N. Below N/2 no Jacobian is formed.
+        Number of leading exponents; None for all N. Up to N/2 no Jacobian is formed.
     burn_in
-        Steps at the start over which state and perturbations settle unmeasured.
+        Number of steps at the start that are not measured, while state and perturbations settle.
     initial
         Initial state in the module's own structure; zero where None.
     tolerance
@@ -176,12 +132,13 @@ def lyapunov_exponents(
         start = identity(linearization, wanted, like=states)
         sums, count = _log_sums(linearization, start, edges, measured_from_start=burn_in == 0)
         if wanted < n and bool(torch.isneginf(sums).any()):
-            # A column of I may be a direction that the maps kill although others live: h of an LSTM without recurrent
-            # weights. A direction at random is not.
+            # The maps may send a column of I to zero although others survive: h of an LSTM without recurrent weights.
+            # A random direction has a component along the surviving ones.
             generator = torch.Generator().manual_seed(0)
             random = torch.randn(start.shape, generator=generator, dtype=start.dtype).to(start.device)
-            sums, again = _log_sums(linearization, torch.linalg.qr(random)[0], edges, measured_from_start=burn_in == 0)
-            count += again
+            basis = torch.linalg.qr(random)[0]
+            sums, further = _log_sums(linearization, basis, edges, measured_from_start=burn_in == 0)
+            count += further
         if wanted == n:
             determinant = linearization.log_determinant()[burn_in:].mean(0).cpu().numpy()
         else:

@@ -11,21 +11,21 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._trajectory import Step, check, trajectory
+from unitcircle.jax._trajectory import StepFunction, check, trajectory
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["jacobian", "at"], meta_fields=[])
 @dataclass(frozen=True, eq=False)
 class StepEigenvalues:
-    """Eigenvalues along a trajectory.
+    """Eigenvalues of the Jacobians along a trajectory.
 
     Attributes
     ----------
     jacobian
-        Complex ``(T', N)``, by decreasing modulus: eigenvalues of ``∂s_{t+1}/∂s_t`` at the steps measured; NaN where
+        Complex ``(T', N)``, by decreasing modulus: eigenvalues of ``∂s_{t+1}/∂s_t`` at the measured steps; NaN where
         the Jacobian is not finite.
     at
-        Those steps ``(T',)``.
+        The measured steps ``(T',)``.
     """
 
     jacobian: jax.Array
@@ -33,12 +33,12 @@ class StepEigenvalues:
 
     @property
     def radius(self) -> jax.Array:
-        """Spectral radius of the Jacobian at every step measured, ``(T',)``."""
+        """Spectral radius of the Jacobian at every measured step, ``(T',)``."""
         return jnp.abs(self.jacobian[..., 0])
 
 
-def jacobian(step: Step, x: Any, state: Any, /) -> jax.Array:
-    """Return ``∂F/∂s`` of a step ``s' = F(x, s)`` over the full state as one vector.
+def jacobian(step: StepFunction, x: Any, state: Any, /) -> jax.Array:
+    """Return ``∂F/∂s`` of a step ``s' = F(x, s)``, over the full state as one vector.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def jacobian(step: Step, x: Any, state: Any, /) -> jax.Array:
     Raises
     ------
     ArgumentError
-        A state that is not of floating-point numbers, or a step that does not return a state like the one it takes.
+        A state that does not hold floating-point numbers, or a step that does not return a state like the one it takes.
 
     Examples
     --------
@@ -71,30 +71,31 @@ def jacobian(step: Step, x: Any, state: Any, /) -> jax.Array:
     return jax.jacfwd(lambda s: ravel_pytree(step(x, unravel(s)))[0])(vector)
 
 
-def eigenvalues_along(step: Step, inputs: Any, state: Any, /, *, every: int = 1) -> StepEigenvalues:
-    """Measure the eigenvalues of ``J_t = ∂s_{t+1}/∂s_t`` where a trajectory passes.
+def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: int = 1) -> StepEigenvalues:
+    """Measure the eigenvalues of ``J_t = ∂s_{t+1}/∂s_t`` along a trajectory.
 
     Parameters
     ----------
     step
-        ``step(x, state) -> state``, parameters closed over. Of a flax cell ``lambda x, carry: cell(carry, x)[0]``.
+        ``step(x, state) -> state``, with the parameters in its closure. For a flax cell:
+        ``lambda x, carry: cell(carry, x)[0]``.
     inputs
-        A tree of arrays with leading axis T; or the number T of steps, x being None.
+        A tree of arrays with leading axis T, or the number T of steps, with None for x.
     state
         The initial state: any tree of real arrays, N numbers in all.
     every
-        Measure one step in so many.
+        Measure every so many steps: steps 0, ``every``, 2 ``every``, ...
 
     Returns
     -------
     StepEigenvalues
-        Eigenvalues, one step's Jacobian at a time. It can be jitted where JAX has eigenvalues of general matrices: on
-        CPUs, and on GPUs in newer versions.
+        Eigenvalues, from one Jacobian at a time. Works under ``jax.jit`` where JAX computes eigenvalues of general
+        matrices: on CPUs, and on GPUs in newer versions.
 
     Raises
     ------
     ArgumentError
-        ``every`` is not positive, no step to take, a state that is not of floating-point numbers, or a step that does
+        ``every`` is not positive, no step, a state that does not hold floating-point numbers, or a step that does
         not return a state like the one it takes.
     """
     if every < 1:

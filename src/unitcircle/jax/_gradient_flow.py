@@ -11,15 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from unitcircle._growth import growth, horizon
+from unitcircle._growth import Flow
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._trajectory import Step, trajectory
+from unitcircle.jax._trajectory import StepFunction, trajectory
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["log_norms", "parts"], meta_fields=[])
 @dataclass(frozen=True, eq=False)
-class GradientFlow:
+class GradientFlow(Flow[np.ndarray]):
     """Norms of a gradient by lag, ``T`` steps back from the last state.
+
+    Rates and horizons are NumPy arrays without an axis, or with the leading axes of ``jax.vmap``.
 
     Attributes
     ----------
@@ -33,46 +35,26 @@ class GradientFlow:
     log_norms: jax.Array
     parts: Any
 
-    def _each(self, measure: Callable[[np.ndarray], float]) -> np.ndarray:
+    @property
+    def norms(self) -> jax.Array:
+        """The norms by lag, ``(T + 1,)``."""
+        return jnp.exp(self.log_norms)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return np.shape(self.log_norms)[-1] - 1
+
+    def _measure(self, measure: Callable[[np.ndarray], float], /) -> np.ndarray:
         curves = np.asarray(self.log_norms, dtype=np.float64)
         return np.apply_along_axis(lambda curve: measure(curve[:, None]), -1, curves)
 
-    @property
-    def growth_rate(self) -> np.ndarray:
-        """Change of the log-norm per step back, nats: its mean over the lags from the first finite norm on.
-
-        NaN where the gradient reaches fewer than two of the states. Leading axes, of ``jax.vmap``, are kept.
-        """
-        return self._each(lambda curve: growth(curve)[0])
-
-    @property
-    def growth_rate_stderr(self) -> np.ndarray:
-        """Standard error of the growth rate, from blocks of steps."""
-        return self._each(lambda curve: growth(curve)[1])
-
-    def horizon(self, factor: float = 1e-3) -> np.ndarray:
-        """Return the first lag at which the norm has changed by a factor; inf where it never does.
-
-        Parameters
-        ----------
-        factor
-            Relative to the norm at the first lag that the loss reaches (lag 0 if it reads the last state). Below 1: the
-            lag at which the norm has vanished to this share. Above 1: the lag at which it has grown by this factor.
-
-        Returns
-        -------
-        numpy.ndarray
-            One lag, counted from lag 0; NaN where the loss reaches no state. Leading axes, of ``jax.vmap``, are kept.
-        """
-        return self._each(lambda curve: horizon(curve, factor))
-
     def __str__(self) -> str:
-        rate, steps = self.growth_rate, np.shape(self.log_norms)[-1] - 1
-        return f"{rate.mean():+.3g} nats per step back, over {steps} steps"
+        return f"{self.growth_rate.mean():+.3g} nats per step back, over {self.steps} steps"
 
 
 def gradient_flow(
-    step: Step,
+    step: StepFunction,
     inputs: Any,
     state: Any,
     /,
@@ -84,20 +66,21 @@ def gradient_flow(
 
     .. math:: \log ‖∂L/∂s_{T-k}‖_2, \qquad k = 0, …, T
 
-    for a loss of the last state, or ``L = v·s_T`` with random signs v. The gradient is scaled to norm 1 at every step
-    back and the scale kept as a logarithm, so that it can neither underflow nor overflow. It can be jitted, and mapped
-    over a batch by ``jax.vmap``.
+    for a loss of the last state, or ``L = v·s_T`` with random signs v. At every step back the gradient is scaled to
+    norm 1 and the logarithm of the scale is kept, so that it neither underflows nor overflows. Works under ``jax.jit``
+    and ``jax.vmap``.
 
     Parameters
     ----------
     step
-        ``step(x, state) -> state``, parameters closed over. Of a flax cell ``lambda x, carry: cell(carry, x)[0]``.
+        ``step(x, state) -> state``, with the parameters in its closure. For a flax cell:
+        ``lambda x, carry: cell(carry, x)[0]``.
     inputs
-        A tree of arrays with leading axis T; or the number T of steps, x being None.
+        A tree of arrays with leading axis T, or the number T of steps, with None for x.
     state
         The initial state: any tree of real arrays.
     loss
-        Scalar function of the last state. An LSTM's output alone: ``lambda carry: v @ carry[1]``.
+        Scalar function of the last state. For the output of an LSTM: ``lambda carry: v @ carry[1]``.
     key
         JAX key, or a seed, of the random signs.
 
@@ -109,7 +92,7 @@ def gradient_flow(
     Raises
     ------
     ArgumentError
-        No step to take, a state that is not of floating-point numbers, a step that does not return a state like the
+        No step, a state that does not hold floating-point numbers, a step that does not return a state like the
         one it takes, or a loss that is not a scalar.
 
     References

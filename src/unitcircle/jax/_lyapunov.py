@@ -11,14 +11,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from unitcircle._series import blocks_of, estimates
+from unitcircle._series import Exponents, blocks_of, estimates
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._trajectory import Step, Trajectory, trajectory
+from unitcircle.jax._trajectory import StepFunction, Trajectory, trajectory
 
 
-@partial(jax.tree_util.register_dataclass, data_fields=["exponents", "stderr", "converged"], meta_fields=["steps"])
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["exponents", "stderr", "converged"],
+    meta_fields=["state_size", "steps"],
+)
 @dataclass(frozen=True, eq=False)
-class LyapunovExponents:
+class LyapunovExponents(Exponents):
     """Lyapunov exponents, natural logarithm per step.
 
     Attributes
@@ -26,69 +30,66 @@ class LyapunovExponents:
     exponents
         ``(k,)``, descending; −inf for a direction that is lost; NaN where the trajectory is not finite.
     stderr
-        ``(k,)``: standard error over time, from blocks of steps; NaN where there is no scatter to see.
+        ``(k,)``: standard error over time, from blocks of steps; NaN for a single block.
     converged
-        ``(k,)``: the two halves of the time agree within three standard errors or the tolerance, and the standard
-        error is below the tolerance; always true where both halves are −inf.
+        ``(k,)``: the means over the first and second half agree within three standard errors of their difference, or
+        within the tolerance, and the standard error is below the tolerance. True where both halves are −inf.
+    state_size
+        N.
     steps
-        Steps measured, burn-in excluded.
+        Number of steps measured, without burn-in.
     """
 
     exponents: jax.Array
     stderr: jax.Array
     converged: jax.Array
+    state_size: int
     steps: int
-
-    def __str__(self) -> str:
-        leading, error = np.asarray(self.exponents)[..., 0], np.asarray(self.stderr)[..., 0]
-        settled = "converged" if np.all(self.converged) else "NOT CONVERGED"
-        return (
-            f"leading exponent {leading.mean():+.4g} ± {error.mean():.1g} nats per step ({settled}; {self.steps} steps)"
-        )
 
 
 def lyapunov_exponents(
-    step: Step, inputs: Any, state: Any, /, *, k: int | None = None, burn_in: int = 0, tolerance: float = 0.01
+    step: StepFunction, inputs: Any, state: Any, /, *, k: int | None = None, burn_in: int = 0, tolerance: float = 0.01
 ) -> LyapunovExponents:
     r"""Measure the exponential rates at which perturbations of the state grow along a driven trajectory.
 
     .. math:: J_t Q_t = Q_{t+1} R_t, \quad Q_0 = I, \qquad λ_i = \frac{1}{T} \sum_t \log |(R_t)_{ii}|
 
-    over the full state, raveled, with a QR factorization at every step; J Q by forward-mode differentiation in the
-    scan, so that no Jacobian is kept. It can be jitted, and mapped over a batch by ``jax.vmap``.
+    over the full state as a vector, with a QR factorization at every step. J Q is computed by forward-mode
+    differentiation inside the scan, so that no Jacobian is stored. Works under ``jax.jit`` and ``jax.vmap``.
 
     Parameters
     ----------
     step
-        ``step(x, state) -> state``, parameters closed over. Of a flax cell ``lambda x, carry: cell(carry, x)[0]``.
+        ``step(x, state) -> state``, with the parameters in its closure. For a flax cell:
+        ``lambda x, carry: cell(carry, x)[0]``.
     inputs
-        A tree of arrays with leading axis T; or the number T of steps, x being None.
+        A tree of arrays with leading axis T, or the number T of steps, with None for x.
     state
         The initial state: any tree of real arrays, N numbers in all.
     k
-        How many leading exponents; None for all N. For k < N, Q_0 is the first k columns of I; where those die out, a
-        random orthonormal start instead.
+        Number of leading exponents; None for all N. For k < N, Q_0 is the first k columns of I, or a random orthonormal
+        matrix if the Jacobians map those to zero.
     burn_in
-        Steps at the start over which state and perturbations settle unmeasured.
+        Number of steps at the start that are not measured, while state and perturbations settle.
     tolerance
         Nats per step; see ``converged``.
 
     Returns
     -------
     LyapunovExponents
-        Exponents with errors and convergence.
+        Exponents with errors and convergence; Kaplan-Yorke dimension and entropy rate follow from them.
 
     Raises
     ------
     ArgumentError
-        k outside 1..N, burn-in as long as the inputs, no step to take, a state that is not of floating-point numbers,
+        k outside 1..N, burn-in as long as the inputs, no step, a state that does not hold floating-point numbers,
         or a step that does not return a state like the one it takes.
 
     Notes
     -----
-    A diagonal entry of R below N·eps of the largest column of J Q is 0 within rounding, and counts as 0. Run long
-    products in float64 (``jax.enable_x64``). A state in half precision is stepped as it is, J Q included; the QR
-    factorization is in float32.
+    A diagonal entry of R below N·eps times the largest column norm of J Q is rounding and counts as 0. Run long
+    products in float64 (``jax.enable_x64``). For a state in half precision the step and J Q are computed in half
+    precision, the QR factorization in float32.
 
     References
     ----------
@@ -112,13 +113,13 @@ def lyapunov_exponents(
     start = jnp.eye(n, wanted, dtype=jnp.promote_types(run.states.dtype, jnp.float32))
     logs = _log_factors(run, start)[burn_in:]
     if wanted < n:
-        # A column of I may be a direction that the maps kill although others live; one at random is not.
+        # The maps may send a column of I to zero although others survive; a random direction they do not.
         random = jnp.linalg.qr(jax.random.normal(jax.random.key(0), start.shape, start.dtype))[0]
         logs = jax.lax.cond(jnp.isneginf(logs).any(), lambda: _log_factors(run, random)[burn_in:], lambda: logs)
     steps = run.steps - burn_in
     edges = blocks_of(steps)
     means = jnp.stack([logs[a:b].mean(0) for a, b in pairwise(edges)])
-    return LyapunovExponents(*estimates(means, np.diff(edges), tolerance), steps)
+    return LyapunovExponents(*estimates(means, np.diff(edges), tolerance), n, steps)
 
 
 def _log_factors(run: Trajectory, Q: jax.Array) -> jax.Array:
