@@ -28,7 +28,7 @@ def as_recurrence(
     """Turn a module or a function into a step over its full state: ``s_{t+1} = F(x_t, s_t)``.
 
     nn.RNN, nn.GRU, nn.LSTM and their Cells are re-expressed in plain operations, with Jacobians in closed form;
-    anything else is differentiated by ``torch.func``. The module is left as found: weights are copied, dropout is
+    anything else is differentiated by ``torch.func``. The module is not changed: weights are copied, and dropout is
     off while it is measured.
 
     Parameters
@@ -44,7 +44,7 @@ def as_recurrence(
     direction
         Which of the two recurrences of a bidirectional layer.
     batched
-        Whether the leading axis of every tensor of ``state`` is the batch; None: it is where all have two axes.
+        Whether the leading axis of every tensor of ``state`` is the batch. None: it is if all have at least two axes.
     dtype
         Precision of the copy that is measured; None for the module's own. A bare function computes in the precision
         of ``state``.
@@ -70,14 +70,15 @@ def as_recurrence(
     if isinstance(module, Recurrence):
         return module
     if isinstance(module, FUSED):
-        ways = ("forward", "reverse") if module.bidirectional else ("forward",)
-        if direction not in {None, *ways}:
-            raise UnknownNameError("direction", str(direction), ways)
+        directions = ("forward", "reverse") if module.bidirectional else ("forward",)
+        if direction not in {None, *directions}:
+            raise UnknownNameError("direction", str(direction), directions)
         if module.bidirectional and direction is None:
             remedy = 'Pass direction="forward" and direction="reverse".'
-            raise ArgumentError("direction", "must be given for a bidirectional layer, which is two", "None", remedy)
+            rule = "must be given for a bidirectional layer, which is two recurrences"
+            raise ArgumentError("direction", rule, "None", remedy)
         if module.bidirectional and module.num_layers > 1 and layer is None:
-            rule = "must be given for a bidirectional stack, which is no single recurrence"
+            rule = "must be given for a bidirectional stack, which is not a single recurrence"
             raise ArgumentError("layer", rule, "None", "Each layer reads both directions of the one below it.")
         if layer is not None and layer not in range(module.num_layers):
             raise UnknownNameError("layer", str(layer), map(str, range(module.num_layers)))

@@ -1,4 +1,4 @@
-"""A batch as training loops hand it over, and the loss that goes with it."""
+"""A batch in the form that training loops use, and its loss."""
 
 from __future__ import annotations
 

@@ -1,25 +1,29 @@
 """The standard cells in plain operations, with their derivatives in closed form.
 
-torch's fused layers are one kernel: no gradient, Jacobian or state inside them can be seen. These cells compute the
-same numbers step by step. Everything that depends on the input alone (the *drive* ``u_t = U x_t + b``) is computed
-for all steps at once.
+torch's fused layers are one kernel, which hides the states and gradients inside it. These cells compute the same
+numbers step by step. Everything that depends on the input alone (the *drive* ``u_t = U x_t + b``) is computed for all
+steps at once.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+
+from unitcircle import recurrence
 
 State = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Cell(ABC):
+class TorchCell(ABC):
     """One layer in one direction: weights, one step, and the derivative of the step."""
+
+    gates: ClassVar[tuple[str, ...]] = recurrence.Cell.RNN.gates  # In the order of the stack
 
     input_weight: Tensor  # Stacked gate blocks (G, m)
     weight: Tensor  # Stacked gate blocks (G, p), acting on the p entries of h
@@ -69,7 +73,7 @@ def _sigmoid_slope(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class PlainCell(Cell):
+class PlainTorchCell(TorchCell):
     """``h' = φ(W h + u)`` with φ tanh or relu."""
 
     activation: Literal["tanh", "relu"]
@@ -98,17 +102,18 @@ class PlainCell(Cell):
 
 
 @dataclass(frozen=True, eq=False)
-class GRUCell(Cell):
+class GRUTorchCell(TorchCell):
     """torch's GRU, gates r z n: ``n = tanh(u_n + r ⊙ (W_n h + b_hn))``, ``h' = (1 − z) ⊙ n + z ⊙ h``."""
 
-    recurrent_bias: Tensor | None
-    """``b_hn`` ``(n,)``, which is inside the reset product and so cannot be summed with the other bias."""
+    gates = recurrence.Cell.GRU.gates
+
+    recurrent_bias: Tensor | None  # b_hn (n,): inside the reset product, so it cannot be added to the other bias
 
     @property
     def sizes(self) -> tuple[int, ...]:
         return (self.weight.shape[-1],)
 
-    def _gates(self, drive: Tensor, h: Tensor) -> State:
+    def _pre_activations(self, drive: Tensor, h: Tensor) -> State:
         n = h.shape[-1]
         recurrent = h @ self.weight.t()
         gates = drive[..., : 2 * n] + recurrent[..., : 2 * n]
@@ -119,14 +124,14 @@ class GRUCell(Cell):
 
     def advance(self, drive: Tensor, state: State, /) -> State:
         (h,) = state
-        gates, inner, outer = self._gates(drive, h)
+        gates, inner, outer = self._pre_activations(drive, h)
         r, z = torch.sigmoid(gates).chunk(2, -1)
         candidate = torch.tanh(outer + r * inner)
         return (candidate + z * (h - candidate),)
 
     def coefficients(self, drive: Tensor, state: State, /) -> State:
         (h,) = state
-        gates, inner, outer = self._gates(drive, h)
+        gates, inner, outer = self._pre_activations(drive, h)
         r, z = torch.sigmoid(gates).chunk(2, -1)
         r_slope, z_slope = _sigmoid_slope(gates).chunk(2, -1)
         pre = outer + r * inner
@@ -148,11 +153,12 @@ class GRUCell(Cell):
 
 
 @dataclass(frozen=True, eq=False)
-class LSTMCell(Cell):
+class LSTMTorchCell(TorchCell):
     """torch's LSTM, gates i f g o: ``c' = f ⊙ c + i ⊙ g``, ``h' = W_hr (o ⊙ tanh c')``."""
 
-    projection: Tensor | None
-    """``W_hr`` ``(p, n)``, or None."""
+    gates = recurrence.Cell.LSTM.gates
+
+    projection: Tensor | None  # W_hr (p, n)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -165,7 +171,7 @@ class LSTMCell(Cell):
         h = torch.sigmoid(o) * torch.tanh(c)
         if self.projection is not None:
             h = h @ self.projection.t()
-        # h and c are two coordinates of the state: the view keeps the gradient of c free of what flows through h.
+        # The view is a node of its own in the graph: the gradient of c excludes what flows to c through h.
         return h, c.view_as(c)
 
     def coefficients(self, drive: Tensor, state: State, /) -> State:
@@ -195,7 +201,7 @@ class LSTMCell(Cell):
     def log_determinant(self, coefficients: State, /) -> Tensor | None:
         if self.projection is not None:
             return None
-        # Subtracting (o tanh' c') times the rows of c' from those of h' leaves [[D W_o, 0], [·, diag f]].
+        # Subtracting o tanh'(c') times the rows of c' from those of h' leaves [[D W_o, 0], [·, diag f]].
         n = self.weight.shape[-1]
         rows = torch.log(coefficients[0]) + torch.log(torch.abs(coefficients[4]))
         return rows.sum(-1) + _log_abs_det(self.weight[3 * n :])

@@ -1,4 +1,4 @@
-"""The recurrent layers of a whole model, each with the inputs that it sees in a batch."""
+"""The recurrent layers of a whole model, each with the inputs that it receives in a batch."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from unitcircle.dynamics._unrolling import unrolled
 
 @dataclass(frozen=True, eq=False)
 class DrivenLayer:
-    """One recurrent layer and direction of a model, with what drives it.
+    """One recurrent layer and direction of a model, with its inputs.
 
     Attributes
     ----------
     name
-        The name that :func:`gradient_flow` gives it: ``"rnn.l0"``, ``"rnn.l0_reverse"``.
+        Its name in :func:`gradient_flow`: ``"rnn.l0"``, ``"rnn.l0_reverse"``.
     path
         Qualified name of its module.
     layer
-        Its place in a stack.
+        Its index in a stack.
     direction
         ``"forward"`` or ``"reverse"``.
     recurrence
         The layer as a step over its full state.
     inputs
-        What its module was given, in the module's own layout: what the functions of this package take.
+        Inputs of its module in the module's own layout, which the functions of this package take.
     initial
-        The initial state its module was given, or None for zero.
+        Initial state passed to its module, or None for zero.
     calls
-        How often the model called the module; the first call is the one kept.
+        How often the model called the module; inputs and initial state are those of the first call.
     """
 
     name: str
@@ -66,12 +66,12 @@ class DrivenLayer:
 def driven_layers(
     model: nn.Module, batch: Any, /, *, dtype: torch.dtype | None = torch.float64
 ) -> tuple[DrivenLayer, ...]:
-    """Run a model once and return every recurrent layer that it calls, with the inputs that the layer sees.
+    """Run a model once and return every recurrent layer that it calls, with the inputs of that layer.
 
     Parameters
     ----------
     model
-        Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside; left as found, dropout is off.
+        Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside. It is not changed; dropout is off.
     batch
         Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
     dtype
@@ -88,7 +88,7 @@ def driven_layers(
     >>> [layer.name for layer in driven_layers(lstm, torch.randn(20, 4, 3))]
     ['l0', 'l1']
     """
-    kept: dict[str, list[tuple[Tensor, Any]]] = {}
+    calls: dict[str, list[tuple[Tensor, Any]]] = {}
 
     def take(tensor: Tensor) -> Tensor:
         return tensor.detach().to(dtype) if dtype is not None and tensor.is_floating_point() else tensor.detach()
@@ -97,11 +97,11 @@ def driven_layers(
     for path, module in model.named_modules():
         if isinstance(module, FUSED + STEPWISE):
 
-            def keep(_module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], path: str = path) -> None:
-                given = dict(zip(("input", "hx"), arguments, strict=False)) | named
-                kept.setdefault(path, []).append((given["input"].detach(), given.get("hx")))
+            def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], path: str = path) -> None:
+                arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
+                calls.setdefault(path, []).append((arguments["input"].detach(), arguments.get("hx")))
 
-            handles.append(module.register_forward_pre_hook(keep, with_kwargs=True))
+            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
     tensors = {name: take(t) for name, t in (*model.named_parameters(), *model.named_buffers())}
     try:
         with as_found(model), torch.no_grad(), unrolled(model):
@@ -110,7 +110,7 @@ def driven_layers(
         for handle in handles:
             handle.remove()
     modules = dict(model.named_modules())
-    return tuple(layer for path, calls in kept.items() for layer in _layers(path, modules[path], calls, dtype))
+    return tuple(layer for path in calls for layer in _layers(path, modules[path], calls[path], dtype))
 
 
 def _layers(

@@ -1,4 +1,4 @@
-"""Eigenvalues of the step's Jacobian along a trajectory, beside those of the recurrent weight."""
+"""Eigenvalues of the step's Jacobian along a trajectory, and of the recurrent weight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from unitcircle.dynamics._as_recurrence import as_recurrence
-from unitcircle.dynamics._cells import GRUCell, LSTMCell
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._stack import StackRecurrence
 from unitcircle.errors import ArgumentError
@@ -19,17 +18,18 @@ from unitcircle.errors import ArgumentError
 
 @dataclass(frozen=True, eq=False)
 class StepEigenvalues:
-    """Eigenvalues along a trajectory.
+    """Eigenvalues of the Jacobians along a trajectory.
 
     Attributes
     ----------
     jacobian
-        Complex ``(T', B, N)``, by decreasing modulus: eigenvalues of ``∂s_{t+1}/∂s_t`` at the steps measured.
+        Complex ``(T', B, N)``, by decreasing modulus: eigenvalues of ``∂s_{t+1}/∂s_t`` at the measured steps.
     at
-        Those steps ``(T',)``.
+        The measured steps ``(T',)``.
     weight
         ``"l0.h"``, ``"l0.i"``, ... → complex ``(n,)``: eigenvalues of every recurrent gate block, by decreasing
-        modulus; empty for a recurrence that is no standard cell, or a projected one, whose blocks are not square.
+        modulus. Empty for a recurrence that is not a standard cell, and for a projected LSTM, whose blocks are not
+        square.
     """
 
     jacobian: np.ndarray
@@ -38,7 +38,7 @@ class StepEigenvalues:
 
     @property
     def radius(self) -> np.ndarray:
-        """Spectral radius of the Jacobian at every step measured, ``(T', B)``."""
+        """Spectral radius of the Jacobian at every measured step, ``(T', B)``."""
         return np.abs(self.jacobian[..., 0])
 
 
@@ -51,7 +51,7 @@ def eigenvalues_along(
     initial: Any = None,
     dtype: torch.dtype | None = torch.float64,
 ) -> StepEigenvalues:
-    """Measure the eigenvalues of ``J_t = ∂s_{t+1}/∂s_t`` where a trajectory passes.
+    """Measure the eigenvalues of ``J_t = ∂s_{t+1}/∂s_t`` along a trajectory.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def eigenvalues_along(
     inputs
         Sequence in the module's own layout, or a number of steps without input.
     every
-        Measure one step in so many.
+        Measure every so many steps: steps 0, ``every``, 2 ``every``, ...
     initial
         Initial state in the module's own structure; zero where None.
     dtype
@@ -78,8 +78,8 @@ def eigenvalues_along(
 
     Notes
     -----
-    The product of matrices with a spectral radius below 1 may still grow: eigenvalues along a trajectory say where
-    directions are kept, :func:`lyapunov_exponents` says what becomes of them.
+    A product of different matrices, each with a spectral radius below 1, may still grow. Eigenvalues along a trajectory
+    describe single steps; :func:`lyapunov_exponents` describes their product.
     """
     if every < 1:
         raise ArgumentError("every", "must be at least 1", f"{every}")
@@ -89,22 +89,22 @@ def eigenvalues_along(
         at = torch.arange(0, len(states) - 1, every)
         linearization = recurrence.linearize(None if xs is None else xs[at], states[at])
         chunk = linearization.chunk
-        found = [_sorted(linearization.dense(t, min(t + chunk, len(at)))) for t in range(0, len(at), chunk)]
-    return StepEigenvalues(np.concatenate(found), at.numpy(), _weights(recurrence))
+        chunks = [eigenvalues(linearization.dense(t, min(t + chunk, len(at)))) for t in range(0, len(at), chunk)]
+    return StepEigenvalues(np.concatenate(chunks), at.numpy(), _weight_eigenvalues(recurrence))
 
 
-def _sorted(matrices: Tensor) -> np.ndarray:
+def eigenvalues(matrices: Tensor, /) -> np.ndarray:
+    """Return the eigenvalues ``(..., N)`` of matrices ``(..., N, N)``, complex, by decreasing modulus."""
     values = np.linalg.eigvals(matrices.cpu().double().numpy()).astype(np.complex128)
     return np.take_along_axis(values, np.argsort(-np.abs(values), axis=-1, kind="stable"), -1)
 
 
-def _weights(recurrence: Recurrence) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+def _weight_eigenvalues(recurrence: Recurrence) -> dict[str, np.ndarray]:
+    spectra: dict[str, np.ndarray] = {}
     cells = recurrence.cells if isinstance(recurrence, StackRecurrence) else []
     for k, cell in enumerate(cells):
-        gates = "ifgo" if isinstance(cell, LSTMCell) else "rzn" if isinstance(cell, GRUCell) else "h"
-        n = cell.weight.shape[0] // len(gates)
+        n = cell.weight.shape[0] // len(cell.gates)
         if cell.weight.shape[1] == n:
-            blocks = cell.weight.split(n)
-            found |= {f"l{k}.{gate}": _sorted(block) for gate, block in zip(gates, blocks, strict=True)}
-    return found
+            blocks = zip(cell.gates, cell.weight.split(n), strict=True)
+            spectra |= {f"l{k}.{gate}": eigenvalues(block) for gate, block in blocks}
+    return spectra

@@ -1,4 +1,4 @@
-"""The recurrence of a step function, or of a module with ``forward(x, state)``, over any pytree of tensors."""
+"""Recurrences of step functions, and of modules with ``forward(x, state)``, over any pytree of tensors."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from unitcircle.dynamics._restoration import as_found
 from unitcircle.dynamics._unrolling import unrolled
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 
-Step = Callable[[Any, Any], Any]
+StepFunction = Callable[[Any, Any], Any]
 
 
 class FunctionRecurrence(Recurrence):
-    """A function ``step(x_t, state) -> state`` as a recurrence over vectors."""
+    """A function ``step(x_t, state)``, to ``state`` or ``(output, state)``, as a recurrence over vectors."""
 
-    # Shapes: function (output, state)
-
-    def __init__(self, function: Step, state: Any, *, batched: bool | None) -> None:
+    def __init__(self, function: StepFunction, state: Any, *, batched: bool | None) -> None:
         leaves, self._structure = pytree.tree_flatten(state)
         tensors = [torch.as_tensor(leaf) for leaf in leaves]
         if not tensors or not all(t.is_floating_point() or t.is_complex() for t in tensors):
-            found = ", ".join(str(t.dtype) for t in tensors) or "no tensor"
-            raise DtypeError("state", "must hold floating-point or complex tensors", found)
+            dtypes = ", ".join(str(t.dtype) for t in tensors) or "no tensor"
+            raise DtypeError("state", "must hold floating-point or complex tensors", dtypes)
         self.batched = all(t.ndim > 1 for t in tensors) if batched is None else batched
         drop = int(self.batched)
         self._shapes = [t.shape[drop:] for t in tensors]
@@ -52,7 +50,7 @@ class FunctionRecurrence(Recurrence):
         vectors: list[Tensor] = []
         for leaf, shape, width in zip(leaves, self._shapes, self._widths, strict=True):
             tensor = torch.as_tensor(leaf)
-            # A leaf may not come as one number more or less: a (1,) for a () would broadcast from then on.
+            # Compared with its axes: a leaf of shape (1,) in place of () would broadcast in every later step.
             if tensor.shape[int(batched) :] != shape:
                 raise ShapeError("state", f"must have a leaf of shape {tuple(shape)}", f"{tuple(tensor.shape)}")
             tensor = torch.stack([tensor.real, tensor.imag], -1) if tensor.is_complex() else tensor
@@ -89,10 +87,10 @@ class FunctionRecurrence(Recurrence):
             return self._ravel(self._next(x, self.unravel(state)), True)
 
         def one(x_t: Tensor | None, s: Tensor) -> Tensor:
-            own = pytree.tree_map(lambda leaf: leaf.squeeze(0), self.unravel(s.unsqueeze(0)))
-            return self._ravel(self._next(x_t, own), False).squeeze(0)
+            sample = pytree.tree_map(lambda leaf: leaf.squeeze(0), self.unravel(s.unsqueeze(0)))
+            return self._ravel(self._next(x_t, sample), False).squeeze(0)
 
-        if len(state) == 1:  # what vmap would do, without its price
+        if len(state) == 1:  # as vmap would, without its overhead
             return one(None if x is None else x[0], state[0]).unsqueeze(0)
         return vmap(one, in_dims=(None if x is None else 0, 0), randomness="different")(x, state)
 
@@ -114,20 +112,16 @@ class ModuleRecurrence(FunctionRecurrence):
 
     def __init__(self, module: nn.Module, state: Any, *, batched: bool | None, dtype: torch.dtype | None) -> None:
         def take(tensor: Tensor) -> Tensor:
-            wanted = dtype if tensor.is_floating_point() and dtype is not None else tensor.dtype
-            return tensor.detach().to(wanted, copy=True)
+            precision = dtype if tensor.is_floating_point() and dtype is not None else tensor.dtype
+            return tensor.detach().to(precision, copy=True)
 
         def leaf(value: Any) -> Tensor:
             tensor = torch.as_tensor(value)
             if dtype is None:
                 return tensor
-            return tensor.to(
-                torch.complex128
-                if tensor.is_complex() and dtype == torch.float64
-                else tensor.dtype
-                if tensor.is_complex()
-                else dtype
-            )
+            if tensor.is_complex():
+                return tensor.to(torch.complex128) if dtype == torch.float64 else tensor
+            return tensor.to(dtype)
 
         super().__init__(module, pytree.tree_map(leaf, state), batched=batched)
         self.name = type(module).__name__
@@ -149,9 +143,5 @@ class ModuleRecurrence(FunctionRecurrence):
         except RuntimeError as error:
             if "dtype" not in str(error):
                 raise
-            raise ArgumentError(
-                "module",
-                "must compute in the precision of its input",
-                str(error),
-                "It creates tensors of its own: pass dtype=None to measure it in its own precision.",
-            ) from error
+            remedy = "It creates tensors of its own: pass dtype=None to measure it in its own precision."
+            raise ArgumentError("module", "must compute in the precision of its input", str(error), remedy) from error

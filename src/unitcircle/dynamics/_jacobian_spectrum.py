@@ -31,7 +31,7 @@ class JacobianSpectrum:
         Natural logarithms ``(B, N)``, descending, accurate however many decades they span; −inf for rank deficiency,
         NaN where the singular value decomposition did not converge.
     log_determinant
-        log|det ∂s_T/∂s_0| ``(B,)`` from the steps' own Jacobians: their sum, if all is well.
+        log|det ∂s_T/∂s_0| ``(B,)`` from the Jacobians of single steps, a check of the sum of the log singular values.
     steps
         T.
     """
@@ -47,7 +47,7 @@ class JacobianSpectrum:
 
     @property
     def median(self) -> np.ndarray:
-        """Median log singular value ``(B,)``: what happens to a typical direction."""
+        """Median log singular value ``(B,)``: the change of length of a typical direction."""
         with np.errstate(invalid="ignore"):
             return np.median(self.log_singular_values, axis=-1)
 
@@ -58,7 +58,7 @@ class JacobianSpectrum:
 
     @property
     def effective_rank(self) -> np.ndarray:
-        """``exp(−Σ p log p)`` with ``p = σ / Σσ`` ``(B,)``: how many directions the Jacobian carries, 1..N; 0 if none.
+        """``exp(−Σ p log p)`` with ``p = σ / Σσ`` ``(B,)``: number of directions transmitted, 1 to N; 0 if none is.
 
         References
         ----------
@@ -79,7 +79,7 @@ class JacobianSpectrum:
 
 
 class _Matrices(Linearization):
-    """Given matrices ``(m, B, N, N)`` as the Jacobians of m steps."""
+    """Matrices ``(m, B, N, N)`` as the Jacobians of m steps."""
 
     def __init__(self, matrices: Tensor) -> None:
         super().__init__(matrices.shape[0], matrices.shape[1], matrices.shape[2])
@@ -97,9 +97,9 @@ def jacobian_spectrum(
 ) -> JacobianSpectrum:
     """Measure the singular values of the long-term Jacobian ``∂s_T/∂s_0 = J_{T-1} ⋯ J_0``.
 
-    The product is never formed as a matrix of plain numbers, in which all but the largest singular values drown: it is
-    kept as triangular factors, graded by going through them once backwards and once forwards, and its graded
-    triangle goes to a one-sided Jacobi method, which finds small singular values to the same relative accuracy.
+    The product is never formed in floating point, where rounding would hide all but the largest singular values. It is
+    kept as triangular factors; passing through them once backwards and once forwards grades them, and a one-sided
+    Jacobi method finds small singular values of the graded triangle to the same relative accuracy as large ones.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def jacobian_spectrum(
     Returns
     -------
     JacobianSpectrum
-        Log singular values, of every batch element by itself.
+        Log singular values of every batch element.
 
     References
     ----------
@@ -135,6 +135,7 @@ def jacobian_spectrum(
         linearization = recurrence.linearize(xs, states[:-1])
         determinant = linearization.log_determinant().sum(0)
         triangles = _triangles(linearization, states)
+        # QR of the transposed factors, twice, as in the QR algorithm: the diagonal comes out by size.
         for _ in range(2):
             triangles = _triangles(_Matrices(triangles.flip(0).transpose(-1, -2)), states)
         values = np.stack(
@@ -153,7 +154,7 @@ def _log_singular_values(triangles: np.ndarray) -> np.ndarray:
     n = triangles.shape[-1]
     scale, rows = np.zeros(n), np.eye(n)
     for R in triangles:
-        # Row i is e^scale_i rows_i; a row that is 0 has no scale.
+        # Row i of the product so far is e^scale_i rows_i; the scale of a zero row is −inf.
         top = scale[np.isfinite(scale)].max(initial=-np.inf)
         if np.isneginf(top):
             break
@@ -169,37 +170,36 @@ def _log_singular_values(triangles: np.ndarray) -> np.ndarray:
             scale = scale + np.log(lengths)
         rows /= np.where(lengths > 0, lengths, 1.0)[:, None]
     order = np.argsort(-scale, kind="stable")
-    return -np.sort(
-        -np.concatenate([_block(scale[block], rows[np.ix_(block, block)]) for block in _split(scale, order)])
-    )
+    blocks = [_block_singular_values(scale[block], rows[np.ix_(block, block)]) for block in _split(scale, order)]
+    return -np.sort(-np.concatenate(blocks))
 
 
 def _split(scale: np.ndarray, order: np.ndarray) -> list[np.ndarray]:
-    """Cut graded rows where the gap is widest until no block spans more than double precision can."""
+    """Cut graded rows at the widest gaps until no block spans more nats than the exponents of doubles allow."""
     finite = order[np.isfinite(scale[order])]
     lost = order[finite.size :]
-    blocks, done = [finite] if finite.size else [], [np.array([j]) for j in lost]
-    while blocks:
-        block = blocks.pop()
+    wide, narrow = [finite] if finite.size else [], [np.array([j]) for j in lost]
+    while wide:
+        block = wide.pop()
         if scale[block[0]] - scale[block[-1]] <= _RANGE:
-            done.append(block)
+            narrow.append(block)
         else:
             cut = int(np.argmax(-np.diff(scale[block]))) + 1
-            blocks += [block[:cut], block[cut:]]
-    return done
+            wide += [block[:cut], block[cut:]]
+    return narrow
 
 
-def _block(scale: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _block_singular_values(scale: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if np.isneginf(scale[0]):
         return scale
-    # Columns of the transpose carry the grading, which is what this method is accurate for ("C", values only).
+    # dgejsv is accurate for columns of different scale (joba "C"): those of the transpose.
     columns = np.asfortranarray((np.exp(scale - scale[0])[:, None] * rows).T)
     values, _, _, work, _, info = lapack.dgejsv(  # pyright: ignore[reportAttributeAccessIssue]
         columns, joba=0, jobu=3, jobv=3, jobr=0, jobt=1, jobp=1
     )
     with np.errstate(divide="ignore"):
-        found = np.log(values * (work[0] / work[1])) + scale[0]
-    return np.where(info == 0, found, np.nan)
+        logs = np.log(values * (work[0] / work[1])) + scale[0]
+    return np.where(info == 0, logs, np.nan)
 
 
 def mean_log_singular_value(
@@ -211,8 +211,8 @@ def mean_log_singular_value(
 
         (1/n) Σ_i log σ_i = (1/n) Σ_t log|det J_t| = (T/n) log|det W| + (1/n) Σ_t Σ_i log|φ'(a_t,i)|
 
-    which takes O(nT) after the trajectory; an LSTM's determinant has a closed form of the same kind, a GRU's takes an
-    LU factorization a step.
+    which takes O(nT) after the trajectory. The determinant of an LSTM has a closed form of the same kind; that of a GRU
+    takes one LU factorization per step.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitcircle.dynamics._cells import Cell, GRUCell, LSTMCell, PlainCell, State
+from unitcircle.dynamics._cells import GRUTorchCell, LSTMTorchCell, PlainTorchCell, State, TorchCell
 from unitcircle.errors import ArgumentError
 
 FUSED = (nn.RNN, nn.GRU, nn.LSTM)
@@ -17,18 +17,18 @@ STEPWISE = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
 Take = Callable[[Tensor], Tensor]
 
 
-def cells_from(layer: nn.RNNBase, /, *, take: Take) -> list[list[Cell]]:
+def cells_from(layer: nn.RNNBase, /, *, take: Take) -> list[list[TorchCell]]:
     """Return the cells of a fused layer, ``[layer][direction]``; ``take`` is applied to every weight."""
     directions = ("", "_reverse") if layer.bidirectional else ("",)
     return [[_cell(layer, f"_l{k}{way}", take) for way in directions] for k in range(layer.num_layers)]
 
 
-def cell_from(module: nn.RNNCellBase, /, *, take: Take) -> Cell:
+def cell_from(module: nn.RNNCellBase, /, *, take: Take) -> TorchCell:
     """Return the standard cell of an nn.RNNCell, GRUCell or LSTMCell."""
     return _cell(module, "", take)
 
 
-def _cell(module: nn.RNNBase | nn.RNNCellBase, suffix: str, take: Take) -> Cell:
+def _cell(module: nn.RNNBase | nn.RNNCellBase, suffix: str, take: Take) -> TorchCell:
     def optional(name: str) -> Tensor | None:
         value = getattr(module, name + suffix, None)
         return None if value is None else take(value)
@@ -37,43 +37,42 @@ def _cell(module: nn.RNNBase | nn.RNNCellBase, suffix: str, take: Take) -> Cell:
     b, b_recurrent = optional("bias_ih"), optional("bias_hh")
     if isinstance(module, nn.GRU | nn.GRUCell):
         if b is None or b_recurrent is None:
-            return GRUCell(U, W, None, None)
+            return GRUTorchCell(U, W, None, None)
         n = W.shape[-1]
         summed = torch.cat([b[: 2 * n] + b_recurrent[: 2 * n], b[2 * n :]])
-        return GRUCell(U, W, summed, b_recurrent[2 * n :])
+        return GRUTorchCell(U, W, summed, b_recurrent[2 * n :])
     bias = None if b is None or b_recurrent is None else b + b_recurrent
     if isinstance(module, nn.LSTM | nn.LSTMCell):
-        return LSTMCell(U, W, bias, optional("weight_hr"))
+        return LSTMTorchCell(U, W, bias, optional("weight_hr"))
     activation: Any = module.nonlinearity
     if activation not in {"tanh", "relu"}:
         raise ArgumentError("module", "must have nonlinearity tanh or relu", repr(activation))
-    return PlainCell(U, W, bias, activation)
+    return PlainTorchCell(U, W, bias, activation)
 
 
 def run_layers(
-    layers: Sequence[Sequence[Cell]],
+    layers: Sequence[Sequence[TorchCell]],
     xs: Tensor,
     initial: Sequence[Sequence[State]],
     /,
     *,
     visit: Callable[[int, int, Sequence[State]], None] | None = None,
 ) -> tuple[Tensor, list[list[State]]]:
-    """Run a stack over a sequence in plain operations."""
-    # Shapes: xs (T, B, m) -> (T, B, directions · p)
+    """Run a stack over a sequence in plain operations, ``(T, B, m) -> (T, B, directions · p)``."""
     final: list[list[State]] = []
     for k, (cells, states) in enumerate(zip(layers, initial, strict=True)):
         outputs: list[Tensor] = []
         final.append([])
         for direction, (cell, start) in enumerate(zip(cells, states, strict=True)):
-            # Unbind, not xs[t]: the gradient of every select is a zero tensor of the whole sequence.
+            # Unbind, not xs[t]: the backward pass of each xs[t] allocates zeros of the size of the whole sequence.
             drives = cell.drive(xs).unbind(0)
-            run = [start]
+            trajectory = [start]
             for drive in reversed(drives) if direction else drives:
-                run.append(cell.advance(drive, run[-1]))
+                trajectory.append(cell.advance(drive, trajectory[-1]))
             if visit is not None:
-                visit(k, direction, run)
-            hs = [state[0] for state in run[1:]]
+                visit(k, direction, trajectory)
+            hs = [state[0] for state in trajectory[1:]]
             outputs.append(torch.stack(hs[::-1] if direction else hs))
-            final[-1].append(run[-1])
+            final[-1].append(trajectory[-1])
         xs = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
     return xs, final

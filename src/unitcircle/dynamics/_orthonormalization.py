@@ -1,4 +1,4 @@
-"""Products of Jacobians in time order, kept from collapsing by QR as often as their conditioning asks."""
+"""Products of Jacobians in time order, re-orthonormalized as often as their conditioning requires."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from unitcircle.dynamics._recurrence import Linearization
 
 LONGEST = 64
+"""Largest number of steps between two factorizations."""
 
 
 def identity(linearization: Linearization, k: int, /, *, like: Tensor) -> Tensor:
@@ -20,11 +21,10 @@ def identity(linearization: Linearization, k: int, /, *, like: Tensor) -> Tensor
 
 
 def factors(linearization: Linearization, Q: Tensor, edges: set[int], /) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Factor ``J_t ⋯ J_s Q = Q' R`` from step to step."""
-    # The interval between two factorizations is as long as keeps the condition number of R below eps^(-1/2)
-    # (its columns scaled to norm 1, for a plain change of length costs no accuracy), assuming that the condition
-    # number grows by the same factor each step. Where it comes out above, the interval is halved and done again.
-    # Shapes: Q (B, N, k) -> (B, k, k)
+    """Factor ``J_t ⋯ J_s Q = Q' R`` repeatedly: yield t, Q' ``(B, N, k)`` and R ``(B, k, k)``."""
+    # The interval between two factorizations is the longest that keeps the condition number of R below eps^(-1/2),
+    # assuming that the condition number grows by the same factor each step; if it comes out above, the interval is
+    # halved and repeated. Columns are scaled to norm 1 first: different lengths cost no accuracy.
     eps = torch.finfo(Q.dtype).eps
     limit = eps**-0.5
     ends = sorted(edges | {linearization.steps})
@@ -43,7 +43,7 @@ def factors(linearization: Linearization, Q: Tensor, edges: set[int], /) -> Iter
             interval = max(1, (stop - t) // 2)
             continue
         if condition > 1 / (eps * triangle.shape[-1]):
-            triangle = _without_noise(triangle, linearization, t, basis)
+            triangle = _cut_noise(triangle, linearization, t, basis)
         else:
             within = int((stop - t) * math.log(limit) / math.log(max(condition, 2.0)))
             interval = max(1, min(within, 2 * interval, LONGEST))
@@ -60,11 +60,11 @@ def _condition(R: Tensor) -> float:
     return float("inf") if math.isnan(largest) else largest
 
 
-def _without_noise(R: Tensor, linearization: Linearization, t: int, Q: Tensor) -> Tensor:
+def _cut_noise(R: Tensor, linearization: Linearization, t: int, Q: Tensor) -> Tensor:
     J = linearization.dense(t, t + 1)[0]
     noise = torch.linalg.vector_norm(J.abs() @ Q.abs(), dim=-2) * (torch.finfo(R.dtype).eps * J.shape[-1])
     diagonal = R.diagonal(dim1=-2, dim2=-1)
-    # R is fresh from the factorization: nobody else holds it.
+    # In place: R was just computed and is not shared.
     diagonal[diagonal.abs() <= noise] = 0.0
     return R
 
@@ -72,14 +72,15 @@ def _without_noise(R: Tensor, linearization: Linearization, t: int, Q: Tensor) -
 def _products(linearization: Linearization, k: int) -> Callable[[int, Tensor], Tensor]:
     if 2 * k <= linearization.state_size:
         return linearization.push
-    held = torch.empty(0)
+    # A chunk of consecutive Jacobians is formed at once, and replaced when a step outside of it is asked for.
+    jacobians = torch.empty(0)
     first = 0
 
     def apply(t: int, Y: Tensor) -> Tensor:
-        nonlocal held, first
-        if not first <= t < first + len(held):
+        nonlocal jacobians, first
+        if not first <= t < first + len(jacobians):
             first = t
-            held = linearization.dense(t, min(t + linearization.chunk, linearization.steps))
-        return held[t - first] @ Y
+            jacobians = linearization.dense(t, min(t + linearization.chunk, linearization.steps))
+        return jacobians[t - first] @ Y
 
     return apply

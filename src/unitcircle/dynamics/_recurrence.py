@@ -40,7 +40,7 @@ class Linearization(ABC):
 
     @property
     def chunk(self) -> int:
-        """How many steps of dense Jacobians are formed at a time: at most 32 MiB in double precision."""
+        """Number of dense Jacobians formed at a time: at most 32 MiB in double precision."""
         return max(1, 2**22 // (self.batch * self.state_size**2))
 
 
@@ -53,11 +53,11 @@ class Recurrence(ABC):
     Attributes
     ----------
     name
-        What it was made from.
+        Name of the module or function.
     state_size
         N, the number of real entries of the state.
     dtype, device
-        Where and how precisely it is computed.
+        Precision and device of the computation.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Recurrence(ABC):
 
     @abstractmethod
     def initial(self, batch: int, state: Any = None, /) -> Tensor:
-        """Return the initial state ``(B, N)``: zero, or the state given in the module's own structure."""
+        """Return the initial state ``(B, N)``: zero, or a state in the module's own structure."""
 
     @property
     def parts(self) -> dict[str, slice]:
@@ -104,7 +104,7 @@ class Recurrence(ABC):
         return {"state": slice(0, self.state_size)}
 
     def as_found(self) -> AbstractContextManager[Any]:
-        """Return a context that leaves training mode and random state as they were found."""
+        """Return a context manager that restores training mode and random state on exit."""
         return nullcontext()
 
     def jacobian(self, x: Tensor | None, state: Tensor, /) -> Tensor:
@@ -130,12 +130,12 @@ class Recurrence(ABC):
         return FunctionalLinearization(self, xs, states)
 
     def trajectory(self, inputs: Any, /, *, initial: Any = None) -> tuple[Tensor | None, Tensor]:
-        """Run the recurrence, without a graph.
+        """Run the recurrence without recording gradients.
 
         Parameters
         ----------
         inputs
-            In the module's own layout, or a number of steps to take without input (with input 0).
+            In the module's own layout, or a number of steps to run without input (with input 0).
         initial
             The initial state in the module's own structure; zero where None.
 
@@ -148,7 +148,7 @@ class Recurrence(ABC):
         Raises
         ------
         ArgumentError
-            No step to take.
+            The inputs hold no step.
         ShapeError
             Inputs and initial state differ in batch size.
         NotFiniteError
@@ -183,7 +183,7 @@ class Recurrence(ABC):
         Returns
         -------
         Tensor
-            The initial states first.
+            States, the initial ones first.
         """
         copies = len(start)
         with torch.no_grad():
@@ -203,7 +203,7 @@ class Recurrence(ABC):
 class FunctionalLinearization(Linearization):
     """Jacobians of any recurrence, by differentiation of its step (``torch.func``)."""
 
-    # In reverse mode throughout: forward mode is missing for some kernels, and torch takes seconds to load it.
+    # In reverse mode throughout: some kernels lack forward mode, and torch takes seconds to load it.
 
     def __init__(self, recurrence: Recurrence, xs: Tensor | None, states: Tensor) -> None:
         super().__init__(len(states), states.shape[1], states.shape[2])
@@ -216,11 +216,11 @@ class FunctionalLinearization(Linearization):
 
     def push(self, t: int, Q: Tensor, /) -> Tensor:
         def one(x: Tensor | None, state: Tensor, tangents: Tensor) -> Tensor:
-            # u -> Jᵀu is linear, so that its own transpose, J, can be had at any u.
-            pulled: Any = vjp(lambda s: self._step(x, s), state)
-            value, pull = pulled
-            pushed: Any = vjp(lambda u: pull(u)[0], torch.zeros_like(value))
-            push = pushed[1]
+            # u -> Jᵀu is linear: the transpose of its derivative, at any u, is J.
+            reverse: Any = vjp(lambda s: self._step(x, s), state)
+            value, pull = reverse
+            forward: Any = vjp(lambda u: pull(u)[0], torch.zeros_like(value))
+            push = forward[1]
             return vmap(lambda q: push(q)[0], in_dims=1, out_dims=1)(tangents)
 
         x = None if self._xs is None else self._xs[t]

@@ -1,4 +1,4 @@
-"""Measuring without a trace: training mode and random state are left as they were found."""
+"""Measurement without side effects: training mode and random state are restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recurrence of torch's own layers and cells, with Jacobians in closed form."""
+"""Recurrences of torch's own layers and cells, with Jacobians in closed form."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitcircle.dynamics._cells import Cell, State
+from unitcircle.dynamics._cells import State, TorchCell
 from unitcircle.dynamics._layers import FUSED, cell_from, cells_from, run_layers
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 from unitcircle.errors import ArgumentError, ShapeError
 
 
 class StackRecurrence(Recurrence):
-    """A stack of standard cells, one on the output of the other, as one recurrence."""
+    """A stack of standard cells, each driven by the output of the one below, as one recurrence."""
 
     def __init__(
         self, module: nn.RNNBase | nn.RNNCellBase, *, layer: int | None, direction: str, dtype: torch.dtype | None
@@ -24,7 +24,7 @@ class StackRecurrence(Recurrence):
         def take(weight: Tensor) -> Tensor:
             return weight.detach().to(dtype or weight.dtype, copy=True)
 
-        self._below: list[list[Cell]] = []
+        self._below: list[list[TorchCell]] = []
         self._reverse = direction == "reverse"
         self.batch_first = False
         self._stepwise = isinstance(module, nn.RNNCellBase)
@@ -53,14 +53,14 @@ class StackRecurrence(Recurrence):
 
     @property
     def parts(self) -> dict[str, slice]:
-        """The h and, for an LSTM, the c; of a stack the h of every layer together."""
+        """Where h and, for an LSTM, c are in the vector; of a stack the h of all layers are adjacent."""
         kinds = len(self._cells[0].sizes)
         widths = [len(self._cells) * size for size in self._cells[0].sizes]
         ends = list(accumulate(widths, initial=0))
         return {name: slice(ends[j], ends[j + 1]) for j, name in enumerate("hc"[:kinds])}
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[TorchCell]:
         """The cells, lowest first."""
         return list(self._cells)
 
@@ -80,8 +80,8 @@ class StackRecurrence(Recurrence):
     def step(self, x: Tensor | None, state: Tensor, /) -> Tensor:
         below = state.new_zeros(len(state), self.input_size) if x is None else x
         states: list[State] = []
-        for cell, own in zip(self._cells, self.split(state, -1), strict=True):
-            states.append(cell.advance(cell.drive(below), own))
+        for cell, layer_state in zip(self._cells, self.split(state, -1), strict=True):
+            states.append(cell.advance(cell.drive(below), layer_state))
             below = states[-1][0]
         return self.join(states, -1)
 
@@ -90,7 +90,7 @@ class StackRecurrence(Recurrence):
         run_layers(
             [[cell] for cell in self._cells],
             xs,
-            [[own] for own in self.split(state, -1)],
+            [[layer_state] for layer_state in self.split(state, -1)],
             visit=lambda _k, _direction, states: layers.append(states),
         )
         return torch.stack([self.join(states, -1) for states in zip(*layers, strict=True)])
@@ -99,12 +99,12 @@ class StackRecurrence(Recurrence):
         return _StackLinearization(self, xs, states)
 
     def ravel(self, state: Any, /) -> Tensor:
-        given = state if isinstance(state, tuple | list) else (state,)
+        parts = state if isinstance(state, tuple | list) else (state,)
         kinds = len(self._cells[0].sizes)
-        if len(given) != kinds:
-            raise ShapeError("state", f"must hold {' and '.join('hc'[:kinds])}", f"{len(given)} tensors")
+        if len(parts) != kinds:
+            raise ShapeError("state", f"must hold {' and '.join('hc'[:kinds])}", f"{len(parts)} tensors")
         pieces: list[Tensor] = []
-        for part, tensor in enumerate(given):
+        for part, tensor in enumerate(parts):
             n = self._cells[0].sizes[part]
             value = torch.as_tensor(tensor).detach().to(self.dtype, copy=True).to(self.device)
             if value.shape[-1:] != (n,) or value.numel() % (n * len(self._cells)):
@@ -119,7 +119,7 @@ class StackRecurrence(Recurrence):
         if self._stepwise:
             parts = tuple(layers[0][part] for part in kinds)
         else:
-            parts = tuple(torch.stack([own[part] for own in layers]) for part in kinds)
+            parts = tuple(torch.stack([state[part] for state in layers]) for part in kinds)
         return parts[0] if len(parts) == 1 else parts
 
     def initial(self, batch: int, state: Any = None, /) -> Tensor:
@@ -152,7 +152,7 @@ class StackRecurrence(Recurrence):
 
 
 class _StackLinearization(Linearization):
-    """Elementwise coefficients of every layer for all steps, computed at once."""
+    """The Jacobians of a stack, from elementwise coefficients of every layer computed for all steps at once."""
 
     def __init__(self, recurrence: StackRecurrence, xs: Tensor | None, states: Tensor) -> None:
         super().__init__(len(states), states.shape[1], states.shape[2])
@@ -160,17 +160,18 @@ class _StackLinearization(Linearization):
         flat = states.flatten(0, 1)
         below = flat.new_zeros(len(flat), recurrence.input_size) if xs is None else xs.flatten(0, 1)
         self._coefficients: list[State] = []
-        for cell, own in zip(recurrence.cells, recurrence.split(flat, -1), strict=True):
+        for cell, state in zip(recurrence.cells, recurrence.split(flat, -1), strict=True):
             drive = cell.drive(below)
-            found = cell.coefficients(drive, own)
-            self._coefficients.append(tuple(c.unflatten(0, (self.steps, self.batch)) for c in found))
-            below = cell.advance(drive, own)[0]
+            coefficients = cell.coefficients(drive, state)
+            self._coefficients.append(tuple(c.unflatten(0, (self.steps, self.batch)) for c in coefficients))
+            below = cell.advance(drive, state)[0]
 
     def _apply(self, coefficients: Sequence[State], Q: Tensor) -> Tensor:
         tangents: list[State] = []
         below: Tensor | None = None
-        for cell, factors, own in zip(self._recurrence.cells, coefficients, self._recurrence.split(Q, -2), strict=True):
-            tangents.append(cell.push(factors, own, None if below is None else cell.input_weight @ below))
+        layers = zip(self._recurrence.cells, coefficients, self._recurrence.split(Q, -2), strict=True)
+        for cell, factors, tangent in layers:
+            tangents.append(cell.push(factors, tangent, None if below is None else cell.input_weight @ below))
             below = tangents[-1][0]
         return self._recurrence.join(tangents, -2)
 
@@ -186,8 +187,8 @@ class _StackLinearization(Linearization):
 
     def log_determinant(self) -> Tensor:
         # The Jacobian of a stack is block triangular in its layers.
-        parts = [cell.log_determinant(c) for cell, c in zip(self._recurrence.cells, self._coefficients, strict=True)]
-        closed = [part for part in parts if part is not None]
-        if len(closed) < len(parts):
+        layers = [cell.log_determinant(c) for cell, c in zip(self._recurrence.cells, self._coefficients, strict=True)]
+        closed = [determinant for determinant in layers if determinant is not None]
+        if len(closed) < len(layers):
             return super().log_determinant()
         return torch.stack(closed).sum(0)

@@ -1,4 +1,4 @@
-"""Fused layers replaced by the same layers in plain operations, for the time of a measurement."""
+"""Fused layers replaced by the same layers in plain operations while a measurement runs."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from unitcircle.dynamics._cells import Cell, State
+from unitcircle.dynamics._cells import State, TorchCell
 from unitcircle.dynamics._layers import FUSED, STEPWISE, cell_from, cells_from, run_layers
 from unitcircle.errors import ArgumentError
 
 
-class Record:
-    """The states of every recurrent layer, in the order in which the layer computes them."""
+class StateRecord:
+    """The states of every recurrent layer during one run, in the order in which the layer computes them."""
 
     def __init__(self) -> None:
         self.layers: dict[str, list[State]] = {}
         self.top: list[str] = []
 
     def add(self, name: str, states: Sequence[State], /) -> str:
-        """Keep the states of a layer under its name, or the name with a number if it is used again."""
+        """Add the states of a layer under its name, or its name and a number if the model uses it again."""
         key, uses = name, 1
         while key in self.layers:
             uses += 1
@@ -36,17 +36,17 @@ def _identity(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _zeros(cell: Cell, batch: int, *, like: Tensor) -> State:
+def _zeros(cell: TorchCell, batch: int, *, like: Tensor) -> State:
     return tuple(like.new_zeros(batch, size, requires_grad=True) for size in cell.sizes)
 
 
-def _started(tensor: Tensor, like: Tensor) -> Tensor:
-    # The initial state must be part of the graph for its own gradient to exist.
+def _leaf_of(tensor: Tensor, like: Tensor) -> Tensor:
+    # An initial state has a gradient only if it requires one.
     tensor = tensor.to(like.dtype)
     return tensor if tensor.requires_grad else tensor.detach().clone().requires_grad_()
 
 
-def _fused_forward(module: nn.RNNBase, name: str, record: Record | None) -> Callable[..., Any]:
+def _fused_forward(module: nn.RNNBase, name: str, record: StateRecord | None) -> Callable[..., Any]:
     def forward(input: Tensor, hx: Any = None) -> Any:  # noqa: A002  (torch's name, which callers may use)
         x = input
         if isinstance(x, PackedSequence):
@@ -60,9 +60,9 @@ def _fused_forward(module: nn.RNNBase, name: str, record: Record | None) -> Call
         if hx is None:
             initial = [[_zeros(cell, xs.shape[1], like=xs) for cell in cells] for cells in layers]
         else:
-            given = [part.unsqueeze(1) if unbatched else part for part in (hx if kinds > 1 else (hx,))]
+            states = [part.unsqueeze(1) if unbatched else part for part in (hx if kinds > 1 else (hx,))]
             initial = [
-                [tuple(_started(part[k * directions + d], xs) for part in given) for d in range(directions)]
+                [tuple(_leaf_of(part[k * directions + d], xs) for part in states) for d in range(directions)]
                 for k in range(len(layers))
             ]
 
@@ -82,7 +82,7 @@ def _fused_forward(module: nn.RNNBase, name: str, record: Record | None) -> Call
     return forward
 
 
-def _stepwise_forward(module: nn.RNNCellBase, name: str, record: Record | None) -> Callable[..., Any]:
+def _stepwise_forward(module: nn.RNNCellBase, name: str, record: StateRecord | None) -> Callable[..., Any]:
     def forward(input: Tensor, hx: Any = None) -> Any:  # noqa: A002  (torch's name, which callers may use)
         x = input
         cell = cell_from(module, take=_identity)
@@ -91,10 +91,10 @@ def _stepwise_forward(module: nn.RNNCellBase, name: str, record: Record | None) 
         if hx is None:
             state = _zeros(cell, len(xs), like=xs)
         else:
-            given = hx if len(cell.sizes) > 1 else (hx,)
-            state = tuple(part.unsqueeze(0) if unbatched else part for part in given)
+            parts = hx if len(cell.sizes) > 1 else (hx,)
+            state = tuple(part.unsqueeze(0) if unbatched else part for part in parts)
             if record is not None and name not in record.layers:
-                state = tuple(_started(part, xs) for part in state)
+                state = tuple(_leaf_of(part, xs) for part in state)
         result = cell.advance(cell.drive(xs), state)
         if record is not None:
             record.layers.setdefault(name, [state]).append(result)
@@ -107,9 +107,9 @@ def _stepwise_forward(module: nn.RNNCellBase, name: str, record: Record | None) 
 
 
 @contextmanager
-def unrolled(model: nn.Module, /, *, record: Record | None = None) -> Generator[None]:
-    """Let every nn.RNN, GRU, LSTM and Cell inside a model run in plain operations, without dropout."""
-    set_on: list[tuple[nn.Module, Any]] = []
+def unrolled(model: nn.Module, /, *, record: StateRecord | None = None) -> Generator[None]:
+    """Run every nn.RNN, GRU, LSTM and Cell inside a model in plain operations, without dropout."""
+    replaced: list[tuple[nn.Module, Any]] = []
     try:
         for name, module in model.named_modules():
             if isinstance(module, FUSED):
@@ -118,12 +118,13 @@ def unrolled(model: nn.Module, /, *, record: Record | None = None) -> Generator[
                 forward = _stepwise_forward(module, name or type(module).__name__, record)
             else:
                 continue
-            set_on.append((module, module.__dict__.get("forward")))
+            replaced.append((module, module.__dict__.get("forward")))
             module.__dict__["forward"] = forward
         yield
     finally:
-        for module, before in set_on:
-            if before is None:
+        for module, original in replaced:
+            # A forward set on the instance, as some wrappers do, comes back; else the one of the class.
+            if original is None:
                 del module.__dict__["forward"]
             else:
-                module.__dict__["forward"] = before
+                module.__dict__["forward"] = original

@@ -19,6 +19,7 @@ from unitcircle.torch._modules import RecurrentTensors as RecurrentTensors
 from unitcircle.torch._modules import recurrent_tensors as recurrent_tensors
 from unitcircle.torch._modules import suspects as suspects
 from unitcircle.torch._parametrize import parametrize_orthogonal as parametrize_orthogonal
+from unitcircle.torch._random import Rng as Rng
 from unitcircle.torch._random import generator_of as generator_of
 from unitcircle.torch._regularizers import norm_stabilizer as norm_stabilizer
 from unitcircle.torch._regularizers import pascanu_omega as pascanu_omega
@@ -28,6 +29,7 @@ __all__ = [
     "Filled",
     "Initialization",
     "RecurrentTensors",
+    "Rng",
     "fill_",
     "generator_of",
     "initialize_",
