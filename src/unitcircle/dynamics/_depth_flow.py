@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unitcircle._growth import growth, horizon
+from unitcircle._growth import Flow
 from unitcircle.dynamics._batch import call, loss_of
 from unitcircle.dynamics._restoration import as_found
 from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.torch import Rng, generator_of
 
 
 @dataclass(frozen=True, eq=False)
-class DepthFlow:
-    """Norms of a gradient by depth, from the output back to the input.
+class DepthFlow(Flow[float]):
+    """Norms of a gradient by depth, from the output back to the input: a lag is a number of layers.
 
     Attributes
     ----------
@@ -29,7 +30,7 @@ class DepthFlow:
         ``(layers + 1, B)``: natural logarithm of the gradient's norm, at the output first.
     jacobian_norms
         ``(layers, B)``: spectral norm of every layer's Jacobian (with the nonlinearity that follows it), the last
-        first; NaN where it was not asked for.
+        first; NaN if it was not requested.
     jacobian_frobenius
         ``(layers, B)``: its Frobenius norm over the square root of its smaller side, 1 for an isometry.
     """
@@ -41,35 +42,13 @@ class DepthFlow:
 
     @property
     def log_bound(self) -> np.ndarray:
-        """What the norms could at most be: ``log ‖g_L‖ + Σ log ‖J_l‖`` ``(layers + 1, B)``, by submultiplicativity."""
+        """Upper bound of the log-norms by submultiplicativity: ``log ‖g_L‖ + Σ log ‖J_l‖`` ``(layers + 1, B)``."""
         with np.errstate(divide="ignore"):
             steps = np.log(self.jacobian_norms)
         return self.log_norms[:1] + np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
 
-    @property
-    def growth_rate(self) -> float:
-        """Change of the log-norm per layer back, nats."""
-        return growth(self.log_norms)[0]
-
-    @property
-    def growth_rate_stderr(self) -> float:
-        """Standard error of the growth rate, from blocks of layers."""
-        return growth(self.log_norms)[1]
-
-    def horizon(self, factor: float = 1e-3) -> float:
-        """Return how many layers back from the output the norm has changed by a factor; inf if it never does.
-
-        Parameters
-        ----------
-        factor
-            Relative to the norm at the output, or at the first layer back that the loss reaches.
-
-        Returns
-        -------
-        float
-            Layers, counted from the output; NaN where the loss reaches none.
-        """
-        return horizon(self.log_norms, factor)
+    def _measure(self, measure: Callable[[np.ndarray], float], /) -> float:
+        return measure(self.log_norms)
 
 
 def depth_flow(
@@ -80,7 +59,7 @@ def depth_flow(
     *,
     layers: Sequence[str] | None = None,
     jacobians: bool = True,
-    rng: int = 0,
+    rng: Rng = 0,
     dtype: torch.dtype | None = torch.float64,
 ) -> DepthFlow:
     """Measure how the norm of the gradient changes through the layers of a feed-forward stack.
@@ -101,9 +80,9 @@ def depth_flow(
         Names of the submodules that count as layers; None for those with a weight of two axes or more (linear and
         convolutional ones).
     jacobians
-        Also measure every layer's Jacobian, at the price of one backward pass through that layer per output unit.
+        Also measure every layer's Jacobian, at the cost of one backward pass through that layer per output unit.
     rng
-        Seed of the cotangent.
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``, of the cotangent.
     dtype
         Precision of the copy of the parameters that is measured; None for the model's own.
 
@@ -131,19 +110,19 @@ def depth_flow(
     >>> bool(abs(flow.growth_rate) < 1e-6)
     True
     """
-    found = dict(model.named_modules())
+    modules = dict(model.named_modules())
     if layers is None:
-        names = [name for name, module in found.items() if name and _is_layer(module)]
+        names = [name for name, module in modules.items() if name and _is_layer(module)]
     else:
         names = list(layers)
         for name in names:
-            if name not in found:
-                raise UnknownNameError("layers", name, (key for key in found if key))
-    points: list[Tensor] = []
+            if name not in modules:
+                raise UnknownNameError("layers", name, (key for key in modules if key))
+    points: list[Tensor] = []  # The inputs of the layers in the order of their calls, then the output
     called: list[str] = []
     with as_found(model), torch.enable_grad():
 
-        def keep(name: str) -> Callable[..., Any]:
+        def hook_of(name: str) -> Callable[..., Any]:
             def hook(_module: nn.Module, arguments: tuple[Any, ...]) -> Any:
                 start = arguments[0]
                 if not start.requires_grad:
@@ -154,7 +133,7 @@ def depth_flow(
 
             return hook
 
-        handles = [found[name].register_forward_pre_hook(keep(name)) for name in names]
+        handles = [modules[name].register_forward_pre_hook(hook_of(name)) for name in names]
         try:
             tensors = {
                 name: tensor.detach().to(dtype, copy=True) if dtype and tensor.is_floating_point() else tensor.detach()
@@ -170,7 +149,8 @@ def depth_flow(
         points.append(output)
         objective = loss_of(output, target, loss)
         if objective is None:
-            v = torch.randn(output.shape, generator=torch.Generator().manual_seed(rng)).to(output)
+            generator = generator_of(rng)
+            v = torch.randn(output.shape, generator=generator, device=generator.device).to(output)
             objective = (v * output).sum()
         gradients = torch.autograd.grad(
             objective, points, allow_unused=True, materialize_grads=True, retain_graph=jacobians

@@ -14,30 +14,32 @@ from torch import Tensor, nn
 
 from unitcircle._files import written_whole
 from unitcircle.dynamics._as_recurrence import as_recurrence
+from unitcircle.dynamics._eigenvalues_along import eigenvalues
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.errors import ArgumentError
+from unitcircle.torch import Rng, generator_of
 
-_EVERY_SUFFIX = (".npz", ".json")
+_SUFFIXES = (".npz", ".json")
 
 
 @dataclass(frozen=True, eq=False)
 class FixedPoints:
-    """Fixed points (period 1) or cycles of the map ``s → F(x, s)``, each once.
+    """Distinct fixed points (period 1) or cycles of the map ``s → F(x, s)``.
 
     Attributes
     ----------
     states
-        ``(m, period, N)``: the points of every cycle, in the order in which it visits them.
+        ``(m, period, N)``: the points of every cycle, in the order in which the map visits them.
     residual
         ``(m,)``: ``‖F^k(s) − s‖``, k the period.
     eigenvalues
-        Complex ``(m, N)``, by decreasing modulus: of the Jacobian of the k steps together.
+        Complex ``(m, N)``, by decreasing modulus: eigenvalues of the Jacobian of k steps.
     starts
-        How many starts were tried.
+        Number of starts.
     converged
-        How many of them arrived, at any of the points or at one of a shorter period.
+        Number of starts that converged, to any of the points or to one of a shorter period.
     tolerance
-        ``‖F^k(s) − s‖ / (1 + ‖s‖)`` below which a start has arrived.
+        ``‖F^k(s) − s‖ / (1 + ‖s‖)`` below which a start has converged.
     """
 
     states: np.ndarray
@@ -52,12 +54,12 @@ class FixedPoints:
 
     @property
     def period(self) -> int:
-        """Steps after which a point returns to itself."""
+        """Number of steps after which a point returns to itself."""
         return self.states.shape[1]
 
     @property
     def unstable_dimension(self) -> np.ndarray:
-        """Number of eigenvalues outside the unit circle ``(m,)``: directions in which the point repels."""
+        """Number of eigenvalues outside the unit circle ``(m,)``: dimension of the unstable manifold."""
         return (np.abs(self.eigenvalues) > 1).sum(-1)
 
     @property
@@ -66,19 +68,19 @@ class FixedPoints:
         return np.asarray((np.abs(self.eigenvalues) < 1).all(-1))
 
     def save(self, path: str | Path, /) -> None:
-        """Write all of it to ``.npz`` or ``.json`` (complex numbers as pairs), whole or not at all.
+        """Write everything to an ``.npz`` or ``.json`` file (complex numbers as pairs), atomically.
 
         Parameters
         ----------
         path
-            Where to; the suffix says which.
+            The file; its suffix selects the format.
 
         Raises
         ------
         ArgumentError
             Another suffix.
         """
-        path = _checked(path)
+        path = _path_of(path)
         values = asdict(self)
         if path.suffix == ".npz":
             with written_whole(path) as file:
@@ -94,7 +96,7 @@ class FixedPoints:
 
     @classmethod
     def load(cls, path: str | Path, /) -> FixedPoints:
-        """Read what :meth:`save` wrote; nothing in the file is executed.
+        """Read a file written by :meth:`save`; nothing in it is executed.
 
         Parameters
         ----------
@@ -104,14 +106,14 @@ class FixedPoints:
         Returns
         -------
         FixedPoints
-            Equal, number by number, to what was written.
+            The same numbers, bit by bit.
 
         Raises
         ------
         ArgumentError
             Another suffix.
         """
-        path = _checked(path)
+        path = _path_of(path)
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 values = {key: file[key] for key in file.files}
@@ -133,13 +135,14 @@ class FixedPoints:
 
     def __str__(self) -> str:
         kind = "fixed points" if self.period == 1 else f"cycles of period {self.period}"
-        return f"{len(self)} {kind}, {int(self.stable.sum())} stable ({self.converged} of {self.starts} starts arrived)"
+        starts = f"{self.converged} of {self.starts} starts converged"
+        return f"{len(self)} {kind}, {int(self.stable.sum())} stable ({starts})"
 
 
-def _checked(path: str | Path) -> Path:
+def _path_of(path: str | Path) -> Path:
     path = Path(path)
-    if path.suffix not in _EVERY_SUFFIX:
-        raise ArgumentError("path", f"must end in {' or '.join(_EVERY_SUFFIX)}", f"{path.name!r}")
+    if path.suffix not in _SUFFIXES:
+        raise ArgumentError("path", f"must end in {' or '.join(_SUFFIXES)}", f"{path.name!r}")
     return path
 
 
@@ -153,14 +156,14 @@ def fixed_points(  # noqa: PLR0913  (all but model and input are options)
     state: Any = None,
     iterations: int = 200,
     tolerance: float | None = None,
-    rng: int = 0,
+    rng: Rng = 0,
     dtype: torch.dtype | None = torch.float64,
 ) -> FixedPoints:
-    """Find the points that k steps under a constant input bring back to themselves: ``F^k(x, s) = s``.
+    """Find fixed points, or cycles of period k, under a constant input: ``F^k(x, s) = s``.
 
-    Every start descends on ``½ ‖F^k(s) − s‖²`` by the Levenberg-Marquardt method, which ends as Newton's, so that
-    unstable points are found as well as stable ones. Not every point need be found: the number of starts that arrived
-    tells how thoroughly was searched.
+    From every start, ``½ ‖F^k(s) − s‖²`` is minimized by the Levenberg-Marquardt method, which approaches Newton's
+    method near a solution, so that unstable points are found as well as stable ones. The search is not exhaustive: use
+    more starts to find more points.
 
     Parameters
     ----------
@@ -171,16 +174,16 @@ def fixed_points(  # noqa: PLR0913  (all but model and input are options)
     period
         k. Points of a period that divides k are left out, and a cycle counts once.
     starts
-        How many starts to draw, or the starts ``(S, N)`` themselves (they are not written to). Starts are drawn
-        uniformly from ``[-1, 1]^N``, and of an LSTM's c from a standard normal law.
+        Number of starts to draw, or the starts ``(S, N)`` themselves (they are not modified). Starts are drawn
+        uniformly from ``[-1, 1]^N``, except for the c of an LSTM, which is standard normal.
     state
         An example of the state, where :func:`as_recurrence` needs one.
     iterations
-        Steps of descent.
+        Largest number of iterations.
     tolerance
-        ``‖F^k(s) − s‖ / (1 + ‖s‖)`` at which a start has arrived; None: ``16 N eps``.
+        ``‖F^k(s) − s‖ / (1 + ‖s‖)`` at which a start has converged; None: ``16 N eps``.
     rng
-        Seed of the starts.
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``, of the starts.
     dtype
         Precision; None for the module's own.
 
@@ -202,7 +205,7 @@ def fixed_points(  # noqa: PLR0913  (all but model and input are options)
     Examples
     --------
     >>> print(fixed_points(lambda x, h: torch.tanh(2 * h), state=torch.zeros(1, dtype=torch.float64)))
-    3 fixed points, 2 stable (256 of 256 starts arrived)
+    3 fixed points, 2 stable (256 of 256 starts converged)
     """
     if period < 1:
         raise ArgumentError("period", "must be at least 1", f"{period}")
@@ -214,18 +217,16 @@ def fixed_points(  # noqa: PLR0913  (all but model and input are options)
         tolerance = 16 * n * torch.finfo(s.dtype).eps if tolerance is None else tolerance
         orbit = _Orbit(recurrence, drive, period)
         chunk = max(1, 2**22 // n**2)
-        arrived = torch.cat([_descend(orbit, part, iterations, tolerance) for part in s.split(chunk)])
-        defect = torch.linalg.vector_norm(orbit.end(arrived) - arrived, dim=-1)
-        scale = 1 + torch.linalg.vector_norm(arrived, dim=-1)
-        good = torch.isfinite(defect) & (defect <= tolerance * scale)
-        order = torch.argsort(defect[good])
-        cycles = _distinct(orbit, arrived[good][order], period)
+        ends = torch.cat([_descend(orbit, part, iterations, tolerance) for part in s.split(chunk)])
+        defect = torch.linalg.vector_norm(orbit.end(ends) - ends, dim=-1)
+        scale = 1 + torch.linalg.vector_norm(ends, dim=-1)
+        converged = torch.isfinite(defect) & (defect <= tolerance * scale)
+        order = torch.argsort(defect[converged])
+        cycles = _distinct(orbit, ends[converged][order], period)
         residual = torch.linalg.vector_norm(orbit.end(cycles[:, 0]) - cycles[:, 0], dim=-1)
-        J = orbit.jacobian(cycles[:, 0]).cpu().double().numpy()
-    eigenvalues = np.linalg.eigvals(J).astype(np.complex128)
-    eigenvalues = np.take_along_axis(eigenvalues, np.argsort(-np.abs(eigenvalues), axis=-1, kind="stable"), -1)
+        spectra = eigenvalues(orbit.jacobian(cycles[:, 0]))
     return FixedPoints(
-        cycles.cpu().numpy(), residual.cpu().numpy(), eigenvalues, len(s), int(good.sum()), float(tolerance)
+        cycles.cpu().numpy(), residual.cpu().numpy(), spectra, len(s), int(converged.sum()), float(tolerance)
     )
 
 
@@ -241,10 +242,10 @@ class _Orbit:
         return None if self._x is None else self._x.expand(len(s), *self._x.shape)
 
     def points(self, s: Tensor, steps: int) -> list[Tensor]:
-        found = [s]
+        states = [s]
         for _ in range(steps if len(s) else 0):
-            found.append(self._recurrence.step(self._input(s), found[-1]))
-        return found
+            states.append(self._recurrence.step(self._input(s), states[-1]))
+        return states
 
     def end(self, s: Tensor) -> Tensor:
         return self.points(s, self._period)[-1]
@@ -256,14 +257,15 @@ class _Orbit:
         return product
 
 
-def _starts(recurrence: Recurrence, starts: Any, rng: int) -> Tensor:
+def _starts(recurrence: Recurrence, starts: Any, rng: Rng) -> Tensor:
     n = recurrence.state_size
     if isinstance(starts, int):
-        generator = torch.Generator().manual_seed(rng)
-        s = 2 * torch.rand(starts, n, generator=generator, dtype=torch.float64) - 1
+        generator = generator_of(rng)
+        options: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": generator.device}
+        s = 2 * torch.rand(starts, n, **options) - 1
         if "c" in recurrence.parts:
             c = recurrence.parts["c"]
-            s[:, c] = torch.randn(starts, c.stop - c.start, generator=generator, dtype=torch.float64)
+            s[:, c] = torch.randn(starts, c.stop - c.start, **options)
     else:
         s = torch.as_tensor(starts).detach().clone()
     if s.ndim != 2 or s.shape[-1] != n or not len(s):
@@ -271,6 +273,8 @@ def _starts(recurrence: Recurrence, starts: Any, rng: int) -> Tensor:
     return s.to(recurrence.device, recurrence.dtype)
 
 
+# Every start has a damping of its own: a step that reduces its cost is taken and the damping divided by 10 (towards
+# Newton's method), another is rejected and the damping multiplied by 4 (towards short steps of steepest descent).
 def _descend(orbit: _Orbit, s: Tensor, iterations: int, tolerance: float) -> Tensor:
     s = s.clone()
     g = orbit.end(s) - s
@@ -278,28 +282,29 @@ def _descend(orbit: _Orbit, s: Tensor, iterations: int, tolerance: float) -> Ten
     damping = torch.full_like(cost, 1e-3)
     eye = torch.eye(s.shape[-1], dtype=s.dtype, device=s.device)
     for _ in range(iterations):
-        # A tenth of the tolerance: what has arrived is polished while others are still on their way.
-        todo = torch.nonzero(cost.sqrt() > 0.1 * tolerance * (1 + torch.linalg.vector_norm(s, dim=-1)))[:, 0]
-        todo = todo[damping[todo] < 1e12]
-        if not len(todo):
+        # To a tenth of the tolerance: starts that have converged are refined while others have not.
+        active = torch.nonzero(cost.sqrt() > 0.1 * tolerance * (1 + torch.linalg.vector_norm(s, dim=-1)))[:, 0]
+        active = active[damping[active] < 1e12]
+        if not len(active):
             break
-        A = orbit.jacobian(s[todo]) - eye
+        A = orbit.jacobian(s[active]) - eye
         At = A.transpose(-1, -2)
-        normal = At @ A + damping[todo, None, None] * eye
-        move, info = torch.linalg.solve_ex(normal, -At @ g[todo].unsqueeze(-1))
-        trial = s[todo] + move.squeeze(-1)
+        normal = At @ A + damping[active, None, None] * eye
+        move, info = torch.linalg.solve_ex(normal, -At @ g[active].unsqueeze(-1))
+        trial = s[active] + move.squeeze(-1)
         defect = orbit.end(trial) - trial
         new_cost = defect.square().sum(-1)
-        better = (new_cost < cost[todo]) & (info == 0)
-        hit = todo[better]
-        s[hit], g[hit], cost[hit] = trial[better], defect[better], new_cost[better]
-        damping[todo] = torch.where(better, damping[todo] * 0.1, damping[todo] * 4)
+        better = (new_cost < cost[active]) & (info == 0)
+        improved = active[better]
+        s[improved], g[improved], cost[improved] = trial[better], defect[better], new_cost[better]
+        damping[active] = torch.where(better, damping[active] * 0.1, damping[active] * 4)
     return s
 
 
 def _distinct(orbit: _Orbit, s: Tensor, period: int) -> Tensor:
-    """Return each cycle ``(m, period, N)`` of exactly this period once, the most accurate copy of it."""
-    kept: list[Tensor] = []
+    """Return each cycle ``(m, period, N)`` of exactly this period once, from points ``(S, N)``, most accurate first."""
+    cycles: list[Tensor] = []
+    # A double root is found to half the digits only, so that copies of one point differ by more than rounding.
     near = torch.finfo(s.dtype).eps ** 0.375 if len(s) else 0.0
     shorter = [d for d in range(1, period) if period % d == 0]
     for point in s:
@@ -307,9 +312,7 @@ def _distinct(orbit: _Orbit, s: Tensor, period: int) -> Tensor:
         points = torch.cat(orbit.points(point.unsqueeze(0), max(period - 1, 1)))
         if any(float(torch.linalg.vector_norm(points[d] - point)) <= scale for d in shorter):
             continue
-        if kept:
-            known = torch.cat(kept)
-            if float(torch.linalg.vector_norm(known - point, dim=-1).min()) <= scale:
-                continue
-        kept.append(points[:period])
-    return torch.stack(kept) if kept else s.new_zeros(0, period, s.shape[-1])
+        if cycles and float(torch.linalg.vector_norm(torch.cat(cycles) - point, dim=-1).min()) <= scale:
+            continue
+        cycles.append(points[:period])
+    return torch.stack(cycles) if cycles else s.new_zeros(0, period, s.shape[-1])

@@ -1,4 +1,4 @@
-"""Where the hidden states go, and what sends them there."""
+"""The geometry of hidden states, and how much of it the input explains."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from torch import nn
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.errors import ArgumentError
+from unitcircle.torch import Rng, generator_of
 
-_CELLS = 10
-"""Equal cells of [-1, 1] in which the exploration of a unit is counted."""
+_BINS = 10
+"""Number of equal bins of [-1, 1] in which the exploration of a unit is counted."""
 
 
 @dataclass(frozen=True, eq=False)
 class HiddenStates:
-    """The geometry of hidden states ``h_t`` (of an LSTM h alone; of a stack the h of all layers together).
+    """The geometry of hidden states ``h_t`` (of an LSTM h without c; of a stack the h of all layers together).
 
     Attributes
     ----------
     states
-        ``(T, B, n)``, the initial state excluded.
+        ``(T, B, n)``, without the initial state.
     input_share
-        ``(T,)``: share of the variance of ``h_t`` that the input explains, the rest being the memory of the initial
-        state; 1 means that the initial state is forgotten (echo state property), 0 that the input does nothing.
-        NaN for a single sequence.
+        ``(T,)``: share of the variance of ``h_t`` that the input explains; the rest is memory of the initial state. 1
+        means that the initial state is forgotten (echo state property), 0 that the input has no effect. NaN for a
+        single sequence.
     threshold
         ``|h|`` from which a unit counts as saturated.
     """
@@ -58,15 +59,15 @@ class HiddenStates:
 
     @property
     def exploration(self) -> float:
-        """Share of ten equal cells of [-1, 1] that a unit visits, mean over units: how much of each edge is used."""
-        cells = np.clip(((self.states + 1) / 2 * _CELLS).astype(int), 0, _CELLS - 1)
+        """Share of ten equal bins of [-1, 1] that a unit visits, mean over units."""
+        bins = np.clip(((self.states + 1) / 2 * _BINS).astype(int), 0, _BINS - 1)
         inside = np.abs(self.states) <= 1
-        visited = [(inside & (cells == j)).any((0, 1)) for j in range(_CELLS)]
+        visited = [(inside & (bins == j)).any((0, 1)) for j in range(_BINS)]
         return float(np.mean(visited))
 
     @property
     def orthants(self) -> int:
-        """Number of different sign patterns of ``h_t`` over time and batch: orthants of the hypercube visited."""
+        """Number of different sign patterns of ``h_t`` over time and batch, that is of orthants visited."""
         signs = np.packbits(self.states.reshape(-1, self.states.shape[-1]) > 0, axis=-1)
         return len(np.unique(signs, axis=0))
 
@@ -87,13 +88,13 @@ def hidden_states(
     initial: Any = None,
     replicas: int = 4,
     threshold: float = 0.95,
-    rng: int = 0,
+    rng: Rng = 0,
     dtype: torch.dtype | None = torch.float64,
 ) -> HiddenStates:
-    """Measure where the hidden states go over a batch of sequences.
+    """Measure the geometry of the hidden states over a batch of sequences.
 
     The share of the variance that the input explains is that of a one-way analysis of variance: every sequence is run
-    from several random initial states, of the size of the states visited, shared by all sequences::
+    from the same random initial states, scaled per unit to the root mean square of the states visited::
 
         share = σ²(between inputs) / (σ²(between inputs) + σ²(between initial states))
 
@@ -106,11 +107,11 @@ def hidden_states(
     initial
         Initial state in the module's own structure; zero where None.
     replicas
-        Random initial states a sequence, at least 2.
+        Number of random initial states, at least 2.
     threshold
         ``|h|`` from which a unit counts as saturated.
     rng
-        Seed of the initial states.
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``, of the random initial states.
     dtype
         Precision; None for the module's own.
 
@@ -130,7 +131,7 @@ def hidden_states(
     participation ratio.
     """
     if replicas < 2:
-        raise ArgumentError("replicas", "must be at least 2, for their scatter is measured", f"{replicas}")
+        raise ArgumentError("replicas", "must be at least 2, since their scatter is measured", f"{replicas}")
     recurrence = as_recurrence(model, state=initial, dtype=dtype)
     part = recurrence.parts.get("h", slice(None))
     with recurrence.as_found(), torch.no_grad():
@@ -139,17 +140,19 @@ def hidden_states(
         batch = states.shape[1]
         share = np.full(len(h), np.nan)
         if batch > 1:
-            generator = torch.Generator().manual_seed(rng)
-            normal = torch.randn(replicas, 1, states.shape[2], generator=generator, dtype=torch.float64)
+            generator = generator_of(rng)
+            shape = (replicas, 1, states.shape[2])
+            normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
             start = (normal.to(states) * states[1:].square().mean((0, 1)).sqrt()).expand(-1, batch, -1)
-            run = recurrence.run(xs if xs is not None else len(h), start)
-            share = _input_share(run[1:, :, :, part].cpu().double().numpy())
+            replicated = recurrence.run(xs if xs is not None else len(h), start)
+            share = _input_share(replicated[1:, :, :, part].cpu().double().numpy())
     return HiddenStates(h, share, threshold)
 
 
 def _input_share(h: np.ndarray) -> np.ndarray:
-    """Return the share ``(T,)`` of states ``(T, replicas, B, n)``; the means of few replicas carry their noise."""
+    """Return the share ``(T,)`` of the variance of states ``(T, replicas, B, n)`` that the input explains."""
     within = h.var(1, ddof=1).mean(1).sum(-1)
+    # The variance of means of R replicas exceeds that between inputs by 1/R of the variance within.
     between = h.mean(1).var(1, ddof=1).sum(-1) - within / h.shape[1]
     between = np.maximum(between, 0.0)
     total = between + within
