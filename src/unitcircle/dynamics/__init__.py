@@ -9,8 +9,9 @@ if _find_spec("torch") is None:
 
 from unitcircle._growth import Step
 from unitcircle.dynamics._as_recurrence import as_recurrence
-from unitcircle.dynamics._calibration import Calibration, CalibrationStatus, LayerCalibration, calibrate_
+from unitcircle.dynamics._calibration import calibrate_
 from unitcircle.dynamics._calibration_figure import plot_calibration
+from unitcircle.dynamics._calibration_result import Calibration, CalibrationStatus, LayerCalibration
 from unitcircle.dynamics._depth_flow import DepthFlow, depth_flow
 from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._eigenvalues_along import StepEigenvalues, eigenvalues_along

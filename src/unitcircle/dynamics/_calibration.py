@@ -1,126 +1,37 @@
-"""The recurrent gain at which a network of the user's keeps its gradient, over the user's length and data."""
+"""The recurrent gain at which a network keeps its gradient over the length of the user's own data."""
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Literal
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor, nn
 
+from unitcircle._renamed import renamed_arguments
 from unitcircle.dynamics._as_recurrence import as_recurrence
+from unitcircle.dynamics._calibration_result import Calibration, CalibrationStatus, Criterion, LayerCalibration
 from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._gradient_flow import gradient_flow
 from unitcircle.dynamics._jacobian_spectrum import mean_log_singular_value
 from unitcircle.dynamics._layers import STEPWISE
 from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
-from unitcircle.torch import initialize_
+from unitcircle.torch import Rng, generator_of, initialize_
 
-Criterion = Literal["gradient_ratio", "typical_direction"]
 CRITERIA: tuple[Criterion, ...] = ("gradient_ratio", "typical_direction")
 IDENTITY_LIKE = 0.9
-"""Cosine between W and the identity, tr W / (√n ‖W‖_F), from which scaling W means nothing but saturating it."""
+"""Cosine between W and the identity, tr W / (√n ‖W‖_F), above which a larger gain only saturates the units."""
 PRECISION = 0.005
-"""To this the logarithm of the gain is found; the curve's own error is larger."""
+"""Tolerance of the logarithm of the gain; the sampling error of the curve is larger."""
 SIGMAS = 3.0
+"""Standard errors by which a curve must fall before it counts as falling."""
 
 
-class CalibrationStatus(StrEnum):
-    """What became of a layer; every member but the first two is a refusal."""
-
-    CALIBRATED = "calibrated"
-    SPREAD_BIASES = "spread biases"
-    IDENTITY_LIKE = "identity-like"
-    NOT_MONOTONE = "not monotone"
-    OUT_OF_RANGE = "out of range"
-    NOT_FINITE = "not finite"
-    NO_BIASES = "no biases"
-
-    @property
-    def refused(self) -> bool:
-        """Whether the layer was not calibrated."""
-        return self not in {CalibrationStatus.CALIBRATED, CalibrationStatus.SPREAD_BIASES}
-
-
-@dataclass(frozen=True, eq=False)
-class LayerCalibration:
-    """One layer: what was found, and the curve it was found on.
-
-    Attributes
-    ----------
-    name
-        The layer, as :func:`gradient_flow` names it.
-    status, reason
-        What became of it and why, the reason a sentence.
-    gain
-        Factor for the recurrent weight as it was; NaN where there is none.
-    bias
-        What the biases of an LSTM or GRU were set to: ``"chrono(max_steps=64)"``; else empty.
-    gains
-        ``(G,)``, ascending: every gain that was measured; empty for a gated layer.
-    values
-        ``(G,)`` in nats over the whole length: log-ratio of gradient norms, or mean log singular value.
-    stderr
-        ``(G,)``: standard error of the values over the batch.
-    steps
-        T.
-    """
-
-    name: str
-    status: CalibrationStatus
-    reason: str
-    gain: float
-    bias: str
-    gains: np.ndarray
-    values: np.ndarray
-    stderr: np.ndarray
-    steps: int
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.status}: {self.reason}"
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What :func:`calibrate_` found.
-
-    Attributes
-    ----------
-    criterion
-        ``"gradient_ratio"`` or ``"typical_direction"``.
-    layers
-        One for each layer and direction, lowest first.
-    applied
-        Whether the model was changed: only if no layer was refused.
-    passes
-        Runs of one layer over the batch that it took.
-    """
-
-    criterion: Criterion
-    layers: tuple[LayerCalibration, ...]
-    applied: bool
-    passes: int
-
-    @property
-    def status(self) -> CalibrationStatus:
-        """The first refusal, else what became of the first layer."""
-        return next((layer.status for layer in self.layers if layer.status.refused), self.layers[0].status)
-
-    @property
-    def gains(self) -> dict[str, float]:
-        """Layer → gain, of the layers that have one."""
-        return {layer.name: layer.gain for layer in self.layers if not math.isnan(layer.gain)}
-
-    def __str__(self) -> str:
-        end = "applied" if self.applied else "the model is as it was"
-        return "\n".join([*map(str, self.layers), f"{end}; {self.passes} passes"])
-
-
+@renamed_arguments(seed="rng")
 def calibrate_(
     model: nn.Module,
     batch: Any,
@@ -130,43 +41,46 @@ def calibrate_(
     gains: tuple[float, float] = (0.5, 2.5),
     grid: int = 13,
     probes: int = 8,
-    seed: int = 0,
+    rng: Rng = 0,
 ) -> Calibration:
-    r"""Scale the recurrent weights of an untrained network so that its gradient survives this length on these data.
+    r"""Scale the recurrent weights of an untrained network so that its gradient survives the length of a batch.
 
-    Layer by layer, lowest first, each under the inputs that it sees in the batch, from the zero state::
+    Layers are calibrated one after the other, lowest first, each on the inputs that it receives in the batch and from
+    the zero state::
 
         gradient_ratio      the g at which   ½ log(‖∂h_T/∂h_0‖_F² / n) = 0,   with recurrent weight g W
         typical_direction   the g at which   (1/n) Σ_i log σ_i(∂h_T/∂h_0)     is largest
 
-    The norm is that of random cotangents, averaged over probes (squares) and the batch (logarithms), since one
-    cotangent of a Gaussian network can jump. A grid of gains brackets, a bracketing search refines. An LSTM or GRU gets
-    no gain: its biases are spread over the length (Chrono), for in our pilot a common bias, however chosen, was worse.
+    The norm is estimated with random cotangents, averaged over probes (squares) and over the batch (logarithms), since
+    a single cotangent of a Gaussian network varies too much. A grid of gains brackets the answer, which a scalar search
+    then refines. An LSTM or GRU gets no gain: its biases are spread over the length (Chrono), because in our pilot any
+    bias common to all units was worse.
 
     Parameters
     ----------
     model
         Any module with recurrent layers, before training; changed only if no layer is refused.
     batch
-        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments. Its length
-        is the length that is calibrated for.
+        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments. The model is
+        calibrated for their length.
     criterion
-        Which gain is wanted.
+        Which of the two gains to find.
     gains
         The smallest and the largest gain.
     grid
-        How many gains are measured first, spaced evenly in their logarithm; at least 5.
+        Number of gains measured first, evenly spaced in their logarithm; at least 5.
     probes
-        Random cotangents.
-    seed
-        Of cotangents and biases.
+        Number of random cotangents.
+    rng
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``, of the cotangents and biases.
 
     Returns
     -------
     Calibration
-        Gain or bias, status with its reason, and the curve measured, layer by layer. A layer is refused where the
-        curve is not monotone up to the gain (or not unimodal), where no gain of the range does it, or where the
-        weight is identity-like: then every gain above 1 saturates the units instead of keeping the gradient.
+        Gain or bias, status and reason, and the measured curve of every layer. A layer is refused if its curve is not
+        monotone up to the gain (or not unimodal), if no gain of the range satisfies the criterion, or if its weight is
+        close to the identity: then every gain above 1 saturates the units instead of keeping the gradient. The
+        logarithm of a gain is found to 0.005.
 
     Raises
     ------
@@ -179,7 +93,7 @@ def calibrate_(
     --------
     >>> from unitcircle.torch import initialize_
     >>> rnn = nn.RNN(1, 32)
-    >>> done = initialize_(rnn, recurrent="orthogonal(gain=0.8)", bias="zeros", rng=0)
+    >>> filled = initialize_(rnn, recurrent="orthogonal(gain=0.8)", bias="zeros", rng=0)
     >>> result = calibrate_(rnn, 0.1 * torch.ones(50, 4, 1))
     >>> result.status, 1.25 < result.gains["l0"] < 1.35
     (<CalibrationStatus.CALIBRATED: 'calibrated'>, True)
@@ -190,31 +104,41 @@ def calibrate_(
         raise ArgumentError("gains", "must be a smallest and a larger one, above 0", f"{gains}")
     if grid < 5:
         raise ArgumentError("grid", "must be at least 5, to see whether the curve is monotone", f"{grid}")
+    seed = _seed_of(rng)
     twin = copy.deepcopy(model)
     names = [layer.name for layer in driven_layers(twin, batch)]
     if not names:
         raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", type(model).__name__)
     logs = np.linspace(math.log(gains[0]), math.log(gains[1]), grid)
-    found: list[LayerCalibration] = []
+    layers: list[LayerCalibration] = []
     passes = 0
     for name in names:
-        # Again for every layer: what it sees depends on the layers below, which are calibrated by now.
+        # Run the model again for every layer: its inputs depend on the layers below, which are calibrated by now.
         driven = next(layer for layer in driven_layers(twin, batch) if layer.name == name)
         module = twin.get_submodule(driven.path)
         if isinstance(module, nn.LSTM | nn.GRU | nn.LSTMCell | nn.GRUCell):
-            found.append(_spread(module, driven, seed))
+            layers.append(_spread_biases(module, driven, seed))
             continue
         curve = _Curve(module, driven, criterion, probes=probes, seed=seed)
-        found.append(_calibrated(curve, logs))
-        curve.set(1.0 if found[-1].status.refused else found[-1].gain)
+        layers.append(_calibrate_layer(curve, logs))
+        curve.scale(1.0 if layers[-1].status.refused else layers[-1].gain)
         passes += len(curve.measured)
-    applied = not any(layer.status.refused for layer in found)
+    applied = not any(layer.status.refused for layer in layers)
     if applied:
         with torch.no_grad():
             for parameter, calibrated in zip(model.parameters(), twin.parameters(), strict=True):
                 if not torch.equal(parameter, calibrated):
                     parameter.copy_(calibrated)
-    return Calibration(criterion, tuple(found), applied, passes)
+    return Calibration(criterion, tuple(layers), applied, passes)
+
+
+def _seed_of(rng: Rng) -> int:
+    """Return one seed for every measurement; a generator advances by one draw."""
+    # The same cotangents at every gain make the curve smooth.
+    if isinstance(rng, Integral):
+        return int(rng)
+    generator = generator_of(rng)
+    return int(torch.randint(2**63 - 1, (), generator=generator, device=generator.device))
 
 
 class _Curve:
@@ -231,22 +155,22 @@ class _Curve:
         self.measured: dict[float, np.ndarray] = {}
         self._module, self._probes, self._seed = module, probes, seed
 
-    def set(self, gain: float) -> None:
-        """Give the layer its weight as it was times a gain."""
+    def scale(self, gain: float) -> None:
+        """Set the weight of the layer to its original times a gain."""
         with torch.no_grad():
             self.weight.copy_(self.original.double() * gain)
 
-    def each(self, log_gain: float) -> np.ndarray:
-        """Return the criterion of every sequence (nats over the whole length)."""
+    def per_sequence(self, log_gain: float) -> np.ndarray:
+        """Return the criterion of every sequence ``(B,)``, nats over the whole length."""
         log_gain = float(log_gain)
         if log_gain not in self.measured:
-            self.set(math.exp(log_gain))
+            self.scale(math.exp(log_gain))
             self.measured[log_gain] = self._measure()
         return self.measured[log_gain]
 
     def value(self, log_gain: float) -> float:
-        """Return the criterion, mean over the batch."""
-        return float(self.each(log_gain).mean())
+        """Return the mean of the criterion over the batch."""
+        return float(self.per_sequence(log_gain).mean())
 
     def _measure(self) -> np.ndarray:
         driven = self.driven
@@ -263,7 +187,7 @@ class _Curve:
             return flow.log_norms[-1, 0] - flow.log_norms[0, 0]
 
 
-def _calibrated(curve: _Curve, logs: np.ndarray) -> LayerCalibration:
+def _calibrate_layer(curve: _Curve, logs: np.ndarray) -> LayerCalibration:
     W = curve.original.double()
     n = W.shape[-1]
     norm = float(torch.linalg.matrix_norm(W))
@@ -285,12 +209,12 @@ def _calibrated(curve: _Curve, logs: np.ndarray) -> LayerCalibration:
 def _crossing(curve: _Curve, logs: np.ndarray, values: np.ndarray) -> LayerCalibration:
     above = np.flatnonzero(values >= 0)
     top = int(above[0]) if above.size else len(values) - 1
-    dip = _falls(curve, logs[: top + 1])
-    if dip is not None:
-        peak = int(np.argmax(values[: dip + 1]))
+    fall = _first_fall(curve, logs[: top + 1])
+    if fall is not None:
+        peak = int(np.argmax(values[: fall + 1]))
         reason = (
             f"the gradient's norm rises to {values[peak]:+.3g} nats at gain {math.exp(logs[peak]):.3g} and falls again "
-            "before any gain keeps it"
+            "before any gain preserves it"
         )
         return _result(curve, CalibrationStatus.NOT_MONOTONE, reason)
     if not above.size or top == 0:
@@ -306,22 +230,23 @@ def _crossing(curve: _Curve, logs: np.ndarray, values: np.ndarray) -> LayerCalib
 def _maximum(curve: _Curve, logs: np.ndarray, values: np.ndarray) -> LayerCalibration:
     best = int(np.argmax(values))
     if best in {0, len(values) - 1}:
-        reason = f"the typical direction is kept best at the end of the range, gain {math.exp(logs[best]):.3g}"
+        reason = f"the typical direction is kept best at the end of the range, at gain {math.exp(logs[best]):.3g}"
         return _result(curve, CalibrationStatus.OUT_OF_RANGE, reason)
-    if _falls(curve, logs[: best + 1]) is not None or _falls(curve, logs[best:][::-1]) is not None:
+    if _first_fall(curve, logs[: best + 1]) is not None or _first_fall(curve, logs[best:][::-1]) is not None:
         reason = "the mean log singular value has more than one maximum"
         return _result(curve, CalibrationStatus.NOT_MONOTONE, reason)
     bounds = (logs[best - 1], logs[best + 1])
-    found: Any = minimize_scalar(lambda x: -curve.value(x), bounds=bounds, method="bounded", options={"xatol": 0.01})
-    gain = math.exp(float(found.x))
-    reason = f"at gain {gain:.3g} the mean log singular value is largest, {-float(found.fun):+.3g} nats"
+    optimum: Any = minimize_scalar(lambda x: -curve.value(x), bounds=bounds, method="bounded", options={"xatol": 0.01})
+    gain = math.exp(float(optimum.x))
+    reason = f"at gain {gain:.3g} the mean log singular value is largest, {-float(optimum.fun):+.3g} nats"
     return _result(curve, CalibrationStatus.CALIBRATED, reason, gain=gain)
 
 
-def _falls(curve: _Curve, logs: np.ndarray) -> int | None:
-    """Return the first place after which the curve falls by more than its error, sequence by sequence."""
+def _first_fall(curve: _Curve, logs: np.ndarray) -> int | None:
+    """Return the first index after which the curve falls by more than its error; None if it does not."""
+    # The error of the change of each sequence, which is far smaller than the scatter between sequences.
     for j in range(len(logs) - 1):
-        change = curve.each(logs[j + 1]) - curve.each(logs[j])
+        change = curve.per_sequence(logs[j + 1]) - curve.per_sequence(logs[j])
         if change.mean() < -SIGMAS * _stderr(change):
             return j
     return None
@@ -343,21 +268,21 @@ def _result(curve: _Curve, status: CalibrationStatus, reason: str, *, gain: floa
         "",
         np.exp(logs),
         np.array([curve.value(x) for x in logs]),
-        np.array([_stderr(curve.each(x)) for x in logs]),
+        np.array([_stderr(curve.per_sequence(x)) for x in logs]),
         curve.steps,
     )
 
 
-def _spread(module: nn.Module, driven: DrivenLayer, seed: int) -> LayerCalibration:
+def _spread_biases(module: nn.Module, driven: DrivenLayer, seed: int) -> LayerCalibration:
     steps = _steps(driven)
     bias = f"chrono(max_steps={max(steps, 3)})"
     none = np.zeros(0)
     if not any("bias" in name for name, _ in module.named_parameters()):
-        reason = "a gated layer is calibrated by its biases, and it has none"
+        reason = "a gated layer is calibrated through its biases, and this one has none"
         return LayerCalibration(driven.name, CalibrationStatus.NO_BIASES, reason, math.nan, "", none, none, none, steps)
-    # One module's layers all get theirs at once, and again the same for the next of them.
+    # This fills every layer of the module at once; the next of them is filled again, with the same numbers.
     initialize_(module, bias=bias, rng=seed)
-    reason = f"the biases are spread over {steps} steps, {bias}; the recurrent weight stays"
+    reason = f"the biases are spread over {steps} steps, {bias}; the recurrent weight is unchanged"
     return LayerCalibration(
         driven.name, CalibrationStatus.SPREAD_BIASES, reason, math.nan, bias, none, none, none, steps
     )

@@ -1,4 +1,4 @@
-"""The curve of a calibration, a function that takes ``ax``."""
+"""The figure of a calibration."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from unitcircle.report import COLORS, CYCLE, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from unitcircle.dynamics._calibration import Calibration
+    from unitcircle.dynamics._calibration_result import Calibration
 
 
 def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
-    """Draw the criterion against the gain for every layer that has a curve, with the gain that was found.
+    """Draw the criterion against the gain for every layer that has a curve, and mark the calibrated gain.
 
     Parameters
     ----------
     result
-        What :func:`unitcircle.dynamics.calibrate_` returned.
+        Result of :func:`unitcircle.dynamics.calibrate_`.
     ax
         Axes to draw in; new ones by default.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn in.
+        The axes.
     """
     ax = axes_or_new(ax)
     ax.axhline(0.0, color=COLORS["grey"], lw=0.9)
