@@ -10,6 +10,8 @@ from unitcircle.dynamics import depth_flow
 from unitcircle.errors import ArgumentError, UnknownNameError
 
 EPS = np.finfo(float).eps
+TEN_DECIMALS = 0.5e-10
+"""Rounding of reference numbers that are written with ten decimals."""
 
 
 def stack(depth, n, fill, activation=None):
@@ -43,8 +45,9 @@ def test_gradients_and_jacobians_are_those_of_autograd():
         for b in range(4):
             piece = nn.Sequential(model[k], model[k + 1])
             J = torch.autograd.functional.jacobian(piece, activations[k // 2][b].detach())
-            assert flow.jacobian_norms[j, b] == pytest.approx(torch.linalg.matrix_norm(J, 2).item(), rel=64 * EPS)
-            assert flow.jacobian_frobenius[j, b] == pytest.approx(torch.linalg.norm(J).item() / 6**0.5, rel=64 * EPS)
+            largest, frobenius = torch.linalg.matrix_norm(J, 2).item(), torch.linalg.norm(J).item()
+            assert flow.jacobian_norms[j, b] == pytest.approx(largest, rel=64 * EPS, abs=0)
+            assert flow.jacobian_frobenius[j, b] == pytest.approx(frobenius / 6**0.5, rel=64 * EPS, abs=0)
     assert (flow.log_norms <= flow.log_bound + 16 * EPS).all()
 
 
@@ -65,8 +68,8 @@ def test_gaussian_explodes_and_orthogonal_stays():
 
 @pytest.mark.parametrize(("std_w", "q", "chi"), [(0.9, 0.2165246343, 0.6003712547), (1.3, 0.6070467919, 0.9398074287)])
 def test_wide_tanh_networks_follow_the_mean_field(std_w, q, chi):
-    assert fixed_variance(std_w, 0.3) == pytest.approx(q, abs=1e-9)
-    assert slope_variance(std_w, 0.3) == pytest.approx(chi, abs=1e-9)
+    assert fixed_variance(std_w, 0.3) == pytest.approx(q, abs=TEN_DECIMALS + 1e4 * EPS)
+    assert slope_variance(std_w, 0.3) == pytest.approx(chi, abs=TEN_DECIMALS + 1e4 * EPS)
     n, depth = 300, 30
     model = stack(depth, n, lambda z: std_w * z / n**0.5, nn.Tanh)
     biases = torch.randn(depth, n, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
