@@ -14,18 +14,20 @@ EPS = np.finfo(float).eps
 def test_jacobians_and_gate_blocks():
     torch.manual_seed(0)
     module, x = nn.LSTM(2, 4, 2), torch.randn(9, 3, 2)
-    found = eigenvalues_along(module, x, every=4)
-    assert found.at.tolist() == [0, 4, 8]
+    result = eigenvalues_along(module, x, every=4)
+    assert result.at.tolist() == [0, 4, 8]
     recurrence = as_recurrence(module)
     xs, states = recurrence.trajectory(x)
     J = recurrence.linearize(xs, states[:-1]).dense(0, 9)[::4].numpy()
     moduli = -np.sort(-np.abs(np.linalg.eigvals(J)), axis=-1)
-    assert np.abs(np.abs(found.jacobian) - moduli).max() <= 16 * EPS**0.5
-    assert np.array_equal(found.radius, np.abs(found.jacobian[..., 0]))
-    assert np.prod(found.jacobian, -1).real == pytest.approx(np.linalg.det(J), rel=1e6 * EPS, abs=0)
-    assert list(found.weight) == [f"l{k}.{gate}" for k in (0, 1) for gate in "ifgo"]
+    assert np.abs(np.abs(result.jacobian) - moduli).max() <= 16 * EPS**0.5
+    assert np.array_equal(result.radius, np.abs(result.jacobian[..., 0]))
+    assert np.prod(result.jacobian, -1).real == pytest.approx(np.linalg.det(J), rel=1e6 * EPS, abs=0)
+    assert list(result.weight) == [f"l{k}.{gate}" for k in (0, 1) for gate in "ifgo"]
     block = module.weight_hh_l1.detach().double().numpy()[4:8]
-    assert sorted(np.abs(found.weight["l1.f"])) == pytest.approx(sorted(np.abs(np.linalg.eigvals(block))), abs=16 * EPS)
+    assert sorted(np.abs(result.weight["l1.f"])) == pytest.approx(
+        sorted(np.abs(np.linalg.eigvals(block))), abs=16 * EPS
+    )
 
 
 def test_gates_of_other_cells():
@@ -45,8 +47,8 @@ def test_linear_state_space_models():
     s4d = eigenvalues_along(lambda x, s: decay * s, 1, initial=torch.ones(4, dtype=torch.complex128))
     assert np.abs(s4d.jacobian) == pytest.approx(np.exp(-0.05), abs=16 * EPS)
     mamba = torch.exp(-0.1 * torch.arange(1, 17, dtype=torch.float64))
-    found = eigenvalues_along(lambda x, s: mamba * s, 1, initial=torch.ones(16, dtype=torch.float64))
-    assert found.jacobian[0, 0, -1] == pytest.approx(np.exp(-1.6), abs=16 * EPS)
+    result = eigenvalues_along(lambda x, s: mamba * s, 1, initial=torch.ones(16, dtype=torch.float64))
+    assert result.jacobian[0, 0, -1] == pytest.approx(np.exp(-1.6), abs=16 * EPS)
 
 
 def test_every_must_be_positive():

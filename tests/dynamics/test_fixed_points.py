@@ -24,16 +24,16 @@ def tanh_cell(w, n=3):
 
 @pytest.mark.parametrize(("w", "root", "slope"), [(2.0, ROOT, 0.1663720878), (1.5, 0.8585596366, 0.3943130255)])
 def test_all_27_points_with_all_their_unstable_directions(w, root, slope):
-    found = fixed_points(tanh_cell(w), starts=512)
-    assert len(found) == 27
-    assert np.bincount(found.unstable_dimension).tolist() == [8, 12, 6, 1]
-    assert found.stable.sum() == 8
-    moduli = np.abs(found.states[:, 0])
+    result = fixed_points(tanh_cell(w), starts=512)
+    assert len(result) == 27
+    assert np.bincount(result.unstable_dimension).tolist() == [8, 12, 6, 1]
+    assert result.stable.sum() == 8
+    moduli = np.abs(result.states[:, 0])
     assert np.abs(moduli - np.where(moduli < 0.1, 0.0, root)).max() <= TEN_DECIMALS
-    for eigenvalue in found.eigenvalues.ravel():
+    for eigenvalue in result.eigenvalues.ravel():
         assert min(abs(eigenvalue - w), abs(eigenvalue - slope)) <= TEN_DECIMALS + 64 * EPS
-    assert found.residual.max() <= found.tolerance * 3
-    assert found.starts == found.converged == 512
+    assert result.residual.max() <= result.tolerance * 3
+    assert result.starts == result.converged == 512
 
 
 def test_memories_may_be_cycles():
@@ -59,10 +59,10 @@ def henon(x, s):
 
 def test_henon_fixed_point_and_period_2_orbit():
     state = torch.zeros(2, dtype=torch.float64)
-    found = fixed_points(henon, state=state)
-    inside = found.states[:, 0, 0] > 0
-    assert found.states[inside][0, 0] == pytest.approx([0.6313544771, 0.1894063431], abs=TEN_DECIMALS + 64 * EPS)
-    assert np.log(np.abs(found.eigenvalues[inside][0])) == pytest.approx(
+    result = fixed_points(henon, state=state)
+    inside = result.states[:, 0, 0] > 0
+    assert result.states[inside][0, 0] == pytest.approx([0.6313544771, 0.1894063431], abs=TEN_DECIMALS + 64 * EPS)
+    assert np.log(np.abs(result.eigenvalues[inside][0])) == pytest.approx(
         [0.6542706144, -1.8582434187], abs=TEN_DECIMALS + 64 * EPS
     )
     orbit = fixed_points(henon, state=state, period=2)
@@ -73,52 +73,52 @@ def test_henon_fixed_point_and_period_2_orbit():
 
 def test_constant_input_moves_the_fixed_point():
     cell = tanh_cell(0.5)
-    found = fixed_points(cell, torch.tensor([0.7], dtype=torch.float64))
-    assert len(found) == 1
-    h = found.states[0, 0]
+    result = fixed_points(cell, torch.tensor([0.7], dtype=torch.float64))
+    assert len(result) == 1
+    h = result.states[0, 0]
     assert np.abs(np.tanh(0.5 * h + 0.7) - h).max() <= 4 * EPS
-    assert found.stable.all()
+    assert result.stable.all()
 
 
 def test_gated_cells_and_starts_that_are_kept():
     torch.manual_seed(0)
     module = nn.LSTM(2, 5)
     starts = np.random.default_rng(0).standard_normal((20, 10))
-    kept = starts.copy()
-    found = fixed_points(module, torch.ones(2), starts=starts)
-    assert np.array_equal(starts, kept)
+    original = starts.copy()
+    result = fixed_points(module, torch.ones(2), starts=starts)
+    assert np.array_equal(starts, original)
     recurrence = as_recurrence(module)
-    x = torch.ones(len(found), 2, dtype=torch.float64)
-    s = torch.as_tensor(found.states[:, 0])
-    assert len(found) >= 1
-    assert (recurrence.step(x, s) - s).abs().max() <= found.tolerance * (1 + s.norm())
+    x = torch.ones(len(result), 2, dtype=torch.float64)
+    s = torch.as_tensor(result.states[:, 0])
+    assert len(result) >= 1
+    assert (recurrence.step(x, s) - s).abs().max() <= result.tolerance * (1 + s.norm())
     assert all(p.requires_grad and p.grad is None for p in module.parameters())
     drawn = fixed_points(module, torch.ones(2), starts=30)
-    assert np.abs(drawn.states[0] - found.states[0]).max() <= 1e4 * EPS
+    assert np.abs(drawn.states[0] - result.states[0]).max() <= 1e4 * EPS
 
 
 def test_a_map_without_fixed_points_has_none():
-    found = fixed_points(lambda x, s: s + 1.0, state=torch.zeros(2, dtype=torch.float64), starts=8, iterations=20)
-    assert len(found) == 0
-    assert found.converged == 0
-    assert found.starts == 8
-    assert found.states.shape == (0, 1, 2)
+    result = fixed_points(lambda x, s: s + 1.0, state=torch.zeros(2, dtype=torch.float64), starts=8, iterations=20)
+    assert len(result) == 0
+    assert result.converged == 0
+    assert result.starts == 8
+    assert result.states.shape == (0, 1, 2)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".json"])
 @pytest.mark.parametrize("w", [2.0, None])
 def test_saved_and_read_back_number_by_number(tmp_path, suffix, w):
     if w is None:
-        found = fixed_points(lambda x, s: s + 1.0, state=torch.zeros(2, dtype=torch.float64), starts=2, iterations=2)
+        result = fixed_points(lambda x, s: s + 1.0, state=torch.zeros(2, dtype=torch.float64), starts=2, iterations=2)
     else:
-        found = fixed_points(tanh_cell(w), starts=64)
+        result = fixed_points(tanh_cell(w), starts=64)
     path = tmp_path / f"points{suffix}"
-    found.save(path)
+    result.save(path)
     again = FixedPoints.load(path)
     for name in ("states", "residual", "eigenvalues"):
-        assert np.array_equal(getattr(found, name), getattr(again, name))
-    assert (len(again), again.starts, again.converged) == (len(found), found.starts, found.converged)
-    assert (again.tolerance, again.period) == (found.tolerance, found.period)
+        assert np.array_equal(getattr(result, name), getattr(again, name))
+    assert (len(again), again.starts, again.converged) == (len(result), result.starts, result.converged)
+    assert (again.tolerance, again.period) == (result.tolerance, result.period)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

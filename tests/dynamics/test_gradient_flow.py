@@ -320,7 +320,7 @@ def test_everything_is_left_as_found():
     model.rnn.eval()
     state = copy.deepcopy(model.state_dict())
     values = torch.randn(B, T, M)
-    kept = values.clone()
+    original = values.clone()
     before = torch.random.get_rng_state()
     with torch.no_grad():
         gradient_flow(model, (xs, target))
@@ -330,7 +330,7 @@ def test_everything_is_left_as_found():
     gradient_flow(model, (xs, target))
     assert model.rnn.__dict__.pop("forward") is own
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert torch.equal(values, kept)
+    assert torch.equal(values, original)
     assert model.training
     assert not model.rnn.training
     assert not model.head.weight.requires_grad

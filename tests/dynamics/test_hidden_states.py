@@ -19,26 +19,26 @@ def test_states_are_those_of_torchs_own_layer():
     torch.manual_seed(1)
     module = nn.LSTM(3, 4, batch_first=True)
     x = torch.randn(5, 7, 3)
-    found = hidden_states(module, x)
+    result = hidden_states(module, x)
     reference = module.double()(x.double())[0].detach().transpose(0, 1).numpy()
-    assert np.abs(found.states - reference).max() <= 64 * 7 * EPS
-    assert found.distance == pytest.approx(np.sqrt((reference**2).mean(-1)), rel=(64 * 7 + 1e3) * EPS, abs=0)
+    assert np.abs(result.states - reference).max() <= 64 * 7 * EPS
+    assert result.distance == pytest.approx(np.sqrt((reference**2).mean(-1)), rel=(64 * 7 + 1e3) * EPS, abs=0)
 
 
 def test_effective_dimension_is_the_number_of_equal_independent_directions():
     def step(x, s):
         return torch.cat([x, x[:1], torch.zeros(1, dtype=x.dtype)])  # five units, the fourth a copy of the first
 
-    found = hidden_states(step, drive(batch=4000).unbind(1)[0], initial=torch.zeros(5, dtype=torch.float64))
-    assert np.isnan(found.effective_dimension).all()
-    assert np.isnan(found.input_share).all()
+    result = hidden_states(step, drive(batch=4000).unbind(1)[0], initial=torch.zeros(5, dtype=torch.float64))
+    assert np.isnan(result.effective_dimension).all()
+    assert np.isnan(result.input_share).all()
 
     def batched(x, s):
         return torch.cat([x, x[:, :1], 0 * x[:, :1]], -1)
 
-    found = hidden_states(batched, drive(batch=4000), initial=torch.zeros(4000, 5, dtype=torch.float64))
+    result = hidden_states(batched, drive(batch=4000), initial=torch.zeros(4000, 5, dtype=torch.float64))
     # Variances 2, 1, 1 along three directions: (2 + 1 + 1)² / (4 + 1 + 1); sampling error 1/√4000.
-    assert found.effective_dimension == pytest.approx(np.full(6, 16 / 6), rel=4 / 4000**0.5)
+    assert result.effective_dimension == pytest.approx(np.full(6, 16 / 6), rel=4 / 4000**0.5)
     constant = hidden_states(lambda x, s: 0 * s, drive(batch=3), initial=torch.zeros(3, 2, dtype=torch.float64))
     assert (constant.effective_dimension == 0).all()
     assert (constant.input_share == 0).all()
@@ -49,16 +49,16 @@ def test_input_share_is_that_of_the_variance(keep, expected):
     def step(x, s):
         return keep * s + x
 
-    found = hidden_states(step, drive(), initial=torch.zeros(400, 3, dtype=torch.float64), replicas=40)
+    result = hidden_states(step, drive(), initial=torch.zeros(400, 3, dtype=torch.float64), replicas=40)
     if expected is None:
         # A random walk from h_0 of the visited size: variance t of the input against that of the initial state.
-        visited = (found.states**2).mean()
+        visited = (result.states**2).mean()
         t = np.arange(1, 7)
         expected = t / (t + visited)
         # 40 initial states of 3 units know their variance to √(2/117).
-        assert found.input_share == pytest.approx(expected, abs=4 * 0.25 * (2 / 117) ** 0.5)
+        assert result.input_share == pytest.approx(expected, abs=4 * 0.25 * (2 / 117) ** 0.5)
     else:
-        assert found.input_share == pytest.approx(expected, abs=16 * EPS)
+        assert result.input_share == pytest.approx(expected, abs=16 * EPS)
 
 
 def test_saturation_exploration_and_orthants():
@@ -67,11 +67,11 @@ def test_saturation_exploration_and_orthants():
         module.weight_hh_l0.zero_()
         module.weight_ih_l0.copy_(torch.tensor([[9.0], [0.01]]))
     x = torch.tensor([1.0, -1.0, 1.0, -1.0]).reshape(4, 1, 1)
-    found = hidden_states(module, x)
-    assert (found.saturation == 0.5).all()
-    assert found.orthants == 2
+    result = hidden_states(module, x)
+    assert (result.saturation == 0.5).all()
+    assert result.orthants == 2
     # The first unit visits the two end cells of ten, the second the two around 0.
-    assert found.exploration == pytest.approx(0.2, abs=EPS)
+    assert result.exploration == pytest.approx(0.2, abs=EPS)
     unbounded = nn.RNN(1, 2, nonlinearity="relu", bias=False)
     with torch.no_grad():
         unbounded.weight_hh_l0.zero_()
@@ -85,6 +85,6 @@ def test_replicas_must_scatter():
 
 
 def test_autonomous_recurrences_have_no_input_to_explain_anything():
-    found = hidden_states(lambda x, s: s.roll(1, -1), 4, initial=torch.eye(3, dtype=torch.float64))
-    assert found.states.shape == (4, 3, 3)
-    assert (found.input_share == 0).all()
+    result = hidden_states(lambda x, s: s.roll(1, -1), 4, initial=torch.eye(3, dtype=torch.float64))
+    assert result.states.shape == (4, 3, 3)
+    assert (result.input_share == 0).all()

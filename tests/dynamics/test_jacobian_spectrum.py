@@ -23,12 +23,12 @@ def jacobians(model, inputs):
 def test_small_singular_values_are_found_beside_large_ones(make):
     torch.manual_seed(2)
     model, inputs = make(), torch.randn(12, 2, 2)
-    found = jacobian_spectrum(model, inputs)
+    result = jacobian_spectrum(model, inputs)
     J = jacobians(model, inputs)
     for b in range(2):
-        assert np.abs(found.log_singular_values[b] - log_singular_values(J[:, b])).max() <= 12 * ACCURACY
-    assert found.sum_residual.max() <= 12 * ACCURACY
-    assert found.steps == 12
+        assert np.abs(result.log_singular_values[b] - log_singular_values(J[:, b])).max() <= 12 * ACCURACY
+    assert result.sum_residual.max() <= 12 * ACCURACY
+    assert result.steps == 12
 
 
 def test_short_products_agree_with_a_plain_svd():
@@ -45,11 +45,11 @@ def test_ranges_beyond_double_precision():
     W = torch.diag(torch.tensor([1.0, 1e-1, 1e-3, 1e-6], dtype=torch.float64))
     rotation = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)).double())[0]
     W = rotation @ W @ rotation.T
-    found = jacobian_spectrum(lambda x, h: W @ h, 500, initial=torch.ones(4, dtype=torch.float64))
-    assert np.abs(found.log_singular_values[0] / np.log(10) + [0, 500, 1500, 3000]).max() <= 500 * 1e6 * EPS
-    assert found.effective_rank[0] == pytest.approx(1.0, abs=4 * EPS)
-    assert found.largest[0] == found.log_singular_values[0, 0]
-    assert found.median[0] / np.log(10) == pytest.approx(-1000, abs=500 * 1e6 * EPS)
+    result = jacobian_spectrum(lambda x, h: W @ h, 500, initial=torch.ones(4, dtype=torch.float64))
+    assert np.abs(result.log_singular_values[0] / np.log(10) + [0, 500, 1500, 3000]).max() <= 500 * 1e6 * EPS
+    assert result.effective_rank[0] == pytest.approx(1.0, abs=4 * EPS)
+    assert result.largest[0] == result.log_singular_values[0, 0]
+    assert result.median[0] / np.log(10) == pytest.approx(-1000, abs=500 * 1e6 * EPS)
 
 
 def test_blocks_are_cut_at_the_widest_gap():
@@ -60,26 +60,26 @@ def test_blocks_are_cut_at_the_widest_gap():
 def test_rank_deficiency_is_minus_infinity():
     torch.manual_seed(5)
     model, inputs = nn.RNN(2, 8, nonlinearity="relu"), torch.randn(6, 1, 2)
-    found = jacobian_spectrum(model, inputs)
+    result = jacobian_spectrum(model, inputs)
     exact = log_singular_values(jacobians(model, inputs)[:, 0])
     kept = exact > exact[0] - 50
     assert 0 < kept.sum() < 8
-    assert np.abs(found.log_singular_values[0, kept] - exact[kept]).max() <= 12 * ACCURACY
-    assert np.isneginf(found.log_singular_values[0, ~kept]).all()
-    assert found.sum_residual[0] == 0
+    assert np.abs(result.log_singular_values[0, kept] - exact[kept]).max() <= 12 * ACCURACY
+    assert np.isneginf(result.log_singular_values[0, ~kept]).all()
+    assert result.sum_residual[0] == 0
 
 
 def test_a_map_to_zero_has_no_singular_value():
-    found = jacobian_spectrum(lambda x, h: 0.0 * h, 5, initial=torch.ones(3, dtype=torch.float64))
-    assert np.isneginf(found.log_singular_values).all()
-    assert (found.effective_rank == 0).all()
+    result = jacobian_spectrum(lambda x, h: 0.0 * h, 5, initial=torch.ones(3, dtype=torch.float64))
+    assert np.isneginf(result.log_singular_values).all()
+    assert (result.effective_rank == 0).all()
 
 
 def test_isometry_has_full_effective_rank():
     Q = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)).double())[0]
-    found = jacobian_spectrum(lambda x, h: Q @ h, 100, initial=torch.ones(6, dtype=torch.float64))
-    assert np.abs(found.log_singular_values).max() <= 600 * EPS
-    assert found.effective_rank[0] == pytest.approx(6, abs=600 * EPS)
+    result = jacobian_spectrum(lambda x, h: Q @ h, 100, initial=torch.ones(6, dtype=torch.float64))
+    assert np.abs(result.log_singular_values).max() <= 600 * EPS
+    assert result.effective_rank[0] == pytest.approx(6, abs=600 * EPS)
 
 
 @pytest.mark.parametrize("make", [lambda: nn.RNN(2, 6, 2), lambda: nn.GRU(2, 6), lambda: nn.LSTM(2, 4)])

@@ -83,13 +83,13 @@ def test_leading_exponents_without_jacobians_are_those_of_the_full_spectrum():
 def test_products_of_gaussian_matrices_newman():
     n = 100
     z = torch.randn(220, n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / n**0.5
-    found = of_matrices(z)(burn_in=20)
+    result = of_matrices(z)(burn_in=20)
     exact = {0: -0.005016666, 49: -0.3465402663, 99: -2.9377665157}
     for i, value in exact.items():
         # Two-sided at 4 standard errors of 19 degrees of freedom: a false alarm in 1 of 1300.
-        assert abs(found.exponents[0, i] - value) <= 4 * found.stderr[0, i]
-    assert abs(found.exponents.sum() + 51.2193040867) <= 4 * np.sqrt((found.stderr**2).sum())
-    assert found.sum_residual[0] <= 100 * ACCURACY
+        assert abs(result.exponents[0, i] - value) <= 4 * result.stderr[0, i]
+    assert abs(result.exponents.sum() + 51.2193040867) <= 4 * np.sqrt((result.stderr**2).sum())
+    assert result.sum_residual[0] <= 100 * ACCURACY
 
 
 @pytest.mark.parametrize(
@@ -101,20 +101,20 @@ def test_products_of_gaussian_matrices_newman():
 )
 def test_linear_maps(step, start, exact, steps):
     W = torch.tensor(step, dtype=torch.float64)
-    found = lyapunov_exponents(
+    result = lyapunov_exponents(
         lambda x, s: (W @ s) % 1.0, steps, initial=torch.tensor(start).double(), burn_in=steps // 2
     )
     # What is left of Q0 = I after the burn-in shrinks as the ratio of the eigenvalues; the table has ten digits.
     ratio = np.exp(-(exact[0] - exact[1]) * steps / 2)
-    assert np.abs(found.exponents[0] - exact).max() <= 40 * ratio + 2e-9
-    assert found.converged.all()
+    assert np.abs(result.exponents[0] - exact).max() <= 40 * ratio + 2e-9
+    assert result.converged.all()
 
 
 def test_logistic_map():
-    found = lyapunov_exponents(lambda x, s: 4 * s * (1 - s), 4000, initial=torch.tensor([0.3], dtype=torch.float64))
-    assert abs(found.exponents[0, 0] - np.log(2)) <= 4 * found.stderr[0, 0]
-    assert found.entropy_rate[0] == found.exponents[0, 0]
-    assert found.kaplan_yorke_dimension[0] == 1.0
+    result = lyapunov_exponents(lambda x, s: 4 * s * (1 - s), 4000, initial=torch.tensor([0.3], dtype=torch.float64))
+    assert abs(result.exponents[0, 0] - np.log(2)) <= 4 * result.stderr[0, 0]
+    assert result.entropy_rate[0] == result.exponents[0, 0]
+    assert result.kaplan_yorke_dimension[0] == 1.0
 
 
 def henon(x, s):
@@ -123,12 +123,12 @@ def henon(x, s):
 
 def test_henon_attractor():
     start = torch.tensor([0.1, 0.1], dtype=torch.float64)
-    found = lyapunov_exponents(henon, 6000, initial=start, burn_in=100)
-    assert abs(found.exponents[0, 0] - 0.4192068) <= 4 * found.stderr[0, 0]
-    assert abs(found.exponents.sum() - np.log(0.3)) <= ACCURACY
-    slope = 1 / np.log(0.3) ** 2 * abs(np.log(0.3)) / found.exponents[0, 1] ** 2 * np.log(0.3) ** 2
-    assert abs(found.kaplan_yorke_dimension[0] - 1.25826) <= 4 * slope * found.stderr[0, 0]
-    assert found.stderr[0, 0] < 0.01
+    result = lyapunov_exponents(henon, 6000, initial=start, burn_in=100)
+    assert abs(result.exponents[0, 0] - 0.4192068) <= 4 * result.stderr[0, 0]
+    assert abs(result.exponents.sum() - np.log(0.3)) <= ACCURACY
+    slope = 1 / np.log(0.3) ** 2 * abs(np.log(0.3)) / result.exponents[0, 1] ** 2 * np.log(0.3) ** 2
+    assert abs(result.kaplan_yorke_dimension[0] - 1.25826) <= 4 * slope * result.stderr[0, 0]
+    assert result.stderr[0, 0] < 0.01
 
 
 def test_henon_fixed_point():
@@ -144,17 +144,17 @@ def test_autonomous_tanh_network_below_gain_1_has_the_exponents_of_its_weight(g,
     W, _ = gaussian(g)
     exact = np.log(np.sort(np.abs(np.linalg.eigvals(W)))[::-1])
     assert exact[0] == pytest.approx(top, abs=TEN_DECIMALS + 100 * EPS)
-    found = lyapunov_exponents(tanh_cell(W), 1500, k=2, burn_in=700)
+    result = lyapunov_exponents(tanh_cell(W), 1500, k=2, burn_in=700)
     # A complex pair turns its plane for ever: the time average of its two rates has an error of order 1/T.
-    assert np.abs(found.exponents[0].mean() - exact[0]) <= 4 * found.stderr[0].max() + 1 / 800
+    assert np.abs(result.exponents[0].mean() - exact[0]) <= 4 * result.stderr[0].max() + 1 / 800
 
 
 def test_autonomous_tanh_network_has_the_whole_spectrum_of_its_weight():
     W, _ = gaussian(0.5)
-    found = lyapunov_exponents(tanh_cell(W), 300, burn_in=100)
-    assert found.exponents[0].sum() == pytest.approx(-123.7089290415, abs=TEN_DECIMALS + ACCURACY / 2)
-    assert found.exponents[0, -1] == pytest.approx(-3.8067259718, abs=4 * found.stderr[0, -1] + 1 / 200)
-    assert found.sum_residual[0] <= 100 * ACCURACY
+    result = lyapunov_exponents(tanh_cell(W), 300, burn_in=100)
+    assert result.exponents[0].sum() == pytest.approx(-123.7089290415, abs=TEN_DECIMALS + ACCURACY / 2)
+    assert result.exponents[0, -1] == pytest.approx(-3.8067259718, abs=4 * result.stderr[0, -1] + 1 / 200)
+    assert result.sum_residual[0] <= 100 * ACCURACY
 
 
 @pytest.mark.parametrize(
@@ -162,9 +162,9 @@ def test_autonomous_tanh_network_has_the_whole_spectrum_of_its_weight():
 )
 def test_chaotic_tanh_network(g, top, error):
     W, h0 = gaussian(g)
-    found = lyapunov_exponents(tanh_cell(W), 2500, k=1, burn_in=500, initial=h0[None])
-    assert abs(found.exponents[0, 0] - top) <= 4 * np.hypot(found.stderr[0, 0], error)
-    assert found.exponents[0, 0] > 0
+    result = lyapunov_exponents(tanh_cell(W), 2500, k=1, burn_in=500, initial=h0[None])
+    assert abs(result.exponents[0, 0] - top) <= 4 * np.hypot(result.stderr[0, 0], error)
+    assert result.exponents[0, 0] > 0
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,13 @@ def test_zero_weight_lstm_has_the_exponents_of_its_forget_gate():
         for parameter in module.parameters():
             parameter.zero_()
         module.bias_ih_l0[4:8] = 1.0
-    found = lyapunov_exponents(module, torch.zeros(30, 2, 3))
+    result = lyapunov_exponents(module, torch.zeros(30, 2, 3))
     expected = [-0.3132616875182228] * 4 + [-np.inf] * 4
-    assert np.isneginf(found.exponents[:, 4:]).all()
-    assert found.exponents[:, :4] == pytest.approx(expected[0], abs=16 * EPS)
-    assert found.converged.all()
-    assert (found.sum_residual == 0).all()
-    assert (found.kaplan_yorke_dimension == 0).all()
+    assert np.isneginf(result.exponents[:, 4:]).all()
+    assert result.exponents[:, :4] == pytest.approx(expected[0], abs=16 * EPS)
+    assert result.converged.all()
+    assert (result.sum_residual == 0).all()
+    assert (result.kaplan_yorke_dimension == 0).all()
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -228,34 +228,34 @@ def test_zero_weight_gru_has_the_exponents_of_its_update_gate():
         for parameter in module.parameters():
             parameter.zero_()
         module.bias_ih_l0[4:8] = 1.0
-    found = lyapunov_exponents(module, torch.zeros(30, 3))
-    assert found.exponents.shape == (1, 4)
-    assert found.exponents == pytest.approx(-0.3132616875182228, abs=16 * EPS)
+    result = lyapunov_exponents(module, torch.zeros(30, 3))
+    assert result.exponents.shape == (1, 4)
+    assert result.exponents == pytest.approx(-0.3132616875182228, abs=16 * EPS)
 
 
 def test_lost_directions_are_minus_infinity_not_rounding():
     rank = 3
     torch.manual_seed(0)
     matrices = torch.randn(40, 6, rank).double() @ torch.randn(40, rank, 6).double()
-    found = of_matrices(matrices)()
-    assert np.isneginf(found.exponents[0, rank:]).all()
-    assert np.isfinite(found.exponents[0, :rank]).all()
+    result = of_matrices(matrices)()
+    assert np.isneginf(result.exponents[0, rank:]).all()
+    assert np.isfinite(result.exponents[0, :rank]).all()
 
 
 def test_orthogonal_weights_keep_everything():
     torch.manual_seed(1)
     Q = torch.linalg.qr(torch.randn(20, 20).double())[0]
-    found = lyapunov_exponents(lambda x, s: Q @ s, 200, initial=torch.ones(20, dtype=torch.float64))
-    assert np.abs(found.exponents).max() <= 20 * EPS
+    result = lyapunov_exponents(lambda x, s: Q @ s, 200, initial=torch.ones(20, dtype=torch.float64))
+    assert np.abs(result.exponents).max() <= 20 * EPS
     # An isometry never needs to be re-orthonormalised: only the twenty blocks ask for it.
-    assert found.factorizations <= 40
+    assert result.factorizations <= 40
 
 
 def test_a_transient_is_not_converged_and_a_short_run_says_so():
     decaying = torch.linspace(0.5, 1.5, 200, dtype=torch.float64).reshape(-1, 1, 1)
-    found = of_matrices(decaying)()
-    assert not found.converged.any()
-    assert "NOT CONVERGED" in str(found)
+    result = of_matrices(decaying)()
+    assert not result.converged.any()
+    assert "NOT CONVERGED" in str(result)
     single = of_matrices(torch.ones(1, 1, 1, dtype=torch.float64))()
     assert np.isnan(single.stderr).all()
     assert not single.converged.any()
@@ -264,10 +264,10 @@ def test_a_transient_is_not_converged_and_a_short_run_says_so():
 def test_standard_error_covers_the_truth():
     # log|x| of a normal x has mean -(γ + log 2)/2 and variance π²/8.
     z = torch.randn(2000, 1, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    found = of_matrices(z)()
+    result = of_matrices(z)()
     truth = -(np.euler_gamma + np.log(2)) / 2
-    assert abs(found.exponents[0, 0] - truth) <= 4 * found.stderr[0, 0]
-    assert found.stderr[0, 0] == pytest.approx(np.pi / np.sqrt(8 * 2000), rel=0.5)
+    assert abs(result.exponents[0, 0] - truth) <= 4 * result.stderr[0, 0]
+    assert result.stderr[0, 0] == pytest.approx(np.pi / np.sqrt(8 * 2000), rel=0.5)
 
 
 @pytest.mark.parametrize(("rates", "stderr"), [([1.0, 3.0], 1.0), ([0.0, 3.0, 6.0], 3**0.5)])

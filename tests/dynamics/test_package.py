@@ -1,4 +1,4 @@
-"""The package without torch, and the mean field that its exponents approach."""
+"""The package without torch."""
 
 import subprocess
 import sys
@@ -13,6 +13,6 @@ def test_without_torch_the_install_line_is_named():
         "try:\n    import unitcircle.dynamics\n"
         "except MissingExtraError as error:\n    print(error)\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "measuring live networks needs torch" in said
-    assert "pip install 'unitcircle[torch]'" in said
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "measuring live networks needs torch" in output
+    assert "pip install 'unitcircle[torch]'" in output

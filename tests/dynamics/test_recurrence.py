@@ -66,8 +66,8 @@ def test_plain_operations_agree_with_the_fused_layer(name):
         _, final = reference(own_layout(module, sequence()[: t + 1]))
         final = final if isinstance(final, tuple) else (final,)
         ours = recurrence.unravel(states[t + 1])
-        for mine, theirs in zip(ours if isinstance(ours, tuple) else (ours,), final, strict=True):
-            assert (mine - theirs).abs().max() <= 8 * N * T * EPS
+        for value, expected in zip(ours if isinstance(ours, tuple) else (ours,), final, strict=True):
+            assert (value - expected).abs().max() <= 8 * N * T * EPS
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -76,8 +76,8 @@ def test_plain_operations_agree_with_the_cell(name):
     recurrence = as_recurrence(cell)
     state = torch.randn(B, recurrence.state_size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     x = sequence()[0]
-    theirs = copy.deepcopy(cell).double()(x, recurrence.unravel(state))
-    assert (recurrence.step(x, state) - recurrence.ravel(theirs)).abs().max() <= 8 * N * EPS
+    expected = copy.deepcopy(cell).double()(x, recurrence.unravel(state))
+    assert (recurrence.step(x, state) - recurrence.ravel(expected)).abs().max() <= 8 * N * EPS
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -226,7 +226,7 @@ def test_everything_is_left_as_found():
     weights = [copy.deepcopy(m.state_dict()) for m in (module, custom)]
     modes = [[part.training for part in m.modules()] for m in (module, custom)]
     xs, start = sequence().float(), torch.ones(2, B, N)
-    kept = xs.clone(), start.clone()
+    copies = xs.clone(), start.clone()
     before = torch.random.get_rng_state()
     as_recurrence(module).trajectory(xs, initial=start)
     recurrence = as_recurrence(custom, state=torch.zeros(B, N))
@@ -234,8 +234,8 @@ def test_everything_is_left_as_found():
         recurrence.trajectory(xs)
         torch.rand(3)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert torch.equal(xs, kept[0])
-    assert torch.equal(start, kept[1])
+    assert torch.equal(xs, copies[0])
+    assert torch.equal(start, copies[1])
     assert modes == [[part.training for part in m.modules()] for m in (module, custom)]
     assert not any(parameter.requires_grad for parameter in module.parameters())
     for m, old in zip((module, custom), weights, strict=True):

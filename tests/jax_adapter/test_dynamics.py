@@ -74,35 +74,35 @@ def test_gradient_flow_agrees_with_torch(twins):
     step, carry, inputs, module, batch = twins
     v = np.random.default_rng(3).choice([-1.0, 1.0], N)
     flow = jax.jit(lambda xs: gradient_flow(step, xs, carry, loss=lambda s: v @ jax.tree.leaves(s)[0]))(inputs)
-    theirs = dynamics.gradient_flow(module, batch, lambda output: torch.from_numpy(v) @ output[0][-1, 0])
-    log_norms = theirs.log_norms[:, 0, 0]
+    twin = dynamics.gradient_flow(module, batch, lambda output: torch.from_numpy(v) @ output[0][-1, 0])
+    log_norms = twin.log_norms[:, 0, 0]
     assert flow.log_norms.shape == (T + 1,)
     # Both products of T Jacobians of N entries; each step loses a little more where the gradient turns.
     np.testing.assert_allclose(flow.log_norms, log_norms, rtol=0, atol=1e3 * T * N * EPS)
     if isinstance(carry, tuple):
         for part, name in zip(flow.parts, "hc", strict=True):
-            np.testing.assert_allclose(part, theirs.parts[name][:, 0, 0], rtol=0, atol=1e3 * T * N * EPS)
-    assert flow.growth_rate == pytest.approx(theirs.growth_rate[0], abs=2e3 * N * EPS)
-    assert flow.growth_rate_stderr == pytest.approx(theirs.growth_rate_stderr[0], abs=2e3 * T * N * EPS)
+            np.testing.assert_allclose(part, twin.parts[name][:, 0, 0], rtol=0, atol=1e3 * T * N * EPS)
+    assert flow.growth_rate == pytest.approx(twin.growth_rate[0], abs=2e3 * N * EPS)
+    assert flow.growth_rate_stderr == pytest.approx(twin.growth_rate_stderr[0], abs=2e3 * T * N * EPS)
     for factor in (0.1, 1e-9, 10.0):
-        assert flow.horizon(factor) == theirs.horizon(factor)[0]
+        assert flow.horizon(factor) == twin.horizon(factor)[0]
 
 
 def test_lyapunov_exponents_agree_with_torch_and_with_naive_products(twins):
     step, carry, inputs, module, batch = twins
     ours = jax.jit(lambda xs: lyapunov_exponents(step, xs, carry, burn_in=5))(inputs)
-    theirs = dynamics.lyapunov_exponents(module, batch, burn_in=5)
+    twin = dynamics.lyapunov_exponents(module, batch, burn_in=5)
     size = ours.exponents.size
     # Between two factorizations torch's may keep half the digits.
-    np.testing.assert_allclose(ours.exponents, theirs.exponents[0], rtol=0, atol=EPS**0.5)
-    assert ours.steps == theirs.steps == T - 5
-    np.testing.assert_allclose(ours.stderr, theirs.stderr[0], rtol=0, atol=EPS**0.5)
-    np.testing.assert_array_equal(ours.converged, theirs.converged[0])
+    np.testing.assert_allclose(ours.exponents, twin.exponents[0], rtol=0, atol=EPS**0.5)
+    assert ours.steps == twin.steps == T - 5
+    np.testing.assert_allclose(ours.stderr, twin.stderr[0], rtol=0, atol=EPS**0.5)
+    np.testing.assert_array_equal(ours.converged, twin.converged[0])
     once = jax.jit(lambda x, s: (step(x, s), jacobian(step, x, s)))
     jacobians, state = [], carry
     for x in inputs:
-        state, found = once(x, state)
-        jacobians.append(found)
+        state, J = once(x, state)
+        jacobians.append(J)
     every_step = naive_exponents(np.stack(jacobians))
     whole = jax.jit(lambda xs: lyapunov_exponents(step, xs, carry).exponents)(inputs)
     np.testing.assert_allclose(whole, np.sort(every_step)[::-1], rtol=0, atol=1e4 * T * size * EPS)
@@ -111,18 +111,18 @@ def test_lyapunov_exponents_agree_with_torch_and_with_naive_products(twins):
 def test_eigenvalues_along_agree_with_torch(twins):
     step, carry, inputs, module, batch = twins
     ours = jax.jit(lambda xs: eigenvalues_along(step, xs, carry, every=7))(inputs)
-    theirs = dynamics.eigenvalues_along(module, batch, every=7)
-    np.testing.assert_array_equal(ours.at, theirs.at)
-    assert ours.jacobian.shape == theirs.jacobian[:, 0].shape
+    twin = dynamics.eigenvalues_along(module, batch, every=7)
+    np.testing.assert_array_equal(ours.at, twin.at)
+    assert ours.jacobian.shape == twin.jacobian[:, 0].shape
     # Of ill-conditioned eigenvalues the power sums are compared, not the values.
     for power in (1, 2, 3):
         np.testing.assert_allclose(
             (np.asarray(ours.jacobian) ** power).sum(-1),
-            (theirs.jacobian[:, 0] ** power).sum(-1),
+            (twin.jacobian[:, 0] ** power).sum(-1),
             rtol=0,
             atol=1e3 * N * EPS,
         )
-    np.testing.assert_allclose(ours.radius, theirs.radius[:, 0], rtol=5e6 * EPS)  # condition of the leading eigenvalue
+    np.testing.assert_allclose(ours.radius, twin.radius[:, 0], rtol=5e6 * EPS)  # condition of the leading eigenvalue
 
 
 def test_the_full_state_is_the_default_as_of_torchs_recurrence():
@@ -145,8 +145,8 @@ def test_norms_neither_underflow_nor_overflow(gain):
     assert flow.horizon(1 / gain) == np.inf
     assert flow.steps == 200
     np.testing.assert_allclose(flow.norms[:2], np.exp(flow.log_norms[:2]), rtol=8 * EPS)
-    found = lyapunov_exponents(lambda x, h: gain * (h - jax.lax.stop_gradient(h)), 200, jnp.ones(3))
-    np.testing.assert_allclose(found.exponents, np.log(gain), rtol=0, atol=rounding)
+    result = lyapunov_exponents(lambda x, h: gain * (h - jax.lax.stop_gradient(h)), 200, jnp.ones(3))
+    np.testing.assert_allclose(result.exponents, np.log(gain), rtol=0, atol=rounding)
 
 
 def test_a_gradient_that_dies_is_minus_infinity():
@@ -193,14 +193,14 @@ def test_exponents_of_a_linear_map_are_the_logarithms_of_the_moduli():
         return lyapunov_exponents(lambda x, h: W @ h, 300, h, burn_in=100, k=k)
 
     measure = jax.jit(measure, static_argnums=1)
-    found = measure(jnp.ones(4), None)
+    result = measure(jnp.ones(4), None)
     # Burnt in for 100 steps, what is left of the start is (0.9/1.2)^200.
     rounding = 200 * 4 * EPS
-    np.testing.assert_allclose(found.exponents, np.log(moduli), rtol=0, atol=rounding)
-    assert (np.asarray(found.stderr) < rounding).all()
-    assert np.asarray(found.converged).all()
+    np.testing.assert_allclose(result.exponents, np.log(moduli), rtol=0, atol=rounding)
+    assert (np.asarray(result.stderr) < rounding).all()
+    assert np.asarray(result.converged).all()
     np.testing.assert_allclose(measure(jnp.ones(4), 2).exponents, np.log(moduli[:2]), rtol=0, atol=rounding)
-    assert re.fullmatch(r"leading exponent \+0.1823 ± \S+ nats per step \(converged; 4 of 4, 200 steps\)", str(found))
+    assert re.fullmatch(r"leading exponent \+0.1823 ± \S+ nats per step \(converged; 4 of 4, 200 steps\)", str(result))
     alone = lyapunov_exponents(lambda x, h: 0.5 * h, 1, jnp.ones(1))
     assert np.isnan(alone.stderr)
     assert "(NOT CONVERGED; 1 of 1, 1 steps)" in str(alone)
@@ -210,23 +210,23 @@ def test_dimension_and_entropy_are_those_of_torch_and_of_known_exponents():
     moduli = np.array([2.0, 1.5, 0.1])
     start = np.ones(3)
     for k in (None, 1, 2):
-        found = jax.jit(lambda h, k=k: lyapunov_exponents(lambda x, h: moduli * h, 40, h, k=k))(jnp.asarray(start))
+        result = jax.jit(lambda h, k=k: lyapunov_exponents(lambda x, h: moduli * h, 40, h, k=k))(jnp.asarray(start))
         twin = dynamics.lyapunov_exponents(
             lambda x, h: torch.from_numpy(moduli) * h, 40, initial=torch.from_numpy(start), k=k
         )
-        assert found.state_size == twin.state_size == 3
+        assert result.state_size == twin.state_size == 3
         for name in ("kaplan_yorke_dimension", "entropy_rate"):
-            value = getattr(found, name)
+            value = getattr(result, name)
             assert isinstance(value, jax.Array)
             # Sums of exponents that both round once a step.
             np.testing.assert_allclose(value, getattr(twin, name)[0], rtol=0, atol=40 * 3 * EPS)
         if k is None:
-            assert found.kaplan_yorke_dimension == pytest.approx(2 + np.log(3) / np.log(10), abs=40 * 3 * EPS)
-            assert found.entropy_rate == pytest.approx(np.log(3), abs=40 * 3 * EPS)
+            assert result.kaplan_yorke_dimension == pytest.approx(2 + np.log(3) / np.log(10), abs=40 * 3 * EPS)
+            assert result.entropy_rate == pytest.approx(np.log(3), abs=40 * 3 * EPS)
         else:
             # All of them grow: more may follow.
-            assert np.isnan(found.kaplan_yorke_dimension)
-            assert np.isnan(found.entropy_rate)
+            assert np.isnan(result.kaplan_yorke_dimension)
+            assert np.isnan(result.entropy_rate)
     contracting = lyapunov_exponents(lambda x, h: 0.5 * h, 9, jnp.ones(2))
     assert (contracting.kaplan_yorke_dimension, contracting.entropy_rate) == (0, 0)
     expanding = lyapunov_exponents(lambda x, h: 2.0 * h, 9, jnp.ones(2))
@@ -242,15 +242,15 @@ def test_dimension_of_the_henon_attractor():
         return jnp.stack([1 - 1.4 * s[0] ** 2 + s[1], 0.3 * s[0]])
 
     starts = jnp.array([[0.1, 0.1], [0.2, 0.0]])
-    found = jax.jit(jax.vmap(lambda s: lyapunov_exponents(henon, 6000, s, burn_in=100)))(starts)
-    leading, error = np.asarray(found.exponents)[:, 0], np.asarray(found.stderr)[:, 0]
+    result = jax.jit(jax.vmap(lambda s: lyapunov_exponents(henon, 6000, s, burn_in=100)))(starts)
+    leading, error = np.asarray(result.exponents)[:, 0], np.asarray(result.stderr)[:, 0]
     # λ_1 + λ_2 = log 0.3, so that the dimension is 1 + λ_1 / (λ_1 - log 0.3), of slope -log 0.3 / λ_2².
-    assert found.entropy_rate.shape == (2,)
-    np.testing.assert_array_equal(found.entropy_rate, leading)
-    slope = -np.log(0.3) / np.asarray(found.exponents)[:, 1] ** 2
+    assert result.entropy_rate.shape == (2,)
+    np.testing.assert_array_equal(result.entropy_rate, leading)
+    slope = -np.log(0.3) / np.asarray(result.exponents)[:, 1] ** 2
     # Two-sided at 4 standard errors of 19 degrees of freedom: a false alarm in 1 of 1300.
     assert (np.abs(leading - 0.4192068) <= 4 * error).all()
-    assert (np.abs(found.kaplan_yorke_dimension - 1.25826) <= 4 * slope * error).all()
+    assert (np.abs(result.kaplan_yorke_dimension - 1.25826) <= 4 * slope * error).all()
 
 
 def test_lost_directions():
@@ -262,8 +262,8 @@ def test_lost_directions():
         lyapunov_exponents(lambda x, h: W @ h, 20, jnp.ones(3), k=1).exponents, [np.log(0.5)], rtol=0.1
     )
     singular = jnp.ones((2, 2))
-    found = lyapunov_exponents(lambda x, h: singular @ h * 0.5, 20, jnp.ones(2)).exponents
-    np.testing.assert_allclose(found, [0, -np.inf], atol=0.05)
+    result = lyapunov_exponents(lambda x, h: singular @ h * 0.5, 20, jnp.ones(2)).exponents
+    np.testing.assert_allclose(result, [0, -np.inf], atol=0.05)
 
 
 def test_they_are_mapped_over_a_batch():
@@ -276,23 +276,23 @@ def test_they_are_mapped_over_a_batch():
     def measure(x):
         return gradient_flow(step, x, jnp.zeros(N)), lyapunov_exponents(step, x, jnp.zeros(N), k=2)
 
-    flow, found = jax.jit(jax.vmap(measure))(xs)
+    flow, result = jax.jit(jax.vmap(measure))(xs)
     one = jax.jit(measure)
     for b in range(2):
         alone, exponents = one(xs[b])
         np.testing.assert_allclose(flow.log_norms[b], alone.log_norms, rtol=0, atol=1e3 * T * N * EPS)
         np.testing.assert_allclose(flow.growth_rate[b], alone.growth_rate, rtol=0, atol=2e3 * N * EPS)
         assert flow.horizon()[b] == alone.horizon()
-        np.testing.assert_allclose(found.exponents[b], exponents.exponents, rtol=0, atol=1e4 * T * N * EPS)
+        np.testing.assert_allclose(result.exponents[b], exponents.exponents, rtol=0, atol=1e4 * T * N * EPS)
     assert f"over {T} steps" in str(flow)
 
 
 def test_exponents_that_do_not_settle_are_said_not_to():
     drive = jnp.linspace(-2.0, 2.0, 100)  # the growth rate itself drifts by 4 nats
-    found = lyapunov_exponents(lambda x, h: jnp.exp(x) * h / jnp.linalg.norm(h), drive, jnp.ones(1))
+    result = lyapunov_exponents(lambda x, h: jnp.exp(x) * h / jnp.linalg.norm(h), drive, jnp.ones(1))
     assert not np.asarray(lyapunov_exponents(lambda x, h: jnp.exp(x) * h, drive, jnp.ones(1)).converged).any()
-    assert np.isneginf(np.asarray(found.exponents)).all()
-    assert np.asarray(found.converged).all()
+    assert np.isneginf(np.asarray(result.exponents)).all()
+    assert np.asarray(result.converged).all()
 
 
 def test_single_precision_stays_single():
@@ -329,8 +329,8 @@ def test_misuse_is_refused_in_words(call, words):
 def test_states_in_half_precision_are_measured():
     # Powers of two, which bfloat16 holds exactly: the step multiplies every length by 1/2.
     W = jnp.array([[0.0, -0.5], [0.5, 0.0]], jnp.bfloat16)
-    found = lyapunov_exponents(lambda _x, h: W @ h, 50, jnp.ones(2, jnp.bfloat16))
-    assert found.exponents.dtype == jnp.float32
-    assert np.asarray(found.exponents) == pytest.approx([-np.log(2.0)] * 2, rel=4 * 2.0**-23)
+    result = lyapunov_exponents(lambda _x, h: W @ h, 50, jnp.ones(2, jnp.bfloat16))
+    assert result.exponents.dtype == jnp.float32
+    assert np.asarray(result.exponents) == pytest.approx([-np.log(2.0)] * 2, rel=4 * 2.0**-23)
     along = eigenvalues_along(lambda _x, h: W @ h, 5, jnp.ones(2, jnp.bfloat16))
     assert np.asarray(along.radius) == pytest.approx([0.5] * 5, rel=8 * 2.0**-23)
