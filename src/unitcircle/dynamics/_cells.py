@@ -137,6 +137,7 @@ class GRUTorchCell(TorchCell):
         pre = outer + r * inner
         candidate_slope = torch.sigmoid(-gates).chunk(2, -1)[1] * _sech2(pre)
         reset = candidate_slope * inner * r_slope
+        # Factors in h' of h and of the pre-activations of r, z and n; and r, through which W_n h passes.
         return z, reset, (h - torch.tanh(pre)) * z_slope, candidate_slope, r
 
     def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
@@ -179,6 +180,7 @@ class LSTMTorchCell(TorchCell):
         i, f, g, o = torch.addmm(drive, h, self.weight.t()).chunk(4, -1)
         f_gate, i_gate, candidate = torch.sigmoid(f), torch.sigmoid(i), torch.tanh(g)
         new = f_gate * c + i_gate * candidate
+        # Factors in c' of c and of the pre-activations of i, f and g; in h' of that of o and of c'.
         return (
             f_gate,
             _sigmoid_slope(i) * candidate,

@@ -125,6 +125,7 @@ def depth_flow(
         def hook_of(name: str) -> Callable[..., Any]:
             def hook(_module: nn.Module, arguments: tuple[Any, ...]) -> Any:
                 start = arguments[0]
+                # The data, unlike the output of a layer, are not part of the graph yet.
                 if not start.requires_grad:
                     start = start.detach().requires_grad_()
                 points.append(start)
