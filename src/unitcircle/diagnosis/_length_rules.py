@@ -24,23 +24,27 @@ ONE_ACTIVATION = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
 
 @rule("UC106", "length-out-of-reach")
 def length_out_of_reach(exam: Examination) -> Iterator[Finding]:
-    """The recurrence explodes or vanishes within the length T, judged on the cell's real Jacobian."""
-    # ## What was found The cell was rebuilt from its weights and driven for T steps, with standard-normal inputs
-    # or with `--data`, and perturbations of its full state (h, and c of an LSTM) were carried along by the step
-    # Jacobians. Their norm fell below 1/1000 (the layer forgets), or rose above 1000 (it explodes), before T. The
-    # spectral radius of a gate block plays no part in this: working LSTMs have blocks with ρ well above 1.
-    #
-    # ## Why it matters ∂h_T/∂h_t is what carries a gradient from step T back to step t. Below 1/1000, what
-    # happened T − t steps ago cannot be learned at an ordinary learning rate; above 1000, one step of training
-    # can undo all the others, and clipping keeps the direction of noise.
-    #
-    # Standard-normal inputs are a convention: a layer inside a network sees others. Pass `--data` to judge it on
-    # yours. Without `--steps` the length is 64 and the finding is a note: a network whose task needs 10 steps is
-    # free to forget.
-    #
-    # ## Remedy Vanishing, plain RNN: an orthogonal or block-rotation recurrent weight, with a gain near 1.05.
-    # Vanishing, LSTM or GRU: spread the forget biases over the length, `bias="chrono(max_steps=T)"`. Exploding: a
-    # smaller gain, or a gradient penalty (Pascanu's Ω) rather than clipping alone.
+    """The recurrence explodes or vanishes within the length T, judged on the cell's real Jacobian.
+
+    ## What was found
+    The cell was rebuilt from its weights and driven for T steps, with standard-normal inputs or with `--data`, and
+    perturbations of its full state (h, and c of an LSTM) were carried along by the step Jacobians. Their norm fell
+    below 1/1000 (the layer forgets), or rose above 1000 (it explodes), before T. The spectral radius of a gate block
+    plays no part in this: working LSTMs have blocks with ρ well above 1.
+
+    ## Why it matters
+    ∂h_T/∂h_t is what carries a gradient from step T back to step t. Below 1/1000, what happened T − t steps ago
+    cannot be learned at an ordinary learning rate; above 1000, one step of training can undo all the others, and
+    clipping keeps the direction of noise.
+
+    Standard-normal inputs are a convention: a layer inside a network sees others. Pass `--data` to judge it on yours.
+    Without `--steps` the length is 64 and the finding is a note: a network whose task needs 10 steps is free to forget.
+
+    ## Remedy
+    Vanishing, plain RNN: an orthogonal or block-rotation recurrent weight, with a gain near 1.05. Vanishing, LSTM or
+    GRU: spread the forget biases over the length, `bias="chrono(max_steps=T)"`. Exploding: a smaller gain, or a
+    gradient penalty (Pascanu's Ω) rather than clipping alone.
+    """
     for layer in exam.layers:
         if layer.layer.cell in {Cell.DIAGONAL, Cell.LINEAR} or (driven := layer.driven) is None:
             continue
@@ -72,16 +76,20 @@ def _length_finding(
 
 @rule("UC107", "transient-growth")
 def transient_growth(exam: Examination) -> Iterator[Finding]:
-    """The weight is strongly non-normal: ρ < 1, and yet Wᵗ grows by more than a factor of 10 before it decays."""
-    # ## What was found The recurrent weight of a plain cell has spectral radius below 1, and the largest ‖Wᵗ‖
-    # over the length T exceeds 10. The eigenvectors are far from orthogonal, so that the spectral radius says
-    # little at finite t.
-    #
-    # ## Why it matters A gradient can grow by that factor within the length you train on, whatever ρ promises for
-    # the far future. Non-normal growth can be wanted (a delay line is all transient); then keep it, and clip.
-    #
-    # ## Remedy A normal weight (orthogonal, block rotations) has no transient: ‖Wᵗ‖ = ρᵗ. Otherwise scale by the
-    # Kreiss constant or the numerical radius rather than by ρ.
+    """The weight is strongly non-normal: ρ < 1, and yet Wᵗ grows by more than a factor of 10 before it decays.
+
+    ## What was found
+    The recurrent weight of a plain cell has spectral radius below 1, and the largest ‖Wᵗ‖ over the length T exceeds
+    10. The eigenvectors are far from orthogonal, so that the spectral radius says little at finite t.
+
+    ## Why it matters
+    A gradient can grow by that factor within the length you train on, whatever ρ promises for the far future.
+    Non-normal growth can be wanted (a delay line is all transient); then keep it, and clip.
+
+    ## Remedy
+    A normal weight (orthogonal, block rotations) has no transient: ‖Wᵗ‖ = ρᵗ. Otherwise scale by the Kreiss constant
+    or the numerical radius rather than by ρ.
+    """
     for layer in exam.layers:
         if layer.layer.cell not in ONE_ACTIVATION:
             continue
@@ -101,15 +109,18 @@ def transient_growth(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC108", "polynomial-growth")
 def polynomial_growth(exam: Examination) -> Iterator[Finding]:
-    """A defective eigenvalue on the unit circle: Wᵗ grows like a power of t."""
-    # ## What was found The recurrent weight of a plain cell has spectral radius 1, and an eigenvalue of modulus 1
-    # with fewer eigenvectors than its multiplicity. ‖Wᵗ‖ grows like t, t², ... although no eigenvalue lies
-    # outside the circle.
-    #
-    # ## Why it matters ρ = 1 is taken for "keeps its norm". That needs, besides, that every eigenvalue on the
-    # circle is semisimple.
-    #
-    # ## Remedy Scale the weight slightly below 1, or replace it by an orthogonal one, which is always semisimple.
+    """A defective eigenvalue on the unit circle: Wᵗ grows like a power of t.
+
+    ## What was found
+    The recurrent weight of a plain cell has spectral radius 1, and an eigenvalue of modulus 1 with fewer eigenvectors
+    than its multiplicity. ‖Wᵗ‖ grows like t, t², ... although no eigenvalue lies outside the circle.
+
+    ## Why it matters
+    ρ = 1 is taken for "keeps its norm". That needs, besides, that every eigenvalue on the circle is semisimple.
+
+    ## Remedy
+    Scale the weight slightly below 1, or replace it by an orthogonal one, which is always semisimple.
+    """
     for layer in exam.layers:
         if layer.layer.cell not in ONE_ACTIVATION:
             continue
@@ -130,19 +141,21 @@ def polynomial_growth(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC110", "forget-bias")
 def forget_bias(exam: Examination) -> Iterator[Finding]:
-    """An untrained LSTM has no forget bias, or has it twice."""
-    # ## What was found The forget-gate bias is still at its start: all units have the same value, or small ones
-    # drawn from the default U(±1/√n). *Missing*: its mean is below 0.5. *Doubled*: torch adds two biases, and
-    # both hold the same positive value, so that a forget bias of 1 acts as 2. A bias that training has carried
-    # beyond ±1/√n is never reported.
-    #
-    # ## Why it matters With bias b the cell state keeps σ(b) of itself at each step: one half at b = 0, so that
-    # after 10 steps 0.1 % is left. Among all initializations of an LSTM we compared, the forget bias decided more
-    # than the recurrent weights.
-    #
-    # ## Remedy `initialize_(model, bias="forget_bias")` of `unitcircle.torch`, `unitcircle.keras` or
-    # `unitcircle.jax`, which sets the sum of all biases on every layer and direction; for long gaps
-    # `bias="chrono(max_steps=T)"`.
+    """An untrained LSTM has no forget bias, or has it twice.
+
+    ## What was found
+    The forget-gate bias is still at its start: all units have the same value, or small ones drawn from the default
+    U(±1/√n). *Missing*: its mean is below 0.5. *Doubled*: torch adds two biases, and both hold the same positive
+    value, so that a forget bias of 1 acts as 2. A bias that training has carried beyond ±1/√n is never reported.
+
+    ## Why it matters
+    With bias b the cell state keeps σ(b) of itself at each step: one half at b = 0, so that after 10 steps 0.1 % is
+    left. Among all initializations of an LSTM we compared, the forget bias decided more than the recurrent weights.
+
+    ## Remedy
+    `initialize_(model, bias="forget_bias")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`, which sets
+    the sum of all biases on every layer and direction; for long gaps `bias="chrono(max_steps=T)"`.
+    """
     for layer in exam.layers:
         bias = layer.layer.biases.get("f")
         if layer.layer.cell is not Cell.LSTM or not layer.finite or len(layer.layer.gates["f"]) < 2:
@@ -183,17 +196,20 @@ def _sigmoid(x: float) -> float:
 
 @rule("UC112", "linear-memory")
 def linear_memory(exam: Examination) -> Iterator[Finding]:
-    """A linear recurrence has |λ| > 1, or forgets everything long before T."""
-    # ## What was found In a linear recurrence (LRU, S4D, S5, Mamba, a linear RNN) the eigenvalues are the
-    # dynamics. Either some have modulus above 1, or even the slowest of them falls below 1/1000 within a quarter
-    # of the length T.
-    #
-    # ## Why it matters No activation limits a linear recurrence: one |λ| > 1 makes the state, and the loss, grow
-    # like |λ|ᵗ without bound. If the slowest unit has forgotten long before T, nothing in the layer can span T
-    # steps.
-    #
-    # ## Remedy Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc; draw the moduli from a ring close
-    # enough to 1, `ring(r_min=0.9, r_max=0.999)`: a memory of m steps needs |λ| ≈ 1 − 1/m.
+    """A linear recurrence has |λ| > 1, or forgets everything long before T.
+
+    ## What was found
+    In a linear recurrence (LRU, S4D, S5, Mamba, a linear RNN) the eigenvalues are the dynamics. Either some have
+    modulus above 1, or even the slowest of them falls below 1/1000 within a quarter of the length T.
+
+    ## Why it matters
+    No activation limits a linear recurrence: one |λ| > 1 makes the state, and the loss, grow like |λ|ᵗ without bound.
+    If the slowest unit has forgotten long before T, nothing in the layer can span T steps.
+
+    ## Remedy
+    Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc; draw the moduli from a ring close enough to 1,
+    `ring(r_min=0.9, r_max=0.999)`: a memory of m steps needs |λ| ≈ 1 − 1/m.
+    """
     for layer in exam.layers:
         if layer.layer.cell not in {Cell.DIAGONAL, Cell.LINEAR} or not layer.finite:
             continue
@@ -228,14 +244,19 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC113", "swapped-activations")
 def swapped_activations(exam: Examination) -> Iterator[Finding]:
-    """The gates and the candidate of a gated cell have their activation functions swapped."""
-    # ## What was found The candidate (g or n) has a sigmoid and the gates have tanh. `activation` and
-    # `recurrent_activation` of a Keras layer were given the wrong way round.
-    #
-    # ## Why it matters A gate of tanh can be negative: it flips the sign of what it should let through. A
-    # candidate of a sigmoid can only add, so that the state drifts to one side.
-    #
-    # ## Remedy `activation="tanh", recurrent_activation="sigmoid"`, and train again.
+    """The gates and the candidate of a gated cell have their activation functions swapped.
+
+    ## What was found
+    The candidate (g or n) has a sigmoid and the gates have tanh. `activation` and `recurrent_activation` of a Keras
+    layer were given the wrong way round.
+
+    ## Why it matters
+    A gate of tanh can be negative: it flips the sign of what it should let through. A candidate of a sigmoid can only
+    add, so that the state drifts to one side.
+
+    ## Remedy
+    `activation="tanh", recurrent_activation="sigmoid"`, and train again.
+    """
     for layer in exam.layers:
         if not layer.layer.cell.gated:
             continue

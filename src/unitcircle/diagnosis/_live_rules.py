@@ -53,24 +53,28 @@ def _length_remedy(exam: Examination, layer: LayerExamination) -> str:
 
 @rule("UC201", "gradient-vanishes")
 def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
-    """The gradient of your loss, on your batch, falls below 1/1000 of its end value before the sequence begins."""
-    # ## What was found One backward pass gave ‖∂L/∂s_t‖ for every step t and every recurrent layer (s is the full
-    # state: h, and c of an LSTM). Seen from the last state backwards it falls below 1/1000 of its end value at
-    # the step named. For an LSTM or GRU the gate is named that closes (f of an LSTM, z of a GRU: what a step
-    # keeps) if its mean log-activation is at least half of the nats per step that the gradient loses; the other
-    # paths through the cell make up the difference.
-    #
-    # A loss with a term at every step hides the defect, for each term brings a gradient of its own. Then the
-    # Jacobian ∂h_T/∂s_t is judged, and the finding is a note.
-    #
-    # ## Why it matters What happened before that step cannot be learned at an ordinary learning rate unless
-    # training first opens the way. It often does: in our pilot a network that lost 13 decades still learned tasks
-    # with short-range signal in them. The finding is an alarm, not a prediction. It did not fail where nothing
-    # short-range helps: with a ratio below 10⁻⁶ all ten of ten runs stayed at chance.
-    #
-    # ## Remedy LSTM, GRU: spread the keeping gate's biases over the length (Chrono). Plain RNN: orthogonal or
-    # block-rotation recurrent weights, or `unitcircle.dynamics.calibrate_`. `try_initializers=["remedies"]`
-    # (`--try remedies`) measures them on copies of your model and says which is better by how much.
+    """The gradient of your loss, on your batch, falls below 1/1000 of its end value before the sequence begins.
+
+    ## What was found
+    One backward pass gave ‖∂L/∂s_t‖ for every step t and every recurrent layer (s is the full state: h, and c of an
+    LSTM). Seen from the last state backwards it falls below 1/1000 of its end value at the step named. For an LSTM or
+    GRU the gate is named that closes (f of an LSTM, z of a GRU: what a step keeps) if its mean log-activation is at
+    least half of the nats per step that the gradient loses; the other paths through the cell make up the difference.
+
+    A loss with a term at every step hides the defect, for each term brings a gradient of its own. Then the Jacobian
+    ∂h_T/∂s_t is judged, and the finding is a note.
+
+    ## Why it matters
+    What happened before that step cannot be learned at an ordinary learning rate unless training first opens the way.
+    It often does: in our pilot a network that lost 13 decades still learned tasks with short-range signal in them. The
+    finding is an alarm, not a prediction. It did not fail where nothing short-range helps: with a ratio below 10⁻⁶ all
+    ten of ten runs stayed at chance.
+
+    ## Remedy
+    LSTM, GRU: spread the keeping gate's biases over the length (Chrono). Plain RNN: orthogonal or block-rotation
+    recurrent weights, or `unitcircle.dynamics.calibrate_`. `try_initializers=["remedies"]` (`--try remedies`) measures
+    them on copies of your model and says which is better by how much.
+    """
     for layer, live in _measured(exam):
         if (lag := live.first_lag(LOST)) is not None and lag <= exam.steps:
             of, what, severity = "gradient", "the gradient of the loss", Severity.WARNING
@@ -106,16 +110,20 @@ def _closing_gate(layer: LayerExamination, live: LiveLayer, rate: float) -> tupl
 
 @rule("UC202", "gradient-explodes")
 def gradient_explodes(exam: Examination) -> Iterator[Finding]:
-    """The gradient of your loss, on your batch, grows beyond 1000 times its end value, or overflows."""
-    # ## What was found ‖∂L/∂s_t‖, or where the loss hides it ‖∂h_T/∂s_t‖, rises above 1000 times its value at the
-    # end of the sequence at the step named.
-    #
-    # ## Why it matters One step of training then follows the earliest inputs alone, and undoes what the others
-    # taught. Clipping keeps the length of that step in bounds and leaves its direction.
-    #
-    # ## Remedy A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the one at which
-    # the norm is kept. During training, a penalty on growth of the gradient in time, Pascanu's Ω
-    # (`unitcircle.torch.pascanu_omega`).
+    """The gradient of your loss, on your batch, grows beyond 1000 times its end value, or overflows.
+
+    ## What was found
+    ‖∂L/∂s_t‖, or where the loss hides it ‖∂h_T/∂s_t‖, rises above 1000 times its value at the end of the sequence at
+    the step named.
+
+    ## Why it matters
+    One step of training then follows the earliest inputs alone, and undoes what the others taught. Clipping keeps the
+    length of that step in bounds and leaves its direction.
+
+    ## Remedy
+    A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the one at which the norm is kept.
+    During training, a penalty on growth of the gradient in time, Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
+    """
     for layer, live in _measured(exam):
         overflow = np.flatnonzero(np.isposinf(live.log_gradient))
         found = (live.first_lag(1 / LOST, of=of) for of in ("gradient", "jacobian"))
@@ -135,15 +143,19 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC203", "saturated-units")
 def saturated_units(exam: Examination) -> Iterator[Finding]:
-    """More than half of the units are pressed against ±1."""
-    # ## What was found Over the batch and all steps, more than half of the values of tanh (h of a plain RNN or
-    # GRU, tanh c of an LSTM) have a modulus of 0.95 or more.
-    #
-    # ## Why it matters At 0.95 the slope of tanh is 0.1: a saturated unit passes a tenth of a gradient or less,
-    # at every step. The state then holds signs rather than numbers.
-    #
-    # ## Remedy Scale the inputs (their standard deviation to 1 or below) and the input weights first, then the
-    # recurrent gain.
+    """More than half of the units are pressed against ±1.
+
+    ## What was found
+    Over the batch and all steps, more than half of the values of tanh (h of a plain RNN or GRU, tanh c of an LSTM) have
+    a modulus of 0.95 or more.
+
+    ## Why it matters
+    At 0.95 the slope of tanh is 0.1: a saturated unit passes a tenth of a gradient or less, at every step. The state
+    then holds signs rather than numbers.
+
+    ## Remedy
+    Scale the inputs (their standard deviation to 1 or below) and the input weights first, then the recurrent gain.
+    """
     for layer, live in _measured(exam):
         if live.saturation > 0.5:
             yield Finding(
@@ -158,16 +170,20 @@ def saturated_units(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC204", "collapsed-state")
 def collapsed_state(exam: Examination) -> Iterator[Finding]:
-    """The hidden state ends at the origin, whatever the input was."""
-    # ## What was found The root mean square of h at the last step is below 1/1000 (for unbounded activations: of
-    # the largest it had).
-    #
-    # ## Why it matters At the origin all inputs look alike: what a readout of the last state sees is its own
-    # bias. It is the most telling finding before training: in the study `prediction` 70 % of the 177 runs with
-    # it, of all eleven families of initializers, stayed at the baseline, of the others of their setting 18 %.
-    #
-    # ## Remedy A recurrent gain of 1 or slightly above, or, for a gated cell, longer gates (Chrono). If the
-    # sequence ends in padding, read the state at the true end.
+    """The hidden state ends at the origin, whatever the input was.
+
+    ## What was found
+    The root mean square of h at the last step is below 1/1000 (for unbounded activations: of the largest it had).
+
+    ## Why it matters
+    At the origin all inputs look alike: what a readout of the last state sees is its own bias. It is the most telling
+    finding before training: in the study `prediction` 70 % of the 177 runs with it, of all eleven families of
+    initializers, stayed at the baseline, of the others of their setting 18 %.
+
+    ## Remedy
+    A recurrent gain of 1 or slightly above, or, for a gated cell, longer gates (Chrono). If the sequence ends in
+    padding, read the state at the true end.
+    """
     for layer, live in _measured(exam):
         if live.distance is None:
             continue
@@ -185,18 +201,23 @@ def collapsed_state(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC205", "few-directions")
 def few_directions(exam: Examination) -> Iterator[Finding]:
-    """The last states of a whole batch differ in fewer than two directions."""
-    # ## What was found The participation ratio (tr C)²/tr C² of the covariance of h_T over the batch is below 2,
-    # though units and batch would allow at least eight.
-    #
-    # ## Why it matters It counts the directions in which states differ: what differs in one direction only is, to
-    # a readout, one number. Among the 1,344 runs of the study `prediction` (32 initializers, five kinds of task,
-    # three cells) the 812 with fewer than two directions before training ended worse than the others of their
-    # setting (mean place .45 against .56, p = .006), 26 % against 15 % of them stuck at the baseline. It is a
-    # screening: it says nothing about one seed against another.
-    #
-    # ## Remedy Keep more directions alive: orthogonal or block-rotation recurrent weights; avoid identity-like
-    # ones. A batch of near-equal sequences shows the same, and then it is the batch.
+    """The last states of a whole batch differ in fewer than two directions.
+
+    ## What was found
+    The participation ratio (tr C)²/tr C² of the covariance of h_T over the batch is below 2, though units and batch
+    would allow at least eight.
+
+    ## Why it matters
+    It counts the directions in which states differ: what differs in one direction only is, to a readout, one number.
+    Among the 1,344 runs of the study `prediction` (32 initializers, five kinds of task, three cells) the 812 with fewer
+    than two directions before training ended worse than the others of their setting (mean place .45 against .56,
+    p = .006), 26 % against 15 % of them stuck at the baseline. It is a screening: it says nothing about one seed
+    against another.
+
+    ## Remedy
+    Keep more directions alive: orthogonal or block-rotation recurrent weights; avoid identity-like ones. A batch of
+    near-equal sequences shows the same, and then it is the batch.
+    """
     for layer, live in _measured(exam):
         if live.largest_dimension >= MANY and live.dimension < 2:
             yield Finding(
@@ -212,17 +233,20 @@ def few_directions(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC206", "chaos")
 def chaos(exam: Examination) -> Iterator[Finding]:
-    """The state is chaotic: its leading Lyapunov exponent is above 0 by more than three standard errors."""
-    # ## What was found Along the trajectories of your batch small differences of the state grow on average, by
-    # the leading exponent (nats per step), and by more than a factor e over the length. The exponent is the
-    # growth rate of ‖∂h_T/∂s_t‖ with the lag; its error comes from blocks of time and from the scatter over
-    # sequences.
-    #
-    # ## Why it matters In chaos the last state depends on the first rounding errors as well as on the inputs, and
-    # the gradient grows likewise: training follows noise. Slightly above 0 can be useful, and training itself
-    # often drives it there.
-    #
-    # ## Remedy A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)`.
+    """The state is chaotic: its leading Lyapunov exponent is above 0 by more than three standard errors.
+
+    ## What was found
+    Along the trajectories of your batch small differences of the state grow on average, by the leading exponent (nats
+    per step), and by more than a factor e over the length. The exponent is the growth rate of ‖∂h_T/∂s_t‖ with the
+    lag; its error comes from blocks of time and from the scatter over sequences.
+
+    ## Why it matters
+    In chaos the last state depends on the first rounding errors as well as on the inputs, and the gradient grows
+    likewise: training follows noise. Slightly above 0 can be useful, and training itself often drives it there.
+
+    ## Remedy
+    A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)`.
+    """
     for layer, live in _measured(exam):
         if live.exponent > SIGMAS * live.exponent_stderr and live.exponent * live.steps > 1:
             yield Finding(
@@ -238,16 +262,19 @@ def chaos(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC207", "constant-units")
 def constant_units(exam: Examination) -> Iterator[Finding]:
-    """Units whose output never changes, over all steps and sequences of the batch."""
-    # ## What was found The units named have the same h at every step of every sequence, to the rounding of the
-    # stored weights: ReLU units that are always 0, or units saturated for good.
-    #
-    # ## Why it matters A dead unit has no gradient, so that training cannot wake it, and it costs as much as the
-    # others.
-    #
-    # ## Remedy ReLU: smaller negative biases, an identity or orthogonal recurrent weight, a lower learning rate
-    # if training killed them. Saturated: smaller biases and input weights. Pass a larger batch before you
-    # conclude.
+    """Units whose output never changes, over all steps and sequences of the batch.
+
+    ## What was found
+    The units named have the same h at every step of every sequence, to the rounding of the stored weights: ReLU units
+    that are always 0, or units saturated for good.
+
+    ## Why it matters
+    A dead unit has no gradient, so that training cannot wake it, and it costs as much as the others.
+
+    ## Remedy
+    ReLU: smaller negative biases, an identity or orthogonal recurrent weight, a lower learning rate if training killed
+    them. Saturated: smaller biases and input weights. Pass a larger batch before you conclude.
+    """
     for layer, live in _measured(exam):
         if live.dead:
             yield Finding(
@@ -266,18 +293,23 @@ def _listed(units: tuple[int, ...]) -> str:
 
 @rule("UC208", "short-gates")
 def short_gates(exam: Examination) -> Iterator[Finding]:
-    """No unit of an LSTM or GRU keeps its state for the length of the batch."""
-    # ## What was found The keeping gate (f of an LSTM, z of a GRU) was read along your batch. Even for the unit
-    # that keeps most, the product of its activations falls below 1/1000 within the length, and ∂h_T/∂s_t with it.
-    # A warning from 100 steps on, a note below.
-    #
-    # ## Why it matters What a unit keeps by its gate is the memory that needs no training. In our pilot (LSTM,
-    # 164 steps with a delay) accuracy was .14 with a forget bias of 1 and .81 with Chrono's spread of biases; on
-    # the same digits without delay (64 steps) .970 and .947.
-    #
-    # ## Remedy `initialize_(model, bias="chrono(max_steps=T)")` of `unitcircle.torch`, `unitcircle.keras` or
-    # `unitcircle.jax`: time constants from 2 to T, with the input gate closed by as much as the forget gate is
-    # open. One bias for all units is no substitute: the spread matters.
+    """No unit of an LSTM or GRU keeps its state for the length of the batch.
+
+    ## What was found
+    The keeping gate (f of an LSTM, z of a GRU) was read along your batch. Even for the unit that keeps most, the
+    product of its activations falls below 1/1000 within the length, and ∂h_T/∂s_t with it. A warning from 100 steps
+    on, a note below.
+
+    ## Why it matters
+    What a unit keeps by its gate is the memory that needs no training. In our pilot (LSTM, 164 steps with a delay)
+    accuracy was .14 with a forget bias of 1 and .81 with Chrono's spread of biases; on the same digits without delay
+    (64 steps) .970 and .947.
+
+    ## Remedy
+    `initialize_(model, bias="chrono(max_steps=T)")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`: time
+    constants from 2 to T, with the input gate closed by as much as the forget gate is open. One bias for all units is
+    no substitute: the spread matters.
+    """
     for layer, live in _measured(exam):
         gate = KEEPING.get(layer.layer.cell, "")
         activity = live.gates.get(gate)

@@ -30,20 +30,23 @@ def _storage_eps(exam: LayerExamination) -> float:
 
 @rule("UC101", "stacked-orthogonal")
 def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
-    """Gates are orthogonal only as a stack: each gate block is a truncated orthogonal matrix with ρ ≈ 1/√k."""
-    # ## What was found The k gate blocks of an LSTM (k = 4) or GRU (k = 3) are stored one below the other in one
-    # tensor. The whole stack has orthonormal columns (SᵀS = g² I), but no block of it is orthogonal. This is what
-    # `torch.nn.init.orthogonal_(lstm.weight_hh_l0)` and Keras's default `recurrent_initializer="orthogonal"`
-    # make.
-    #
-    # ## Why it matters A block of a Haar orthogonal stack is a *truncated* orthogonal matrix: its eigenvalues
-    # fill a disc of radius 1/√k (0.5 for an LSTM, 0.577 for a GRU), its singular values reach from 0 to
-    # 2√((1/k)(1 − 1/k)), and it keeps no norm at all. What was meant, ρ = 1 and all σ = 1 in every gate, was not
-    # done; the radius is no better than that of the default initialization.
-    #
-    # ## Remedy Initialize gate by gate: `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`,
-    # `unitcircle.keras` or `unitcircle.jax`, or by hand `for block in weight.chunk(4):
-    # torch.nn.init.orthogonal_(block)`.
+    """Gates are orthogonal only as a stack: each gate block is a truncated orthogonal matrix with ρ ≈ 1/√k.
+
+    ## What was found
+    The k gate blocks of an LSTM (k = 4) or GRU (k = 3) are stored one below the other in one tensor. The whole
+    stack has orthonormal columns (SᵀS = g² I), but no block of it is orthogonal. This is what
+    `torch.nn.init.orthogonal_(lstm.weight_hh_l0)` and Keras's default `recurrent_initializer="orthogonal"` make.
+
+    ## Why it matters
+    A block of a Haar orthogonal stack is a *truncated* orthogonal matrix: its eigenvalues fill a disc of radius
+    1/√k (0.5 for an LSTM, 0.577 for a GRU), its singular values reach from 0 to 2√((1/k)(1 − 1/k)), and it keeps
+    no norm at all. What was meant, ρ = 1 and all σ = 1 in every gate, was not done; the radius is no better than
+    that of the default initialization.
+
+    ## Remedy
+    Initialize gate by gate: `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras`
+    or `unitcircle.jax`, or by hand `for block in weight.chunk(4): torch.nn.init.orthogonal_(block)`.
+    """
     for layer in exam.layers:
         k = len(layer.blocks)
         if not layer.finite or k < 2 or layer.layer.hidden_size < 2 or layer.layer.projection is not None:
@@ -68,16 +71,20 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC102", "zeroed-gate")
 def zeroed_gate(exam: Examination) -> Iterator[Finding]:
-    """A gate has no recurrent weight at all, while another gate of the same layer has one."""
-    # ## What was found At least one gate block is exactly zero and at least one is not.
-    # `torch.nn.init.eye_(lstm.weight_hh_l0)` makes this: the identity fits into the first gate's block of the
-    # stack, and every other block becomes zero.
-    #
-    # ## Why it matters The zeroed gates ignore the hidden state until training moves them; a zeroed candidate
-    # gate (`g`, `n`) means that nothing of the hidden state is carried into the new one.
-    #
-    # ## Remedy Initialize gate by gate: `initialize_(model, recurrent="identity")` of `unitcircle.torch`,
-    # `unitcircle.keras` or `unitcircle.jax`, or a scaled identity in each block by hand.
+    """A gate has no recurrent weight at all, while another gate of the same layer has one.
+
+    ## What was found
+    At least one gate block is exactly zero and at least one is not. `torch.nn.init.eye_(lstm.weight_hh_l0)` makes
+    this: the identity fits into the first gate's block of the stack, and every other block becomes zero.
+
+    ## Why it matters
+    The zeroed gates ignore the hidden state until training moves them; a zeroed candidate gate (`g`, `n`) means
+    that nothing of the hidden state is carried into the new one.
+
+    ## Remedy
+    Initialize gate by gate: `initialize_(model, recurrent="identity")` of `unitcircle.torch`, `unitcircle.keras` or
+    `unitcircle.jax`, or a scaled identity in each block by hand.
+    """
     for layer in exam.layers:
         zero = [gate for gate, block in layer.blocks.items() if not block.any()]
         if not zero or len(zero) == len(layer.blocks):
@@ -97,15 +104,20 @@ def zeroed_gate(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC103", "identical-weights")
 def identical_weights(exam: Examination) -> Iterator[Finding]:
-    """Two gates, or two layers, hold the same recurrent weight."""
-    # ## What was found Two blocks are equal to the last bit and are neither zero nor a multiple of the identity.
-    # A reused seeded initializer makes this: one Keras `Initializer` instance called twice, or a generator seeded
-    # again before each layer. Layers that share one tensor on purpose are not reported.
-    #
-    # ## Why it matters Identical gates start with the same response to the hidden state, so that the layer begins
-    # with fewer independent features than it has units; identical layers are correlated for no reason.
-    #
-    # ## Remedy Give every gate and layer its own draw: one generator that goes on, never one seed used again.
+    """Two gates, or two layers, hold the same recurrent weight.
+
+    ## What was found
+    Two blocks are equal to the last bit and are neither zero nor a multiple of the identity. A reused seeded
+    initializer makes this: one Keras `Initializer` instance called twice, or a generator seeded again before
+    each layer. Layers that share one tensor on purpose are not reported.
+
+    ## Why it matters
+    Identical gates start with the same response to the hidden state, so that the layer begins with fewer
+    independent features than it has units; identical layers are correlated for no reason.
+
+    ## Remedy
+    Give every gate and layer its own draw: one generator that goes on, never one seed used again.
+    """
     seen: dict[bytes, tuple[LayerExamination, str]] = {}
     for layer in exam.layers:
         for gate, block in layer.blocks.items():
@@ -133,18 +145,21 @@ def _same_tensor(a: LayerExamination, b: LayerExamination) -> bool:
 
 @rule("UC104", "default-uniform")
 def default_uniform(exam: Examination) -> Iterator[Finding]:
-    """The recurrent weight is the framework's default, uniform on ±1/√n, untouched by training."""
-    # ## What was found Every gate block passes a Kolmogorov-Smirnov test for the uniform law on (−1/√n, 1/√n) at
-    # the 1 % level, and no entry lies outside: what torch gives `nn.RNN`, `nn.GRU` and `nn.LSTM` when nobody
-    # initializes them.
-    #
-    # ## Why it matters Entries of standard deviation 1/√(3n) give a spectral radius of 1/√3 ≈ 0.577: in a plain
-    # RNN a gradient loses half a decade every two steps. On our delayed-digits task the default stayed at chance
-    # where any orthogonal start learned. For an LSTM or GRU it matters less than the bias of the forget gate
-    # (UC110), and is a note.
-    #
-    # ## Remedy `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras` or
-    # `unitcircle.jax`; for a plain RNN with a long delay, block rotations.
+    """The recurrent weight is the framework's default, uniform on ±1/√n, untouched by training.
+
+    ## What was found
+    Every gate block passes a Kolmogorov-Smirnov test for the uniform law on (−1/√n, 1/√n) at the 1 % level, and
+    no entry lies outside: what torch gives `nn.RNN`, `nn.GRU` and `nn.LSTM` when nobody initializes them.
+
+    ## Why it matters
+    Entries of standard deviation 1/√(3n) give a spectral radius of 1/√3 ≈ 0.577: in a plain RNN a gradient loses
+    half a decade every two steps. On our delayed-digits task the default stayed at chance where any orthogonal
+    start learned. For an LSTM or GRU it matters less than the bias of the forget gate (UC110), and is a note.
+
+    ## Remedy
+    `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`; for a
+    plain RNN with a long delay, block rotations.
+    """
     for layer in exam.layers:
         n = layer.layer.hidden_size
         if not layer.finite or n < MANY or not layer.blocks:
@@ -182,15 +197,19 @@ def _uniform_p_value(entries: np.ndarray, bound: float) -> float:
 
 @rule("UC105", "not-finite")
 def not_finite(exam: Examination) -> Iterator[Finding]:
-    """A weight or bias holds NaN or infinity."""
-    # ## What was found At least one stored number of the layer is not finite. Nothing else was measured on this
-    # layer.
-    #
-    # ## Why it matters One NaN in a recurrent weight makes every hidden state NaN after one step. The training
-    # run that wrote this file diverged before it was saved.
-    #
-    # ## Remedy Go back to an earlier checkpoint, lower the learning rate or clip the gradient, and stop on a loss
-    # that is not finite.
+    """A weight or bias holds NaN or infinity.
+
+    ## What was found
+    At least one stored number of the layer is not finite. Nothing else was measured on this layer.
+
+    ## Why it matters
+    One NaN in a recurrent weight makes every hidden state NaN after one step. The training run that wrote this
+    file diverged before it was saved.
+
+    ## Remedy
+    Go back to an earlier checkpoint, lower the learning rate or clip the gradient, and stop on a loss that is not
+    finite.
+    """
     for layer in exam.layers:
         if layer.finite:
             continue
@@ -207,17 +226,21 @@ def not_finite(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC109", "dead-units")
 def dead_units(exam: Examination) -> Iterator[Finding]:
-    """The recurrent weight is rank-deficient, or some units take no part in the recurrence."""
-    # ## What was found Either some units have only zeros in their rows or in their columns of every gate block,
-    # or a gate block has singular values at the level of rounding in the stored type. A low-rank RNN has its rank
-    # on purpose and is not reported; neither is a block that is zero altogether (UC102).
-    #
-    # ## Why it matters A unit whose column is zero is never read by the recurrence; one whose row is zero never
-    # hears it. In a direction that the weight maps to zero nothing is remembered, and no gradient comes back
-    # through it.
-    #
-    # ## Remedy If nobody pruned the network, look for a mask, a dead activation or a part of the tensor that was
-    # never initialized; otherwise shrink the layer.
+    """The recurrent weight is rank-deficient, or some units take no part in the recurrence.
+
+    ## What was found
+    Either some units have only zeros in their rows or in their columns of every gate block, or a gate block has
+    singular values at the level of rounding in the stored type. A low-rank RNN has its rank on purpose and
+    is not reported; neither is a block that is zero altogether (UC102).
+
+    ## Why it matters
+    A unit whose column is zero is never read by the recurrence; one whose row is zero never hears it. In a
+    direction that the weight maps to zero nothing is remembered, and no gradient comes back through it.
+
+    ## Remedy
+    If nobody pruned the network, look for a mask, a dead activation or a part of the tensor that was never
+    initialized; otherwise shrink the layer.
+    """
     for layer in exam.layers:
         n = layer.layer.hidden_size
         if not layer.finite or n < 2 or not layer.blocks or layer.layer.factors is not None or not layer.stack.any():
@@ -266,17 +289,19 @@ def _rounding_level(layer: LayerExamination, sigma: np.ndarray) -> float:
 
 @rule("UC111", "low-precision-spectrum")
 def low_precision_spectrum(exam: Examination) -> Iterator[Finding]:
-    """Storage in half precision has damaged a spectrum that sits close to the unit circle."""
-    # ## What was found The weight is stored in bfloat16 or float16, or was once: every entry is a half-precision
-    # number. Its leading modulus is closer to 1 than the rounding of the storage resolves, so the longest time
-    # scale is an artefact.
-    #
-    # ## Why it matters A memory of 1/(1 − |λ|) steps needs |λ| resolved to much better than 1 − |λ|. bfloat16
-    # resolves numbers just below 1 to 0.4 %: of all memories longer than 200 steps it keeps only "256 steps" and
-    # "forever".
-    #
-    # ## Remedy Keep recurrent weights with long memory in float32 (or store log(1 − |λ|), as LRU and Mamba do),
-    # and cast the rest.
+    """Storage in half precision has damaged a spectrum that sits close to the unit circle.
+
+    ## What was found
+    The weight is stored in bfloat16 or float16, or was once: every entry is a half-precision number. Its leading
+    modulus is closer to 1 than the rounding of the storage resolves, so the longest time scale is an artefact.
+
+    ## Why it matters
+    A memory of 1/(1 − |λ|) steps needs |λ| resolved to much better than 1 − |λ|. bfloat16 resolves numbers just
+    below 1 to 0.4 %: of all memories longer than 200 steps it keeps only "256 steps" and "forever".
+
+    ## Remedy
+    Keep recurrent weights with long memory in float32 (or store log(1 − |λ|), as LRU and Mamba do), and cast the rest.
+    """
     for layer in exam.layers:
         if not layer.finite:
             continue

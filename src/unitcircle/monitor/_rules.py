@@ -57,22 +57,26 @@ def _rule(code: str, name: str, /) -> Callable[[Check], Check]:
 
 @_rule("UC301", "gradient-died")
 def gradient_died(history: History) -> Iterator[Finding]:
-    """The gradient of a weight has fallen to nothing while the loss has not."""
-    # ## What was found Either the norm of ∂L/∂W has been below 1/10,000 of its first measured value for three
-    # measurements in a row, while the loss is still above half of its first value (a gradient that shrinks with
-    # the loss is success, and is not reported). It is a note where the monitor is given no loss, or one that
-    # began below zero and so has no floor to be near: the gradient alone does not tell success from failure.
-    #
-    # Or, where a batch is given to the monitor, the gradient that reached the start of the sequence when training
-    # began, with at least 1/1000 of its norm, now arrives there with less than 1/1,000,000.
-    #
-    # ## Why it matters From the step named on the weight has hardly changed: what a recurrent network does over
-    # time is what it did then. Units that saturate, a gate that closes, a ReLU layer whose units are all off, an
-    # earlier step that was too long all look like this.
-    #
-    # ## Remedy Go back to a checkpoint before that step; clip the gradient's norm or lower the learning rate. Run
-    # `unitcircle.diagnose(model, batch)` on the checkpoint after it: UC201, UC203 and UC207 say where the
-    # gradient ends.
+    """The gradient of a weight has fallen to nothing while the loss has not.
+
+    ## What was found
+    Either the norm of ∂L/∂W has been below 1/10,000 of its first measured value for three measurements in a row, while
+    the loss is still above half of its first value (a gradient that shrinks with the loss is success, and is not
+    reported). It is a note where the monitor is given no loss, or one that began below zero and so has no floor to be
+    near: the gradient alone does not tell success from failure.
+
+    Or, where a batch is given to the monitor, the gradient that reached the start of the sequence when training began,
+    with at least 1/1000 of its norm, now arrives there with less than 1/1,000,000.
+
+    ## Why it matters
+    From the step named on the weight has hardly changed: what a recurrent network does over time is what it did then.
+    Units that saturate, a gate that closes, a ReLU layer whose units are all off, an earlier step that was too long all
+    look like this.
+
+    ## Remedy
+    Go back to a checkpoint before that step; clip the gradient's norm or lower the learning rate. Run
+    `unitcircle.diagnose(model, batch)` on the checkpoint after it: UC201, UC203 and UC207 say where the gradient ends.
+    """
     loss = history.series("loss")
     learned, judged = _is_low(loss), loss.first > 0
     for name, place, _ in history.blocks():
@@ -113,17 +117,22 @@ def gradient_died(history: History) -> Iterator[Finding]:
 
 @_rule("UC302", "radius-grows")
 def radius_grows(history: History) -> Iterator[Finding]:
-    """The spectral radius of a recurrent weight has passed 1.5, and 1.5 times its first value, and is still growing."""
-    # ## What was found ρ is above both thresholds, has not fallen at any of the last three measurements, and has
-    # grown by more than 2 % over them.
-    #
-    # ## Why it matters In a plain cell the linear part of a step multiplies the state by ρ: saturation is all
-    # that bounds it, and saturated units pass no gradient. It is a note where that does no visible harm: while
-    # the loss falls or is below half of its first value (plain tanh networks that learn to remember often end at
-    # ρ of 2 or 3), and in a gated cell, where ρ of a gate block says little by itself.
-    #
-    # ## Remedy A smaller learning rate, clipping, weight decay on the recurrent weight, or a penalty on growth of
-    # the gradient in time, which in PyTorch is `unitcircle.torch.pascanu_omega`.
+    """The spectral radius of a recurrent weight has passed 1.5, and 1.5 times its first value, and is still growing.
+
+    ## What was found
+    ρ is above both thresholds, has not fallen at any of the last three measurements, and has grown by more than 2 %
+    over them.
+
+    ## Why it matters
+    In a plain cell the linear part of a step multiplies the state by ρ: saturation is all that bounds it, and saturated
+    units pass no gradient. It is a note where that does no visible harm: while the loss falls or is below half of its
+    first value (plain tanh networks that learn to remember often end at ρ of 2 or 3), and in a gated cell, where ρ of a
+    gate block says little by itself.
+
+    ## Remedy
+    A smaller learning rate, clipping, weight decay on the recurrent weight, or a penalty on growth of the gradient in
+    time, which in PyTorch is `unitcircle.torch.pascanu_omega`.
+    """
     loss = history.series("loss")
     learns = _is_low(loss) or _falls(loss)
     for name, place, role in history.blocks():
@@ -149,20 +158,23 @@ def radius_grows(history: History) -> Iterator[Finding]:
 
 @_rule("UC303", "orthogonality-lost")
 def orthogonality_lost(history: History) -> Iterator[Finding]:
-    """A weight that was orthogonal when training began is not any more."""
-    # ## What was found ‖WᵀW − I‖_F/√n was below 0.1 at the first measurement and is above 0.5. With the tangent
-    # share τ = ‖skew(Qᵀ(W − W₀))‖²/‖W − W₀‖², Q the polar factor of W₀, to first order it is 2 √(1 − τ) times the
-    # drift ‖W − W₀‖/‖W₀‖: a weight stays orthogonal as long as it moves little, or moves along the orthogonal
-    # group. Nothing in gradient descent keeps it there: isotropic updates have τ near 1/2, and in our runs
-    # accumulated movement had .2 to .45.
-    #
-    # ## Why it matters The isometry the initializer gave is gone: singular values now spread, and norms over time
-    # with them. That is usual, and no defect by itself: trained networks that work well deviate by about 1, as
-    # Gaussian weights do.
-    #
-    # ## Remedy None is needed if the loss falls. To keep it: a smaller learning rate for the weight, a penalty on
-    # ‖WᵀW − I‖², or a parametrization; in PyTorch `unitcircle.torch.soft_orthogonality` and
-    # `unitcircle.torch.parametrize_orthogonal`.
+    """A weight that was orthogonal when training began is not any more.
+
+    ## What was found
+    ‖WᵀW − I‖_F/√n was below 0.1 at the first measurement and is above 0.5. With the tangent share
+    τ = ‖skew(Qᵀ(W − W₀))‖²/‖W − W₀‖², Q the polar factor of W₀, to first order it is 2 √(1 − τ) times the drift
+    ‖W − W₀‖/‖W₀‖: a weight stays orthogonal as long as it moves little, or moves along the orthogonal group. Nothing in
+    gradient descent keeps it there: isotropic updates have τ near 1/2, and in our runs accumulated movement had .2 to
+    .45.
+
+    ## Why it matters
+    The isometry the initializer gave is gone: singular values now spread, and norms over time with them. That is usual,
+    and no defect by itself: trained networks that work well deviate by about 1, as Gaussian weights do.
+
+    ## Remedy
+    None is needed if the loss falls. To keep it: a smaller learning rate for the weight, a penalty on ‖WᵀW − I‖², or a
+    parametrization; in PyTorch `unitcircle.torch.soft_orthogonality` and `unitcircle.torch.parametrize_orthogonal`.
+    """
     for name, place, _ in history.blocks():
         deviation = history.series(f"{name}/orthogonality")
         if not (deviation.first <= ORTHOGONAL and deviation.now >= LOST):
@@ -182,18 +194,22 @@ def orthogonality_lost(history: History) -> Iterator[Finding]:
 
 @_rule("UC304", "spike-after-transient-growth")
 def spike_after_transient_growth(history: History) -> Iterator[Finding]:
-    """The loss spiked, and before it the transient growth of a recurrent weight had risen."""
-    # ## What was found The largest loss since the last measurement is more than three times the median of those
-    # before, and half as much again as the largest of them. In the measurement before it, ‖Wᵗ v‖ of a weight rose
-    # more than twofold above what its eigenvalues give, and by a quarter more than in the measurements before.
-    #
-    # ## Why it matters A non-normal weight amplifies for a while what it will forget in the end: the spectral
-    # radius does not show it, the gradient over a sequence does, and one step is then much too long. The order of
-    # events is measured, the cause is not proved; in a gated cell, where powers of one gate block are no
-    # dynamics, it is a note.
-    #
-    # ## Remedy Clip the gradient's norm; lower the learning rate of the recurrent weight; go back to the
-    # checkpoint before the growth began.
+    """The loss spiked, and before it the transient growth of a recurrent weight had risen.
+
+    ## What was found
+    The largest loss since the last measurement is more than three times the median of those before, and half as much
+    again as the largest of them. In the measurement before it, ‖Wᵗ v‖ of a weight rose more than twofold above what its
+    eigenvalues give, and by a quarter more than in the measurements before.
+
+    ## Why it matters
+    A non-normal weight amplifies for a while what it will forget in the end: the spectral radius does not show it, the
+    gradient over a sequence does, and one step is then much too long. The order of events is measured, the cause is not
+    proved; in a gated cell, where powers of one gate block are no dynamics, it is a note.
+
+    ## Remedy
+    Clip the gradient's norm; lower the learning rate of the recurrent weight; go back to the checkpoint before the
+    growth began.
+    """
     peak = history.series("loss_peak")
     # The losses at the measurements: what is usual, for peaks depend on how many steps lie between.
     usual = history.series("loss").values[-LOOK_BACK - 1 : -1]
@@ -227,16 +243,20 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
 
 @_rule("UC305", "not-finite")
 def not_finite(history: History) -> Iterator[Finding]:
-    """A watched weight, its gradient or the loss is NaN or infinite."""
-    # ## What was found The weight holds a NaN or an infinity; or the loss does; or the gradient does at two
-    # measurements in a row. (One gradient that overflows is usual under mixed precision: the scaler then skips
-    # the step.)
-    #
-    # ## Why it matters A NaN in a weight never goes away: every later step is lost.
-    #
-    # ## Remedy Go back to the last checkpoint with finite weights; clip the gradient's norm; look for a step of
-    # the data that is not finite; `torch.autograd.set_detect_anomaly(True)` or
-    # `jax.config.update("jax_debug_nans", True)` names the operation.
+    """A watched weight, its gradient or the loss is NaN or infinite.
+
+    ## What was found
+    The weight holds a NaN or an infinity; or the loss does; or the gradient does at two measurements in a row. (One
+    gradient that overflows is usual under mixed precision: the scaler then skips the step.)
+
+    ## Why it matters
+    A NaN in a weight never goes away: every later step is lost.
+
+    ## Remedy
+    Go back to the last checkpoint with finite weights; clip the gradient's norm; look for a step of the data that is
+    not finite; `torch.autograd.set_detect_anomaly(True)` or `jax.config.update("jax_debug_nans", True)` names the
+    operation.
+    """
     remedy = "go back to a checkpoint with finite weights, clip the gradient, and check the data for NaN"
     for name, place, _ in history.blocks():
         radius, gradient = history.series(f"{name}/radius"), history.series(f"{name}/gradient")
