@@ -254,11 +254,11 @@ def _opened(file: str, out: Path) -> tuple[Study, Path, Store]:
 
 
 def _compared(planned: Study, store: Store) -> Comparison:
-    from unitcircle.experiments.comparison import compare
+    from unitcircle.experiments import comparison
 
-    found = compare(planned, store.get)
+    result = comparison.compare(planned, store.get)
     _tell_problems(store)
-    return found
+    return result
 
 
 def _of_ended(table_of: Callable[..., DataFrame], planned: Study, store: Store) -> DataFrame:

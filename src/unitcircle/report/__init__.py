@@ -35,6 +35,7 @@ __all__ = [
 
 from unitcircle._files import written_whole
 from unitcircle._json import to_json
+from unitcircle._renamed import moved
 from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
 from unitcircle.report._overview import save_figure, weight_overview
 from unitcircle.report._page import FIGURE_RC, inline_svg, page
@@ -42,3 +43,27 @@ from unitcircle.report._radius import RadiusSummary, plot_radius_law, radius_fig
 from unitcircle.report._style import COLORS, CYCLE, DASHES, WITHOUT_DATE, axes_or_new, style
 from unitcircle.report._weights import WeightSummary, weight_summary, weight_table
 from unitcircle.report._words import describe, factor
+
+_COMPARISON = (
+    "Comparison",
+    "Curve",
+    "Group",
+    "Interval",
+    "Row",
+    "Verdict",
+    "plot_learning_curves",
+    "plot_learning_rates",
+    "plot_seeds",
+    "plot_sweep",
+    "study_figure",
+    "study_page",
+    "study_progress_view",
+    "study_view",
+)
+_MOVED = {
+    "unitcircle.experiments.comparison": _COMPARISON,
+    "unitcircle.diagnosis": ("diagnosis_page", "diagnosis_text", "diagnosis_view"),
+    "unitcircle.dynamics": ("plot_calibration",),
+    "unitcircle.monitor": ("read_run", "watch_page", "watch_view"),
+}
+__getattr__ = moved(__name__, {name: f"{package}:{name}" for package, names in _MOVED.items() for name in names})

@@ -24,13 +24,7 @@ __all__ = [
     "write_table",
 ]
 
-from unitcircle.experiments.engines import TLS as TLS
-from unitcircle.experiments.engines import Dask as Dask
-from unitcircle.experiments.engines import EngineKind as EngineKind
-from unitcircle.experiments.engines import Here as Here
-from unitcircle.experiments.engines import Local as Local
-from unitcircle.experiments.engines import Slurm as Slurm
-from unitcircle.experiments.engines import engine_kind as engine_kind
+from unitcircle._renamed import moved
 from unitcircle.experiments.studies._choice import chosen_rate
 from unitcircle.experiments.studies._execute import Outcome, execute
 from unitcircle.experiments.studies._export import query, write_table
@@ -39,3 +33,10 @@ from unitcircle.experiments.studies._progress import Event, progress_display
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import FIRST_TUNING_SEED, TWIN, Experiment, Study, shipped_studies
 from unitcircle.experiments.studies._table import curve_table, study_table
+
+_ENGINES = ("TLS", "Dask", "EngineKind", "Here", "Local", "Slurm", "engine_kind")
+__getattr__ = moved(
+    __name__,
+    {name: f"unitcircle.experiments.engines:{name}" for name in _ENGINES}
+    | {"compare": "unitcircle.experiments.comparison:compare"},
+)
