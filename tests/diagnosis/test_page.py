@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 from tests.report.pages import (
+    HOSTILE,
     assert_a_browser_shows,
     assert_every_marker_has_a_label,
+    assert_hostile_names_are_inert,
     assert_nothing_is_loaded,
     hover_of,
     in_a_browser,
 )
 
-from unitcircle.diagnosis import diagnose
+from unitcircle.checkpoints import Coverage, Entry
+from unitcircle.diagnosis import Diagnosis, Examination, Finding, Place, Severity, Trial, Trials, diagnose
 from unitcircle.recurrence import from_diagonal, from_torch
 
 
@@ -35,6 +38,20 @@ def test_names_from_the_file_cannot_become_markup(page):
     text = page.read_text(encoding="utf-8")
     assert "<script>alert" not in text
     assert "&lt;broken&gt; &amp;" in text
+
+
+def test_no_field_of_a_diagnosis_can_become_markup(tmp_path):
+    layer = from_torch(np.eye(8, 2), cell="lstm", name=HOSTILE)
+    (exam,) = diagnose([layer], steps=3, select=["UC106"]).layers
+    values = dict.fromkeys(("flow", "typical_direction", "effective_dimension"), np.ones(2))
+    trial = Trial(HOSTILE, HOSTILE, values, scores=np.ones(2))
+    trials = Trials((trial,), {HOSTILE: 1.0})
+    place = Place(HOSTILE, HOSTILE, HOSTILE)
+    finding = Finding(Severity.NOTE, place, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: HOSTILE}, HOSTILE, HOSTILE)
+    coverage = Coverage((Entry(HOSTILE, (2,), HOSTILE),), (Entry(HOSTILE, (2,), HOSTILE, undecided=True),), (HOSTILE,))
+    examination = Examination([exam], 3, trials=trials)
+    diagnosis = Diagnosis(HOSTILE, HOSTILE, examination, (finding,), coverage)
+    assert_hostile_names_are_inert(diagnosis.to_html(tmp_path / "page.html").read_text(encoding="utf-8"))
 
 
 def test_every_marked_artist_is_in_a_figure_with_as_many_labels_as_markers(page):

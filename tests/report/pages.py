@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 
 import pytest
 
@@ -20,6 +21,37 @@ def assert_nothing_is_loaded(text):
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", text)
     assert not re.search(r"url\((?!#|['\"]?#)", text)
     assert "@import" not in text
+
+
+HOSTILE = """</script><img src=x onerror="alert(1)">'`<!--<script>&"""
+"""A name that becomes markup wherever one is not escaped: text, attribute, script, comment."""
+SCRIPTS = 2
+"""Elements of this kind in a page: the labels and the code that shows them."""
+
+
+def assert_hostile_names_are_inert(text):
+    """Whether the page holds nothing that :data:`HOSTILE` would add were it not escaped, though it shows it."""
+    parser = _Elements()
+    parser.feed(text)
+    parser.close()
+    assert parser.elements.count("script") == SCRIPTS
+    assert "img" not in parser.elements
+    assert not [name for name in parser.attributes if name.startswith("on")]
+    assert "<" not in re.search(r'id="hover">(.*?)</script>', text, re.DOTALL).group(1)
+    assert HOSTILE in "".join(parser.text)
+
+
+class _Elements(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.elements, self.attributes, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+    def handle_data(self, data):
+        self.text.append(data)
 
 
 def hover_of(text):

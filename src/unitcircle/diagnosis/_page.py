@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +11,6 @@ import numpy as np
 
 from unitcircle._files import written_whole
 from unitcircle.diagnosis._examination import LayerExamination
-from unitcircle.diagnosis._finding import Finding
 from unitcircle.diagnosis._text import Diagnosed, fate, grouped, headline, subject, trial_rows, trials_legend
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.report import (
@@ -24,10 +22,13 @@ from unitcircle.report import (
     plot_eigenvalues,
     plot_power_norms,
     plot_singular_values,
+    render,
     style,
+    table,
 )
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import SubFigure
 
 DRAWN_LAYERS = 24
@@ -50,27 +51,25 @@ def diagnosis_page(diagnosis: Diagnosed, path: str | os.PathLike[str], /) -> Pat
         The path written.
     """
     hover: dict[str, list[str]] = {}
-    parts = [f"<h1>{escape(subject(diagnosis))}</h1>", f"<p>{escape(headline(diagnosis))}</p>"]
-    parts.append(f'<p class="soft">{escape(_conditions(diagnosis))}</p>')
-    parts += [
-        "<h2>Findings</h2>",
-        *(map(_finding, grouped(diagnosis.findings)) if diagnosis.findings else ["<p>None.</p>"]),
-    ]
-    if diagnosis.examination.trials is not None:
-        parts += ["<h2>Initializers tried</h2>", _trials(diagnosis.examination.trials, diagnosis.examination.steps)]
-    if diagnosis.layers:
-        parts += ["<h2>Measurements</h2>", _table(diagnosis), "<h2>Spectra</h2>"]
-        for k, layer in enumerate(diagnosis.layers[:DRAWN_LAYERS]):
-            parts.append(
-                f"<h3>{escape(layer.layer.label)} <span class=soft>({escape(str(layer.layer.cell))})</span></h3>"
-            )
-            parts.append(_figure(layer, f"layer{k}", hover) if layer.finite else "<p>Not finite: nothing to draw.</p>")
-        if (rest := len(diagnosis.layers) - DRAWN_LAYERS) > 0:
-            parts.append(f'<p class="soft">{rest} further layers are in the table only.</p>')
-    if diagnosis.coverage is not None:
-        lines = "<br>".join(escape(line) for line in str(diagnosis.coverage).splitlines())
-        parts += ["<h2>Coverage</h2>", f'<p class="soft">{lines}</p>']
-    document = page(f"unitcircle: {diagnosis.subject}", "\n".join(parts), hover)
+    drawn = diagnosis.layers[:DRAWN_LAYERS]
+    trials, steps = diagnosis.examination.trials, diagnosis.examination.steps
+    body = render(
+        "unitcircle.diagnosis/page.html",
+        subject=subject(diagnosis),
+        headline=headline(diagnosis),
+        conditions=_conditions(diagnosis),
+        groups=grouped(diagnosis.findings),
+        places=lambda group: [(finding.place, finding.message) for finding in group],
+        trials=_trials(trials) if trials else "",
+        trials_legend=trials_legend(trials, steps) if trials else "",
+        measurements=_table(diagnosis) if diagnosis.layers else "",
+        figures=[
+            (exam.layer, _figure(exam, f"layer{k}", hover) if exam.finite else "") for k, exam in enumerate(drawn)
+        ],
+        undrawn=len(diagnosis.layers) - len(drawn),
+        coverage=str(diagnosis.coverage).splitlines() if diagnosis.coverage else [],
+    )
+    document = page(f"unitcircle: {diagnosis.subject}", body, hover)
     with written_whole(path) as file:
         file.write(document.encode())
     return Path(path)
@@ -85,56 +84,40 @@ def _conditions(diagnosis: Diagnosed) -> str:
     return f"judged over {diagnosis.examination.steps} steps{inputs}"
 
 
-def _finding(group: Sequence[Finding]) -> str:
-    first = group[0]
-    places = "".join(f"<p><code>{escape(str(f.place))}</code>: {escape(f.message)}</p>" for f in group)
-    return (
-        f'<div class="finding {first.severity}"><p><b>{first.code} {first.severity}</b> '
-        f'<b>{escape(first.name)}</b></p>{places}<p class="soft">Why: {escape(first.why)}.</p>'
-        f'<p class="fix">Fix: {escape(first.remedy)}</p></div>'
-    )
+def _trials(trials: Trials) -> Markup:
+    name, *criteria = ("initialized with", "gradient", "typical", "dimension", "score")
+    return table([dict(zip((name, *criteria), row, strict=True)) for row in trial_rows(trials)], names=[name])
 
 
-def _trials(trials: Trials, steps: int) -> str:
-    head = '<th class="word">initialized with</th>'
-    head += "".join(f"<th>{text}</th>" for text in ("gradient", "typical", "dimension", "score"))
-    rows = ""
-    for name, *cells in trial_rows(trials):
-        rows += (
-            f'<tr><td class="word name">{escape(name)}</td>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-        )
-    table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    return f'{table}<p class="soft">{escape(trials_legend(trials, steps))}</p>'
-
-
-def _table(diagnosis: Diagnosed) -> str:
+def _table(diagnosis: Diagnosed) -> Markup:
     steps = diagnosis.examination.steps
-    head = "".join(f'<th class="word">{text}</th>' for text in ("layer", "cell"))
-    head += "".join(f"<th>{text}</th>" for text in ("n", "gate", "ρ", "σ₁", "departure", f"‖W^{steps}‖"))
-    head += f'<th class="word">over {steps} steps</th>'
-    rows: list[str] = []
-    for layer in diagnosis.layers:
-        made = layer.layer
-        cells = [
-            (gate, f"{s.radius:.4g}", f"{s.norm:.4g}", f"{s.departure_from_normality:.3g}", _last(layer, gate))
-            for gate, s in layer.spectra.items()
+    over = f"over {steps} steps"
+    headings = ("layer", "cell", "n", "gate", "ρ", "σ₁", "departure", f"‖W^{steps}‖", over)
+    rows: list[tuple[object, ...]] = []
+    first: list[int] = []
+    for exam in diagnosis.layers:
+        layer = exam.layer
+        gates = [
+            (gate, f"{s.radius:.4g}", f"{s.norm:.4g}", f"{s.departure_from_normality:.3g}", _last(exam, gate))
+            for gate, s in exam.spectra.items()
         ]
-        if made.diagonal is not None:
-            cells = [("λ", f"{np.abs(made.diagonal).max():.4g}", "", "", "")]
-        for k, cell in enumerate(cells or [("", "", "", "", "")]):
-            name = (escape(made.label), escape(str(made.cell)), str(made.hidden_size)) if k == 0 else ("", "", "")
-            row = f'<td class="word name">{name[0]}</td><td class="word">{name[1]}</td><td>{name[2]}</td>'
-            row += "".join(f"<td>{escape(text)}</td>" for text in cell)
-            row += f'<td class="word">{escape(fate(layer)) if k == 0 else ""}</td>'
-            rows.append(f'<tr class="first">{row}</tr>' if k == 0 else f"<tr>{row}</tr>")
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        if layer.diagonal is not None:
+            gates = [("λ", f"{np.abs(layer.diagonal).max():.4g}", "", "", "")]
+        first.append(len(rows))
+        for k, gate in enumerate(gates or [("",) * 5]):
+            # What holds for the whole layer stands in its first row only.
+            rows.append(
+                (layer.label, layer.cell, layer.hidden_size, *gate, fate(exam)) if k == 0 else ("",) * 3 + gate + ("",)
+            )
+    cells = [dict(zip(headings, row, strict=True)) for row in rows]
+    return table(cells, names=["layer"], words=["cell", over], first=first)
 
 
 def _last(layer: LayerExamination, gate: str) -> str:
     return factor(float(layer.log_norms[gate][-1])).removeprefix("×")
 
 
-def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -> str:
+def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -> Markup:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -168,8 +151,7 @@ def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -
             _mark(line, f"{prefix}-driven", hover, texts)
             right.set(ylabel="log₁₀ of the norm", title=f"powers of W, and the {name}")
             right.legend(loc="best")
-        svg = inline_svg(figure, label=f"spectra of {layer.layer.label}")
-    return f"<figure>{svg}</figure>"
+        return inline_svg(figure, label=f"spectra of {layer.layer.label}")
 
 
 def _measured(layer: LayerExamination) -> tuple[str, np.ndarray] | None:

@@ -24,8 +24,10 @@ __all__ = [
     "radius_figure",
     "radius_summary",
     "radius_view",
+    "render",
     "save_figure",
     "style",
+    "table",
     "to_json",
     "weight_overview",
     "weight_summary",
@@ -37,6 +39,7 @@ from unitcircle._files import written_whole
 from unitcircle._json import to_json
 from unitcircle._renamed import moved
 from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
+from unitcircle.report._html import render, table
 from unitcircle.report._overview import save_figure, weight_overview
 from unitcircle.report._page import FIGURE_RC, inline_svg, page
 from unitcircle.report._radius import RadiusSummary, plot_radius_law, radius_figure, radius_summary, radius_view

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from unitcircle._json import to_json
+from unitcircle.report._html import render
 from unitcircle.report._style import COLORS, WITHOUT_DATE
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
 Hover = Mapping[str, Sequence[str]]
@@ -32,7 +33,7 @@ FIGURE_RC: Any = {
 }
 
 
-def inline_svg(figure: Figure, /, *, label: str) -> str:
+def inline_svg(figure: Figure, /, *, label: str) -> Markup:
     """Return a figure drawn under :data:`FIGURE_RC` as an SVG element that takes its ink from the page.
 
     Parameters
@@ -44,9 +45,11 @@ def inline_svg(figure: Figure, /, *, label: str) -> str:
 
     Returns
     -------
-    str
+    markupsafe.Markup
         ``<svg role="img" aria-label=...>...</svg>``.
     """
+    from markupsafe import Markup, escape
+
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata=WITHOUT_DATE["svg"])
     text = buffer.getvalue()
@@ -56,7 +59,9 @@ def inline_svg(figure: Figure, /, *, label: str) -> str:
         text = text.replace(ink, "currentColor")
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip()
+    # matplotlib repeats every text in a comment; the names of a model belong in no comment of a page.
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip())
 
 
 def page(title: str, body: str, hover: Hover, /) -> str:
@@ -67,7 +72,7 @@ def page(title: str, body: str, hover: Hover, /) -> str:
     title
         Plain text.
     body
-        HTML, already escaped.
+        HTML, already escaped: what :func:`render` and :func:`table` return.
     hover
         Labels of the marked artists of the inlined figures.
 
@@ -76,26 +81,12 @@ def page(title: str, body: str, hover: Hover, /) -> str:
     str
         The document; it loads nothing from anywhere.
     """
-    here = files("unitcircle.report")
-    style = here.joinpath("page.css").read_text(encoding="utf-8")
-    script = here.joinpath("page.js").read_text(encoding="utf-8")
-    # "</" inside a script element would end it, whatever the quotes around it.
-    data = to_json({key: list(labels) for key, labels in hover.items()}, indent=None).replace("</", "<\\/")
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<link rel="icon" href="data:,">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-<div id="tip" role="status" hidden></div>
-<script type="application/json" id="hover">{data}</script>
-<script>{script}</script>
-</body>
-</html>
-"""
+    from markupsafe import Markup
+
+    style, script = (files("unitcircle.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    # "</script" would end the element and "<!--" hide its end, whatever the quotes around them: no "<" is left.
+    data = to_json({gid: list(labels) for gid, labels in hover.items()}, indent=None).replace("<", "\\u003c")
+    parts = {"style": style, "script": script, "hover": data, "body": body}
+    # These are HTML, CSS, JavaScript and JSON, not text.
+    safe = {name: Markup(part) for name, part in parts.items()}
+    return str(render("unitcircle.report/page.html", title=title, **safe))

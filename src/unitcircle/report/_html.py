@@ -1,0 +1,83 @@
+"""HTML from templates, in which everything is escaped unless it is HTML already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    return Environment(
+        loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _source(template: str) -> str:
+    package, _, name = template.rpartition("/")
+    return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def render(template: str, /, **values: object) -> Markup:
+    """Return a Jinja template of a package, filled in; text is escaped, ``Markup`` is not.
+
+    Parameters
+    ----------
+    template
+        ``"package/file"``, such as ``"unitcircle.diagnosis/page.html"``. A template can import the macro ``finding``
+        from ``"unitcircle.report/finding.html"``.
+    **values
+        The variables of the template; one that is missing is an error.
+
+    Returns
+    -------
+    markupsafe.Markup
+        HTML, which other templates and :func:`page` take as it is.
+    """
+    from markupsafe import Markup
+
+    # The template has escaped it.
+    return Markup(_environment().get_template(template).render(values))
+
+
+def table(
+    rows: Sequence[Mapping[str, object]],
+    /,
+    *,
+    words: Collection[str] = (),
+    names: Collection[str] = (),
+    first: Collection[int] = (),
+) -> Markup:
+    """Return rows as an HTML table that scrolls where it is too wide; values are escaped unless they are ``Markup``.
+
+    Parameters
+    ----------
+    rows
+        Heading → value, with the same headings in every row. None is an empty cell.
+    words
+        Headings of columns of text: they are aligned left, numbers right.
+    names
+        Headings of columns of text that may be broken into lines.
+    first
+        Indices of the rows that begin a group; a line is drawn above each.
+
+    Returns
+    -------
+    markupsafe.Markup
+        The table.
+    """
+    from markupsafe import Markup
+
+    headings = list(rows[0]) if rows else []
+    word, name = Markup(' class="word"'), Markup(' class="word name"')
+    sides = {heading: name if heading in names else word if heading in words else "" for heading in headings}
+    cells = [{heading: "" if row[heading] is None else row[heading] for heading in headings} for row in rows]
+    return render("unitcircle.report/table.html", headings=headings, rows=cells, sides=sides, first=set(first))
