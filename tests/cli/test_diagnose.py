@@ -52,6 +52,8 @@ def test_json(capsys):
         (["--select", "UC101"], 1),
         (["--ignore", "UC101", "UC110"], 0),
         (["--select", "UC102"], 0),
+        (["--select", "UC1", "--ignore", "UC101", "UC110"], 0),
+        (["--select", "UC1", "--ignore", "UC110"], 1),
     ],
 )
 def test_exit_status(options, status, capsys):

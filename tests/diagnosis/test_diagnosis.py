@@ -29,6 +29,15 @@ def test_codes_are_selected_by_their_beginning():
         diagnose([EYE], select=["UC9"])
 
 
+def test_what_is_selected_may_be_ignored_in_part():
+    uniform = np.random.default_rng(0).uniform(-0.125, 0.125, (256, 64))
+    default = from_torch(uniform, cell="lstm", weight_ih=np.ones((256, 3)), bias_ih=np.zeros(256))
+    assert {f.code for f in diagnose([default], select=["UC1"]).findings} >= {"UC104", "UC110"}
+    found = {f.code for f in diagnose([default], select=["UC1"], ignore=["UC104"]).findings}
+    assert "UC110" in found
+    assert "UC104" not in found
+
+
 def test_json_is_strict_and_versioned():
     report = json.loads(diagnose([EYE], steps=10).to_json(), parse_constant=pytest.fail)
     assert report["schema"] == 1
