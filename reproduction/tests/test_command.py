@@ -4,8 +4,8 @@ import pytest
 
 import unitcircle_reproduction as measuring
 from unitcircle import cli
+from unitcircle.cli import INTERRUPTED
 from unitcircle_reproduction import Claim, Source, Verdict
-from unitcircle_reproduction._command import INTERRUPTED
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])

@@ -4,10 +4,12 @@ import json
 import math
 
 import pytest
+import tyro
 from tests.study_records import finder, noise, record
 
 from unitcircle import cli
-from unitcircle.cli._study import study as command
+from unitcircle.cli._study import Command
+from unitcircle.errors import ArgumentError
 from unitcircle.experiments.studies import Store, Study
 from unitcircle.experiments.training import Status
 
@@ -32,8 +34,7 @@ measure_at = []
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch, tmp_path):
-    monkeypatch.setitem(cli.COMMANDS, "study", command)
+def _working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
@@ -158,6 +159,12 @@ def test_what_cannot_be_used_has_status_2(arguments, said, file, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_a_command_runs_after_its_line_is_parsed():
+    call = tyro.cli(Command, args=["show", "nowhere.toml"])
+    with pytest.raises(ArgumentError, match=r"nowhere\.toml"):
+        call()
+
+
 def test_an_interrupt_keeps_what_has_ended(file, capsys, monkeypatch):
     from unitcircle.experiments import studies
 
@@ -166,7 +173,7 @@ def test_an_interrupt_keeps_what_has_ended(file, capsys, monkeypatch):
 
     monkeypatch.setattr(studies, "execute", interrupted)
     assert cli.main(["study", "run", file]) == 130
-    assert "run again to go on" in capsys.readouterr().out
+    assert "run again to resume" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
-INTERRUPTED = 130
-"""What a shell reports of a process that Ctrl-C ended."""
+from unitcircle.cli import INTERRUPTED
 
 
 def reproduce(

@@ -4,7 +4,7 @@ Each command is a function in a file of its own whose signature is its command l
 imported when it runs, so that ``unitcircle --help`` loads no numerical library.
 """
 
-__all__ = ["console", "main"]
+__all__ = ["INTERRUPTED", "console", "main"]
 
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
 from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
-from unitcircle.cli._terminal import console
+from unitcircle.cli._terminal import INTERRUPTED, console
 from unitcircle.cli._watch import watch
 from unitcircle.errors import UnitcircleError
 

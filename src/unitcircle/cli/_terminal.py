@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_WIDTH = 80
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells report it."""
 
 
 def console() -> Console:
