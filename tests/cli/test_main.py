@@ -2,7 +2,7 @@
 
 import runpy
 import sys
-from importlib.metadata import version
+from importlib.metadata import EntryPoint, EntryPoints, version
 
 import pytest
 
@@ -23,3 +23,54 @@ def test_the_package_can_be_run_as_a_module(words, status, monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         runpy.run_module("unitcircle", run_name="__main__")
     assert end.value.code == status
+
+
+def install(monkeypatch, *points):
+    """Let the installed distributions have just these entry points."""
+    installed = EntryPoints(points)
+    monkeypatch.setattr(cli, "entry_points", installed.select)
+
+
+def weigh(what: str = "nothing", /) -> int:
+    """Weigh a thing.
+
+    Args:
+        what: The thing.
+    """
+    sys.stdout.write(f"weighed {what}\n")
+    return 3
+
+
+PLUG_IN = EntryPoint("weigh", f"{__name__}:weigh", "unitcircle.commands")
+
+
+@pytest.mark.parametrize("options", [[], ["--full"], ["--help"]])
+def test_without_its_distribution_reproduce_says_how_to_install_it(options, monkeypatch, capsys):
+    install(monkeypatch, EntryPoint("reproduce", "elsewhere:reproduce", "other.commands"))
+    assert cli.main(["reproduce", *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.splitlines()[-1].endswith("pip install unitcircle-reproduction")
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+
+
+def test_a_command_of_another_distribution_is_run(monkeypatch, capsys):
+    install(monkeypatch, PLUG_IN)
+    assert cli.main(["weigh", "W"]) == 3
+    assert capsys.readouterr().out == "weighed W\n"
+
+
+def test_a_command_of_another_distribution_is_listed(monkeypatch, capsys):
+    install(monkeypatch, PLUG_IN)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "Weigh a thing." in out
+    assert "diagnose" in out
+
+
+def test_our_own_commands_cannot_be_replaced(monkeypatch, capsys):
+    install(monkeypatch, EntryPoint("explain", f"{__name__}:weigh", "unitcircle.commands"))
+    assert cli.main(["explain", "UC101"]) == 0
+    assert "UC101" in capsys.readouterr().out
