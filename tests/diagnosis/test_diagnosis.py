@@ -60,8 +60,31 @@ def test_text_fits_eighty_columns_and_holds_every_finding():
 
 def test_the_same_seed_gives_the_same_diagnosis():
     layer = from_torch(np.random.default_rng(0).standard_normal((16, 4)), cell="lstm", weight_ih=np.ones((16, 3)))
-    assert diagnose([layer], seed=3).to_json() == diagnose([layer], seed=3).to_json()
-    assert diagnose([layer], seed=3).to_json() != diagnose([layer], seed=4).to_json()
+    assert diagnose([layer], rng=3).to_json() == diagnose([layer], rng=3).to_json()
+    assert diagnose([layer], rng=3).to_json() != diagnose([layer], rng=4).to_json()
+
+
+def test_a_generator_is_advanced_and_the_old_name_of_the_seed_works():
+    layer = from_torch(np.random.default_rng(0).standard_normal((16, 4)), cell="lstm", weight_ih=np.ones((16, 3)))
+    rng = np.random.default_rng(3)
+    first, second = (diagnose([layer], rng=rng).to_json() for _ in range(2))
+    assert first == diagnose([layer], rng=np.random.default_rng(3)).to_json() != second
+    with pytest.warns(DeprecationWarning, match=r"diagnose\(seed=\) is now rng="):
+        assert diagnose([layer], seed=3).to_json() == diagnose([layer], rng=3).to_json()
+    with pytest.raises(ArgumentError, match="rng must be a seed or a numpy"):
+        diagnose([layer], rng="3")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"loss": min}, {"at": ["h2h"]}, {"try_initializers": ["identity"]}, {"seeds": 7}, {"weights": {"flow": 1.0}}],
+    ids=lambda options: next(iter(options)),
+)
+def test_what_belongs_to_a_module_is_refused_for_layers(options):
+    with pytest.raises(
+        ArgumentError, match=r"must be a torch\.nn\.Module for batch, loss, at, try_initializers, seeds"
+    ):
+        diagnose([EYE], **options)
 
 
 def test_data_drives_the_layers_it_fits():

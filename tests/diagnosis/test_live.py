@@ -133,7 +133,7 @@ def test_the_model_the_batch_and_the_random_state_are_left_as_found():
 
 def test_the_same_seed_gives_the_same_diagnosis():
     model, data = reader(nn.GRU), batch()
-    first, second = (diagnose(model, data, try_initializers=["orthogonal"], seed=3).to_json() for _ in range(2))
+    first, second = (diagnose(model, data, try_initializers=["orthogonal"], rng=3).to_json() for _ in range(2))
     assert first == second
 
 

@@ -62,7 +62,7 @@ def diagnose(
     from unitcircle.cli._terminal import console
 
     options: Any = {"steps": steps, "at": at, "try_initializers": try_initializers, "seeds": seeds}
-    options |= {"select": select, "ignore": ignore, "seed": seed}
+    options |= {"select": select, "ignore": ignore, "rng": seed}
     if model is not None:
         from unitcircle.cli._live import batch_from
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "RULES",
+    "SATURATED",
     "Diagnosis",
     "DrivenDynamics",
     "Examination",
@@ -21,6 +22,7 @@ __all__ = [
     "drive",
     "explain",
     "is_live",
+    "rule_of",
 ]
 
 # Importing the rules registers them.
@@ -30,9 +32,9 @@ from unitcircle.diagnosis._diagnosis import Diagnosis
 from unitcircle.diagnosis._driven import DrivenDynamics, drive
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Place, Severity
-from unitcircle.diagnosis._live_layer import GateActivity, LiveLayer
+from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
 from unitcircle.diagnosis._page import diagnosis_page
-from unitcircle.diagnosis._rule import RULES, Rule, explain
+from unitcircle.diagnosis._rule import RULES, Rule, explain, rule_of
 from unitcircle.diagnosis._text import diagnosis_text, diagnosis_view
 from unitcircle.diagnosis._trial import Trial, Trials
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from unitcircle.diagnosis._examination import chrono_for
-from unitcircle.diagnosis._live import LiveModel, Run, measure
+from unitcircle.diagnosis._live import Execution, LiveModel, measure
 from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, ranked
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
@@ -80,7 +80,7 @@ def _candidate(given: str | Initializer | Mapping[str, Any], at: Sequence[str]) 
 
 def try_candidates(
     model: nn.Module,
-    run: Run,
+    execution: Execution,
     live: LiveModel,
     given: Sequence[Candidate],
     /,
@@ -101,8 +101,8 @@ def try_candidates(
             # Every draw replaces the last one whole, so that one copy is enough; what a candidate does not fill must
             # be as it was, so that candidates do not inherit from each other.
             twin.load_state_dict(model.state_dict())
-            initialize_(twin, **candidate.options, rng=run.seed + draw)
-            rows.append(_criteria(measure(twin, run, thorough=False), steps))
+            initialize_(twin, **candidate.options, rng=execution.seed + draw)
+            rows.append(_criteria(measure(twin, execution, thorough=False), steps))
         values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         made.append(Trial(candidate.name, candidate.call, values))
     return ranked(made, weights)

@@ -5,21 +5,62 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
 from unitcircle import checkpoints
 from unitcircle._array import to_numpy
+from unitcircle._renamed import renamed_arguments
 from unitcircle.checkpoints import Layers
 from unitcircle.diagnosis._diagnosis import Diagnosis
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
-from unitcircle.diagnosis._rule import selected
+from unitcircle.diagnosis._rule import select_rules
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.recurrence import RecurrentLayer
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def diagnose(  # noqa: PLR0913  (the one door: what is diagnosed, over what, what is tried, what is reported)
+SEEDS = 5
+"""Draws of each initializer that is tried, by default."""
+Rng = int | np.random.Generator
+
+
+@overload
+def diagnose(
+    model: str | os.PathLike[str] | Layers | Iterable[RecurrentLayer],
+    /,
+    *,
+    steps: int | None = None,
+    data: np.ndarray | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    rng: Rng = 0,
+) -> Diagnosis: ...
+
+
+@overload
+def diagnose(
+    model: nn.Module,
+    batch: Any = None,
+    /,
+    *,
+    steps: int | None = None,
+    loss: Callable[..., Any] | None = None,
+    at: Sequence[str] = (),
+    try_initializers: Sequence[Any] = (),
+    seeds: int = SEEDS,
+    weights: Mapping[str, float] | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    rng: Rng = 0,
+) -> Diagnosis: ...
+
+
+@renamed_arguments(seed="rng")
+def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads say which arguments belong together)
     model: Any,
     batch: Any = None,
     /,
@@ -29,48 +70,50 @@ def diagnose(  # noqa: PLR0913  (the one door: what is diagnosed, over what, wha
     loss: Callable[..., Any] | None = None,
     at: Sequence[str] = (),
     try_initializers: Sequence[Any] = (),
-    seeds: int = 5,
+    seeds: int = SEEDS,
     weights: Mapping[str, float] | None = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
-    seed: int = 0,
+    rng: Rng = 0,
 ) -> Diagnosis:
-    """Find every recurrent layer, measure it, and report what is wrong as a linter does.
+    """Measure every recurrent layer and report defects as a linter does.
 
-    A file or layers are rebuilt from their weights (findings UC1xx). A live PyTorch model is besides run on a batch,
-    once forwards and backwards, and judged by what its gradient, states and gates do there (findings UC2xx); it is
-    left as found: parameters, training mode, random state.
+    The weights of a file or of layers are judged by what the rebuilt cells do (findings UC1xx). A PyTorch model is
+    also run on a batch, once forwards and once backwards, and judged by its gradients, states and gates (findings
+    UC2xx). Its parameters, training mode and random state are left unchanged.
 
     Parameters
     ----------
     model
-        A file that :func:`unitcircle.read` reads, what it returned, recurrent layers, or a ``torch.nn.Module``.
+        A file that :func:`unitcircle.read` reads, its return value, recurrent layers, or a ``torch.nn.Module``.
     batch
-        For a module: inputs in its own layout, ``(inputs, target)``, or a dictionary of its arguments.
+        Only for a module: inputs in its own layout, ``(inputs, target)``, or a dictionary of its arguments.
     steps
-        The length T that the network must bridge (steps). Of a module by default the length of the batch, which it
-        must not exceed. Of a file 64, and what depends on it is a note.
+        The length T over which the network must carry a signal (steps). For a module the default is the length of
+        the batch, which ``steps`` must not exceed. For a file the default is 64, and findings about the length are
+        then notes.
     data
-        For a file: inputs ``(time, batch, m)`` to drive the layers with whose input size is m; standard-normal ones
-        otherwise.
+        Only for a file or layers: inputs ``(time, batch, m)`` that drive the layers of input size m; standard-normal
+        inputs by default.
     loss
-        For a module: ``loss(output)`` or ``loss(output, target)``; cross entropy or squared error by default if there
-        is a target, else a random cotangent.
+        Only for a module: ``loss(output)`` or ``loss(output, target)``. The default is cross entropy or squared error
+        if there is a target, and a random cotangent otherwise.
     at
-        For a module: names of square Linear submodules that a hand-written recurrence calls with its state.
+        Only for a module: names of square Linear submodules that a hand-written recurrence applies to its state.
     try_initializers
-        For a module: initializers to try on copies of it: texts such as ``"orthogonal"`` or ``"orthogonal +
-        chrono(max_steps=64)"``, initializers, mappings of arguments of :func:`unitcircle.torch.initialize_`;
-        ``"remedies"`` stands for those that fit the cells and the length.
+        Only for a module: initializers to try on copies of it. Each is a text such as ``"orthogonal"`` or
+        ``"orthogonal + chrono(max_steps=64)"``, an initializer, or a mapping of arguments of
+        :func:`unitcircle.torch.initialize_`; ``"remedies"`` stands for those that fit the cells and the length.
     seeds
-        Draws of each, at least 5.
+        Only with ``try_initializers``: draws of each, at least 5.
     weights
-        Weights of the ranking: criterion (``"flow"``, ``"typical_direction"``, ``"effective_dimension"``) → weight.
-        By default each counts by its rank correlation with trained scores in our pilot.
+        Only with ``try_initializers``: weights of the ranking, criterion (``"flow"``, ``"typical_direction"``,
+        ``"effective_dimension"``) → weight. The defaults are the rank correlations of the criteria with trained scores
+        in the shipped study ``prediction``.
     select, ignore
-        Codes, or beginnings of codes, to run or to leave out.
-    seed
-        Seed of inputs, probes and draws: the same seed gives the same diagnosis.
+        Codes, or beginnings of codes, to run or to leave out; ``ignore`` applies to what is selected.
+    rng
+        Seed or NumPy generator of inputs, probes and draws: the same seed gives the same diagnosis.
 
     Returns
     -------
@@ -96,36 +139,50 @@ def diagnose(  # noqa: PLR0913  (the one door: what is diagnosed, over what, wha
     """
     if steps is not None and steps < 1:
         raise ArgumentError("steps", "must be a positive number of steps", repr(steps))
-    rules = list(selected(select, ignore))
+    rules = list(select_rules(select, ignore))
+    seed = _seed_of(rng)
     if is_live(model):
         if batch is None or data is not None:
             raise ArgumentError("batch", "must be what a module is run on", "none", "Pass diagnose(model, batch).")
         # It needs torch, which is here since the model is.
         from unitcircle.diagnosis import _live_examination as live  # noqa: PLC0415
 
-        run = live.Run(batch, loss, tuple(at), seed)
+        execution = live.Execution(batch, loss, tuple(at), seed)
         examination, coverage = live.examine(
-            model, run, steps=steps, given=try_initializers, seeds=seeds, weights=weights
+            model, execution, steps=steps, initializers=try_initializers, seeds=seeds, weights=weights
         )
         subject, kind = type(model).__name__, "live"
     else:
-        if batch is not None or loss is not None or at or try_initializers:
-            rule = "must be a torch.nn.Module for batch, loss, at and try_initializers"
+        of_a_module = (batch is not None, loss, at, try_initializers, weights, seeds != SEEDS)
+        if any(bool(value) for value in of_a_module):
+            rule = "must be a torch.nn.Module for batch, loss, at, try_initializers, seeds and weights"
             raise ArgumentError("model", rule, type(model).__name__, "Drive a file's layers with data=.")
         subject, kind, coverage = "layers", "", None
         if isinstance(model, str | os.PathLike):
             model = checkpoints.read(cast("str | os.PathLike[str]", model))
         if isinstance(model, Layers):
             subject, kind, coverage = str(model.path), str(model.format), model.coverage
-        length = DEFAULT_STEPS if steps is None else steps
-        layers = list(cast("Iterable[RecurrentLayer]", model))
-        if data is not None:
-            _check_data(data, layers)
-        examined = [LayerExamination(layer, length, data, seed) for layer in layers]
-        examination = Examination(examined, length, steps_given=steps is not None)
+        examination = _examine(list(cast("Iterable[RecurrentLayer]", model)), steps, data, seed)
     findings = [finding for rule in rules for finding in rule.findings(examination)]
     findings.sort(key=lambda finding: -finding.severity)  # stable: within a severity by code, then by place
     return Diagnosis(subject, kind, examination, tuple(findings), coverage)
+
+
+def _seed_of(rng: Rng) -> int:
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**31))
+    if isinstance(rng, Integral):
+        return int(rng)
+    raise ArgumentError("rng", "must be a seed or a numpy.random.Generator", repr(rng))
+
+
+def _examine(layers: Sequence[RecurrentLayer], steps: int | None, data: np.ndarray | None, seed: int) -> Examination:
+    """Return the examination of layers without their model, which measures what the rules ask for."""
+    if data is not None:
+        _check_data(data, layers)
+    length = DEFAULT_STEPS if steps is None else steps
+    examined = [LayerExamination(layer, length, data, seed) for layer in layers]
+    return Examination(examined, length, steps_given=steps is not None)
 
 
 def _check_data(data: np.ndarray, layers: Sequence[RecurrentLayer]) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from unitcircle._array import dtype_name, to_numpy
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
-from unitcircle.diagnosis._live_layer import GateActivity, LiveLayer
+from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
 from unitcircle.dynamics import (
     DrivenLayer,
     GradientFlow,
@@ -31,12 +31,11 @@ BLOCKS = 8
 """Blocks of time whose scatter is the error of the leading exponent."""
 SPECTRUM_COST = 1e9
 """Above T·N³ of this (some seconds) the singular values of the long-term Jacobian are not measured."""
-SATURATED = 0.95
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """How a model is run."""
+class Execution:
+    """How a model is executed: on what, with which loss, from which seed."""
 
     batch: Any  # Inputs in the model's own layout, (inputs, target), or a dictionary of the model's arguments
     loss: Callable[..., torch.Tensor] | None = None  # Loss function; see :func:`unitcircle.dynamics.gradient_flow`
@@ -107,31 +106,31 @@ def _layer(
     )
 
 
-def measure(model: nn.Module, run: Run, /, *, thorough: bool = True) -> LiveModel:
+def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True) -> LiveModel:
     """Measure every recurrent layer of a model on a batch; the model and random state are left as found."""
     broken = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
     if broken:
         others = f", nor are {len(broken) - 1} others" if len(broken) > 1 else ""
-        layers = [layer for _, layer in read(model, run.at)]
+        layers = [layer for _, layer in read(model, execution.at)]
         coverage = _coverage(model, layers, [f"nothing was run: {broken[0]} is not finite{others}"])
         return LiveModel(tuple((layer, None) for layer in layers), DEFAULT_STEPS, coverage)
     notes: list[str] = []
     dtype: torch.dtype | None = torch.float64
     try:
-        flow = run.flow(model, norm="gradient", dtype=dtype)
+        flow = execution.flow(model, norm="gradient", dtype=dtype)
     except ArgumentError as error:
         if error.argument != "model" or "precision" not in str(error):
             raise
         notes.append("the model makes tensors of its own precision: it was measured in that, not in double")
         dtype = None
-        flow = run.flow(model, norm="gradient", dtype=dtype)
-    jacobian = run.flow(model, norm="jacobian", dtype=dtype) if thorough else None
-    driven = {layer.name: layer for layer in driven_layers(model, run.batch, dtype=dtype)}
+        flow = execution.flow(model, norm="gradient", dtype=dtype)
+    jacobian = execution.flow(model, norm="jacobian", dtype=dtype) if thorough else None
+    driven = {layer.name: layer for layer in driven_layers(model, execution.batch, dtype=dtype)}
     found: list[tuple[RecurrentLayer, LiveLayer | None]] = []
-    for name, layer in read(model, run.at):
+    for name, layer in read(model, execution.at):
         live = None
         if name in flow.layers:
-            live = _measured(name, layer, flow, jacobian, driven.get(name), seed=run.seed, thorough=thorough)
+            live = _measured(name, layer, flow, jacobian, driven.get(name), seed=execution.seed, thorough=thorough)
         else:
             notes.append(f"{layer.label} is not called on this batch: only its weights were examined")
         found.append((layer, live))

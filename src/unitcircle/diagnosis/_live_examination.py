@@ -10,28 +10,29 @@ from torch import nn
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._candidates import candidates, try_candidates
 from unitcircle.diagnosis._examination import Examination, LayerExamination
-from unitcircle.diagnosis._live import Run, measure
+from unitcircle.diagnosis._live import Execution, measure
 from unitcircle.errors import ArgumentError
 
 
 def examine(
     model: nn.Module,
-    run: Run,
+    execution: Execution,
     /,
     *,
     steps: int | None,
-    given: Sequence[Any],
+    initializers: Sequence[Any],
     seeds: int,
     weights: Mapping[str, float] | None,
 ) -> tuple[Examination, Coverage]:
-    """Measure a model on a batch, and what candidates would make of it."""
-    live = measure(model, run)
+    """Measure a model on a batch, and copies of it with other initializers."""
+    live = measure(model, execution)
     if steps is not None and steps > live.steps:
         raise ArgumentError("steps", f"must not exceed the batch's {live.steps}", f"{steps}", "Pass longer sequences.")
     length = live.steps if steps is None else steps
     trials = None
-    if given:
-        tried = candidates([given] if isinstance(given, str) else given, live, steps=length, at=run.at)
-        trials = try_candidates(model, run, live, tried, steps=length, seeds=seeds, weights=weights)
-    layers = [LayerExamination(layer, length, None, run.seed, measured) for layer, measured in live.layers]
+    if initializers:
+        texts = [initializers] if isinstance(initializers, str) else initializers
+        tried = candidates(texts, live, steps=length, at=execution.at)
+        trials = try_candidates(model, execution, live, tried, steps=length, seeds=seeds, weights=weights)
+    layers = [LayerExamination(layer, length, None, execution.seed, measured) for layer, measured in live.layers]
     return Examination(layers, length, steps_given=True, trials=trials), live.coverage

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+SATURATED = 0.95
+"""Modulus from which a tanh unit counts as saturated: its slope is 0.1 there, or less."""
+
 
 def _no_gates() -> Mapping[str, GateActivity]:
     return {}

@@ -5,19 +5,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding
 from unitcircle.errors import UnknownNameError
 
-Check = Callable[[Examination], Iterator[Finding]]
+MeasurementsT = TypeVar("MeasurementsT")
+"""What a rule looks at: an examination here, the history of a run in :mod:`unitcircle.monitor`."""
+Check = Callable[[MeasurementsT], Iterator[Finding]]
 
-RULES: dict[str, Rule] = {}
-"""Every rule by its code, in the order of the codes."""
+RULES: dict[str, Rule[Examination]] = {}
+"""Every rule of :func:`diagnose` by its code."""
 
 
 @dataclass(frozen=True)
-class Rule:
+class Rule(Generic[MeasurementsT]):
     """A rule over measurements.
 
     Attributes
@@ -27,17 +30,17 @@ class Rule:
     name
         Short name.
     check
-        Function of an examination that yields findings. Its docstring is the page of the code.
+        Function of the measurements that yields findings. Its docstring is the page of the code.
     """
 
     code: str
     name: str
-    check: Check
+    check: Check[MeasurementsT]
 
-    def findings(self, exam: Examination, /) -> Iterator[Finding]:
+    def findings(self, measurements: MeasurementsT, /) -> Iterator[Finding]:
         """Yield what the rule finds, marked with its code and name."""
-        for found in self.check(exam):
-            yield replace(found, code=self.code, name=self.name)
+        for finding in self.check(measurements):
+            yield replace(finding, code=self.code, name=self.name)
 
     @property
     def summary(self) -> str:
@@ -50,18 +53,38 @@ class Rule:
         return inspect.getdoc(self.check) or ""
 
 
-def rule(code: str, name: str, /) -> Callable[[Check], Check]:
-    """Register a check under a code and a name."""
+def rule_of(
+    rules: dict[str, Rule[MeasurementsT]], code: str, name: str, /
+) -> Callable[[Check[MeasurementsT]], Check[MeasurementsT]]:
+    """Return a decorator that enters a check into a registry.
 
-    def register(check: Check) -> Check:
-        RULES[code] = Rule(code, name, check)
+    Parameters
+    ----------
+    rules
+        The registry.
+    code, name
+        Code and short name of the rule.
+
+    Returns
+    -------
+    Callable
+        The decorator; it returns the check unchanged.
+    """
+
+    def register(check: Check[MeasurementsT]) -> Check[MeasurementsT]:
+        rules[code] = Rule(code, name, check)
         return check
 
     return register
 
 
-def selected(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator[Rule]:
-    """Yield the rules to run; a code may be given by its beginning, as linters have it: ``UC1``."""
+def rule(code: str, name: str, /) -> Callable[[Check[Examination]], Check[Examination]]:
+    """Register a check of an examination under a code and a name."""
+    return rule_of(RULES, code, name)
+
+
+def select_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator[Rule[Examination]]:
+    """Yield the rules to run; the beginning of a code stands for all codes that begin so: ``UC1``."""
     select, ignore = _codes(select), _codes(ignore)
     for prefix in (*select, *ignore):
         if not any(code.startswith(prefix.upper()) for code in RULES):
@@ -71,15 +94,15 @@ def selected(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator
             yield RULES[code]
 
 
-def _codes(given: Sequence[str]) -> list[str]:
-    return [code.strip() for text in given for code in text.split(",") if code.strip()]
+def _codes(texts: Sequence[str]) -> list[str]:
+    return [code.strip() for text in texts for code in text.split(",") if code.strip()]
 
 
 def _matches(code: str, prefixes: Iterable[str]) -> bool:
     return any(code.startswith(prefix.upper()) for prefix in prefixes)
 
 
-def explain(code: str, /, *, rules: Mapping[str, Rule] = RULES) -> str:
+def explain(code: str, /, *, rules: Mapping[str, Rule[Any]] = RULES) -> str:
     """Return the page of a code, in Markdown.
 
     Parameters
@@ -87,12 +110,12 @@ def explain(code: str, /, *, rules: Mapping[str, Rule] = RULES) -> str:
     code
         ``"UC101"``.
     rules
-        Where to look it up; :data:`unitcircle.monitor.RULES` holds those of a training that goes on.
+        The registry; the rules of a run in training are in :data:`unitcircle.monitor.RULES`.
 
     Returns
     -------
     str
-        What the finding says, why it matters, and what to do.
+        What the finding means, why it matters and what to do.
 
     Raises
     ------
@@ -101,5 +124,5 @@ def explain(code: str, /, *, rules: Mapping[str, Rule] = RULES) -> str:
     """
     if code.upper() not in rules:
         raise UnknownNameError("code", code, rules)
-    found = rules[code.upper()]
-    return f"# {found.code} {found.name}\n\n{found.page}\n"
+    entry = rules[code.upper()]
+    return f"# {entry.code} {entry.name}\n\n{entry.page}\n"

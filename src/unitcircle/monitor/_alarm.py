@@ -48,7 +48,7 @@ class Alarm:
             if not any(known.startswith(code.upper()) for known in RULES):
                 raise UnknownNameError("rules", code, RULES)
         self.on_finding = on_finding
-        self._rules: list[Rule] = [
+        self._rules: list[Rule[History]] = [
             rule for code, rule in RULES.items() if any(code.startswith(given.upper()) for given in rules or ("UC",))
         ]
         # Code, severity and place → measurement before which it is not repeated, and times it was reported.
@@ -57,7 +57,7 @@ class Alarm:
     def findings(self, history: History, measurement: int, /) -> Iterator[Finding]:
         """Yield what the rules find now and is not to be kept quiet."""
         for rule in self._rules:
-            for finding in rule.findings(history):  # pyright: ignore[reportArgumentType]  (these look at a history)
+            for finding in rule.findings(history):
                 key = f"{finding.code} {finding.severity} {finding.place}"
                 until, times = self._quiet.get(key, (0, 0))
                 if measurement >= until:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from unitcircle.diagnosis import Finding, Place
+from unitcircle.diagnosis import Finding, Place, is_live
 from unitcircle.errors import ArgumentError
 from unitcircle.monitor._alarm import Alarm, OnFinding, TrainingStopped, UnitcircleWarning
 from unitcircle.monitor._delivery import Delivery
@@ -26,7 +26,7 @@ from unitcircle.monitor._measurement import DIRECT, GROUPS, BlockMonitor
 from unitcircle.monitor._options import Options
 from unitcircle.monitor._pace import Cost, Pace
 from unitcircle.monitor._record import Record
-from unitcircle.monitor._weights import Block, NamedWeights, Role, Weights, is_module
+from unitcircle.monitor._weights import Block, NamedWeights, Role, Weights
 
 SELDOM = 10
 """Measurements from one exact measurement, or one of a batch, to the next."""
@@ -137,7 +137,7 @@ class Monitor:
         self._delivery = Delivery(sinks_of(sinks))
         self._torch: Any = None
         weights: Weights
-        if is_module(model):
+        if is_live(model):
             # It needs torch, which is here since the model is.
             from unitcircle.monitor import _torch_weights  # noqa: PLC0415
 

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Iterator
 
 import numpy as np
 
-from unitcircle.diagnosis import Finding, Place, Rule, Severity
+from unitcircle.diagnosis import Finding, Place, Rule, Severity, rule_of
 from unitcircle.monitor._history import History, Series
 from unitcircle.monitor._weights import Role
 
@@ -41,21 +40,11 @@ LOOK_BACK = 10
 TRANSIENT = math.log(2.0)
 """Transient growth (nats) that can make a spike."""
 
-Check = Callable[[History], Iterator[Finding]]
-
-RULES: dict[str, Rule] = {}
+RULES: dict[str, Rule[History]] = {}
 """The rules by code."""
 
 
-def _rule(code: str, name: str, /) -> Callable[[Check], Check]:
-    def register(check: Check) -> Check:
-        RULES[code] = Rule(code, name, cast("Callable[..., Iterator[Finding]]", check))
-        return check
-
-    return register
-
-
-@_rule("UC301", "gradient-died")
+@rule_of(RULES, "UC301", "gradient-died")
 def gradient_died(history: History) -> Iterator[Finding]:
     """The gradient of a weight has fallen to nothing while the loss has not.
 
@@ -115,7 +104,7 @@ def gradient_died(history: History) -> Iterator[Finding]:
             )
 
 
-@_rule("UC302", "radius-grows")
+@rule_of(RULES, "UC302", "radius-grows")
 def radius_grows(history: History) -> Iterator[Finding]:
     """The spectral radius of a recurrent weight has passed 1.5, and 1.5 times its first value, and is still growing.
 
@@ -156,7 +145,7 @@ def radius_grows(history: History) -> Iterator[Finding]:
             )
 
 
-@_rule("UC303", "orthogonality-lost")
+@rule_of(RULES, "UC303", "orthogonality-lost")
 def orthogonality_lost(history: History) -> Iterator[Finding]:
     """A weight that was orthogonal when training began is not any more.
 
@@ -192,7 +181,7 @@ def orthogonality_lost(history: History) -> Iterator[Finding]:
         )
 
 
-@_rule("UC304", "spike-after-transient-growth")
+@rule_of(RULES, "UC304", "spike-after-transient-growth")
 def spike_after_transient_growth(history: History) -> Iterator[Finding]:
     """The loss spiked, and before it the transient growth of a recurrent weight had risen.
 
@@ -241,7 +230,7 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
             )
 
 
-@_rule("UC305", "not-finite")
+@rule_of(RULES, "UC305", "not-finite")
 def not_finite(history: History) -> Iterator[Finding]:
     """A watched weight, its gradient or the loss is NaN or infinite.
 

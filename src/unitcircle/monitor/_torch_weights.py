@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unitcircle.diagnosis import Place
+from unitcircle.diagnosis import SATURATED, Place
 from unitcircle.dynamics import DrivenLayer, driven_layers, gradient_flow, lyapunov_exponents
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.monitor._alarm import UnitcircleWarning
@@ -20,7 +20,6 @@ from unitcircle.monitor._weights import Block, Role
 from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
 COMPILED = "_orig_mod."
-SATURATED = 0.95
 SEQUENCES = 8
 """Sequences of the batch whose states are looked at; the gradient is that of the whole batch."""
 

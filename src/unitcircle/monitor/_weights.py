@@ -103,9 +103,3 @@ def spread(sizes: Sequence[int], limit: int, /) -> list[int]:
         if sum(sizes[k] for k in chosen) <= ENTRIES:
             return chosen
     return []
-
-
-def is_module(model: object, /) -> bool:
-    """Whether this is a ``torch.nn.Module``, found out without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)
