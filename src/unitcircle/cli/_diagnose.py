@@ -34,23 +34,23 @@ def diagnose(
     Exit status: 0 clean, 1 findings at or above --fail-on, 2 the file cannot be read.
 
     Args:
-        path: A file (.safetensors, .pt, .onnx, .keras, .h5, .npz, .npy) or folder, never executed; or
-            package.module:factory, which is imported and called without arguments to get a PyTorch module.
-        steps: The length your task needs, in time steps. Findings about a file are notes unless you name it.
+        path: A file (.safetensors, .pt, .onnx, .keras, .h5, .npz, .npy) or folder, whose content is never executed;
+            or package.module:factory, which is imported and called without arguments to get a PyTorch module.
+        steps: The length your task needs, in time steps. Without it, findings about the length of a file are notes.
         data: For a file, inputs of shape (time, batch, features), .npy, to drive the layers with. For a module, its
             own inputs, .npy, or .npz with the arrays inputs and target, or with its arguments by name.
-        tensor: Name of a tensor to take as a recurrent weight, where the file does not say. May be repeated.
+        tensor: Name of a tensor that is a recurrent weight, if the file does not say so. May be repeated.
         layout: The layout of --tensor: torch, keras, onnx or flax.
         select: Codes, or beginnings of codes, to run.
         ignore: Codes, or beginnings of codes, to leave out.
-        html: Also write the report as one self-contained page.
+        html: Also write the report to this file, as one self-contained HTML page.
         as_json: Print JSON (versioned schema) instead of text.
         fail_on: The severity from which the exit status is 1.
-        seed: Seed of inputs, probes and draws; a module is made under this seed of torch too.
+        seed: Seed of inputs, probes and draws; also torch's seed while the module is created.
         try_initializers: For a module, an initializer to try on copies of it, such as "orthogonal" or "orthogonal +
             chrono(max_steps=64)"; "remedies" stands for those that fit. May be repeated.
-        seeds: Draws of each initializer that is tried.
-        at: For a module, square Linear submodules that its own recurrence calls with the state.
+        seeds: Draws of each initializer that is tried, at least 5.
+        at: For a module, names of square Linear submodules that a hand-written recurrence applies to its state.
     """
     model: Any = None
     if FACTORY.fullmatch(path) and not Path(path).exists():
@@ -66,18 +66,20 @@ def diagnose(
     if model is not None:
         from unitcircle.cli._live import batch_from
 
-        found = diagnosis.diagnose(model, batch_from(data, model), **options)
+        result = diagnosis.diagnose(model, batch_from(data, model), **options)
     else:
-        found = diagnosis.diagnose(checkpoints.read(path, tensors=tensor, layout=layout), data=_inputs(data), **options)
-    written = found.to_html(html) if html else None
+        result = diagnosis.diagnose(
+            checkpoints.read(path, tensors=tensor, layout=layout), data=_inputs(data), **options
+        )
+    written = result.to_html(html) if html else None
     if as_json:
-        print(found.to_json())
+        print(result.to_json())
     else:
         out = console()
-        out.print(diagnosis.diagnosis_view(found))
+        out.print(diagnosis.diagnosis_view(result))
         if written:
             out.print(f"\nreport: {written}")
-    worst = found.worst
+    worst = result.worst
     if fail_on == "never" or worst is None:
         return 0
     return int(worst >= diagnosis.Severity[fail_on.upper()])

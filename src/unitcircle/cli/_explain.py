@@ -6,7 +6,7 @@ from tyro.conf import Positional
 
 
 def explain(code: Positional[str] = "", /) -> int:
-    """Print what a finding means, why it matters and what to do.
+    """Print what a finding means, why it matters and how to fix it.
 
     Args:
         code: A code such as UC101; without one, all codes are listed.

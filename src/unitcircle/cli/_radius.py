@@ -22,7 +22,7 @@ def radius(
     Args:
         n: Number of units.
         std: Standard deviation of an entry.
-        draws: Also draw so many weights, and hold them against the exact law.
+        draws: Number of weights to sample and compare with the exact law.
         seed: Seed of the draws.
         figure: Also draw the exact density over the histogram of the draws into this file (.png, .svg, .pdf).
         as_json: Print JSON instead of a table.

@@ -9,13 +9,13 @@ from tyro.conf import Positional
 
 
 def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = False, every: float = 1.0) -> int:
-    """Follow the JSON lines that a monitor writes; Ctrl-C ends it.
+    """Show the JSON lines that a monitor writes, and follow the file until Ctrl-C.
 
     Args:
         path: The file that unitcircle.monitor.JsonLines writes (unitcircle.jsonl by default).
-        html: Write one page with curves, findings and the spectrum over time, and do not follow.
-        once: Print once and end, as is done where the output is no terminal.
-        every: Seconds between two looks at the file.
+        html: Write one HTML page with curves, findings and the spectrum over time instead, and exit.
+        once: Print once and exit; the default if the output is not a terminal.
+        every: Seconds between two reads of the file.
     """
     from unitcircle.cli._terminal import console
     from unitcircle.monitor import RunFile, watch_page, watch_view

@@ -62,7 +62,7 @@ class Finding:
     code
         Stable code, set by the registry: ``"UC101"``. ``unitcircle explain UC101`` prints its page.
     name
-        The rule's short name, likewise: ``"stacked-orthogonal"``.
+        The rule's short name, set by the registry: ``"stacked-orthogonal"``.
     """
 
     severity: Severity

@@ -45,7 +45,7 @@ class LiveLayer:
         ``(T + 1,)``: log-norm of the gradient of the loss with respect to the full state by lag (nats), mean over the
         batch; lag 0 is the layer's last state. −inf where it is 0, inf where it overflows.
     log_jacobian
-        ``(T + 1,)``: log ‖∂h_T/∂s_t‖_F likewise, whatever the loss.
+        ``(T + 1,)``: log ‖∂h_T/∂s_t‖_F by lag, which does not depend on the loss.
     growth_rate, growth_rate_stderr
         Of the gradient: nats per step back, with its standard error.
     sequences
