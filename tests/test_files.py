@@ -1,6 +1,7 @@
 """A file written whole: the old one or the new one, never a part."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,25 @@ def test_a_folder_that_is_a_file_is_an_argument_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ArgumentError, match="folder that can be written to"), written_whole(tmp_path / "file" / "x"):
         pass
+
+
+@pytest.fixture
+def umask():
+    """Set the process's umask; the one before is back after the test."""
+    before = os.umask(0)
+    os.umask(before)
+    yield os.umask
+    os.umask(before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o027, 0o077])
+def test_a_file_has_the_mode_that_open_would_give_it(tmp_path, umask, mask):
+    umask(mask)
+    with written_whole(tmp_path / "whole") as file:
+        file.write(b"content")
+    (tmp_path / "opened").write_bytes(b"content")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {"whole": 0o666 & ~mask, "opened": 0o666 & ~mask}
+    # Reading the umask, which only setting it can do, has left it as it was.
+    assert os.umask(mask) == mask

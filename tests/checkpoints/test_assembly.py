@@ -178,6 +178,19 @@ def test_a_stack_in_unknown_order_is_left_to_a_person():
     assert not coverage.undecided
 
 
+@pytest.mark.parametrize("blocks", [2, 3, 4])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_stack_of_square_blocks_is_left_to_a_person(blocks, transposed):
+    # Two blocks are those of a minimal gated unit.
+    shape = (5, 5 * blocks) if transposed else (5 * blocks, 5)
+    layers, coverage = assembled({"cell.weight": stored(*shape), "up.weight": stored(*shape)})
+    assert layers == []
+    (entry,) = coverage.undecided
+    assert entry.name == "cell.weight"
+    assert entry.reason == f"a stack of {blocks} square blocks whose order the file does not tell"
+    assert coverage.other == 1
+
+
 def test_a_choice_goes_before_what_the_name_says():
     (layer,), _ = assembled({"weight_hh": stored(4, 4)}, chosen=["weight_hh"], layout="keras:rnn_relu")
     assert layer.source.layout == "keras"
