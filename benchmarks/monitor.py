@@ -12,7 +12,7 @@ from torch import nn
 
 from benchmarks._row import Row
 from unitcircle.monitor import Monitor
-from unitcircle.monitor._leading import Leading
+from unitcircle.monitor._leading_values import LeadingValues
 
 
 class Reader(nn.Module):
@@ -79,7 +79,7 @@ def _radius_rows(n=1024, steps=120, every=10):
         model = Reader(nn.RNN, n)
         weight = model.rnn.weight_hh_l0
         nn.init.orthogonal_(weight) if name == "orthogonal" else nn.init.normal_(weight, std=n**-0.5)
-        leading, exact_s, warm_s, errors = Leading(np.random.default_rng(0)), [], [], []
+        leading, exact_s, warm_s, errors = LeadingValues(np.random.default_rng(0)), [], [], []
 
         def before(step, _loss, weight=weight, leading=leading, exact_s=exact_s, warm_s=warm_s, errors=errors):
             if step % every:

@@ -12,7 +12,7 @@
     ├── CertificateError                 a weight does not have the property its initializer promises
     ├── CheckpointError                  a file cannot be read, or must not be
     ├── MissingExtraError(ImportError)   an optional dependency is not installed
-    └── monitor.TrainingStopped          a monitor that was told to stop at a finding found one
+    └── TrainingStopped                  a monitor with on_finding="stop" found something
 
 Numerical failure (not converged, not diagonalisable, undecided) is never raised: it is a status in the result.
 """
@@ -26,12 +26,14 @@ __all__ = [
     "NotFiniteError",
     "ShapeError",
     "SpecificationError",
+    "TrainingStopped",
     "UnitcircleError",
     "UnknownNameError",
 ]
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class UnitcircleError(Exception):
@@ -118,3 +120,18 @@ class MissingExtraError(UnitcircleError, ImportError):
 
     def __init__(self, purpose: str, package: str, extra: str) -> None:
         super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'unitcircle[{extra}]'")
+
+
+class TrainingStopped(UnitcircleError):  # noqa: N818  (a stop that was asked for is no error)
+    """A monitor with ``on_finding="stop"`` found something.
+
+    Parameters
+    ----------
+    finding
+        The :class:`unitcircle.Finding`.
+    """
+
+    # Any: findings are defined above this module, which imports nothing of the package.
+    def __init__(self, finding: Any) -> None:
+        self.finding = finding
+        super().__init__(f"{finding}. {finding.remedy[:1].upper()}{finding.remedy[1:]}.")

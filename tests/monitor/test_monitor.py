@@ -258,8 +258,8 @@ def test_the_loss_on_a_device_is_not_read_before_it_is_due():
     peak = LossPeak()
     for value in (1.0, 3.0, 2.0):
         peak.note(OnDevice(value))
-    assert peak.taken() == {"loss": 2.0, "loss_peak": 3.0}
-    assert peak.taken() == {}
+    assert peak.take_peak() == {"loss": 2.0, "loss_peak": 3.0}
+    assert peak.take_peak() == {}
 
 
 def test_the_loss_of_jax_is_not_read_before_it_is_due():
@@ -269,12 +269,12 @@ def test_the_loss_of_jax_is_not_read_before_it_is_due():
     for value in (1.0, 3.0, 2.0):
         peak.note(jnp.float32(value))
     assert peak._latest is None  # nothing was read, which would have waited for the step
-    assert peak.taken() == {"loss": 2.0, "loss_peak": 3.0}
-    assert peak.taken() == {}
+    assert peak.take_peak() == {"loss": 2.0, "loss_peak": 3.0}
+    assert peak.take_peak() == {}
     for k in range(5 * WAITING):
         peak.note(jnp.float32(9.0 if k == 3 else 1.0))
         assert len(peak._waiting) < 2 * WAITING
-    assert peak.taken() == {"loss": 1.0, "loss_peak": 9.0}
+    assert peak.take_peak() == {"loss": 1.0, "loss_peak": 9.0}
 
 
 def test_weights_of_jax_are_waited_for_before_the_clock_runs(monkeypatch):

@@ -10,7 +10,7 @@ from torch import nn
 
 from unitcircle.diagnosis import Place
 from unitcircle.monitor import RULES, Monitor, TrainingStopped, UnitcircleWarning
-from unitcircle.monitor._alarm import QUIET, Alarm
+from unitcircle.monitor._finding_reporter import QUIET, FindingReporter
 from unitcircle.monitor._history import LENGTH, History
 from unitcircle.monitor._weights import Role
 
@@ -238,18 +238,18 @@ def test_the_history_is_bounded_and_remembers_the_first_value():
 
 
 def test_findings_are_rate_limited_with_growing_silence():
-    alarm = Alarm("ignore", ["UC305"])
+    alarm = FindingReporter("ignore", ["UC305"])
     history = History()
     history.add(0, {"loss": NAN}, {})
     heard = [m for m in range(100) if list(alarm.findings(history, m))]
     assert heard == [0, QUIET, 3 * QUIET, 7 * QUIET]
-    resumed = Alarm("ignore", ["uc3"])
+    resumed = FindingReporter("ignore", ["uc3"])
     resumed.load_state_dict(alarm.state_dict())
     assert not list(resumed.findings(history, 100))
 
 
 def test_a_note_is_not_repeated():
-    alarm = Alarm("ignore", ["UC303"])
+    alarm = FindingReporter("ignore", ["UC303"])
     history = History()
     for value in (0.0, 0.9):
         history.add(0, {"W/orthogonality": value}, {"W": (Place("W"), Role.PLAIN)})
@@ -257,7 +257,7 @@ def test_a_note_is_not_repeated():
 
 
 def test_a_note_does_not_silence_the_warning_that_it_becomes():
-    alarm, history = Alarm("ignore", ["UC302"]), History()
+    alarm, history = FindingReporter("ignore", ["UC302"]), History()
     heard = []
     for k in range(20):
         loss = 1 / (k + 1) if k < 9 else 10.0 + k

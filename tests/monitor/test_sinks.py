@@ -11,7 +11,7 @@ import pytest
 from unitcircle.diagnosis import Finding, Place, Severity
 from unitcircle.errors import MissingExtraError
 from unitcircle.monitor import JsonLines, MLflow, Monitor, TensorBoard, UnitcircleWarning, WandB, scalars
-from unitcircle.monitor._plane import SIZE, plane_image
+from unitcircle.monitor._eigenvalue_image import SIZE, eigenvalue_image
 
 FINDING = Finding(
     Severity.WARNING, Place("W", "f"), "message", "why", "remedy", {"x": float("inf")}, "UC302", "radius-grows"
@@ -131,7 +131,7 @@ def test_a_line_that_was_cut_short_does_not_spoil_the_next(tmp_path):
 
 
 def test_the_plane_shows_circle_and_eigenvalues_where_they_are():
-    image = plane_image(np.array([1j, -0.5]), reach=1.5)
+    image = eigenvalue_image(np.array([1j, -0.5]), reach=1.5)
     assert image.shape == (SIZE, SIZE, 3)
     blue = np.argwhere((image == (0, 114, 178)).all(-1))
     scale = (SIZE - 1) / 3.0

@@ -11,13 +11,13 @@ import numpy as np
 from unitcircle.diagnosis import Place
 from unitcircle.errors import ArgumentError
 from unitcircle.keras import to_layers  # its own error says what to do where Keras or a backend is missing
-from unitcircle.monitor._weights import Block, Role, spread
+from unitcircle.monitor._weights import Block, Role, Weights, spread
 from unitcircle.recurrence import RecurrentLayer
 
 import keras  # isort: skip
 
 
-class KerasWeights:
+class KerasWeights(Weights):
     """Every gate block of a model's recurrent layers, and some of its other square weights."""
 
     def __init__(self, read: Callable[[], keras.Model], limit: int) -> None:
@@ -47,10 +47,6 @@ class KerasWeights:
         if not found:
             raise ArgumentError("model", "must hold a recurrent layer, or a square weight that trains", model.name)
         return found
-
-    def gradient_norm(self) -> float:
-        """Return NaN: Keras shows its callbacks no gradients."""
-        return float("nan")
 
     def settle(self) -> None:
         """Wait for JAX, which may still be computing the step; on torch the first copy waits."""

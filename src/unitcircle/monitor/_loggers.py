@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from unitcircle.diagnosis import Severity
 from unitcircle.errors import MissingExtraError
-from unitcircle.monitor._plane import plane_image
+from unitcircle.monitor._eigenvalue_image import eigenvalue_image
 from unitcircle.monitor._record import Record, scalars
 
 PREFIX = "unitcircle"
@@ -45,7 +45,7 @@ class TensorBoard:
         for name, value in scalars(record).items():
             self.writer.add_scalar(name, value, step)
         for block, values in record.get("eigenvalues", {}).items():
-            self.writer.add_image(f"{block}/eigenvalues", plane_image(values), step, dataformats="HWC")
+            self.writer.add_image(f"{block}/eigenvalues", eigenvalue_image(values), step, dataformats="HWC")
         for code, texts in _by_code(record).items():
             self.writer.add_text(f"findings/{code}", "\n\n".join(texts), step)
         self.writer.flush()
@@ -86,7 +86,7 @@ class WandB:
             self._begin(self._wandb.init(id=self.run.id, project=self.run.project, resume="allow"))
         values: dict[str, Any] = {f"{PREFIX}/{name}": value for name, value in scalars(record).items()}
         for block, eigenvalues in record.get("eigenvalues", {}).items():
-            values[f"{PREFIX}/{block}/eigenvalues"] = self._wandb.Image(plane_image(eigenvalues))
+            values[f"{PREFIX}/{block}/eigenvalues"] = self._wandb.Image(eigenvalue_image(eigenvalues))
         self.run.log({f"{PREFIX}/step": step, **values})
         for finding in record.get("findings", ()):
             text = f"step {step}: {finding}. {finding.remedy}"

@@ -57,7 +57,7 @@ class LossPeak:
         if self._peak is None or not loss <= self._peak:
             self._peak = loss
 
-    def taken(self) -> dict[str, float]:
+    def take_peak(self) -> dict[str, float]:
         """Return the latest loss and the peak, and forget the peak."""
         self._read(len(self._waiting))
         if self._latest is None:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from unitcircle._array import to_numpy
-from unitcircle.monitor._film import is_frame
-from unitcircle.monitor._leading import Leading
+from unitcircle.monitor._frame_schedule import is_frame
+from unitcircle.monitor._leading_values import LeadingValues
 from unitcircle.monitor._weights import Block
 from unitcircle.spectra import polar_factor, tangent_share
 
-GROUPS = (
+METRICS = (
     "radius",
     "norm",
     "orthogonality",
@@ -40,7 +40,7 @@ class BlockMonitor:
 
     def __init__(self, groups: Collection[str], rng: np.random.Generator) -> None:
         self._groups = frozenset(groups)
-        self._leading = Leading(rng)
+        self._leading = LeadingValues(rng)
         self._reference: np.ndarray | None = None
         # W₀ itself where it is orthogonal; None until it has been computed.
         self._polar: np.ndarray | None = None

@@ -1,65 +1,66 @@
-"""The options of a monitor, checked when they are given."""
+"""The options of a monitor: their types, and their defaults and checks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from operator import index
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.monitor._alarm import Alarm, OnFinding
-from unitcircle.monitor._measurement import GROUPS
+from unitcircle.monitor._finding_reporter import FindingReporter, OnFinding
+from unitcircle.monitor._measurement import METRICS
 
 
-@dataclass(kw_only=True)
-class Options:
-    """What a monitor is told besides its model and its sinks: see :class:`Monitor`."""
+class WeightOptions(TypedDict, total=False):
+    """Options of a monitor that sees weights but no module: see :class:`Monitor`."""
 
-    # A text that stands for one of several is made a tuple, a seed a generator.
+    every: int
+    metrics: Sequence[str] | str
+    square_limit: int
+    overhead: float
+    rng: np.random.Generator | int
+    rules: Sequence[str] | str
+    on_finding: OnFinding
 
-    every: int = 100
-    metrics: Iterable[str] | str = GROUPS
-    names: Iterable[str] | str = ()
-    square_limit: int = 16
-    batch: Any = None
-    loss: Callable[..., Any] | None = None
-    overhead: float = 0.01
-    rng: np.random.Generator | int = 0
-    rules: Iterable[str] | str = ()
-    on_finding: OnFinding = "warn"
 
-    def __post_init__(self) -> None:
-        self.every = _count("every", self.every, 1, "must be a positive number of steps")
-        self.square_limit = _count("square_limit", self.square_limit, 0, "must be a number of weights")
-        if not isinstance(self.overhead, Real) or not 0 < self.overhead <= 1:
+class MonitorOptions(WeightOptions, total=False):
+    """Options of a :class:`Monitor`, which describes them."""
+
+    names: Sequence[str] | str
+    batch: Any
+    loss: Callable[..., Any] | None
+
+
+class CheckedOptions:
+    """Options with their defaults: a single text is made a tuple, a seed a generator."""
+
+    def __init__(
+        self, options: Mapping[str, Any], /, *, accepted: Collection[str] = MonitorOptions.__optional_keys__
+    ) -> None:
+        for name in options:
+            if name not in accepted:
+                raise UnknownNameError("options", name, accepted)
+        self.every = _count("every", options.get("every", 100), 1, "must be a positive number of steps")
+        self.metrics = _texts("metrics", options.get("metrics", METRICS))
+        self.names = _texts("names", options.get("names", ()))
+        self.square_limit = _count("square_limit", options.get("square_limit", 16), 0, "must be a number of weights")
+        self.batch: Any = options.get("batch")
+        self.loss: Callable[..., Any] | None = options.get("loss")
+        self.overhead: float = options.get("overhead", 0.01)
+        self.rng = _generator(options.get("rng", 0))
+        self.reporter = FindingReporter(options.get("on_finding", "warn"), _texts("rules", options.get("rules", ())))
+        self.stops = options.get("on_finding") == "stop"
+        for name in self.metrics:
+            if name not in METRICS:
+                raise UnknownNameError("metrics", name, METRICS)
+        if not isinstance(cast("object", self.overhead), Real) or not 0 < self.overhead <= 1:
             raise ArgumentError("overhead", "must be a share of the time, in (0, 1]", repr(self.overhead))
         if self.loss is not None and not callable(self.loss):
             remedy = "The loss of a step is given to monitor.step(loss=loss)."
             raise ArgumentError("loss", "must be a function, the loss of batch=", type(self.loss).__name__, remedy)
-        self.metrics, self.names, self.rules = (
-            _texts(name, getattr(self, name)) for name in ("metrics", "names", "rules")
-        )
-        for name in self.metrics:
-            if name not in GROUPS:
-                raise UnknownNameError("metrics", name, GROUPS)
-        try:
-            self.rng = np.random.default_rng(self.rng)
-        except (TypeError, ValueError) as error:
-            raise ArgumentError("rng", "must be a NumPy Generator or a seed, 0 or more", repr(self.rng)) from error
-        Alarm(self.on_finding, self.rules)
-
-    @classmethod
-    def check(cls, given: Mapping[str, Any], /, *, without: Iterable[str] = ()) -> None:
-        """Check options that are used later, so that a mistake shows where it is made."""
-        known = [field.name for field in fields(cls) if field.name not in without]
-        for name in given:
-            if name not in known:
-                raise UnknownNameError("options", name, known)
-        cls(**given)
 
 
 def _count(name: str, value: Any, least: int, rule: str) -> int:
@@ -70,6 +71,13 @@ def _count(name: str, value: Any, least: int, rule: str) -> int:
     if count is None or count < least:
         raise ArgumentError(name, rule, repr(value))
     return count
+
+
+def _generator(rng: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError("rng", "must be a NumPy Generator or a seed, 0 or more", repr(rng)) from error
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:

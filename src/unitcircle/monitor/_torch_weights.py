@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 from unitcircle.diagnosis import SATURATED, Place
 from unitcircle.dynamics import DrivenLayer, driven_layers, gradient_flow, lyapunov_exponents
 from unitcircle.errors import ArgumentError, NotFiniteError
-from unitcircle.monitor._alarm import UnitcircleWarning
+from unitcircle.monitor._finding_reporter import UnitcircleWarning
 from unitcircle.monitor._square_weights import square_weights
-from unitcircle.monitor._weights import Block, Role
+from unitcircle.monitor._weights import BatchDynamics, Block, Role, Weights
 from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
 COMPILED = "_orig_mod."
@@ -36,16 +35,11 @@ def unwrapped(module: nn.Module, /) -> nn.Module:
             return module
 
 
-def is_main_process() -> bool:
-    """Whether this process is the one that reports: rank 0, or the only one."""
-    distributed = torch.distributed
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
-
-
-class TorchWeights:
+class TorchWeights(Weights):
     """Every gate block of a module's recurrent layers, the square weights that are named, and some of the others."""
 
     def __init__(self, module: nn.Module, names: Collection[str], limit: int) -> None:
+        module = unwrapped(module)
         self._module = module
         self._squares = square_weights(module, names, limit)
         if not self._squares and not any(True for _ in recurrent_tensors(module)):
@@ -57,7 +51,8 @@ class TorchWeights:
                 f"{', '.join(left)}: recurrent by name, and watched as a square weight at most; names={left} says "
                 "that it is recurrent"
             )
-            warnings.warn(message, UnitcircleWarning, stacklevel=3)
+            # 4: this method, weights_of, Monitor, and the line that made the monitor.
+            warnings.warn(message, UnitcircleWarning, stacklevel=4)
 
     def blocks(self) -> dict[str, Block]:
         """Return name → block; with a projection P the weight that acts on the state fed back, P W."""
@@ -79,6 +74,37 @@ class TorchWeights:
         """Wait for the devices of the parameters."""
         for device in {p.device for p in self._module.parameters() if p.device.type == "cuda"}:
             torch.cuda.synchronize(device)
+
+    def is_main(self) -> bool:
+        """Whether this process has rank 0, or is the only one."""
+        distributed = torch.distributed
+        return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+    def sample(self, batch: Any, loss: Callable[..., Tensor] | None, metrics: Collection[str], /) -> BatchDynamics:
+        """Measure gradient by lag, leading exponent, saturation and dead units; the module is left as it was."""
+        module = self._module
+        first = next(iter(module.parameters()))
+        dtype = torch.promote_types(first.dtype, torch.float32)
+        scalars: dict[str, float] = {}
+        by_lag: dict[str, np.ndarray] = {}
+        with torch.autocast(first.device.type, enabled=False):
+            if "flow" in metrics:
+                # One seed for all: measurements differ by the weights, not by the probes.
+                flow = gradient_flow(module, batch, loss, rng=0, dtype=dtype)
+                with np.errstate(invalid="ignore"):
+                    curves = flow.log_norms.mean(-1)
+                for k, layer in enumerate(flow.layers):
+                    by_lag[layer] = curves[:, k]
+                    scalars[f"{layer}/gradient_growth"] = float(flow.growth_rate[k])
+                    scalars[f"{layer}/gradient_horizon"] = float(flow.horizon()[k])
+            if {"exponent", "states"} & set(metrics):
+                for layer in driven_layers(module, batch, dtype=dtype):
+                    scalars |= _state_metrics(layer, metrics)
+        return BatchDynamics(scalars, by_lag)
+
+    def wrap(self, array: np.ndarray, /) -> Tensor:
+        """Return a copy of an array as a tensor, which ``torch.load(weights_only=True)`` reads."""
+        return torch.tensor(array)
 
 
 def _blocks(tensors: RecurrentTensors) -> dict[str, Block]:
@@ -114,51 +140,21 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().to("cpu", wide).numpy()
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """What a batch says about the dynamics."""
-
-    scalars: dict[str, float]  # "<layer>/<quantity>" → number
-    by_lag: dict[str, np.ndarray]  # Layer → log-norm of the gradient by lag (nats), mean over the batch
-
-
-def sample(
-    module: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, groups: Collection[str], /, *, rng: int
-) -> Sample:
-    """Measure gradient by lag, leading exponent, saturation and dead units on a batch; the module is left as found."""
-    first = next(iter(module.parameters()))
-    dtype = torch.promote_types(first.dtype, torch.float32)
-    scalars: dict[str, float] = {}
-    by_lag: dict[str, np.ndarray] = {}
-    with torch.autocast(first.device.type, enabled=False):
-        if "flow" in groups:
-            flow = gradient_flow(module, batch, loss, rng=rng, dtype=dtype)
-            with np.errstate(invalid="ignore"):
-                curves = flow.log_norms.mean(-1)
-            for k, layer in enumerate(flow.layers):
-                by_lag[layer] = curves[:, k]
-                scalars[f"{layer}/gradient_growth"] = float(flow.growth_rate[k])
-                scalars[f"{layer}/gradient_horizon"] = float(flow.horizon()[k])
-        if {"exponent", "states"} & set(groups):
-            for layer in driven_layers(module, batch, dtype=dtype):
-                scalars |= _states(layer, groups)
-    return Sample(scalars, by_lag)
-
-
-def _states(layer: DrivenLayer, groups: Collection[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _state_metrics(layer: DrivenLayer, metrics: Collection[str]) -> dict[str, float]:
+    """Return saturation, dead units and leading exponent of one layer, by name."""
+    numbers: dict[str, float] = {}
     try:
-        if "states" in groups:
+        if "states" in metrics:
             inputs, initial = layer.first(SEQUENCES)
             states = layer.recurrence.trajectory(inputs, initial=initial)[1]
             h = states[1:, :, layer.recurrence.parts.get("h", slice(None))]
-            found[f"{layer.name}/saturation"] = float((h.abs() >= SATURATED).float().mean())
-            found[f"{layer.name}/dead"] = float((h == h[0, 0]).flatten(0, 1).all(0).float().mean())
-        if "exponent" in groups:
+            numbers[f"{layer.name}/saturation"] = float((h.abs() >= SATURATED).float().mean())
+            numbers[f"{layer.name}/dead"] = float((h == h[0, 0]).flatten(0, 1).all(0).float().mean())
+        if "exponent" in metrics:
             inputs, initial = layer.first(1)
             leading = lyapunov_exponents(layer.recurrence, inputs, k=1, initial=initial)
-            found[f"{layer.name}/exponent"] = float(leading.exponents[0, 0])
+            numbers[f"{layer.name}/exponent"] = float(leading.exponents[0, 0])
     except NotFiniteError:
         # A state that overflows is a result, not a mistake.
-        found |= {f"{layer.name}/saturation": float("nan"), f"{layer.name}/exponent": float("nan")}
-    return found
+        numbers |= {f"{layer.name}/saturation": float("nan"), f"{layer.name}/exponent": float("nan")}
+    return numbers

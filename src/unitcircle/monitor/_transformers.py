@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from unitcircle._files import written_whole
 from unitcircle.errors import MissingExtraError
-from unitcircle.monitor._alarm import TrainingStopped, UnitcircleWarning
-from unitcircle.monitor._json_lines import Sinks, sinks_of
-from unitcircle.monitor._monitor import Monitor
-from unitcircle.monitor._options import Options
+from unitcircle.monitor._callback import MonitorCallback
+from unitcircle.monitor._finding_reporter import UnitcircleWarning
+from unitcircle.monitor._json_lines import Sinks
+from unitcircle.monitor._options import MonitorOptions
 from unitcircle.monitor._record import Record, scalars
 
 if TYPE_CHECKING:
@@ -29,66 +28,65 @@ else:
 STATE = "unitcircle_monitor.pt"
 
 
-class TransformersCallback(TrainerCallback):
-    """Watch recurrent weights while a Hugging Face ``Trainer`` trains; put it there with :func:`attach`.
+class TransformersCallback(MonitorCallback, TrainerCallback):
+    """Watch recurrent weights while a Hugging Face ``Trainer`` trains; add it with :func:`attach`.
 
-    Gradients are measured after the Trainer has clipped them. Numbers join the Trainer's own logs, so that every
-    ``report_to`` has them. The loss is the one the Trainer logs, a mean over ``logging_steps``. The state is saved
-    beside each checkpoint of the Trainer and found again when it resumes from one in its ``output_dir``. With
-    ``on_finding="stop"`` the other processes are told at the end of the step.
+    Gradients are measured after the Trainer has clipped them. Numbers are added to the Trainer's own logs, so that
+    every logger in ``report_to`` gets them. The loss is the one that the Trainer logs, a mean over ``logging_steps``.
+    The state is saved with each checkpoint of the Trainer, and read again when training resumes from a checkpoint in
+    ``output_dir``. With ``on_finding="stop"`` the other processes are told at the end of the step.
 
     Parameters
     ----------
     sinks
-        Further sinks; none by default.
+        More sinks, as in :class:`Monitor`; none by default.
     **options
-        Of :class:`Monitor`.
+        Those of :class:`Monitor`.
+
+    Raises
+    ------
+    ArgumentError
+        An option breaks its rule.
     """
 
-    def __init__(self, *, sinks: Sinks = (), **options: Any) -> None:
-        Options.check(options)
-        self._sinks, self._options = sinks_of(sinks), options
+    def __init__(self, *, sinks: Sinks = (), **options: Unpack[MonitorOptions]) -> None:
+        super().__init__(sinks=sinks, **options)
         self._latest: dict[str, float] = {}
         self._loss: float | None = None
-        self._stop = False
-        self.monitor: Monitor | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """Make the monitor, or take up that of the checkpoint."""
+        """Make the monitor, in the state of the checkpoint if training resumes from one."""
 
         def to_logs(record: Record, _step: int) -> None:
             self._latest = scalars(record)
 
-        self.monitor = Monitor(model, sinks=[to_logs, *self._sinks], **self._options)
+        monitor = self._begin(model, to_logs)
+        self._load()
+        self._state = None
         if not state.global_step:
             return
-        saved = _state_file(args, state)
-        if saved.is_file():
+        file = _state_file(args, state)
+        if file.is_file():
             import torch  # noqa: PLC0415  (transformers imports it only when it trains)
 
-            self.monitor.load_state_dict(torch.load(saved, weights_only=True))
+            monitor.load_state_dict(torch.load(file, weights_only=True))
         elif state.is_world_process_zero:
-            message = f"the monitor begins anew at step {state.global_step}: there is no {saved}"
+            message = f"the monitor starts without a state at step {state.global_step}: there is no {file}"
             warnings.warn(message, UnitcircleWarning, stacklevel=2)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure, if it is time."""
-        if self.monitor is None or not state.is_world_process_zero:
-            return
-        try:
-            self.monitor.step(state.global_step, self._loss)
-        except TrainingStopped as stopped:
-            self._stop = True
-            print(f"unitcircle: {stopped}", file=sys.stderr)  # noqa: T201  (why training ends)
+        if state.is_world_process_zero:
+            self._step(state.global_step, self._loss)
         self._loss = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """End the training on every process, if it is to stop: one that went on alone would wait for ever."""
-        if self._options.get("on_finding") == "stop":
+        """End the training on every process, if one is to stop: one that went on alone would wait for ever."""
+        if self._checked.stops:
             import torch  # noqa: PLC0415
             from accelerate.utils import broadcast  # noqa: PLC0415  (the Trainer needs it too)
 
-            stop: Any = broadcast(torch.tensor(int(self._stop), device=args.device))
+            stop: Any = broadcast(torch.tensor(int(self._stopped), device=args.device))
             control.should_training_stop = control.should_training_stop or bool(stop)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
@@ -97,12 +95,12 @@ class TransformersCallback(TrainerCallback):
             return
         if isinstance(loss := logs.get("loss"), float):
             self._loss = loss
-        # The Trainer has a loss of its own.
+        # The Trainer logs a loss of its own.
         logs |= {name: value for name, value in self._latest.items() if name not in {"loss", "loss_peak"}}
         self._latest = {}
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Save the state beside the checkpoint."""
+        """Save the state with the checkpoint."""
         file = _state_file(args, state)
         if self.monitor is not None and state.is_world_process_zero and file.parent.is_dir():
             import torch  # noqa: PLC0415
@@ -112,8 +110,7 @@ class TransformersCallback(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the sinks."""
-        if self.monitor is not None:
-            self.monitor.close()
+        self._close()
 
     def attached(self, trainer: Trainer, /) -> Self:
         """Put this callback before those that report: the Trainer calls them in order, and they send what logs hold."""
@@ -121,7 +118,7 @@ class TransformersCallback(TrainerCallback):
         return self
 
 
-def attach(trainer: Trainer, /, **options: Any) -> TransformersCallback:
+def attach(trainer: Trainer, /, *, sinks: Sinks = (), **options: Unpack[MonitorOptions]) -> TransformersCallback:
     """Attach a monitor to a Hugging Face Trainer.
 
     ``trainer.add_callback`` would put it after the callbacks that report, which would then never see its numbers.
@@ -130,15 +127,17 @@ def attach(trainer: Trainer, /, **options: Any) -> TransformersCallback:
     ----------
     trainer
         The trainer.
+    sinks
+        More sinks, as in :class:`Monitor`; none by default.
     **options
-        Of :class:`TransformersCallback`.
+        Those of :class:`Monitor`.
 
     Returns
     -------
     TransformersCallback
-        The callback; its ``monitor`` is there once training begins.
+        The callback; its ``monitor`` exists once training begins.
     """
-    return TransformersCallback(**options).attached(trainer)
+    return TransformersCallback(sinks=sinks, **options).attached(trainer)
 
 
 def _state_file(args: Any, state: Any) -> Path:

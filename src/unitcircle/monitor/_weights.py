@@ -1,12 +1,13 @@
-"""Where the watched weights come from: any mapping of arrays, whatever the framework."""
+"""The weights that a monitor watches, and where they come from."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,39 +46,56 @@ class Block:
         return self.role is not Role.SQUARE
 
 
-@runtime_checkable
-class Weights(Protocol):
-    """Gives the watched weights as they are now."""
+@dataclass(frozen=True, eq=False)
+class BatchDynamics:
+    """What a batch shows of the dynamics of a model."""
 
+    scalars: dict[str, float]  # "<layer>/<quantity>" → number
+    by_lag: dict[str, np.ndarray]  # Layer → (T + 1,) log-norm of the gradient by lag (nats), mean over the batch
+
+
+class Weights(ABC):
+    """The watched weights of a model, whatever its framework."""
+
+    @abstractmethod
     def blocks(self) -> dict[str, Block]:
-        """Return name → block."""
-        ...
+        """Return name → block, as they are now."""
 
     def gradient_norm(self) -> float:
-        """Return the norm of the whole gradient; NaN where there is none."""
-        ...
+        """Return the norm of the whole gradient; NaN where the framework shows none."""
+        return float("nan")
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027  (nothing to wait for on the host)
         """Wait for what the device still has to do, so that its time is not counted as ours."""
 
+    def is_main(self) -> bool:
+        """Whether this process is the one that measures."""
+        return True
 
-class NamedWeights:
-    """Weights that a function returns."""
+    def sample(self, batch: Any, loss: Callable[..., Any] | None, metrics: Collection[str], /) -> BatchDynamics:
+        """Measure what a batch shows of the dynamics; the model is left as it was."""
+        raise NotImplementedError
 
-    # Shapes: read (n, n)
+    def wrap(self, array: np.ndarray, /) -> Any:
+        """Return a copy of an array, of a kind that the framework's checkpoints hold."""
+        return np.array(array)
+
+
+class NamedWeights(Weights):
+    """Weights ``(n, n)`` that a function returns by name."""
 
     def __init__(self, read: Callable[[], Mapping[str, Any]]) -> None:
         self._read = read
         self._pending = False
 
     def blocks(self) -> dict[str, Block]:
-        """Return name → block."""
-        found = self._read()
-        if not isinstance(cast("object", found), Mapping) or not found:
-            raise ArgumentError("model", "must be a module, or return a mapping of weights", type(found).__name__)
-        self._pending = any(library(array) == "jax" for array in found.values())
+        """Return name → block, as they are now."""
+        arrays = self._read()
+        if not isinstance(cast("object", arrays), Mapping) or not arrays:
+            raise ArgumentError("model", "must be a module, or return a mapping of weights", type(arrays).__name__)
+        self._pending = any(library(array) == "jax" for array in arrays.values())
         blocks: dict[str, Block] = {}
-        for name, array in found.items():
+        for name, array in arrays.items():
             value = to_numpy(array, argument=name)
             if value.dtype.kind not in "fc" or value.dtype.itemsize < 4:
                 value = value.astype(np.float32)
@@ -86,12 +104,8 @@ class NamedWeights:
             blocks[name] = Block(Place(name, tensor=name), value)
         return blocks
 
-    def gradient_norm(self) -> float:
-        """Return NaN: a function of weights has no gradient to show."""
-        return float("nan")
-
     def settle(self) -> None:
-        """Wait for JAX, which may still be computing what the function returns; others have done so."""
+        """Wait for JAX, which computes asynchronously; the other libraries have finished."""
         if self._pending:
             sys.modules["jax"].block_until_ready(self._read())
 

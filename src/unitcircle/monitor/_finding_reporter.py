@@ -1,4 +1,4 @@
-"""What happens when a rule finds something: a warning, a stop, or a call, not too often."""
+"""What happens when a rule finds something: a warning, a stop or a call, each not too often."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from copy import copy
 from typing import Any, Literal
 
 from unitcircle.diagnosis import Finding, Rule, Severity
-from unitcircle.errors import ArgumentError, UnitcircleError, UnknownNameError
+from unitcircle.errors import ArgumentError, TrainingStopped, UnknownNameError
 from unitcircle.monitor._history import History
 from unitcircle.monitor._rules import RULES
 
@@ -20,42 +20,28 @@ FOREVER = 1 << 62
 
 
 class UnitcircleWarning(UserWarning):
-    """A finding made while training goes on, or something that the monitor has to do without."""
+    """A finding of the monitor, or something that it has to do without."""
 
 
-class TrainingStopped(UnitcircleError):  # noqa: N818  (a stop that was asked for is no error)
-    """A monitor with ``on_finding="stop"`` found something.
-
-    Parameters
-    ----------
-    finding
-        What it found.
-    """
-
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
-        super().__init__(f"{finding}. {finding.remedy[:1].upper()}{finding.remedy[1:]}.")
-
-
-class Alarm:
-    """Runs the rules, and reports each finding at most so often."""
+class FindingReporter:
+    """Runs the rules, and reports a finding again only after a growing number of measurements."""
 
     def __init__(self, on_finding: OnFinding, rules: Iterable[str]) -> None:
         if not callable(on_finding) and not any(on_finding == action for action in ACTIONS):
             raise ArgumentError("on_finding", "must be 'warn', 'stop', 'ignore' or a function", repr(on_finding))
-        rules = tuple(rules)
-        for code in rules:
-            if not any(known.startswith(code.upper()) for known in RULES):
-                raise UnknownNameError("rules", code, RULES)
+        prefixes = tuple(rules)
+        for prefix in prefixes:
+            if not any(code.startswith(prefix.upper()) for code in RULES):
+                raise UnknownNameError("rules", prefix, RULES)
         self.on_finding = on_finding
-        self._rules: list[Rule[History]] = [
-            rule for code, rule in RULES.items() if any(code.startswith(given.upper()) for given in rules or ("UC",))
-        ]
+        # str.startswith takes several beginnings; the empty one is that of every code.
+        beginnings = tuple(prefix.upper() for prefix in prefixes) or ("",)
+        self._rules: list[Rule[History]] = [rule for code, rule in RULES.items() if code.startswith(beginnings)]
         # Code, severity and place → measurement before which it is not repeated, and times it was reported.
         self._quiet: dict[str, tuple[int, int]] = {}
 
     def findings(self, history: History, measurement: int, /) -> Iterator[Finding]:
-        """Yield what the rules find now and is not to be kept quiet."""
+        """Yield the findings of this measurement that were not reported lately."""
         for rule in self._rules:
             for finding in rule.findings(history):
                 key = f"{finding.code} {finding.severity} {finding.place}"
@@ -73,18 +59,19 @@ class Alarm:
             raise TrainingStopped(finding)
         elif self.on_finding != "ignore":
             remedy = f"{finding.remedy[:1].upper()}{finding.remedy[1:]}"
+            # 3: this method, Monitor.step, and the training loop, which the warning should name.
             warnings.warn(f"{finding}. {remedy} ({finding.code}).", UnitcircleWarning, stacklevel=3)
 
-    def again(self) -> Alarm:
-        """Return one like this that has reported nothing."""
-        made = copy(self)
-        made._quiet = {}
-        return made
+    def without_memory(self) -> FindingReporter:
+        """Return one with the same rules that has reported nothing."""
+        reporter = copy(self)
+        reporter._quiet = {}
+        return reporter
 
     def state_dict(self) -> dict[str, Any]:
-        """Return until when what is kept quiet."""
+        """Return until which measurement each finding is not repeated."""
         return {key: list(value) for key, value in self._quiet.items()}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Take the state over that :meth:`state_dict` returned."""
         self._quiet = {key: (int(value[0]), int(value[1])) for key, value in state.items()}

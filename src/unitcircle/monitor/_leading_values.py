@@ -1,4 +1,4 @@
-"""Leading eigenvalue and singular value of a weight that changes slowly: each search starts where the last ended."""
+"""Leading eigenvalue and singular value of a weight that changes slowly: a search starts where the last ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOISE = 0.1
 Product = Callable[[np.ndarray], np.ndarray]
 
 
-class Leading:
+class LeadingValues:
     """Spectral radius and spectral norm of one weight, again and again."""
 
     # Arnoldi's method over a Krylov space whose first vector is the sum of the outermost Ritz vectors of the last

@@ -1,4 +1,4 @@
-"""Handing records to the sinks, none of which may end the training."""
+"""The sinks of a monitor, none of which may end the training."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from unitcircle.monitor._record import Record, Sink
 
 
-class Delivery:
-    """Hands every record to every sink; of one that fails it tells once, and goes on."""
+class SinkGroup:
+    """Hands every record to every sink; reports the first failure of each, and goes on."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
         self._failed: set[int] = set()
 
     def send(self, record: Record, step: int, /) -> list[str]:
-        """Hand a record over."""
-        return list(self._called(f"at step {step}", lambda sink: sink(record, step)))
+        """Hand a record over; return what to warn of."""
+        return list(self._failures(f"at step {step}", lambda sink: sink(record, step)))
 
     def close(self) -> list[str]:
-        """Close the sinks that can be closed; return what to warn of, as :meth:`send` does."""
-        return list(self._called("when it was closed", _close))
+        """Close the sinks that can be closed; return what to warn of."""
+        return list(self._failures("when it was closed", _close))
 
-    def _called(self, when: str, call: Callable[[Sink], Any]) -> Iterator[str]:
+    def _failures(self, when: str, call: Callable[[Sink], Any]) -> Iterator[str]:
         for k, sink in enumerate(self._sinks):
             try:
                 call(sink)

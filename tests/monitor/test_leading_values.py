@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unitcircle.monitor._leading import CHECKS, FIRST, Leading
+from unitcircle.monitor._leading_values import CHECKS, FIRST, LeadingValues
 
 STEPS = 6
 N = 320
@@ -30,7 +30,7 @@ def _path(kind, rng):
 @pytest.mark.parametrize("kind", ["gaussian", "orthogonal", "symmetric"])
 @pytest.mark.parametrize("seed", range(3))
 def test_radius_and_norm_are_within_one_percent_all_along(kind, seed):
-    leading = Leading(np.random.default_rng(seed))
+    leading = LeadingValues(np.random.default_rng(seed))
     for W in _path(kind, np.random.default_rng(100 + seed)):
         assert leading.radius(W) == pytest.approx(np.abs(np.linalg.eigvals(W)).max(), rel=0.01)
         assert leading.norm(W) == pytest.approx(np.linalg.norm(W, 2), rel=0.01)
@@ -41,7 +41,7 @@ def test_an_outlier_that_comes_from_elsewhere_is_seen():
     rng = np.random.default_rng(0)
     W = np.zeros((N, N), np.float32)
     W[: N // 2, : N // 2] = np.diag(np.linspace(0.1, 1.0, N // 2))
-    leading = Leading(rng)
+    leading = LeadingValues(rng)
     assert leading.radius(W) == pytest.approx(1.0, rel=0.01)
     W[-1, -1] = 1.5
     assert leading.radius(W) == pytest.approx(1.5, rel=0.01)
@@ -58,7 +58,7 @@ def test_a_second_search_takes_fewer_products():
     rng = np.random.default_rng(0)
     u = rng.standard_normal(N) / N**0.5
     W = (rng.standard_normal((N, N)) / N**0.5 + 2 * np.outer(u, u)).astype(np.float32).view(Counted)
-    leading = Leading(rng)
+    leading = LeadingValues(rng)
     leading.radius(W)
     Counted.count = 0
     leading.radius(W)
@@ -68,7 +68,7 @@ def test_a_second_search_takes_fewer_products():
 @pytest.mark.parametrize("W", [np.zeros((5, 5)), np.eye(4), np.diag([2.0, 0, 0]), np.eye(6, k=1), [[-3.0]]])
 def test_degenerate_weights(W):
     W = np.asarray(W)
-    leading = Leading(np.random.default_rng(0))
+    leading = LeadingValues(np.random.default_rng(0))
     for _ in range(3):
         # A nilpotent block of size k answers a rounding error eps with eigenvalues eps^(1/k).
         tolerance = (len(W) * np.finfo(float).eps) ** (1 / len(W))
@@ -79,7 +79,7 @@ def test_degenerate_weights(W):
 def test_a_complex_weight():
     rng = np.random.default_rng(0)
     W = (rng.standard_normal((200, 200)) + 1j * rng.standard_normal((200, 200))) / 20
-    leading = Leading(rng)
+    leading = LeadingValues(rng)
     for _ in range(2):
         assert leading.radius(W) == pytest.approx(np.abs(np.linalg.eigvals(W)).max(), rel=0.01)
         assert leading.norm(W) == pytest.approx(np.linalg.norm(W, 2), rel=0.01)
@@ -88,20 +88,20 @@ def test_a_complex_weight():
 def test_transient_growth_is_zero_for_a_normal_weight_and_known_for_a_jordan_block():
     rng = np.random.default_rng(0)
     Q = np.linalg.qr(rng.standard_normal((40, 40)))[0]
-    assert Leading(rng).transient(1.2 * Q, 1.2, 16) == pytest.approx(0.0, abs=16 * 40 * np.finfo(float).eps)
+    assert LeadingValues(rng).transient(1.2 * Q, 1.2, 16) == pytest.approx(0.0, abs=16 * 40 * np.finfo(float).eps)
     W = np.array([[0.9, 10.0], [0.0, 0.8]])
     norms = [np.linalg.norm(np.linalg.matrix_power(W, t), 2) for t in range(17)]
-    found = Leading(rng).transient(W, 0.9, 16)
+    found = LeadingValues(rng).transient(W, 0.9, 16)
     # A lower bound, with the one vector that is best for t = 1.
     assert 0.95 * np.log(max(norms)) <= found <= np.log(max(norms)) + 1e-12
 
 
 def test_starts_are_saved_and_loaded():
     W = np.random.default_rng(1).standard_normal((200, 200))
-    one = Leading(np.random.default_rng(0))
+    one = LeadingValues(np.random.default_rng(0))
     one.radius(W)
     one.norm(W)
-    other = Leading(np.random.default_rng(5))
+    other = LeadingValues(np.random.default_rng(5))
     other.load(one.to_saved())
     for name, vector in other.to_saved().items():
         assert (vector == one.to_saved()[name]).all()

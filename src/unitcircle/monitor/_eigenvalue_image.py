@@ -9,7 +9,7 @@ CIRCLE = (138, 138, 138)
 DOT = (0, 114, 178)
 
 
-def plane_image(eigenvalues: np.ndarray, /, *, reach: float | None = None) -> np.ndarray:
+def eigenvalue_image(eigenvalues: np.ndarray, /, *, reach: float | None = None) -> np.ndarray:
     """Draw eigenvalues and the unit circle. In NumPy: a plotting library would take longer than the measurements."""
     # Shapes: eigenvalues (n,) -> (256, 256, 3)
     reach = max(1.0, float(np.abs(eigenvalues).max(initial=0.0))) * 1.08 if reach is None else reach

@@ -1,0 +1,27 @@
+"""Which reader of weights a model needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from unitcircle.diagnosis import is_live
+from unitcircle.errors import ArgumentError
+from unitcircle.monitor._options import CheckedOptions
+from unitcircle.monitor._weights import NamedWeights, Weights
+
+
+def weights_of(model: Any, options: CheckedOptions, /) -> Weights:
+    """Return the watched weights of a torch module, of a function that returns weights, or of a front's own reader."""
+    if is_live(model):
+        # It needs torch, which is imported already since the model exists.
+        from unitcircle.monitor._torch_weights import TorchWeights  # noqa: PLC0415
+
+        return TorchWeights(model, options.names, options.square_limit)
+    if options.names or options.batch is not None:
+        raise ArgumentError("model", "must be a torch.nn.Module for names and batch", type(model).__name__)
+    if isinstance(model, Weights):
+        return model
+    if callable(model):
+        return NamedWeights(cast("Callable[[], Mapping[str, Any]]", model))
+    raise ArgumentError("model", "must be a torch.nn.Module or a function that returns weights", type(model).__name__)
