@@ -21,6 +21,10 @@ import numpy as np
 
 from unitcircle.errors import CheckpointError, MissingExtraError
 
+# Why not h5py alone: libhdf5 crashes and hangs on damaged files, and would take this process with it. Why h5py at all:
+# the structure around the arrays (B-trees, heaps, object headers in two versions) is too large to write again. So a
+# process that may die reads the structure; the bytes of arrays are read and decompressed here, within a limit.
+
 PATIENCE = 20.0
 """Seconds after which a file that libhdf5 still ponders counts as damaged; a sound one takes well below one."""
 ALLOWANCE = 32 << 20

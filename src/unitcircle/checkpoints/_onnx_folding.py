@@ -12,8 +12,14 @@ import numpy as np
 from unitcircle.checkpoints._onnx_graph import DTYPES, Attribute, Graph, Node, Tensor
 from unitcircle.checkpoints._onnx_wire import WireError
 
+# Exporters rarely give a recurrent node its weight as it was stored: they transpose, slice, reorder gates, cast and
+# concatenate it first. These few operations are evaluated here in NumPy: a runtime is a large dependency that would
+# have to be trusted with the file. The result of an operation that is not listed is unknown, never an error.
+
 MAX_DEPTH = 200
+"""Operations on a way from a stored tensor; each takes three frames of Python's stack, which has 1000."""
 ALLOWANCE = 64 << 20
+"""Bytes that the constants of a small file may unfold to beyond twice its size."""
 DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
 
 
@@ -33,8 +39,9 @@ class Scope:
 
     def attribute(self, node: Node, name: str, /) -> Attribute | None:
         """Return an attribute of a node, or the one of the call that it refers to."""
-        found = node.attributes.get(name)
-        return self.attributes.get(found.reference) if found is not None and found.reference else found
+        attribute = node.attributes.get(name)
+        # Within a function an attribute may stand for one of the call's (ref_attr_name).
+        return self.attributes.get(attribute.reference) if attribute is not None and attribute.reference else attribute
 
     def resolve(self, name: str, /) -> tuple[Scope, Tensor | tuple[Node, int]] | None:
         """Return where a value is made: a stored tensor, or a node and the place among its outputs."""
@@ -44,9 +51,10 @@ class Scope:
             if name in scope.bindings:
                 scope, name = scope.bindings[name]
                 continue
-            found = graph.tensors.get(name) or graph.producers.get(name)
-            if found is not None:
-                return scope, found
+            origin = graph.tensors.get(name) or graph.producers.get(name)
+            if origin is not None:
+                return scope, origin
+            # An input of a loop's body hides what the graphs around it call by that name, and has no constant value.
             scope = None if name in graph.inputs else scope.parent
         return None
 
@@ -84,20 +92,20 @@ class Folding:
 
     def constant(self, scope: Scope, name: str, depth: int = 0, /) -> Constant | None:
         """Return the value of a name."""
-        found = scope.resolve(name)
-        if found is None or depth > MAX_DEPTH:
+        resolved = scope.resolve(name)
+        if resolved is None or depth > MAX_DEPTH:
             return None
-        home, made = found
-        if isinstance(made, Tensor):
-            return _stored(made, made.name)
-        node, place = made
+        home, origin = resolved
+        if isinstance(origin, Tensor):
+            return _stored(origin, origin.name)
+        node, place = origin
         key = home, node.outputs[place]
         if key not in self._memo:
-            self._memo[key] = None  # a cycle meets this
-            self._memo[key] = self._folded(home, node, place, depth)
+            self._memo[key] = None  # a cycle, which ONNX forbids and a file can hold, ends here
+            self._memo[key] = self._fold(home, node, place, depth)
         return self._memo[key]
 
-    def _folded(self, scope: Scope, node: Node, place: int, depth: int) -> Constant | None:
+    def _fold(self, scope: Scope, node: Node, place: int, depth: int) -> Constant | None:
         if node.domain not in DEFAULT_DOMAINS:
             return None
         if node.op == "Constant":
@@ -206,7 +214,9 @@ def _transpose(call: _Call) -> np.ndarray:
 def _reshape(call: _Call) -> np.ndarray:
     x, shape = call[0], call.integers("shape", 1) or []
     if not call.integer("allowzero", 0):
+        # In ONNX a zero keeps the side of the input.
         shape = [x.shape[axis] if side == 0 else side for axis, side in enumerate(shape)]
+    # Counted although it is often a view: reshaping a transposed weight copies it.
     call.room(x.shape, x.dtype)
     return x.reshape(shape)
 
@@ -235,8 +245,9 @@ def _split(call: _Call) -> list[np.ndarray]:
     x, axis, count = call[0], call.integer("axis", 0), len(call.node.outputs)
     sizes = call.integers("split", 1)
     if sizes is None:
-        each = -(-x.shape[axis] // count)
-        sizes = [each] * (count - 1)
+        # Equal parts, rounded up; the last is smaller.
+        side = -(-x.shape[axis] // count)
+        sizes = [side] * (count - 1)
     return np.split(x, np.cumsum(sizes[: count - 1]), axis)
 
 
@@ -265,6 +276,7 @@ def _dequantize(call: _Call) -> np.ndarray:
         sides = [1] * x.ndim
         sides[call.integer("axis", 1)] = -1
         scale, zero = scale.reshape(sides), zero.reshape(sides) if zero.ndim else zero
+    # In int32: the difference of two int8 needs nine bits.
     return ((x.astype(np.int32) - zero.astype(np.int32)) * scale).astype(scale.dtype)
 
 

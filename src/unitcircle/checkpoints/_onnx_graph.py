@@ -13,7 +13,11 @@ import numpy as np
 
 from unitcircle.checkpoints._onnx_wire import Budget, WireError, fields, integers
 
+# Field numbers below are those of onnx.proto, which never change. Unknown fields are skipped, as protobuf does, so that
+# files of newer versions can be read. A value of an unexpected wire type is skipped too, as an unknown field would be.
+
 MAX_DEPTH = 32
+"""Graphs within graphs; parsing recurses, and Python's stack is limited."""
 MAX_AXES = 16
 BFLOAT16 = 16
 DTYPES = {
@@ -59,6 +63,7 @@ class Tensor:
         numbers: list[int | memoryview] = []
         for number, value in fields(message, budget):
             if number == 1:
+                # Repeated numbers may be packed into one field or come one a field: a reader must take both.
                 dims += integers(value)
             elif number == 2 and isinstance(value, int):
                 kind = value
@@ -66,8 +71,10 @@ class Tensor:
                 name = _text(value)
             elif number == 9 and isinstance(value, memoryview):
                 raw = value
+            # float_data, double_data: packed floats, which a weight needs no copy of until it is used.
             elif number in {4, 10} and isinstance(value, memoryview):
                 packed.append(value)
+            # int32_data, int64_data, uint64_data.
             elif number in {5, 7, 11}:
                 numbers.append(value)
             elif number == 13 or (number == 14 and value == EXTERNAL):
@@ -103,11 +110,13 @@ class Tensor:
             data = joined.astype(bits).tobytes()
         else:
             data = b"".join(self.packed)
+        # Python's product cannot overflow, as one of a hostile shape in 64 bits could.
         if len(data) != math.prod(self.dims) * dtype.itemsize:
             message = f"the tensor {self.name!r} of shape {self.dims} and type {dtype} has {len(data)} bytes"
             raise WireError(message)
-        found = np.frombuffer(data, dtype).reshape(self.dims)
-        return (found.astype(np.uint32) << 16).view(np.float32) if self.kind == BFLOAT16 else found
+        array = np.frombuffer(data, dtype).reshape(self.dims)
+        # bfloat16 is the upper half of a float32.
+        return (array.astype(np.uint32) << 16).view(np.float32) if self.kind == BFLOAT16 else array
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +145,9 @@ class Attribute:
         graphs: list[Graph] = []
         for key, value in fields(message, budget):
             if key == 8:
-                found = integers(value)
-                budget.spend("numbers", len(found))
-                numbers += found
+                integers_ = integers(value)
+                budget.spend("numbers", len(integers_))
+                numbers += integers_
             elif key == 3:
                 number = integers(value)[0] if isinstance(value, int) else 0
             elif isinstance(value, int):

@@ -5,9 +5,15 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 
+# Why not the onnx package: it brings protobuf, whose compiled parser builds the whole model, weights included, before
+# any check of ours, and may die on a hostile file. We need six of its message types, and drop the dependency.
+
+# Wire types 3 and 4, groups, are obsolete, and onnx.proto has none.
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 VARINT_BITS = 70
+"""Ten bytes of seven bits: the longest encoding of a 64-bit integer."""
 MAX_INTEGERS = 1 << 22
+"""Bytes of a packed list of integers; an integer takes one byte or more in the file, and eight in memory."""
 PIECES, MORE_PIECES = 300_000, 2_000_000
 """Pieces allowed to the smallest and, beyond these, to the largest file."""
 
@@ -19,8 +25,7 @@ class WireError(ValueError):
 class Budget:
     """How many more pieces may be made of a file."""
 
-    # A field takes two bytes in the file and a hundred as an object, so that a hostile file of 20 MB would fill 1
-    # GB.
+    # A field takes two bytes in the file and a hundred as an object: a hostile file of 20 MB would fill 1 GB.
 
     def __init__(self, size: int) -> None:
         self._left = PIECES + min(size // 32, MORE_PIECES)
@@ -51,6 +56,7 @@ def fields(message: memoryview, budget: Budget, /) -> Iterator[tuple[int, int | 
         else:
             error = f"wire type {kind} does not exist"
             raise WireError(error)
+        # A slice beyond the end would be cut silently, and the field taken for a shorter one.
         if length > end - position:
             error = f"a field of {length} bytes where {end - position} are left"
             raise WireError(error)
@@ -65,15 +71,17 @@ def integers(value: int | memoryview, /) -> array[int]:
     if len(value) > MAX_INTEGERS:
         message = f"a list of integers takes {len(value)} bytes"
         raise WireError(message)
-    found = array("q")
+    numbers = array("q")
     position = 0
     while position < len(value):
-        one, position = _varint(value, position)
-        found.append(_signed(one))
-    return found
+        number, position = _varint(value, position)
+        numbers.append(_signed(number))
+    return numbers
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    """Return an unsigned integer and the position after it."""
+    # Little-endian groups of seven bits; the high bit of a byte says that another follows.
     result = shift = 0
     while True:
         if position >= len(data) or shift >= VARINT_BITS:
@@ -83,9 +91,11 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         position += 1
         result |= (byte & 127) << shift
         if byte < 128:
+            # Ten bytes hold 70 bits; protobuf drops those beyond 64.
             return result & 0xFFFF_FFFF_FFFF_FFFF, position
         shift += 7
 
 
 def _signed(value: int) -> int:
+    # onnx.proto uses int64, which is stored as two's complement, and never the zigzag of sint64.
     return value - (1 << 64) if value >= 1 << 63 else value

@@ -13,6 +13,9 @@ from typing import IO, Any
 
 from unitcircle.errors import CheckpointError
 
+# Why not torch.load(weights_only=True): it needs torch, has let code through (CVE-2025-32434), and refuses a whole file
+# for one class that it does not list, where the tensors beside it are wanted.
+
 MAX_INSTRUCTIONS = 1_000_000
 """More than any checkpoint of 30,000 tensors needs; at some 100 bytes of memory each, 100 MB."""
 

@@ -11,6 +11,9 @@ from unitcircle.checkpoints._archive import mapped
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import CheckpointError
 
+# Why not the safetensors package: the format is a JSON object and a buffer, for which a compiled dependency is not
+# worth its place. Its header may also take 100 MB, which Python would need gigabytes to parse.
+
 MAX_HEADER = 5 << 20
 """Bytes of a header: some 50,000 tensors. Python may need 25 times as much memory to parse it."""
 
