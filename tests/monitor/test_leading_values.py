@@ -102,8 +102,8 @@ def test_starts_are_saved_and_loaded():
     one.radius(W)
     one.norm(W)
     other = LeadingValues(np.random.default_rng(5))
-    other.load(one.to_saved())
-    for name, vector in other.to_saved().items():
-        assert (vector == one.to_saved()[name]).all()
+    other.load_state_dict(one.state_dict())
+    for name, vector in other.state_dict().items():
+        assert (vector == one.state_dict()[name]).all()
     # Another number of units begins anew.
     assert other.radius(np.diag([3.0, 1.0])) == pytest.approx(3.0)

@@ -58,7 +58,7 @@ def _train(model, monitor, steps, *, seed=0, optimizer=None, after=lambda _k: No
         after(k)
 
 
-def _made(model, **options):
+def _monitor_of(model, **options):
     records = []
     options = {"every": 5, "overhead": 1.0, "sinks": [lambda record, step: records.append((step, record))]} | options
     return Monitor(model, **options), records
@@ -71,7 +71,7 @@ def _model(seed=0, **options):
 
 def test_it_measures_every_so_many_steps():
     model = _model()
-    monitor, records = _made(model)
+    monitor, records = _monitor_of(model)
     _train(model, monitor, 21)
     assert [step for step, _ in records] == [0, 5, 10, 15, 20]
     for _, record in records:
@@ -107,7 +107,7 @@ def test_numbers_are_those_of_the_weights_and_gradients_at_the_step():
 @pytest.mark.parametrize("every", [1, 3])
 def test_the_update_is_that_of_one_optimizer_step(every):
     model, lr = _model(), 0.05
-    monitor, records = _made(model, every=every)
+    monitor, records = _monitor_of(model, every=every)
     sizes = {}
 
     def after(k):
@@ -124,7 +124,7 @@ def test_the_update_is_that_of_one_optimizer_step(every):
 
 def test_a_projection_is_measured_as_what_acts_on_the_state():
     model = _model(layer=nn.LSTM, proj_size=5)
-    monitor, records = _made(model)
+    monitor, records = _monitor_of(model)
     monitor.step()
     P, W = (getattr(model.rnn, name).detach().double() for name in ("weight_hr_l0", "weight_hh_l0"))
     expected = np.abs(np.linalg.eigvals((P @ W[:HIDDEN]).numpy())).max()
@@ -134,7 +134,7 @@ def test_a_projection_is_measured_as_what_acts_on_the_state():
 def test_a_batch_gives_gradient_by_lag_exponent_saturation_and_dead_units():
     model = _model(layer=nn.GRU)
     x, y = torch.rand(20, 3, 2), torch.rand(3, 1)
-    monitor, records = _made(model, batch=lambda: (x, y), every=2)
+    monitor, records = _monitor_of(model, batch=lambda: (x, y), every=2)
     before = torch.random.get_rng_state()
     model.train()
     _train(model, monitor, 40)
@@ -162,7 +162,7 @@ def test_a_batch_gives_gradient_by_lag_exponent_saturation_and_dead_units():
     ],
 )
 def test_time_is_kept_for_what_is_seldom_only_if_something_is(size, options, reserving):
-    monitor, _ = _made(_model(hidden=size), **options)
+    monitor, _ = _monitor_of(_model(hidden=size), **options)
     monitor.step()
     assert monitor._pace.reserving == reserving
 
@@ -185,7 +185,7 @@ print(sorted(set(sys.modules) - before))
 
 def test_a_batch_is_measured_with_the_first_measurement():
     # A mistake in it shows at once, not when its turn comes; and what training began from is known.
-    monitor, records = _made(_model(), batch=torch.rand(6, 3, 2), overhead=0.01)
+    monitor, records = _monitor_of(_model(), batch=torch.rand(6, 3, 2), overhead=0.01)
     monitor.step()
     assert "gradient_by_lag" in records[0][1]
 
@@ -193,12 +193,12 @@ def test_a_batch_is_measured_with_the_first_measurement():
 @pytest.mark.parametrize("batch", [torch.rand(6, 3, 7), lambda: {}["x"], "text"])
 def test_a_batch_that_cannot_be_measured_is_told_of_at_once(batch):
     with pytest.raises(ArgumentError, match="batch must be a batch that the model and loss= take"):
-        _made(_model(), batch=batch, overhead=0.01)[0].step()
+        _monitor_of(_model(), batch=batch, overhead=0.01)[0].step()
 
 
 def test_a_batch_that_fails_later_ends_no_training():
     batches = iter([torch.rand(6, 3, 2)])
-    monitor, records = _made(_model(), batch=lambda: next(batches), every=1)
+    monitor, records = _monitor_of(_model(), batch=lambda: next(batches), every=1)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(40):
@@ -215,14 +215,14 @@ def test_dead_units_are_counted():
     model = _model(nonlinearity="relu")
     with torch.no_grad():
         model.rnn.bias_ih_l0[:3] = -100.0
-    monitor, records = _made(model, batch=torch.rand(8, 3, 2), every=1)
+    monitor, records = _monitor_of(model, batch=torch.rand(8, 3, 2), every=1)
     _train(model, monitor, 10)
     sampled = next(record for _, record in records if "rnn.l0/dead" in record)
     assert sampled["rnn.l0/dead"] >= 3 / HIDDEN
 
 
 def test_groups_can_be_chosen():
-    monitor, records = _made(_model(), metrics=["norm", "loss"])
+    monitor, records = _monitor_of(_model(), metrics=["norm", "loss"])
     monitor.step(loss=1.5)
     names = {key.rpartition("/")[2] for key in scalars(records[0][1]) if not key.startswith("monitor/")}
     assert names == {"norm", "loss", "loss_peak"}
@@ -230,7 +230,7 @@ def test_groups_can_be_chosen():
 
 def test_the_peak_of_the_loss_is_not_missed_between_measurements():
     for kind in (float, torch.tensor):
-        monitor, records = _made(_model(), every=5)
+        monitor, records = _monitor_of(_model(), every=5)
         for k in range(11):
             monitor.step(loss=kind(9.0 if k == 3 else 1.0))
         assert [(r["loss"], r["loss_peak"]) for _, r in records] == [(1.0, 1.0), (1.0, 9.0), (1.0, 1.0)]
@@ -295,23 +295,23 @@ def test_weights_of_jax_are_waited_for_before_the_clock_runs(monkeypatch):
 def test_compiled_wrapped_and_half_precision_modules():
     model = _model()
     compiled = torch.compile(model, backend="eager")
-    monitor, records = _made(compiled)
+    monitor, records = _monitor_of(compiled)
     _train(compiled, monitor, 6)
     assert "rnn.weight_hh_l0/radius" in records[0][1]
     part = _model()
     part.rnn = torch.compile(part.rnn, backend="eager")
-    monitor, records = _made(nn.DataParallel(part))
+    monitor, records = _monitor_of(nn.DataParallel(part))
     monitor.step()
     assert "rnn.weight_hh_l0/radius" in records[0][1]
     half = _model().bfloat16()
-    monitor, records = _made(half)
+    monitor, records = _monitor_of(half)
     monitor.step()
     W = half.rnn.weight_hh_l0.detach().double().numpy()
     assert records[0][1]["rnn.weight_hh_l0/radius"] == pytest.approx(np.abs(np.linalg.eigvals(W)).max(), rel=1e-5)
 
 
 def test_other_ranks_do_nothing(monkeypatch):
-    monitor, records = _made(_model())
+    monitor, records = _monitor_of(_model())
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
     monitor.step()
@@ -326,7 +326,7 @@ def test_a_real_process_group_and_ddp():
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     try:
         model = nn.parallel.DistributedDataParallel(_model())
-        monitor, records = _made(model, every=2)
+        monitor, records = _monitor_of(model, every=2)
         _train(model, monitor, 5)
     finally:
         torch.distributed.destroy_process_group()
@@ -336,7 +336,7 @@ def test_a_real_process_group_and_ddp():
 
 def test_gradient_accumulation_counts_optimizer_steps():
     model = _model()
-    monitor, records = _made(model, every=2)
+    monitor, records = _monitor_of(model, every=2)
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     for step in range(5):
         for _ in range(3):
@@ -350,7 +350,7 @@ def test_gradient_accumulation_counts_optimizer_steps():
 
 def test_mixed_precision_with_a_scaler():
     model = _model()
-    monitor, records = _made(model, every=2)
+    monitor, records = _monitor_of(model, every=2)
     optimizer, scaler = torch.optim.SGD(model.parameters(), 0.05), torch.amp.GradScaler("cpu", init_scale=2.0**10)
     for _ in range(3):
         x = torch.rand(6, 4, 2)
@@ -367,7 +367,7 @@ def test_mixed_precision_with_a_scaler():
 
 def test_nothing_of_the_graph_is_kept_alive():
     model = _model()
-    monitor, _ = _made(model, every=2, batch=torch.rand(6, 3, 2))
+    monitor, _ = _monitor_of(model, every=2, batch=torch.rand(6, 3, 2))
 
     class Saved:
         def __init__(self, tensor):
@@ -395,7 +395,7 @@ def test_nothing_of_the_graph_is_kept_alive():
 def test_weights_of_any_framework():
     W = np.diag([0.5, -2.0])
     trained = nn.Parameter(2 * torch.eye(2, dtype=torch.bfloat16))
-    monitor, records = _made(lambda: {"a": W, "b": np.eye(3, dtype=np.float16), "c": trained}, every=1)
+    monitor, records = _monitor_of(lambda: {"a": W, "b": np.eye(3, dtype=np.float16), "c": trained}, every=1)
     monitor.step(7)
     assert records[0][1]["c/radius"] == 2.0
     assert records[0][0] == 7
@@ -441,12 +441,12 @@ def test_misuse(model, options, rule):
 @pytest.mark.parametrize("step", [torch.tensor(0.5), 0.5, np.float32(2.0), "3"])
 def test_a_loss_in_the_place_of_the_step_is_refused(step):
     with pytest.raises(ArgumentError, match=r"step must be a whole number; got .*monitor\.step\(loss=loss\)"):
-        _made(_model())[0].step(step)
+        _monitor_of(_model())[0].step(step)
 
 
 @pytest.mark.parametrize("step", [3, np.int64(3), torch.tensor(3)])
 def test_a_step_may_be_of_any_whole_kind(step):
-    monitor, records = _made(_model())
+    monitor, records = _monitor_of(_model())
     monitor.step(step)
     assert records[0][0] == 3
 
@@ -454,8 +454,8 @@ def test_a_step_may_be_of_any_whole_kind(step):
 @pytest.mark.parametrize("loss", [torch.zeros(3), np.zeros(2), "x", [1.0, 2.0], {}])
 def test_a_loss_that_is_not_one_number_is_refused(loss):
     with pytest.raises(ArgumentError, match="loss must be one number"):
-        _made(_model())[0].step(loss=loss)
-    _made(_model())[0].step(loss=torch.ones(1, 1))
+        _monitor_of(_model())[0].step(loss=loss)
+    _monitor_of(_model())[0].step(loss=torch.ones(1, 1))
 
 
 def test_state_goes_through_a_checkpoint_and_the_run_goes_on(tmp_path):
@@ -506,7 +506,9 @@ def test_memory_is_flat():
 
     rng = np.random.default_rng(0)
     W = rng.standard_normal((24, 24))
-    monitor, _ = _made(lambda: {"W": W}, every=1, sinks=[lambda record, step: None], metrics=["norm", "drift", "loss"])
+    monitor, _ = _monitor_of(
+        lambda: {"W": W}, every=1, sinks=[lambda record, step: None], metrics=["norm", "drift", "loss"]
+    )
     for _ in range(100):
         monitor.step(loss=1.0)
     tracemalloc.start()
@@ -537,7 +539,7 @@ def test_a_state_of_something_else_is_refused():
 
 
 def test_a_state_of_another_model_is_refused_and_changes_nothing():
-    monitor, _ = _made(_model())
+    monitor, _ = _monitor_of(_model())
     monitor.step(loss=1.0)
     saved = monitor.state_dict()
     for other in (_model(layer=nn.LSTM), _model(hidden=5)):
@@ -552,7 +554,7 @@ def test_a_state_of_another_model_is_refused_and_changes_nothing():
 
 @pytest.mark.parametrize("broken", [{"pace": 5}, {"history": {}}, {"seldom": {"exact": 1}}, {"blocks": [1]}])
 def test_a_broken_state_is_refused_and_changes_nothing(broken):
-    monitor, _ = _made(_model())
+    monitor, _ = _monitor_of(_model())
     saved = monitor.state_dict()
     run = saved["run"]
     for state in (saved | broken | {"run": "x"}, {"run": "x"}, 5):

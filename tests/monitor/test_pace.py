@@ -32,7 +32,7 @@ def _train(pace, clock, steps, *, step_s, cost_s, seldom_s=0.0, seldom_every=10)
             seldom = seldom_s if pace.measurements % seldom_every == 0 and pace.affords(seldom_s) else 0.0
             with pace.spending():
                 clock.now += cost_s + seldom
-            pace.measured(cost_s + seldom, seldom)
+            pace.note(cost_s + seldom, seldom)
             measured.append(call)
             if pace.due == call + 1:
                 pace.put_off()
@@ -109,7 +109,7 @@ def test_steps_that_are_not_measured_are_counted_too(clock):
     for _ in range(100):
         pace.call()
         clock.now += 0.001
-        pace.passed()
+        pace.end_call()
         clock.now += 0.099
     assert pace.spent == pytest.approx(0.1)
     assert pace.cost().share == pytest.approx(0.01, rel=0.02)

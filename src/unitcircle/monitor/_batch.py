@@ -10,7 +10,7 @@ import numpy as np
 
 from unitcircle.errors import ArgumentError
 from unitcircle.monitor._frame_schedule import is_frame
-from unitcircle.monitor._record import Record
+from unitcircle.monitor._record import MonitorRecord
 from unitcircle.monitor._weights import Weights
 
 BATCH_METRICS = frozenset({"flow", "exponent", "states"})
@@ -30,7 +30,7 @@ class BatchMeter:
         """Whether there is a batch, and something to measure on it."""
         return self._batch is not None and bool(self._metrics)
 
-    def measure(self, *, first: bool) -> tuple[Record, float, list[str]]:
+    def measure(self, *, first: bool) -> tuple[MonitorRecord, float, list[str]]:
         """Return numbers and curves for the record, the seconds it took, and what to warn of."""
         start = perf_counter()
         try:
@@ -45,7 +45,7 @@ class BatchMeter:
             failures = [] if self._failed else [f"the batch could not be measured, and training goes on: {cause}"]
             self._failed = True
             return {}, perf_counter() - start, failures
-        record: Record = dict(dynamics.scalars)
+        record: MonitorRecord = dict(dynamics.scalars)
         if dynamics.by_lag and is_frame(self.samples):
             record["gradient_by_lag"] = dynamics.by_lag
         self.samples += 1

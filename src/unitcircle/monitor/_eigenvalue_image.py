@@ -1,4 +1,4 @@
-"""Eigenvalues in the complex plane as a picture of pixels."""
+"""Eigenvalues in the complex plane as an image."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ DOT = (0, 114, 178)
 
 
 def eigenvalue_image(eigenvalues: np.ndarray, /, *, reach: float | None = None) -> np.ndarray:
-    """Draw eigenvalues and the unit circle. In NumPy: a plotting library would take longer than the measurements."""
-    # Shapes: eigenvalues (n,) -> (256, 256, 3)
+    """Return an RGB image ``(256, 256, 3)`` of eigenvalues ``(n,)`` and the unit circle."""
+    # Drawn in NumPy: a plotting library would take longer than the measurements.
     reach = max(1.0, float(np.abs(eigenvalues).max(initial=0.0))) * 1.08 if reach is None else reach
     image = np.full((SIZE, SIZE, 3), 255, np.uint8)
     circle = np.exp(1j * np.linspace(0, 2 * np.pi, 8 * SIZE))

@@ -1,21 +1,21 @@
-"""Which of a growing number of pictures are kept, so that a film stays short however long the run."""
+"""Which of a growing number of frames are kept, so that a film stays short however long the run."""
 
 from __future__ import annotations
 
 FRAMES = 8
-"""Pictures kept of every doubling of a run; all of the first twice as many."""
+"""Frames kept for every doubling of their number; all of the first twice as many."""
 
 
 def is_frame(index: int, /) -> bool:
-    r"""Whether the picture of this index is kept, decided when it is taken.
+    r"""Whether the frame of this index is kept, decided when it is taken.
 
-    All of the first 16 are, of the next 16 every second, of the next 32 every fourth, and so on: of N about
-    :math:`8 \log_2 (N / 4)`, and the gap between two is at most an eighth of what lies before it.
+    All of the first 16 are kept, every second of the next 16, every fourth of the next 32, and so on: of N frames about
+    :math:`8 \log_2 (N / 4)`. The gap between two is at most an eighth of the number of frames before it.
 
     Parameters
     ----------
     index
-        From 0.
+        Number of the frame, from 0.
 
     Returns
     -------

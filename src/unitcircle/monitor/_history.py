@@ -1,4 +1,4 @@
-"""The latest measurements of a run, which the rules look back on."""
+"""The latest measurements of a run, on which the rules decide."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from unitcircle.diagnosis import Place
 from unitcircle.monitor._weights import Role
 
 LENGTH = 32
+"""Measurements kept: more than any rule looks back, and few enough for every checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class Series:
 
     steps: np.ndarray  # (k,) optimizer steps
     values: np.ndarray  # (k,)
-    first: float  # Its value when it was first measured; NaN if never
+    first: float  # The first finite value of the run; NaN if there was none
 
     def __len__(self) -> int:
         return len(self.values)
@@ -60,9 +61,9 @@ class History:
         return self._records[-1][1]
 
     def series(self, name: str, /) -> Series:
-        """Return one number over the measurements that have it."""
-        found = [(step, scalars[name]) for step, scalars in self._records if name in scalars]
-        steps, values = zip(*found, strict=True) if found else ((), ())
+        """Return one number over those of the latest measurements that have it."""
+        points = [(step, scalars[name]) for step, scalars in self._records if name in scalars]
+        steps, values = zip(*points, strict=True) if points else ((), ())
         return Series(np.array(steps, int), np.array(values, float), self._first.get(name, math.nan))
 
     def blocks(self) -> Iterator[tuple[str, Place, Role]]:
@@ -75,6 +76,6 @@ class History:
         return {"records": [[step, scalars] for step, scalars in self._records], "first": dict(self._first)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Take the measurements over that :meth:`state_dict` returned."""
         self._records = deque(((step, dict(scalars)) for step, scalars in state["records"]), maxlen=LENGTH)
         self._first = dict(state["first"])

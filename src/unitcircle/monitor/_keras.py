@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from unitcircle.monitor._callback import MonitorCallback
 from unitcircle.monitor._json_lines import Sinks
 from unitcircle.monitor._options import WeightOptions
-from unitcircle.monitor._record import Record, scalars
+from unitcircle.monitor._record import MonitorRecord, scalars
 
 # Before keras itself: where Keras or its backend is missing, this import's error says what to do.
 from unitcircle.monitor._keras_weights import KerasWeights  # isort: skip
@@ -81,7 +81,7 @@ class KerasCallback(MonitorCallback, Callback):
         """Close the sinks."""
         self._close()
 
-    def _remember(self, record: Record, step: int) -> None:
+    def _remember(self, record: MonitorRecord, step: int) -> None:
         self.history.append((step, scalars(record)))
 
     def _trained_model(self) -> Any:

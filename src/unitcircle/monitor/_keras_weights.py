@@ -27,15 +27,15 @@ class KerasWeights(Weights):
         """Return name → block."""
         model = self._read()
         layers = _recurrent(model)
-        found: dict[str, Block] = {}
+        blocks: dict[str, Block] = {}
         for layer in layers:
             tensor = layer.source.tensors[0]
             for gate, value in layer.gates.items():
-                block = np.asarray(value)
+                matrix = np.asarray(value)
                 if layer.cell.gated:
-                    found[f"{layer.label}.{gate}"] = Block(Place(layer.label, gate, tensor), block, Role.GATE)
+                    blocks[f"{layer.label}.{gate}"] = Block(Place(layer.label, gate, tensor), matrix, Role.GATE)
                 else:
-                    found[layer.label] = Block(Place(layer.label, tensor=tensor), block)
+                    blocks[layer.label] = Block(Place(layer.label, tensor=tensor), matrix)
         owned = {name for layer in layers for name in layer.source.tensors}
         squares = [variable for variable in model.trainable_variables if _is_square(variable, owned)]
         for k in spread([int(np.prod(variable.shape)) for variable in squares], self._limit):
@@ -43,10 +43,10 @@ class KerasWeights(Weights):
             # Keras multiplies from the right.
             value = np.asarray(keras.ops.convert_to_numpy(squares[k]), np.float32).T
             name = path.removeprefix(f"{model.name}/")
-            found[name] = Block(Place(name, tensor=path), value, Role.SQUARE)
-        if not found:
+            blocks[name] = Block(Place(name, tensor=path), value, Role.SQUARE)
+        if not blocks:
             raise ArgumentError("model", "must hold a recurrent layer, or a square weight that trains", model.name)
-        return found
+        return blocks
 
     def settle(self) -> None:
         """Wait for JAX, which may still be computing the step; on torch the first copy waits."""

@@ -52,8 +52,7 @@ class LeadingValues:
         return value**0.5
 
     def transient(self, W: np.ndarray, radius: float, steps: int, /) -> float:
-        """Return how far powers of W rise above what ρ alone would give (nats), a lower bound over t ≤ steps."""
-        # Shapes: W (n, n)
+        """Return a lower bound of max_t log ‖Wᵗ‖ − t log max(ρ, 1) over t ≤ steps (nats), for W ``(n, n)``."""
         if self._singular is None:
             self.norm(W)
         v = self._singular
@@ -71,7 +70,7 @@ class LeadingValues:
         return peak
 
     def _search(
-        self, apply: Product, W: np.ndarray, start: np.ndarray | None, steps: int, kept: int
+        self, apply: Product, W: np.ndarray, start: np.ndarray | None, steps: int, vectors_kept: int
     ) -> tuple[float, np.ndarray]:
         n = len(W)
         noise = self._rng.standard_normal(n).astype(W.dtype)
@@ -82,21 +81,21 @@ class LeadingValues:
             start = start + NOISE * np.linalg.norm(start) / np.linalg.norm(noise) * noise
         basis = _arnoldi(apply, start, min(steps, n))
         values, vectors = np.linalg.eig(basis.hessenberg[:-1])
-        order = np.argsort(-np.abs(values))[:kept]
+        order = np.argsort(-np.abs(values))[:vectors_kept]
         # Conjugate Ritz vectors of a real weight add up to a real one.
         total = vectors[:, order].sum(1)
         total = total if np.iscomplexobj(W) else total.real
         vector = basis.vectors @ total.astype(W.dtype)
         return float(np.abs(values[order[0]])), vector if vector.any() else noise
 
-    def to_saved(self) -> dict[str, np.ndarray]:
+    def state_dict(self) -> dict[str, np.ndarray]:
         """Return the starts by name."""
-        named = {"right": self._right, "singular": self._singular}
-        return {name: vector for name, vector in named.items() if vector is not None}
+        starts = {"right": self._right, "singular": self._singular}
+        return {name: vector for name, vector in starts.items() if vector is not None}
 
-    def load(self, saved: dict[str, np.ndarray], /) -> None:
-        """Take the starts over that :meth:`to_saved` returned."""
-        self._right, self._singular = saved.get("right"), saved.get("singular")
+    def load_state_dict(self, state: dict[str, np.ndarray], /) -> None:
+        """Take the starts over that :meth:`state_dict` returned."""
+        self._right, self._singular = state.get("right"), state.get("singular")
 
 
 def _arnoldi(apply: Product, start: np.ndarray, steps: int) -> KrylovBasis:

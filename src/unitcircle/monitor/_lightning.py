@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from unitcircle.errors import MissingExtraError
 from unitcircle.monitor._callback import MonitorCallback
-from unitcircle.monitor._record import Record, scalars
+from unitcircle.monitor._record import MonitorRecord, scalars
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -52,7 +52,7 @@ class LightningCallback(MonitorCallback, Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the monitor: the module is on its device now."""
 
-        def to_loggers(record: Record, step: int) -> None:
+        def to_loggers(record: MonitorRecord, step: int) -> None:
             for logger in trainer.loggers:
                 logger.log_metrics(scalars(record), step=step)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from unitcircle.diagnosis import Severity
 from unitcircle.errors import MissingExtraError
 from unitcircle.monitor._eigenvalue_image import eigenvalue_image
-from unitcircle.monitor._record import Record, scalars
+from unitcircle.monitor._record import MonitorRecord, scalars
 
 PREFIX = "unitcircle"
 TITLE = 63
@@ -35,13 +35,13 @@ class TensorBoard:
     """
 
     def __init__(self, writer: Any) -> None:
-        self._own = isinstance(writer, str | os.PathLike)
-        if self._own:
+        self._owned = isinstance(writer, str | os.PathLike)
+        if self._owned:
             tensorboard = _library("torch.utils.tensorboard", "tensorboard", "writing TensorBoard events")
             writer = tensorboard.SummaryWriter(str(Path(cast("str", writer))))
         self.writer: Any = writer
 
-    def __call__(self, record: Record, step: int) -> None:
+    def __call__(self, record: MonitorRecord, step: int) -> None:
         for name, value in scalars(record).items():
             self.writer.add_scalar(name, value, step)
         for block, values in record.get("eigenvalues", {}).items():
@@ -51,39 +51,39 @@ class TensorBoard:
         self.writer.flush()
 
     def close(self) -> None:
-        """Close the writer, if it was made here."""
-        if self._own:
+        """Close the writer if it was created here."""
+        if self._owned:
             self.writer.close()
 
 
 class WandB:
-    """Log numbers under ``unitcircle/`` with an axis of their own, so that they never compete with your steps.
+    """Log numbers under ``unitcircle/`` with a step axis of their own, so that they do not conflict with your steps.
 
-    Eigenvalues are images of the complex plane. A finding is an entry ``unitcircle/findings/<code>/<place>`` of the
-    run's summary, and if it is a warning or an error an alert, which W&B forwards as its user wishes.
+    Eigenvalues are logged as images of the complex plane. A finding is written to the run's summary as
+    ``unitcircle/findings/<code>/<place>``; a warning or an error is also sent as an alert.
 
     Parameters
     ----------
     run
-        A run; by default the current one, or a new one.
+        A run; by default the current one, or a new one if there is none.
     """
 
     def __init__(self, run: Any = None) -> None:
         wandb = _library("wandb", "wandb", "logging to Weights & Biases")
         self._wandb = wandb
-        self._own = run is None and wandb.run is None
-        self._begin(run or wandb.run or wandb.init())
+        self._owned = run is None and wandb.run is None
+        self._start(run or wandb.run or wandb.init())
 
-    def _begin(self, run: Any) -> None:
+    def _start(self, run: Any) -> None:
         self.run: Any = run
         self._finished = False
         self.run.define_metric(f"{PREFIX}/step")
         self.run.define_metric(f"{PREFIX}/*", step_metric=f"{PREFIX}/step")
 
-    def __call__(self, record: Record, step: int) -> None:
+    def __call__(self, record: MonitorRecord, step: int) -> None:
         if self._finished:
-            # The same one, if it was made here: training goes on after it was closed.
-            self._begin(self._wandb.init(id=self.run.id, project=self.run.project, resume="allow"))
+            # Training continues after close, as in a second fit: resume the same run.
+            self._start(self._wandb.init(id=self.run.id, project=self.run.project, resume="allow"))
         values: dict[str, Any] = {f"{PREFIX}/{name}": value for name, value in scalars(record).items()}
         for block, eigenvalues in record.get("eigenvalues", {}).items():
             values[f"{PREFIX}/{block}/eigenvalues"] = self._wandb.Image(eigenvalue_image(eigenvalues))
@@ -100,45 +100,45 @@ class WandB:
                 self.run.alert(title[:TITLE], text, level=level)
 
     def close(self) -> None:
-        """Finish the run, if it was made here; a record that comes later resumes it."""
-        if self._own and not self._finished:
+        """Finish the run if it was started here; a later record resumes it."""
+        if self._owned and not self._finished:
             self.run.finish()
             self._finished = True
 
 
 class MLflow:
-    """Log numbers to the active MLflow run (or a new one), one batch a record.
+    """Log numbers to the active MLflow run, or a new one, in one batch per record.
 
-    A finding is a tag of the run, ``unitcircle.<code>.<place>``.
+    A finding is written as a tag of the run, ``unitcircle.<code>.<place>``.
     """
 
     def __init__(self) -> None:
         self._mlflow = _library("mlflow", "mlflow-skinny", "logging to MLflow")
-        self._own = self._mlflow.active_run() is None
+        self._owned = self._mlflow.active_run() is None
         self.run: Any = self._mlflow.active_run() or self._mlflow.start_run()
 
-    def __call__(self, record: Record, step: int) -> None:
+    def __call__(self, record: MonitorRecord, step: int) -> None:
         run_id = self.run.info.run_id
-        numbers = {_allowed(name): value for name, value in scalars(record).items()}
+        numbers = {_allowed_name(name): value for name, value in scalars(record).items()}
         self._mlflow.log_metrics(numbers, step=step, run_id=run_id)
         for finding in record.get("findings", ()):
-            # Of this run, whichever is active now.
-            tag = _allowed(f"{PREFIX}.{finding.code}.{finding.place}")
+            # By the client: mlflow.set_tag would write to the run that is active now.
+            tag = _allowed_name(f"{PREFIX}.{finding.code}.{finding.place}")
             self._mlflow.MlflowClient().set_tag(run_id, tag, f"step {step}: {finding}. {finding.remedy}")
 
     def close(self) -> None:
-        """End the run, if it was started here."""
-        if self._own:
+        """End the run if it was started here."""
+        if self._owned:
             self._mlflow.end_run()
 
 
-def _by_code(record: Record) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_code(record: MonitorRecord) -> dict[str, list[str]]:
+    texts: dict[str, list[str]] = {}
     for finding in record.get("findings", ()):
-        found.setdefault(finding.code, []).append(f"{finding}. {finding.remedy}")
-    return found
+        texts.setdefault(finding.code, []).append(f"{finding}. {finding.remedy}")
+    return texts
 
 
-def _allowed(name: str) -> str:
-    """Return a name of the characters that MLflow takes."""
+def _allowed_name(name: str) -> str:
+    """Return a name with only characters that MLflow accepts."""
     return re.sub(r"[^\w\-. :/]", "_", name)

@@ -9,11 +9,11 @@ from unitcircle._array import library
 from unitcircle.errors import ArgumentError
 
 WAITING = 64
-"""Losses of JAX that are kept unread: a step that is so many steps old has been computed."""
+"""Losses of JAX kept unread: the step before that many others has surely been computed."""
 
 
 class LossPeak:
-    """The latest loss and the largest since the last measurement; what would have to be waited for is read later."""
+    """The latest loss and the largest since the last measurement, read from a device only when they are due."""
 
     def __init__(self) -> None:
         self._latest: Any = None
@@ -21,21 +21,21 @@ class LossPeak:
         self._waiting: list[Any] = []
 
     def note(self, loss: Any, /) -> None:
-        """Take the loss of one step: a number, a tensor, an array, or None."""
+        """Note the loss of one step: a number, a tensor, an array, or None."""
         if loss is None:
             return
-        # The cheapest questions first: this runs at every step.
+        # The cheapest test first: this runs at every step.
         if isinstance(loss, float):
             self._take(loss)
             return
-        # Told by its shape, for which no device is waited.
+        # The shape is known on the host, without waiting for a device.
         if math.prod(getattr(loss, "shape", ())) != 1:
             raise ArgumentError("loss", "must be one number", f"shape {tuple(loss.shape)}", "Take its mean.")
         if hasattr(loss, "detach") and loss.device.type != "cpu":
-            # On a device nothing is read; on the host reading is cheaper than an operation.
+            # Nothing is read from a device; on the host reading is cheaper than an operation.
             loss = loss.detach()
             self._latest = loss
-            # fmax: a NaN does not hide what else there was, and shows as the latest loss.
+            # fmax ignores NaN: the peak of the finite losses is kept, and a NaN shows as the latest loss.
             self._peak = loss if self._peak is None else loss.fmax(self._peak)
         elif not hasattr(loss, "detach") and library(loss) == "jax":
             self._waiting.append(loss)

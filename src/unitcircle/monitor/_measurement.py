@@ -36,7 +36,7 @@ of a change that is tangent is then right to about as much."""
 
 
 class BlockMonitor:
-    """One watched weight: what is measured of it, and what has to be kept for that."""
+    """Measures one watched weight, and keeps what later measurements need."""
 
     def __init__(self, groups: Collection[str], rng: np.random.Generator) -> None:
         self._groups = frozenset(groups)
@@ -83,37 +83,37 @@ class BlockMonitor:
         """
         W, groups = block.value, self._groups
         n = len(W)
-        found: dict[str, float] = {}
+        numbers: dict[str, float] = {}
         if "gradient" in groups and not np.isnan(block.gradient):
-            found["gradient"] = block.gradient
+            numbers["gradient"] = block.gradient
         if not np.isfinite(W).all():
             self._before = None
-            return found | dict.fromkeys(("radius", "norm"), float("nan")), None
+            return numbers | dict.fromkeys(("radius", "norm"), float("nan")), None
         eigenvalues, frame = None, False
         gram = W.conj().T @ W if "orthogonality" in groups or ("norm" in groups and exact) else None
         if "radius" in groups:
             if exact:
                 eigenvalues = np.linalg.eigvals(W.astype(np.result_type(W, np.float64))).astype(complex)
-                found["radius"] = float(np.abs(eigenvalues).max())
-                excess = float(np.linalg.norm(W.astype(np.result_type(W, np.float64)))) ** 2
+                numbers["radius"] = float(np.abs(eigenvalues).max())
+                squares = float(np.linalg.norm(W.astype(np.result_type(W, np.float64)))) ** 2
                 frame, self._exact = is_frame(self._exact), self._exact + 1
-                found["departure"] = max(excess - float((np.abs(eigenvalues) ** 2).sum()), 0.0) ** 0.5
+                numbers["departure"] = max(squares - float((np.abs(eigenvalues) ** 2).sum()), 0.0) ** 0.5
             else:
-                found["radius"] = self._leading.radius(W)
+                numbers["radius"] = self._leading.radius(W)
         if "norm" in groups:
-            found["norm"] = self._leading.norm(W)
+            numbers["norm"] = self._leading.norm(W)
             if exact and gram is not None:
-                found["norm"] = float(np.linalg.eigvalsh(gram)[-1]) ** 0.5
+                numbers["norm"] = float(np.linalg.eigvalsh(gram)[-1]) ** 0.5
             if "radius" in groups and block.recurrent:
-                found["transient"] = self._leading.transient(W, found["radius"], POWERS)
+                numbers["transient"] = self._leading.transient(W, numbers["radius"], POWERS)
         if "orthogonality" in groups and gram is not None:
-            found["orthogonality"] = float(np.linalg.norm(gram - np.eye(n, dtype=W.dtype))) / n**0.5
+            numbers["orthogonality"] = float(np.linalg.norm(gram - np.eye(n, dtype=W.dtype))) / n**0.5
         if "drift" in groups:
-            found |= self._since_reference(W, exact=exact)
+            numbers |= self._since_reference(W, exact=exact)
         if self._before is not None and self._before.shape == W.shape:
-            found["update"] = _relative(W - self._before, self._before)
+            numbers["update"] = _relative(W - self._before, self._before)
         self._before = None
-        return found, eigenvalues if frame else None
+        return numbers, eigenvalues if frame else None
 
     def _since_reference(self, W: np.ndarray, *, exact: bool) -> dict[str, float]:
         if self._reference is None or self._reference.shape != W.shape:
@@ -122,35 +122,37 @@ class BlockMonitor:
         if exact and self._polar is None:
             self._polar = polar_factor(self._reference)
         change = W - self._reference
-        found = {"drift": _relative(change, self._reference)}
-        if found["drift"] > 0 and self._polar is not None:
-            found["tangent"] = float(tangent_share(change, self._polar))
-        return found
+        drift = _relative(change, self._reference)
+        numbers = {"drift": drift}
+        if drift > 0 and self._polar is not None:
+            numbers["tangent"] = float(tangent_share(change, self._polar))
+        return numbers
 
     @property
     def size(self) -> int | None:
-        """Number of units of what was measured; None where nothing is kept that knows it."""
-        kept = [self._reference, *self._leading.to_saved().values()]
-        return next((len(array) for array in kept if array is not None), None)
+        """Number of units; None where nothing is kept that has that size."""
+        arrays = [self._reference, *self._leading.state_dict().values()]
+        return next((len(array) for array in arrays if array is not None), None)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what has to be kept, as arrays by name."""
-        kept = {"reference": self._reference, "polar": None if self._polar is self._reference else self._polar}
-        arrays = {name: array for name, array in kept.items() if array is not None}
-        return arrays | {"exact": np.array(float(self._exact))} | self._leading.to_saved()
+        """Return what later measurements need, as arrays by name."""
+        optional = {"reference": self._reference, "polar": None if self._polar is self._reference else self._polar}
+        arrays = {name: array for name, array in optional.items() if array is not None}
+        return arrays | {"exact": np.array(float(self._exact))} | self._leading.state_dict()
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Take the arrays over that :meth:`state_dict` returned."""
         # The checkpoint may have been read onto a device.
         arrays = {name: to_numpy(array) for name, array in state.items()}
         self._reference, self._polar = arrays.pop("reference", None), arrays.pop("polar", None)
         self._exact = int(arrays.pop("exact"))
         if self._polar is None and self._reference is not None and _is_orthogonal(self._reference):
             self._polar = self._reference
-        self._leading.load(arrays)
+        self._leading.load_state_dict(arrays)
 
 
 def _relative(change: np.ndarray, to: np.ndarray) -> float:
+    """Return ‖change‖_F / ‖to‖_F; NaN where to is zero."""
     size = float(np.linalg.norm(to))
     return float(np.linalg.norm(change)) / size if size > 0 else float("nan")
 

@@ -24,7 +24,7 @@ from unitcircle.monitor._measurement import DIRECT, BlockMonitor
 from unitcircle.monitor._model_weights import weights_of
 from unitcircle.monitor._options import CheckedOptions, MonitorOptions
 from unitcircle.monitor._pace import Cost, Pace
-from unitcircle.monitor._record import Record
+from unitcircle.monitor._record import MonitorRecord
 from unitcircle.monitor._seldom import SeldomMeasurements
 from unitcircle.monitor._sink_group import SinkGroup
 from unitcircle.monitor._weights import Block, Role
@@ -153,7 +153,7 @@ class Monitor:
             self._loss.note(loss)
         # Most calls end here: only counting, and an optional loss.
         if call < pace.due - 1:
-            pace.passed()
+            pace.end_call()
             return
         if not self._weights.is_main():
             return
@@ -195,15 +195,19 @@ class Monitor:
             if findings:
                 record["findings"] = findings
             failures += self._sinks.send(record, step)
-        self._pace.measured(perf_counter() - start, seldom)
+        self._pace.note(perf_counter() - start, seldom)
         return findings, failures
 
-    def _measure(self) -> tuple[Record, float, list[str]]:
+    def _measure(self) -> tuple[MonitorRecord, float, list[str]]:
         """Return a record, the seconds spent in it on what is seldom, and what to warn of."""
         blocks = self._weights.blocks()
         self._places = {name: (block.place, block.role) for name, block in blocks.items()}
         cost, measurement = self._pace.cost(), self._pace.measurements
-        record: Record = {"run": self._run, "monitor/seconds": cost.seconds, "monitor/interval": float(cost.interval)}
+        record: MonitorRecord = {
+            "run": self._run,
+            "monitor/seconds": cost.seconds,
+            "monitor/interval": float(cost.interval),
+        }
         # Before the second measurement the share is that of the first alone, which is made on credit.
         if measurement:
             record["monitor/share"] = cost.share

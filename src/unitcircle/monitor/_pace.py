@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 MARGIN = 0.95
-"""Part of the share that is planned with: entering and leaving a call are on no clock in it."""
+"""Part of the share that is planned with: the time to enter and leave a call is on no clock inside it."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Cost:
     interval: int
 
     def __str__(self) -> str:
-        many = "1 measurement" if self.measurements == 1 else f"{self.measurements} measurements"
+        measurements = "1 measurement" if self.measurements == 1 else f"{self.measurements} measurements"
         return (
-            f"monitor: {many} in {self.calls} steps, {self.seconds:.3g} s, "
+            f"monitor: {measurements} in {self.calls} steps, {self.seconds:.3g} s, "
             f"{self.share:.2%} of the time; the last interval was {self.interval} steps"
         )
 
@@ -48,23 +48,27 @@ class Cost:
 class Pace:
     """Counts steps and says which is measured."""
 
-    # A step is measured when every steps have passed since the last measurement and measuring once more would
-    # leave spent ≤ 0.95 · overhead · elapsed; else it is put off by as many steps as the mean step says it
-    # takes. Half of the share is kept for what is measured seldom and costs more, if there is such a thing: it
-    # would never have its turn otherwise. Only the first measurement is made on credit: the steps before it have
-    # taken no time yet.
+    # A step is measured when `every` steps have passed since the last measurement and measuring once more would leave
+    # spent ≤ 0.95 · overhead · elapsed. Otherwise it is put off by as many steps as the missing time takes at the mean
+    # step so far. A step ahead of the measurement, its weights are copied for `update`; so it is put off there, before
+    # that copy is paid for.
+    #
+    # Half of the share is kept for what is measured seldom and costs more, if there is such a thing. Usual measurements
+    # would otherwise spend the share as it grows, and what costs ten times as much would never fit.
+    #
+    # Only the first measurement is made on credit: the steps before it have taken no time yet.
 
     def __init__(self, every: int, overhead: float) -> None:
         self.every, self.overhead = every, overhead
         self.calls = self.measurements = 0
-        self.spent = 0.0
-        self.seldom = 0.0
-        self.reserving = False
-        self.due = 0
-        self._last = 0
+        self.spent = 0.0  # Seconds, all together
+        self.seldom = 0.0  # Of these, those for what is seldom and those of calls that measure nothing
+        self.reserving = False  # Whether something is seldom
+        self.due = 0  # Number of the call that is measured next
+        self._last = 0  # ... and that was measured last
         self._interval = 0
-        self._usual = 0.0
-        self._before = 0.0
+        self._usual = 0.0  # Seconds of the latest usual measurement, taken for those of the next
+        self._before = 0.0  # Seconds that elapsed in sessions before a resume
         self._started: float | None = None
         self._now = 0.0
 
@@ -76,8 +80,10 @@ class Pace:
         self.calls += 1
         return self.calls - 1
 
-    def passed(self) -> None:
-        """Count the time since :meth:`call` for a step that is not measured; against the whole share alone."""
+    def end_call(self) -> None:
+        """Count the time since :meth:`call` of a step that is not measured."""
+        # As seldom too, so that it counts against the whole share but not against the half of usual measurements:
+        # a million short calls must not take the turn of what they cannot avoid.
         now = perf_counter()
         self.spent += now - self._now
         self.seldom += now - self._now
@@ -90,47 +96,51 @@ class Pace:
 
     @property
     def unlimited(self) -> bool:
-        """Whether nothing is put off."""
+        """Whether no measurement is put off."""
         return self.overhead >= 1
 
     @property
     def step_seconds(self) -> float:
-        """Mean time of a step without what the monitor spent; 0 before the second call."""
+        """Mean time of a step of the training alone; 0 before the second call."""
+        # Without the monitor's own time: a dear first measurement would make steps look long, and the wait too short.
         return max(self.elapsed - self.spent, 0.0) / (self.calls - 1) if self.calls > 1 else 0.0
 
     def affords(self, seconds: float, /) -> bool:
-        """Whether spending so much more now stays within the share."""
+        """Whether a usual measurement and so many seconds more stay within the share."""
         return self.unlimited or self.spent + self._usual + seconds <= MARGIN * self.overhead * self.elapsed
 
     def put_off(self) -> bool:
-        """Whether the step that is due has to wait; then it is due later."""
+        """Whether the next measurement does not fit yet; it is then due later."""
         if self.unlimited or self.measurements == 0:
             return False
         share = MARGIN * self.overhead
         needed = (self.spent + self._usual) / share
         if self.reserving:
+            # The longer of two waits: for the whole share, and for the half that usual measurements may take.
             needed = max(needed, (self.spent - self.seldom + self._usual) / (share / 2))
         missing = needed - self.elapsed
         if missing <= 0:
             return False
-        # At least a tenth longer, not to ask again at every step.
+        # At least a tenth longer than it has waited: steps that become faster would have it ask at every step.
         waited = self.due - self._last
         self.due += max(math.ceil(missing / self.step_seconds) if self.step_seconds > 0 else 1, waited // 10, 1)
         return True
 
     @contextmanager
     def spending(self) -> Generator[None]:
-        """Count the time of a block."""
+        """Count the time of a ``with`` block."""
         start = perf_counter()
         try:
             yield
         finally:
+            # Elapsed time includes it, or a share above 1 could be reported.
             self._now = perf_counter()
             self.spent += self._now - start
 
-    def measured(self, seconds: float, seldom: float, /) -> None:
-        """Note a measurement at the step that is due."""
+    def note(self, seconds: float, seldom: float, /) -> None:
+        """Note a measurement at the step that is due, and the part of its time that went to what is seldom."""
         self.seldom += seldom
+        # One with seldom parts says less about a usual one, but is better than nothing.
         if seldom == 0 or self._usual == 0:
             self._usual = seconds - seldom
         self.measurements += 1
@@ -138,7 +148,7 @@ class Pace:
         self.due += self.every
 
     def cost(self) -> Cost:
-        """Return what was spent so far."""
+        """Return what the monitor has cost so far."""
         share = self.spent / self.elapsed if self.elapsed > 0 else math.nan
         return Cost(self.calls, self.measurements, self.spent, share, self._interval)
 
@@ -148,7 +158,8 @@ class Pace:
         return {name: getattr(self, name) for name in names} | {"elapsed": self.elapsed}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Take the counters over that :meth:`state_dict` returned."""
         for name, value in state.items():
             setattr(self, "_before" if name == "elapsed" else name, value)
+        # The clock starts again with the next call: the time between two sessions is not training.
         self._started = None

@@ -10,37 +10,37 @@ import numpy as np
 
 from unitcircle.diagnosis import Finding
 
-Record = dict[str, Any]
+MonitorRecord = dict[str, Any]
 """Numbers by name, ``"<block>/<metric>"``, as floats, and
 
 ``eigenvalues``
-    Block → complex ``(n,)``, at exact measurements: at all of the first 16 of a block, then ever more seldom, 8 for
-    each doubling of their number.
+    Block → complex ``(n,)``, at exact measurements: at each of the first 16 of a block, then at 8 for each doubling of
+    their number.
 ``gradient_by_lag``
-    Layer → log-norm by lag ``(T + 1,)``, where a batch was measured, as seldom.
+    Layer → log-norm by lag ``(T + 1,)``, where a batch was measured, thinned out in the same way.
 ``findings``
     Sequence of :class:`unitcircle.Finding`, where there are any.
 """
 
-Sink = Callable[[Record, int], Any]
-"""What takes a record and its step."""
+Sink = Callable[[MonitorRecord, int], Any]
+"""A function of a record and its step."""
 
 DIGITS = 7
 """Significant digits of a number in a line: weights in single precision have no more."""
 
 
 def scalars(record: Mapping[str, Any], /) -> dict[str, float]:
-    """Return the finite numbers of a record, which is what most loggers take.
+    """Return the finite numbers of a record, the form that most loggers take.
 
     Parameters
     ----------
     record
-        Of a measurement.
+        The record of a measurement.
 
     Returns
     -------
     dict
-        Of a curve by lag the numbers at lag 0, 1, 2, 4, … and at the last: ``"<layer>/gradient_by_lag/16"``.
+        Name → number. A curve by lag is reduced to lags 0, 1, 2, 4, … and the last: ``"<layer>/gradient_by_lag/16"``.
     """
     numbers = {name: value for name, value in record.items() if isinstance(value, float)}
     for layer, curve in record.get("gradient_by_lag", {}).items():

@@ -1,4 +1,4 @@
-"""The file that a monitor writes, and one run of it."""
+"""The file that a monitor writes, and the runs in it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ BATCH = {
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """One run of a file of JSON lines."""
+class MonitoredRun:
+    """One run from a file of JSON lines."""
 
     path: Path  # The file
     records: Sequence[Mapping[str, Any]]  # One a step, in the order of the steps
@@ -60,18 +60,18 @@ class Run:
         return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends)))
 
     def latest(self, name: str, /) -> float | None:
-        """Return the last value of a number that is not measured each time; None if it never was."""
+        """Return the last value of a number that is not measured every time; None if it never was."""
         return next((float(record[name]) for record in reversed(self.records) if name in record), None)
 
     def series(self, name: str, /) -> tuple[np.ndarray, np.ndarray]:
         """Return steps and values of a number, where it was measured."""
-        found = [(record["step"], float(record[name])) for record in self.records if name in record]
-        steps, values = zip(*found, strict=True) if found else ((), ())
+        points = [(record["step"], float(record[name])) for record in self.records if name in record]
+        steps, values = zip(*points, strict=True) if points else ((), ())
         return np.array(steps, float), np.array(values, float)
 
     @property
     def findings(self) -> list[tuple[int, Mapping[str, Any]]]:
-        """Step and finding, the latest last."""
+        """Pairs of step and finding, the latest last."""
         return [(record["step"], finding) for record in self.records for finding in record.get("findings", ())]
 
     def frames(self, block: str, /) -> list[tuple[int, np.ndarray]]:
@@ -92,7 +92,7 @@ class Run:
 
 
 class RunFile:
-    """A file that :class:`unitcircle.monitor.JsonLines` writes, of which each look reads what is new.
+    """A file that :class:`unitcircle.monitor.JsonLines` writes; each :meth:`read` parses only what is new.
 
     Parameters
     ----------
@@ -102,22 +102,22 @@ class RunFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._begin()
+        self._reset()
 
-    def _begin(self) -> None:
-        self._place, self._file = 0, 0
+    def _reset(self) -> None:
+        self._position, self._file = 0, 0
         # Two monitors may write to one file in turns.
         self._runs: dict[str, dict[int, dict[str, Any]]] = {}
         self._run = ""
         self._unreadable = 0
 
-    def read(self) -> Run:
-        """Return the run of the file's last line, as it is now.
+    def read(self) -> MonitoredRun:
+        """Return the run that the last line of the file belongs to.
 
         Returns
         -------
-        Run
-            Where a resumed run wrote a step twice, the later line.
+        MonitoredRun
+            Its records by step; where a resumed run wrote a step twice, the later line.
 
         Raises
         ------
@@ -126,27 +126,27 @@ class RunFile:
         """
         try:
             with self.path.open("rb") as file:
-                now = os.fstat(file.fileno())
-                if now.st_size < self._place or now.st_ino != self._file:  # another file by this name
-                    self._begin()
-                    self._file = now.st_ino
-                file.seek(self._place)
+                status = os.fstat(file.fileno())
+                if status.st_size < self._position or status.st_ino != self._file:  # another file by this name
+                    self._reset()
+                    self._file = status.st_ino
+                file.seek(self._position)
                 new = file.read()
         except OSError as error:
             raise ArgumentError("path", "must be a file that can be read", f"{self.path} ({error.strerror})") from error
         # A line that has no end yet is read again next time.
-        whole = new.rfind(b"\n") + 1
-        self._place += whole
-        for line in new[:whole].decode(errors="replace").splitlines():
-            self._take(line)
-        rest = new[whole:].decode(errors="replace").strip()
+        complete = new.rfind(b"\n") + 1
+        self._position += complete
+        for line in new[:complete].decode(errors="replace").splitlines():
+            self._add(line)
+        rest = new[complete:].decode(errors="replace").strip()
         if not self._runs:
             raise ArgumentError("path", "must hold records of a monitor, one JSON object a line", f"{self.path}")
         by_step = self._runs[self._run]
         records = [by_step[step] for step in sorted(by_step)]
-        return Run(self.path, records, self._unreadable + bool(rest), len(self._runs) - 1)
+        return MonitoredRun(self.path, records, self._unreadable + bool(rest), len(self._runs) - 1)
 
-    def _take(self, line: str) -> None:
+    def _add(self, line: str) -> None:
         if not line.strip():
             return
         try:
@@ -160,6 +160,6 @@ class RunFile:
         self._runs.setdefault(self._run, {})[record["step"]] = record
 
 
-def read_run(path: str | os.PathLike[str], /) -> Run:
-    """Read the run of a file's last line once: see :class:`RunFile`."""
+def read_run(path: str | os.PathLike[str], /) -> MonitoredRun:
+    """Return the run that the last line of a file belongs to: see :class:`RunFile`."""
     return RunFile(path).read()

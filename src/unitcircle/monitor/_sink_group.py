@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from unitcircle.monitor._record import Record, Sink
+from unitcircle.monitor._record import MonitorRecord, Sink
 
 
 class SinkGroup:
@@ -15,7 +15,7 @@ class SinkGroup:
         self._sinks = sinks
         self._failed: set[int] = set()
 
-    def send(self, record: Record, step: int, /) -> list[str]:
+    def send(self, record: MonitorRecord, step: int, /) -> list[str]:
         """Hand a record over; return what to warn of."""
         return list(self._failures(f"at step {step}", lambda sink: sink(record, step)))
 

@@ -13,61 +13,61 @@ from torch.nn.utils import parametrize
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.monitor._weights import spread
 
-_OTHER = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, parametrize.ParametrizationList)
-"""Modules whose tensors are watched gate by gate, are square by chance, or show as the tensor they make."""
+_EXCLUDED = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, parametrize.ParametrizationList)
+"""Modules whose tensors are watched gate by gate, are square by chance, or appear as the tensor they produce."""
 
 
 @dataclass(frozen=True, eq=False)
 class SquareWeight:
-    """A square weight, and where to find its value of now."""
+    """A square weight, and where to find its current value."""
 
     name: str  # Qualified name
-    module: nn.Module  # module, attribute: Its owner and the name there
-    attribute: str
-    named: bool = False  # Whether the user said that it is recurrent
+    module: nn.Module  # Its owner ...
+    attribute: str  # ... and its name there
+    named: bool = False  # Whether the user named it as recurrent
 
     @property
     def tensor(self) -> Tensor:
-        """``(n, n)``; of a parametrized weight what the parametrization makes."""
+        """``(n, n)``, the result of the parametrization if there is one."""
         if not parametrize.is_parametrized(self.module, self.attribute):
             return getattr(self.module, self.attribute)
-        # One that counts or draws when it is used, as spectral_norm does, is to be left as it was found.
-        made_from = _parametrizations(self.module)[self.attribute]
-        training = made_from.training
+        # In training mode spectral_norm updates its vectors at every access; reading must not change the model.
+        parametrization = _parametrizations(self.module)[self.attribute]
+        training = parametrization.training
         try:
-            made_from.eval()
+            parametrization.eval()
             return getattr(self.module, self.attribute)
         finally:
-            made_from.train(training)
+            parametrization.train(training)
 
     @property
     def trains(self) -> bool:
         """Whether it can change."""
         if parametrize.is_parametrized(self.module, self.attribute):
-            made_from = _parametrizations(self.module)[self.attribute]
-            return any(parameter.requires_grad for parameter in made_from.parameters())
+            parametrization = _parametrizations(self.module)[self.attribute]
+            return any(parameter.requires_grad for parameter in parametrization.parameters())
         return self.tensor.requires_grad
 
     @property
     def names(self) -> set[str]:
-        """What it may be called: its name, and for a weight of a Linear the module's, or the last part of that."""
+        """Names it can be given by: its own, and for the weight of a Linear that of the module or its last part."""
         owner = self.name.rpartition(".")[0]
         return {self.name} | ({owner, owner.rpartition(".")[2]} if isinstance(self.module, nn.Linear) else set())
 
 
 def square_weights(module: nn.Module, names: Collection[str], limit: int, /) -> list[SquareWeight]:
-    """Return the square weights to watch: those that are named, and of the others that train some, evenly spread."""
+    """Return the square weights to watch: those in names, and an even selection of the others that train."""
     with torch.no_grad():
-        found = list(_found(module))
+        candidates = list(_candidates(module))
         for name in names:
-            if not any(name in weight.names for weight in found):
-                _refuse(module, name, found)
-        named = [weight for weight in found if weight.names & set(names)]
-        others = [weight for weight in found if weight not in named and weight.trains]
+            if not any(name in weight.names for weight in candidates):
+                _refuse(module, name, candidates)
+        named = [weight for weight in candidates if weight.names & set(names)]
+        others = [weight for weight in candidates if weight not in named and weight.trains]
         chosen = [others[k] for k in spread([weight.tensor.numel() for weight in others], limit)]
     return [
         SquareWeight(weight.name, weight.module, weight.attribute, weight in named)
-        for weight in found
+        for weight in candidates
         if weight in named or weight in chosen
     ]
 
@@ -76,10 +76,10 @@ def _parametrizations(module: nn.Module) -> nn.ModuleDict:
     return cast("nn.ModuleDict", module.parametrizations)
 
 
-def _found(module: nn.Module) -> Iterator[SquareWeight]:
+def _candidates(module: nn.Module) -> Iterator[SquareWeight]:
     seen: set[int] = set()
     for path, part in module.named_modules():
-        if isinstance(part, _OTHER):
+        if isinstance(part, _EXCLUDED):
             continue
         attributes = [name for name, _ in part.named_parameters(recurse=False)]
         if parametrize.is_parametrized(part):
@@ -88,19 +88,19 @@ def _found(module: nn.Module) -> Iterator[SquareWeight]:
             weight = SquareWeight(f"{path}.{attribute}" if path else attribute, part, attribute)
             tensor = weight.tensor
             if tensor.ndim == 2 and tensor.shape[0] == tensor.shape[1] > 1 and tensor.is_floating_point():
-                # One that is parametrized is made anew each time, and cannot be shared.
+                # A parametrized weight is a new tensor at each access, and cannot be shared.
                 if id(tensor) in seen and isinstance(tensor, nn.Parameter):
                     continue
                 seen.add(id(tensor))
                 yield weight
 
 
-def _refuse(module: nn.Module, name: str, found: list[SquareWeight]) -> NoReturn:
+def _refuse(module: nn.Module, name: str, candidates: list[SquareWeight]) -> NoReturn:
     shapes = {path: tuple(part.weight.shape) for path, part in module.named_modules() if isinstance(part, nn.Linear)}
     shapes |= {path: tuple(p.shape) for path, p in module.named_parameters()}
     if shape := shapes.get(name) or next((s for path, s in shapes.items() if path.rpartition(".")[2] == name), None):
         raise ArgumentError("names", "must name square weights (n, n), n > 1", f"{name!r} of shape {shape}")
-    if not found:
+    if not candidates:
         raise ArgumentError("names", "must be empty for a model without square weights", repr(name))
-    choices = [w.name.removesuffix(".weight") if isinstance(w.module, nn.Linear) else w.name for w in found]
+    choices = [w.name.removesuffix(".weight") if isinstance(w.module, nn.Linear) else w.name for w in candidates]
     raise UnknownNameError("names", name, choices)

@@ -48,22 +48,22 @@ class TorchWeights(Weights):
         named = {name for square in self._squares if square.named for name in square.names}
         if left := [path for path in suspects(module) if path not in named]:
             message = (
-                f"{', '.join(left)}: recurrent by name, and watched as a square weight at most; names={left} says "
-                "that it is recurrent"
+                f"{', '.join(left)}: recurrent by name, but watched as a square weight at most; pass names={left} "
+                "if it is recurrent"
             )
             # 4: this method, weights_of, Monitor, and the line that made the monitor.
             warnings.warn(message, UnitcircleWarning, stacklevel=4)
 
     def blocks(self) -> dict[str, Block]:
         """Return name → block; with a projection P the weight that acts on the state fed back, P W."""
-        found: dict[str, Block] = {}
+        blocks: dict[str, Block] = {}
         with torch.no_grad():
             for tensors in recurrent_tensors(self._module):
-                found |= _blocks(tensors)
+                blocks |= _blocks(tensors)
             for square in self._squares:
                 name = square.name.replace(COMPILED, "")
-                found[name] = _square_block(name, square.tensor, Role.PLAIN if square.named else Role.SQUARE)
-        return found
+                blocks[name] = _square_block(name, square.tensor, Role.PLAIN if square.named else Role.SQUARE)
+        return blocks
 
     def gradient_norm(self) -> float:
         """Return the norm of the gradient over all parameters; NaN where there is none."""

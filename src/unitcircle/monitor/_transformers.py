@@ -15,7 +15,7 @@ from unitcircle.monitor._callback import MonitorCallback
 from unitcircle.monitor._finding_reporter import UnitcircleWarning
 from unitcircle.monitor._json_lines import Sinks
 from unitcircle.monitor._options import MonitorOptions
-from unitcircle.monitor._record import Record, scalars
+from unitcircle.monitor._record import MonitorRecord, scalars
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainerCallback
@@ -57,7 +57,7 @@ class TransformersCallback(MonitorCallback, TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Make the monitor, in the state of the checkpoint if training resumes from one."""
 
-        def to_logs(record: Record, _step: int) -> None:
+        def to_logs(record: MonitorRecord, _step: int) -> None:
             self._latest = scalars(record)
 
         monitor = self._begin(model, to_logs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unitcircle._files import written_whole
-from unitcircle.monitor._run_file import BATCH, COLUMNS, Run
+from unitcircle.monitor._run_file import BATCH, COLUMNS, MonitoredRun
 from unitcircle.report import COLORS, CYCLE, DASHES, FIGURE_RC, inline_svg, page, style
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def sparkline(values: np.ndarray, /) -> str:
     return "".join(BARS[round(level)] if math.isfinite(level) else " " for level in levels)
 
 
-def watch_view(run: Run, /) -> Group:
+def watch_view(run: MonitoredRun, /) -> Group:
     """Return a run to print on a rich console: where it is, a table of the weights, findings."""
     from rich.console import Group
     from rich.text import Text
@@ -71,7 +71,7 @@ def watch_view(run: Run, /) -> Group:
 class _Weights:
     """The table of the weights, with the columns that the console has room for, so that names stay whole."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: MonitoredRun) -> None:
         self._run = run
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -91,7 +91,7 @@ class _Weights:
             yield Text(f"no room for {', '.join(COLUMNS[metric] for metric in left_out)}", style="dim")
 
 
-def _table(run: Run, shown: Sequence[str]) -> Table:
+def _table(run: MonitoredRun, shown: Sequence[str]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -106,13 +106,13 @@ def _table(run: Run, shown: Sequence[str]) -> Table:
     return table
 
 
-def _shown(run: Run, block: str, metric: str) -> Any:
+def _shown(run: MonitoredRun, block: str, metric: str) -> Any:
     """Return a number of now; the departure, which is not measured each time, as it last was."""
     name = f"{block}/{metric}"
     return run.latest(name) if metric == "departure" else run.records[-1].get(name)
 
 
-def _layers(run: Run) -> Table:
+def _layers(run: MonitoredRun) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -125,13 +125,13 @@ def _layers(run: Run) -> Table:
     return table
 
 
-def _batch_step(run: Run) -> int:
+def _batch_step(run: MonitoredRun) -> int:
     """Return the step at which a batch was last measured."""
     names = [f"{layer}/{metric}" for layer in run.layers for metric in BATCH]
     return next(record["step"] for record in reversed(run.records) if any(name in record for name in names))
 
 
-def _others(run: Run) -> str:
+def _others(run: MonitoredRun) -> str:
     return f"the file holds {run.others} other{'s' if run.others > 1 else ''}"
 
 
@@ -144,7 +144,7 @@ def _number(value: Any) -> str:
     return "" if value is None else f"{float(value):.3g}"
 
 
-def watch_page(run: Run, path: str | os.PathLike[str], /) -> Path:
+def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
     """Write a run as one self-contained HTML page: curves, findings, the spectrum over time as a film strip.
 
     Parameters
@@ -191,7 +191,7 @@ def watch_page(run: Run, path: str | os.PathLike[str], /) -> Path:
     return Path(path)
 
 
-def _curves(run: Run, hover: dict[str, list[str]]) -> str:
+def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -240,14 +240,14 @@ def _curves(run: Run, hover: dict[str, list[str]]) -> str:
         return inline_svg(figure, label="loss and weights over the steps of training")
 
 
-def _curves_of(run: Run, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _curves_of(run: MonitoredRun, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     owners = run.layers if metric in BATCH else run.blocks
     names = {"loss": "loss"} if metric == "loss" else {owner: f"{owner}/{metric}" for owner in owners}
-    found = {name: run.series(key) for name, key in names.items()}
-    return {name: curve for name, curve in found.items() if len(curve[0])}
+    curves = {name: run.series(key) for name, key in names.items()}
+    return {name: (steps, values) for name, (steps, values) in curves.items() if len(steps)}
 
 
-def _layers_html(run: Run) -> str:
+def _layers_html(run: MonitoredRun) -> str:
     head = "".join(f"<th>{escape(title)}</th>" for title in ("layer", *BATCH.values()))
     rows = [
         f"<tr><td><code>{escape(layer)}</code></td>"
@@ -266,8 +266,9 @@ def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, l
     with style(), rc_context(FIGURE_RC):
         figure = Figure(figsize=(10.0, 2.9), layout="constrained")
         ax = figure.subplots()
-        for k, (layer, found) in enumerate(curves.items()):
-            ends = {"first": found[0], "latest": found[-1]} if len(found) > 1 else {"latest": found[-1]}
+        for k, (layer, curves_of_layer) in enumerate(curves.items()):
+            ends = {"first": curves_of_layer[0]} if len(curves_of_layer) > 1 else {}
+            ends["latest"] = curves_of_layer[-1]
             for which, (step, values) in ends.items():
                 lags = np.arange(len(values))
                 # A gradient that has vanished has no logarithm: a gap.
