@@ -118,6 +118,36 @@ def test_a_folder_of_several_files(tmp_path):
     assert [layer.name for layer in read(tmp_path)] == ["x"]
 
 
+@pytest.mark.parametrize("layout", ["torch:rnn_relu", "keras:rnn_relu", "torch:linear", "keras:linear"])
+def test_a_tensor_chosen_from_several_files_has_the_layout_given(tmp_path, layout):
+    W = np.arange(9.0).reshape(3, 3)
+    save_file({"core.mixer": W}, tmp_path / "a.safetensors")
+    save_file({"core.bias": W[0].copy()}, tmp_path / "b.safetensors")
+    assert len(read(tmp_path)) == 0
+    # One name needs no list.
+    (layer,) = read(tmp_path, tensors="core.mixer", layout=layout)
+    assert layer.cell == layout.partition(":")[2]
+    assert layer.source.layout == layout.partition(":")[0]
+    np.testing.assert_array_equal(layer.gates["h"], W if layout.startswith("torch") else W.T)
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards", "file", "onnx"])
+def test_a_layout_without_tensors_is_refused_whatever_the_format(tmp_path, kind):
+    path = tmp_path / "model"
+    if kind == "shards":
+        path = shards(path)
+    elif kind == "folder":
+        path.mkdir()
+        np.savez(path / "a.npz", weight_hh=STACK)
+    elif kind == "file":
+        np.savez(path.with_suffix(".npz"), weight_hh=STACK)
+        path = path.with_suffix(".npz")
+    else:
+        path.write_bytes(b"\x08\x07" + struct.pack("<Q", 0))
+    with pytest.raises(ArgumentError, match="layout must come with the tensors"):
+        read(path, layout="keras")
+
+
 def test_a_folder_without_checkpoints(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no checkpoint file$"):
         read(tmp_path)

@@ -17,7 +17,7 @@ ALLOWANCE = 64 << 20
 _END, _END64, _LOCATOR, _LOCAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x03\x04"
 
 
-def mapped(path: Path, /) -> memoryview:
+def map_file(path: Path, /) -> memoryview:
     """Return a file as read-only memory, of which only what is looked at is loaded."""
     with path.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -28,7 +28,7 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = mapped(path)
+        self._file = map_file(path)
         self._left = 3 * len(self._file) + ALLOWANCE
         self._check_directory()
         try:
@@ -57,7 +57,7 @@ class Archive:
             raise CheckpointError(message)
         info = self._members[name]
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
-            content = self._stored(info)
+            content = self._view(info)
             if info.CRC and zlib.crc32(content) != info.CRC:
                 message = f"the checksum of member {name!r} is wrong: the file is damaged"
                 raise CheckpointError(message)
@@ -69,16 +69,16 @@ class Archive:
         if self._left < 0:
             message = f"the archive unpacks to more than {3 * len(self._file) + ALLOWANCE} bytes: refused as a zip bomb"
             raise CheckpointError(message)
-        return memoryview(self._unpacked(info, info.file_size))
+        return memoryview(self._unpack(info, info.file_size))
 
     def head(self, name: str, /, length: int) -> bytes:
         """Return the first bytes of a member, without a look at the rest."""
         info = self._members[name]
         if info.compress_type == zipfile.ZIP_STORED:
-            return bytes(self._stored(info)[:length])
-        return self._unpacked(info, min(length, info.file_size))
+            return bytes(self._view(info)[:length])
+        return self._unpack(info, min(length, info.file_size))
 
-    def _unpacked(self, info: zipfile.ZipInfo, length: int) -> bytes:
+    def _unpack(self, info: zipfile.ZipInfo, length: int) -> bytes:
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(info) as member:
                 content = member.read(length)
@@ -98,7 +98,7 @@ class Archive:
             raise CheckpointError(message)
         return content
 
-    def _stored(self, info: zipfile.ZipInfo) -> memoryview:
+    def _view(self, info: zipfile.ZipInfo) -> memoryview:
         # The local header has its own name and extra field, whose lengths the directory does not tell.
         start = info.header_offset
         header = bytes(self._file[start : start + 30])

@@ -28,6 +28,7 @@ from unitcircle.recurrence import (
 )
 
 _CELL_OF_STACK = {1: Cell.RNN_TANH, 3: Cell.GRU, 4: Cell.LSTM}
+_ACTIVATIONS: dict[str, str] = {Cell.RNN_TANH: "tanh", Cell.RNN_RELU: "relu", Cell.LINEAR: "linear"}
 _LAYOUTS = ("torch", "keras")
 _ASSUMED_COLUMNS = "hand-written plain cells are taken to act on columns; their spectra are the same either way"
 _ASSUMED_TANH = "plain cells whose file does not name the activation are taken as tanh"
@@ -82,9 +83,13 @@ class _Assembly:
             raise ArgumentError(
                 "layout", "must name a cell, for the shape tells none", repr(layout), f"Shape: {shape}."
             )
-        make = from_torch if framework == "torch" else from_keras
-        weight = self.tensors[name].load()
-        self.keep(make(weight, cell=cell, name=name, source=self.source((name,), framework)))
+        weight, source = self.tensors[name].load(), self.source((name,), framework)
+        if framework == "torch":
+            self.keep(from_torch(weight, cell=cell, name=name, source=source))
+        else:
+            # Of a SimpleRNN the activation decides, not the cell.
+            activation = _ACTIVATIONS.get(cell, "tanh")
+            self.keep(from_keras(weight, cell=cell, activation=activation, name=name, source=source))
 
     def set_aside(self) -> None:
         """Take out what cannot be a weight of its own: the state of optimizers, and second names of one memory."""
@@ -101,7 +106,13 @@ class _Assembly:
 
     def find(self, name: str) -> None:
         """Make the layer whose recurrent weight a tensor is, if its name says that it is one."""
-        for recognise in (self._gated, self._keras, self._flax, self._structured, self._plain):
+        for recognise in (
+            self._gated_layer,
+            self._keras_layer,
+            self._flax_layer,
+            self._structured_layer,
+            self._plain_layer,
+        ):
             try:
                 layer = recognise(name)
             except ArgumentError as error:
@@ -154,14 +165,14 @@ class _Assembly:
         self.notes[_ASSUMED_TANH] = None
         return Cell.RNN_TANH
 
-    def _matched(self, families: Sequence[Any], name: str) -> Match | None:
+    def _match(self, families: Sequence[Any], name: str) -> Match | None:
         if not self.tensors[name].is_matrix:
             return None
         matches = (family.match(name, self.free) for family in families)
         return next((match for match in matches if match is not None), None)
 
-    def _gated(self, name: str) -> RecurrentLayer | None:
-        match = self._matched(gated_families, name)
+    def _gated_layer(self, name: str) -> RecurrentLayer | None:
+        match = self._match(gated_families, name)
         if match is None:
             return None
         rows, columns = self.tensors[name].shape
@@ -183,8 +194,8 @@ class _Assembly:
             source=self.source(match.tensors),
         )
 
-    def _keras(self, name: str) -> RecurrentLayer | None:
-        match = self._matched([keras_family], name)
+    def _keras_layer(self, name: str) -> RecurrentLayer | None:
+        match = self._match([keras_family], name)
         if match is None:
             return None
         units, columns = self.tensors[name].shape
@@ -202,11 +213,11 @@ class _Assembly:
             source=self.source(match.tensors),
         )
 
-    def _flax(self, name: str) -> RecurrentLayer | None:
-        found = re.fullmatch(r"(?P<prefix>(?:.*[./])?)(?:hi|hr|h|dense_h)(?P<dot>[./])kernel", name, re.DOTALL)
-        if found is None:
+    def _flax_layer(self, name: str) -> RecurrentLayer | None:
+        match = re.fullmatch(r"(?P<prefix>(?:.*[./])?)(?:hi|hr|h|dense_h)(?P<dot>[./])kernel", name, re.DOTALL)
+        if match is None:
             return None
-        prefix, dot = found["prefix"], found["dot"]
+        prefix, dot = match["prefix"], match["dot"]
         parts = ("dense_h", "dense_i", "h", "i", "if_", *(f"{side}{gate}" for side in "hi" for gate in "ifgorzn"))
         names = {
             (part, leaf): f"{prefix}{part}{dot}{leaf}"
@@ -220,7 +231,7 @@ class _Assembly:
         used = [name, *(full for full in names.values() if full != name)]
         return from_flax(parameters, name=_layer_name(prefix, name), source=self.source(used))
 
-    def _structured(self, name: str) -> RecurrentLayer | None:
+    def _structured_layer(self, name: str) -> RecurrentLayer | None:
         for key, others, make in _STRUCTURED:
             if name != key and not name.endswith((f".{key}", f"/{key}", f"_{key}")):
                 continue
@@ -231,8 +242,8 @@ class _Assembly:
                 return make(*arrays, name=_layer_name(prefix, name), source=self.source(names))
         return None
 
-    def _plain(self, name: str) -> RecurrentLayer | None:
-        match = self._matched(plain_families, name)
+    def _plain_layer(self, name: str) -> RecurrentLayer | None:
+        match = self._match(plain_families, name)
         if match is None or len(set(self.tensors[name].shape)) != 1 or self.tensors[name].shape[0] < 2:
             return None
         units = self.tensors[name].shape[0]

@@ -46,10 +46,10 @@ class Family:
     def match(self, name: str, present: Container[str], /) -> Match | None:
         """Return the layer whose recurrent weight has a name, or None where the name is of another convention."""
         pattern = rf"(?P<prefix>(?:.*[./_])?){re.escape(self.recurrent)}(?P<end>{self.suffix})"
-        found = re.fullmatch(pattern, name, re.DOTALL)
-        if found is None:
+        match = re.fullmatch(pattern, name, re.DOTALL)
+        if match is None:
             return None
-        prefix, end = found["prefix"], found["end"]
+        prefix, end = match["prefix"], match["end"]
         number = re.search(r"_l(\d{1,6})", end)
 
         def sibling(candidates: tuple[str, ...]) -> str | None:

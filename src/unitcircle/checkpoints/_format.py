@@ -42,7 +42,7 @@ _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 def recognise(path: Path, /) -> Format:
     """Return the format of a file or folder."""
-    head, at_user_block, size = _opened(path)
+    head, at_user_block, size = _head_of(path)
     for place, magic, what in _REFUSED:
         if head[place : place + len(magic)] == magic:
             message = f"it is {what}"
@@ -59,9 +59,9 @@ def recognise(path: Path, /) -> Format:
         # An ONNX file has no magic number: it starts with its first field, the version of the format.
         Format.ONNX: head.startswith(b"\x08"),
     }
-    found = next((format_ for format_, holds in signs.items() if holds), None)
-    if found is not None:
-        return found
+    sign = next((format_ for format_, holds in signs.items() if holds), None)
+    if sign is not None:
+        return sign
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":
         message = "a bare pickle that torch.save did not write is not read; save the weights with numpy.savez"
         raise CheckpointError(message)
@@ -72,7 +72,7 @@ def recognise(path: Path, /) -> Format:
     raise CheckpointError(message)
 
 
-def _opened(path: Path) -> tuple[bytes, bool, int]:
+def _head_of(path: Path) -> tuple[bytes, bool, int]:
     """Return the first bytes of a file, whether HDF5 starts behind a user block, and its size (of a folder: -1)."""
     try:
         status = path.stat()

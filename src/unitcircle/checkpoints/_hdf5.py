@@ -127,14 +127,14 @@ class Hdf5File(Mapping[str, np.ndarray]):
         self._path = Path(path)
         self._shown = shown or self._path
         with nullcontext(process) if process is not None else Hdf5Process() as indexing:
-            found = indexing.index(self._path, shown=self._shown)
-        self.attributes: dict[str, Any] = found["attributes"]
+            index = indexing.index(self._path, shown=self._shown)
+        self.attributes: dict[str, Any] = index["attributes"]
         self.shapes: dict[str, tuple[int, ...] | None] = {
-            name: None if entry["shape"] is None else tuple(entry["shape"]) for name, entry in found["datasets"].items()
+            name: None if entry["shape"] is None else tuple(entry["shape"]) for name, entry in index["datasets"].items()
         }
         self._entries: dict[str, Any] = {
             name: entry
-            for name, entry in found["datasets"].items()
+            for name, entry in index["datasets"].items()
             if entry["shape"] is not None and entry["type"] is not None
         }
         self._size = self._path.stat().st_size
@@ -160,17 +160,17 @@ class Hdf5File(Mapping[str, np.ndarray]):
         elif "offset" in entry:
             data = self._bytes(name, entry["offset"], nbytes)
         else:
-            return self._chunked(name, entry, bits, shape)
+            return self._join_chunks(name, entry, bits, shape)
         if len(data) != nbytes:
             raise self._broken(name, f"declares {nbytes} bytes and holds {len(data)}")
-        return _decoded(np.frombuffer(data, bits).reshape(shape), entry["type"])
+        return _decode(np.frombuffer(data, bits).reshape(shape), entry["type"])
 
     def dtype(self, name: str, /) -> str:
         """Return the element type an array is stored in: ``"float32"``, or ``"bfloat16"``, which NumPy cannot name."""
         kind = self._entries[name]["type"]
         return kind if kind == "bfloat16" else np.dtype(kind).name
 
-    def _chunked(self, name: str, entry: dict[str, Any], bits: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+    def _join_chunks(self, name: str, entry: dict[str, Any], bits: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
         chunk = tuple(entry["chunk"])
         nbytes = math.prod(chunk) * bits.itemsize
         # A chunk at the edge is stored whole, so that it may exceed the array, but not each of its sides by far.
@@ -183,23 +183,25 @@ class Hdf5File(Mapping[str, np.ndarray]):
             data = self._bytes(name, offset, size)
             for position, method in reversed(list(enumerate(entry["filters"]))):
                 if not mask >> position & 1:
-                    data = self._unfiltered(name, data, method, nbytes, bits.itemsize)
+                    data = self._undo_filter(name, data, method, nbytes, bits.itemsize)
             if len(data) != nbytes:
                 raise self._broken(name, f"has a chunk of {len(data)} bytes where {nbytes} belong")
             target = result[tuple(slice(start, start + side) for start, side in zip(corner, chunk, strict=True))]
             piece = np.frombuffer(data, bits).reshape(chunk)
             target[...] = piece[tuple(slice(side) for side in target.shape)]
-        return _decoded(result, entry["type"])
+        return _decode(result, entry["type"])
 
-    def _unfiltered(self, name: str, data: bytes, method: int, nbytes: int, itemsize: int) -> bytes:
+    def _undo_filter(self, name: str, data: bytes, method: int, nbytes: int, itemsize: int) -> bytes:
+        # Not by libhdf5: memory is bounded by the size of a chunk, whatever the stream says.
         if method == DEFLATE:
-            # At most one chunk (and its checksum) comes out, whatever the stream promises.
+            # At most one chunk and its checksum.
             inflater = zlib.decompressobj()
             try:
                 return inflater.decompress(data, nbytes + CHECKSUM_BYTES)
             except zlib.error as error:
                 raise self._broken(name, f"has a damaged compressed chunk ({error})") from error
         if method == SHUFFLE:
+            # First bytes of all entries, then all second ones: these compress better.
             count = len(data) // itemsize
             planes = np.frombuffer(data, np.uint8, count * itemsize).reshape(itemsize, count)
             return planes.T.tobytes() + data[count * itemsize :]
@@ -220,7 +222,7 @@ class Hdf5File(Mapping[str, np.ndarray]):
         return CheckpointError(f"{self._shown} cannot be read: the array {name!r} {what}. Copy or save it again.")
 
 
-def _decoded(array: np.ndarray, kind: str) -> np.ndarray:
+def _decode(array: np.ndarray, kind: str) -> np.ndarray:
     if kind == "bfloat16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -73,27 +73,27 @@ def _dataset(h5py: Any, item: Any, path: str) -> dict[str, Any]:
         message = f"keeps the array {path!r} in other files (external or virtual storage)"
         raise Refused(message)
     shape, kind = item.shape, _type(h5py, item)
-    found: dict[str, Any] = {"shape": shape, "type": kind}
+    entry: dict[str, Any] = {"shape": shape, "type": kind}
     if shape is None or kind is None:
-        return found
+        return entry
     layout = properties.get_layout()
     if layout == h5py.h5d.COMPACT:
         if item.nbytes > MAX_INLINE:
             message = f"declares {item.nbytes} bytes inside the header of {path!r}"
             raise Refused(message)
-        found["inline"] = base64.b64encode(item[()].tobytes()).decode()
+        entry["inline"] = base64.b64encode(item[()].tobytes()).decode()
     elif layout == h5py.h5d.CONTIGUOUS:
-        found["offset"] = item.id.get_offset()
+        entry["offset"] = item.id.get_offset()
     else:
         count = item.id.get_num_chunks()
         if count > MAX_CHUNKS:
             message = f"cuts the array {path!r} into {count} chunks"
             raise Refused(message)
         chunks = [item.id.get_chunk_info(number) for number in range(count)]
-        found["chunk"] = item.chunks
-        found["filters"] = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
-        found["chunks"] = [[c.chunk_offset, c.byte_offset, c.size, c.filter_mask] for c in chunks]
-    return found
+        entry["chunk"] = item.chunks
+        entry["filters"] = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
+        entry["chunks"] = [[c.chunk_offset, c.byte_offset, c.size, c.filter_mask] for c in chunks]
+    return entry
 
 
 def _type(h5py: Any, item: Any) -> str | None:
@@ -117,7 +117,7 @@ def _type(h5py: Any, item: Any) -> str | None:
 
 
 def _attributes(group: Any, size: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for name in group.attrs:
         # Keras cuts a list of names that does not fit one attribute into layer_names0, layer_names1, ...
         base = name.rstrip("0123456789")
@@ -128,10 +128,10 @@ def _attributes(group: Any, size: int) -> dict[str, Any]:
             raise Refused(message)
         value = group.attrs[name]
         if base == "layer_names":
-            found.setdefault(base, []).extend(_text(one) for one in value)
+            attributes.setdefault(base, []).extend(_text(one) for one in value)
         else:
-            found[name] = _text(value)
-    return found
+            attributes[name] = _text(value)
+    return attributes
 
 
 def _text(value: Any) -> str:

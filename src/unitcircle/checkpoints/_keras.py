@@ -92,7 +92,7 @@ class _Group:
         return path.replace("_layer_checkpoint_dependencies/", "layers/")
 
     @property
-    def described(self) -> KerasLayer:
+    def keras_layer(self) -> KerasLayer:
         """The layer, from the configuration or else from the names of the groups."""
         if (layer := self.model.layer(self.object)) is not None:
             return layer
@@ -122,13 +122,13 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
     if moments:
         skipped.append(Entry("optimizer", (moments,), "tensors of an optimizer: moments and counters, not weights"))
     for group in sorted((_Group(name, leaves, model) for name, leaves in groups.items()), key=_order(file, model)):
-        found = _layer(file, group, path)
-        if isinstance(found, RecurrentLayer):
-            layers.append(found)
-            mentioned = [Entry(name, file.shapes[name] or (), found.name) for name in found.source.tensors]
+        layer = _layer(file, group, path)
+        if isinstance(layer, RecurrentLayer):
+            layers.append(layer)
+            mentioned = [Entry(name, file.shapes[name] or (), layer.name) for name in layer.source.tensors]
             analysed += mentioned
         else:
-            skipped += (mentioned := found)
+            skipped += (mentioned := layer)
         other += len(group.leaves) - len(mentioned)
     return layers, Coverage(tuple(analysed), tuple(skipped), tuple(_notes(model, layers)), other)
 
@@ -140,28 +140,28 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
     names = ("1", "0", "2") if numbered else ("recurrent_kernel", "kernel", "bias")
     recurrent, kernel, bias = (leaves.get(name) for name in names)
     shape = _shape(file, recurrent)
-    if recurrent is None or (numbered and not _stacked(shape, _shape(file, kernel))):
+    if recurrent is None or (numbered and not _is_stack(shape, _shape(file, kernel))):
         return [_square(file, group, name) for name in leaves.values() if _is_square(_shape(file, name))]
     reason, undecided = _unfit(file, group, recurrent), False
     if not reason and numbered and not _is_cell(group):
         reason, undecided = "of the shape of a recurrent kernel, in a layer that is not known to be recurrent", True
     if reason:
         return [Entry(recurrent, shape or (), reason, undecided)]
-    described = group.described
+    keras_layer = group.keras_layer
     tensors = tuple(name for name in (recurrent, kernel, bias) if name is not None)
     try:
         with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
             return from_keras(
                 file[recurrent],
-                cell=described.cell or _CELL_OF_GATES[shape[1] // shape[0]],
+                cell=keras_layer.cell or _CELL_OF_GATES[shape[1] // shape[0]],
                 kernel=None if kernel is None else file[kernel],
                 bias=None if bias is None else file[bias],
-                reset_after=described.reset_after,
-                activation=described.activation,
-                recurrent_activation=described.recurrent_activation,
-                cudnn=described.cudnn,
-                name=described.name,
-                direction="reverse" if described.reverse else "forward",
+                reset_after=keras_layer.reset_after,
+                activation=keras_layer.activation,
+                recurrent_activation=keras_layer.recurrent_activation,
+                cudnn=keras_layer.cudnn,
+                name=keras_layer.name,
+                direction="reverse" if keras_layer.reverse else "forward",
                 source=Source(str(path), tensors, dtype=file.dtype(recurrent)),
             )
     except ArgumentError as error:
@@ -182,7 +182,7 @@ def _unfit(file: Hdf5File, group: _Group, recurrent: str) -> str:
     return ""
 
 
-def _stacked(recurrent: Shape, kernel: Shape) -> bool:
+def _is_stack(recurrent: Shape, kernel: Shape) -> bool:
     return len(recurrent) == len(kernel) == 2 and recurrent[1] == kernel[1] and recurrent[1] % (recurrent[0] or 1) == 0
 
 

@@ -69,25 +69,25 @@ class KerasModel:
 
     def layer(self, path: str, /) -> KerasLayer | None:
         """Return the layer whose cell's variables a file keeps in a group."""
-        if (found := self.by_path.get(path)) is not None:
-            return found
+        if (layer := self.by_path.get(path)) is not None:
+            return layer
         named = (self.by_name.get(part) for part in reversed(path.split("/")))
         return next((layer for layer in named if layer is not None), None)
 
     def _visit(self, node: Any, path: str, name: str, depth: int, side: str = "", *, turned: bool = False) -> None:
-        kind, config = _described(node)
+        kind, config = _class_and_config(node)
         if depth > MAX_DEPTH or config is None:
             return
-        own = _text(config, "name")
+        own_name = _text(config, "name")
         # Keras 2 keeps the name of the layer it wrapped, Keras 3 that of the copy it made for one direction.
-        own = own if own.startswith(side) else f"{side}{own}"
-        name = "/".join(filter(None, (name, own)))
+        own_name = own_name if own_name.startswith(side) else f"{side}{own_name}"
+        name = "/".join(filter(None, (name, own_name)))
         children: list[tuple[str, Any, str]] = []
         if kind == "Lambda":
             self.code.append(name or "lambda")
         elif kind in _CLASSES:
             layer = self._recurrent(kind, config, name, turned)
-            self.by_path[path if kind.endswith("Cell") else f"{path}/cell"] = self.by_name[own] = layer
+            self.by_path[path if kind.endswith("Cell") else f"{path}/cell"] = self.by_name[own_name] = layer
         elif kind == "Bidirectional":
             forward, backward = config.get("layer"), config.get("backward_layer")
             children = [("forward_layer", forward, "forward_"), ("backward_layer", backward or forward, "backward_")]
@@ -97,13 +97,13 @@ class KerasModel:
         elif kind == "TimeDistributed":
             children = [("layer", config.get("layer"), "")]
         elif kind == "StackedRNNCells":
-            children = [(f"cells/{place}", child, "") for place, child in _counted(config.get("cells"))]
+            children = [(f"cells/{place}", child, "") for place, child in _with_names(config.get("cells"))]
         else:
-            children = [(f"layers/{place}", child, "") for place, child in _counted(config.get("layers"))]
-            # The outermost model's name tells nothing, and no file says it.
+            children = [(f"layers/{place}", child, "") for place, child in _with_names(config.get("layers"))]
+            # The name of the outermost model is in no path of the file.
             name = name if depth else ""
         for place, child, which in children:
-            # A backward layer of its own says itself that it goes backwards.
+            # A backward layer that is configured separately says in its configuration that it goes backwards.
             turn = turned ^ (which == "backward_" and not config.get("backward_layer"))
             self._visit(child, f"{path}/{place}" if path else place, name, depth + 1, which, turned=turn)
 
@@ -130,7 +130,7 @@ class KerasModel:
         return "hard_sigmoid6" if name == "hard_sigmoid" and self.version >= 3 else name
 
 
-def _described(node: Any) -> tuple[str, dict[str, Any] | None]:
+def _class_and_config(node: Any) -> tuple[str, dict[str, Any] | None]:
     if not isinstance(node, dict):
         return "", None
     config = node.get("config")
@@ -140,10 +140,10 @@ def _described(node: Any) -> tuple[str, dict[str, Any] | None]:
     return str(node.get("class_name")), config if isinstance(config, dict) else None
 
 
-def _counted(layers: Any) -> Iterator[tuple[str, Any]]:
+def _with_names(layers: Any) -> Iterator[tuple[str, Any]]:
     seen: Counter[str] = Counter()
     for layer in layers if isinstance(layers, list) else []:
-        place = _snake(_described(layer)[0])
+        place = _snake(_class_and_config(layer)[0])
         yield f"{place}_{seen[place]}" if seen[place] else place, layer
         seen[place] += 1
 

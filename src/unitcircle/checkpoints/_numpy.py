@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitcircle.checkpoints._archive import Archive, mapped
+from unitcircle.checkpoints._archive import Archive, map_file
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
 
@@ -19,7 +19,7 @@ MAX_HEADER = 12_000
 
 def read_npy(path: Path, /) -> dict[str, StoredTensor]:
     """Return the array of an ``.npy`` file under the name of the file."""
-    memory = mapped(path)
+    memory = map_file(path)
     tensor = _tensor(path.name, bytes(memory[:MAX_HEADER]), len(memory), lambda: memory)
     if tensor.dtype == "object":
         message = "it holds pickled Python objects, which are never executed; save the weights as plain arrays"
@@ -64,11 +64,11 @@ def _header(name: str, head: bytes) -> tuple[int, str, bool, tuple[int, ...]]:
     wide = head[6:7] != b"\x01"
     start = (12 if wide else 10) + int.from_bytes(head[8:12] if wide else head[8:10], "little")
     text = head[12 if wide else 10 : start].decode("latin-1")
-    found = [re.search(rf"'{key}'\s*:\s*{value}", text) for key, value in _ENTRIES.items()]
-    if not head.startswith(b"\x93NUMPY") or start > len(head) or not all(found):
+    entries = [re.search(rf"'{key}'\s*:\s*{value}", text) for key, value in _ENTRIES.items()]
+    if not head.startswith(b"\x93NUMPY") or start > len(head) or not all(entries):
         message = f"the header of array {name!r} is damaged"
         raise CheckpointError(message)
-    kind, order, extents = (match[1].strip("'") for match in found if match)
+    kind, order, extents = (match[1].strip("'") for match in entries if match)
     digits = re.findall(r"\d+", extents)  # Python 2 wrote an L behind long numbers
     if len(digits) > 64 or any(len(number) > 18 for number in digits):
         message = f"array {name!r} claims shape ({extents:.80}): damaged or hostile"

@@ -30,7 +30,7 @@ def named_tensors(root: Any, /) -> tuple[dict[str, StoredTensor], dict[str, str]
                 texts[name] = value
         elif isinstance(value, Inert | list | tuple) and id(value) not in seen:
             seen.add(id(value))
-            ahead += reversed([(_joined(name, key), child) for key, child in _children(value) if _short(name, key)])
+            ahead += reversed([(_join(name, key), child) for key, child in _children(value) if _short(name, key)])
     return tensors, texts
 
 
@@ -47,7 +47,7 @@ def _short(name: str, key: Any) -> bool:
     return len(name) + (len(key) if isinstance(key, str) else 20) < MAX_NAME
 
 
-def _joined(name: str, key: Any) -> str:
+def _join(name: str, key: Any) -> str:
     if key is None or (isinstance(key, str) and key in _TRANSPARENT):
         return name
     part = str(key) if isinstance(key, str | int) and not (isinstance(key, int) and key.bit_length() > 63) else "?"

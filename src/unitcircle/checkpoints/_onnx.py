@@ -13,7 +13,7 @@ import numpy as np
 from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, Constant, Folding, Scope
 from unitcircle.checkpoints._onnx_graph import ExternalDataError, Function, Model, Node, Tensor
-from unitcircle.checkpoints._onnx_unrolled import Unrolled, unrolled
+from unitcircle.checkpoints._onnx_unrolled import UnrolledCell, unrolled_cells
 from unitcircle.checkpoints._onnx_wire import WireError
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, CheckpointError
@@ -48,11 +48,11 @@ def onnx_tensors(path: str | Path, /) -> dict[str, StoredTensor]:
         return array
 
     with _refusals(path):
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for scope in _scopes(_model(path)):
-            for tensor, name in _stored(scope):
-                found.setdefault(name, tensor)
-    return {name: StoredTensor(tensor.dims, tensor.dtype, partial(load, tensor)) for name, tensor in found.items()}
+            for tensor, name in _stored_tensors(scope):
+                tensors.setdefault(name, tensor)
+    return {name: StoredTensor(tensor.dims, tensor.dtype, partial(load, tensor)) for name, tensor in tensors.items()}
 
 
 @contextmanager
@@ -106,12 +106,12 @@ def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLaye
     analysed: dict[Tensor, Entry] = {}
     skipped: dict[Tensor | None, Entry] = {}
     notes: list[str] = []
-    found: list[Unrolled] = []
+    unrolled: list[UnrolledCell] = []
     constants: dict[Tensor, str] = {}
     repeated = 0
     for scope in _scopes(model):
-        constants |= dict(_stored(scope))
-        found += unrolled(scope, folding)
+        constants |= dict(_stored_tensors(scope))
+        unrolled += unrolled_cells(scope, folding)
         for node in scope.graph.nodes:
             if node.op not in _CELLS or node.domain not in DEFAULT_DOMAINS:
                 if "LSTM" in node.op or "GRU" in node.op:
@@ -125,21 +125,21 @@ def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLaye
             if any(one.repeats(other) for other in distinct):
                 repeated += 1
                 continue
-            made = _layers(one, path)
-            if isinstance(made, str):
+            layers_of_node = _layers(one, path)
+            if isinstance(layers_of_node, str):
                 shape = () if inputs["R"] is None else inputs["R"].value.shape
                 tensor = one.leaves[0][1] if one.leaves else None
-                skipped[tensor] = Entry(f"{one.name}:R", shape, made)
+                skipped[tensor] = Entry(f"{one.name}:R", shape, layers_of_node)
                 continue
             distinct.append(one)
-            layers += made
+            layers += layers_of_node
             analysed |= {tensor: Entry(name, tensor.dims, one.name) for name, tensor in one.leaves}
             notes += _unread(one, places)
     if repeated:
         notes.append(f"{repeated} further recurrent node(s) hold weights already counted: other branches, or shared")
-    notes += _unrolled_notes(found, bool(layers))
-    for each in found:
-        skipped |= {tensor: entry for tensor, entry in each.candidates if tensor not in analysed}
+    notes += _unrolled_notes(unrolled, bool(layers))
+    for cell in unrolled:
+        skipped |= {tensor: entry for tensor, entry in cell.candidates if tensor not in analysed}
     rest = {tensor: name for tensor, name in constants.items() if tensor not in analysed and tensor not in skipped}
     for tensor, name in rest.items():
         if len(tensor.dims) == 2 and tensor.dims[0] == tensor.dims[1] > 1:
@@ -162,7 +162,7 @@ def _scopes(model: Model) -> Iterator[Scope]:
                 inner.append((Scope(graph, scope, (*scope.branches, (node, name)), {}, scope.attributes), depth + 1))
             function = model.functions.get((node.domain, node.op))
             if function is not None:
-                inner.append((_called(function, node, scope), depth + 1))
+                inner.append((_scope_of_call(function, node, scope), depth + 1))
         if inner and depth >= MAX_DEPTH:
             message = f"functions and graphs are nested deeper than {MAX_DEPTH}"
             raise WireError(message)
@@ -171,14 +171,14 @@ def _scopes(model: Model) -> Iterator[Scope]:
     raise WireError(message)
 
 
-def _called(function: Function, node: Node, scope: Scope) -> Scope:
-    bindings = {name: (scope, given) for name, given in zip(function.inputs, node.inputs, strict=False) if given}
-    given = {name: scope.attribute(node, name) for name in node.attributes}
-    attributes = {name: attribute for name, attribute in given.items() if attribute is not None}
+def _scope_of_call(function: Function, node: Node, scope: Scope) -> Scope:
+    bindings = {name: (scope, value) for name, value in zip(function.inputs, node.inputs, strict=False) if value}
+    resolved = {name: scope.attribute(node, name) for name in node.attributes}
+    attributes = {name: attribute for name, attribute in resolved.items() if attribute is not None}
     return Scope(function.body, None, (*scope.branches, (node, "call")), bindings, attributes)
 
 
-def _stored(scope: Scope) -> Iterator[tuple[Tensor, str]]:
+def _stored_tensors(scope: Scope) -> Iterator[tuple[Tensor, str]]:
     for name, tensor in scope.graph.tensors.items():
         if tensor.floating:
             yield tensor, name
@@ -225,14 +225,14 @@ def _unread(one: _Recurrent, places: dict[str, int]) -> Iterator[str]:
             yield f"{one.name} has the attribute {name}, which is not taken into account"
 
 
-def _unrolled_notes(found: list[Unrolled], layers: bool) -> Iterator[str]:
-    for each in found:
+def _unrolled_notes(cells: list[UnrolledCell], layers: bool) -> Iterator[str]:
+    for cell in cells:
         yield (
-            f"{'further recurrence' if layers else 'no recurrent node'}; {each.place} looks like an unrolled "
-            f"{each.cell} exported as MatMul + Split: the order of its gates is not in the file; "
+            f"{'further recurrence' if layers else 'no recurrent node'}; {cell.place} looks like an unrolled "
+            f"{cell.cell} exported as MatMul + Split: the order of its gates is not in the file; "
             "read the model it was exported from"
         )
-    if not found and not layers:
+    if not cells and not layers:
         yield "no recurrent node found"
 
 

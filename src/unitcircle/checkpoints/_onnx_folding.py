@@ -97,7 +97,7 @@ class Folding:
             return None
         home, origin = resolved
         if isinstance(origin, Tensor):
-            return _stored(origin, origin.name)
+            return _constant_of(origin, origin.name)
         node, place = origin
         key = home, node.outputs[place]
         if key not in self._memo:
@@ -129,7 +129,7 @@ class Folding:
         return Constant(value, tuple(leaves))
 
 
-def _stored(tensor: Tensor, name: str) -> Constant | None:
+def _constant_of(tensor: Tensor, name: str) -> Constant | None:
     array = tensor.array
     return None if array is None else Constant(array, ((name, tensor),) if tensor.floating else ())
 
@@ -140,7 +140,7 @@ def _literal(scope: Scope, node: Node) -> Constant | None:
         if attribute is None:
             continue
         if attribute.tensor is not None:
-            return _stored(attribute.tensor, node.outputs[0])
+            return _constant_of(attribute.tensor, node.outputs[0])
         numbers = {"value_float": attribute.number, "value_int": attribute.number}.get(kind)
         if numbers is None:
             numbers = attribute.floats or attribute.numbers

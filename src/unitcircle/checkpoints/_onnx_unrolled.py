@@ -18,7 +18,7 @@ _HOPS = 4
 
 
 @dataclass(frozen=True)
-class Unrolled:
+class UnrolledCell:
     """What looks like one cell."""
 
     cell: str  # "LSTM" or "GRU"
@@ -27,7 +27,7 @@ class Unrolled:
     candidates: tuple[tuple[Tensor, Entry], ...]
 
 
-def unrolled(scope: Scope, folding: Folding, /) -> list[Unrolled]:
+def unrolled_cells(scope: Scope, folding: Folding, /) -> list[UnrolledCell]:
     """Return what looks like a recurrent cell taken apart in a graph."""
     # A product is split into the gates of a cell: four, three of which go through a sigmoid (LSTM), or three, two
     # of which do (GRU).
@@ -38,7 +38,7 @@ def unrolled(scope: Scope, folding: Folding, /) -> list[Unrolled]:
     for node in scope.graph.nodes:
         for name in node.inputs:
             consumers[name].append(node)
-    found: list[Unrolled] = []
+    cells: list[UnrolledCell] = []
     for node in splits:
         count = len(node.outputs)
         gates = sum(_reaches_gate(name, consumers) for name in node.outputs)
@@ -46,8 +46,8 @@ def unrolled(scope: Scope, folding: Folding, /) -> list[Unrolled]:
             candidates = tuple(_candidates(scope, folding, node, count))
             # The products of x and of h of a GRU are split apart from each other: each names its own matrix.
             if candidates:
-                found.append(Unrolled("LSTM" if count == 4 else "GRU", node.name or node.outputs[0], candidates))
-    return found
+                cells.append(UnrolledCell("LSTM" if count == 4 else "GRU", node.name or node.outputs[0], candidates))
+    return cells
 
 
 def _reaches_gate(name: str, consumers: dict[str, list[Node]]) -> bool:
@@ -65,8 +65,8 @@ def _reaches_gate(name: str, consumers: dict[str, list[Node]]) -> bool:
 def _candidates(scope: Scope, folding: Folding, split: Node, count: int) -> Iterator[tuple[Tensor, Entry]]:
     values = {split.input(0)}
     for _ in range(_HOPS):
-        made = [scope.graph.producers[value][0] for value in values if value in scope.graph.producers]
-        for node in made:
+        producers = [scope.graph.producers[value][0] for value in values if value in scope.graph.producers]
+        for node in producers:
             if node.op not in _PRODUCTS:
                 continue
             for factor in (folding.constant(scope, name) for name in node.inputs):
@@ -76,4 +76,4 @@ def _candidates(scope: Scope, folding: Folding, split: Node, count: int) -> Iter
                             f"a factor of the product that {split.name or split.outputs[0]} splits into {count} gates"
                         )
                         yield tensor, Entry(name, tensor.dims, reason, undecided=True)
-        values = {value for node in made if node.op in _BACKWARD for value in node.inputs}
+        values = {value for node in producers if node.op in _BACKWARD for value in node.inputs}

@@ -67,7 +67,7 @@ def fields(message: memoryview, budget: Budget, /) -> Iterator[tuple[int, int | 
 def integers(value: int | memoryview, /) -> array[int]:
     """Return the signed integers of a repeated field: one, or as many as are packed into its bytes."""
     if isinstance(value, int):
-        return array("q", [_signed(value)])
+        return array("q", [_to_signed(value)])
     if len(value) > MAX_INTEGERS:
         message = f"a list of integers takes {len(value)} bytes"
         raise WireError(message)
@@ -75,7 +75,7 @@ def integers(value: int | memoryview, /) -> array[int]:
     position = 0
     while position < len(value):
         number, position = _varint(value, position)
-        numbers.append(_signed(number))
+        numbers.append(_to_signed(number))
     return numbers
 
 
@@ -96,6 +96,6 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         shift += 7
 
 
-def _signed(value: int) -> int:
+def _to_signed(value: int) -> int:
     # onnx.proto uses int64, which is stored as two's complement, and never the zigzag of sint64.
     return value - (1 << 64) if value >= 1 << 63 else value

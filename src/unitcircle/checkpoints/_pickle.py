@@ -113,7 +113,7 @@ class _Machine:
                 raise CheckpointError(message)
             special(argument)
 
-    def _popped(self) -> list[Any]:
+    def _items_to_mark(self) -> list[Any]:
         mark = self.marks.pop()
         items = self.stack[mark:]
         del self.stack[mark:]
@@ -130,31 +130,31 @@ class _Machine:
             self.stack.pop()
 
     def _pop_mark(self, _: Any) -> None:
-        self._popped()
+        self._items_to_mark()
 
     def _dup(self, _: Any) -> None:
         self.stack.append(self.stack[-1])
 
     def _tuple(self, _: Any) -> None:
-        self.stack.append(tuple(self._popped()))
+        self.stack.append(tuple(self._items_to_mark()))
 
     def _list(self, _: Any) -> None:
-        self.stack.append(self._popped())
+        self.stack.append(self._items_to_mark())
 
     _frozenset = _list
 
     def _dict(self, _: Any) -> None:
-        items = self._popped()
-        made = Inert("")
-        made.entries = list(zip(items[::2], items[1::2], strict=True))
-        self.stack.append(made)
+        items = self._items_to_mark()
+        dictionary = Inert("")
+        dictionary.entries = list(zip(items[::2], items[1::2], strict=True))
+        self.stack.append(dictionary)
 
     def _append(self, _: Any) -> None:
         item = self.stack.pop()
         self._extend([item])
 
     def _appends(self, _: Any) -> None:
-        self._extend(self._popped())
+        self._extend(self._items_to_mark())
 
     _additems = _appends
 
@@ -172,7 +172,7 @@ class _Machine:
         self._set([(key, value)])
 
     def _setitems(self, _: Any) -> None:
-        items = self._popped()
+        items = self._items_to_mark()
         self._set(list(zip(items[::2], items[1::2], strict=True)))
 
     def _set(self, pairs: list[tuple[Any, Any]]) -> None:
@@ -203,10 +203,10 @@ class _Machine:
         self._reduce(_)
 
     def _inst(self, argument: str) -> None:
-        self._call(Global(argument.replace(" ", ".", 1)), tuple(self._popped()))
+        self._call(Global(argument.replace(" ", ".", 1)), tuple(self._items_to_mark()))
 
     def _obj(self, _: Any) -> None:
-        function, *arguments = self._popped()
+        function, *arguments = self._items_to_mark()
         self._call(function, tuple(arguments))
 
     def _build(self, _: Any) -> None:

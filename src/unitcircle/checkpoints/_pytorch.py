@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unitcircle.checkpoints._archive import Archive, mapped
+from unitcircle.checkpoints._archive import Archive, map_file
 from unitcircle.checkpoints._objects import named_tensors
 from unitcircle.checkpoints._pickle import Global, Inert, unpickle
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
@@ -130,7 +130,7 @@ def read_legacy(path: Path, /) -> Named:
     """Return the tensors of a PyTorch file from before the zip format, or saved without it."""
     # Five pickles follow each other (magic number, protocol, system, object, storage keys), then every storage as
     # its length and its bytes.
-    memory = mapped(path)
+    memory = map_file(path)
     contents: dict[str, memoryview] = {}
 
     def content(key: str) -> memoryview:

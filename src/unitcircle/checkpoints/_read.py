@@ -65,31 +65,31 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
         safetensors, PyTorch (state dict, TorchScript, whole module; zip or legacy), npz, npy, Keras, HDF5, ONNX, a
         folder, or a Hugging Face index.
     tensors
-        Names of tensors that are recurrent weights although the file does not say so.
+        Names of tensors to read as recurrent weights although the file does not mark them as such.
     layout
-        The layout of these: ``"torch"`` or ``"keras"``, with a cell after a colon where the shape tells none,
-        ``"torch:linear"``. An ``.npy`` file has one tensor, which need not be named.
+        Layout of these tensors: ``"torch"`` or ``"keras"``, followed by a colon and a cell if the shape does not
+        determine one, such as ``"torch:linear"``. The one tensor of an ``.npy`` file need not be named.
 
     Returns
     -------
     Layers
         A sequence of :class:`~unitcircle.recurrence.RecurrentLayer` with ``coverage``, ``format`` and ``path``; empty
-        where the file holds none that can be told.
+        where none is recognised in the file.
 
     Raises
     ------
     CheckpointError
-        The file cannot be read, or must not be: truncated, damaged, hostile, or only readable by running code.
+        The file is truncated, damaged or hostile, or can only be read by running code.
     MissingExtraError
         The format needs a package that is not installed.
     ArgumentError
-        ``tensors`` or ``layout`` fit neither the file nor the format.
+        ``tensors`` or ``layout`` do not fit the file or its format.
     """
     path = Path(path)
     chosen = (tensors,) if isinstance(tensors, str) else tuple(tensors)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged headers make parsers complain; the verdict is ours
+            warnings.simplefilter("ignore")  # parsers warn of damaged headers; whether that is an error is decided here
             return _read(path, chosen, layout)
     except CheckpointError as error:
         text = str(error)
@@ -102,6 +102,8 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
 
 def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
     kind = recognise(path)
+    if kind is not Format.NPY:
+        _require_tensors_of(layout, chosen)
     if kind in {Format.FOLDER, Format.SHARDED}:
         return _read_many(path, kind, chosen, layout)
     archive = Archive(path) if kind is Format.ZIP else None
@@ -124,15 +126,17 @@ def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
         named = _tensors_of_graph(path, kind)
     if kind is Format.NPY and _only_square(named):
         chosen = tuple(named)
-    if layout is not None and not chosen:
-        raise ArgumentError("layout", "must come with the tensors it is the layout of", repr(layout))
+    _require_tensors_of(layout, chosen)
     layers, coverage = assemble(named, file=str(path), texts=texts, chosen=chosen, layout=layout)
     if kind is Format.NPY and layers and layout is None:
-        note = (
-            "a bare matrix is taken as the recurrent weight of a tanh cell that acts on columns; layout= says otherwise"
-        )
+        note = "a bare matrix is taken as the weight of a tanh cell that acts on columns; pass layout= if it is not"
         coverage = replace(coverage, notes=(*coverage.notes, note))
     return Layers(layers, coverage=coverage, format=kind.value, path=path)
+
+
+def _require_tensors_of(layout: str | None, chosen: tuple[str, ...]) -> None:
+    if layout is not None and not chosen:
+        raise ArgumentError("layout", "must come with the tensors it is the layout of", repr(layout))
 
 
 def _read_many(path: Path, kind: Format, chosen: tuple[str, ...], layout: str | None) -> Layers:
@@ -158,7 +162,7 @@ def _read_many(path: Path, kind: Format, chosen: tuple[str, ...], layout: str | 
 
 
 def _read_graph(path: Path, kind: Format) -> Layers:
-    # A user of the other formats does not wait for these readers.
+    # Imported here: users of the other formats do not wait for these readers.
     if kind is Format.ONNX:
         from unitcircle.checkpoints._onnx import read_onnx as reader  # noqa: PLC0415
     elif kind is Format.KERAS:

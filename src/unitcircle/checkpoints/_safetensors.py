@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from unitcircle.checkpoints._archive import mapped
+from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import CheckpointError
 
@@ -39,7 +39,7 @@ _DTYPES = {
 
 def read_safetensors(path: Path, /) -> dict[str, StoredTensor]:
     """Return the tensors of a safetensors file, as views of the file."""
-    memory = mapped(path)
+    memory = map_file(path)
     length = int.from_bytes(memory[:8], "little")
     if len(memory) < 8 or length > len(memory) - 8:
         message = f"its header claims {length} bytes of a file of {len(memory)}: truncated or hostile"
