@@ -17,7 +17,7 @@ def rng():
     "law", [Circular(N, 0.5), Elliptic(N, 0.5, 0.3), QuarterCircle(N, 0.5), TruncatedHaar(N, 4 * N)]
 )
 def test_a_drawn_weight_looks_random(law, rng):
-    result = compare(law.sample(rng), law, draws=99)
+    result = compare(law.draw_weight(rng), law, draws=99)
     assert result.looks_random
     assert result.outliers == ()
     assert "looks random: " in str(result)
@@ -26,7 +26,9 @@ def test_a_drawn_weight_looks_random(law, rng):
 def test_level_of_both_tests_together():
     rng = np.random.default_rng(0)
     law = Circular(12, 1.0)
-    rejected = sum(not compare(law.sample(rng), law, level=0.1, draws=19, rng=rng).looks_random for _ in range(200))
+    rejected = sum(
+        not compare(law.draw_weight(rng), law, level=0.1, draws=19, rng=rng).looks_random for _ in range(200)
+    )
     # Two tests of level 0.1: at most 0.2, and three standard errors.
     assert rejected / 200 < 0.2 + 3 * np.sqrt(0.2 * 0.8 / 200)
     assert rejected > 0
@@ -79,3 +81,11 @@ def test_every_value_may_be_an_outlier():
 def test_level_must_be_reachable(level, draws):
     with pytest.raises(ArgumentError, match="level must be"):
         compare(np.eye(2), Circular(2, 1.0), level=level, draws=draws)
+
+
+def test_what_is_compared_by_default(rng):
+    W = Circular(20, 1.0).draw_weight(rng)
+    result, again = compare(W, Circular(20, 1.0)), compare(W, Circular(20, 1.0), level=0.01, draws=199, rng=0)
+    assert (result.level, result.pvalue) == (again.level, again.pvalue) == (0.01, compare(W, again.law).pvalue)
+    # As far from the law as no random weight: the least p-value that 199 draws can give.
+    assert compare(np.eye(20), Circular(20, 1.0)).pvalue == 1 / 200

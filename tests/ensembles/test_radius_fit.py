@@ -80,3 +80,12 @@ def test_misuse():
         fit_radius_law(np.ones(30))
     with pytest.raises(ArgumentError, match="positive"):
         fit_radius_law(np.linspace(-1, 1, 30))
+
+
+def test_the_exact_law_is_that_of_the_field():
+    samples = SpectralRadius(10, field="complex").rvs(400, random_state=2)
+    laws = {
+        field: {fit.name: fit for fit in fit_radius_law(samples, n=10, field=field)} for field in ("real", "complex")
+    }
+    assert laws["complex"]["exact"].law.field == "complex"
+    assert laws["complex"]["exact"].log_likelihood > laws["real"]["exact"].log_likelihood

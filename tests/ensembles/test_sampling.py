@@ -84,3 +84,10 @@ def test_sizes_must_be_positive(sizes):
 def test_precision_must_be_one_of_two():
     with pytest.raises(ArgumentError, match="dtype must be"):
         sample_radii(Gaussian(), 3, 1, dtype=np.float16)
+
+
+def test_double_precision_is_the_default():
+    double, single = (sample_radii(Gaussian(std=1.0), 30, 5, rng=3, dtype=dtype) for dtype in (np.float64, np.float32))
+    np.testing.assert_array_equal(sample_radii(Gaussian(std=1.0), 30, 5, rng=3), double)
+    # Other digits from the sixth on, not the same numbers.
+    assert (double != single).any()

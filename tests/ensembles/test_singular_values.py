@@ -32,22 +32,22 @@ def test_quarter_circle_is_the_square_case():
 
 @pytest.mark.parametrize("law", [MarchenkoPastur(100, 300, 0.1), QuarterCircle(200, 0.1)])
 def test_the_spectrum_fills_the_limit(law):
-    x = np.sort(law.values(law.sample(np.random.default_rng(0))))
+    x = np.sort(law.values(law.draw_weight(0)))
     assert abs(law.cdf(x) - (np.arange(x.size) + 0.5) / x.size).max() < 3 / x.size
 
 
 @pytest.mark.parametrize("law", [MarchenkoPastur(40, 100, 2.0), QuarterCircle(60, 0.3)])
 def test_the_edge_follows_tracy_and_widom(law):
     rng = np.random.default_rng(4)
-    pvalues = law.beyond([law.values(law.sample(rng)).max() for _ in range(300)])
+    pvalues = law.largest.sf([law.values(law.draw_weight(rng)).max() for _ in range(300)])
     assert stats.kstest(pvalues, "uniform").pvalue > 1e-3
 
 
 def test_fitted_laws_have_the_scale_of_the_weight():
-    W = MarchenkoPastur(40, 60, 0.3).sample(np.random.default_rng(0))
+    W = MarchenkoPastur(40, 60, 0.3).draw_weight(0)
     law = MarchenkoPastur.fitted(W)
     assert (law.rows, law.columns) == (40, 60)
-    assert law.std == pytest.approx(0.3, abs=4 * 0.3 / np.sqrt(2 * W.size))
+    assert law.entry_std == pytest.approx(0.3, abs=4 * 0.3 / np.sqrt(2 * W.size))
     assert QuarterCircle.fitted(W[:, :40]).n == 40
 
 

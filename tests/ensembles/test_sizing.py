@@ -34,3 +34,8 @@ def test_place_must_be_known(at):
 def test_radius_must_be_positive_and_finite(radius):
     with pytest.raises(ArgumentError, match="radius must be"):
         std_for_radius(3, radius=radius)
+
+
+def test_the_mean_of_a_real_weight_is_at_one_by_default():
+    assert std_for_radius(10) == std_for_radius(10, radius=1.0, at="mean", field="real")
+    assert len({std_for_radius(10), std_for_radius(10, at="median"), std_for_radius(10, field="complex")}) == 3

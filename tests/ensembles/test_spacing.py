@@ -25,7 +25,7 @@ def test_small_spacings_repel():
 
 def test_gaps_of_a_haar_orthogonal_matrix():
     rng = np.random.default_rng(0)
-    gaps = np.concatenate([LAW.values(LAW.sample(rng)) for _ in range(20)])
+    gaps = np.concatenate([LAW.values(LAW.draw_weight(rng)) for _ in range(20)])
     distance = stats.kstest(gaps, LAW.cdf).statistic
     # 980 gaps, weakly dependent; 1.63/√N is the 1 % point for independent ones. Independent phases are far off.
     assert distance < 1.63 / np.sqrt(gaps.size)
@@ -43,7 +43,7 @@ def test_gaps_of_a_unitary_matrix():
 
 def test_probability_of_a_wide_gap_against_drawn_matrices():
     law, rng = HaarSpacing(40), np.random.default_rng(2)
-    pvalues = law.beyond([law.values(law.sample(rng)).max() for _ in range(300)])
+    pvalues = law.largest.sf([law.values(law.draw_weight(rng)).max() for _ in range(300)])
     for level in (0.1, 0.5):
         assert abs(np.mean(pvalues <= level) - level) < 0.12
 

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from unitcircle.ensembles._weight_law import WeightLaw
 from unitcircle.errors import ArgumentError
 
 BLOCK = 8
 
-
-class WeightLaw(Protocol):
-    """A law of the eigenvalues, singular values or spacings of a random weight."""
-
-    @property
-    def quantity(self) -> str:
-        """What the law speaks of: ``"eigenvalues"``."""
-        ...
-
-    def values(self, W: Any, /) -> np.ndarray:
-        """Return it for one weight."""
-        ...
-
-    def coordinate(self, values: np.ndarray, /) -> np.ndarray:
-        """Return the real number of each value of which :meth:`cdf` is the law."""
-        ...
-
-    def cdf(self, x: Any, /) -> np.ndarray:
-        """Return the expected fraction of values up to x."""
-        ...
-
-    def beyond(self, x: Any, /) -> np.ndarray:
-        """Return the probability that any value of a random weight exceeds x."""
-        ...
-
-    def sample(self, rng: np.random.Generator, /) -> np.ndarray:
-        """Draw one weight."""
-        ...
+Tail = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -118,7 +93,7 @@ def compare(
     level
         Significance of each of the two tests.
     draws
-        Random weights drawn; p-values below ``1/(draws + 1)`` cannot be told apart. Each costs what W costs.
+        Random weights drawn; p-values below ``1/(draws + 1)`` are not resolved. Each weight costs as much as W.
     rng
         Generator or seed of the random weights.
 
@@ -144,24 +119,33 @@ def compare(
     if not 0 < level < 1 or (draws + 1) * level < 1:
         rule = "must be a probability of at least 1/(draws + 1)"
         raise ArgumentError("level", rule, f"level {level!r} and {draws} draws")
+    draw_weight, tail = _operations(law)
     generator = np.random.default_rng(rng)
     values = law.values(W)
     distance = _distance(values, law)
-    null = np.array([_distance(law.values(law.sample(generator)), law) for _ in range(draws)])
+    null = np.array([_distance(law.values(draw_weight(generator)), law) for _ in range(draws)])
     pvalue = (1 + int((null >= distance).sum())) / (draws + 1)
-    outliers = tuple(_outliers(values, law, level))
+    outliers = tuple(_outliers(values, law.coordinate(values), tail, level))
     return Comparison(law, values, distance, pvalue, outliers, level)
 
 
-def _outliers(values: np.ndarray, law: WeightLaw, level: float) -> Iterator[Outlier]:
-    x = law.coordinate(values)
+def _operations(law: Any) -> tuple[Callable[[np.random.Generator], np.ndarray], Tail]:
+    """Return how a law draws a weight, and its probability of any value beyond a coordinate."""
+    if isinstance(law, WeightLaw):
+        return law.draw_weight, law.largest.sf
+    warnings.warn("a law to compare with now derives from WeightLaw", DeprecationWarning, stacklevel=3)
+    return law.sample, law.beyond
+
+
+def _outliers(values: np.ndarray, x: np.ndarray, tail: Tail, level: float) -> Iterator[Outlier]:
+    """Yield the values whose coordinate x is too far out, the most extreme first."""
     order = np.argsort(-x)
     # In blocks, for an extreme-value law may be costly, and the first value that belongs ends the list.
     for block in np.array_split(order, range(BLOCK, order.size, BLOCK)):
-        for i, tail in zip(block, law.beyond(x[block]), strict=True):
-            if tail >= level:
+        for i, pvalue in zip(block, tail(x[block]), strict=True):
+            if pvalue >= level:
                 return
-            yield Outlier(values[i].item(), float(tail))
+            yield Outlier(values[i].item(), float(pvalue))
 
 
 def _distance(values: np.ndarray, law: WeightLaw) -> float:

@@ -39,14 +39,24 @@ def real_outliers(x: Any, /) -> np.ndarray:
     return _ierfc(np.sqrt(2) * x) / (2 * np.sqrt(np.pi)) + special.erfc(x) * (4 - special.erfc(x)) / 8
 
 
+def complex_outlier_rate(n: int, x: Any, /) -> np.ndarray:
+    """Return ``-Λ'(x)``."""
+    return np.sqrt(n) * special.erfc(np.sqrt(2) * np.asarray(x, float))
+
+
+def real_outlier_rate(x: Any, /) -> np.ndarray:
+    """Return ``-Λ₁'(x)``."""
+    x = np.asarray(x, float)
+    return (special.erfc(np.sqrt(2) * x) + np.exp(-x * x) * special.erfc(-x) / np.sqrt(2)) / np.sqrt(2 * np.pi)
+
+
 def _intensity(n: int, r: np.ndarray, field: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the expected number of independent outliers beyond r, and its rate of decrease."""
     x = r - np.sqrt(n)
-    count, rate = complex_outliers(n, x), np.sqrt(n) * special.erfc(np.sqrt(2) * x)
+    count, rate = complex_outliers(n, x), complex_outlier_rate(n, x)
     if field == "complex":
         return count, rate
-    real_rate = (special.erfc(np.sqrt(2) * x) + np.exp(-x * x) * special.erfc(-x) / np.sqrt(2)) / np.sqrt(2 * np.pi)
-    return count / 2 + real_outliers(x), rate / 2 + real_rate
+    return count / 2 + real_outliers(x), rate / 2 + real_outlier_rate(x)
 
 
 def outlier_log_laws(n: int, r: np.ndarray, field: str, /) -> tuple[np.ndarray, np.ndarray]:

@@ -139,7 +139,7 @@ def fit_radius_law(samples: Any, /, *, n: int | None = None, field: Field = "rea
     candidates = dict(CANDIDATES)
     if n is not None:
         candidates["exact"] = _exact(n, field)
-    fits = [_fitted(name, candidate, samples) for name, candidate in candidates.items()]
+    fits = [_fit_candidate(name, candidate, samples) for name, candidate in candidates.items()]
     return tuple(sorted(fits, key=lambda fit: (fit.aic, fit.distance)))
 
 
@@ -172,12 +172,12 @@ def _exact(n: int, field: Field) -> _Candidate:
     return _Candidate(fit, lambda std: _Tabulated(SpectralRadius(n, std, field)))
 
 
-def _fitted(name: str, candidate: _Candidate, samples: np.ndarray) -> RadiusFit:
+def _fit_candidate(name: str, candidate: _Candidate, samples: np.ndarray) -> RadiusFit:
     parameters = candidate.fit(samples)
     law = candidate.freeze(**parameters)
-    blind = candidate.freeze(**candidate.fit(samples[::2]))
+    fitted_to_half = candidate.freeze(**candidate.fit(samples[::2]))
     tested = samples[1::2]
-    pvalue = float(stats.kstwo.sf(_distance(tested, blind), tested.size))
+    pvalue = float(stats.kstwo.sf(_distance(tested, fitted_to_half), tested.size))
     log_likelihood = -np.inf if name == "poisson" else float(law.logpdf(samples).sum())
     aic = 2 * len(parameters) - 2 * log_likelihood
     return RadiusFit(name, parameters, _distance(samples, law), pvalue, log_likelihood, aic, getattr(law, "exact", law))

@@ -12,7 +12,7 @@ import numpy as np
 from unitcircle.ensembles._hessenberg import gaussian_radii
 from unitcircle.errors import ArgumentError, ShapeError
 
-# Matrix elements drawn at a time; it fixes which seed draws which matrix, hence is no option.
+# Matrix elements drawn at a time; not an option, because it fixes which seed draws which matrix.
 CHUNK = 1 << 17
 
 
@@ -104,5 +104,5 @@ def sample_radii(
 
 
 def _gaussian_gain(init: Any, n: int) -> float | None:
-    # A Gaussian initializer multiplies a standard-normal array by a number, which an array of ones tells.
+    # A Gaussian initializer multiplies a standard-normal array by a number: its result for an array of ones.
     return float(init(np.ones((n, n)))[0, 0]) if getattr(init, "name", None) == "gaussian" else None

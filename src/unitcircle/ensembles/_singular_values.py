@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from unitcircle._array import to_numpy
-from unitcircle.ensembles._tracy_widom import tracy_widom_sf
+from unitcircle.ensembles._law import Law
+from unitcircle.ensembles._tracy_widom import tracy_widom_pdf, tracy_widom_sf
+from unitcircle.ensembles._weight_law import LargestCoordinate, WeightLaw
 from unitcircle.errors import NotFiniteError, ShapeError
 
 
@@ -21,8 +23,8 @@ def _matrix(W: Any) -> np.ndarray:
     return value.astype(np.result_type(value.dtype, np.float64))
 
 
-@dataclass(frozen=True)
-class MarchenkoPastur:
+@dataclass(frozen=True, init=False, repr=False)
+class MarchenkoPastur(WeightLaw):
     """Squared singular values of independent entries, those that are not zero by shape.
 
     With ``a, b = std² (√rows ∓ √columns)²`` and k the smaller of both numbers, as they grow in proportion:
@@ -46,7 +48,12 @@ class MarchenkoPastur:
 
     rows: int
     columns: int
-    std: float
+    entry_std: float
+
+    def __init__(self, rows: int, columns: int, std: float) -> None:
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "entry_std", std)
 
     @classmethod
     def fitted(cls, W: Any, /) -> Self:
@@ -56,20 +63,20 @@ class MarchenkoPastur:
 
     @staticmethod
     def values(W: Any, /) -> np.ndarray:
-        """Return what the law speaks of: squared singular values, in decreasing order."""
+        """Return the squared singular values of one weight, in decreasing order."""
         return np.linalg.svd(_matrix(W), compute_uv=False) ** 2
 
     @property
     def edges(self) -> tuple[float, float]:
         """The interval ``std² (√rows ∓ √columns)²``."""
         root = np.sqrt([self.rows, self.columns])
-        return float((self.std * (root[0] - root[1])) ** 2), float((self.std * root.sum()) ** 2)
+        return float((self.entry_std * (root[0] - root[1])) ** 2), float((self.entry_std * root.sum()) ** 2)
 
-    def coordinate(self, values: np.ndarray, /) -> np.ndarray:
-        """Return the values themselves."""
-        return values
+    def support(self) -> tuple[float, float]:
+        """Return the edges."""
+        return self.edges
 
-    def pdf(self, x: Any, /) -> np.ndarray:
+    def pdf(self, x: Any, /) -> Any:
         """Return the limiting density, elementwise."""
         low, high = self.edges
         x = np.asarray(x, float)
@@ -77,43 +84,66 @@ class MarchenkoPastur:
         safe = np.where(inside, x, high)
         k = min(self.rows, self.columns)
         return np.where(inside, np.sqrt((high - safe) * np.maximum(safe - low, 0)) / safe, 0) / (
-            2 * np.pi * k * self.std**2
+            2 * np.pi * k * self.entry_std**2
         )
 
-    def cdf(self, x: Any, /) -> np.ndarray:
+    def cdf(self, x: Any, /) -> Any:
         """Return the limiting distribution function, elementwise, in closed form."""
-        # x = std² (c + d cos θ) makes the density sin²θ/(c + d cos θ), whose integral is elementary.
+        c, d, gap, below, above = self._chords(x)
+        phi = 2 * np.arctan2(below, above)
+        mass = c * phi + d * np.sin(phi) - 2 * gap * np.arctan2((c + d) * below, gap * above)
+        return mass / (2 * np.pi * min(self.rows, self.columns))
+
+    def sf(self, x: Any, /) -> Any:
+        """Return one minus the limiting distribution function, elementwise, in closed form."""
+        c, d, gap, below, above = self._chords(x)
+        theta = 2 * np.arctan2(above, below)
+        mass = c * theta - d * np.sin(theta) - 2 * gap * np.arctan2(gap * above, (c + d) * below)
+        return mass / (2 * np.pi * min(self.rows, self.columns))
+
+    def _chords(self, x: Any) -> tuple[float, float, float, Any, Any]:
+        # x = std² (c + d cos θ) makes the density sin²θ/(c + d cos θ), whose integral is elementary. The distances of
+        # x from the edges are as cos²(θ/2) to sin²(θ/2), which keeps all digits next to either; φ = π - θ.
         c, d = self.rows + self.columns, 2 * np.sqrt(self.rows * self.columns)
-        gap = abs(self.rows - self.columns)
-        theta = np.arccos(np.clip((np.asarray(x, float) / self.std**2 - c) / d, -1, 1))
-        angle = np.arctan2(gap * np.sin(theta / 2), (c + d) * np.cos(theta / 2))
-        mass = c * theta - d * np.sin(theta) - 2 * gap * angle
-        return 1 - mass / (2 * np.pi * min(self.rows, self.columns))
+        low, high = self.edges
+        x = np.clip(np.asarray(x, float), low, high)
+        return c, d, abs(self.rows - self.columns), np.sqrt(x - low), np.sqrt(high - x)
 
-    def beyond(self, x: Any, /) -> np.ndarray:
-        """Return about the probability that any squared singular value exceeds x: Tracy and Widom's edge.
+    def mean(self) -> float:
+        """Return the mean: ``std² max(rows, columns)``."""
+        return self.entry_std**2 * max(self.rows, self.columns)
 
-        Parameters
-        ----------
-        x
-            Squared singular values.
+    def var(self) -> float:
+        """Return the variance: ``std⁴ rows columns``."""
+        return self.entry_std**4 * self.rows * self.columns
 
-        Returns
-        -------
-        numpy.ndarray
-            Probabilities, right to O(rows^-2/3).
-        """
-        root = np.sqrt([self.rows - 0.5, self.columns - 0.5])
-        scale = root.sum() * (1 / root).sum() ** (1 / 3)
-        return tracy_widom_sf((np.asarray(x, float) / self.std**2 - root.sum() ** 2) / scale)
+    @property
+    def largest(self) -> Law:
+        """About the law of the largest squared singular value: Tracy and Widom's edge, right to O(rows^-2/3)."""
+        return LargestCoordinate(self, lambda x: tracy_widom_sf(self._edge_variable(x)), self._largest_pdf)
 
-    def sample(self, rng: np.random.Generator, /) -> np.ndarray:
+    def _largest_pdf(self, x: np.ndarray) -> np.ndarray:
+        return tracy_widom_pdf(self._edge_variable(x)) / (self.entry_std**2 * self._edge_scale)
+
+    @property
+    def _roots(self) -> np.ndarray:
+        return np.sqrt([self.rows - 0.5, self.columns - 0.5])
+
+    @property
+    def _edge_scale(self) -> float:
+        return self._roots.sum() * (1 / self._roots).sum() ** (1 / 3)
+
+    def _edge_variable(self, x: np.ndarray) -> np.ndarray:
+        """Return the variable in which the law of the largest value is Tracy and Widom's."""
+        return (x / self.entry_std**2 - self._roots.sum() ** 2) / self._edge_scale
+
+    def draw_weight(self, rng: np.random.Generator | int | None = None, /) -> np.ndarray:
         """Draw one weight with Gaussian entries."""
-        return self.std * rng.standard_normal((self.rows, self.columns))
+        return self.entry_std * np.random.default_rng(rng).standard_normal((self.rows, self.columns))
 
 
-@dataclass(frozen=True)
-class QuarterCircle:
+@dataclass(frozen=True, init=False, repr=False)
+class QuarterCircle(WeightLaw):
     """Singular values of a square weight with independent entries: a quarter circle as n grows.
 
     ``f(s) = √(4 n std² - s²) / (π n std²)`` up to the edge ``2 std √n``.
@@ -129,7 +159,11 @@ class QuarterCircle:
     quantity: ClassVar[str] = "singular values"
 
     n: int
-    std: float
+    entry_std: float
+
+    def __init__(self, n: int, std: float) -> None:
+        object.__setattr__(self, "n", n)
+        object.__setattr__(self, "entry_std", std)
 
     @classmethod
     def fitted(cls, W: Any, /) -> Self:
@@ -143,37 +177,43 @@ class QuarterCircle:
 
     @staticmethod
     def values(W: Any, /) -> np.ndarray:
-        """Return what the law speaks of: singular values, in decreasing order."""
+        """Return the singular values of one weight, in decreasing order."""
         return np.linalg.svd(_matrix(W), compute_uv=False)
-
-    @property
-    def _squares(self) -> MarchenkoPastur:
-        return MarchenkoPastur(self.n, self.n, self.std)
 
     @property
     def edge(self) -> float:
         """The largest singular value of a large weight: ``2 std √n``."""
-        return 2 * self.std * float(np.sqrt(self.n))
+        return 2 * self.entry_std * float(np.sqrt(self.n))
 
-    def coordinate(self, values: np.ndarray, /) -> np.ndarray:
-        """Return the values themselves."""
-        return values
+    def support(self) -> tuple[float, float]:
+        """Return 0 and the edge."""
+        return 0.0, self.edge
 
-    def pdf(self, s: Any, /) -> np.ndarray:
+    def pdf(self, s: Any, /) -> Any:
         """Return the limiting density, elementwise."""
         s = np.asarray(s, float)
-        height = np.sqrt(np.maximum(self.edge**2 - s * s, 0)) / (np.pi * self.n * self.std**2)
-        return np.where(s >= 0, height, 0)
+        height = np.sqrt(np.maximum(self.edge**2 - s * s, 0)) / (np.pi * self.n * self.entry_std**2)
+        return np.where(s >= 0, height, 0)[()]
 
-    def cdf(self, s: Any, /) -> np.ndarray:
+    def cdf(self, s: Any, /) -> Any:
         """Return the limiting distribution function, elementwise."""
         x = np.clip(np.asarray(s, float) / self.edge, 0, 1)
         return 2 / np.pi * (x * np.sqrt(1 - x * x) + np.arcsin(x))
 
-    def beyond(self, s: Any, /) -> np.ndarray:
-        """Return about the probability that any singular value exceeds s: Tracy and Widom's edge."""
-        return self._squares.beyond(np.asarray(s, float) ** 2)
+    def mean(self) -> float:
+        """Return the mean: ``4 edge/(3π)``."""
+        return 4 * self.edge / (3 * np.pi)
 
-    def sample(self, rng: np.random.Generator, /) -> np.ndarray:
+    def var(self) -> float:
+        """Return the variance: ``n std² - mean²``."""
+        return self.edge**2 * (1 / 4 - 16 / (9 * np.pi**2))
+
+    @property
+    def largest(self) -> Law:
+        """About the law of the spectral norm: Tracy and Widom's edge, right to O(n^-2/3)."""
+        squares = MarchenkoPastur(self.n, self.n, self.entry_std).largest
+        return LargestCoordinate(self, lambda s: squares.sf(s * s), lambda s: 2 * s * squares.pdf(s * s))
+
+    def draw_weight(self, rng: np.random.Generator | int | None = None, /) -> np.ndarray:
         """Draw one weight with Gaussian entries."""
-        return self._squares.sample(rng)
+        return self.entry_std * np.random.default_rng(rng).standard_normal((self.n, self.n))

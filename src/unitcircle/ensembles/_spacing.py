@@ -10,7 +10,9 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from unitcircle._array import weight
+from unitcircle.ensembles._law import Law
 from unitcircle.ensembles._quadrature import gauss_legendre
+from unitcircle.ensembles._weight_law import LargestCoordinate, WeightLaw, haar_columns
 from unitcircle.errors import ShapeError
 
 # P(spacing > 6) is below 1e-17.
@@ -18,8 +20,8 @@ LARGEST = 6.0
 DEGREE, NODES = 48, 48
 
 
-@dataclass(frozen=True)
-class HaarSpacing:
+@dataclass(frozen=True, repr=False)
+class HaarSpacing(WeightLaw):
     """Gaps between neighbouring eigenphases, over their mean, as n grows.
 
     With ``E(s) = det(1 - K_s)``, ``K_s(x, y) = sin π(x-y) / (π(x-y))`` on ``L²(0, s)``, the probability of no phase
@@ -43,7 +45,7 @@ class HaarSpacing:
 
     @staticmethod
     def values(W: Any, /) -> np.ndarray:
-        """Return what the law speaks of: gaps over their mean, in decreasing order.
+        """Return the gaps over their mean, in decreasing order.
 
         Phases of a real weight come in pairs ±φ: those strictly between 0 and π count, and of their gaps not the one
         across 0 or π.
@@ -76,34 +78,52 @@ class HaarSpacing:
             raise ShapeError("W", "must have three eigenvalue pairs off the real axis or more", f"shape {value.shape}")
         return -np.sort(-gaps)
 
-    def coordinate(self, values: np.ndarray, /) -> np.ndarray:
-        """Return the values themselves."""
-        return values
+    def support(self) -> tuple[float, float]:
+        """Return 0 and infinity."""
+        return 0.0, float("inf")
 
-    def sf(self, s: Any, /) -> np.ndarray:
+    def _range(self) -> tuple[float, float]:
+        return 0.0, LARGEST
+
+    def sf(self, s: Any, /) -> Any:
         """Return ``P(S > s)``, elementwise, to an absolute 1e-12."""
         s = np.clip(np.asarray(s, float), 0, LARGEST)
         return np.clip(-_empty().deriv()(s), 0, 1)
 
-    def cdf(self, s: Any, /) -> np.ndarray:
+    def cdf(self, s: Any, /) -> Any:
         """Return ``P(S ≤ s)``, elementwise."""
         return 1 - self.sf(s)
 
-    def pdf(self, s: Any, /) -> np.ndarray:
+    def pdf(self, s: Any, /) -> Any:
         """Return the density ``E''(s)``, elementwise."""
         s = np.asarray(s, float)
         inside = (s > 0) & (s < LARGEST)
         return np.where(inside, np.maximum(_empty().deriv(2)(np.where(inside, s, 0)), 0), 0)
 
-    def beyond(self, s: Any, /) -> np.ndarray:
-        """Return about the probability that any of the n/2 gaps exceeds s, as if they were independent."""
+    def mean(self) -> float:
+        """Return the mean: 1."""
+        return 1.0
+
+    def var(self) -> float:
+        """Return the variance, ``2 ∫ E(s) ds - 1 ≈ 0.180``."""
+        empty = _empty().integ()
+        return float(2 * (empty(LARGEST) - empty(0)) - 1)
+
+    @property
+    def largest(self) -> Law:
+        """About the law of the widest of the n/2 gaps, as if they were independent."""
+        return LargestCoordinate(self, self._largest_sf, self._largest_pdf, end=LARGEST)
+
+    def _largest_sf(self, s: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
             return -np.expm1(self.n / 2 * np.log1p(-self.sf(s)))
 
-    def sample(self, rng: np.random.Generator, /) -> np.ndarray:
+    def _largest_pdf(self, s: np.ndarray) -> np.ndarray:
+        return self.n / 2 * self.cdf(s) ** (self.n / 2 - 1) * self.pdf(s)
+
+    def draw_weight(self, rng: np.random.Generator | int | None = None, /) -> np.ndarray:
         """Draw one Haar-orthogonal matrix."""
-        q, r = np.linalg.qr(rng.standard_normal((self.n, self.n)))
-        return q * np.sign(np.diagonal(r))
+        return haar_columns(self.n, self.n, rng)
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle.ensembles._law import Law
 from unitcircle.ensembles._outliers import outlier_error
 from unitcircle.ensembles._table import LOGIT_RANGE, Table
 from unitcircle.ensembles._unit_radius import EXACT_UP_TO, Field, log_density, log_laws, quantiles, tabulated
@@ -18,7 +19,7 @@ ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class SpectralRadius:
+class SpectralRadius(Law):
     """The law of ρ = max|λ| of an n × n matrix with independent Gaussian entries.
 
     For complex entries ``P(ρ ≤ r) = Π_{k=1..n} P(k, (r/std)²)``, P the regularised incomplete gamma function; for
@@ -78,9 +79,6 @@ class SpectralRadius:
         object.__setattr__(self, "n", int(n))
         object.__setattr__(self, "entry_std", float(std))
         object.__setattr__(self, "field", field)
-
-    def __repr__(self) -> str:
-        return f"SpectralRadius(n={self.n}, std={self.entry_std!r}, field={self.field!r})"
 
     # How exact it is -----------------------------------------------------------------------------------------------
 
@@ -145,13 +143,13 @@ class SpectralRadius:
 
     def ppf(self, q: Any, /) -> Any:
         """Return the radius r with ``P(ρ ≤ r) = q``, elementwise, to rounding."""
-        return self._quantile(q, lower=True)
+        return self._radius(q, lower=True)
 
     def isf(self, q: Any, /) -> Any:
         """Return the radius r with ``P(ρ > r) = q``, elementwise, to rounding."""
-        return self._quantile(q, lower=False)
+        return self._radius(q, lower=False)
 
-    def _quantile(self, q: Any, *, lower: bool) -> Any:
+    def _radius(self, q: Any, *, lower: bool) -> Any:
         q = np.asarray(q, float)
         result = np.full(q.shape, np.nan)
         result[q == 0] = 0.0 if lower else np.inf
@@ -161,15 +159,6 @@ class SpectralRadius:
             distinct, place = np.unique(q[inside], return_inverse=True)
             result[inside] = self.entry_std * quantiles(self.n, self.field, distinct, lower=lower)[place]
         return result[()]
-
-    def median(self) -> float:
-        """Return the median of ρ."""
-        return float(self.ppf(0.5))
-
-    def interval(self, confidence: Any, /) -> tuple[Any, Any]:
-        """Return the radii that cut off ``(1 - confidence)/2`` on either side."""
-        tail = (1 - np.asarray(confidence, float)) / 2
-        return self.ppf(tail), self.isf(tail)
 
     def support(self) -> tuple[float, float]:
         """Return the end points of the law: 0 and infinity."""
@@ -185,27 +174,11 @@ class SpectralRadius:
         """Return the variance of ρ."""
         return self.entry_std**2 * self.table.var
 
-    def std(self) -> float:
-        """Return the standard deviation of ρ, not that of an entry."""
-        return float(np.sqrt(self.var()))
+    def _skewness(self) -> float:
+        return self.table.skewness
 
-    def stats(self, moments: str = "mv") -> Any:
-        """Return mean (m), variance (v), skewness (s) and excess kurtosis (k), those that are asked for.
-
-        Parameters
-        ----------
-        moments
-            Letters among ``"mvsk"``.
-
-        Returns
-        -------
-        float or tuple of float
-            In the order of the letters m, v, s, k, as SciPy returns them.
-        """
-        table = self.table
-        known = {"m": self.mean(), "v": self.var(), "s": table.skewness, "k": table.kurtosis}
-        chosen = tuple(value for letter, value in known.items() if letter in moments)
-        return chosen[0] if len(chosen) == 1 else chosen
+    def _excess_kurtosis(self) -> float:
+        return self.table.kurtosis
 
     def expect(self, func: Callable[[np.ndarray], np.ndarray], /) -> float:
         """Return ``E func(ρ)``, to the accuracy of the table (:attr:`sampling_error`).

@@ -41,10 +41,24 @@ def tracy_widom_sf(s: Any, /) -> np.ndarray:
     >>> np.round(tracy_widom_sf([-1.2687, 0.9793]), 4)
     array([0.5 , 0.05])
     """
-    s = np.asarray(s, float)
+    # Far left an eigenvalue is 1 to rounding, and F₁ is 0.
+    eigenvalues = np.minimum(np.linalg.eigvalsh(_kernels(s)[0]), 1 - 1e-16)
+    return -np.expm1(np.log1p(-eigenvalues).sum(-1))
+
+
+def tracy_widom_pdf(s: Any, /) -> np.ndarray:
+    """Return the density ``F₁'(s) = -F₁(s) tr((1 - B_s)⁻¹ B_s')``, elementwise."""
+    kernel, derivative = _kernels(s)
+    eigenvalues, vectors = np.linalg.eigh(kernel)
+    complement = np.maximum(1 - eigenvalues, 1e-16)
+    slopes = np.einsum("...ik,...ij,...jk->...k", vectors, derivative, vectors, optimize=True)
+    return np.maximum(-np.prod(complement, -1) * (slopes / complement).sum(-1), 0)
+
+
+def _kernels(s: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the matrices ``(..., NODES, NODES)`` of B_s and of its derivative in s."""
     nodes, weights = gauss_legendre(NODES)
     x, root = LENGTH * nodes, np.sqrt(LENGTH * weights)
-    points = np.maximum(s, LEFTMOST)[..., None, None] + x[:, None] + x
-    kernel = root[:, None] * special.airy(points)[0] * root
-    # Far left an eigenvalue is 1 to rounding, and F₁ is 0.
-    return -np.expm1(np.log1p(-np.minimum(np.linalg.eigvalsh(kernel), 1 - 1e-16)).sum(-1))
+    points = np.maximum(np.asarray(s, float), LEFTMOST)[..., None, None] + x[:, None] + x
+    value, slope, _, _ = special.airy(points)
+    return root[:, None] * value * root, root[:, None] * slope * root
