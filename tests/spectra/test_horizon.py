@@ -107,3 +107,18 @@ def test_misuse():
             horizon([[0.5]], factor)
     with pytest.raises(UnknownNameError, match="down, either, up"):
         horizon([[0.5]], 2.0, direction="sideways")  # pyright: ignore[reportArgumentType]
+
+
+def test_every_weight_of_a_batch_has_its_own_fate():
+    # The first converges and never falls, the second vanishes after the powers that are looked at one by one.
+    falling = np.array([[0.999, 1.0], [0.0, 0.999]])
+    batch = np.stack([[[1.0, 0.5], [0.0, 0.9]], falling])
+    assert horizon(batch, 1000.0, direction="down").tolist() == [math.inf, horizon(falling, 1000.0, direction="down")]
+    assert horizon(falling, 1000.0, direction="down") > 64
+
+
+def test_either_direction_counts_by_default():
+    W = [[0.9, 10.0], [0.0, 0.8]]
+    assert horizon(W, 2.0) == horizon(W, 2.0, direction="either") == horizon(W, 2.0, direction="up") == 1
+    assert horizon([[0.5]], 2.0) == horizon([[0.5]], 2.0, direction="down") == 1
+    assert horizon([[0.5]], 2.0, direction="up") == math.inf

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from tests.cases import CASES, grcar
@@ -84,3 +86,13 @@ def test_only_one_weight(library):
     np.testing.assert_allclose(kreiss_constant(W).value, 2.6, rtol=100 * np.finfo(np.float32).eps)
     with pytest.raises(ShapeError, match="Loop over the batch"):
         kreiss_constant(np.zeros((2, 2, 2)))
+
+
+def test_a_status_is_its_value_and_says_what_to_do():
+    assert [str(status) for status in KreissStatus] == ["converged", "infinite", "lower bound"]
+    assert KreissStatus.LOWER_BOUND == "lower bound"
+    assert KreissStatus("infinite") is KreissStatus.INFINITE
+    assert pickle.loads(pickle.dumps(KreissStatus.INFINITE)) is KreissStatus.INFINITE
+    assert "Scale the weight" in KreissStatus.INFINITE.message
+    assert str(kreiss_constant([[1.1]])) == f"K = inf, infinite: {KreissStatus.INFINITE.message}"
+    assert str(kreiss_constant([[0.9, 1.0], [0.0, 0.9]])).startswith("K = 2.6, converged: ")

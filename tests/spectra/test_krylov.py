@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from unitcircle.spectra._krylov import KrylovBasis
+from unitcircle.errors import NotFiniteError, ShapeError
+from unitcircle.spectra import KrylovBasis
 
 N, STEPS = 40, 12
 
@@ -34,3 +35,19 @@ def test_an_invariant_space_ends_it():
     basis = KrylovBasis(np.array([1.0, 1.0, 1.0, 0.0, 0.0]), 5)
     assert [basis.extend(A @ basis.last) for _ in range(3)] == [True, True, False]
     assert np.sort(np.linalg.eigvals(basis.hessenberg[:-1])) == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_misuse():
+    with pytest.raises(ShapeError, match="start must be one vector"):
+        KrylovBasis(np.ones((3, 3)), 2)
+    with pytest.raises(ShapeError, match="steps positive"):
+        KrylovBasis(np.ones(3), 0)
+    for start in (np.zeros(3), np.array([1.0, np.nan]), np.array([1.0, np.inf])):
+        with pytest.raises(NotFiniteError, match="start must be finite and not zero"):
+            KrylovBasis(start, 2)
+    basis = KrylovBasis(np.arange(1.0, 5.0), 1)
+    with pytest.raises(ShapeError, match="w must be one of at most 1 vectors"):
+        basis.extend(np.ones(3))
+    assert basis.extend(np.ones(4))
+    with pytest.raises(ShapeError, match="w must be one of at most 1 vectors"):
+        basis.extend(np.ones(4))

@@ -190,3 +190,13 @@ def test_power_in_each_library(library):
     power = matrix_power(W, 5)
     assert type(power) is type(W)
     np.testing.assert_array_equal(np.asarray(power), [[8, 5], [5, 3]])
+
+
+def test_what_is_measured_by_default():
+    W = np.array([[0.9, 10.0], [0.0, 0.8]])
+    assert power_norms(W).shape == (65,)
+    np.testing.assert_array_equal(power_norms(W), power_norms(W, 64, norm="spectral"))
+    assert power_norms(W, 0, norm="frobenius") == pytest.approx(np.log(2) / 2)
+    rounds = []
+    power_norms(np.stack([W, 2 * W]), 5, progress=lambda done, total: rounds.append((done, total)))
+    assert rounds.count((5, 5)) == 2

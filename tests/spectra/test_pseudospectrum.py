@@ -104,3 +104,9 @@ def test_misuse():
         pseudospectrum(np.eye(2), 0)
     assert pseudospectrum(np.eye(2), np.zeros((0,))).smallest_singular_values.shape == (0,)
     assert pseudospectrum(np.eye(2), 3.0).smallest_singular_values.tolist() == [2.0]
+
+
+def test_a_number_of_points_is_that_of_a_side():
+    assert pseudospectrum([[0.5]]).smallest_singular_values.shape == (100, 100)
+    assert pseudospectrum([[0.5]], np.int64(3)).smallest_singular_values.shape == (3, 3)
+    np.testing.assert_array_equal(pseudospectrum([[0.5]], 3).grid, pseudospectrum([[0.5]], np.int64(3)).grid)

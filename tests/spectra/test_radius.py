@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -117,6 +119,10 @@ def test_a_defective_dense_matrix_is_not_converged_and_says_so():
     assert found.lower <= 1 + 1e-9
     assert found.upper >= 1.0
     assert "not converged" in str(found)
+    assert str(found).endswith(RadiusStatus.NOT_CONVERGED.message)
+    batch = spectral_radius(np.stack([Q @ jordan(1.0, 5) @ Q.T, Q]))
+    assert batch.status is RadiusStatus.NOT_CONVERGED
+    assert str(batch).endswith(RadiusStatus.NOT_CONVERGED.message)
 
 
 def test_grcar_is_resolved_while_double_precision_can():
@@ -248,3 +254,20 @@ def test_lapack_is_not_tried_beyond_its_limit(monkeypatch):
     found = spectral_radius(sparse.csr_array(grcar(300)))
     assert found.method == "arnoldi"
     assert not found.converged
+
+
+def test_a_status_is_its_value_and_says_what_to_do():
+    assert {status.value for status in RadiusStatus} == {"converged", "not converged"}
+    assert RadiusStatus("converged") is RadiusStatus.CONVERGED
+    assert pickle.loads(pickle.dumps(RadiusStatus.NOT_CONVERGED)) is RadiusStatus.NOT_CONVERGED
+    assert "raise max_cost" in RadiusStatus.NOT_CONVERGED.message
+    assert RadiusStatus.CONVERGED.message not in str(spectral_radius(np.eye(2)))
+
+
+def test_what_is_asked_for_by_default():
+    W = reservoir(400, 0.05, 0)
+    default, again, same = spectral_radius(W), spectral_radius(W), spectral_radius(W, tol=1e-6, rng=0)
+    assert (default.lower, default.upper, default.matvecs) == (again.lower, again.upper, again.matvecs)
+    assert (default.lower, default.upper, default.matvecs) == (same.lower, same.upper, same.matvecs)
+    assert spectral_radius(W, tol=1e-3).matvecs < default.matvecs
+    assert spectral_radius(W, rng=1).lower != default.lower

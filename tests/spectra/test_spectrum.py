@@ -87,7 +87,7 @@ def test_libraries_dtypes_and_batches(library):
         assert type(values) is type(W)
         np.testing.assert_allclose(np.asarray(values), expected, rtol=8 * np.finfo(np.float32).eps)
     assert s.singular_values.shape == s.eigenvalues.shape == (2, 3)
-    assert isinstance(spectrum(W[0, ...]).radius, float)
+    assert type(spectrum(W[0, ...]).radius) is float
 
 
 def test_its_properties_are_the_functions():
@@ -95,3 +95,6 @@ def test_its_properties_are_the_functions():
     s = spectrum(W)
     assert s.departure_from_normality == departure_from_normality(W)
     assert s.horizon(3.0) == horizon(W, 3.0)
+    transient = spectrum([[0.9, 10.0], [0.0, 0.8]])
+    assert transient.horizon(2.0, direction="down") == horizon([[0.9, 10.0], [0.0, 0.8]], 2.0, direction="down") > 1
+    assert transient.horizon(2.0) == transient.horizon(2.0, direction="up") == 1

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from unitcircle.spectra._tangent import polar_factor, tangent_share
+from unitcircle.errors import ShapeError
+from unitcircle.spectra import polar_factor, tangent_share
 
 N = 12
 LIBRARIES = {"numpy": np.asarray, "torch": torch.from_numpy, "jax": jnp.asarray}
@@ -53,3 +54,19 @@ def test_the_polar_factor_is_orthogonal_and_leaves_a_positive_factor(library, fi
     assert np.abs(adjoint @ Q - np.eye(N)).max() < tolerance
     assert np.abs(P - P.conj().swapaxes(-1, -2)).max() < tolerance
     assert np.linalg.eigvalsh((P + P.conj().swapaxes(-1, -2)) / 2).min() > 0.1 - tolerance
+
+
+def test_a_tall_weight_gets_orthonormal_columns():
+    W = np.random.default_rng(0).standard_normal((N, 5))
+    Q = polar_factor(W)
+    assert Q.shape == (N, 5)
+    assert np.abs(Q.T @ Q - np.eye(5)).max() < 8 * N * np.finfo(float).eps
+
+
+def test_misuse():
+    with pytest.raises(ShapeError, match="change must be matrices"):
+        tangent_share(np.ones((2, 3, 3)), np.eye(4))
+    with pytest.raises(ShapeError, match="change must be matrices"):
+        tangent_share(np.ones(3), np.ones(3))
+    with pytest.raises(ShapeError, match="W must be a matrix"):
+        polar_factor(np.ones(3))

@@ -1,4 +1,4 @@
-"""The horizon of a weight: how many steps until a signal has changed by a stated factor."""
+"""The horizon of a weight: the lag, in steps, at which the norm of its powers has changed by a stated factor."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def horizon(W: Any, factor: float, /, *, direction: Literal["either", "down", "u
     Returns
     -------
     float or array
-        Steps, a whole number; infinite where the norm never changes so much: within 0.01·min(1, log f)/(n·eps) steps,
-        after which rounding hides what the norm does (eps of float64; where the powers of W are bounded to the
-        rounding of its element type, eps of that). Shape ``(...)``.
+        The lag, a whole number of steps; infinite where the norm never changes so much: within 0.01·min(1, log
+        f)/(n·eps) steps, after which rounding hides what the norm does (eps of float64; where the powers of W are
+        bounded to the rounding of its element type, eps of that). Shape ``(...)``.
 
     Raises
     ------

@@ -36,14 +36,31 @@ RISE = 1e-3
 
 
 class KreissStatus(StrEnum):
-    """How the Kreiss constant was found."""
+    """How the Kreiss constant was found; ``message`` says why, and what to do."""
 
-    CONVERGED = "converged"
-    """The maximum was refined until it no longer changed."""
-    INFINITE = "infinite"
-    """The powers of the weight are unbounded: ρ > 1, or a defective eigenvalue on the unit circle."""
-    LOWER_BOUND = "lower bound"
-    """Rounding hides the rest: whether the powers are bounded at all, or how far K rises at the unit circle."""
+    message: str
+
+    CONVERGED = "converged", "The maximum was refined until it no longer changed."
+    INFINITE = (
+        "infinite",
+        (
+            "The powers of the weight are unbounded: ρ > 1, or a defective eigenvalue lies on the unit circle. Scale "
+            "the weight to ρ < 1 for a finite constant."
+        ),
+    )
+    LOWER_BOUND = (
+        "lower bound",
+        (
+            "Rounding hides whether the powers are bounded, or how far K rises next to the unit circle. Pass a weight "
+            "in float64, or scaled away from the circle."
+        ),
+    )
+
+    def __new__(cls, value: str, message: str) -> KreissStatus:
+        """Make a member whose value is the first of its two texts."""
+        member = str.__new__(cls, value)
+        member._value_, member.message = value, message
+        return member
 
 
 @dataclass(frozen=True)
@@ -57,7 +74,7 @@ class Kreiss:
     z
         Where the supremum is attained; infinite where it is approached as z → ∞ (K = 1), NaN where K is infinite.
     status
-        How it was found.
+        How it was found; ``print`` shows its ``message``.
     """
 
     value: float
@@ -66,6 +83,9 @@ class Kreiss:
 
     def __float__(self) -> float:
         return self.value
+
+    def __str__(self) -> str:
+        return f"K = {self.value:.10g}, {self.status}: {self.status.message}"
 
 
 def kreiss_constant(W: Any, /) -> Kreiss:
@@ -127,7 +147,7 @@ def _search(resolvent: Resolvent, real: bool, nearest: float) -> tuple[float, co
     values = resolvent.eigenvalues
     largest = values[np.argsort(-np.abs(values))[:DIRECTIONS]]
     theta = np.concatenate([2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS, np.angle(largest) % (2 * np.pi)])
-    if real:  # the mirror image says nothing new
+    if real:  # the mirror image has the same heights
         theta = np.where(theta > np.pi, 2 * np.pi - theta, theta)
     theta = np.unique(np.round(theta, 12))
     low, high = np.log(nearest), np.log(FAR)
@@ -145,10 +165,10 @@ def _search(resolvent: Resolvent, real: bool, nearest: float) -> tuple[float, co
     for _ in range(ROUNDS):
         points = centre[:, None, :] + reach[:, None, :] * OFFSETS
         points[..., 0] = np.maximum(points[..., 0], low)
-        found = height(points[..., 0], points[..., 1], FINE)
-        top = np.array([_top(values) for values in found])
+        heights = height(points[..., 0], points[..., 1], FINE)
+        top = np.array([_top(values) for values in heights])
         inside = np.abs(top).max(axis=1) < 1.0
-        best = found.max(axis=1)
+        best = heights.max(axis=1)
         centre = centre + reach * top
         centre[:, 0] = np.maximum(centre[:, 0], low)
         reach[inside] *= SHRINK

@@ -4,30 +4,60 @@ from __future__ import annotations
 
 import numpy as np
 
+from unitcircle.errors import NotFiniteError, ShapeError
+
 
 class KrylovBasis:
-    r"""Orthonormal vectors Q and a Hessenberg matrix H of Arnoldi's recurrence.
+    r"""The orthonormal basis of a Krylov space and its Hessenberg matrix, by Arnoldi's recurrence.
 
-    .. math:: A Q_m = Q_{m+1} H, \quad Q_{m+1}^H Q_{m+1} = I
+    .. math:: A Q_m = Q_{m+1} H, \quad Q_{m+1}^H Q_{m+1} = I, \quad
+              \operatorname{span} Q_m = \operatorname{span}(v, A v, …, A^{m-1} v)
+
+    The caller multiplies: ``basis.extend(A @ basis.last)`` adds one vector, so that A may be anything that has a
+    product with a vector. The eigenvalues of the first m rows of H, the Ritz values, approach the outermost
+    eigenvalues of A. Each vector is orthogonalized twice, which keeps ``Q^H Q = I`` to rounding.
 
     Parameters
     ----------
     start
-        ``(n,)``, not zero; its element type is that of the basis.
+        v ``(n,)``, not zero; its element type is that of the basis.
     steps
         Most vectors that :meth:`extend` takes.
 
+    Raises
+    ------
+    ShapeError
+        ``start`` is not one vector, or ``steps`` not positive; or :meth:`extend` gets a vector of another size, or
+        is called more than ``steps`` times.
+    NotFiniteError
+        ``start`` is zero, or holds a NaN or an infinity.
+
     References
     ----------
-    Saad (2011), Numerical Methods for Large Eigenvalue Problems, section 6.2.
+    Saad (2011), Numerical Methods for Large Eigenvalue Problems, sections 6.2 and 6.3; Giraud, Langou and Rozložník
+    (2005), The loss of orthogonality in the Gram-Schmidt orthogonalization process (twice is enough).
+
+    Examples
+    --------
+    >>> A = np.diag([3.0, 2.0, 1.0])
+    >>> basis = KrylovBasis(np.ones(3), steps=3)
+    >>> while basis.extend(A @ basis.last):
+    ...     pass
+    >>> basis.m, np.sort(np.linalg.eigvals(basis.hessenberg[:-1])).round(12)
+    (3, array([1., 2., 3.]))
     """
 
     def __init__(self, start: np.ndarray, steps: int) -> None:
+        if start.ndim != 1 or steps < 1:
+            raise ShapeError("start", "must be one vector (n,), and steps positive", f"{start.shape}, {steps} steps")
+        norm = float(np.linalg.norm(start))
+        if not 0 < norm < np.inf:
+            raise NotFiniteError("start", "must be finite and not zero", f"a vector of norm {norm}")
         self.m = 0
         # By columns, for every product with the basis to read contiguous memory.
         self._basis = np.empty((len(start), steps + 1), start.dtype, order="F")
         self._hessenberg = np.zeros((steps + 1, steps), np.result_type(start.dtype, np.float64))
-        self._basis[:, 0] = start / np.linalg.norm(start)
+        self._basis[:, 0] = start / norm
         self._rounding = len(start) * float(np.finfo(start.dtype).eps)
 
     @property
@@ -42,22 +72,31 @@ class KrylovBasis:
 
     @property
     def last(self) -> np.ndarray:
-        """The vector to multiply next."""
+        """The vector to multiply next ``(n,)``, a view."""
         return self._basis[:, self.m]
 
     def extend(self, w: np.ndarray, /) -> bool:
-        """Take the product of the operator with :attr:`last`.
+        """Add the vector that the operator makes of :attr:`last`.
 
         Parameters
         ----------
         w
-            ``(n,)``.
+            A @ last ``(n,)``.
 
         Returns
         -------
         bool
-            Whether it leads out of the space; if not, the space is invariant and its eigenvalues are the operator's.
+            Whether it leads out of the space; if not, the space is invariant, its Ritz values are eigenvalues of A, and
+            nothing can be added to it.
+
+        Raises
+        ------
+        ShapeError
+            Another size than ``start``, or more than ``steps`` vectors.
         """
+        if w.shape != self.last.shape or self.m == self._hessenberg.shape[1]:
+            rule = f"must be one of at most {self._hessenberg.shape[1]} vectors {self.last.shape}"
+            raise ShapeError("w", rule, f"shape {w.shape} in step {self.m + 1}")
         size = float(np.linalg.norm(w))
         self.m += 1
         for _ in range(2):  # classical Gram-Schmidt loses no orthogonality when it is done twice

@@ -45,7 +45,7 @@ def departure_from_normality(W: Any, /) -> Any:
     10.0
     """
     w = weight(W)
-    return w.restore(_each(w, departure))
+    return w.restore(_measure_batch(w, departure))
 
 
 def eigenvector_condition(W: Any, /) -> Any:
@@ -90,7 +90,7 @@ def eigenvector_condition(W: Any, /) -> Any:
         least = w.n * float(np.finfo(np.float64).eps) * sigma[0]
         return float(sigma[0] / sigma[-1]) if sigma[-1] > least else np.inf
 
-    return w.restore(_each(w, condition))
+    return w.restore(_measure_batch(w, condition))
 
 
 def departure(W: np.ndarray, /) -> float:
@@ -117,5 +117,5 @@ def is_normal(W: np.ndarray, /, *, eps: float = float(np.finfo(np.float64).eps))
     return commutator <= 64 * len(W) * eps and departure(scaled) <= 4 * len(W) * eps
 
 
-def _each(w: Weight, measure: Any) -> np.ndarray:
+def _measure_batch(w: Weight, measure: Any) -> np.ndarray:
     return np.reshape([measure(value) for value in w.value.reshape(-1, w.n, w.n)], w.batch).astype(np.float64)

@@ -19,10 +19,8 @@ GAP = 4e-4
 ACCURACY = {"xatol": EPS**0.5}
 # Below this size all eigenvalues cost no more than the largest.
 SMALL = 64
-
-
+# Local maxima that are refined to rounding, the highest first.
 PEAKS = 8
-"""Local maxima that are refined to rounding, the highest first."""
 
 
 def numerical_radius(W: Any, /) -> Any:
@@ -109,10 +107,10 @@ def _search(W: np.ndarray) -> float:
         around = angles[max(k - 1, 0)], angles[min(k + 1, len(h) - 1)]
         # Only a maximum whose corners reach beyond what is known can raise it.
         if corners[max(k - 1, 0) : k + 1].max() > best:
-            found: Any = optimize.minimize_scalar(
+            optimum: Any = optimize.minimize_scalar(
                 lambda a: -support(a), bounds=around, method="bounded", options=ACCURACY
             )
-            best = max(best, -float(found.fun))
+            best = max(best, -float(optimum.fun))
     return best
 
 
@@ -121,7 +119,7 @@ def _corners(angles: np.ndarray, h: np.ndarray) -> np.ndarray:
     # The lines at θ₁ and θ₂ meet at the modulus sqrt(h₁² + h₂² − 2 h₁h₂ cos δ) / sin δ, δ = θ₂ − θ₁. Where that point
     # lies in a direction outside [θ₁, θ₂], the reach between them is that of the larger line.
     gap = np.diff(angles)
-    one, two = h[:-1], h[1:]
-    meet = np.sqrt(np.maximum(one**2 + two**2 - 2 * one * two * np.cos(gap), 0.0)) / np.sin(gap)
-    inside = (one * np.cos(gap) <= two) & (two * np.cos(gap) <= one)
-    return np.where(inside, meet, np.maximum(one, two))
+    left, right = h[:-1], h[1:]
+    meet = np.sqrt(np.maximum(left**2 + right**2 - 2 * left * right * np.cos(gap), 0.0)) / np.sin(gap)
+    inside = (left * np.cos(gap) <= right) & (right * np.cos(gap) <= left)
+    return np.where(inside, meet, np.maximum(left, right))

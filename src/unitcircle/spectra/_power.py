@@ -219,16 +219,16 @@ def matrix_power(W: Any, t: int, /, *, method: Literal["squaring", "eigen"] = "s
     power = _count("t", t)
     if method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
-    given = to_numpy(W)
+    array = to_numpy(W)
     if method == "eigen":
         return w.restore(_by_eigenvectors(w.value, power))
-    if given.dtype.kind in "iub":
-        return w.restore(_squared(_to_integers(given), power, _exact_product))
+    if array.dtype.kind in "iub":
+        return w.restore(_power_by_squaring(_to_integers(array), power, _exact_product))
     with np.errstate(over="ignore", invalid="ignore"):
-        return w.restore(_squared(w.value, power, operator.matmul))
+        return w.restore(_power_by_squaring(w.value, power, operator.matmul))
 
 
-def _squared(W: np.ndarray, t: int, product: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+def _power_by_squaring(W: np.ndarray, t: int, product: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     result = np.broadcast_to(np.eye(W.shape[-1], dtype=W.dtype), W.shape).copy()
     square = W
     while t:

@@ -27,7 +27,7 @@ from unitcircle.spectra._enclosure import (
 )
 
 DIRECT = 256
-"""Size up to which LAPACK's eigenvalues are no dearer than a Krylov space."""
+"""Size up to which LAPACK's eigenvalues cost no more than a Krylov space."""
 LARGEST_DIRECT = 8192
 """Size up to which LAPACK is the last resort: half a GiB for a real matrix, several for its eigenvectors."""
 LEAST_COST = 8
@@ -35,10 +35,24 @@ LEAST_COST = 8
 
 
 class RadiusStatus(Enum):
-    """Whether the error of a spectral radius is within the tolerance."""
+    """Whether the error of a spectral radius is within the tolerance; ``message`` says why, and what to do."""
 
-    CONVERGED = "converged"
-    NOT_CONVERGED = "not converged"
+    message: str
+
+    CONVERGED = "converged", "The error is within the tolerance."
+    NOT_CONVERGED = (
+        "not converged",
+        (
+            "The interval is wider than the tolerance: max_cost or the largest Krylov basis was used up, or the "
+            "eigenvalues are too ill-conditioned. Its ends hold; raise max_cost to narrow it, or accept a larger tol."
+        ),
+    )
+
+    def __new__(cls, value: str, message: str) -> RadiusStatus:
+        """Make a member whose value is the first of its two texts."""
+        member = object.__new__(cls)
+        member._value_, member.message = value, message
+        return member
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +69,7 @@ class RadiusEstimate:
     error
         The largest |ρ − value| that the interval leaves possible.
     status
-        CONVERGED if error ≤ tol · value, for every weight of a batch.
+        CONVERGED if error ≤ tol · value, for every weight of a batch; otherwise ``print`` shows its ``message``.
     method
         What the interval rests on, for a batch each method once, joined by commas:
 
@@ -88,12 +102,13 @@ class RadiusEstimate:
         return float(self.value)
 
     def __str__(self) -> str:
+        remedy = "" if self.converged else f"\n{self.status.message}"
         if batch := getattr(self.value, "shape", ()):
-            return f"ρ of {prod(batch)} weights, {self.status.value}, by {self.method}"
+            return f"ρ of {prod(batch)} weights, {self.status.value}, by {self.method}{remedy}"
         if self.converged:
             return f"ρ = {self.value:.10g} ± {self.error:.1e}, by {self.method} ({self.matvecs} products)"
         interval = f"{self.lower:.6g} ≤ ρ ≤ {self.upper:.6g}"
-        return f"ρ not converged: {interval}, best {self.value:.6g}, by {self.method} ({self.matvecs} products)"
+        return f"ρ not converged: {interval}, best {self.value:.6g}, by {self.method} ({self.matvecs} products){remedy}"
 
 
 def spectral_radius(
@@ -113,7 +128,7 @@ def spectral_radius(
         Weight ``(..., n, n)`` of any array library, SciPy sparse matrix or array ``(n, n)``, or SciPy
         ``LinearOperator`` ``(n, n)``. The numbers are taken as exact, whatever their element type.
     tol
-        Relative error asked for.
+        Relative error to reach.
     rng
         Generator or seed of the random start; the default gives the same result every time.
     max_cost
@@ -160,30 +175,32 @@ def spectral_radius(
         _check_square(W.shape)
         return _estimate(_operator(W, tol, generator, max_cost), tol)
     if sparse.issparse(W):
-        return _estimate(_matrix(_checked_sparse(W), tol, generator, max_cost), tol)
-    checked = weight(W)
-    matrices = checked.value.reshape(-1, checked.n, checked.n)
-    found = [_matrix(A, tol, generator, max_cost) for A in matrices]
-    if not checked.batch:
-        return _estimate(found[0], tol)
+        return _estimate(_matrix(_csr_array(W), tol, generator, max_cost), tol)
+    w = weight(W)
+    matrices = w.value.reshape(-1, w.n, w.n)
+    enclosures = [_matrix(A, tol, generator, max_cost) for A in matrices]
+    if not w.batch:
+        return _estimate(enclosures[0], tol)
 
-    def batched(values: list[float]) -> Any:
-        return checked.restore(np.reshape(values, checked.batch))
+    def restore(values: list[float]) -> Any:
+        return w.restore(np.reshape(values, w.batch))
 
     return RadiusEstimate(
-        batched([one.value for one in found]),
-        batched([one.lower for one in found]),
-        batched([one.upper for one in found]),
-        batched([one.error for one in found]),
-        RadiusStatus.CONVERGED if all(one.meets(tol) for one in found) else RadiusStatus.NOT_CONVERGED,
-        ", ".join(dict.fromkeys(one.method for one in found)),
-        sum(one.matvecs for one in found),
+        restore([e.value for e in enclosures]),
+        restore([e.lower for e in enclosures]),
+        restore([e.upper for e in enclosures]),
+        restore([e.error for e in enclosures]),
+        RadiusStatus.CONVERGED if all(e.meets(tol) for e in enclosures) else RadiusStatus.NOT_CONVERGED,
+        ", ".join(dict.fromkeys(e.method for e in enclosures)),
+        sum(e.matvecs for e in enclosures),
     )
 
 
-def _estimate(found: Enclosure, tol: float) -> RadiusEstimate:
-    status = RadiusStatus.CONVERGED if found.meets(tol) else RadiusStatus.NOT_CONVERGED
-    return RadiusEstimate(found.value, found.lower, found.upper, found.error, status, found.method, found.matvecs)
+def _estimate(enclosure: Enclosure, tol: float) -> RadiusEstimate:
+    status = RadiusStatus.CONVERGED if enclosure.meets(tol) else RadiusStatus.NOT_CONVERGED
+    return RadiusEstimate(
+        enclosure.value, enclosure.lower, enclosure.upper, enclosure.error, status, enclosure.method, enclosure.matvecs
+    )
 
 
 def _check_square(shape: tuple[int, ...]) -> None:
@@ -193,7 +210,7 @@ def _check_square(shape: tuple[int, ...]) -> None:
         raise ShapeError("W", "must have at least one unit", f"shape {shape}")
 
 
-def _checked_sparse(W: Any) -> Any:
+def _csr_array(W: Any) -> Any:
     _check_square(W.shape)
     A = sparse.csr_array(W, dtype=np.complex128 if W.dtype.kind == "c" else np.float64, copy=True)
     A.sum_duplicates()
@@ -223,22 +240,22 @@ def _matrix(A: Any, tol: float, rng: np.random.Generator, max_cost: int | None) 
     for bound, block in components.blocks(A):
         if bound <= best.lower:  # and so are all that follow
             break
-        left = None if max_cost is None else max_cost - spent
-        if left is not None and left < LEAST_COST:
+        budget = None if max_cost is None else max_cost - spent
+        if budget is not None and budget < LEAST_COST:
             best = _larger(best, Enclosure(best.value, 0.0, bound, "norm"))
             break
-        found = _block(block, tol, rng, left).within(0.0, bound)
-        spent += found.matvecs
-        best = _larger(best, found)
+        enclosure = _block(block, tol, rng, budget).within(0.0, bound)
+        spent += enclosure.matvecs
+        best = _larger(best, enclosure)
     return replace(best, matvecs=spent)
 
 
-def _larger(one: Enclosure, other: Enclosure) -> Enclosure:
-    one, other = sorted((one, other), key=lambda enclosure: enclosure.value)
-    if one.upper <= other.lower:
-        return other
-    method = ", ".join(dict.fromkeys((other.method, one.method)))
-    return Enclosure(other.value, max(one.lower, other.lower), max(one.upper, other.upper), method)
+def _larger(smaller: Enclosure, larger: Enclosure) -> Enclosure:
+    smaller, larger = sorted((smaller, larger), key=lambda e: e.value)
+    if smaller.upper <= larger.lower:
+        return larger
+    method = ", ".join(dict.fromkeys((larger.method, smaller.method)))
+    return Enclosure(larger.value, max(smaller.lower, larger.lower), max(smaller.upper, larger.upper), method)
 
 
 def _block(A: Any, tol: float, rng: np.random.Generator, max_cost: int | None) -> Enclosure:
@@ -253,31 +270,31 @@ def _ladder(A: Any, tol: float, rng: np.random.Generator, max_cost: int | None) 
     if n <= DIRECT:
         return _direct(A if dense else A.toarray(), tol)
     entries = A if dense else A.data
-    found, spent = by_gram_matrix(A, tol, rng), 2
-    if found is None and entries.dtype == np.float64 and entries.min() >= 0:
+    enclosure, spent = by_gram_matrix(A, tol, rng), 2
+    if enclosure is None and entries.dtype == np.float64 and entries.min() >= 0:
         limit = POSITIVE_STEPS if max_cost is None else min(POSITIVE_STEPS, max_cost // 2)
-        found = by_positive_vector(lambda x: A @ x, n, tol, limit)
-        spent += found.matvecs
-    if found is None or not found.meets(tol):
-        left = None if max_cost is None else max_cost - spent
+        enclosure = by_positive_vector(lambda x: A @ x, n, tol, limit)
+        spent += enclosure.matvecs
+    if enclosure is None or not enclosure.meets(tol):
+        budget = None if max_cost is None else max_cost - spent
         krylov = _krylov(
-            lambda x: A @ x, n, entries.dtype.type, tol=tol, rng=rng, max_cost=left, power=2 if dense else None
+            lambda x: A @ x, n, entries.dtype.type, tol=tol, rng=rng, max_cost=budget, power=2 if dense else None
         )
         spent += krylov.matvecs
-        found = min((one for one in (krylov, found) if one is not None), key=lambda one: one.error)
-    if not found.meets(tol) and max_cost is None and n <= LARGEST_DIRECT:
-        found = min(found, _direct(A if dense else A.toarray(), tol), key=lambda one: one.error)
-    return replace(found, matvecs=spent)
+        enclosure = min((e for e in (krylov, enclosure) if e is not None), key=lambda e: e.error)
+    if not enclosure.meets(tol) and max_cost is None and n <= LARGEST_DIRECT:
+        enclosure = min(enclosure, _direct(A if dense else A.toarray(), tol), key=lambda e: e.error)
+    return replace(enclosure, matvecs=spent)
 
 
 def _direct(A: np.ndarray, tol: float) -> Enclosure:
-    found = by_eigenvalues(A)
-    if found.meets(tol):
-        return found
+    enclosure = by_eigenvalues(A)
+    if enclosure.meets(tol):
+        return enclosure
     if vanishes_exactly(A):
         return Enclosure(0.0, 0.0, 0.0, "powers")
     powers = by_powers(A, tol)
-    return replace(found.within(powers.lower, powers.upper), method="eigenvalues, powers")
+    return replace(enclosure.within(powers.lower, powers.upper), method="eigenvalues, powers")
 
 
 def _krylov(

@@ -1,4 +1,4 @@
-"""Everything about the spectrum of one weight, measured when it is first asked for."""
+"""Everything about the spectrum of one weight, computed at its first use."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class Spectrum:
         factor
             The factor, above 1.
         direction
-            Whether a fall, a rise, or either counts.
+            ``"down"`` counts only a fall to 1/factor, ``"up"`` only a rise to it.
 
         Returns
         -------
         float or array
-            Steps; infinite where it never does: see :func:`horizon`.
+            The lag in steps; infinite where it never changes so much: see :func:`horizon`.
         """
         return horizon(self.weight.source, factor, direction=direction)
 
@@ -113,7 +113,7 @@ class Spectrum:
 
 
 def spectrum(W: Any, /) -> Spectrum:
-    r"""Measure the spectrum of a weight, or of a batch; nothing is computed before it is asked for.
+    r"""Measure the spectrum of a weight, or of a batch; each number is computed at its first use.
 
     .. math:: ρ = \max_k |λ_k| ≤ σ_1 = ‖W‖_2
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from unitcircle._array import namespace
+from unitcircle._array import MATRIX_AXES, namespace
+from unitcircle.errors import ShapeError
 
 
 def tangent_share(change: Any, Q: Any, /) -> Any:
@@ -12,21 +13,26 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
 
     .. math:: τ = \frac{‖\mathrm{skew}(Q^T Δ)‖_F^2}{‖Q^T Δ‖_F^2}
 
-    The rest changes QᵀQ, by ``2 sym(QᵀΔ)`` to first order. A change in no particular direction has
-    τ = (n − 1)/2n on average.
+    with skew(A) = (A − Aᵀ)/2 and, for complex weights, ᴴ in place of ᵀ (the unitary group). The rest changes QᵀQ, by
+    ``2 sym(QᵀΔ)`` to first order. A change in no particular direction has τ = (n − 1)/2n on average for a real weight.
 
     Parameters
     ----------
     change
-        Δ ``(..., n, n)``.
+        Δ ``(..., n, n)``, an array of any array-API library: the change of a weight in one step, or a gradient.
     Q
-        ``(..., n, n)``, orthogonal: for a weight that is not, its :func:`polar_factor`; of another matrix Qᵀ weighs the
-        directions of Δ.
+        ``(..., n, n)``, orthogonal, of the same library. For a weight that is not orthogonal pass its
+        :func:`polar_factor`; otherwise its singular values weight the directions of Δ.
 
     Returns
     -------
     array
-        ``(...)``, in [0, 1]; NaN where nothing changed.
+        ``(...)``, in [0, 1], in the library and on the device of the arguments; NaN where nothing changed.
+
+    Raises
+    ------
+    ShapeError
+        The two are not matrices of the same size.
 
     References
     ----------
@@ -38,6 +44,9 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
     >>> round(float(tangent_share(np.array([[0.0, 2.0], [0.0, 0.0]]), np.eye(2))), 12)  # skew [[0, 1], [-1, 0]]
     0.5
     """
+    if change.ndim < MATRIX_AXES or change.shape[-2:] != Q.shape[-2:]:
+        rule = "must be matrices (..., n, n) of the size of Q"
+        raise ShapeError("change", rule, f"shapes {tuple(change.shape)} and {tuple(Q.shape)}")
     xp = namespace(change)
     norm = xp.linalg.matrix_norm
     turned = xp.matmul(_transposed(xp, Q), change)
@@ -50,21 +59,27 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
 def polar_factor(W: Any, /) -> Any:
     r"""Return the orthogonal matrix nearest to W, the Q of ``W = Q P`` with P positive semidefinite.
 
-    .. math:: Q = U V^T, \quad W = U Σ V^T
+    .. math:: Q = U V^T = \arg\min_{Q^T Q = I} ‖W - Q‖_F, \quad W = U Σ V^T
 
     Parameters
     ----------
     W
-        ``(..., n, n)``, finite.
+        ``(..., n, n)``, real or complex, finite, an array of any array-API library. A tall ``(..., m, n)`` with m ≥ n
+        gives the nearest matrix with orthonormal columns.
 
     Returns
     -------
     array
-        ``(..., n, n)``; of a singular W one of those that are nearest.
+        The shape, library and device of W; of a singular W one of those that are nearest.
+
+    Raises
+    ------
+    ShapeError
+        Fewer than two axes.
 
     References
     ----------
-    Higham (2008), Functions of Matrices, theorem 8.4.
+    Higham (2008), Functions of Matrices, theorem 8.4 and section 8.1.
 
     Examples
     --------
@@ -73,6 +88,8 @@ def polar_factor(W: Any, /) -> Any:
     array([[ 1.,  0.],
            [ 0., -1.]])
     """
+    if W.ndim < MATRIX_AXES:
+        raise ShapeError("W", "must be a matrix (..., n, n)", f"shape {tuple(W.shape)}")
     xp = namespace(W)
     U, _, Vh = xp.linalg.svd(W, full_matrices=False)
     return xp.matmul(U, Vh)
