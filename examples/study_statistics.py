@@ -9,9 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unitcircle.experiments.comparison._judge import Contest
-from unitcircle.experiments.comparison._result import Interval, Row, Verdict
-from unitcircle.experiments.studies import _statistics
+from unitcircle.experiments.comparison import Interval, Judge, Row, Standing, _statistics
 
 CONFIDENCE = 0.95
 LABELS = "ABCDEFG"
@@ -35,15 +33,15 @@ def main(groups: int) -> None:
     rng = np.random.default_rng(1)
     # Ten pairs are tested exactly; fewer resamples of the bootstrap only make its ends a little noisier.
     _statistics.RESAMPLES = 1999
-    contest = Contest(by_steps=False, higher_is_better=True, confidence=CONFIDENCE)
+    judge = Judge(by_steps=False, higher_is_better=True, confidence=CONFIDENCE)
     for name, (mean, draw) in LAWS.items():
         for n in (5, 10, 20):
             found = [_statistics.mean_interval(draw(rng, n), CONFIDENCE) for _ in range(groups)]
             print(f"{name:16} {n:3} runs: coverage {np.mean([f.low <= mean <= f.high for f in found]):.3f}")
         verdicts = alone = 0
         for _ in range(groups):
-            rows = contest.all_against([row(label, draw(rng, 10)) for label in LABELS], "A", "")[1:]
-            verdicts += any(r.verdict in {Verdict.BETTER, Verdict.WORSE} for r in rows)
+            rows = judge.all_against([row(label, draw(rng, 10)) for label in LABELS], "A", "")[1:]
+            verdicts += any(r.verdict in {Standing.BETTER, Standing.WORSE} for r in rows)
             alone += any(not r.difference_interval.low <= 0 <= r.difference_interval.high for r in rows)
         print(f"{name:16} six equal rows, ten seeds: any verdict {verdicts / groups:.3f}, ", end="")
         print(f"any interval without 0 {alone / groups:.3f}")

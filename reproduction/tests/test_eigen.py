@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unitcircle.experiments.comparison import Comparison, Group, Interval, Row
-from unitcircle.experiments.comparison import Verdict as Found
+from unitcircle.experiments.comparison import Comparison, Group, Interval, Row, Standing
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.tasks import Mnist
 from unitcircle.experiments.training import train
@@ -141,7 +140,7 @@ def test_uniform_angles_localise_and_haar_angles_do_not():
 # ------------------------------------------------------------------ verdicts
 
 
-def _row(label, verdict=Found.UNDECIDED, scores=(0.5, 0.6), steps=(10.0, 20.0)):
+def _row(label, verdict=Standing.UNDECIDED, scores=(0.5, 0.6), steps=(10.0, 20.0)):
     seeds = tuple(range(len(scores)))
     none = Interval(math.nan, math.nan)
     numbers = {"mean": float(np.mean(scores)), "median": 0.0, "worst": min(scores), "deviation": 0.0}
@@ -159,26 +158,26 @@ def _group(*rows, cell="tanh"):
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
     [
-        ([Found.WORSE, Found.WORSE], Verdict.HOLDS),
-        ([Found.WORSE, Found.UNDECIDED], Verdict.CONDITIONALLY),
-        ([Found.WORSE, Found.BETTER], Verdict.CONDITIONALLY),
-        ([Found.UNDECIDED, Found.UNDECIDED], Verdict.UNDECIDED),
-        ([Found.BETTER, Found.UNDECIDED], Verdict.FAILS),
+        ([Standing.WORSE, Standing.WORSE], Verdict.HOLDS),
+        ([Standing.WORSE, Standing.UNDECIDED], Verdict.CONDITIONALLY),
+        ([Standing.WORSE, Standing.BETTER], Verdict.CONDITIONALLY),
+        ([Standing.UNDECIDED, Standing.UNDECIDED], Verdict.UNDECIDED),
+        ([Standing.BETTER, Standing.UNDECIDED], Verdict.FAILS),
     ],
 )
 def test_outperforming_is_being_better_than_each_rival(verdicts, expected):
     rows = [_row(name, verdict) for name, verdict in zip(("Xavier", "Kaiming"), verdicts, strict=True)]
     # What is no rival of the source's does not count.
-    group = _group(_row(studies.EIGEN, Found.REFERENCE), _row("Haar", Found.BETTER), *rows)
+    group = _group(_row(studies.EIGEN, Standing.REFERENCE), _row("Haar", Standing.BETTER), *rows)
     assert contests.against([group])[0] is expected
 
 
 def test_the_identity_is_a_rival_in_a_relu_net_only():
     for cell, expected in (("relu", Verdict.HOLDS), ("tanh", Verdict.UNDECIDED)):
-        assert contests.against([_group(_row("identity", Found.WORSE), cell=cell)])[0] is expected
+        assert contests.against([_group(_row("identity", Standing.WORSE), cell=cell)])[0] is expected
 
 
-W, B, E = Found.WORSE, Found.BETTER, Found.UNDECIDED
+W, B, E = Standing.WORSE, Standing.BETTER, Standing.UNDECIDED
 JUDGED = [
     ((W, W), Verdict.HOLDS),
     ((W, E), Verdict.CONDITIONALLY),
@@ -196,7 +195,7 @@ JUDGED = [
 def test_the_modulus_and_the_chain_are_judged_against_every_other(judge, labels, verdicts, expected):
     # What is no other modulus, or no other structure, does not count.
     rows = [_row(label, verdict) for label, verdict in zip(labels, verdicts, strict=True)]
-    claim = judge(_group(_row(studies.EIGEN, Found.REFERENCE), _row("Xavier", B), *rows))
+    claim = judge(_group(_row(studies.EIGEN, Standing.REFERENCE), _row("Xavier", B), *rows))
     assert claim.verdict is expected
     assert bool(claim.condition) == (expected is not Verdict.HOLDS)
     assert [row["contender"] for row in claim.table] == [studies.EIGEN, *labels]
@@ -204,7 +203,7 @@ def test_the_modulus_and_the_chain_are_judged_against_every_other(judge, labels,
 
 def test_the_wait_is_judged_by_the_row_of_xavier():
     for verdict, expected in ((W, Verdict.HOLDS), (B, Verdict.FAILS), (E, Verdict.UNDECIDED)):
-        rows = _row(studies.EIGEN, Found.REFERENCE), _row("Xavier", verdict), _row("eigen 1.1", B)
+        rows = _row(studies.EIGEN, Standing.REFERENCE), _row("Xavier", verdict), _row("eigen 1.1", B)
         assert structures.long_wait(_group(*rows)).verdict is expected
 
 
@@ -282,8 +281,8 @@ def test_claims_that_need_data_are_about_the_rivals_they_name(tmp_path, monkeypa
 def test_a_contest_over_several_studies_counts_every_row():
     eigen = _row(studies.EIGEN)
     groups = [
-        _group(eigen, _row("Xavier", Found.WORSE)),
-        _group(eigen, _row("Xavier", Found.BETTER), _row("Kaiming", Found.WORSE)),
+        _group(eigen, _row("Xavier", Standing.WORSE)),
+        _group(eigen, _row("Xavier", Standing.BETTER), _row("Kaiming", Standing.WORSE)),
     ]
     labels = (studies.EIGEN, "Xavier", "Kaiming")
     found = [Comparison("s", "", labels, studies.EIGEN, 0.95, 6, 6, 0, 0, (group,)) for group in groups]
@@ -294,7 +293,7 @@ def test_a_contest_over_several_studies_counts_every_row():
 
 
 def test_a_score_that_a_library_counts_is_told_in_its_words_and_cannot_be_solved():
-    plain = _group(_row(studies.EIGEN), _row("Xavier", Found.WORSE))
+    plain = _group(_row(studies.EIGEN), _row("Xavier", Standing.WORSE))
     group = replace(plain, unit="BLEU", threshold=math.nan, signature="nrefs:1|version:2")
     found = Comparison("s", "", (studies.EIGEN, "Xavier"), studies.EIGEN, 0.95, 4, 4, 0, 0, (group,))
     claim = contests.contest("c", "C", "It outperforms.", found, note="Briefly.")
@@ -432,11 +431,11 @@ def test_chaos_is_told_as_a_condition(monkeypatch, tmp_path):
 
 def test_what_was_not_run_caps_a_quick_verdict(tmp_path):
     for verdict, quick, full in (
-        (Found.WORSE, Verdict.CONDITIONALLY, Verdict.HOLDS),
-        (Found.UNDECIDED, Verdict.UNDECIDED, Verdict.UNDECIDED),
-        (Found.BETTER, Verdict.FAILS, Verdict.FAILS),
+        (Standing.WORSE, Verdict.CONDITIONALLY, Verdict.HOLDS),
+        (Standing.UNDECIDED, Verdict.UNDECIDED, Verdict.UNDECIDED),
+        (Standing.BETTER, Verdict.FAILS, Verdict.FAILS),
     ):
-        group = _group(_row(studies.EIGEN, Found.REFERENCE), _row("Xavier", verdict), cell="gru")
+        group = _group(_row(studies.EIGEN, Standing.REFERENCE), _row("Xavier", verdict), cell="gru")
         comparison = Comparison("gated", "", (studies.EIGEN, "Xavier"), studies.EIGEN, 0.95, 4, 4, 0, 0, (group,))
         said = ("gated", "T", "It improves LSTM and GRU.", comparison)
         short = chapter._contest(Context(tmp_path), *said, note="Note.")

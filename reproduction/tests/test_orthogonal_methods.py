@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from unitcircle.experiments.comparison import compare
-from unitcircle.experiments.comparison._result import Verdict as Told
+from unitcircle.experiments.comparison import Standing, compare
 from unitcircle.experiments.studies import Experiment
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run
@@ -74,19 +73,19 @@ def test_contenders_of_several_cells_are_paired_by_seed(learned):
     assert [row.label for row in found.rows] == ["learns", "stays", "Adam"]
     assert {row.seeds for row in found.rows} == {tuple(range(8))}
     reference, other = found.against("stays", ["learns"])
-    assert (reference.label, reference.verdict) == ("stays", Told.REFERENCE)
+    assert (reference.label, reference.verdict) == ("stays", Standing.REFERENCE)
     mean = np.mean(np.subtract(other.scores, reference.scores))
     assert other.difference == pytest.approx(mean)
-    assert other.verdict is Told.BETTER
+    assert other.verdict is Standing.BETTER
     assert other.p == 2 / 2**8
 
 
 @pytest.mark.parametrize(
     ("reference", "other", "are", "follows"),
     [
-        ("stays", "learns", Told.BETTER, Verdict.HOLDS),
-        ("learns", "stays", Told.WORSE, Verdict.HOLDS),
-        ("learns", "stays", Told.BETTER, Verdict.FAILS),
+        ("stays", "learns", Standing.BETTER, Verdict.HOLDS),
+        ("learns", "stays", Standing.WORSE, Verdict.HOLDS),
+        ("learns", "stays", Standing.BETTER, Verdict.FAILS),
     ],
 )
 def test_a_statement_is_judged_by_its_contests(learned, reference, other, are, follows):

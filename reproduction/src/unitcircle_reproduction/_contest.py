@@ -10,9 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from unitcircle.experiments.comparison import Contest as Judge
-from unitcircle.experiments.comparison import Group, Row, holm, plot_learning_curves, plot_seeds
-from unitcircle.experiments.comparison import Verdict as Told
+from unitcircle.experiments.comparison import Group, Judge, Row, Standing, holm, plot_learning_curves, plot_seeds
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._judgement import CONFIDENCE, Compared, follows, number, told, with_interval
 
@@ -48,7 +46,7 @@ class Statement:
     statement: str
     reference: str  # reference, others: Labels of contenders
     others: tuple[str, ...]
-    others_are: Told = Told.BETTER  # What the others are said to be
+    others_are: Standing = Standing.BETTER  # What the others are said to be
 
 
 def judged(said: Statement, contests: Sequence[Contest], remark: str = "", /) -> Claim:
@@ -60,7 +58,7 @@ def judged(said: Statement, contests: Sequence[Contest], remark: str = "", /) ->
     figures: dict[str, Any] = {}
     for found, own in zip(contests, held, strict=True):
         for row in own[1:]:
-            sign = 0 if row.verdict is Told.UNDECIDED else 1 if row.verdict is said.others_are else -1
+            sign = 0 if row.verdict is Standing.UNDECIDED else 1 if row.verdict is said.others_are else -1
             compared.append(Compared(f"{row.label}, {found.title}", sign))
         shown = replace(found.group, rows=tuple(own))
         rows += table(found.title, shown)
@@ -75,12 +73,12 @@ def judged(said: Statement, contests: Sequence[Contest], remark: str = "", /) ->
 def _corrected(held: Sequence[Sequence[Row]]) -> list[list[Row]]:
     """Return the rows with p-values and verdicts corrected for the comparisons of all contests together."""
     others = [row for own in held for row in own[1:]]
-    signs = [{Told.BETTER: 1, Told.WORSE: -1}.get(row.verdict, 0) for row in others]
+    signs = [{Standing.BETTER: 1, Standing.WORSE: -1}.get(row.verdict, 0) for row in others]
     apart = told(signs, [row.p for row in others])
     kept = iter(zip(others, apart, holm([row.p for row in others]), strict=True))
     return [
         [own[0], *(
-            replace(row, p_holm=p, verdict=row.verdict if sign else Told.UNDECIDED)
+            replace(row, p_holm=p, verdict=row.verdict if sign else Standing.UNDECIDED)
             for row, sign, p in (next(kept) for _ in own[1:])
         )]
         for own in held
@@ -90,7 +88,7 @@ def _corrected(held: Sequence[Sequence[Row]]) -> list[list[Row]]:
 def _sentence(found: Contest, held: Sequence[Row]) -> str:
     each = ", ".join(
         f"{row.label} {with_interval(row.mean, row.interval)}"
-        + ("" if row.verdict is Told.REFERENCE else f" ({row.verdict}, p = {number(row.p_holm)})")
+        + ("" if row.verdict is Standing.REFERENCE else f" ({row.verdict}, p = {number(row.p_holm)})")
         for row in held
     )
     steps, seeds = max(held[0].curve.steps, default=0), len(held[0].seeds)

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from unitcircle.errors import UnitcircleError
-from unitcircle.experiments.comparison import Comparison, Group, Row, study_sentences
-from unitcircle.experiments.comparison import Verdict as Found
+from unitcircle.experiments.comparison import Comparison, Group, Row, Standing, study_sentences
 from unitcircle.experiments.tasks import Task
 from unitcircle_reproduction._claim import Claim, Verdict
 from unitcircle_reproduction._contest import CAPTION, curves_and_seeds, table
@@ -32,7 +31,7 @@ def against(groups: Iterable[Group], /) -> tuple[Verdict, str]:
 
 def compared(row: Row, name: str, /) -> Compared:
     """Return what a row says for the eigen initializer: 1 where it is worse than that, −1 where it is better."""
-    return Compared(name, {Found.WORSE: 1, Found.BETTER: -1}.get(row.verdict, 0))
+    return Compared(name, {Standing.WORSE: 1, Standing.BETTER: -1}.get(row.verdict, 0))
 
 
 def _is_rival(group: Group, row: Row) -> bool:

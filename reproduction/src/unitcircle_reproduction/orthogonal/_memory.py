@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unitcircle.experiments.comparison import Verdict as Told
+from unitcircle.experiments.comparison import Standing
 from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contest import Contest, Statement, judged
@@ -31,7 +31,7 @@ _UNITARY = Statement(
     "copying where those stay at the baseline, and compete on adding.",
     UNITARY,
     (TANH, LSTM),
-    Told.WORSE,
+    Standing.WORSE,
 )
 _ORTHOGONAL = Statement(
     "recurrent-orthogonal",
@@ -40,7 +40,7 @@ _ORTHOGONAL = Statement(
     "long-memory tasks on which an ordinary start fails.",
     TANH,
     (ROTATIONS, CONSTRAINED),
-    Told.BETTER,
+    Standing.BETTER,
 )
 _TYPED = Statement(
     "strongly-typed",
@@ -49,7 +49,7 @@ _TYPED = Statement(
     "explode, a network learns what a tanh-RNN and an LSTM learn.",
     TYPED,
     (TANH, LSTM),
-    Told.WORSE,
+    Standing.WORSE,
 )
 
 

@@ -1,15 +1,16 @@
-"""What follows from the records of a study: intervals, tests and verdicts, and how they are shown."""
+"""What follows from the records of a study: intervals, tests and verdicts, and their figures, tables and pages."""
 
 __all__ = [
     "Comparison",
-    "Contest",
     "Curve",
     "Group",
     "Interval",
+    "Judge",
     "Row",
-    "Verdict",
+    "Standing",
     "compare",
     "holm",
+    "judge",
     "median_interval",
     "paired_p",
     "plot_learning_curves",
@@ -24,7 +25,7 @@ __all__ = [
     "study_view",
 ]
 
-
+from unitcircle._renamed import moved as _moved
 from unitcircle.experiments.comparison._comparison import compare
 from unitcircle.experiments.comparison._figures import (
     plot_learning_curves,
@@ -33,9 +34,14 @@ from unitcircle.experiments.comparison._figures import (
     plot_sweep,
     study_figure,
 )
-from unitcircle.experiments.comparison._judge import Contest
+from unitcircle.experiments.comparison._judge import Judge, judge
 from unitcircle.experiments.comparison._page import study_page
-from unitcircle.experiments.comparison._result import Comparison, Curve, Group, Interval, Row, Verdict
+from unitcircle.experiments.comparison._result import Comparison, Curve, Group, Interval, Row, Standing
 from unitcircle.experiments.comparison._sentences import study_sentences
 from unitcircle.experiments.comparison._statistics import holm, median_interval, paired_p, rank_differences
 from unitcircle.experiments.comparison._view import study_progress_view, study_view
+
+__getattr__ = _moved(
+    __name__,
+    {"Contest": "unitcircle.experiments.comparison:Judge", "Verdict": "unitcircle.experiments.comparison:Standing"},
+)

@@ -10,8 +10,8 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from unitcircle._specification import Specification
-from unitcircle.experiments.comparison._judge import Contest
-from unitcircle.experiments.comparison._result import Comparison, Curve, Group, Interval, Row, Verdict
+from unitcircle.experiments.comparison._judge import Judge, judge
+from unitcircle.experiments.comparison._result import Comparison, Curve, Group, Interval, Row, Standing
 from unitcircle.experiments.comparison._statistics import (
     mean_curve,
     mean_interval,
@@ -137,13 +137,7 @@ def _group(
     tuning_score = _scoring(task, tuned, "validation_score")
     rows = [replace(row, tuning=_tuning(entry, tuning_score)) for row, entry in zip(rows, entries, strict=True)]
 
-    contest = Contest(experiment.rank_by == "steps", task.higher_is_better, study.confidence)
-    rows = contest.all_against(rows, study.reference, study.reference + TWIN)
-    rows.sort(key=contest.order)
-    contestants = [row for row in rows if row.seeds and row.verdict is not Verdict.NOISE]
-    told = {Verdict.BETTER, Verdict.WORSE, Verdict.REFERENCE}
-    against_first = contest.all_against(contestants, contestants[0].label, "") if contestants else []
-    return Group(
+    group = Group(
         task=task.title,
         cell=setting.cell,
         input_scale=setting.input_scale,
@@ -155,10 +149,22 @@ def _group(
         signature=task.signature,
         rank_by=experiment.rank_by,
         rows=tuple(rows),
-        not_told_from_first=tuple(row.label for row in against_first if row.verdict not in told),
         options=options,
         shares=_shares([e for e in entries if e.label in study.initializers], experiment.learning_rates, tuning_score),
     )
+    (group,) = judge(group, reference=study.reference, twin=study.reference + TWIN, confidence=study.confidence)
+    order = Judge(experiment.rank_by == "steps", task.higher_is_better, study.confidence).order
+    group = replace(group, rows=tuple(sorted(group.rows, key=order)))
+    return replace(group, not_told_from_first=_equals_of_first(group, study.confidence))
+
+
+def _equals_of_first(group: Group, confidence: float) -> tuple[str, ...]:
+    """Return the labels that the same test does not tell from the first row's."""
+    contenders = tuple(row for row in group.rows if row.seeds and row.verdict is not Standing.NOISE)
+    if not contenders:
+        return ()
+    (judged,) = judge(replace(group, rows=contenders), reference=contenders[0].label, confidence=confidence)
+    return tuple(row.label for row in judged.rows if row.verdict is Standing.UNDECIDED)
 
 
 def _scoring(task: Task, records: Sequence[Record], name: str) -> Callable[[Record], float]:

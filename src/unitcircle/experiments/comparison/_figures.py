@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from unitcircle.experiments.comparison._result import Comparison, Group, Interval, Row, Verdict
+from unitcircle.experiments.comparison._result import Comparison, Group, Interval, Row, Standing
 from unitcircle.report import COLORS, CYCLE, DASHES, axes_or_new, style
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ WIDTH, ROW = 10.5, 3.3
 NAME = 30
 
 
-def _looks(labels: Sequence[str], verdicts: Mapping[str, Verdict]) -> dict[str, dict[str, Any]]:
+def _looks(labels: Sequence[str], verdicts: Mapping[str, Standing]) -> dict[str, dict[str, Any]]:
     """Return colour and dash of every label: the same in every figure of a study, grey for the A/A row."""
     looks: dict[str, dict[str, Any]] = {}
     for k, label in enumerate(labels):
         color, dash = CYCLE[k % len(CYCLE)], DASHES[k // len(CYCLE) % len(DASHES)]
         looks[label] = {"color": color, "ls": dash}
-        if verdicts.get(label) is Verdict.NOISE:
+        if verdicts.get(label) is Standing.NOISE:
             looks[label] = {"color": COLORS["grey"], "ls": ":"}
     return looks
 

@@ -1,4 +1,4 @@
-"""Rows held against a reference: paired differences, corrected p-values, verdicts."""
+"""Rows held against a reference: paired differences, corrected p-values, standings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unitcircle.experiments.comparison._result import Row, Verdict
+from unitcircle.errors import UnknownNameError
+from unitcircle.experiments.comparison._result import Group, Interval, Row, Standing
 from unitcircle.experiments.comparison._statistics import (
     cliffs_delta,
     holm,
@@ -20,8 +21,41 @@ from unitcircle.experiments.comparison._statistics import (
 )
 
 
+def judge(*groups: Group, reference: str, twin: str = "", confidence: float = 0.95) -> list[Group]:
+    """Hold the rows of groups against a reference, all of them as one family of tests.
+
+    Each group is ranked by its score or by its steps (``rank_by``), and runs of one seed are paired. Holm's correction
+    counts the rows of all groups together, except the reference, the A/A row and rows without a run: these are no
+    hypotheses. What an earlier call said of the rows is replaced.
+
+    Parameters
+    ----------
+    groups
+        With the rows to judge, the reference among the rows of each.
+    reference
+        Label of the row that the others are held against.
+    twin
+        Label of the A/A row; empty where there is none.
+    confidence
+        Of the intervals; 1 − confidence is the level of the tests.
+
+    Returns
+    -------
+    list of Group
+        The same groups, their rows in the same order with difference, effect, p-values and verdict.
+
+    Raises
+    ------
+    UnknownNameError
+        A group has no row of the reference's label.
+    """
+    judges = [Judge(group.rank_by == "steps", group.higher_is_better, confidence) for group in groups]
+    judged = _judge_family(judges, [group.rows for group in groups], reference, twin)
+    return [replace(group, rows=tuple(rows)) for group, rows in zip(groups, judged, strict=True)]
+
+
 @dataclass(frozen=True)
-class Contest:
+class Judge:
     """How the rows of a group are held against one of them.
 
     Attributes
@@ -39,87 +73,123 @@ class Contest:
     confidence: float
 
     def order(self, row: Row) -> tuple[float, ...]:
-        """Return what sorts the best row first: what has no number comes last."""
+        """Return the key that sorts the best row first and rows without a number last."""
         by_score = -row.mean if self.higher_is_better else row.mean
         keys = (row.median_steps, -row.solved, by_score) if self.by_steps else (by_score,)
         return tuple(math.inf if math.isnan(key) else key for key in keys)
 
-    def all_against(self, rows: Sequence[Row], label: str, twin: str) -> list[Row]:
+    def all_against(self, rows: Sequence[Row], label: str, twin: str = "") -> list[Row]:
         """Return the rows with their differences to one of them, corrected p-values and verdicts.
 
         Parameters
         ----------
         rows
-            In any order.
+            Of one group, in any order.
         label
-            Which one they are held against.
+            Of the row that the others are held against.
         twin
-            The A/A row: no hypothesis, hence not counted in the correction, as a row without a seed is none. Empty
-            where there is none.
+            Label of the A/A row; empty where there is none.
 
         Returns
         -------
         list of Row
             In the same order.
         """
-        (reference,) = (row for row in rows if row.label == label)
-        held = [self._against(row, reference) for row in rows]
-        tested = [k for k, row in enumerate(held) if row.seeds and row.label not in {label, twin}]
-        corrected = dict(zip(tested, holm([held[k].p for k in tested]), strict=True))
-        floor = next((self._size(row) for row in held if row.label == twin), -1.0)
-        judged: list[Row] = []
-        for k, row in enumerate(held):
-            if k in corrected:
-                verdict = self._verdict(row, corrected[k])
-                judged.append(replace(row, p_holm=corrected[k], verdict=verdict, within_noise=self._size(row) <= floor))
-            elif row.label == label:
-                judged.append(replace(rows[k], verdict=Verdict.REFERENCE))
-            elif row.label == twin:
-                judged.append(replace(row, verdict=Verdict.NOISE))
-            else:
-                judged.append(rows[k])
+        (judged,) = _judge_family([self], [rows], label, twin)
         return judged
 
-    def _against(self, row: Row, reference: Row) -> Row:
-        pairs = sorted(set(row.seeds) & set(reference.seeds))
-        mine, theirs = (
-            [dict(zip(r.seeds, r.steps if self.by_steps else r.scores, strict=True))[seed] for seed in pairs]
+    def paired(self, row: Row, reference: Row) -> Row:
+        """Return a row with its difference to the reference over their common seeds, and the raw p-value."""
+        seeds = sorted(set(row.seeds) & set(reference.seeds))
+        values, others = (
+            [dict(zip(r.seeds, r.steps if self.by_steps else r.scores, strict=True))[seed] for seed in seeds]
             for r in (row, reference)
         )
-        effect = cliffs_delta(mine, theirs)
+        effect = cliffs_delta(values, others)
         if self.by_steps:
-            ratios = step_ratios(mine, theirs)
+            ratios = step_ratios(values, others)
             estimate = _median_ratio(ratios)
             interval = median_interval(ratios.tolist(), self.confidence)
-            differences = rank_differences(mine, theirs)
+            differences = rank_differences(values, others)
         else:
-            differences = np.subtract(mine, theirs)
-            estimate = float(differences.mean()) if pairs else math.nan
+            differences = np.subtract(values, others)
+            estimate = float(differences.mean()) if seeds else math.nan
             interval = mean_interval(differences.tolist(), self.confidence)
-        better = self.higher_is_better and not self.by_steps
+        larger_is_better = self.higher_is_better and not self.by_steps
         return replace(
             row,
             difference=estimate,
             difference_interval=interval,
-            effect=effect if better else -effect,
+            effect=effect if larger_is_better else -effect,
             p=paired_p(differences.tolist()),
         )
 
-    def _size(self, row: Row) -> float:
-        if self.by_steps and row.difference > 0:
-            return abs(math.log(row.difference))
-        return math.inf if self.by_steps else abs(row.difference)
+    def size(self, row: Row) -> float:
+        """Return the size of a row's difference, of steps that of the logarithm of their ratio; NaN without one."""
+        if not self.by_steps or math.isnan(row.difference):
+            return abs(row.difference)
+        return abs(math.log(row.difference)) if row.difference > 0 else math.inf
 
-    def _verdict(self, row: Row, corrected: float) -> Verdict:
+    def standing(self, row: Row) -> Standing:
+        """Return where a row stands, from its corrected p-value, interval and effect."""
         null = 1.0 if self.by_steps else 0.0
         low, high = row.difference_interval.low, row.difference_interval.high
-        if corrected >= 1 - self.confidence or not (low > null or high < null):
-            return Verdict.UNDECIDED
+        if row.p_holm >= 1 - self.confidence or not (low > null or high < null):
+            return Standing.UNDECIDED
         better = (low > null) is (self.higher_is_better and not self.by_steps)
-        # The median of the ratios and the mean rank may point to different sides: then nothing is said.
+        # The median of the ratios and the mean rank may point to different sides: then the data decide nothing.
         if self.by_steps and better is not (row.effect > 0):
-            return Verdict.UNDECIDED
-        return Verdict.BETTER if better else Verdict.WORSE
+            return Standing.UNDECIDED
+        return Standing.BETTER if better else Standing.WORSE
+
+
+def _judge_family(judges: Sequence[Judge], groups: Sequence[Sequence[Row]], label: str, twin: str) -> list[list[Row]]:
+    """Return the rows of several groups, judged; one correction counts the hypotheses of all of them."""
+
+    def is_hypothesis(row: Row) -> bool:
+        return bool(row.seeds) and row.label not in {label, twin}
+
+    paired = [_pair_all(judge, rows, label) for judge, rows in zip(judges, groups, strict=True)]
+    corrected = iter(holm([row.p for rows in paired for row in rows if is_hypothesis(row)]))
+    judged: list[list[Row]] = []
+    for judge, rows in zip(judges, paired, strict=True):
+        floor = next((judge.size(row) for row in rows if row.label == twin), math.nan)
+        judged.append([])
+        for row in rows:
+            if is_hypothesis(row):
+                known = replace(row, p_holm=next(corrected), within_noise=judge.size(row) <= floor)
+                judged[-1].append(replace(known, verdict=judge.standing(known)))
+            else:
+                judged[-1].append(replace(row, verdict=Standing.NOISE) if row.label == twin else row)
+    return judged
+
+
+def _pair_all(judge: Judge, rows: Sequence[Row], label: str) -> list[Row]:
+    """Return the rows with differences and raw p-values; the reference and rows without a run have none."""
+    reference = next((row for row in rows if row.label == label), None)
+    if reference is None:
+        raise UnknownNameError("reference", label, [row.label for row in rows])
+    blank = [_without_judgement(row) for row in rows]
+    return [
+        replace(row, verdict=Standing.REFERENCE) if row.label == label
+        else judge.paired(row, reference) if row.seeds
+        else row
+        for row in blank
+    ]  # fmt: skip
+
+
+def _without_judgement(row: Row) -> Row:
+    nan, unknown = math.nan, Interval(math.nan, math.nan)
+    return replace(
+        row,
+        difference=nan,
+        difference_interval=unknown,
+        effect=nan,
+        p=nan,
+        p_holm=nan,
+        verdict=Standing.UNDECIDED,
+        within_noise=False,
+    )
 
 
 def _median_ratio(ratios: np.ndarray) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from unitcircle.experiments.comparison._result import Group, Interval, Row, Verdict
+from unitcircle.experiments.comparison._result import Group, Interval, Row, Standing
 
 DECIMALS = 5
 
@@ -43,7 +43,7 @@ class Numbers:
 
     def difference(self, row: Row, /) -> str:
         """Return the difference of a row to the reference: of scores, or the ratio of steps."""
-        if row.verdict is Verdict.REFERENCE:
+        if row.verdict is Standing.REFERENCE:
             return ""
         return self.ratio(row.difference) if self._group.rank_by == "steps" else self.score(row.difference, signed=True)
 

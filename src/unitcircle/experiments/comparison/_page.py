@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from unitcircle._files import written_whole
 from unitcircle.experiments.comparison._figures import ROW, WIDTH, Block, block_title, blocks, draw_block
 from unitcircle.experiments.comparison._numbers import Numbers
-from unitcircle.experiments.comparison._result import Comparison, Group, Row, Verdict
+from unitcircle.experiments.comparison._result import Comparison, Group, Row, Standing
 from unitcircle.experiments.comparison._sentences import study_sentences
 from unitcircle.experiments.comparison._view import legend, measure, progress_line
 from unitcircle.report import FIGURE_RC, inline_svg, page, style
@@ -82,9 +82,9 @@ def _side(name: str) -> str:
 def _cells(row: Row, group: Group, level: str) -> dict[str, str]:
     write = Numbers(group)
     by_steps = group.rank_by == "steps"
-    reference = row.verdict is Verdict.REFERENCE
+    reference = row.verdict is Standing.REFERENCE
     edge = "*" if row.at_edge else ""
-    noted = " (within noise)" if row.within_noise and row.verdict in {Verdict.BETTER, Verdict.WORSE} else ""
+    noted = " (within noise)" if row.within_noise and row.verdict in {Standing.BETTER, Standing.WORSE} else ""
     steps = f"{write.steps(row.median_steps)} {write.interval(row.steps_interval, write.steps)}"
     solved = f"{row.solved}/{len(row.seeds)} {write.interval(row.success, '{:.2f}'.format)}"
     mean = {f"mean [{level}]": f"{write.score(row.mean)} {write.interval(row.interval, write.score)}"}

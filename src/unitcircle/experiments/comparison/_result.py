@@ -11,8 +11,8 @@ from typing import Any, Literal
 SCHEMA = 1
 
 
-class Verdict(StrEnum):
-    """What the data say of a row against the reference."""
+class Standing(StrEnum):
+    """Where a row stands against the reference, as far as the data tell."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -107,7 +107,7 @@ class Row:
     effect: float = math.nan
     p: float = math.nan
     p_holm: float = math.nan
-    verdict: Verdict = Verdict.UNDECIDED
+    verdict: Standing = Standing.UNDECIDED
     within_noise: bool = False
     curve: Curve = Curve()
     tuning: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
@@ -160,7 +160,7 @@ class Group:
         said += [f"{name} {v:g}" if isinstance(v, float) else f"{name} {v}" for name, v in self.options.items()]
         return ", ".join([self.task, self.cell, *said])
 
-    def row(self, verdict: Verdict, /) -> Row | None:
+    def row(self, verdict: Standing, /) -> Row | None:
         """Return the first row of a verdict, None where there is none."""
         return next((row for row in self.rows if row.verdict is verdict), None)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from unitcircle.experiments.comparison._numbers import Numbers
-from unitcircle.experiments.comparison._result import Comparison, Group, Row, Verdict
+from unitcircle.experiments.comparison._result import Comparison, Group, Row, Standing
 
 
 def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
@@ -27,11 +27,11 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
     write = Numbers(group)
     named = comparison.reference
     lines = _first(group, write)
-    for verdict, opening in ((Verdict.BETTER, "Better than"), (Verdict.WORSE, "Worse than")):
+    for verdict, opening in ((Standing.BETTER, "Better than"), (Standing.WORSE, "Worse than")):
         rows = [row for row in group.rows if row.verdict is verdict]
         if rows:
             lines.append(f"{opening} {named}: {_listed(rows, write, group)}.")
-    undecided = [row for row in group.rows if row.verdict is Verdict.UNDECIDED and row.seeds]
+    undecided = [row for row in group.rows if row.verdict is Standing.UNDECIDED and row.seeds]
     if undecided:
         lines.append(f"The data cannot tell from {named}: {_listed(undecided, write, group)}.")
     lines += _noise(group, comparison, write)
@@ -43,7 +43,7 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
 
 
 def _first(group: Group, write: Numbers) -> list[str]:
-    first = next((row for row in group.rows if row.verdict is not Verdict.NOISE), None)
+    first = next((row for row in group.rows if row.verdict is not Standing.NOISE), None)
     if first is None or not first.seeds:
         return ["No reported run is there yet."]
     if group.rank_by == "steps":
@@ -55,7 +55,7 @@ def _first(group: Group, write: Numbers) -> list[str]:
     line = f"First: {first.label}, {about.strip()}."
     if group.not_told_from_first:
         return [f"{line} The data cannot tell it from {', '.join(group.not_told_from_first)}."]
-    others = [row for row in group.rows if row.label != first.label and row.verdict is not Verdict.NOISE]
+    others = [row for row in group.rows if row.label != first.label and row.verdict is not Standing.NOISE]
     if not any(row.seeds for row in others):
         return [line]
     which = "one" if all(row.seeds for row in others) else "one that has runs"
@@ -78,7 +78,7 @@ def _apart(row: Row, write: Numbers, group: Group) -> str:
 
 
 def _noise(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
-    noise = group.row(Verdict.NOISE)
+    noise = group.row(Standing.NOISE)
     if noise is None or math.isnan(noise.difference):
         return []
     joint = "takes" if group.rank_by == "steps" else "differs from itself by"
@@ -88,7 +88,7 @@ def _noise(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
     if noise.p < 1 - comparison.confidence:
         often = f"{100 * (1 - comparison.confidence):.3g} %"
         lines[0] += f" p = {write.p(noise.p)}: among equals this happens in {often} of groups only; doubt the verdicts."
-    hidden = [row.label for row in group.rows if row.within_noise and row.verdict in {Verdict.BETTER, Verdict.WORSE}]
+    hidden = [row.label for row in group.rows if row.within_noise and row.verdict in {Standing.BETTER, Standing.WORSE}]
     if hidden:
         lines.append(f"Significant, yet no larger than that: {', '.join(hidden)}.")
     return lines
@@ -96,7 +96,7 @@ def _noise(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
 
 def _reservations(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
     lines: list[str] = []
-    tested = [row for row in group.rows if row.verdict not in {Verdict.REFERENCE, Verdict.NOISE} and row.seeds]
+    tested = [row for row in group.rows if row.verdict not in {Standing.REFERENCE, Standing.NOISE} and row.seeds]
     if tested:
         pairs = max(len(row.seeds) for row in tested)
         least = min(1.0, len(tested) * 2.0 ** (1 - pairs))

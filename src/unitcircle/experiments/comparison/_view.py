@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from unitcircle.experiments.comparison._numbers import Numbers
-from unitcircle.experiments.comparison._result import Comparison, Group, Verdict
+from unitcircle.experiments.comparison._result import Comparison, Group, Standing
 from unitcircle.experiments.comparison._sentences import study_sentences
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-STYLES = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.REFERENCE: "bold", Verdict.NOISE: "dim"}
-MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼"}
+STYLES = {Standing.BETTER: "green", Standing.WORSE: "red", Standing.REFERENCE: "bold", Standing.NOISE: "dim"}
+MARKS = {Standing.BETTER: "▲", Standing.WORSE: "▼"}
 
 
 def progress_line(comparison: Comparison, /) -> str:
@@ -146,7 +146,7 @@ def _table(group: Group, comparison: Comparison) -> Table:
         solved = "" if math.isnan(group.threshold) else f"{row.solved}/{len(row.seeds)}"
         mark = MARKS.get(row.verdict, "~" if row.within_noise else "")
         to_reference = f"{mark} {write.difference(row)}".strip()
-        p = write.p(row.p if row.verdict is Verdict.NOISE else row.p_holm)
+        p = write.p(row.p if row.verdict is Standing.NOISE else row.p_holm)
         table.add_row(row.label, rate, *numbers, solved, to_reference, p, style=STYLES.get(row.verdict, ""))
     return table
 
