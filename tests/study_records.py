@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle.experiments.studies._study import Experiment, Study
+from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import Record, Run, Status
 
 EVALUATIONS = 5
@@ -54,7 +54,7 @@ def study(labels: dict[str, str] | None = None, **options: Any) -> Study:
     """Return a study of delayed digits with one learning rate, unless told otherwise."""
     given: dict[str, Any] = {"task": "delayed_digits", "learning_rates": (1e-3,)} | options.pop("experiment", {})
     labels = labels or {"A": "torch_default", "B": "orthogonal", "C": "xavier_normal"}
-    return Study("example", labels, (Experiment(**given),), **options)
+    return Study("example", initializers=labels, experiments=(Experiment(**given),), **options)
 
 
 def noise(label: str, run: Run, spread: float = 0.05) -> float:

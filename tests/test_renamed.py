@@ -1,8 +1,10 @@
 """Names of earlier releases: they work, and say what they are called now."""
 
+from dataclasses import KW_ONLY, dataclass, replace
+
 import pytest
 
-from unitcircle._renamed import moved, renamed_arguments
+from unitcircle._renamed import moved, positional_fields, renamed_arguments
 from unitcircle.errors import ArgumentError
 
 
@@ -35,3 +37,27 @@ def test_an_old_argument_is_passed_on_with_a_warning():
 def test_the_old_and_the_new_name_of_an_argument_exclude_each_other():
     with pytest.raises(ArgumentError, match="seed is the old name of rng; pass one of them; got both"):
         draw(3, seed=5, rng=4)
+
+
+@positional_fields
+@dataclass(frozen=True)
+class Named:
+    name: str
+    _: KW_ONLY
+    size: int
+    depth: int = 1
+
+
+def test_fields_that_became_keywords_are_taken_in_their_old_places_with_a_warning():
+    with pytest.warns(DeprecationWarning, match=r"Named takes size=, depth= by keyword now") as warned:
+        assert Named("a", 2, 3) == Named("a", size=2, depth=3)
+    assert [w.filename for w in warned] == [__file__]
+    with pytest.warns(DeprecationWarning, match="Named takes size= by keyword now"):
+        assert Named("a", 2, depth=3) == Named("a", size=2, depth=3)
+    assert replace(Named("a", size=2), depth=4) == Named(name="a", size=2, depth=4)
+
+
+@pytest.mark.parametrize(("args", "kwargs"), [(("a", 2, 3, 4), {}), (("a", 2), {"size": 2}), (("a",), {})])
+def test_fields_given_twice_too_often_or_never_are_a_type_error(args, kwargs):
+    with pytest.raises(TypeError, match=r"Named\.__init__"):
+        Named(*args, **kwargs)

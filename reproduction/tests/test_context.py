@@ -13,7 +13,13 @@ from unitcircle_reproduction.eigen import _studies as studies
 
 def _study(**options):
     experiment = Experiment("tomita(grammar=4)", sizes=(4,), learning_rates=(0.1, 0.01), options={"steps": 2})
-    return Study("made-up", {"Haar": "orthogonal", "eigen": "eigen"}, (experiment,), twin=False, **options)
+    return Study(
+        "made-up",
+        initializers={"Haar": "orthogonal", "eigen": "eigen"},
+        experiments=(experiment,),
+        twin=False,
+        **options,
+    )
 
 
 def _runs(study):

@@ -345,7 +345,14 @@ def tiny(tmp_path_factory):
     }
     options = {"steps": 4, "evaluate_every": 2}
     tasks = [Experiment(task, sizes=(8,), learning_rates=(1e-2,), options=options) for task in TINY]
-    study = Study("tiny", inits, tuple(tasks), studies.EIGEN, 2, twin=True)
+    study = Study(
+        "tiny",
+        initializers=inits,
+        experiments=tuple(tasks),
+        reference=studies.EIGEN,
+        seeds=2,
+        twin=True,
+    )
     _trained_here(context, study)
     return context, study, context.study(study)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from importlib import import_module
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from unitcircle.errors import ArgumentError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound=type[Any])
 
 
 def moved(module: str, names: Mapping[str, str], /) -> Callable[[str], object]:
@@ -48,3 +50,23 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
         return wrapper
 
     return decorate
+
+
+def positional_fields(cls: C, /) -> C:
+    """Accept the fields of a dataclass that became keyword-only at their old positions, with a warning."""
+    by_keyword = cls.__init__
+    names = [f.name for f in fields(cls)]
+    positional = sum(not f.kw_only for f in fields(cls))
+
+    @functools.wraps(by_keyword)
+    def init(self: object, *args: object, **kwargs: object) -> None:
+        late = dict(zip(names[positional:], args[positional:], strict=False))
+        # What is given twice or too often is left to the dataclass, for the message that Python gives.
+        if late and len(args) <= len(names) and not late.keys() & kwargs.keys():
+            by_name = ", ".join(f"{name}=" for name in late)
+            warnings.warn(f"{cls.__name__} takes {by_name} by keyword now", DeprecationWarning, stacklevel=2)
+            args, kwargs = args[:positional], {**late, **kwargs}
+        by_keyword(self, *args, **kwargs)
+
+    cls.__init__ = init
+    return cls

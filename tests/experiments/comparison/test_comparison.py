@@ -16,6 +16,7 @@ from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import Status
 
 INF = math.inf
+TWO = {"A": "orthogonal", "B": "xavier_normal"}
 
 
 def compared(planned, make):
@@ -239,7 +240,7 @@ def test_each_input_scale_and_size_is_a_group_of_its_own():
 
 
 def titles(*experiments):
-    planned = Study("s", {"A": "orthogonal", "B": "xavier_normal"}, experiments, seeds=2, twin=False)
+    planned = Study("s", initializers=TWO, experiments=experiments, seeds=2, twin=False)
     groups = compare(planned, lambda run: None).groups
     for group in groups:
         assert all(group.factors[name] == value for name, value in group.options.items())
@@ -285,7 +286,7 @@ def test_groups_that_differ_in_rates_or_ranking_are_told_apart_by_them():
 
 def test_an_option_that_is_varied_is_a_sweep():
     sizes = [Experiment("delayed_digits", learning_rates=(1e-3,), options={"batch_size": b}) for b in (8, 16, 32)]
-    planned = Study("s", {"A": "orthogonal", "B": "xavier_normal"}, tuple(sizes), seeds=2, twin=False)
+    planned = Study("s", initializers=TWO, experiments=tuple(sizes), seeds=2, twin=False)
     records = finder(planned, lambda label, run: record(run, run.batch_size / 100))
     ((factor, groups),) = blocks(compare(planned, lambda run: records.get(run.key)))
     assert factor == "batch size"
@@ -294,7 +295,12 @@ def test_an_option_that_is_varied_is_a_sweep():
 
 
 def test_a_bleu_is_printed_with_its_signature():
-    planned = Study("bleu", {"Haar": "orthogonal"}, (Experiment("multi30k", ("lstm",)),), twin=False)
+    planned = Study(
+        "bleu",
+        initializers={"Haar": "orthogonal"},
+        experiments=(Experiment("multi30k", ("lstm",)),),
+        twin=False,
+    )
     (group,) = compare(planned, lambda _: None).groups
     version = f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
     assert measure(group) == f"score: BLEU ({version}), higher is better"

@@ -202,7 +202,7 @@ STUDY = """
 
     _execute.Plan = lambda *given, **named: _plan.Plan(*given, **named | {"limit": lambda _: 1})
     experiment = Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3,))
-    study = Study("nodes", {"haar": "orthogonal"}, (experiment,), seeds=12, twin=False)
+    study = Study("nodes", initializers={"haar": "orthogonal"}, experiments=(experiment,), seeds=12, twin=False)
     folder = sys.argv[1]
 """
 DRIVER = (

@@ -62,7 +62,12 @@ def test_a_study_is_done_here_whole(tmp_path):
 
 
 def test_what_is_missing_fails_no_run(tmp_path):
-    study = Study("lacking", {"haar": "orthogonal"}, (Experiment("mnist(folder='nowhere')"),), twin=False)
+    study = Study(
+        "lacking",
+        initializers={"haar": "orthogonal"},
+        experiments=(Experiment("mnist(folder='nowhere')"),),
+        twin=False,
+    )
     with pytest.raises(ArgumentError, match="folder must hold train-images"):
         execute(study, tmp_path, engine=Here())
     with pytest.raises(ArgumentError, match="workers are those of the local engine"):

@@ -222,7 +222,14 @@ def test_a_toy_language_is_learned():
 def test_runs_whose_batches_differ_in_length_are_trained_one_by_one(tmp_path):
     options = {"steps": 3, "evaluate_every": 3, "batch_size": 4, "measure_at": ()}
     experiment = Experiment("countdown_for_tests", sizes=(8,), learning_rates=(1e-3,), options=options)
-    study = Study("countdown", {"Haar": "orthogonal"}, (experiment,), seeds=3, tuning_seeds=1, twin=False)
+    study = Study(
+        "countdown",
+        initializers={"Haar": "orthogonal"},
+        experiments=(experiment,),
+        seeds=3,
+        tuning_seeds=1,
+        twin=False,
+    )
     events = []
     outcome = execute(study, tmp_path, engine=Here(), on_event=events.append)
     assert (outcome.ended, outcome.failed) == (3, 0)

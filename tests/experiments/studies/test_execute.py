@@ -29,8 +29,8 @@ from unitcircle.experiments.training import Status
 
 STUDY = Study(
     "test",
-    {"haar": "orthogonal", "xavier": "xavier_normal"},
-    (Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3, 1e-2)),),
+    initializers={"haar": "orthogonal", "xavier": "xavier_normal"},
+    experiments=(Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3, 1e-2)),),
     seeds=4,
     tuning_seeds=2,
     twin=False,
@@ -249,7 +249,12 @@ def test_misuse_is_named(tmp_path):
 )
 def test_what_this_machine_lacks_fails_no_run(task, options, said, tmp_path):
     sizes = options.pop("sizes", (64,))
-    study = Study("lacking", {"haar": "orthogonal"}, (Experiment(task, sizes=sizes, options=options),), twin=False)
+    study = Study(
+        "lacking",
+        initializers={"haar": "orthogonal"},
+        experiments=(Experiment(task, sizes=sizes, options=options),),
+        twin=False,
+    )
     with pytest.raises(ArgumentError, match=said):
         execute(study, tmp_path / "out", workers=1)
     assert list((tmp_path / "out" / "runs").iterdir()) == []
@@ -263,8 +268,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 SMALL = Study(
     "small",
-    {"haar": "orthogonal"},
-    (Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3,)),),
+    initializers={"haar": "orthogonal"},
+    experiments=(Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3,)),),
     seeds=6,
     twin=False,
 )

@@ -24,7 +24,7 @@ def a_study(**options):
         Experiment("adding(length=20)", sizes=(4, 8), learning_rates=RATES, options={"steps": 50}),
     )
     settings = {"seeds": 5, "tuning_seeds": 2, "experiments": experiments} | options
-    return Study("test", {"haar": "orthogonal", "xavier": "xavier_normal"}, **settings)
+    return Study("test", initializers={"haar": "orthogonal", "xavier": "xavier_normal"}, **settings)
 
 
 def ended(run, score=None, status=Status.FINISHED, steps=math.inf):
@@ -121,8 +121,8 @@ def test_what_has_ended_is_not_done_again_and_failed_only_when_asked(tmp_path):
 def test_a_run_in_two_rows_is_done_once(tmp_path):
     study = Study(
         "twice",
-        {"a": "orthogonal", "b": "orthogonal"},
-        (Experiment("adding(length=10)", sizes=(4,), learning_rates=RATES),),
+        initializers={"a": "orthogonal", "b": "orthogonal"},
+        experiments=(Experiment("adding(length=10)", sizes=(4,), learning_rates=RATES),),
         seeds=3,
         tuning_seeds=1,
         twin=False,

@@ -233,3 +233,10 @@ def test_a_cell_without_a_recurrent_weight_has_one_row_for_each_bias():
     assert labels["lstm"] == study.labels == ("a", "b", "c", "d", "b (again)")
     assert labels["strongly_typed"] == ("b", "c", "d")
     assert labels["unitary_evolution"] == ("b",)
+
+
+def test_only_the_name_of_a_study_is_positional():
+    experiments = (Experiment("adding(length=20)", sizes=(4,)),)
+    study = Study("a", initializers={"x": "eigen"}, experiments=experiments, seeds=9, tuning_seeds=2)
+    with pytest.warns(DeprecationWarning, match="Study takes initializers=, experiments=, reference=, seeds=, tuning_"):
+        assert Study("a", {"x": "eigen"}, experiments, "x", 9, 2) == study

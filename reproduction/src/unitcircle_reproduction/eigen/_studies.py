@@ -40,11 +40,21 @@ def _tomita(
     return [replace(e, cells=cells, options={**e.options, **own}) for e in first]
 
 
-def _study(context: Context, name: str, inits: dict[str, str], experiments: list[Experiment], **options: bool) -> Study:
+def _study(
+    context: Context, name: str, inits: dict[str, str], experiments: list[Experiment], *, twin: bool = True
+) -> Study:
     # With eight pairs the smallest p is 1/128: it survives Holm's correction for up to six rows.
     seeds, tuning = context.pick((8, 2), (10, 3))
     given = {EIGEN: _EIGEN} | inits
-    study = Study(name, given, tuple(experiments), EIGEN, seeds, tuning, **options)  # pyright: ignore[reportArgumentType]
+    study = Study(
+        name,
+        initializers=given,
+        experiments=tuple(experiments),
+        reference=EIGEN,
+        seeds=seeds,
+        tuning_seeds=tuning,
+        twin=twin,
+    )
     return context.seeded(study)
 
 
@@ -92,7 +102,16 @@ def structure(context: Context, /) -> Study:
         options = {"steps": 1000, "evaluate_every": 100}
         digits = Experiment("delayed_digits(blank=50)", learning_rates=(1e-3, 3e-3), options=options)
         # With nine pairs the smallest p is 1/256: it survives Holm's correction for up to twelve rows.
-        return context.seeded(Study("eigen-structure-quick", inits, (digits,), EIGEN, 9, 2, twin=False))
+        study = Study(
+            "eigen-structure-quick",
+            initializers=inits,
+            experiments=(digits,),
+            reference=EIGEN,
+            seeds=9,
+            tuning_seeds=2,
+            twin=False,
+        )
+        return context.seeded(study)
     shipped = Study.load("modulus")
     more = {"Xavier": "xavier_normal", "blocks 1": "block_rotation", "Haar 1": "orthogonal"}
     # The shipped chain has all eigenvalues 0; this one has the others' modulus.
@@ -114,7 +133,16 @@ def regression(context: Context, /) -> Study:
     name = context.pick("eigen-regression-quick", "eigen-regression")
     inits = {EIGEN: _EIGEN, "Xavier": "xavier_normal", "Haar": "orthogonal", "blocks": "block_rotation"}
     seeds, tuning = context.pick((3, 1), (10, 3))
-    return context.seeded(Study(name, inits, tuple(experiments), EIGEN, seeds, tuning, twin=False))
+    study = Study(
+        name,
+        initializers=inits,
+        experiments=tuple(experiments),
+        reference=EIGEN,
+        seeds=seeds,
+        tuning_seeds=tuning,
+        twin=False,
+    )
+    return context.seeded(study)
 
 
 def reported(context: Context, study: Study, comparison: Comparison, /) -> Iterator[tuple[Group, Row, list[Record]]]:
@@ -170,5 +198,13 @@ def _with_data(
     if torch.cuda.is_available():
         experiment = replace(experiment, options={**experiment.options, "device": "cuda"})
     inits = {label: law + biases for label, law in ({EIGEN: _EIGEN} | rivals).items()}
-    study = Study(name, inits, (experiment,), EIGEN, seeds=8, tuning_seeds=tuning_seeds, twin=False)
+    study = Study(
+        name,
+        initializers=inits,
+        experiments=(experiment,),
+        reference=EIGEN,
+        seeds=8,
+        tuning_seeds=tuning_seeds,
+        twin=False,
+    )
     return context.seeded(study)

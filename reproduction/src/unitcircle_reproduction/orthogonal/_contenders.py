@@ -48,8 +48,8 @@ def contest(
         options = dict(experiment.options) | dict(members[0].options)
         study = Study(
             "-".join([name, Cell.parse(cell).name, *map(str, chain(*sorted(members[0].options.items())))]),
-            {member.label: member.initializer for member in members},
-            (replace(experiment, cells=(cell,), options=options),),
+            initializers={member.label: member.initializer for member in members},
+            experiments=(replace(experiment, cells=(cell,), options=options),),
             seeds=context.pick(*SEEDS),
             tuning_seeds=context.pick(tuning_seeds, 3),
             twin=False,

@@ -57,8 +57,10 @@ def claim(context: Context, /) -> Claim:
         options |= {"input": start.ends, "readout": start.ends}
         study = Study(
             f"orthogonal-depth-{start.inner}-{start.ends}-{start.clip}",
-            {str(start): start.inner},
-            (Experiment("deep_linear_map", cells, (64,), learning_rates=rates, rank_by="steps", options=options),),
+            initializers={str(start): start.inner},
+            experiments=(
+                Experiment("deep_linear_map", cells, (64,), learning_rates=rates, rank_by="steps", options=options),
+            ),
             seeds=context.pick(*SEEDS),
             tuning_seeds=context.pick(1, 3),
             twin=False,

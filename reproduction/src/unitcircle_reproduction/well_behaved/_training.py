@@ -69,7 +69,13 @@ def train_recurrent(context: Context, setting: Setting, runs: int, /) -> Trained
     sizes, rates = (setting.width,), (setting.learning_rate,)
     experiment = Experiment(setting.task, sizes=sizes, learning_rates=rates, options=options)
     name = f"well-behaved-{setting.width}-{setting.optimizer}-{setting.learning_rate:g}-{setting.task}"
-    planned = Study(name, {"orthogonal": "orthogonal"}, (experiment,), seeds=runs, twin=False)
+    planned = Study(
+        name,
+        initializers={"orthogonal": "orthogonal"},
+        experiments=(experiment,),
+        seeds=runs,
+        twin=False,
+    )
     study = context.seeded(planned)
     context.study(study, here=True)
     reported = study.reported_runs(next(experiment.settings()), "orthogonal", setting.learning_rate)

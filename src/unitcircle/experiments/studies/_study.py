@@ -7,12 +7,13 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from unitcircle._renamed import positional_fields
 from unitcircle._specification import of_declared_type
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models import Cell, Role
@@ -20,9 +21,6 @@ from unitcircle.experiments.studies._feasibility import check_laws, check_option
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
 from unitcircle.initializers import Initializer
-
-if TYPE_CHECKING:
-    pass
 
 FIRST_TUNING_SEED = 1000
 """Learning rates are chosen with seeds from here on, never with those that are reported: these are all below."""
@@ -97,6 +95,7 @@ class Experiment:
             )
 
 
+@positional_fields
 @dataclass(frozen=True)
 class Study:
     """What a study file says.
@@ -128,6 +127,7 @@ class Study:
     """
 
     name: str
+    _: KW_ONLY
     initializers: Mapping[str, str]
     experiments: tuple[Experiment, ...]
     reference: str = ""
