@@ -5,6 +5,7 @@ import math
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.experiments import comparison, engines, studies
 from unitcircle.experiments.studies import Experiment, Study, _feasibility, shipped_studies
 from unitcircle.initializers import Orthogonal
 
@@ -240,3 +241,10 @@ def test_only_the_name_of_a_study_is_positional():
     study = Study("a", initializers={"x": "eigen"}, experiments=experiments, seeds=9, tuning_seeds=2)
     with pytest.warns(DeprecationWarning, match="Study takes initializers=, experiments=, reference=, seeds=, tuning_"):
         assert Study("a", {"x": "eigen"}, experiments, "x", 9, 2) == study
+
+
+@pytest.mark.parametrize("name", ["TLS", "Dask", "EngineKind", "Here", "Local", "Slurm", "engine_kind", "compare"])
+def test_names_that_left_for_a_package_of_their_own_work_with_a_warning(name):
+    home = comparison if name == "compare" else engines
+    with pytest.warns(DeprecationWarning, match=f"studies.{name} is now {home.__name__}.{name}"):
+        assert getattr(studies, name) is getattr(home, name)

@@ -1,7 +1,7 @@
 """Studies: which initializer is better, by how much, and where the data cannot tell.
 
-A study is a TOML file. :func:`execute` does the runs that have no record yet; :func:`compare` says what follows from
-those that have.
+A study is a TOML file. :func:`execute` trains the runs that have no record yet;
+:func:`unitcircle.experiments.comparison.compare` says what follows from the records.
 """
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "write_table",
 ]
 
-from unitcircle._renamed import moved
+from unitcircle._renamed import moved as _moved
 from unitcircle.experiments.studies._choice import chosen_rate
 from unitcircle.experiments.studies._execute import Outcome, execute
 from unitcircle.experiments.studies._export import query, write_table
@@ -35,7 +35,7 @@ from unitcircle.experiments.studies._study import FIRST_TUNING_SEED, TWIN, Exper
 from unitcircle.experiments.studies._table import curve_table, study_table
 
 _ENGINES = ("TLS", "Dask", "EngineKind", "Here", "Local", "Slurm", "engine_kind")
-__getattr__ = moved(
+__getattr__ = _moved(
     __name__,
     {name: f"unitcircle.experiments.engines:{name}" for name in _ENGINES}
     | {"compare": "unitcircle.experiments.comparison:compare"},
