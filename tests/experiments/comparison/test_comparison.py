@@ -10,8 +10,8 @@ from tests.study_records import finder, noise, record, study
 
 from unitcircle._json import to_json
 from unitcircle.experiments.comparison import Standing, compare, study_sentences
-from unitcircle.experiments.comparison._figures import block_title, blocks
-from unitcircle.experiments.comparison._view import measure
+from unitcircle.experiments.comparison._figures import chart_title, charts
+from unitcircle.experiments.comparison._view import score_line
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import Status
 
@@ -288,10 +288,10 @@ def test_an_option_that_is_varied_is_a_sweep():
     sizes = [Experiment("delayed_digits", learning_rates=(1e-3,), options={"batch_size": b}) for b in (8, 16, 32)]
     planned = Study("s", initializers=TWO, experiments=tuple(sizes), seeds=2, twin=False)
     records = finder(planned, lambda label, run: record(run, run.batch_size / 100))
-    ((factor, groups),) = blocks(compare(planned, lambda run: records.get(run.key)))
+    ((factor, groups),) = charts(compare(planned, lambda run: records.get(run.key)))
     assert factor == "batch size"
     assert [group.factors[factor] for group in groups] == [8, 16, 32]
-    assert "batch size" not in block_title((factor, groups))
+    assert "batch size" not in chart_title((factor, groups))
 
 
 def test_a_bleu_is_printed_with_its_signature():
@@ -303,7 +303,7 @@ def test_a_bleu_is_printed_with_its_signature():
     )
     (group,) = compare(planned, lambda _: None).groups
     version = f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
-    assert measure(group) == f"score: BLEU ({version}), higher is better"
+    assert score_line(group) == f"score: BLEU ({version}), higher is better"
 
 
 def test_a_row_without_runs_is_neither_told_apart_nor_counted():

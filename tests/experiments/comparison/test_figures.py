@@ -9,7 +9,7 @@ from tests.study_records import finder, noise, record, study
 
 from unitcircle.experiments.comparison._comparison import compare
 from unitcircle.experiments.comparison._figures import (
-    blocks,
+    charts,
     plot_learning_curves,
     plot_learning_rates,
     plot_seeds,
@@ -89,7 +89,7 @@ def sweep(rank_by="steps"):
 
 def test_groups_that_differ_in_one_number_are_a_sweep(ax):
     comparison = sweep()
-    ((factor, groups),) = blocks(comparison)
+    ((factor, groups),) = charts(comparison)
     assert (factor, len(groups)) == ("size", 4)
     plot_sweep(groups, factor, labels=comparison.labels, ax=ax)
     lines = {container.get_label(): container[0] for container in ax.containers}
@@ -103,7 +103,7 @@ def test_groups_that_differ_in_one_number_are_a_sweep(ax):
 
 
 def test_a_sweep_of_scores_is_drawn_too(ax):
-    ((factor, groups),) = blocks(sweep("score"))
+    ((factor, groups),) = charts(sweep("score"))
     plot_sweep(groups, factor, ax=ax)
     lines = {container.get_label(): container[0] for container in ax.containers}
     assert lines["C"].get_ydata().tolist() == [0.1, 0.2, 0.4, 0.8]
@@ -113,7 +113,7 @@ def test_a_sweep_of_scores_is_drawn_too(ax):
 def test_two_values_or_two_factors_are_no_sweep():
     planned = study(experiment={"sizes": (2, 4)}, seeds=2)
     made = compared(planned, lambda label, run: record(run, 0.5))
-    assert [factor for factor, _ in blocks(made)] == ["", ""]
+    assert [factor for factor, _ in charts(made)] == ["", ""]
 
 
 def test_the_whole_figure_names_its_parts(comparison, tmp_path):

@@ -51,7 +51,7 @@ def test_the_table_has_the_verdict_and_its_reasons(page):
 def test_every_marked_artist_has_as_many_labels_as_markers(page):
     text = page.read_text(encoding="utf-8")
     hover = hover_of(text)
-    assert {f"block0-{kind}{k}" for kind in ("seeds", "curve") for k in range(4)} == set(hover)
+    assert {f"chart0-{kind}{k}" for kind in ("seeds", "curve") for k in range(4)} == set(hover)
     assert_every_marker_has_a_label(text)
 
 

@@ -56,7 +56,7 @@ def comparison():
 def test_who_wins_by_how_much_and_what_is_to_be_doubted(comparison):
     said = words(study_view(comparison))
     assert "A line and another." in said
-    assert "partial: 74 of 76 runs, 1 failed, 1 missing; what is there is compared" in said
+    assert "partial: 74 of 76 runs, 1 failed, 1 missing; the comparison uses the runs that have ended" in said
     assert "score: accuracy, higher is better, baseline 0.1, solved at 0.9" in said
     assert "First: Haar, mean 0." in said
     assert "Every other one is worse by the same test." in said
@@ -128,7 +128,7 @@ def test_steps_with_those_that_never_arrive():
 
 def test_without_any_run():
     said = words(study_view(compared(study(LABELS, experiment=RATES), lambda label, run: None)))
-    assert "No reported run is there yet." in said
+    assert "No reported run has ended yet." in said
     assert "Learning rate not chosen yet: torch default, Haar, a name longer than the column for names" in said
     text_of(study_progress_view(compared(study(LABELS), lambda label, run: None)))
 

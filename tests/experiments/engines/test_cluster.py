@@ -73,7 +73,7 @@ def test_a_host_that_is_not_there(monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(ArgumentError, match="can be found"):
+    with pytest.raises(ArgumentError, match="can be resolved"):
         refuse_public("nowhere")
 
 

@@ -70,5 +70,5 @@ def test_what_is_missing_fails_no_run(tmp_path):
     )
     with pytest.raises(ArgumentError, match="folder must hold train-images"):
         execute(study, tmp_path, engine=Here())
-    with pytest.raises(ArgumentError, match="workers are those of the local engine"):
+    with pytest.raises(ArgumentError, match="workers is an option of the local engine only"):
         execute(SMALL, tmp_path, engine=Here(), workers=2)

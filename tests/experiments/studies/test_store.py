@@ -68,7 +68,7 @@ def test_damaged_and_foreign_files_are_reported_and_left_alone(tmp_path):
     assert [store.get(run(seed)) is not None for seed in range(4)] == [True, False, False, False]
     assert {path.name for path in store.problems} == {f"{run(seed).key}.json" for seed in (1, 2, 3)}
     assert [found.run for found in store.records()] == [run()]
-    assert store.problems[runs / "notes.txt"] == "is not named as a record is, <key>.json"
+    assert store.problems[runs / "notes.txt"] == "does not have the name of a record, <key>.json"
     assert "schema" in store.problems[runs / f"{run(3).key}.json"]
     assert run().key in store.problems[runs / f"{run(2).key}.json"]
     assert {path: path.read_bytes() for path in runs.iterdir()} == before

@@ -1,4 +1,4 @@
-"""Comparing initializers from the records of a study: rows with intervals, paired tests, verdicts."""
+"""The comparison of initializers from the records of a study: rows with intervals, paired tests, verdicts."""
 
 from __future__ import annotations
 
@@ -25,20 +25,22 @@ from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
 
 Find = Callable[[Run], Record | None]
-"""Run → its record, or None where there is none."""
-NONE = Interval(math.nan, math.nan)
+"""Run → its record, or None if there is none."""
+Score = Callable[[Record], float]
+UNKNOWN = Interval(math.nan, math.nan)
 
 
 def compare(study: Study, find: Find, /) -> Comparison:
-    """Compare the initializers of a study, as far as its runs are there.
+    """Compare the initializers of a study from the runs that have ended.
 
-    In each group (task, cell, size, input scale) every initializer stands with the learning rate chosen for it, and is
-    held against the reference by paired runs of one seed. A verdict other than "cannot tell" needs both: a p-value of
-    the paired permutation test below 1 − confidence after Holm's correction for the rows of the group, and an interval
-    of the difference that excludes none. The A/A row is no hypothesis and is not counted in the correction.
+    In each group (task, cell, size, input scale) every initializer is taken at the learning rate chosen for it, and
+    compared with the reference by pairs of runs with the same seed. A verdict other than "cannot tell" needs both: a
+    p-value of the paired permutation test below 1 − confidence after Holm's correction for the rows of the group, and
+    an interval that excludes a difference of zero (ranked by steps: a ratio of one). The A/A row is no hypothesis and
+    is not counted in the correction.
 
-    A diverged run counts as the task's baseline, or as the worst score of the group where that is worse, and as never
-    solved. A run that failed has no result: it is counted, and its pair is left out.
+    A diverged run counts as the task's baseline, or as the worst score of the group if that is worse, and as never
+    solved. A failed run has no result: it is counted, and its pair is left out.
 
     Parameters
     ----------
@@ -50,13 +52,13 @@ def compare(study: Study, find: Find, /) -> Comparison:
     Returns
     -------
     Comparison
-        The same for the same records, in whatever order they came.
+        Equal for the same records, whatever their order.
     """
     groups: list[Group] = []
     counts = np.zeros(3, dtype=int)
     settings = [(experiment, setting) for experiment in study.experiments for setting in experiment.settings()]
-    for (experiment, setting), options in zip(settings, _telling_apart(settings), strict=True):
-        entries = [_Entry.of(study, experiment, setting, label, find) for label in study.labels_in(setting)]
+    for (experiment, setting), options in zip(settings, _distinctive_options(settings), strict=True):
+        entries = [_RowRecords.of(study, experiment, setting, label, find) for label in study.labels_in(setting)]
         counts += np.sum([entry.counts for entry in entries], axis=0)
         groups.append(_group(study, experiment, setting, entries, options))
     planned, present, failed = map(int, counts)
@@ -66,8 +68,8 @@ def compare(study: Study, find: Find, /) -> Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class _Entry:
-    """What there is of one row: chosen rate, and the records of its runs, None where there is none."""
+class _RowRecords:
+    """The chosen learning rate and the records of one row; a record is None if the run has not ended."""
 
     label: str
     learning_rate: float
@@ -75,7 +77,7 @@ class _Entry:
     reported: dict[int, Record | None]
 
     @classmethod
-    def of(cls, study: Study, experiment: Experiment, setting: Run, label: str, find: Find) -> _Entry:
+    def of(cls, study: Study, experiment: Experiment, setting: Run, label: str, find: Find) -> _RowRecords:
         tuning = {run: find(run) for run in study.tuning_runs(experiment, setting, label)}
         rate = chosen_rate(study, experiment, setting, label, find)
         reported: dict[int, Record | None] = dict.fromkeys(study.reported_seeds)
@@ -86,10 +88,10 @@ class _Entry:
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """Runs planned, present and failed."""
-        every = [*self.tuning.values(), *self.reported.values()]
-        failed = sum(record is not None and record.status is Status.FAILED for record in every)
-        return len(every), sum(record is not None for record in every) - failed, failed
+        """Number of runs planned, present and failed."""
+        records = [*self.tuning.values(), *self.reported.values()]
+        failed = sum(record is not None and record.status is Status.FAILED for record in records)
+        return len(records), sum(record is not None for record in records) - failed, failed
 
     @property
     def results(self) -> dict[int, Record]:
@@ -101,41 +103,41 @@ def _has_result(record: Record | None) -> TypeGuard[Record]:
     return record is not None and record.status is not Status.FAILED
 
 
-def _telling_apart(settings: Sequence[tuple[Experiment, Run]]) -> list[dict[str, Any]]:
-    """Return, for each setting, what it says otherwise than another one with the same task, cell and input scale."""
-    said = [_said(experiment, setting) for experiment, setting in settings]
+def _distinctive_options(settings: Sequence[tuple[Experiment, Run]]) -> list[dict[str, Any]]:
+    """Return, for each setting, the options in which others of the same task, cell and input scale differ from it."""
+    options = [_options_as_text(experiment, setting) for experiment, setting in settings]
     places = [(setting.task, setting.cell, setting.input_scale) for _, setting in settings]
-    alike = [[other for other, at in zip(said, places, strict=True) if at == place] for place in places]
+    rivals = [[other for other, at in zip(options, places, strict=True) if at == place] for place in places]
     return [
-        {name: value for name, value in own.items() if any(other[name] != value for other in others)}
-        for own, others in zip(said, alike, strict=True)
+        {name: value for name, value in mine.items() if any(other[name] != value for other in others)}
+        for mine, others in zip(options, rivals, strict=True)
     ]
 
 
-def _said(experiment: Experiment, setting: Run) -> dict[str, Any]:
-    """Return the options of a setting in words, those that are varied within a group left out."""
+def _options_as_text(experiment: Experiment, setting: Run) -> dict[str, Any]:
+    """Return the options of a setting as text, without those that vary within a group."""
     varied = {"task", "cell", "input_scale", "recurrent", "learning_rate", "seed", "twin"}
     options = {f.name: getattr(setting, f.name) for f in fields(setting) if f.name not in varied}
     options |= {"learning_rates": experiment.learning_rates, "ranked_by": experiment.rank_by}
-    return {name.replace("_", " "): _in_words(value) for name, value in options.items()}
+    return {name.replace("_", " "): _value_as_text(value) for name, value in options.items()}
 
 
-def _in_words(value: Any) -> Any:
+def _value_as_text(value: Any) -> Any:
     if isinstance(value, tuple):
         return " / ".join(f"{item:g}" for item in value) or "none"
     return "none" if value is None else value
 
 
 def _group(
-    study: Study, experiment: Experiment, setting: Run, entries: Sequence[_Entry], options: dict[str, Any]
+    study: Study, experiment: Experiment, setting: Run, entries: Sequence[_RowRecords], options: dict[str, Any]
 ) -> Group:
     task = Task.parse(setting.task)
-    every = [record for entry in entries for record in entry.results.values()]
-    score = _scoring(task, every, "test_score")
+    reported = [record for entry in entries for record in entry.results.values()]
+    score = _scoring(task, reported, "test_score")
     rows = [_row(entry, experiment, task, score, study.confidence) for entry in entries]
     tuned = [record for entry in entries for record in entry.tuning.values() if record is not None]
     tuning_score = _scoring(task, tuned, "validation_score")
-    rows = [replace(row, tuning=_tuning(entry, tuning_score)) for row, entry in zip(rows, entries, strict=True)]
+    rows = [replace(row, tuning=_tuning_scores(entry, tuning_score)) for row, entry in zip(rows, entries, strict=True)]
 
     group = Group(
         task=task.title,
@@ -167,20 +169,20 @@ def _equals_of_first(group: Group, confidence: float) -> tuple[str, ...]:
     return tuple(row.label for row in judged.rows if row.verdict is Standing.UNDECIDED)
 
 
-def _scoring(task: Task, records: Sequence[Record], name: str) -> Callable[[Record], float]:
-    """Return the function that gives a record its score: what diverged is no better than guessing, nor than any."""
-    seen = [record.summary.get(name, math.nan) for record in records if record.status is Status.FINISHED]
-    finite = [value for value in (task.baseline, *seen) if math.isfinite(value)]
-    lost = (min if task.higher_is_better else max)(finite, default=math.nan)
+def _scoring(task: Task, records: Sequence[Record], name: str) -> Score:
+    """Return the function record → score; a diverged run is no better than guessing or than any other run."""
+    scores = [record.summary.get(name, math.nan) for record in records if record.status is Status.FINISHED]
+    finite = [value for value in (task.baseline, *scores) if math.isfinite(value)]
+    worst = (min if task.higher_is_better else max)(finite, default=math.nan)
 
     def score(record: Record) -> float:
         value = record.summary.get(name, math.nan)
-        return value if record.status is Status.FINISHED and math.isfinite(value) else lost
+        return value if record.status is Status.FINISHED and math.isfinite(value) else worst
 
     return score
 
 
-def _row(entry: _Entry, experiment: Experiment, task: Task, score: Callable[[Record], float], confidence: float) -> Row:
+def _row(entry: _RowRecords, experiment: Experiment, task: Task, score: Score, confidence: float) -> Row:
     results = entry.results
     scores = np.array([score(record) for record in results.values()])
     steps = [_steps(record) for record in results.values()]
@@ -208,57 +210,59 @@ def _row(entry: _Entry, experiment: Experiment, task: Task, score: Callable[[Rec
         worst=float(worst()) if any_run else math.nan,
         deviation=float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
         solved=solved,
-        success=share_interval(solved, len(scores), confidence) if with_threshold else NONE,
+        success=share_interval(solved, len(scores), confidence) if with_threshold else UNKNOWN,
         median_steps=float(np.median(steps)) if any_run and with_threshold else math.nan,
-        steps_interval=median_interval(steps, confidence) if with_threshold else NONE,
+        steps_interval=median_interval(steps, confidence) if with_threshold else UNKNOWN,
         curve=_curve(results, score, confidence),
     )
 
 
 def _steps(record: Record) -> float:
-    """Return the steps to the threshold; inf: never, as of a run that passed it and then diverged."""
+    """Return the steps to the threshold; inf if the run never reached it, or diverged afterwards."""
     value = record.summary.get("steps_to_threshold", math.inf)
     return value if record.status is Status.FINISHED and not math.isnan(value) else math.inf
 
 
-def _curve(results: Mapping[int, Record], score: Callable[[Record], float], confidence: float) -> Curve:
-    """Return the mean learning curve; a run that stopped early keeps its last score, one that diverged is lost."""
-    drawn = {record: record.curves for record in results.values() if record.curves.get("step")}
-    if not drawn:
+def _curve(results: Mapping[int, Record], score: Score, confidence: float) -> Curve:
+    """Return the mean learning curve; a run that stopped early keeps its last score, a diverged one gets the worst."""
+    curves_of = {record: record.curves for record in results.values() if record.curves.get("step")}
+    if not curves_of:
         return Curve()
-    grid = np.unique(np.concatenate([curves["step"] for curves in drawn.values()]))
+    grid = np.unique(np.concatenate([curves["step"] for curves in curves_of.values()]))
     curves: list[np.ndarray] = []
-    for record, curve in drawn.items():
+    for record, curve in curves_of.items():
         values = np.asarray(curve["validation_score"], dtype=float)
         last = np.searchsorted(curve["step"], grid, side="right") - 1
-        held = values[np.maximum(last, 0)]
+        on_grid = values[np.maximum(last, 0)]
         if record.status is Status.DIVERGED:
-            held = np.where(grid > curve["step"][-1], score(record), held)
-        curves.append(np.where(np.isfinite(held), held, score(record)))
+            on_grid = np.where(grid > curve["step"][-1], score(record), on_grid)
+        curves.append(np.where(np.isfinite(on_grid), on_grid, score(record)))
     return mean_curve(grid.tolist(), np.array(curves), confidence)
 
 
-def _tuning(entry: _Entry, score: Callable[[Record], float]) -> dict[float, tuple[float, ...]]:
-    found: dict[float, tuple[float, ...]] = {}
+def _tuning_scores(entry: _RowRecords, score: Score) -> dict[float, tuple[float, ...]]:
+    """Return learning rate → validation scores of its tuning runs."""
+    scores: dict[float, tuple[float, ...]] = {}
     for run, record in entry.tuning.items():
         if _has_result(record):
-            found[run.learning_rate] = (*found.get(run.learning_rate, ()), score(record))
-    return found
+            scores[run.learning_rate] = (*scores.get(run.learning_rate, ()), score(record))
+    return scores
 
 
-def _shares(entries: Sequence[_Entry], rates: Sequence[float], score: Callable[[Record], float]) -> dict[str, float]:
-    """Return the shares of variance over the tuning seeds for which every initializer and rate has a result."""
-    found = [
+def _shares(entries: Sequence[_RowRecords], rates: Sequence[float], score: Score) -> dict[str, float]:
+    """Return the shares of variance, over the tuning seeds for which every initializer and rate has a result."""
+    scores_of = [
         {(run.learning_rate, run.seed): score(r) for run, r in entry.tuning.items() if _has_result(r)}
         for entry in entries
     ]
     seeds = sorted({run.seed for entry in entries for run in entry.tuning})
-    whole = [seed for seed in seeds if all((rate, seed) in scores for scores in found for rate in rates)]
-    cube = [[[scores[rate, seed] for seed in whole] for rate in rates] for scores in found]
-    return variance_shares(np.array(cube)) if whole else {}
+    complete = [seed for seed in seeds if all((rate, seed) in scores for scores in scores_of for rate in rates)]
+    cube = [[[scores[rate, seed] for seed in complete] for rate in rates] for scores in scores_of]
+    return variance_shares(np.array(cube)) if complete else {}
 
 
 def _factors(*specifications: Specification) -> dict[str, Any]:
+    """Return the names and parameters of specifications; a repeated parameter gets the kind in front of its name."""
     factors: dict[str, Any] = {}
     for specification in specifications:
         parameters = specification.to_dict()

@@ -1,4 +1,4 @@
-"""Figures of a comparison, each a function that takes ``ax``, and the figure of the whole study."""
+"""Figures of a comparison: functions that draw one group into ``ax``, and the figure of the whole study."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
 
-Block = tuple[str, Sequence[Group]]
-"""Groups that are drawn together, and the factor that tells them apart; none for one group alone."""
+Chart = tuple[str, Sequence[Group]]
+"""(factor, groups): a sweep of groups that differ in one factor, or a single group with the factor ''."""
 SWEEP = 3
-"""So many values of one factor are drawn as a sweep."""
+"""Values of one factor from which groups are drawn together as a sweep."""
 JITTER = 0.22
 WIDTH, ROW = 10.5, 3.3
 NAME = 30
+"""Characters of a label that fit beside an axis."""
 
 
 def _looks(labels: Sequence[str], verdicts: Mapping[str, Standing]) -> dict[str, dict[str, Any]]:
-    """Return colour and dash of every label: the same in every figure of a study, grey for the A/A row."""
+    """Return the colour and dash of every label, the same in every figure of a study; the A/A row is grey."""
     looks: dict[str, dict[str, Any]] = {}
     for k, label in enumerate(labels):
         color, dash = CYCLE[k % len(CYCLE)], DASHES[k // len(CYCLE) % len(DASHES)]
@@ -54,9 +55,9 @@ def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axe
     Parameters
     ----------
     group
-        Whose rows.
+        Group whose rows are drawn.
     labels
-        All labels of the study, in the order of its colours; those of the group by default.
+        All labels of the study, in the order of the colours; by default the sorted labels of the group.
     ax
         Axes to draw in; new ones by default.
 
@@ -79,12 +80,12 @@ def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axe
 
 
 def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:
-    """Draw validation score against learning rate, as it was tuned: mean, smallest and largest, a ring at the choice.
+    """Draw validation score against the learning rates tried: mean, smallest and largest; a ring marks the chosen one.
 
     Parameters
     ----------
     group, labels, ax
-        As of :func:`plot_learning_curves`.
+        As in :func:`plot_learning_curves`.
 
     Returns
     -------
@@ -97,16 +98,16 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
     tuned = [row for row in group.rows if row.tuning]
     for k, row in enumerate(tuned):
         look = looks[row.label]
-        # A few per cent apart, so that ranges do not hide one another.
-        beside = 1.012 ** (k - (len(tuned) - 1) / 2)
+        # Points a few per cent apart, so that ranges do not hide one another.
+        offset = 1.012 ** (k - (len(tuned) - 1) / 2)
         rates = np.array(sorted(row.tuning))
         scores = [np.array(row.tuning[rate]) for rate in rates]
         means = np.array([s.mean() for s in scores])
-        reach = [[m - s.min() for m, s in zip(means, scores, strict=True)]]
-        reach.append([s.max() - m for m, s in zip(means, scores, strict=True)])
-        ax.errorbar(rates * beside, means, reach, elinewidth=0.8, marker=".", ms=5, label=row.label, **look)
+        spread = [[m - s.min() for m, s in zip(means, scores, strict=True)]]
+        spread.append([s.max() - m for m, s in zip(means, scores, strict=True)])
+        ax.errorbar(rates * offset, means, spread, elinewidth=0.8, marker=".", ms=5, label=row.label, **look)
         chosen = rates == row.learning_rate
-        ax.plot(rates[chosen] * beside, means[chosen], "o", ms=9, mfc="none", mec=look["color"], mew=1.2)
+        ax.plot(rates[chosen] * offset, means[chosen], "o", ms=9, mfc="none", mec=look["color"], mew=1.2)
     ax.set(xscale="log", xlabel="learning rate", ylabel=f"best validation {group.unit}", title="learning rates tried")
     rates = sorted({rate for row in tuned for rate in row.tuning})
     if rates:
@@ -116,12 +117,12 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
 
 
 def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:
-    """Draw the result of every seed, the best initializer on top, with mean (of steps: median) and interval.
+    """Draw the result of every seed with mean and interval (of steps: median), the best initializer on top.
 
     Parameters
     ----------
     group, labels, ax
-        As of :func:`plot_learning_curves`.
+        As in :func:`plot_learning_curves`.
 
     Returns
     -------
@@ -132,7 +133,7 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
     looks = _looks_of(group, labels)
     by_steps = group.rank_by == "steps"
     finite = [s for row in group.rows for s in row.steps if math.isfinite(s)]
-    # Where a run that never gets there is drawn; scores have no such place.
+    # The position at which runs that never reach the threshold are drawn; scores need none.
     never = 1.6 * max(finite, default=1.0) if by_steps else math.inf
     for place, row in enumerate(group.rows):
         color = looks[row.label]["color"]
@@ -163,11 +164,11 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
 
 
 def _plain_ticks(axis: Axis) -> None:
-    """Write 1, 2, 5, 10 on a logarithmic axis of steps, no powers of ten."""
+    """Label a logarithmic axis of steps with 1, 2, 5, 10 instead of powers of ten."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     low, high = axis.get_view_interval()
-    # Within a decade every digit has room.
+    # Within a decade there is room for more digits.
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 8 * low else (1, 2, 3, 4, 5, 6, 8)))
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axis.set_minor_locator(NullLocator())
@@ -178,16 +179,16 @@ def _short(label: str) -> str:
 
 
 def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:
-    """Draw the result of every initializer against what the groups differ in: steps against depth, score against size.
+    """Draw the result of every initializer against the factor that groups differ in, such as steps against depth.
 
     Parameters
     ----------
     groups
-        Equal in every factor but one.
+        Groups that are equal in every factor but one.
     factor
-        That one: a key of :attr:`Group.factors`, a number.
+        The factor they differ in: a key of :attr:`Group.factors` whose values are numbers.
     labels, ax
-        As of :func:`plot_learning_curves`.
+        As in :func:`plot_learning_curves`.
 
     Returns
     -------
@@ -208,19 +209,19 @@ def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str]
     missed = by_steps and any(math.isinf(row.median_steps) for group in ordered for row in group.rows)
     top = (3 if missed else 1.6) * max(finite, default=1.0)
     for k, label in enumerate(present):
-        aside = width * (k - (len(present) - 1) / 2)
-        at = x * math.exp(aside) if on_log else x + aside
+        offset = width * (k - (len(present) - 1) / 2)
+        at = x * math.exp(offset) if on_log else x + offset
         rows = [next((row for row in group.rows if row.label == label), None) for group in ordered]
         centres, ends = zip(*(_centre(row, by_steps) for row in rows), strict=True)
         y = np.array(centres)
-        seen = np.isfinite(y)
-        # An end at infinity leaves the picture at the top; without an interval there is no bar.
-        low = np.array([c if math.isnan(e.low) else e.low for c, e in zip(y, ends, strict=True)])[seen]
-        high = np.array([c if math.isnan(e.high) else e.high for c, e in zip(y, ends, strict=True)])[seen]
+        finite_y = np.isfinite(y)
+        # An infinite end is cut at the top of the axes; without an interval there is no bar.
+        low = np.array([c if math.isnan(e.low) else e.low for c, e in zip(y, ends, strict=True)])[finite_y]
+        high = np.array([c if math.isnan(e.high) else e.high for c, e in zip(y, ends, strict=True)])[finite_y]
         if by_steps:
             high = np.minimum(high, 2 * top)
-        bars = [y[seen] - low, high - y[seen]]
-        ax.errorbar(at[seen], y[seen], bars, elinewidth=0.9, marker="o", ms=4, label=label, **looks[label])
+        bars = [y[finite_y] - low, high - y[finite_y]]
+        ax.errorbar(at[finite_y], y[finite_y], bars, elinewidth=0.9, marker="o", ms=4, label=label, **looks[label])
         never = np.isinf(y)
         ax.plot(at[never], np.full(never.sum(), 0.85 * top), "^", ms=6, color=looks[label]["color"])
     if by_steps and finite:
@@ -242,21 +243,21 @@ def _centre(row: Row | None, by_steps: bool) -> tuple[float, Interval]:
     return (row.median_steps, row.steps_interval) if by_steps else (row.mean, row.interval)
 
 
-def blocks(comparison: Comparison, /) -> list[Block]:
-    """Return the groups as they are drawn: sweeps of one factor together, every other group by itself."""
-    found: list[Block] = []
+def charts(comparison: Comparison, /) -> list[Chart]:
+    """Return the groups as they are drawn: sweeps of one factor together, every other group alone."""
+    drawn: list[Chart] = []
     left = [group for group in comparison.groups if any(row.seeds or row.tuning for row in group.rows)]
     while left:
-        sweeps = [(name, _sweep(left, name)) for name in left[0].factors]
+        sweeps = [(name, _sweep_of(left, name)) for name in left[0].factors]
         factor, groups = max(sweeps, key=lambda sweep: len(sweep[1]))
         if len(groups) < SWEEP:
             factor, groups = "", left[:1]
-        found.append((factor, groups))
+        drawn.append((factor, groups))
         left = [group for group in left if group not in groups]
-    return found
+    return drawn
 
 
-def _sweep(groups: Sequence[Group], factor: str) -> list[Group]:
+def _sweep_of(groups: Sequence[Group], factor: str) -> list[Group]:
     """Return the groups that differ from the first in one numeric factor only."""
     first = groups[0]
 
@@ -269,9 +270,9 @@ def _sweep(groups: Sequence[Group], factor: str) -> list[Group]:
     return [group for group in groups if others(group) == others(first)]
 
 
-def draw_block(figure: Figure | SubFigure, block: Block, labels: Sequence[str], /) -> None:
-    """Draw one block: a sweep, or seeds, learning curves and learning rates of one group."""
-    factor, groups = block
+def draw_chart(figure: Figure | SubFigure, chart: Chart, labels: Sequence[str], /) -> None:
+    """Draw a sweep, or seeds, learning curves and learning rates of one group."""
+    factor, groups = chart
     if factor:
         plot_sweep(groups, factor, labels=labels, ax=figure.subplots())
         return
@@ -284,9 +285,9 @@ def draw_block(figure: Figure | SubFigure, block: Block, labels: Sequence[str], 
         plot_learning_rates(group, labels=labels, ax=panels[2])
 
 
-def block_title(block: Block, /) -> str:
-    """Return what a block shows."""
-    factor, groups = block
+def chart_title(chart: Chart, /) -> str:
+    """Return the title of a chart."""
+    factor, groups = chart
     if not factor:
         return groups[0].title
     fixed = [f"{name} {value}" for name, value in groups[0].factors.items() if name not in {factor, "input scale"}]
@@ -299,21 +300,21 @@ def study_figure(comparison: Comparison, /) -> Figure:
     Parameters
     ----------
     comparison
-        What was found.
+        The comparison.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A figure that belongs to no window; see :func:`save_figure`.
+        A figure without a window; see :func:`unitcircle.report.save_figure`.
     """
     from matplotlib.figure import Figure
 
-    drawn = blocks(comparison)
+    drawn = charts(comparison)
     with style():
         figure = Figure(figsize=(WIDTH, ROW * max(len(drawn), 1) + 0.3), layout="constrained")
         figure.suptitle(comparison.name, fontsize=11)
         rows = cast("Sequence[SubFigure]", figure.subfigures(max(len(drawn), 1), 1, squeeze=False)[:, 0])
-        for part, block in zip(rows, drawn, strict=False):
-            part.suptitle(block_title(block), fontsize=9)
-            draw_block(part, block, comparison.labels)
+        for part, chart in zip(rows, drawn, strict=False):
+            part.suptitle(chart_title(chart), fontsize=9)
+            draw_chart(part, chart, comparison.labels)
     return figure

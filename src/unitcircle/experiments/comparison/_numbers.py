@@ -1,4 +1,4 @@
-"""How the numbers of a comparison are written."""
+"""The numbers of a comparison as text."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ DECIMALS = 5
 
 
 class Numbers:
-    """How the numbers of one group are written: with as many decimals as its smallest mean needs."""
+    """The numbers of one group as text, with as many decimals as its smallest mean needs."""
 
     def __init__(self, group: Group, /) -> None:
         sizes = [abs(row.mean) for row in group.rows if row.mean and math.isfinite(row.mean)]
         least, largest = min(sizes, default=1.0), max(sizes, default=1.0)
-        wanted = max(2 - math.floor(math.log10(largest)), 1 - math.floor(math.log10(least)))
-        self._decimals = min(max(wanted, 0), DECIMALS)
+        decimals = max(2 - math.floor(math.log10(largest)), 1 - math.floor(math.log10(least)))
+        self._decimals = min(max(decimals, 0), DECIMALS)
         self._plain = 1e-4 < largest < 1e6
         self._group = group
 
@@ -38,7 +38,7 @@ class Numbers:
         return "–" if math.isnan(value) else "×∞" if math.isinf(value) else f"×{value:.3g}"
 
     def interval(self, interval: Interval, write: Callable[[float], str], /) -> str:
-        """Return an interval, each end written alike; nothing where there is none."""
+        """Return an interval whose ends are written by a function; an empty text if it is unknown."""
         return f"[{write(interval.low)}, {write(interval.high)}]" if interval.known else ""
 
     def difference(self, row: Row, /) -> str:

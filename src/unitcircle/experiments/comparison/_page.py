@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unitcircle._files import written_whole
-from unitcircle.experiments.comparison._figures import ROW, WIDTH, Block, block_title, blocks, draw_block
+from unitcircle.experiments.comparison._figures import ROW, WIDTH, Chart, chart_title, charts, draw_chart
 from unitcircle.experiments.comparison._numbers import Numbers
 from unitcircle.experiments.comparison._result import Comparison, Group, Row, Standing
 from unitcircle.experiments.comparison._sentences import study_sentences
-from unitcircle.experiments.comparison._view import legend, measure, progress_line
+from unitcircle.experiments.comparison._view import legend, progress_line, score_line
 from unitcircle.report import FIGURE_RC, inline_svg, page, style
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def study_page(comparison: Comparison, path: str | os.PathLike[str], /) -> Path:
     Parameters
     ----------
     comparison
-        What was found.
+        The comparison.
     path
-        Where to; written whole, then renamed.
+        The HTML file; it is written atomically.
 
     Returns
     -------
@@ -43,15 +43,15 @@ def study_page(comparison: Comparison, path: str | os.PathLike[str], /) -> Path:
     if comparison.description:
         parts.append(f"<p>{escape(comparison.description)}</p>")
     parts.append(f'<p class="soft">{escape(progress_line(comparison))}</p>')
-    drawn = blocks(comparison)
-    for k, block in enumerate(drawn):
-        factor, groups = block
-        parts.append(f"<h2>{escape(block_title(block))}</h2>")
-        parts.append(_figure(block, comparison, f"block{k}", hover))
+    drawn = charts(comparison)
+    for k, chart in enumerate(drawn):
+        factor, groups = chart
+        parts.append(f"<h2>{escape(chart_title(chart))}</h2>")
+        parts.append(_figure(chart, comparison, f"chart{k}", hover))
         for group in groups:
             if factor:
                 parts.append(f"<h3>{escape(group.title)}</h3>")
-            parts += [f'<p class="soft">{escape(measure(group))}</p>', _table(group, comparison)]
+            parts += [f'<p class="soft">{escape(score_line(group))}</p>', _table(group, comparison)]
             lines = "".join(f"<li>{escape(line)}</li>" for line in study_sentences(group, comparison))
             parts.append(f"<ul>{lines}</ul>")
     if not drawn:
@@ -66,7 +66,7 @@ def study_page(comparison: Comparison, path: str | os.PathLike[str], /) -> Path:
 def _table(group: Group, comparison: Comparison) -> str:
     level = f"{100 * comparison.confidence:g} %"
     rows = [_cells(row, group, level) for row in group.rows]
-    # A column in which nobody has anything to say is left out.
+    # A column that is empty in every row is left out.
     names = [name for name in rows[0] if any(cells[name] for cells in rows)]
     head = "".join(f"<th{_side(name)}>{escape(name)}</th>" for name in names)
     body = "".join(
@@ -84,14 +84,14 @@ def _cells(row: Row, group: Group, level: str) -> dict[str, str]:
     by_steps = group.rank_by == "steps"
     reference = row.verdict is Standing.REFERENCE
     edge = "*" if row.at_edge else ""
-    noted = " (within noise)" if row.within_noise and row.verdict in {Standing.BETTER, Standing.WORSE} else ""
+    remark = " (within noise)" if row.within_noise and row.verdict in {Standing.BETTER, Standing.WORSE} else ""
     steps = f"{write.steps(row.median_steps)} {write.interval(row.steps_interval, write.steps)}"
     solved = f"{row.solved}/{len(row.seeds)} {write.interval(row.success, '{:.2f}'.format)}"
     mean = {f"mean [{level}]": f"{write.score(row.mean)} {write.interval(row.interval, write.score)}"}
     median_steps = {f"median steps [{level}]": "" if math.isnan(group.threshold) else steps}
     return {
         "initializer": row.label,
-        "verdict": f"{row.verdict}{noted}",
+        "verdict": f"{row.verdict}{remark}",
         "rate": "–" if math.isnan(row.learning_rate) else f"{row.learning_rate:g}{edge}",
         **(median_steps if by_steps else mean),
         f"to the reference [{level}]": "" if reference else f"{write.difference(row)} {write.difference_interval(row)}",
@@ -107,23 +107,23 @@ def _cells(row: Row, group: Group, level: str) -> dict[str, str]:
     }
 
 
-def _figure(block: Block, comparison: Comparison, prefix: str, hover: dict[str, list[str]]) -> str:
+def _figure(chart: Chart, comparison: Comparison, prefix: str, hover: dict[str, list[str]]) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with style(), rc_context(FIGURE_RC):
         figure = Figure(figsize=(WIDTH, ROW), layout="constrained")
-        draw_block(figure, block, comparison.labels)
-        if not block[0]:
-            _mark(figure, block[1][0], prefix, hover)
-        svg = inline_svg(figure, label=block_title(block))
-    # matplotlib repeats every text in a comment; the names of initializers belong in no comment of a page.
+        draw_chart(figure, chart, comparison.labels)
+        if not chart[0]:
+            _mark(figure, chart[1][0], prefix, hover)
+        svg = inline_svg(figure, label=chart_title(chart))
+    # matplotlib repeats every text in a comment, unescaped; labels come from the user's file.
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     return f"<figure>{svg}</figure>"
 
 
 def _mark(figure: Figure, group: Group, prefix: str, hover: dict[str, list[str]]) -> None:
-    """Give the seeds and the learning curves their values on hover."""
+    """Name the artists of seeds and learning curves, and add the texts shown when hovering over them."""
     write = Numbers(group)
     seeds, curves = figure.axes[:2]
     values = [row.steps if group.rank_by == "steps" else row.scores for row in group.rows]

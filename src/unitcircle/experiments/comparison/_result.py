@@ -1,4 +1,4 @@
-"""What a comparison of initializers found: numbers with their intervals, ready to be shown or written as JSON."""
+"""The result of a comparison of initializers: numbers with intervals, to be shown or written as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCHEMA = 1
 
 
 class Standing(StrEnum):
-    """Where a row stands against the reference, as far as the data tell."""
+    """How a row compares with the reference."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -24,20 +24,20 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Interval:
-    """Ends of an interval at the study's confidence; NaN where there are too few numbers for one."""
+    """Ends of an interval at the study's confidence; NaN if there are too few values for one."""
 
     low: float
     high: float
 
     @property
     def known(self) -> bool:
-        """Whether there is one."""
+        """Whether both ends are known."""
         return not (math.isnan(self.low) or math.isnan(self.high))
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation score against step: mean over the seeds, with its interval step by step."""
+    """Validation score against step: mean over the seeds, with its interval at every step."""
 
     steps: tuple[float, ...] = ()
     mean: tuple[float, ...] = ()
@@ -52,36 +52,38 @@ class Row:
     Attributes
     ----------
     label
-        Its name in the study.
+        Name of the initializer in the study.
     learning_rate
-        The rate chosen on validation data with seeds of their own; NaN while that is not finished.
+        Rate chosen on validation data with tuning seeds; NaN until tuning is complete.
     at_edge
-        Whether that rate is the smallest or largest of three or more: a better one may lie outside.
+        Whether that rate is the smallest or largest of three or more, so that a better one may lie outside.
     seeds, scores, steps
-        Seeds whose runs are there, with test score and steps to the threshold on validation data (inf: never).
+        Seeds of the runs with a result, their test scores, and their steps to the threshold on validation data
+        (inf: never).
     missing, failed, diverged
-        Runs not done yet, runs that died without a result, and runs that diverged (among ``seeds``).
+        Number of runs not done yet, of runs without a result, and of runs that diverged (among ``seeds``).
     mean, interval, median, worst, deviation
-        Of the scores; the worst in the task's sense. NaN without a score.
+        Statistics of the scores; the worst in the sense of the task. NaN without a score.
     solved, success
-        Runs whose test score reaches the threshold (ranked by steps: that reached it in training), and the interval of
-        their share (Wilson).
+        Number of runs whose test score reaches the threshold (ranked by steps: that reached it in training), and the
+        interval of their proportion (Wilson).
     median_steps, steps_interval
-        Median of the steps to the threshold, inf where half of the runs or more never reached it.
+        Median of the steps to the threshold; inf if half of the runs or more never reached it.
     difference, difference_interval
-        To the reference, paired by seed: mean difference of the scores, or median ratio of the steps.
+        Difference to the reference, paired by seed: mean difference of the scores, or median ratio of the steps.
     effect
         Cliff's delta: P(better than the reference) − P(worse) for a run of each.
     p, p_holm
-        Of the paired permutation test (of the ranks, for steps), and corrected for the rows of the group (Holm).
+        p-value of the paired permutation test (of ranks, for steps), and the same corrected by Holm for the rows of
+        the group.
     verdict
-        What that means.
+        What follows from p-value and interval.
     within_noise
-        Whether the difference is no larger than the one between the reference and itself (the A/A row).
+        Whether the difference is no larger than that of the A/A row: the reference against itself.
     curve
         Validation score against step.
     tuning
-        Learning rate → validation scores of the runs that chose it.
+        Learning rate → validation scores of its tuning runs.
     """
 
     label: str
@@ -115,27 +117,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """One task, cell, size and input scale: what initializers are compared within.
+    """The rows that are compared with each other: one task, cell, size and input scale.
 
     Attributes
     ----------
     task, cell, input_scale
-        The setting, in the words of specifications.
+        Specifications of task and cell, and the factor on the input weights.
     factors
-        The same and the options taken apart, parameter by parameter: what a sweep varies.
+        The same and the options, parameter by parameter: one of them varies in a sweep.
     unit, higher_is_better, baseline, threshold
-        The score; NaN where there is no baseline or threshold.
+        Properties of the score; NaN without a baseline or threshold.
     rank_by
         ``"score"``, or ``"steps"`` to the threshold.
     signature
-        How a library counted the score, in its words: sacrebleu's of a BLEU; empty where there is none.
+        Signature of the library that computed the score, such as that of sacrebleu; empty if there is none.
     rows
-        The best first, the reference and the A/A row among them.
+        Rows, the best first, including the reference and the A/A row.
     not_told_from_first
-        Labels whose runs cannot be told from those of the first row by the same test.
+        Labels of the rows that the same test does not distinguish from the first row.
     shares
         Share of the variance of the tuning runs' validation scores: ``"initializer"``, ``"learning rate"``, their
-        ``"interaction"`` and ``"seed"`` (two-way analysis of variance); empty where it cannot be computed.
+        ``"interaction"`` and ``"seed"`` (two-way analysis of variance); empty if it cannot be computed.
     """
 
     task: str
@@ -155,32 +157,32 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Task, cell, input scale where it is not 1, and the options that tell it from a group with the same."""
-        said = [] if self.input_scale == 1 else [f"input × {self.input_scale:g}"]
-        said += [f"{name} {v:g}" if isinstance(v, float) else f"{name} {v}" for name, v in self.options.items()]
-        return ", ".join([self.task, self.cell, *said])
+        """Task, cell, input scale if it is not 1, and the options that distinguish the group from others like it."""
+        parts = [] if self.input_scale == 1 else [f"input × {self.input_scale:g}"]
+        parts += [f"{name} {v:g}" if isinstance(v, float) else f"{name} {v}" for name, v in self.options.items()]
+        return ", ".join([self.task, self.cell, *parts])
 
     def row(self, verdict: Standing, /) -> Row | None:
-        """Return the first row of a verdict, None where there is none."""
+        """Return the first row with a verdict, or None if there is none."""
         return next((row for row in self.rows if row.verdict is verdict), None)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a study found, whole or as far as its runs are there.
+    """The result of a study, complete or from the runs that have ended.
 
     Attributes
     ----------
     name, description
-        Of the study.
+        Name and description of the study.
     labels
-        Of its initializers and of the A/A row, in its order: a figure gives each a colour of its own.
+        Labels of its initializers and of the A/A row; their order determines the colours of figures.
     reference
-        Label of the initializer that the others are held against.
+        Label of the initializer that the others are compared with.
     confidence
-        Of every interval; 1 − confidence is the level of the verdicts.
+        Confidence of every interval; 1 − confidence is the level of the tests.
     planned, present, missing, failed
-        Runs of the study, tuning included; those with a result or not yet; those that died without one.
+        Number of runs of the study, tuning included: in total, with a result, not done yet, and without a result.
     groups
         In the order of the study file.
     """

@@ -10,14 +10,14 @@ from unitcircle.experiments.comparison._result import Comparison, Group, Row, St
 
 
 def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
-    """Say what a group shows: who is first, who is better or worse than the reference, and where it cannot be told.
+    """Describe the result of a group: the first row, the rows better or worse than the reference, and the undecided.
 
     Parameters
     ----------
     group
         One of the comparison's groups.
     comparison
-        The whole.
+        The comparison.
 
     Returns
     -------
@@ -25,15 +25,15 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
         Sentences, the answer first and the reservations last.
     """
     write = Numbers(group)
-    named = comparison.reference
+    reference = comparison.reference
     lines = _first(group, write)
     for verdict, opening in ((Standing.BETTER, "Better than"), (Standing.WORSE, "Worse than")):
         rows = [row for row in group.rows if row.verdict is verdict]
         if rows:
-            lines.append(f"{opening} {named}: {_listed(rows, write, group)}.")
+            lines.append(f"{opening} {reference}: {_list(rows, write, group)}.")
     undecided = [row for row in group.rows if row.verdict is Standing.UNDECIDED and row.seeds]
     if undecided:
-        lines.append(f"The data cannot tell from {named}: {_listed(undecided, write, group)}.")
+        lines.append(f"The data cannot tell from {reference}: {_list(undecided, write, group)}.")
     lines += _noise(group, comparison, write)
     if group.shares:
         shares = sorted(group.shares.items(), key=lambda item: -item[1])
@@ -45,7 +45,7 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
 def _first(group: Group, write: Numbers) -> list[str]:
     first = next((row for row in group.rows if row.verdict is not Standing.NOISE), None)
     if first is None or not first.seeds:
-        return ["No reported run is there yet."]
+        return ["No reported run has ended yet."]
     if group.rank_by == "steps":
         reached = "half of its runs or more never reach the threshold"
         about = reached if math.isinf(first.median_steps) else f"median {write.steps(first.median_steps)} steps"
@@ -62,14 +62,14 @@ def _first(group: Group, write: Numbers) -> list[str]:
     return [f"{line} Every other {which} is worse by the same test."]
 
 
-def _listed(rows: Sequence[Row], write: Numbers, group: Group) -> str:
-    return "; ".join(_apart(row, write, group) for row in rows)
+def _list(rows: Sequence[Row], write: Numbers, group: Group) -> str:
+    return "; ".join(_difference_text(row, write, group) for row in rows)
 
 
-def _apart(row: Row, write: Numbers, group: Group) -> str:
+def _difference_text(row: Row, write: Numbers, group: Group) -> str:
     if group.rank_by == "score":
         return f"{row.label} by {write.difference(row)} {write.difference_interval(row)}".strip()
-    # A ratio with a number that is not known is no number to print.
+    # The ratio to an unknown number of steps is not printed.
     if row.difference == 0:
         return f"{row.label}, which reaches the threshold where the reference never does"
     if math.isinf(row.difference):
@@ -81,16 +81,16 @@ def _noise(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
     noise = group.row(Standing.NOISE)
     if noise is None or math.isnan(noise.difference):
         return []
-    joint = "takes" if group.rank_by == "steps" else "differs from itself by"
+    verb = "takes" if group.rank_by == "steps" else "differs from itself by"
     unit = " the steps" if group.rank_by == "steps" else ""
     about = f"{write.difference(noise)}{unit} {write.difference_interval(noise)}".strip()
-    lines = [f"Noise floor: {comparison.reference} with other draws {joint} {about}."]
+    lines = [f"Noise floor: {comparison.reference} with other draws {verb} {about}."]
     if noise.p < 1 - comparison.confidence:
-        often = f"{100 * (1 - comparison.confidence):.3g} %"
-        lines[0] += f" p = {write.p(noise.p)}: among equals this happens in {often} of groups only; doubt the verdicts."
-    hidden = [row.label for row in group.rows if row.within_noise and row.verdict in {Standing.BETTER, Standing.WORSE}]
-    if hidden:
-        lines.append(f"Significant, yet no larger than that: {', '.join(hidden)}.")
+        share = f"{100 * (1 - comparison.confidence):.3g} %"
+        lines[0] += f" p = {write.p(noise.p)}: among equals this happens in {share} of groups only; doubt the verdicts."
+    within = [row.label for row in group.rows if row.within_noise and row.verdict in {Standing.BETTER, Standing.WORSE}]
+    if within:
+        lines.append(f"Significant, yet no larger than that: {', '.join(within)}.")
     return lines
 
 

@@ -1,6 +1,6 @@
 """Statistics of few repeated runs: intervals, paired tests, effect sizes, shares of variance.
 
-Every function is deterministic: what is resampled is resampled by a generator of fixed seed.
+Every function is deterministic: resampling uses a generator of fixed seed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from scipy import stats
 from unitcircle.experiments.comparison._result import Curve, Interval
 
 RESAMPLES = 9999
-"""Of bootstrap and permutation; permutations of up to 13 pairs are all taken, which makes the test exact."""
+"""Of bootstrap and permutation test; all 2ⁿ sign flips of up to 13 pairs are taken, so that test is exact."""
 CURVE_RESAMPLES = 999
-NONE = Interval(math.nan, math.nan)
+UNKNOWN = Interval(math.nan, math.nan)
 
 
 def mean_interval(values: Sequence[float], confidence: float, /) -> Interval:
@@ -26,68 +26,68 @@ def mean_interval(values: Sequence[float], confidence: float, /) -> Interval:
     # B. Efron, "Better bootstrap confidence intervals", J. Am. Stat. Assoc. 82 (1987).
     sample = np.asarray(values, dtype=float)
     if sample.size < 2 or not np.isfinite(sample).all():
-        return NONE
-    # Spread of a few ulps is that of rounding: BCa divides by it.
+        return UNKNOWN
+    # A spread of a few ulps is rounding error, and BCa divides by it.
     if np.ptp(sample) <= 8 * np.finfo(float).eps * np.abs(sample).max():
         return Interval(float(sample.min()), float(sample.max()))
     options: Any = {"confidence_level": confidence, "n_resamples": RESAMPLES}
-    found = NONE
+    interval = UNKNOWN
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
-            # BCa of a degenerate bootstrap law is NaN with a warning; the percentiles of that law exist.
+            # BCa of a degenerate bootstrap distribution is NaN with a warning; its percentiles exist.
             warnings.simplefilter("ignore")
             result = stats.bootstrap((sample,), np.mean, method=method, rng=np.random.default_rng(0), **options)
-        found = Interval(float(result.confidence_interval.low), float(result.confidence_interval.high))
-        if found.known:
+        interval = Interval(float(result.confidence_interval.low), float(result.confidence_interval.high))
+        if interval.known:
             break
-    return found
+    return interval
 
 
 def median_interval(values: Sequence[float], confidence: float, /) -> Interval:
-    """Return the distribution-free interval of a median, between order statistics; infinities are what is censored.
+    """Return the distribution-free interval of a median, between order statistics; infinities are censored values.
 
     Parameters
     ----------
     values
-        Numbers, infinities among them.
+        Sample; may contain infinities.
     confidence
-        Coverage, at least.
+        Lower bound on the coverage.
 
     Returns
     -------
     Interval
-        NaN where there are too few values for that coverage: below 6 for 95 %.
+        NaN if there are too few values for that coverage: fewer than 6 for 95 %.
 
     References
     ----------
     W. J. Conover, "Practical Nonparametric Statistics", 3rd edition (1999), section 3.2.
     """
     if not len(values):
-        return NONE
-    found = stats.quantile_test(np.asarray(values, dtype=float), p=0.5).confidence_interval(confidence)
-    return Interval(float(found.low), float(found.high))
+        return UNKNOWN
+    ends = stats.quantile_test(np.asarray(values, dtype=float), p=0.5).confidence_interval(confidence)
+    return Interval(float(ends.low), float(ends.high))
 
 
 def share_interval(successes: int, count: int, confidence: float, /) -> Interval:
-    """Return Wilson's interval of a share; NaN without any run."""
+    """Return Wilson's interval of a proportion; NaN without a run."""
     if not count:
-        return NONE
-    found = stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
-    return Interval(float(found.low), float(found.high))
+        return UNKNOWN
+    ends = stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
+    return Interval(float(ends.low), float(ends.high))
 
 
 def paired_p(differences: Sequence[float], /) -> float:
-    """Return the two-sided p-value of the paired permutation test: that the sign of every difference is a coin's.
+    """Return the two-sided p-value of the paired permutation test: under the null every sign is a fair coin's.
 
     Parameters
     ----------
     differences
-        Of the pairs.
+        Differences of the pairs.
 
     Returns
     -------
     float
-        Exact for up to 13 pairs, at least 2/2ⁿ; 1 for fewer than two, or where one is not a number.
+        Exact for up to 13 pairs, at least 2/2ⁿ; 1 for fewer than two pairs, or if a difference is NaN.
 
     References
     ----------
@@ -112,12 +112,14 @@ def _mean(sample: np.ndarray, axis: int) -> np.ndarray:
 
 
 def holm(p_values: Sequence[float], /) -> list[float]:
-    """Return p-values corrected for their number (Holm's step-down): any at α is found in error with at most α.
+    """Return p-values corrected for their number by Holm's step-down method.
+
+    Rejecting those below α keeps the probability of any false rejection at most α.
 
     Parameters
     ----------
     p_values
-        Of one family of tests.
+        p-values of one family of tests.
 
     Returns
     -------
@@ -145,33 +147,33 @@ def cliffs_delta(values: Sequence[float], others: Sequence[float], /) -> float:
 
 
 def rank_differences(values: Sequence[float], others: Sequence[float], /) -> np.ndarray:
-    """Return differences of paired values by their rank among all; equal ones, the censored among them, share a rank.
+    """Return the differences of paired values in their ranks among all values; equal values share a rank.
 
-    A swap within a pair leaves the ranks as they are, so that the sign of a difference is a coin's under the null.
+    Censored values (infinities) are equal. A swap within a pair does not change the ranks, so that under the null the
+    sign of each difference is a fair coin's.
 
     Parameters
     ----------
     values, others
-        Two samples of one length, paired.
+        Two paired samples of the same length.
 
     Returns
     -------
     ndarray
-        One difference a pair.
+        One difference per pair.
     """
     ranks = stats.rankdata(np.concatenate([values, others]))
     return ranks[: len(values)] - ranks[len(values) :]
 
 
 def step_ratios(steps: Sequence[float], others: Sequence[float], /) -> np.ndarray:
-    """Return ratios of paired numbers of steps: inf or 0 where one is censored, 1 where both are."""
+    """Return ratios of paired numbers of steps: inf or 0 if one is censored, 1 if both are."""
     pairs = zip(steps, others, strict=True)
     return np.array([1.0 if a == b else math.inf if not b else a / b for a, b in pairs])
 
 
 def mean_curve(steps: Sequence[float], curves: np.ndarray, confidence: float, /) -> Curve:
-    """Return the mean of curves with the percentile bootstrap interval at every step."""
-    # Shapes: curves (runs, S)
+    """Return the mean of curves (runs, S) with the percentile bootstrap interval at every step."""
     mean = curves.mean(0)
     low = high = np.full(len(mean), math.nan)
     if len(curves) > 1:
@@ -182,10 +184,9 @@ def mean_curve(steps: Sequence[float], curves: np.ndarray, confidence: float, /)
 
 
 def variance_shares(scores: np.ndarray, /) -> dict[str, float]:
-    """Return the shares of two factors, their interaction and the seed in the variance of scores."""
-    # The two-way analysis of variance with repetitions, each sum of squares over the total; the seed is what
-    # repetitions of one cell differ by.
-    # Shapes: scores (initializers, learning rates, seeds)
+    """Return the shares of the variance of scores (initializers, learning rates, seeds) by source."""
+    # Two-way analysis of variance with repetitions: each sum of squares over the total. The share of the seed is the
+    # variance within one cell of the table.
     if min(scores.shape) < 2 or not np.isfinite(scores).all():
         return {}
     total = float(np.square(scores - scores.mean()).mean())

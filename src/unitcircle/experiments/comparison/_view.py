@@ -1,4 +1,4 @@
-"""A comparison of initializers in the terminal: a ranked table and plain sentences, at 80 columns."""
+"""A comparison of initializers in a terminal of 80 columns: ranked tables and sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unitcircle.experiments.comparison._result import Comparison, Group, Standin
 from unitcircle.experiments.comparison._sentences import study_sentences
 
 if TYPE_CHECKING:
-    from rich.console import Group as RichGroup
+    from rich import console
     from rich.console import RenderableType
     from rich.table import Table
 
@@ -20,30 +20,30 @@ MARKS = {Standing.BETTER: "▲", Standing.WORSE: "▼"}
 
 
 def progress_line(comparison: Comparison, /) -> str:
-    """Return how much of a study is there."""
+    """Return one line that says how much of a study is complete."""
     failed = f", {comparison.failed:,} failed" if comparison.failed else ""
     if not comparison.missing:
         return f"complete: {comparison.present:,} runs{failed}"
     return (
         f"partial: {comparison.present:,} of {comparison.planned:,} runs{failed}, "
-        f"{comparison.missing:,} missing; what is there is compared"
+        f"{comparison.missing:,} missing; the comparison uses the runs that have ended"
     )
 
 
-def study_view(comparison: Comparison, /) -> RichGroup:
+def study_view(comparison: Comparison, /) -> console.Group:
     """Return a comparison to print on a rich console.
 
     Parameters
     ----------
     comparison
-        What was found.
+        The comparison.
 
     Returns
     -------
     rich.console.Group
-        For each group a ranked table and what follows from it, in sentences.
+        For each group a ranked table and sentences that state the result.
     """
-    from rich.console import Group as RichGroup
+    from rich import console
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(comparison.name, style="bold")]
@@ -51,28 +51,27 @@ def study_view(comparison: Comparison, /) -> RichGroup:
         parts.append(Text(" ".join(comparison.description.split())))
     parts.append(Text(progress_line(comparison)))
     for group in comparison.groups:
-        parts += [Text(""), Text(group.title, style="bold"), Text(measure(group), style="dim")]
+        parts += [Text(""), Text(group.title, style="bold"), Text(score_line(group), style="dim")]
         parts.append(_table(group, comparison))
         parts.append(_bullets(study_sentences(group, comparison)))
     parts += [Text(""), Text(legend(comparison), style="dim")]
-    return RichGroup(*parts)
+    return console.Group(*parts)
 
 
-def study_progress_view(comparison: Comparison, /) -> RichGroup:
-    """Return how far a study is, to print on a rich console.
+def study_progress_view(comparison: Comparison, /) -> console.Group:
+    """Return the progress of a study, to print on a rich console.
 
     Parameters
     ----------
     comparison
-        Of what is there.
+        Comparison of the runs that have ended.
 
     Returns
     -------
     rich.console.Group
-        Row by row the chosen learning rate, the runs that are there, and what became of them.
+        For each row the chosen learning rate and the number of runs that have ended, diverged and failed.
     """
-    from rich import box
-    from rich.console import Group as RichGroup
+    from rich import box, console
     from rich.table import Table
     from rich.text import Text
 
@@ -97,7 +96,7 @@ def study_progress_view(comparison: Comparison, /) -> RichGroup:
                 write.score(row.mean),
             )
         parts.append(table)
-    return RichGroup(*parts)
+    return console.Group(*parts)
 
 
 def _bullets(lines: Sequence[str]) -> Table:
@@ -110,16 +109,16 @@ def _bullets(lines: Sequence[str]) -> Table:
     return grid
 
 
-def measure(group: Group, /) -> str:
-    """Return what the score of a group is."""
+def score_line(group: Group, /) -> str:
+    """Return one line that says how a group is scored."""
     unit = f"{group.unit} ({group.signature})" if group.signature else group.unit
     facts = [f"score: {unit}, {'higher' if group.higher_is_better else 'lower'} is better"]
     if not math.isnan(group.baseline):
         facts.append(f"baseline {group.baseline:.4g}")
     if not math.isnan(group.threshold):
         facts.append(f"solved at {group.threshold:.4g}")
-    ranked = "" if group.rank_by == "score" else "; ranked by steps to that"
-    return ", ".join(facts) + ranked
+    ranking = "" if group.rank_by == "score" else "; ranked by steps to that"
+    return ", ".join(facts) + ranking
 
 
 def _table(group: Group, comparison: Comparison) -> Table:
@@ -130,7 +129,7 @@ def _table(group: Group, comparison: Comparison) -> Table:
     write = Numbers(group)
     level = f"{100 * comparison.confidence:g} %"
     headings = ("median", level, "slowest") if by_steps else ("mean", level, "worst")
-    # rich drops what does not fit, and scores may have five decimals: one space apart, long names folded.
+    # rich drops columns that do not fit, and scores may have five decimals: one space between columns, labels folded.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("initializer", overflow="fold", min_width=12, max_width=24)
     for heading in ("rate", *headings, "solved", "to ref.", "p"):
@@ -152,11 +151,11 @@ def _table(group: Group, comparison: Comparison) -> Table:
 
 
 def legend(comparison: Comparison, /) -> str:
-    """Return what the marks and the last columns of the tables mean."""
+    """Return the meaning of the marks and of the last columns of the tables."""
     steps = any(group.rank_by == "steps" for group in comparison.groups)
     ratio = " (of steps: median ratio, ×0 and ×∞ where one never reached the threshold)" if steps else ""
     return (
-        f"▲ better, ▼ worse than {comparison.reference}, the reference; no mark: the data cannot tell; ~: no larger a "
-        f"difference than between the reference and itself. Differences{ratio} are paired by seed; p: paired "
-        f"permutation test, corrected by Holm within a table. * first or last of the learning rates tried."
+        f"▲ better, ▼ worse than {comparison.reference}, the reference; no mark: the data cannot tell; ~: the "
+        f"difference is no larger than between the reference and itself. Differences{ratio} are paired by seed; "
+        f"p: paired permutation test, corrected by Holm within a table. * smallest or largest of the rates tried."
     )

@@ -1,4 +1,4 @@
-"""Engines: where the runs of a study are computed: in this process, in workers of this machine, on a cluster."""
+"""Engines: where the runs of a study are trained: in this process, in workers of this machine, or on a cluster."""
 
 __all__ = [
     "SHARE",
@@ -15,7 +15,6 @@ __all__ = [
     "memory_here",
     "whole_memory",
 ]
-
 
 from unitcircle.experiments.engines._capacity import SHARE, WORKER, memory_here, whole_memory
 from unitcircle.experiments.engines._cluster import TLS, Dask, Slurm, engine_kind

@@ -1,4 +1,4 @@
-"""Where a scheduler may be: on this machine or on a private network, because whoever reaches one runs code on it."""
+"""The address of a scheduler: on this machine or a private network, because whoever reaches one can run code."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from unitcircle.errors import ArgumentError
 
 PORT = 8786
-"""Of a Dask scheduler, where none is given."""
+"""Port of a Dask scheduler if none is given."""
 
 
 def refuse_public(host: str, /, *, encrypted: bool = False) -> None:
-    """Raise unless a host is on this machine or on a private network."""
+    """Raise unless a host is on this machine or on a private network, or the connection is encrypted."""
     try:
-        found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
+        addresses = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
     except OSError as error:
-        raise ArgumentError("engine", "must name a host that can be found", f"{host!r} ({error})") from error
-    for address in map(ipaddress.ip_address, found):
+        raise ArgumentError("engine", "must name a host that can be resolved", f"{host!r} ({error})") from error
+    for address in map(ipaddress.ip_address, addresses):
         if address.is_unspecified:
             remedy = "Anyone who reaches a scheduler runs code on its workers: bind it to one private address."
             raise ArgumentError("engine", "must name one address, not all of a machine", host, remedy)
@@ -28,7 +28,7 @@ def refuse_public(host: str, /, *, encrypted: bool = False) -> None:
 
 
 def host_and_port(address: str, /) -> tuple[str, int]:
-    """Return the two parts of ``"HOST:PORT"``."""
+    """Return host and port of ``"HOST:PORT"``."""
     rule = "must be HOST:PORT"
     try:
         parts = urlsplit(f"//{address}")

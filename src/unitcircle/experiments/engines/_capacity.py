@@ -1,4 +1,4 @@
-"""How much memory a machine or its container has for the runs of a study."""
+"""The memory that a machine or its container has for the runs of a study."""
 
 from __future__ import annotations
 
@@ -9,42 +9,45 @@ from pathlib import Path
 import torch
 
 SHARE = 0.5
-"""Of a machine's memory that a study may fill: others use the machine, too."""
+"""Fraction of a machine's memory that a study may fill; the rest is left to other programs."""
 WORKER = 2**29 if torch.version.cuda is None else 2**30
-"""Bytes of a worker without runs: Python and torch (450 MB measured; built for CUDA 950 MB), or a GPU's context."""
+"""Bytes of a worker without runs: Python and torch (450 MB measured, 950 MB if built for CUDA), or a GPU context."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
+"""Memory limit of a container under Linux: a number of bytes, or ``max``."""
 
 
 def memory_here(device: torch.device, /) -> float:
-    """Return the memory of this machine that runs on a device may fill together.
+    """Return the memory that all runs on a device of this machine may fill together.
 
     Parameters
     ----------
     device
-        ``cpu``, or ``cuda`` for GPUs.
+        ``cpu`` or ``cuda``.
 
     Returns
     -------
     float
-        Bytes: half of what the machine or its container has, or all of the smallest GPU; inf for another device.
+        Bytes: half of the memory of the machine or its container, or all memory of the smallest GPU; inf for other
+        devices.
     """
     return (SHARE if device.type == "cpu" else 1) * whole_memory(device)
 
 
 def whole_memory(device: torch.device, /) -> float:
-    """Return the memory that a device of this machine has.
+    """Return the memory of a device of this machine.
 
     Parameters
     ----------
     device
-        ``cpu``, or ``cuda`` for GPUs.
+        ``cpu`` or ``cuda``.
 
     Returns
     -------
     float
-        Bytes of the machine or its container, or of the smallest GPU; inf for another device.
+        Bytes of the machine or its container, or of the smallest GPU; inf for other devices.
     """
     if device.type == "cuda":
+        # Runs are not assigned to particular GPUs by size, so the smallest one must hold them.
         gpus = [torch.cuda.get_device_properties(k).total_memory for k in range(torch.cuda.device_count())]
         return min(gpus, default=math.inf)
     if device.type != "cpu":

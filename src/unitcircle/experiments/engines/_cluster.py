@@ -1,4 +1,4 @@
-"""Dask: the same study on many machines, through a scheduler that is there or the jobs of a Slurm cluster."""
+"""Dask: a study on many machines, through a running scheduler or the jobs of a Slurm cluster."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PATIENCE = 30
 
 @dataclass(frozen=True)
 class TLS:
-    """Paths of the certificates by which the driver, the scheduler and the workers know each other, in PEM format.
+    """Paths of the PEM certificates with which driver, scheduler and workers authenticate each other.
 
     Attributes
     ----------
     ca
-        Of the authority that has signed all others.
+        Certificate of the authority that signed all others.
     certificate, key
-        This machine's own.
+        Certificate and private key of this machine.
     """
 
     ca: str
@@ -35,7 +35,7 @@ class TLS:
     key: str
 
     def security(self) -> Any:
-        """Return the ``distributed.Security`` that uses them for every connection, and accepts no other."""
+        """Return the ``distributed.Security`` that requires these certificates for every connection."""
         files = {f"tls_{role}_{name}": getattr(self, field) for role in _ROLES for name, field in _FILES.items()}
         return _distributed().Security(tls_ca_file=self.ca, require_encryption=True, **files)
 
@@ -46,16 +46,16 @@ _FILES = {"cert": "certificate", "key": "key"}
 
 @dataclass(frozen=True)
 class Dask(EngineKind):
-    """A Dask scheduler that is running, with its workers.
+    """A running Dask scheduler with its workers.
 
     Attributes
     ----------
     address
-        ``"HOST:PORT"``. Whoever reaches a scheduler can run code on all of its workers, so a host on a public network
-        is refused without TLS.
+        ``"HOST:PORT"``. Whoever reaches a scheduler can run code on all of its workers: a host on a public network is
+        refused without TLS.
     shared
-        Whether the workers see the folder of results under the same path and write to it; otherwise results come
-        back to the driver, which writes them.
+        Whether the workers see the folder of results under the same path and write to it; otherwise records are sent
+        to the driver, which writes them.
     tls
         Certificates; None: the connection is neither encrypted nor authenticated.
     """
@@ -73,7 +73,7 @@ class Dask(EngineKind):
         Parameters
         ----------
         function
-            Applied to every task.
+            Function applied to every task.
 
         Returns
         -------
@@ -83,16 +83,16 @@ class Dask(EngineKind):
         Raises
         ------
         ArgumentError
-            The address is public and there is no TLS, or nobody answers there.
+            The address is public and ``tls`` is None, or no scheduler answers there.
         """
         distributed = _distributed()
         host, port = host_and_port(self.address)
         refuse_public(host, encrypted=self.tls is not None)
         scheme, security = ("tcp", None) if self.tls is None else ("tls", self.tls.security())
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        location = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             client = distributed.Client(
-                f"{scheme}://{where}", security=security, timeout=PATIENCE, set_as_default=False
+                f"{scheme}://{location}", security=security, timeout=PATIENCE, set_as_default=False
             )
         except OSError as error:
             remedy = f"Start one there: dask scheduler --host {host} --port {port}"
@@ -102,27 +102,27 @@ class Dask(EngineKind):
 
 @dataclass(frozen=True)
 class Slurm(EngineKind):
-    """Dask workers as jobs of a Slurm cluster; the scheduler is part of the driver, on the login node.
+    """Dask workers as jobs of a Slurm cluster; the scheduler runs in the driver, on the login node.
 
     Attributes
     ----------
     jobs
-        Number of jobs; each holds ``cores`` workers with one thread.
+        Number of jobs; each has ``cores`` workers of one thread.
     cores, memory, walltime
-        Of each job: ``"4GB"``, ``"01:00:00"``.
+        Resources of each job, such as 8, ``"4GB"``, ``"01:00:00"``.
     partition, account
-        Where to, and on whose account.
+        Partition that the jobs are submitted to, and account that is charged.
     directives
-        More ``#SBATCH`` options: ``("--gres=gpu:1",)``.
+        Further ``#SBATCH`` options: ``("--gres=gpu:1",)``.
     prologue
-        Shell lines before the workers start: ``("module load cuda",)``.
+        Shell commands run before the workers start: ``("module load cuda",)``.
     host
-        Address of this machine that the nodes reach, and the only one the scheduler listens on. A public one is
-        refused without TLS.
+        Address of this machine at which the nodes reach it, and the only one on which the scheduler listens. A public
+        address is refused without TLS.
     shared
         Whether the nodes see the folder of results under the same path, as they do on most clusters.
     tls
-        Certificates, readable on the nodes under the same paths.
+        Certificates; the nodes must see them under the same paths.
     """
 
     jobs: int = 1
@@ -143,12 +143,12 @@ class Slurm(EngineKind):
                 raise ArgumentError(name, "must be at least 1", str(getattr(self, name)))
 
     def cluster(self) -> Any:
-        """Return the ``dask_jobqueue.SLURMCluster``, with no job submitted; ``.job_script()`` is what a job runs.
+        """Return the ``dask_jobqueue.SLURMCluster`` without submitting a job; see its ``job_script()``.
 
         Returns
         -------
         SLURMCluster
-            Its scheduler listens already.
+            A cluster whose scheduler is running.
 
         Raises
         ------
@@ -182,12 +182,12 @@ class Slurm(EngineKind):
         Parameters
         ----------
         function
-            Applied to every task.
+            Function applied to every task.
 
         Returns
         -------
         DaskEngine
-            Its end cancels the jobs.
+            An engine that cancels the jobs when it is closed.
         """
         cluster = self.cluster()
         cluster.scale(jobs=self.jobs)
@@ -201,7 +201,7 @@ class Slurm(EngineKind):
 
 
 class DaskEngine(Engine):
-    """Tasks as futures of a Dask client. A worker that dies is Dask's concern: it gives the task to another."""
+    """Tasks as futures of a Dask client; Dask itself moves the task of a dead worker to another worker."""
 
     def __init__(self, client: Any, function: Callable[[Any], Any], close: Callable[[], object], /) -> None:
         self._client, self._function, self._close = client, function, close
@@ -210,18 +210,18 @@ class DaskEngine(Engine):
 
     @property
     def slots(self) -> int:
-        """Threads of all workers that are there now; 0 while none has come."""
+        """Number of threads of all connected workers; 0 until the first one connects."""
         return sum(self._client.nthreads().values())
 
     def submit(self, task: Any, /) -> None:
-        """Hand a task to the scheduler."""
-        # pure=False: equal tasks are not one task, as a second attempt must run.
+        """Send a task to the scheduler."""
+        # pure=False: Dask would answer a second attempt of an equal task with the result of the first.
         future = self._client.submit(self._function, task, pure=False)
         self._tasks[future] = task
         future.add_done_callback(self._ended.put)
 
     def wait(self, seconds: float, /) -> list[Reply]:
-        """Wait for one task to end, or for the time to be over."""
+        """Wait until one task ends or the time is over."""
         try:
             future = self._ended.get(timeout=seconds)
         except Empty:
@@ -237,7 +237,7 @@ class DaskEngine(Engine):
         return [Reply(task, error="".join(traceback.format_exception(error)))]
 
     def close(self) -> None:
-        """Give up the tasks that no worker has begun, and disconnect; those in flight end on their workers."""
+        """Cancel the tasks that no worker has started, and disconnect; running ones end on their workers."""
         try:
             self._client.cancel(list(self._tasks))
         finally:
@@ -245,26 +245,26 @@ class DaskEngine(Engine):
             self._close()
 
 
-_GONE = "The Dask scheduler is gone. What was written is kept: start it and run the study again."
+_GONE = "The Dask scheduler is gone. The records written so far are kept: start it and run the study again."
 
 
 def engine_kind(text: str, /) -> EngineKind:
-    """Return the engine that a text names.
+    """Return the engine with a name.
 
     Parameters
     ----------
     text
-        ``"local"``, ``"here"``, ``"dask://HOST:PORT"`` or ``"slurm"``, with default options.
+        ``"local"``, ``"here"``, ``"dask://HOST:PORT"`` or ``"slurm"``.
 
     Returns
     -------
     EngineKind
-        The engine.
+        The engine with default options.
 
     Raises
     ------
     ArgumentError
-        It names none.
+        There is no such engine.
     """
     if text == "local":
         return Local()

@@ -1,4 +1,4 @@
-"""What carries out tasks somewhere else, a few at a time: processes of this machine, or the workers of a cluster."""
+"""The interface of an engine, which applies a function to tasks: in processes of this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import torch
 
 @dataclass(frozen=True, eq=False)
 class Reply:
-    """What became of a task.
+    """The result of a task.
 
     Attributes
     ----------
     task
         The task.
     value
-        What the function returned; None if it did not.
+        Return value of the function; None if it did not return.
     error
-        The traceback of what it raised, or how its process died; empty if it returned.
+        Traceback of the exception, or how the process died; empty if the function returned.
     """
 
     task: Any
@@ -32,41 +32,41 @@ class Reply:
 
 
 class Engine(ABC):
-    """Applies one function to tasks. A task that raises or loses its process is a reply like any other."""
+    """Applies one function to tasks. A task that raises or whose process dies gives a reply with an error."""
 
     @property
     @abstractmethod
     def slots(self) -> int:
-        """How many tasks can be worked on at the same time; it may change."""
+        """Number of tasks that can run at the same time; it may change."""
 
     @abstractmethod
     def submit(self, task: Any, /) -> None:
-        """Begin a task.
+        """Start a task.
 
         Parameters
         ----------
         task
-            What the function is given; picklable.
+            Argument of the function; picklable.
         """
 
     @abstractmethod
     def wait(self, seconds: float, /) -> list[Reply]:
-        """Wait for tasks to end.
+        """Wait until a task ends.
 
         Parameters
         ----------
         seconds
-            At most.
+            Longest time to wait.
 
         Returns
         -------
         list of Reply
-            Of the tasks that have ended since the last call, none if the time is over.
+            Replies of tasks that have ended since the last call; empty if the time is over.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """End at once; tasks in flight are given up."""
+        """Stop at once; tasks that are running are abandoned."""
 
     def __enter__(self) -> Self:
         return self
@@ -78,28 +78,28 @@ class Engine(ABC):
 
 
 class EngineKind(ABC):
-    """Where a study runs, and how: what an engine is started from.
+    """The options from which an engine is started.
 
     Attributes
     ----------
     shared
-        Whether the workers write to the folder of results themselves, which they see under the same path.
+        Whether the workers see the folder of results under the same path and write to it themselves.
     """
 
     shared: bool
 
-    def room(self, device: torch.device, /) -> float:  # noqa: ARG002 - nothing is known of other machines
+    def room(self, device: torch.device, /) -> float:  # noqa: ARG002 - the memory of other machines is unknown
         """Return the memory that one worker may fill, in bytes.
 
         Parameters
         ----------
         device
-            On which it trains.
+            Device on which the worker trains.
 
         Returns
         -------
         float
-            inf where nobody here knows.
+            inf if it is unknown.
         """
         return math.inf
 
@@ -110,10 +110,10 @@ class EngineKind(ABC):
         Parameters
         ----------
         function
-            What it applies to every task; picklable.
+            Function applied to every task; picklable.
 
         Returns
         -------
         Engine
-            To be closed.
+            A running engine; close it, or use it as a context manager.
         """

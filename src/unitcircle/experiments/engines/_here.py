@@ -1,4 +1,4 @@
-"""The calling process as an engine: one stack after the other, for a study shorter than the start of a worker."""
+"""The calling process as an engine, for studies that take less time than starting a worker."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from unitcircle.experiments.engines._engine import Engine, EngineKind, Reply
 
 @dataclass(frozen=True)
 class Here(EngineKind):
-    """The calling process itself: nothing is started, and nothing protects it from a run that ends the process."""
+    """The calling process itself: no worker is started, and a run that kills its process ends the study."""
 
     shared = False
 
     def room(self, device: torch.device, /) -> float:
-        """Return the memory of this machine, less that of a GPU's context or of the libraries."""
+        """Return the bytes that runs may fill on a device: its memory less that of the libraries or a GPU context."""
         return memory_here(device) - WORKER
 
     def start(self, function: Callable[[Any], Any], /) -> HereEngine:
-        """Return the engine; there is nothing to start."""
+        """Return the engine."""
         return HereEngine(function)
 
 
 class HereEngine(Engine):
-    """Tasks in the order they came, each done by the call that waits for it."""
+    """Tasks in the order of submission, each run by the call that waits for it."""
 
     def __init__(self, function: Callable[[Any], Any], /) -> None:
         self._function = function
@@ -41,11 +41,11 @@ class HereEngine(Engine):
         return 1
 
     def submit(self, task: Any, /) -> None:
-        """Put a task last."""
+        """Append a task to the queue."""
         self._tasks.append(task)
 
-    def wait(self, seconds: float, /) -> list[Reply]:  # noqa: ARG002 - a task is not left before it has ended
-        """Do the first task, whatever time it takes."""
+    def wait(self, seconds: float, /) -> list[Reply]:  # noqa: ARG002 - a task cannot be interrupted
+        """Run the first task to its end, whatever time it takes."""
         if not self._tasks:
             return []
         task = self._tasks.pop(0)
@@ -55,5 +55,5 @@ class HereEngine(Engine):
             return [Reply(task, error=traceback.format_exc())]
 
     def close(self) -> None:
-        """Forget the tasks that were not begun."""
+        """Discard the tasks that were not started."""
         self._tasks.clear()

@@ -1,4 +1,4 @@
-"""Worker processes on this machine, watched over: one that dies is replaced, and its task reported."""
+"""Worker processes on this machine: one that dies is replaced, and its task is reported as an error."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ from unitcircle.experiments.engines._engine import Engine, EngineKind, Reply
 ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
-"""Small networks gain nothing from several threads, and processes with several each hinder one another."""
+"""Small networks gain nothing from several threads, and processes with several threads slow each other down."""
 FAILED_STARTS = 3
-"""Workers in a row that are killed before they are ready, after which no more are started."""
+"""Workers in a row that were killed before they were ready, after which the supervisor gives up."""
 LAST_WORDS = 2000
-"""Characters of a dead worker's output that are reported."""
+"""Bytes at the end of a dead worker's output that are reported."""
 
 
 @dataclass(frozen=True)
 class Local(EngineKind):
-    """Processes on this machine: no server, no port.
+    """Processes on this machine, without a server or an open port.
 
     Attributes
     ----------
     workers
-        Number of processes; None: one a processor, or as many as fit the GPUs.
+        Number of processes; None: one per processor, or as many as fit on the GPUs.
     gpu_fraction
-        Share of one GPU that a worker takes: 0.25 puts four on each. None: workers are not assigned to GPUs.
+        Fraction of one GPU that a worker takes: 0.25 puts four workers on each. None: workers are not assigned to
+        GPUs.
     """
 
     workers: int | None = None
@@ -59,38 +60,39 @@ class Local(EngineKind):
         Parameters
         ----------
         gpus
-            Names of the devices, as ``CUDA_VISIBLE_DEVICES`` lists them.
+            Names of the GPUs, as in ``CUDA_VISIBLE_DEVICES``.
 
         Returns
         -------
         list of dict
-            One a worker; consecutive workers are on different GPUs.
+            One per worker; consecutive workers are on different GPUs.
 
         Raises
         ------
         ArgumentError
-            A fraction of a GPU is asked for and there is none.
+            ``gpu_fraction`` is given and there is no GPU.
         """
         if self.gpu_fraction is None:
             return [ONE_THREAD] * (self.workers or _processors())
         if not gpus:
             raise ArgumentError("gpu_fraction", "needs a GPU that torch can use", "none")
+        # 1e-9: a fraction typed with twelve digits, such as 0.166666666667, means one sixth.
         fit = len(gpus) * math.floor(1 / self.gpu_fraction + 1e-9)
         count = min(self.workers or fit, fit)
         return [ONE_THREAD | {"CUDA_VISIBLE_DEVICES": gpus[k % len(gpus)]} for k in range(count)]
 
     def room(self, device: torch.device, /) -> float:
-        """Return a worker's share of the machine's memory, or of a GPU's.
+        """Return the memory that the runs of one worker may fill: its share of the machine or of a GPU.
 
         Parameters
         ----------
         device
-            On which it trains; without a fraction all workers may be on one GPU.
+            Device on which the worker trains. Without ``gpu_fraction`` all workers may be on one GPU.
 
         Returns
         -------
         float
-            Bytes for its runs.
+            Bytes.
         """
         if device.type == "cuda" and self.gpu_fraction is not None:
             return self.gpu_fraction * memory_here(device) - WORKER
@@ -98,19 +100,19 @@ class Local(EngineKind):
         return memory_here(device) / (self.workers or workers) - WORKER
 
     def start(self, function: Callable[[Any], Any], /) -> Supervisor:
-        """Return the supervisor; its processes start with their first task."""
+        """Return the supervisor; each process starts with its first task."""
         return Supervisor(function, self.environments([] if self.gpu_fraction is None else _gpus()))
 
 
 class Supervisor(Engine):
-    """A few persistent processes, one pipe each, started when there is work for them."""
+    """Persistent worker processes, each with its own pipe, started when there is a task for them."""
 
-    # They are in a session of their own, so Ctrl-C reaches the driver only. When the driver is killed they finish
-    # the task in flight and end.
+    # The processes are in sessions of their own, so that Ctrl-C reaches the driver only. If the driver is killed, they
+    # finish their task, which writes its records, and exit at the end of the pipe.
 
     def __init__(self, function: Callable[[Any], Any], environments: Sequence[Mapping[str, str]], /) -> None:
         self._function = pickle.dumps(function)
-        self._idle_places = list(reversed(environments))
+        self._free_environments = list(reversed(environments))
         self._slots = len(environments)
         self._workers: list[_Worker] = []
         self._failed_starts = 0
@@ -122,21 +124,23 @@ class Supervisor(Engine):
 
     @property
     def processes(self) -> list[int]:
-        """Process ids of the workers that have been started."""
+        """Process ids of the workers that were started."""
         return [worker.process.pid for worker in self._workers]
 
     def submit(self, task: Any, /) -> None:
-        """Give a task to an idle worker, or start one for it."""
+        """Send a task to an idle worker, or to a new one."""
         worker = next((w for w in self._workers if not w.busy), None)
         if worker is None:
-            if not self._idle_places:
-                raise ArgumentError("task", f"must not be one more than {self._slots}", "another")
-            worker = _Worker(self._function, self._idle_places.pop())
+            if not self._free_environments:
+                raise ArgumentError(
+                    "task", f"must not be submitted while all {self._slots} workers are busy", "another"
+                )
+            worker = _Worker(self._function, self._free_environments.pop())
             self._workers.append(worker)
-        worker.give(task)
+        worker.assign(task)
 
     def wait(self, seconds: float, /) -> list[Reply]:
-        """Wait for tasks to end, and replace the workers that have died."""
+        """Wait until a task ends; replace the workers that have died."""
         replies: list[Reply] = []
         for pipe in wait([worker.pipe for worker in self._workers], seconds):
             worker = next(w for w in self._workers if w.pipe is pipe)
@@ -145,6 +149,7 @@ class Supervisor(Engine):
             except (EOFError, OSError):
                 replies += self._replace(worker)
                 continue
+            # The first message of a worker says only that it is ready.
             if not worker.ready:
                 worker.ready, self._failed_starts = True, 0
                 continue
@@ -154,21 +159,22 @@ class Supervisor(Engine):
         return replies
 
     def _replace(self, worker: _Worker) -> list[Reply]:
-        """Give a dead worker's place free, and return its task's reply; one that was never begun is given on."""
+        """Remove a dead worker; return the reply to its task, or submit the task again if it had not started."""
         self._workers.remove(worker)
-        self._idle_places.append(worker.environment)
-        words = worker.bury()
+        self._free_environments.append(worker.environment)
+        cause = worker.bury()
         if worker.ready:
-            return [Reply(worker.task, error=words)] if worker.busy else []
+            return [Reply(worker.task, error=cause)] if worker.busy else []
+        # A start that is killed may be bad luck (memory was short); one that exits with an error fails every time.
         self._failed_starts += 1
         if self._failed_starts >= FAILED_STARTS or (worker.process.returncode or 0) > 0:
-            message = f"A worker process cannot start: {words}"
+            message = f"A worker process cannot start: {cause}"
             raise UnitcircleError(message)
         self.submit(worker.task)
         return []
 
     def close(self) -> None:
-        """Kill the workers: what is idle has nothing to lose, what is busy is given up."""
+        """Kill the workers; the tasks of busy ones are abandoned."""
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
@@ -177,46 +183,46 @@ class Supervisor(Engine):
 
 
 class _Worker:
-    """One process and its pipe."""
+    """A worker process and its pipe."""
 
     def __init__(self, function: bytes, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.task: Any = None
         self.busy = self.ready = False
-        self.pipe, theirs = Pipe()
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process is buried
+        self.pipe, child_end = Pipe()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by bury()
         script = Path(__file__).with_name("_worker.py")
-        with theirs:
-            # -P: modules beside the script must not hide others of the same name.
+        with child_end:
+            # -P: modules in the folder of the script must not shadow others of the same name.
             self.process = subprocess.Popen(
-                [sys.executable, "-P", script, str(theirs.fileno())],
+                [sys.executable, "-P", script, str(child_end.fileno())],
                 env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[child_end.fileno()],
                 start_new_session=True,
             )
-        self._tell(sys.path)
-        self._tell(function)
+        self._send(sys.path)
+        self._send(function)
 
-    def give(self, task: Any) -> None:
+    def assign(self, task: Any) -> None:
         """Send a task."""
         self.task, self.busy = task, True
-        self._tell(task)
+        self._send(task)
 
-    def _tell(self, message: Any) -> None:
+    def _send(self, message: Any) -> None:
         try:
             if isinstance(message, bytes):
                 self.pipe.send_bytes(message)
             else:
                 self.pipe.send(message)
         except (BrokenPipeError, ConnectionResetError):
-            # It is dead; whoever waits for its answer learns that next.
+            # The process is dead; wait() notices that at the end of the pipe.
             pass
 
     def bury(self) -> str:
-        """Wait for the end of the process and return how it died, with its last output."""
+        """Wait for the end of the process; return how it ended, with the end of its output."""
         self.pipe.close()
         try:
             code = self.process.wait(timeout=10)

@@ -1,7 +1,7 @@
-"""A worker process: applies one function to what comes through a pipe, and lives as long as its driver.
+"""A worker process: applies one function to the tasks that come through a pipe, until its driver ends.
 
-It is run as a file, not as a module of the package: so it starts at once, and the environment that its driver has set
-holds before any numerical library is imported. Nothing but the standard library is imported here.
+It is run as a file, not as a module of the package, so that it starts quickly and the environment variables of its
+driver are set before a numerical library is imported. Only the standard library is imported here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 
 def serve(pipe: Connection[Any, Any], /) -> None:
-    """Receive the import path and a function, announce to be ready, then answer task after task."""
+    """Receive the import path and a function, report to be ready, then answer each task."""
     # An answer is (True, value) or (False, traceback).
-    # A pipe that ends is the driver's way to say that there is no more to do, also when it was killed.
+    # The end of the pipe means that the driver has no more tasks, or was killed.
     with suppress(EOFError, OSError):
         sys.path[:] = pipe.recv()
         function = pipe.recv()

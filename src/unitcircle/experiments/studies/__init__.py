@@ -13,6 +13,7 @@ __all__ = [
     "Plan",
     "Store",
     "Study",
+    "StudyProgress",
     "chosen_rate",
     "curve_table",
     "execute",
@@ -29,7 +30,7 @@ from unitcircle.experiments.studies._choice import chosen_rate
 from unitcircle.experiments.studies._execute import Outcome, execute
 from unitcircle.experiments.studies._export import query, write_table
 from unitcircle.experiments.studies._plan import Plan, stack_limit
-from unitcircle.experiments.studies._progress import Event, progress_display
+from unitcircle.experiments.studies._progress import Event, StudyProgress, progress_display
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import FIRST_TUNING_SEED, TWIN, Experiment, Study, shipped_studies
 from unitcircle.experiments.studies._table import curve_table, study_table

@@ -13,9 +13,10 @@ from unitcircle.experiments.training import Record, Run, Status
 def chosen_rate(
     study: Study, experiment: Experiment, setting: Run, label: str, find: Callable[[Run], Record | None], /
 ) -> float | None:
-    """Return the learning rate at which a row is reported, or None before its tuning runs are complete.
+    """Return the learning rate at which a row is reported, or None if its tuning runs are not complete.
 
-    The best by :func:`preference`; between equals the smaller one.
+    Rates are ordered by the number of runs that diverged, failed or have no score, then by the mean validation score
+    (ranked by steps: by the steps to the threshold). Between equal rates the smaller one is chosen.
 
     Parameters
     ----------
@@ -31,22 +32,22 @@ def chosen_rate(
     """
     if len(experiment.learning_rates) == 1:
         return experiment.learning_rates[0]
-    found: dict[float, list[Record]] = {}
+    by_rate: dict[float, list[Record]] = {}
     for run in study.tuning_runs(experiment, setting, label):
         record = find(run)
         if record is None:
             return None
-        found.setdefault(run.learning_rate, []).append(record)
+        by_rate.setdefault(run.learning_rate, []).append(record)
     higher = Task.parse(experiment.task).higher_is_better
-    return min(found, key=lambda rate: (preference(found[rate], experiment.rank_by, higher), rate))
+    return min(by_rate, key=lambda rate: (preference(by_rate[rate], experiment.rank_by, higher), rate))
 
 
 def preference(records: Iterable[Record], rank_by: str, higher_is_better: bool, /) -> tuple[float, ...]:
-    """Return what orders the learning rates of one row by their tuning runs: the smallest is the best."""
-    # First the number of runs that diverged, failed or have no score, so that a rate with one such run is behind
-    # every rate with none, however well its others did. Then, ranked by score: the mean validation score, the
-    # number of runs that never reached the threshold, the mean steps to it of the others. Ranked by steps: the
-    # last two first.
+    """Return the sort key of a learning rate from its tuning runs; the smallest is the best."""
+    # First the number of runs that diverged, failed or have no score: a rate with one such run comes after every
+    # rate with none, however good its other runs are. Then, ranked by score: the mean validation score, the number
+    # of runs that never reached the threshold, and the mean steps to it of the others. Ranked by steps, the last
+    # two come before the score.
     records = list(records)
     ended = [r for r in records if r.status is Status.FINISHED and not math.isnan(r.summary["validation_score"])]
     sign = -1 if higher_is_better else 1

@@ -1,4 +1,4 @@
-"""How long a run takes, from those that have ended."""
+"""The expected time of a run, from the times of the runs that have ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unitcircle.experiments.training import Run
 
 
 class Estimates:
-    """Mean seconds of a run by what it costs: everything but initializers, learning rate and seed."""
+    """Mean seconds of runs that cost the same: equal up to initializers, learning rate, input scale and seed."""
 
     def __init__(self) -> None:
         self._sums: dict[Run, tuple[float, int]] = {}
@@ -22,14 +22,16 @@ class Estimates:
         return self._kinds[shared]
 
     def add(self, run: Run, seconds: float, /) -> None:
-        """Take in the time of one run."""
+        """Add the time of one run."""
         if math.isfinite(seconds):
             total, count = self._sums.get(self._kind(run), (0.0, 0))
             self._sums[self._kind(run)] = (total + seconds, count + 1)
 
     def seconds(self, run: Run, /) -> float:
-        """Return the expected seconds of a run."""
-        if (found := self._sums.get(self._kind(run))) is not None:
-            return found[0] / found[1]
+        """Return the expected seconds of a run; NaN if no run was timed."""
+        if (known := self._sums.get(self._kind(run))) is not None:
+            total, count = known
+            return total / count
+        # No run of this kind has ended: the mean time of a step over all others.
         steps = math.fsum(count * kind.steps for kind, (_, count) in self._sums.items())
         return math.fsum(total for total, _ in self._sums.values()) / steps * run.steps if steps else math.nan

@@ -1,4 +1,4 @@
-"""Doing what a study lacks: take a stack of runs, have it trained, keep the records, go on."""
+"""Executing a study: take a stack of runs from the plan, train it, store its records, repeat."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.engines import Engine, EngineKind, Here, Local, Reply, engine_kind, whole_memory
 from unitcircle.experiments.studies._memory import memory_of_parameters
 from unitcircle.experiments.studies._plan import Plan, stack_limit
-from unitcircle.experiments.studies._progress import Event, Progress
+from unitcircle.experiments.studies._progress import Event, StudyProgress
 from unitcircle.experiments.studies._store import Store
 from unitcircle.experiments.studies._study import Experiment, Study
 from unitcircle.experiments.tasks import Task
@@ -26,7 +26,7 @@ Stack = tuple[Run, ...]
 Train = Callable[[Sequence[Run]], list[Record]]
 
 LONGEST_WAIT = 1.0
-"""Seconds between two signs of life."""
+"""Seconds between two events while stacks are being trained."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Outcome:
     Attributes
     ----------
     ended
-        Runs that ended in this call.
+        Number of runs that ended in this call.
     failed
-        Runs of the whole study that failed for good.
+        Number of runs of the whole study that failed for good.
     left
-        Runs that are yet to end.
+        Number of runs that are yet to end.
     seconds
         Wall time.
     problems
-        Path → reason, of result files that could not be read and were done again.
+        Path → reason, for every result file that could not be read; its run was repeated.
     """
 
     ended: int
@@ -71,49 +71,49 @@ def execute(
     on_event: Callable[[Event], None] | None = None,
     train: Train = train,
 ) -> Outcome:
-    """Do the runs of a study that have no record in a folder; called again, it goes on where it was stopped.
+    """Train the runs of a study that have no record in a folder; a second call resumes where the first stopped.
 
-    A stack of runs that raises, or whose process dies, is taken apart and each of its runs tried once more, alone; a
-    run that is lost again is recorded as failed. However this call ends, also by ``kill -9``, the records that are
-    written stay, and at most the runs in flight are repeated by the next call. An interrupt (Ctrl-C) passes through
-    after the workers have been stopped.
+    If a stack of runs raises or its process dies, each of its runs is tried once more, alone; a run that fails again
+    is recorded as failed. However this call ends, ``kill -9`` included, the records written so far stay, and the next
+    call repeats at most the runs that were being trained. An interrupt (Ctrl-C) is raised after the workers have been
+    stopped.
 
     Parameters
     ----------
     study
         The study.
     folder
-        Of the results; the records are in its subfolder ``runs``.
+        Folder of the results; the records are in its subfolder ``runs``.
     engine
-        Where to run: ``"local"``, ``"here"`` (this process), ``"dask://HOST:PORT"``, ``"slurm"``, or one of
-        :class:`Local`, :class:`Here`, :class:`Dask` and :class:`Slurm` with its options.
+        Where runs are trained: ``"local"``, ``"here"`` (this process), ``"dask://HOST:PORT"``, ``"slurm"``, or an
+        engine of :mod:`unitcircle.experiments.engines` with its options, such as ``Local(gpu_fraction=0.25)``.
     workers
-        Processes of the local engine; one a processor by default.
+        Number of processes of the local engine; one per processor by default.
     minutes
-        After which no more runs are started; those in flight end. None: no limit.
+        Time after which no more runs are started; those that are being trained end. None: no limit.
     retry_failed
-        Whether the runs that are recorded as failed are done again.
+        Whether runs that are recorded as failed are tried again.
     on_event
-        Told what happens; see :func:`progress_display`.
+        Called with every event; see :func:`progress_display`.
     train
-        What trains a stack; importable on the workers.
+        Function that trains a stack; importable on the workers.
 
     Returns
     -------
     Outcome
-        What was done and what is left.
+        How many runs ended, failed and are left.
 
     Raises
     ------
     ArgumentError
-        There is no such engine, the minutes are negative or no number, workers are given to an engine that has its own,
-        a share of a GPU is given to a study that uses none, the folder cannot be made, or this machine has not the
-        device or the data that the runs would need.
+        The engine does not exist; the minutes are negative or NaN; workers are given to another engine than the local
+        one; a fraction of a GPU is given to a study that uses none; the folder cannot be created; or this machine
+        lacks the device, the memory or the data that the runs need.
     """
     kind = engine_kind(engine) if isinstance(engine, str) else engine
     if workers is not None:
         if kind != Local():
-            raise ArgumentError("workers", "are those of the local engine", str(workers))
+            raise ArgumentError("workers", "is an option of the local engine only", str(workers))
         kind = Local(workers)
     if isinstance(kind, Local) and kind.gpu_fraction is not None and not any(map(_on_gpu, study.experiments)):
         rule, remedy = "needs an experiment on a GPU", "Leave it out, or write device = 'cuda' in the study file."
@@ -124,35 +124,35 @@ def execute(
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ArgumentError("folder", "must be one that can be made", f"{folder} ({error.strerror})") from error
+        raise ArgumentError("folder", "must be one that can be created", f"{folder} ({error.strerror})") from error
     plan = Plan(study, store, limit=partial(stack_limit, engine=kind), retry_failed=retry_failed)
     if isinstance(kind, Local | Here) and plan.left:
-        _look_here(study, kind)
+        _check_this_machine(study, kind)
     task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    return _Execution(plan, store, on_event or (lambda _: None), keep=not kind.shared).run(kind, task, deadline)
+    return _Execution(plan, store, on_event or (lambda _: None), write=not kind.shared).run(kind, task, deadline)
 
 
 def _on_gpu(experiment: Experiment) -> bool:
     return torch.device(experiment.options.get("device", "cpu")).type == "cuda"
 
 
-def _look_here(study: Study, kind: Local | Here) -> None:
-    """Raise where this machine lacks device, memory or data: or else every run would be recorded as failed."""
+def _check_this_machine(study: Study, kind: Local | Here) -> None:
+    """Raise if this machine lacks the device, memory or data: otherwise every run would be recorded as failed."""
     for experiment in study.experiments:
         device = torch.device(experiment.options.get("device", "cpu"))
         if _on_gpu(experiment):
-            # A worker that has a share of a GPU sees no other one.
-            here = 1 if isinstance(kind, Local) and kind.gpu_fraction is not None else torch.cuda.device_count()
-            if (device.index or 0) >= here:
-                raise ArgumentError("device", "must be one that torch has here", str(device), f"GPUs here: {here}.")
+            # A worker that has a fraction of a GPU sees no other GPU.
+            visible = 1 if isinstance(kind, Local) and kind.gpu_fraction is not None else torch.cuda.device_count()
+            if (device.index or 0) >= visible:
+                raise ArgumentError("device", "must be one that torch has here", str(device), f"GPUs here: {visible}.")
         else:
             try:
                 # No number can be read from the device "meta".
                 torch.zeros(1, device=device).item()
             except (RuntimeError, NotImplementedError, AssertionError) as error:
                 raise ArgumentError("device", "must be one that torch has here", str(device)) from error
-        # This fetches them too, once and not in every worker.
+        # This also downloads the data, once instead of in every worker.
         next(iter(Task.parse(experiment.task).held_out("validation")))
         for setting in experiment.settings():
             need, whole = memory_of_parameters(setting), whole_memory(device)
@@ -162,7 +162,7 @@ def _look_here(study: Study, kind: Local | Here) -> None:
 
 
 def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Record]:
-    """Train runs together on a worker."""
+    """Train runs together on a worker; write their records if a folder is given."""
     records = train(stack)
     if folder is not None:
         for record in records:
@@ -173,86 +173,88 @@ def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Re
 class _Execution:
     """One call of :func:`execute`."""
 
-    def __init__(self, plan: Plan, store: Store, on_event: Callable[[Event], None], *, keep: bool) -> None:
-        self._plan, self._store, self._on_event, self._keep = plan, store, on_event, keep
-        self._began = time.monotonic()
-        self._flights: dict[Stack, float] = {}
+    def __init__(self, plan: Plan, store: Store, on_event: Callable[[Event], None], *, write: bool) -> None:
+        # write: whether this process writes the records, because the workers do not see the folder.
+        self._plan, self._store, self._on_event, self._write = plan, store, on_event, write
+        self._start = time.monotonic()
+        self._running: dict[Stack, float] = {}
         self._slots = 1
         self._ended = 0
 
     def run(self, kind: EngineKind, task: Callable[[Stack], list[Record]], deadline: float) -> Outcome:
-        """Go on until nothing is left, or the time is over."""
-        self._tell("planned")
+        """Train stacks until nothing is left or the time is over."""
+        self._emit("planned")
         try:
             if self._plan.left:
                 with kind.start(task) as engine:
                     self._work(engine, deadline)
         finally:
-            self._flights.clear()
-            self._tell("closed")
-        seconds = time.monotonic() - self._began
+            self._running.clear()
+            self._emit("closed")
+        seconds = time.monotonic() - self._start
         return Outcome(self._ended, self._plan.failed, self._plan.left, seconds, dict(self._store.problems))
 
     def _work(self, engine: Engine, deadline: float) -> None:
         while self._plan.left:
+            # Asked each time: workers of a cluster come and go.
             self._slots = engine.slots
-            while time.monotonic() < deadline and len(self._flights) < self._slots:
+            while time.monotonic() < deadline and len(self._running) < self._slots:
                 stack = self._plan.take(self._slots)
                 if not stack:
                     break
                 engine.submit(stack)
-                self._flights[stack] = time.monotonic()
-                self._tell("started", stack)
-            if not self._flights and time.monotonic() >= deadline:
+                self._running[stack] = time.monotonic()
+                self._emit("started", stack)
+            if not self._running and time.monotonic() >= deadline:
                 return
             for reply in engine.wait(LONGEST_WAIT):
-                self._land(reply)
-            self._tell("waiting")
+                self._receive(reply)
+            self._emit("waiting")
 
-    def _land(self, reply: Reply) -> None:
+    def _receive(self, reply: Reply) -> None:
         stack: Stack = reply.task
-        seconds = (time.monotonic() - self._flights.pop(stack)) / len(stack)
+        seconds = (time.monotonic() - self._running.pop(stack)) / len(stack)
         if not reply.error:
             self._finish(stack, reply.value, seconds)
             return
         # A worker may have died between two of its records, or after the last.
-        written = {run: record for run in stack if (record := self._fresh(run)) is not None}
+        written = {run: record for run in stack if (record := self._new_record(run)) is not None}
         if written:
             self._finish(tuple(written), list(written.values()), seconds)
         lost = [run for run in stack if run not in written]
         given_up = self._plan.lose(lost)
         if tried := tuple(run for run in lost if run not in given_up):
-            self._tell("lost", tried, reply.error)
+            self._emit("lost", tried, reply.error)
         for run in given_up:
             record = _failure(run, reply.error)
             self._store.write(record)
             self._plan.end([record])
             self._ended += 1
-            self._tell("failed", (run,), reply.error)
+            self._emit("failed", (run,), reply.error)
 
-    def _fresh(self, run: Run) -> Record | None:
-        """Return the record of a run unless it is the old one of a failed run that is tried again."""
+    def _new_record(self, run: Run) -> Record | None:
+        """Return the record that this execution wrote of a run, None for an old one of a failed run tried again."""
         record = self._store.get(run)
         return None if record is None or record.status is Status.FAILED else record
 
     def _finish(self, stack: Stack, records: list[Record], seconds: float) -> None:
         for record in records:
-            if self._keep:
+            if self._write:
                 self._store.write(record)
             else:
                 self._store.add(record)
         self._plan.end(records, seconds=seconds)
         self._ended += len(records)
-        self._tell("ended", stack)
+        self._emit("ended", stack)
 
-    def _tell(self, kind: str, runs: Stack = (), message: str = "") -> None:
-        elapsed = time.monotonic() - self._began
+    def _emit(self, kind: str, runs: Stack = (), message: str = "") -> None:
+        elapsed = time.monotonic() - self._start
         left = self._plan.left
-        progress = Progress(
+        progress = StudyProgress(
             self._plan.ended,
             self._plan.failed,
             left,
-            tuple(self._flights),
+            tuple(self._running),
             self._slots,
             elapsed,
             self._plan.remaining_seconds(self._slots) if left else 0.0,
@@ -261,6 +263,6 @@ class _Execution:
 
 
 def _failure(run: Run, message: str) -> Record:
-    nothing = ("validation_score", "test_score", "final_test_score", "final_train_loss", "steps")
-    summary = dict.fromkeys(nothing, math.nan) | {"steps_to_threshold": math.inf, "solved": 0.0}
+    scores = ("validation_score", "test_score", "final_test_score", "final_train_loss", "steps")
+    summary = dict.fromkeys(scores, math.nan) | {"steps_to_threshold": math.inf, "solved": 0.0}
     return Record(run, Status.FAILED, summary=summary, message=message)

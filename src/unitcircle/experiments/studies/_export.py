@@ -1,4 +1,4 @@
-"""Tables of a study as files, and asked in SQL."""
+"""Tables of a study written to files and queried in SQL."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ if TYPE_CHECKING:
 
 
 def write_table(table: DataFrame, path: str | os.PathLike[str], /) -> Path:
-    """Write a table whole, as CSV or Parquet.
+    """Write a table as CSV or Parquet, atomically.
 
     Parameters
     ----------
     table
-        Of :func:`study_table` or :func:`curve_table`.
+        The result of :func:`study_table` or :func:`curve_table`.
     path
-        Ends in ``.csv`` or ``.parquet``.
+        A name that ends in ``.csv`` or ``.parquet``.
 
     Returns
     -------
     pathlib.Path
-        The file.
+        The path written.
 
     Raises
     ------
     ArgumentError
-        Another suffix.
+        The suffix is another one.
+    MissingExtraError
+        duckdb, which writes Parquet, is not installed.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in {".csv", ".parquet"}:
         raise ArgumentError("path", "must end in .csv or .parquet", repr(str(path)))
-    # Before the file: without the package nothing is left behind.
+    # Before the file is opened, so that none is left behind if the package is missing.
     duckdb = None if suffix == ".csv" else _duckdb("writing Parquet")
     with written_whole(path) as file:
         if duckdb is None:
@@ -53,24 +55,26 @@ def write_table(table: DataFrame, path: str | os.PathLike[str], /) -> Path:
 
 
 def query(sql: str, tables: Mapping[str, DataFrame], /) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Ask tables in SQL.
+    """Query tables in SQL.
 
     Parameters
     ----------
     sql
-        One statement in DuckDB's dialect; it cannot reach files or the network.
+        One statement in DuckDB's dialect; it has no access to files or the network.
     tables
-        Name in the statement → table.
+        Name in SQL → table.
 
     Returns
     -------
     tuple
-        Names of the columns, and the rows.
+        Names of the columns and list of rows.
 
     Raises
     ------
     ArgumentError
-        The statement cannot be run; the message is DuckDB's.
+        DuckDB refuses the statement; its message is quoted.
+    MissingExtraError
+        duckdb is not installed.
     """
     duckdb = _duckdb("SQL")
     with duckdb.connect() as connection:
@@ -78,8 +82,8 @@ def query(sql: str, tables: Mapping[str, DataFrame], /) -> tuple[list[str], list
             connection.register(name, table)
         connection.execute("SET enable_external_access = false")
         try:
-            found = connection.execute(sql)
-            return [column[0] for column in found.description or ()], found.fetchall()
+            result = connection.execute(sql)
+            return [column[0] for column in result.description or ()], result.fetchall()
         except duckdb.Error as error:
             raise ArgumentError("sql", "must be a statement that DuckDB can run", str(error)) from error
 

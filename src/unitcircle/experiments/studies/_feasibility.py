@@ -1,4 +1,4 @@
-"""Whether runs can be trained at all: asked when a study is read, not by a worker an hour later."""
+"""Whether runs can be trained: checked when a study is read, instead of in a worker an hour later."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from unitcircle.experiments.training import Run, network_of
 from unitcircle.initializers import Chrono, ForgetBias, Initializer
 
 LARGEST = 256**2
-"""Entries of the largest block that is drawn to see whether its law can be: milliseconds."""
+"""Entries of the largest block of which one is drawn to check its law; takes milliseconds."""
 
 
 def check_options(options: Mapping[str, Any], /) -> None:
-    """Raise where a run would be refused by torch in a worker, or do something else than its options say."""
+    """Raise if torch would refuse a run in a worker, or an option would have no effect."""
     for name in ("momentum", "weight_decay", "omega", "norm_stabilizer", "soft_orthogonality"):
         if not 0 <= options.get(name, 0) < math.inf:
             raise ArgumentError(name, "must be finite and not negative", str(options[name]))
@@ -37,22 +37,22 @@ def check_options(options: Mapping[str, Any], /) -> None:
 
 
 def check_setting(setting: Run, /) -> None:
-    """Raise where a task, its cell and the options do not go together, whatever is compared within them."""
+    """Raise if a task, its cell and the options of a run exclude each other."""
     task, cell = Task.parse(setting.task), Cell.parse(setting.cell)
     translates = task.architecture == "encoder_decoder"
     if not cell.recurrent and (translates or task.every_step):
         raise ArgumentError("cells", f"must be recurrent for {task.name}, which asks for many answers", str(cell))
     of_states = "omega" if setting.omega else "norm_stabilizer"
     if getattr(setting, of_states) and (translates or not cell.recurrent):
-        rule = "must be 0 for a network that has not one sequence of states"
+        rule = "must be 0 for a network without a single sequence of states"
         raise ArgumentError(of_states, rule, f"{getattr(setting, of_states)} for {task} with {cell}")
-    if setting.soft_orthogonality and not _has_weights(cell):
+    if setting.soft_orthogonality and not _has_recurrent_weights(cell):
         rule = "must be 0 for a cell without recurrent weights"
         raise ArgumentError("soft_orthogonality", rule, f"{setting.soft_orthogonality} for {cell}")
-    if never := [step for step in setting.measure_at if not -1 <= step <= setting.steps]:
+    if outside := [step for step in setting.measure_at if not -1 <= step <= setting.steps]:
         rule = f"must hold steps from 0 to {setting.steps}, or -1 for the last"
-        raise ArgumentError("measure_at", rule, str(never[0]))
-    # How wide inputs and answers are may be known to the data only, which need not be here.
+        raise ArgumentError("measure_at", rule, str(outside[0]))
+    # The widths of inputs and outputs may depend on data, which need not be on this machine.
     if not task.places or isinstance(getattr(type(task), "inputs", None), int):
         parameters = network_of(task, cell).parameters().values()
         _check("input", setting.input, cell, [p for p in parameters if p.role is Role.INPUT])
@@ -60,7 +60,7 @@ def check_setting(setting: Run, /) -> None:
 
 
 def check_laws(run: Run, /) -> None:
-    """Raise where recurrent weight or bias of a run cannot be drawn."""
+    """Raise if the recurrent weight or the bias of a run cannot be drawn."""
     cell = Cell.parse(run.cell)
     parameters = cell.parameters(1).values()
     _check("initializers", run.recurrent, cell, [p for p in parameters if p.role is Role.RECURRENT])
@@ -85,7 +85,7 @@ def _check(argument: str, text: str, cell: Cell, parameters: Sequence[Parameter]
 
 @lru_cache(1024)
 def _refusal(init: Initializer, shape: tuple[int, ...]) -> str:
-    """Return why a block cannot be drawn, from one draw; empty where it can."""
+    """Return why a block of some shape cannot be drawn; an empty text if it can."""
     try:
         block = init(np.random.default_rng(0).standard_normal(shape))
     except ArgumentError as error:
@@ -93,6 +93,6 @@ def _refusal(init: Initializer, shape: tuple[int, ...]) -> str:
     return "it is complex" if np.iscomplexobj(block) else ""
 
 
-def _has_weights(cell: Cell) -> bool:
+def _has_recurrent_weights(cell: Cell) -> bool:
     small = replace(cell, size=1)
     return bool(small.recurrent_weights({name: torch.ones(1, *p.shape) for name, p in small.parameters(1).items()}))

@@ -1,4 +1,4 @@
-"""What is left to do of a study, in which order, and which runs are trained together."""
+"""Which runs of a study are left, in which order they are trained, and which are trained together."""
 
 from __future__ import annotations
 
@@ -18,48 +18,47 @@ from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
 
 ENOUGH = {"cpu": 8, "cuda": 64}
-"""Runs that fill the vector units of a core, or the many more of a GPU."""
+"""Runs in a stack beyond which a core or a GPU gains no more from training them together."""
 
 
 def stack_limit(run: Run, /, *, engine: EngineKind | None = None) -> int:
-    """Return how many runs are trained as one program at most.
+    """Return the largest number of runs that are trained together as one program.
 
     Parameters
     ----------
     run
-        One of them.
+        One of the runs.
     engine
-        Whose workers train them; the workers of this machine by default.
+        Engine that trains them; the workers of this machine by default.
 
     Returns
     -------
     int
-        8 on a processor and 64 on a GPU, or fewer where a worker's memory holds no more; at least 1, which it is where
-        one batch of the task is longer than another.
+        8 on a processor and 64 on a GPU, or fewer if a worker's memory holds no more, but at least 1. It is 1 for tasks
+        whose batches differ in length.
     """
     if Task.parse(run.task).ragged:
         return 1
     device = torch.device(run.device)
-    enough = ENOUGH.get(device.type, ENOUGH["cuda"])
+    full = ENOUGH.get(device.type, ENOUGH["cuda"])
     room = (engine or Local()).room(device)
-    # Where nobody knows the memory, the data may not be here either.
-    return enough if math.isinf(room) else max(1, min(enough, math.floor(room / memory_of(run))))
+    # memory_of reads the data, which may not be on this machine if the workers are elsewhere.
+    return full if math.isinf(room) else max(1, min(full, math.floor(room / memory_of(run))))
 
 
 @dataclass(eq=False)
-class _Row:
-    """One initializer in one setting, whose learning rate is not chosen yet."""
+class _PendingRow:
+    """One initializer in one setting whose learning rate is not chosen yet."""
 
     experiment: Experiment
     setting: Run
     label: str
-    missing: set[str]
-    """Keys of the tuning runs that have not ended."""
+    missing: set[str]  # Keys of the tuning runs that have not ended
 
 
 @dataclass(eq=False)
 class _Pool:
-    """Runs that are ready, by the stack they can be trained in."""
+    """Runs that are ready, grouped by the stack they can be trained in."""
 
     stacks: dict[Run, list[Run]] = field(default_factory=dict)
 
@@ -73,20 +72,20 @@ class _Pool:
 class Plan:
     """The runs of a study that have no record yet, handed out stack by stack.
 
-    A row is one initializer in one setting. Its tuning runs come first; when the last of them has ended, its learning
-    rate is chosen and its reported runs are ready, whatever the other rows are at. A run that belongs to several rows
-    is done once.
+    A row is one initializer in one setting. Its tuning runs come first. As soon as the last of them has ended, its
+    learning rate is chosen and its reported runs are ready, independently of the other rows. A run that belongs to
+    several rows is trained once.
 
     Parameters
     ----------
     study
         The study.
     store
-        What has been done of it.
+        Its records.
     limit
-        Run → how many are trained together at most.
+        Run → largest number of runs trained together.
     retry_failed
-        Whether a run recorded as failed is to be done again.
+        Whether runs recorded as failed are tried again.
     """
 
     def __init__(
@@ -99,56 +98,58 @@ class Plan:
         retry_failed: bool = False,
     ) -> None:
         self._study, self._store, self._limit = study, store, limit
-        self._again = retry_failed
+        self._retry_failed = retry_failed
         self._tuning, self._reported = _Pool(), _Pool()
+        # Runs to be tried alone: one bad run of a stack takes the others down with it.
         self._alone: list[Run] = []
         self._retried: set[str] = set()
         self._active: dict[str, Run] = {}
         self._keys: set[str] = set()
         self._ended: dict[str, Status] = {}
         self.estimates = Estimates()
-        self._rows = [_Row(*row, missing=set()) for row in _rows(study)]
+        self._rows = [_PendingRow(*row, missing=set()) for row in _rows(study)]
         for row in self._rows:
             tuning = study.tuning_runs(row.experiment, row.setting, row.label)
-            row.missing = {run.key for run in tuning if self._want(run, self._tuning)}
-        self._open()
+            row.missing = {run.key for run in tuning if self._add(run, self._tuning)}
+        self._choose_rates()
 
-    def _want(self, run: Run, pool: _Pool) -> bool:
-        """Put a run into a pool unless it has ended; return whether it is yet to end."""
+    def _add(self, run: Run, pool: _Pool) -> bool:
+        """Put a run into a pool unless it is planned already or has ended; return whether it is yet to end."""
         if run.key not in self._keys:
             self._keys.add(run.key)
             record = self._store.get(run)
-            if record is None or (self._again and record.status is Status.FAILED):
+            if record is None or (self._retry_failed and record.status is Status.FAILED):
                 pool.add(run)
             else:
                 self._ended[run.key] = record.status
                 self.estimates.add(run, record.seconds)
         return run.key not in self._ended
 
-    def _open(self) -> None:
-        """Choose the learning rates that can be chosen."""
+    def _choose_rates(self) -> None:
+        """Choose the learning rate of every row whose tuning has ended, and add its reported runs."""
         for row in [row for row in self._rows if not row.missing]:
             self._rows.remove(row)
             rate = chosen_rate(self._study, row.experiment, row.setting, row.label, self._store.get)
+            # None if the store has lost a record since: the row is planned by the next call.
             if rate is not None:
                 for run in self._study.reported_runs(row.setting, row.label, rate):
-                    self._want(run, self._reported)
+                    self._add(run, self._reported)
 
     def take(self, slots: int, /) -> tuple[Run, ...]:
-        """Return the next runs to be trained together, or none where all is done or waits for runs in flight.
+        """Return the next runs to be trained together, or none if all that is left waits for active runs.
 
-        Tuning runs come before reported ones, because others wait for them; among each, the longest first. Stacks get
-        smaller where there would not be one for every slot.
+        Tuning runs come before reported ones, because reported runs wait for them; within each kind the stacks that
+        take longest come first. Stacks are smaller if there would not be one for every slot.
 
         Parameters
         ----------
         slots
-            How many stacks are trained at the same time.
+            Number of stacks that are trained at the same time.
 
         Returns
         -------
         tuple of Run
-            Equal in :attr:`Run.stack`.
+            Runs of equal :attr:`Run.stack`.
         """
         if self._alone:
             stack = (self._alone.pop(),)
@@ -156,9 +157,13 @@ class Plan:
             pool = self._tuning if self._tuning.stacks else self._reported
             if not pool.stacks:
                 return ()
+            # The longest first, so that no long stack starts when the other slots have nothing left.
+            # The key breaks ties: the order does not depend on that of the study file.
             shared = max(pool.stacks, key=lambda key: (self._weight(key, len(pool.stacks[key])), key.key))
             ready = pool.stacks[shared]
+            # A large stack would leave slots idle near the end: no stack takes more than a slot's share.
             share = math.ceil((len(self._tuning) + len(self._reported) + len(self._active)) / slots)
+            # Equal parts: 9 runs at a limit of 8 are 5 and 4, not 8 and 1.
             parts = math.ceil(len(ready) / min(self._limit(shared), share))
             size = math.ceil(len(ready) / parts)
             stack = tuple(ready[:size])
@@ -169,19 +174,19 @@ class Plan:
         return stack
 
     def _weight(self, shared: Run, count: int) -> float:
-        """Return what puts long stacks before short ones: seconds, or steps before any run has been measured."""
+        """Return the expected seconds of a stack, or its steps if no run has been timed yet."""
         seconds = self.estimates.seconds(shared)
         return min(count, self._limit(shared)) * (shared.steps if math.isnan(seconds) else seconds)
 
     def end(self, records: Iterable[Record], /, *, seconds: float = math.nan) -> None:
-        """Take note of runs that have ended and are in the store.
+        """Mark runs as ended; their records are in the store.
 
         Parameters
         ----------
         records
-            Theirs.
+            Records of the runs.
         seconds
-            Wall time of one run's share of its stack; that of the record where it is not known.
+            Wall time of a stack divided by its runs; NaN: the time in each record.
         """
         for record in records:
             key = record.run.key
@@ -190,20 +195,20 @@ class Plan:
             self.estimates.add(record.run, record.seconds if math.isnan(seconds) else seconds)
             for row in self._rows:
                 row.missing.discard(key)
-        self._open()
+        self._choose_rates()
 
     def lose(self, stack: Sequence[Run], /) -> list[Run]:
-        """Take back runs whose process died or raised: each is tried once more, alone.
+        """Return runs to the plan whose process raised or died: each is tried once more, alone.
 
         Parameters
         ----------
         stack
-            Those of them that have no record.
+            The runs of the stack that have no record.
 
         Returns
         -------
         list of Run
-            Those that were lost the second time: they are to be recorded as failed.
+            The runs that were lost for the second time, to be recorded as failed.
         """
         for run in stack:
             self._active.pop(run.key, None)
@@ -224,21 +229,21 @@ class Plan:
 
     @property
     def left(self) -> int:
-        """Number of runs that are yet to end, those of rows whose rate is not chosen included."""
+        """Number of runs that are yet to end, including the reported runs of rows whose rate is not chosen."""
         return len(self._keys) - len(self._ended) + self._study.seeds * len(self._rows)
 
     def remaining_seconds(self, slots: int, /) -> float:
-        """Return how long the runs that are left will take, from the times of those that have ended.
+        """Return the expected time until the study is complete, from the times of the runs that have ended.
 
         Parameters
         ----------
         slots
-            How many stacks are trained at the same time.
+            Number of stacks that are trained at the same time.
 
         Returns
         -------
         float
-            Seconds, NaN before anything is measured; runs in flight count half.
+            Seconds; NaN before any run was timed. Active runs count half.
         """
         pools = (self._tuning, self._reported)
         parts = [len(runs) * self.estimates.seconds(shared) for pool in pools for shared, runs in pool.stacks.items()]

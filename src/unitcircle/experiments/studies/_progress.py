@@ -1,4 +1,4 @@
-"""How far a study has come: what its engine tells, and how a terminal or a log shows it."""
+"""The progress of a study: the events of an execution, and how a terminal or a log shows them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from typing import Literal
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from unitcircle.experiments.training import Run
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a study is."""
+class StudyProgress:
+    """How much of a study is done.
 
-    # ended, failed, left: Number of runs that have a record, those of them that failed for good, and those that
-    # are yet to end.
+    Attributes
+    ----------
+    ended, failed, left
+        Number of runs that have a record, of those among them that failed for good, and of those yet to end.
+    running
+        The stacks that are being trained: runs trained together.
+    slots
+        How many stacks can be trained at the same time; 0 until the first worker of a cluster has connected.
+    elapsed, remaining
+        Seconds since this call began, and until the study is complete; the second is NaN before any run was timed.
+    """
+
     ended: int
     failed: int
     left: int
-    running: tuple[tuple[Run, ...], ...]  # The stacks in flight
-    slots: int  # How many can be; 0 while no worker of a cluster has come
-    # elapsed, remaining: Seconds since this call began and until the study will be complete; NaN before any run
-    # was timed.
+    running: tuple[tuple[Run, ...], ...]
+    slots: int
     elapsed: float
     remaining: float
 
@@ -42,45 +49,45 @@ class Progress:
 
 @dataclass(frozen=True)
 class Event:
-    """What has just happened.
+    """Something that happened during the execution of a study.
 
     Attributes
     ----------
     kind
         ``"planned"`` once, ``"started"``, ``"ended"``, ``"lost"`` (to be tried again, alone), ``"failed"`` (for good),
-        ``"waiting"`` about once a second, ``"closed"`` at the end, however it comes.
+        ``"waiting"`` about once a second, ``"closed"`` at the end, also after an error.
     runs
-        Which it has happened to.
+        The runs concerned.
     message
-        Why, of what was lost or failed.
+        Why runs were lost or failed; empty for other kinds.
     progress
-        Where the study is now.
+        How much of the study is done now.
     """
 
     kind: Literal["planned", "started", "ended", "lost", "failed", "waiting", "closed"]
     runs: tuple[Run, ...]
     message: str
-    progress: Progress
+    progress: StudyProgress
 
 
 @contextmanager
 def progress_display(console: Console, /, *, every: float = 15.0) -> Generator[Callable[[Event], None]]:
-    """Show the progress of a study: a bar and what runs on a terminal, a line now and then elsewhere.
+    """Show the progress of a study: a bar with the running stacks on a terminal, a line at intervals elsewhere.
 
     Parameters
     ----------
     console
-        Where to.
+        Console to print on.
     every
-        Seconds between two lines where the console is no terminal.
+        Seconds between two lines if the console is not a terminal.
 
     Yields
     ------
     callable
-        To be given every event.
+        Takes an event: the argument ``on_event`` of :func:`execute`.
     """
     if console.is_terminal:
-        bar = Bar(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), console=console)
+        bar = Progress(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), console=console)
         task = bar.add_task("", total=None)
         with Live(Group(bar), console=console, refresh_per_second=4) as live:
 
@@ -94,33 +101,33 @@ def progress_display(console: Console, /, *, every: float = 15.0) -> Generator[C
 
             yield show
         return
-    last = time.monotonic()
+    printed = time.monotonic()
 
-    def tell(event: Event) -> None:
-        nonlocal last
+    def log(event: Event) -> None:
+        nonlocal printed
         if event.kind in {"lost", "failed"}:
             console.print(_trouble(event), markup=False, highlight=False, soft_wrap=True)
         now = event.progress
-        # Where there is nothing to do, the line at the end says so.
+        # If there is nothing to do, the line at the end says so.
         first = event.kind == "planned" and now.left > 0
-        if first or event.kind == "closed" or time.monotonic() - last >= every:
-            last = time.monotonic()
+        if first or event.kind == "closed" or time.monotonic() - printed >= every:
+            printed = time.monotonic()
             running = "; ".join(stack_text(stack) for stack in now.running)
             line = f"{now.ended} of {now.total} runs, {_times(now)}" + (f"; now {running}" if running else "")
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    yield tell
+    yield log
 
 
 def stack_text(stack: tuple[Run, ...], /) -> str:
-    """Return one line that tells which runs are trained together."""
+    """Return one line that describes the runs of a stack."""
     run = stack[0]
     names = list(dict.fromkeys(other.recurrent for other in stack))
-    many = f"{len(stack)} runs" if len(stack) > 1 else f"seed {run.seed}"
-    return f"{run.task} · {run.cell} · rate {run.learning_rate:g} · {many} of {', '.join(names)}"
+    count = f"{len(stack)} runs" if len(stack) > 1 else f"seed {run.seed}"
+    return f"{run.task} · {run.cell} · rate {run.learning_rate:g} · {count} of {', '.join(names)}"
 
 
-def _times(now: Progress) -> str:
+def _times(now: StudyProgress) -> str:
     failed = f", {now.failed} failed" if now.failed else ""
     if not now.left:
         return f"done in {_duration(now.elapsed)}{failed}"
@@ -133,9 +140,9 @@ def _times(now: Progress) -> str:
 
 
 def _trouble(event: Event) -> str:
-    last = event.message.strip().splitlines()[-1] if event.message.strip() else "no reason was given"
-    what = "failed for good" if event.kind == "failed" else "lost, will be tried again alone"
-    return f"{stack_text(event.runs)}: {what}: {last}"
+    reason = event.message.strip().splitlines()[-1] if event.message.strip() else "no reason was given"
+    fate = "failed for good" if event.kind == "failed" else "lost, will be tried again alone"
+    return f"{stack_text(event.runs)}: {fate}: {reason}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The results of a study: one JSON file per run, which is all that resuming, comparing and merging need."""
+"""The records of a study, one JSON file per run: all that resuming, comparing and merging need."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _NAME = re.compile(r"[0-9a-f]{16}\.json")
 class Store:
     """The folder ``runs`` inside a folder of results, with one file ``<key>.json`` per run that has ended.
 
-    Files are written whole, and none is ever deleted or moved. Copying the files of two folders into one merges them.
-    A file that cannot be read counts as not there, and :attr:`problems` says why.
+    Files are written atomically and never deleted or moved. Copying the files of two folders into one merges them.
+    A file that cannot be read is treated as missing, and :attr:`problems` gives the reason.
 
     Parameters
     ----------
     folder
-        Of the results; it is made with the first record.
+        Folder of the results; created with the first record.
 
     Attributes
     ----------
     folder
-        Where the records are.
+        Its subfolder ``runs``, with the records.
     problems
-        Path → reason, of every file that was met and is no record of today's schema and protocol.
+        Path → reason, for every file found that is not a record of the current schema and protocol.
     """
 
     def __init__(self, folder: str | os.PathLike[str], /) -> None:
@@ -38,7 +38,7 @@ class Store:
         self._read: dict[str, Record] = {}
 
     def get(self, run: Run, /) -> Record | None:
-        """Return the record of a run, or None where there is none.
+        """Return the record of a run, or None if there is none.
 
         Parameters
         ----------
@@ -48,7 +48,7 @@ class Store:
         Returns
         -------
         Record or None
-            Whatever its status. It is read once, and looked for again as long as it is not there.
+            A record of any status. It is read once; a missing one is looked for again by every call.
         """
         if run.key not in self._read:
             path = self.folder / f"{run.key}.json"
@@ -59,12 +59,12 @@ class Store:
         return self._read[run.key]
 
     def records(self, runs: Iterable[Run] | None = None, /) -> Iterator[Record]:
-        """Yield the records of given runs, or all that the folder holds.
+        """Yield the records of some runs, or all records of the folder.
 
         Parameters
         ----------
         runs
-            Those without a record are passed over. None: every file of the folder, by name.
+            Runs without a record are skipped. None: every file of the folder, in the order of names.
 
         Yields
         ------
@@ -74,27 +74,27 @@ class Store:
         if runs is not None:
             yield from (record for run in runs if (record := self.get(run)) is not None)
             return
-        # Names that begin with a dot are files which are being written.
+        # A name that begins with a dot is that of a file still being written.
         for path in sorted(self.folder.glob("[!.]*")):
             if not _NAME.fullmatch(path.name):
-                self.problems[path] = "is not named as a record is, <key>.json"
+                self.problems[path] = "does not have the name of a record, <key>.json"
             elif (record := self._read.get(path.stem) or self._load(path)) is not None:
                 yield self._read.setdefault(path.stem, record)
 
     def write(self, record: Record, /) -> None:
-        """Write one record; a reader sees all of it or nothing.
+        """Write one record atomically: a reader sees all of it or nothing.
 
         Parameters
         ----------
         record
-            Takes the place of what there is of the same run.
+            Replaces an earlier record of the same run.
         """
         record.write(self.folder)
         self._read[record.run.key] = record
         self.problems.pop(self.folder / f"{record.run.key}.json", None)
 
     def add(self, record: Record, /) -> None:
-        """Take in a record whose file another process has written."""
+        """Add a record whose file another process has written."""
         self._read[record.run.key] = record
         self.problems.pop(self.folder / f"{record.run.key}.json", None)
 

@@ -1,4 +1,4 @@
-"""Records as tables: one row a run, and one row a point of its curve."""
+"""Records as tables: one row per run, or one row per evaluation of a run."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def study_table(records: Iterable[Record], /, *, study: Study | None = None) -> DataFrame:
-    """Return one row a run, sorted by configuration: the same table for the same records in any order.
+    """Return a table with one row per run, sorted by configuration whatever the order of the records.
 
     Parameters
     ----------
     records
-        The runs.
+        Records of the runs.
     study
-        Adds the column ``label``, and leaves out runs that are not of this study, and those at a rate that is not the
-        chosen one.
+        If given, the table has a column ``label``, and runs that are not part of this study, or are reported at
+        another learning rate than the chosen one, are left out.
 
     Returns
     -------
     pandas.DataFrame
-        ``key``, ``label``, ``stage`` (tuning or reported), ``status``, every attribute of the run, every number of the
+        ``key``, ``label``, ``stage`` (tuning or reported), ``status``, every attribute of the run, every number in the
         summary, ``start.*`` and ``end.*`` (the diagnostics of the first and of the last measured step), ``seconds``,
         ``memory_mb``, ``message``, ``environment.*``.
     """
@@ -38,24 +38,24 @@ def study_table(records: Iterable[Record], /, *, study: Study | None = None) -> 
 
 
 def curve_table(records: Iterable[Record], /, *, study: Study | None = None) -> DataFrame:
-    """Return one row a run and evaluation.
+    """Return a table with one row per evaluation of a run during training.
 
     Parameters
     ----------
     records
-        The runs.
+        Records of the runs.
     study
-        As of :func:`study_table`.
+        As in :func:`study_table`.
 
     Returns
     -------
     pandas.DataFrame
-        The run's ``key``, ``label``, ``stage`` and what its result depends on most, and a column a curve.
+        ``key``, ``label``, ``stage``, the main attributes of the run, and one column per curve.
     """
-    return _frame(_curve_rows, records, study, [*_OF_A_CURVE, "step"])
+    return _frame(_curve_rows, records, study, [*_RUN_COLUMNS, "step"])
 
 
-_OF_A_CURVE = ("task", "cell", "recurrent", "bias", "input_scale", "learning_rate", "seed", "twin")
+_RUN_COLUMNS = ("task", "cell", "recurrent", "bias", "input_scale", "learning_rate", "seed", "twin")
 
 
 def _frame(rows_of: Any, records: Iterable[Record], study: Study | None, columns: list[str]) -> DataFrame:
@@ -63,17 +63,17 @@ def _frame(rows_of: Any, records: Iterable[Record], study: Study | None, columns
         import pandas as pd  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise MissingExtraError("the table of a study", "pandas", "experiments") from error
-    found = {record.run.key: record for record in records}
-    named = None if study is None else _labels(study, lambda run: found.get(run.key))
+    by_key = {record.run.key: record for record in records}
+    labels = None if study is None else _labels(study, lambda run: by_key.get(run.key))
     rows: list[dict[str, Any]] = []
-    for record in sorted(found.values(), key=lambda record: _order(record.run)):
-        for label in [None] if named is None else named.get(record.run.key, []):
+    for record in sorted(by_key.values(), key=lambda record: _order(record.run)):
+        for label in [None] if labels is None else labels.get(record.run.key, []):
             stage = "tuning" if record.run.seed >= FIRST_TUNING_SEED else "reported"
             head = {"key": record.run.key} | ({} if label is None else {"label": label}) | {"stage": stage}
             rows += rows_of(record, head)
-    # A table without rows has the columns that every row would have: it can be written and asked.
+    # An empty table has the columns that every row would have, so that it can be written and queried.
     return pd.DataFrame(
-        rows, columns=None if rows else ["key", *([] if named is None else ["label"]), "stage", *columns]
+        rows, columns=None if rows else ["key", *([] if labels is None else ["label"]), "stage", *columns]
     )
 
 
@@ -83,9 +83,9 @@ def _order(run: Run) -> tuple[Any, ...]:
 
 
 def _labels(study: Study, find: Callable[[Run], Record | None]) -> dict[str, list[str]]:
-    """Return key → labels, of tuning runs and of those reported at the chosen rate: equal laws share their runs."""
-    # Those at a rate that an earlier version of the study had chosen would be counted beside what is compared.
-    named: dict[str, dict[str, None]] = {}
+    """Return key → labels of tuning runs and of runs reported at the chosen rate; equal laws share their runs."""
+    # An earlier version of the study may have chosen another rate: its runs are not what is compared.
+    by_key: dict[str, dict[str, None]] = {}
     for experiment in study.experiments:
         for setting in experiment.settings():
             for label in study.labels_in(setting):
@@ -94,8 +94,8 @@ def _labels(study: Study, find: Callable[[Run], Record | None]) -> dict[str, lis
                 if rate is not None:
                     runs += study.reported_runs(setting, label, rate)
                 for run in runs:
-                    named.setdefault(run.key, {})[label] = None
-    return {key: list(labels) for key, labels in named.items()}
+                    by_key.setdefault(run.key, {})[label] = None
+    return {key: list(labels) for key, labels in by_key.items()}
 
 
 def _run_row(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def _run_row(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _curve_rows(record: Record, head: dict[str, Any]) -> list[dict[str, Any]]:
     run = record.run
-    fixed = head | {name: getattr(run, name) for name in _OF_A_CURVE}
+    fixed = head | {name: getattr(run, name) for name in _RUN_COLUMNS}
     curves = record.curves
     return [
         fixed | {name: values[k] for name, values in curves.items() if k < len(values)}
