@@ -16,6 +16,7 @@ from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import Status
 
 INF = math.inf
+EPS = np.finfo(float).eps
 TWO = {"A": "orthogonal", "B": "xavier_normal"}
 
 
@@ -35,8 +36,8 @@ def test_a_difference_known_exactly():
 
     rows = rows_of(compared(study(), make))
     assert rows["B"].verdict is Standing.BETTER
-    assert rows["B"].difference == pytest.approx(0.1, abs=1e-14)
-    assert rows["B"].difference_interval.low == pytest.approx(0.1, abs=1e-14)
+    assert rows["B"].difference == pytest.approx(0.1, abs=20 * EPS)  # ten differences of two scores
+    assert rows["B"].difference_interval.low == pytest.approx(0.1, abs=20 * EPS)  # ten differences of two scores
     assert rows["B"].p == 2 / 2**10
     assert rows["B"].p_holm == 4 / 2**10  # two hypotheses: the A/A row is none
     assert rows["C"].verdict is Standing.UNDECIDED
@@ -147,8 +148,27 @@ def test_half_of_the_pairs_censored_one_way_and_half_the_other_is_a_tie():
 def test_few_seeds_decide_nothing(seeds):
     rows = rows_of(compared(study(seeds=seeds), lambda label, run: record(run, 0.2 + 0.5 * (label == "B"))))
     assert rows["B"].verdict is Standing.UNDECIDED
-    assert rows["B"].difference == pytest.approx(0.5, abs=1e-15)
-    assert rows["B"].p == pytest.approx(min(1, 2.0 ** (1 - seeds)), abs=1e-15)
+    assert rows["B"].difference == pytest.approx(0.5, abs=4 * EPS)
+    assert rows["B"].p == pytest.approx(min(1, 2.0 ** (1 - seeds)), abs=4 * EPS)
+
+
+def test_the_confidence_of_a_study_is_that_of_its_verdicts_and_intervals():
+    # Five pairs of one sign have p = 2/2⁵ = 0.0625.
+    by_confidence = {}
+    for confidence, verdict, equals in ((0.95, Standing.UNDECIDED, ("A",)), (0.9, Standing.BETTER, ())):
+        planned = study({"A": "torch_default", "B": "orthogonal"}, seeds=5, twin=False, confidence=confidence)
+        comparison = compared(planned, lambda label, run: record(run, 0.5 + 0.2 * (label == "B") + run.seed / 50))
+        (group,) = comparison.groups
+        rows = by_confidence[confidence] = rows_of(comparison)
+        assert rows["B"].verdict is verdict
+        assert group.not_told_from_first == equals
+        assert comparison.confidence == confidence
+    (wide, narrow) = (by_confidence[confidence]["A"] for confidence in (0.95, 0.9))
+    for name in ("interval", "success"):
+        outer, inner = getattr(wide, name), getattr(narrow, name)
+        assert outer.low <= inner.low < inner.high <= outer.high
+        assert outer != inner
+    assert wide.curve.low[-1] < narrow.curve.low[-1] < narrow.curve.high[-1] < wide.curve.high[-1]
 
 
 def test_a_partial_study_is_compared_as_far_as_it_is_there():
@@ -199,7 +219,7 @@ def test_the_learning_rate_is_chosen_on_other_seeds_and_its_share_is_named():
     assert {r.learning_rate for r in rows.values()} == {3e-3}
     assert all(r.at_edge for r in rows.values())
     assert rows["B"].tuning == {rate: (0.4 + g,) * 3 for rate, g in gain.items()}
-    assert comparison.groups[0].shares["learning rate"] == pytest.approx(1, abs=1e-12)
+    assert comparison.groups[0].shares["learning rate"] == pytest.approx(1, abs=36 * EPS)
 
 
 def test_a_difference_no_larger_than_that_of_equals_is_marked():
@@ -226,17 +246,17 @@ def test_curves_hold_what_ended_early_and_drop_what_diverged():
         return made
 
     rows = rows_of(compared(study(seeds=2), make))
-    assert rows["A"].curve.mean == pytest.approx((0, 0.2, 0.4, 0.6, 0.8), abs=1e-15)
+    assert rows["A"].curve.mean == pytest.approx((0, 0.2, 0.4, 0.6, 0.8), abs=4 * EPS)
     expected = (0, 0.2, (0.1 + 0.4) / 2, (0.1 + 0.6) / 2, (0.1 + 0.8) / 2)
-    assert rows["B"].curve.mean == pytest.approx(expected, abs=1e-15)
-    assert rows["C"].curve.mean[-1] == pytest.approx(0.4, abs=1e-15)
+    assert rows["B"].curve.mean == pytest.approx(expected, abs=4 * EPS)
+    assert rows["C"].curve.mean[-1] == pytest.approx(0.4, abs=4 * EPS)
 
 
 def test_each_input_scale_and_size_is_a_group_of_its_own():
     planned = study(experiment={"sizes": (8, 16), "input_scales": (0.3, 1.0)}, seeds=2)
     comparison = compared(planned, lambda label, run: record(run, run.input_scale / 10))
     assert [(g.factors["size"], g.input_scale) for g in comparison.groups] == [(8, 0.3), (8, 1), (16, 0.3), (16, 1)]
-    assert [g.rows[0].mean for g in comparison.groups] == pytest.approx([0.03, 0.1, 0.03, 0.1], abs=1e-15)
+    assert [g.rows[0].mean for g in comparison.groups] == pytest.approx([0.03, 0.1, 0.03, 0.1], abs=4 * EPS)
 
 
 def titles(*experiments):

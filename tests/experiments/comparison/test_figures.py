@@ -7,9 +7,9 @@ import pytest
 from matplotlib import pyplot as plt
 from tests.study_records import finder, noise, record, study
 
-from unitcircle.experiments.comparison._comparison import compare
-from unitcircle.experiments.comparison._figures import (
+from unitcircle.experiments.comparison import (
     charts,
+    compare,
     plot_learning_curves,
     plot_learning_rates,
     plot_seeds,
@@ -73,7 +73,9 @@ def test_learning_rates_show_the_mean_and_ring_the_choice(comparison, ax):
     plot_learning_rates(group, labels=comparison.labels, ax=ax)
     rings = [line for line in ax.get_lines() if line.get_markersize() == 9]
     for row, ring in zip(group.rows, rings, strict=True):
-        assert ring.get_ydata().tolist() == [pytest.approx(np.mean(row.tuning[row.learning_rate]), abs=1e-15)]
+        assert ring.get_ydata().tolist() == [
+            pytest.approx(np.mean(row.tuning[row.learning_rate]), abs=4 * np.finfo(float).eps)
+        ]
     assert ax.get_xscale() == "log"
 
 

@@ -12,8 +12,7 @@ from tests.report.pages import (
 )
 from tests.study_records import finder, noise, record, study
 
-from unitcircle.experiments.comparison._comparison import compare
-from unitcircle.experiments.comparison._page import study_page
+from unitcircle.experiments.comparison import compare, study_page
 
 EVIL = "</script><script>alert(1)</script>"
 

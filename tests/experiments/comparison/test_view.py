@@ -7,9 +7,8 @@ import pytest
 from rich.console import Console
 from tests.study_records import finder, noise, record, study
 
-from unitcircle.experiments.comparison._comparison import compare
+from unitcircle.experiments.comparison import compare, study_progress_view, study_view
 from unitcircle.experiments.comparison._numbers import Numbers
-from unitcircle.experiments.comparison._view import study_progress_view, study_view
 from unitcircle.experiments.training import Status
 
 LABELS = {"torch default": "torch_default", "Haar": "orthogonal", "a name longer than the column for names": "identity"}

@@ -20,10 +20,10 @@ pytest.importorskip("torch")
 from tests.experiments.engines.crashing import attempts
 
 from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
+from unitcircle.experiments.engines import TLS, Dask, Local, Slurm, engine_kind
 from unitcircle.experiments.engines._address import host_and_port, refuse_public
-from unitcircle.experiments.engines._cluster import TLS, Dask, DaskEngine, Slurm, engine_kind
-from unitcircle.experiments.engines._supervisor import Local
-from unitcircle.experiments.studies._store import Store
+from unitcircle.experiments.engines._cluster import DaskEngine
+from unitcircle.experiments.studies import Store
 from unitcircle.experiments.training import Status
 
 PATIENCE = 300.0
@@ -196,9 +196,8 @@ STUDY = """
     import sys
     from tests.experiments.engines.crashing import Training
     from unitcircle.experiments.studies import _execute, _plan
-    from unitcircle.experiments.engines._cluster import TLS, Dask, Slurm
-    from unitcircle.experiments.studies._execute import execute
-    from unitcircle.experiments.studies._study import Experiment, Study
+    from unitcircle.experiments.engines import TLS, Dask, Slurm
+    from unitcircle.experiments.studies import Experiment, Study, execute
 
     _execute.Plan = lambda *given, **named: _plan.Plan(*given, **named | {"limit": lambda _: 1})
     experiment = Experiment("adding(length=10)", sizes=(4,), learning_rates=(1e-3,))

@@ -17,7 +17,8 @@ pytest.importorskip("torch")
 from tests.experiments.engines.crashing import attempts, obey, square
 
 from unitcircle.errors import ArgumentError, UnitcircleError
-from unitcircle.experiments.engines._supervisor import ONE_THREAD, Local, Supervisor
+from unitcircle.experiments.engines import Local
+from unitcircle.experiments.engines._supervisor import ONE_THREAD, Supervisor
 from unitcircle.experiments.engines._worker import serve
 
 PATIENCE = 60.0

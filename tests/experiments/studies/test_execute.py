@@ -18,13 +18,8 @@ from rich.console import Console
 from tests.experiments.engines.crashing import Training, attempts
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.engines._engine import Engine, EngineKind, Reply
-from unitcircle.experiments.engines._supervisor import Local
-from unitcircle.experiments.studies._choice import chosen_rate
-from unitcircle.experiments.studies._execute import execute
-from unitcircle.experiments.studies._progress import progress_display
-from unitcircle.experiments.studies._store import Store
-from unitcircle.experiments.studies._study import Experiment, Study
+from unitcircle.experiments.engines import Engine, EngineKind, Local, Reply
+from unitcircle.experiments.studies import Experiment, Store, Study, chosen_rate, execute, progress_display
 from unitcircle.experiments.training import Status
 
 STUDY = Study(
@@ -39,7 +34,7 @@ RUNS = 2 * (2 * 2 + 4)
 TUNING = 2 * 2 * 2
 
 
-class Here(EngineKind, Engine):
+class Shuffled(EngineKind, Engine):
     """Tasks in this process, ended in a random order."""
 
     def __init__(self, seed=0, *, shared=True, slots=3):
@@ -80,25 +75,25 @@ def eventually(condition):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_records_do_not_depend_on_the_order_nor_on_who_writes_them(tmp_path, shared):
-    reference = execute(STUDY, tmp_path / "a", engine=Here(slots=1), train=Training(tmp_path / "a"))
+    reference = execute(STUDY, tmp_path / "a", engine=Shuffled(slots=1), train=Training(tmp_path / "a"))
     assert (reference.ended, reference.left, reference.failed, reference.complete) == (RUNS, 0, 0, True)
     for seed in range(3):
         folder = tmp_path / str(seed)
-        execute(STUDY, folder, engine=Here(seed, shared=shared), train=Training(folder))
+        execute(STUDY, folder, engine=Shuffled(seed, shared=shared), train=Training(folder))
         assert contents(folder) == contents(tmp_path / "a")
         assert set(attempts(folder).values()) == {1}
 
 
 def test_running_again_does_what_is_missing(tmp_path):
-    execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path))
-    again = execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path))
+    execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
+    again = execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
     assert (again.ended, again.complete) == (0, True)
     whole = contents(tmp_path)
     lost = random.Random(0).sample(sorted(whole), 5)
     for name in lost[:4]:
         (tmp_path / "runs" / name).unlink()
     (tmp_path / "runs" / lost[4]).write_text("{")
-    third = execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path))
+    third = execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
     assert third.ended == 5
     assert contents(tmp_path) == whole
     repeated = {f"{key}.json" for key, count in attempts(tmp_path).items() if count == 2}
@@ -109,7 +104,7 @@ def test_running_again_does_what_is_missing(tmp_path):
 def test_a_run_that_raises_twice_is_recorded_as_failed_and_its_company_is_not(tmp_path, shared):
     training = Training(tmp_path, trouble={1: "raise", 1001: "raise once"})
     events = []
-    outcome = execute(STUDY, tmp_path, engine=Here(shared=shared), train=training, on_event=events.append)
+    outcome = execute(STUDY, tmp_path, engine=Shuffled(shared=shared), train=training, on_event=events.append)
     assert (outcome.ended, outcome.failed, outcome.left) == (RUNS, 2, 0)
     records = list(Store(tmp_path).records())
     assert len(records) == RUNS
@@ -123,16 +118,16 @@ def test_a_run_that_raises_twice_is_recorded_as_failed_and_its_company_is_not(tm
     assert sum(event.kind == "failed" for event in events) == 2
     assert any(event.kind == "lost" for event in events)
 
-    assert execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path)).ended == 0
-    mended = execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), retry_failed=True)
+    assert execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path)).ended == 0
+    mended = execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path), retry_failed=True)
     assert (mended.ended, mended.failed) == (2, 0)
     assert all(record.status is Status.FINISHED for record in Store(tmp_path).records())
 
 
 def test_a_run_that_fails_again_when_it_is_tried_again_stays_failed(tmp_path):
     training = Training(tmp_path, trouble={1: "raise"})
-    execute(STUDY, tmp_path, engine=Here(), train=training)
-    outcome = execute(STUDY, tmp_path, engine=Here(), train=training, retry_failed=True)
+    execute(STUDY, tmp_path, engine=Shuffled(), train=training)
+    outcome = execute(STUDY, tmp_path, engine=Shuffled(), train=training, retry_failed=True)
     assert (outcome.ended, outcome.failed, outcome.left) == (2, 2, 0)
 
 
@@ -144,24 +139,26 @@ def test_a_failed_tuning_run_counts_against_its_rate(tmp_path):
                 raise RuntimeError(message)
             return super().__call__(runs)
 
-    execute(STUDY, tmp_path, engine=Here(), train=Picky(tmp_path))
+    execute(STUDY, tmp_path, engine=Shuffled(), train=Picky(tmp_path))
     store, (experiment,) = Store(tmp_path), STUDY.experiments
     (setting,) = experiment.settings()
     assert {chosen_rate(STUDY, experiment, setting, label, store.get) for label in STUDY.labels} == {1e-2}
 
 
 def test_the_budget_ends_the_call_and_not_the_runs_in_flight(tmp_path):
-    outcome = execute(STUDY, tmp_path, engine=Here(slots=2), train=Training(tmp_path, seconds=0.2), minutes=0.1 / 60)
+    outcome = execute(
+        STUDY, tmp_path, engine=Shuffled(slots=2), train=Training(tmp_path, seconds=0.2), minutes=0.1 / 60
+    )
     assert 0 < outcome.ended < RUNS
     assert outcome.left == RUNS - outcome.ended
     assert not outcome.complete
     assert len(contents(tmp_path)) == outcome.ended
-    assert execute(STUDY, tmp_path / "b", engine=Here(), train=Training(tmp_path / "b"), minutes=0).ended == 0
+    assert execute(STUDY, tmp_path / "b", engine=Shuffled(), train=Training(tmp_path / "b"), minutes=0).ended == 0
 
 
 def test_the_events_tell_the_whole_story(tmp_path):
     events = []
-    execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), on_event=events.append)
+    execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path), on_event=events.append)
     assert [events[0].kind, events[-1].kind] == ["planned", "closed"]
     assert {event.progress.total for event in events} == {RUNS}
     ended = [event.progress.ended for event in events]
@@ -180,7 +177,7 @@ def test_the_events_tell_the_whole_story(tmp_path):
 def test_the_display_says_what_runs_and_what_is_left(tmp_path, terminal):
     console = Console(force_terminal=terminal, width=200, file=(tmp_path / "shown").open("w"))
     with console.file, progress_display(console, every=0.0) as show:
-        execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path, trouble={1: "raise"}), on_event=show)
+        execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path, trouble={1: "raise"}), on_event=show)
     shown = (tmp_path / "shown").read_text()
     assert f"{RUNS}/{RUNS}" in shown if terminal else f"{RUNS} of {RUNS} runs" in shown
     assert "2 failed" in shown
@@ -192,17 +189,17 @@ def test_the_display_says_what_runs_and_what_is_left(tmp_path, terminal):
 def test_plain_lines_are_few(tmp_path):
     console = Console(force_terminal=False, width=80, file=(tmp_path / "shown").open("w"))
     with console.file, progress_display(console, every=3600) as show:
-        execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), on_event=show)
+        execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path), on_event=show)
     assert len((tmp_path / "shown").read_text().splitlines()) == 2
     with (tmp_path / "again").open("w") as file:
         console = Console(force_terminal=False, width=80, file=file)
         with progress_display(console, every=3600) as show:
-            execute(STUDY, tmp_path, engine=Here(), train=Training(tmp_path), on_event=show)
+            execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path), on_event=show)
     assert (tmp_path / "again").read_text() == f"{RUNS} of {RUNS} runs, done in 0 s\n"
 
 
 def test_the_display_says_that_no_worker_has_come(tmp_path):
-    class Late(Here):
+    class Late(Shuffled):
         waited = 0
 
         @property
@@ -262,7 +259,7 @@ def test_what_this_machine_lacks_fails_no_run(task, options, said, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ArgumentError, match="folder must be one that can be made"):
+    with pytest.raises(ArgumentError, match="folder must be one that can be created"):
         execute(STUDY, tmp_path / "file", workers=1)
 
 
@@ -287,7 +284,7 @@ DRIVER = """
     import sys
     from tests.experiments.engines.crashing import Training
     from tests.experiments.studies.test_execute import SMALL
-    from unitcircle.experiments.studies._execute import execute
+    from unitcircle.experiments.studies import execute
     from unitcircle.experiments.studies import _execute
 
     _execute.stack_limit = lambda run, engine: 1
@@ -327,8 +324,8 @@ def test_killed_and_interrupted_it_is_resumed_with_the_same_records(tmp_path):
     assert lost <= 1
     missing = 6 - len(contents(folder))
     assert 0 < missing <= 6 - first
-    outcome = execute(SMALL, folder, engine=Here(), train=Training(folder))
+    outcome = execute(SMALL, folder, engine=Shuffled(), train=Training(folder))
     assert (outcome.ended, outcome.complete) == (missing, True)
     assert tried() == 6 + lost
-    execute(SMALL, tmp_path / "whole", engine=Here(), train=Training(tmp_path / "whole"))
+    execute(SMALL, tmp_path / "whole", engine=Shuffled(), train=Training(tmp_path / "whole"))
     assert contents(folder) == contents(tmp_path / "whole")

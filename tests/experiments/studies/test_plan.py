@@ -9,10 +9,8 @@ pytest.importorskip("torch")
 
 from tests.experiments.engines.crashing import score_of
 
-from unitcircle.experiments.studies._choice import chosen_rate, preference
-from unitcircle.experiments.studies._plan import Plan
-from unitcircle.experiments.studies._store import Store
-from unitcircle.experiments.studies._study import Experiment, Study
+from unitcircle.experiments.studies import Experiment, Plan, Store, Study, chosen_rate
+from unitcircle.experiments.studies._choice import preference
 from unitcircle.experiments.training import Record, Run, Status
 
 RATES = (1e-3, 1e-2)

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from unitcircle.experiments.studies._store import Store
+from unitcircle.experiments.studies import Store
 from unitcircle.experiments.training import Record, Run, Status
 
 

@@ -136,7 +136,7 @@ def test_bad_studies_are_refused_in_words(changes, message):
         ({"soft_orthogonality": 0.1, "cells": ["strongly_typed"]}, "must be 0 for a cell without recurrent weights"),
         ({"soft_orthogonality": 0.1, "cells": ["stack(depth=1)"]}, "must be 0 for a cell without recurrent weights"),
         ({"omega": 0.1, "cells": ["stack"]}, r"omega must be 0 for .* got 0.1 for adding\(length=20\) with stack"),
-        ({"norm_stabilizer": 0.1, "task": "multi30k"}, "norm_stabilizer must be 0 for a network that has not one"),
+        ({"norm_stabilizer": 0.1, "task": "multi30k"}, "norm_stabilizer must be 0 for a network without a single"),
         ({"cells": ["stack"], "task": "copying"}, "cells must be recurrent for copying"),
         ({"input": "eigen"}, r"input must be a law that the blocks \(8, 2\) of lstm can have; got eigen\("),
         ({"readout": "eigen"}, r"readout must be a law that the blocks \(1, 8\) of lstm can have; got eigen\("),

@@ -5,9 +5,7 @@ import math
 import pytest
 from tests.study_records import EVALUATIONS, finder, noise, record, study
 
-from unitcircle.experiments.studies._store import Store
-from unitcircle.experiments.studies._study import FIRST_TUNING_SEED
-from unitcircle.experiments.studies._table import curve_table, study_table
+from unitcircle.experiments.studies import FIRST_TUNING_SEED, Store, curve_table, study_table
 from unitcircle.experiments.training import Status
 
 
