@@ -25,7 +25,7 @@ __all__ = [
     "study_view",
 ]
 
-from unitcircle._renamed import moved as _moved
+from unitcircle._renamed import moved
 from unitcircle.experiments.comparison._comparison import compare
 from unitcircle.experiments.comparison._figures import (
     plot_learning_curves,
@@ -41,7 +41,7 @@ from unitcircle.experiments.comparison._sentences import study_sentences
 from unitcircle.experiments.comparison._statistics import holm, median_interval, paired_p, rank_differences
 from unitcircle.experiments.comparison._view import study_progress_view, study_view
 
-__getattr__ = _moved(
+__getattr__ = moved(
     __name__,
     {"Contest": "unitcircle.experiments.comparison:Judge", "Verdict": "unitcircle.experiments.comparison:Standing"},
 )

@@ -25,7 +25,7 @@ __all__ = [
     "write_table",
 ]
 
-from unitcircle._renamed import moved as _moved
+from unitcircle._renamed import moved
 from unitcircle.experiments.studies._choice import chosen_rate
 from unitcircle.experiments.studies._execute import Outcome, execute
 from unitcircle.experiments.studies._export import query, write_table
@@ -36,7 +36,7 @@ from unitcircle.experiments.studies._study import FIRST_TUNING_SEED, TWIN, Exper
 from unitcircle.experiments.studies._table import curve_table, study_table
 
 _ENGINES = ("TLS", "Dask", "EngineKind", "Here", "Local", "Slurm", "engine_kind")
-__getattr__ = _moved(
+__getattr__ = moved(
     __name__,
     {name: f"unitcircle.experiments.engines:{name}" for name in _ENGINES}
     | {"compare": "unitcircle.experiments.comparison:compare"},
