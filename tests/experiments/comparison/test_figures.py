@@ -8,7 +8,6 @@ from matplotlib import pyplot as plt
 from tests.study_records import finder, noise, record, study
 
 from unitcircle.experiments.comparison import (
-    charts,
     compare,
     plot_learning_curves,
     plot_learning_rates,
@@ -16,6 +15,7 @@ from unitcircle.experiments.comparison import (
     plot_sweep,
     study_figure,
 )
+from unitcircle.experiments.comparison._figures import charts
 from unitcircle.report import save_figure
 
 LABELS = {f"{name} {k}": "orthogonal" for k, name in enumerate("ABCDEFGHI")}

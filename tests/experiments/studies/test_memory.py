@@ -145,3 +145,10 @@ def test_a_machine_is_shared_and_a_container_has_less(tmp_path, monkeypatch):
 def test_the_limit_of_this_machine_is_the_default():
     assert 1 <= stack_limit(run()) <= 8
     assert stack_limit(run()) == stack_limit(run(), engine=Local())
+
+
+def test_the_default_engine_is_the_workers_of_this_machine(monkeypatch):
+    need = memory_of(run())
+    monkeypatch.setattr(_supervisor, "_processors", lambda: 2)
+    monkeypatch.setattr(_supervisor, "memory_here", lambda device: 2 * (WORKER + 3.5 * need))
+    assert stack_limit(run()) == 3
