@@ -200,3 +200,8 @@ def test_when_the_driver_is_killed_the_task_in_flight_is_finished_and_no_orphan_
     assert len(workers) == 2
     eventually(lambda: all(map(gone, workers)))
     assert {path.name for path in tmp_path.glob("*.done")} == {"a.done", "b.done"}
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(1 / 3, 3), (0.333333333334, 3), (0.166666666667, 6), (0.26, 3)])
+def test_a_fraction_typed_with_many_digits_means_the_share(fraction, count):
+    assert len(Local(gpu_fraction=fraction).environments(["0"])) == count
