@@ -1,16 +1,18 @@
-"""Frozen things that are named by a short text: initializers, tasks, cells.
+"""Frozen objects that a short text names: initializers, tasks, cells.
 
 ``eigen(modulus=0.95)``, ``tomita(grammar=4)``, ``leaky(alpha=0.2)``: the form of command lines, study files and
-reports. Nothing is evaluated.
+reports. A text is parsed and never evaluated.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from keyword import iskeyword
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -19,13 +21,14 @@ from unitcircle.errors import ArgumentError, SpecificationError, UnknownNameErro
 
 @dataclass(frozen=True)
 class Specification:
-    """A named, frozen, serialisable specification; each kind of them has a registry of its own."""
+    """A named, frozen, serialisable specification; each kind of them has a registry of its own.
 
-    # Two specifications are equal if their parameters are; str(specification) is a text that :meth:`parse`
-    # reads back.
+    Two specifications are equal if their parameters are; ``str(specification)`` is a text that :meth:`parse` reads
+    back.
+    """
 
     kind: ClassVar[str]
-    """What the names stand for, as an error message says it: ``"initializer"``."""
+    """What the names stand for, in error messages: ``"initializer"``."""
     registry: ClassVar[dict[str, type[Specification]]]
     """Every name of this kind that a text may use, aliases included, with its class."""
     example: ClassVar[str]
@@ -48,7 +51,7 @@ class Specification:
 
     @classmethod
     def from_dict(cls, specification: dict[str, Any], /) -> Self:
-        """Return what a dictionary from :meth:`to_dict` describes."""
+        """Return the specification that a dictionary from :meth:`to_dict` describes."""
         values = dict(specification)
         name = values.pop("name", None)
         if not isinstance(name, str):
@@ -57,16 +60,16 @@ class Specification:
             raise SpecificationError(message)
         if name not in cls.registry:
             raise UnknownNameError(cls.kind, name, cls.registry)
-        found = cls.registry[name]
-        known = {field.name for field in fields(found)}
+        kind = cls.registry[name]
+        known = {field.name for field in fields(kind)}
         for parameter in values:
             if parameter not in known:
                 raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
-        made = found(**of_declared_type(found, {key: _frozen(value) for key, value in values.items()}))
-        if not isinstance(made, cls):
-            message = f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {made.name!r}."
+        created = kind(**of_declared_type(kind, {key: _frozen(value) for key, value in values.items()}))
+        if not isinstance(created, cls):
+            message = f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {created.name!r}."
             raise SpecificationError(message)
-        return made
+        return created
 
     @classmethod
     def parse(cls, text: str | Self, /) -> Self:
@@ -99,24 +102,24 @@ class Specification:
 
     def _text(self, *, without: Container[str] = ()) -> str:
         """Return the text, some parameters left out."""
-        given = [f"{f.name}={_to_text(getattr(self, f.name))}" for f in fields(self) if f.name not in without]
-        return f"{self.name}({', '.join(given)})"
+        parameters = [f"{f.name}={_to_text(getattr(self, f.name))}" for f in fields(self) if f.name not in without]
+        return f"{self.name}({', '.join(parameters)})"
 
 
 @cache
 def _hints(of: type) -> dict[str, Any]:
-    """Return the types of a class's fields: a study file asks for them hundreds of times."""
+    """Return the types of a class's fields; cached, since a study asks for them hundreds of times."""
     return get_type_hints(of)
 
 
 def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
-    """Return values from outside, such as those of a file, once their types are those that a dataclass declares."""
-    # A whole number will do for a float, and becomes one where nothing else is declared: 1 and 1.0 are one
-    # meaning, and have one text. A truth value is no number.
+    """Return values from outside, such as a file, after a check against the types that a dataclass declares."""
+    # An integer becomes a float where a float is declared: 1 and 1.0 mean the same and must have one text, since the
+    # text is a part of a run's key. A bool is an int to Python, but not here.
     try:
         hints = _hints(of)
     except NameError:
-        # A class of the user's whose annotations cannot be looked up here.
+        # The annotations of a user's class may name things that cannot be looked up here.
         return dict(values)
     for name, value in values.items():
         if not _admits(hints[name], value):
@@ -127,9 +130,9 @@ def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
 def _admits(hint: Any, value: Any) -> bool:
     kind, inner = get_origin(hint), get_args(hint)
     if kind in {Union, UnionType}:
-        return any(_admits(each, value) for each in inner)
+        return any(_admits(option, value) for option in inner)
     if kind is Literal:
-        # Which words there are is said by the class, with a guess at what was meant.
+        # The class checks the word itself, and suggests the one that was meant.
         return isinstance(value, str)
     if kind is tuple:
         return isinstance(value, tuple) and all(_admits(inner[0], item) for item in value)
@@ -165,11 +168,18 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
 
 
+def _is_bare_word(text: str) -> bool:
+    """Return whether a text without quotes is read back as itself."""
+    # Python normalises identifiers: the ligature ﬁ would come back as two letters.
+    plain = text.isidentifier() and unicodedata.normalize("NFKC", text) == text
+    return plain and not iskeyword(text) and text.lower() not in _WORDS
+
+
 def _to_text(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_to_text, value)) + "]"
     if isinstance(value, str):
-        return value if value.isidentifier() else repr(value)
+        return value if _is_bare_word(value) else repr(value)
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return repr(value)
