@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from unitcircle.cli import main
+from unitcircle.experiments.models import Cell
+from unitcircle.experiments.tasks import Task
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,6 +37,15 @@ def test_the_tour_has_ten_lines_and_prints_what_its_comments_say(monkeypatch):
     assert departure < 1e-5
     assert (verdict, horizon, worst) == ("vanishes", "135.0", "warning")
     assert float(log_norm) == pytest.approx(-512.9, abs=0.05)
+
+
+def test_it_counts_the_tasks_and_the_cells_that_there_are():
+    words = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
+    # Other tests register tasks and cells of their own.
+    tasks, cells = (
+        len({cls for cls in kind.registry.values() if cls.__module__.startswith("unitcircle.")}) for kind in (Task, Cell)
+    )
+    assert f"{words[tasks].capitalize()} tasks, {words[cells]} cells:" in README
 
 
 @pytest.mark.parametrize("command", COMMANDS)
