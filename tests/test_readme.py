@@ -43,7 +43,8 @@ def test_it_counts_the_tasks_and_the_cells_that_there_are():
     words = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
     # Other tests register tasks and cells of their own.
     tasks, cells = (
-        len({cls for cls in kind.registry.values() if cls.__module__.startswith("unitcircle.")}) for kind in (Task, Cell)
+        len({cls for cls in kind.registry.values() if cls.__module__.startswith("unitcircle.")})
+        for kind in (Task, Cell)
     )
     assert f"{words[tasks].capitalize()} tasks, {words[cells]} cells:" in README
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from unitcircle._specification import Specification
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Cell
-from unitcircle.experiments.tasks import CharacterLanguageModel, Ett, Mnist, Multi30k, Task
+from unitcircle.experiments.tasks import CharacterLanguageModel, Ett, Mnist, Multi30k, OwnModule, Task
 from unitcircle.initializers import Initializer
 
 
@@ -26,15 +26,20 @@ class Named(Specification):
 
 
 def takes_text(cls):
-    return [f.name for f in fields(cls) if get_type_hints(cls)[f.name] in {str, str | None}]
+    return [f.name for f in fields(cls) if f.repr and get_type_hints(cls)[f.name] in {str, str | None}]
 
 
 KINDS = (Initializer, Task, Cell, Named)
 CLASSES = sorted({(k, cls) for k in KINDS for cls in k.registry.values()}, key=lambda pair: pair[1].name)
 TEXTS = [(kind, cls) for kind, cls in CLASSES if takes_text(cls)]
 # A digest keeps a task of a file from being looked for when it is made.
-DIGEST = {Ett: {"path": "x", "digest": "0" * 16}, CharacterLanguageModel: {"path": "x", "digest": "0" * 16}}
-HARD = ("in", "None", "none", "true", "FALSE", "lambda", "match", "nan", "ﬁ", "ª", "a b", "'", "\\", "\n", "\ud800", "", ")")  # fmt: skip
+DIGEST = {
+    CharacterLanguageModel: {"path": "x", "digest": "0" * 16},
+    Ett: {"path": "x", "digest": "0" * 16},
+    OwnModule: {"factory": "m:f", "digest": "0" * 16},
+}
+WORDS = ("in", "None", "none", "true", "FALSE", "lambda", "match", "nan")
+HARD = (*WORDS, "ﬁ", "ª", "a b", "'", "\\", "\n", "\ud800", "", ")")
 
 texts = st.one_of(st.sampled_from(HARD), st.text(), st.text("_abcdefinort", max_size=6))
 
@@ -47,9 +52,12 @@ def test_a_text_is_read_back(pair, text, data):
         specification = cls(**DIGEST.get(cls, {}) | {name: text})
     except ArgumentError:
         # Not every text is a value of every parameter.
-        assume(False)  # noqa: FBT003  (Hypothesis takes it by position)
-    assert kind.parse(str(specification)) == specification
-    assert kind.from_dict(specification.to_dict()) == specification
+        assume(False)
+    # As it is written: the function that a task may name is not there to be called.
+    assert kind.unresolved(str(specification)) == specification
+    if cls is not OwnModule:
+        assert kind.parse(str(specification)) == specification
+        assert kind.from_dict(specification.to_dict()) == specification
 
 
 @pytest.mark.parametrize("text", HARD)

@@ -10,11 +10,11 @@ import ast
 import re
 import unicodedata
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from functools import cache
 from keyword import iskeyword
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin, get_type_hints
 
 from unitcircle.errors import ArgumentError, SpecificationError, UnknownNameError
 
@@ -47,35 +47,25 @@ class Specification:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON-ready values: ``{"name": "eigen", "modulus": 0.95, ...}``."""
-        return {"name": self.name} | {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"name": self.name} | {field.name: getattr(self, field.name) for field in self.parameter_fields()}
 
     @classmethod
     def from_dict(cls, specification: dict[str, Any], /) -> Self:
         """Return the specification that a dictionary from :meth:`to_dict` describes."""
-        values = dict(specification)
-        name = values.pop("name", None)
-        if not isinstance(name, str):
-            listed = ", ".join(sorted(cls.registry))
-            message = f"a specification needs a name, one of {listed}; got {specification!r}."
-            raise SpecificationError(message)
-        if name not in cls.registry:
-            raise UnknownNameError(cls.kind, name, cls.registry)
-        kind = cls.registry[name]
-        known = {field.name for field in fields(kind)}
-        for parameter in values:
-            if parameter not in known:
-                raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
-        created = kind(**of_declared_type(kind, {key: _frozen(value) for key, value in values.items()}))
-        if not isinstance(created, cls):
-            message = f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {created.name!r}."
-            raise SpecificationError(message)
-        return created
+        return cls._checked(cls._create(specification).resolve())
 
     @classmethod
     def parse(cls, text: str | Self, /) -> Self:
         """Read a specification from text."""
         # The grammar is name or name(parameter=value, ...); a value is a number, true, false,
         # none, a bare or quoted word, or a list of numbers.
+        if isinstance(text, Specification):
+            return cast("Self", text.resolve())
+        return cls._checked(cls.unresolved(text).resolve())
+
+    @classmethod
+    def unresolved(cls, text: str | Specification, /) -> Specification:
+        """Return the specification that a text names, as it is written: nothing is imported, no file is opened."""
         if isinstance(text, Specification):
             return text
         wrong = f"cannot read {text!r}: write name or name(parameter=value, ...), for example {cls.example}"
@@ -95,15 +85,56 @@ class Specification:
             if keyword.arg is None:
                 raise SpecificationError(wrong)
             values[keyword.arg] = _value(keyword.value, wrong)
-        return cls.from_dict({"name": name} | values)
+        return cls._create({"name": name} | values)
+
+    def resolve(self) -> Specification:
+        """Return what the specification stands for: itself, unless it names something that is looked up first."""
+        return self
+
+    @property
+    def identity(self) -> str:
+        """The text that names it in the key of a run: the same on every machine."""
+        return str(self)
+
+    @classmethod
+    def _create(cls, specification: Mapping[str, Any]) -> Specification:
+        values = dict(specification)
+        name = values.pop("name", None)
+        if not isinstance(name, str):
+            listed = ", ".join(sorted(cls.registry))
+            message = f"a specification needs a name, one of {listed}; got {specification!r}."
+            raise SpecificationError(message)
+        if name not in cls.registry:
+            raise UnknownNameError(cls.kind, name, cls.registry)
+        named = cls.registry[name]
+        known = {field.name for field in named.parameter_fields()}
+        for parameter in values:
+            if parameter not in known:
+                raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
+        return named(**of_declared_type(named, {key: _frozen(value) for key, value in values.items()}))
+
+    @classmethod
+    def _checked(cls, specification: Specification) -> Self:
+        """Return the specification if it is one of this class."""
+        if not isinstance(specification, cls):
+            message = (
+                f"{cls.__name__}.from_dict reads the specification of {cls.name!r}; got that of {specification.name!r}."
+            )
+            raise SpecificationError(message)
+        return specification
+
+    @classmethod
+    def parameter_fields(cls) -> tuple[Field[Any], ...]:
+        """Return the fields that the text holds: those that count when two specifications are compared."""
+        return tuple(field for field in fields(cls) if field.compare)
 
     def __str__(self) -> str:
         return self._text()
 
     def _text(self, *, without: Container[str] = ()) -> str:
         """Return the text, some parameters left out."""
-        parameters = [f"{f.name}={_to_text(getattr(self, f.name))}" for f in fields(self) if f.name not in without]
-        return f"{self.name}({', '.join(parameters)})"
+        names = [field.name for field in self.parameter_fields() if field.name not in without]
+        return f"{self.name}({', '.join(f'{name}={_to_text(getattr(self, name))}' for name in names)})"
 
 
 @cache

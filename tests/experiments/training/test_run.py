@@ -4,10 +4,12 @@ import json
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.studies import Store
+from unitcircle.experiments.tasks import from_data
 from unitcircle.experiments.training import Record, Run, Status
 
 RUN = Run("adding(length=20)", "tanh", "orthogonal")
@@ -33,6 +35,60 @@ def test_every_attribute_is_part_of_the_key(name):
 def test_the_key_is_the_same_on_every_machine():
     # Changes when a default of a run, the protocol or the text of a specification changes: then old results are stale.
     assert RUN.key == "f7f49328f0dfdd5b"
+
+
+@pytest.mark.parametrize(
+    ("task", "key"),
+    [
+        ("copying", "06c6b36a1d02a700"),
+        ("deep_linear_map(size=5, answers=2)", "0724e0f9467cfdfc"),
+        ("delayed_digits", "db6af7a1c1106b2f"),
+        ("digits", "b1de6b09aaa09f06"),
+        ("mackey_glass", "db58e3c4d6086857"),
+        ("mnist", "12823dca6bf21c5f"),
+        ("mnist(permuted=true, folder='/data')", "d3dc75da1e03e772"),
+        ("multi30k(vocabulary=400)", "4d93142af74486d0"),
+        ("tomita(grammar=3)", "734a12fb3926fbf5"),
+        ("ett(path='/nowhere', digest='0123456789abcdef')", "651897d04ab52ecf"),
+        ("character_language_model(path='/nowhere', digest='0123456789abcdef')", "eea28b013f777e62"),
+        ("module(factory='not_there:build', digest='0123456789abcdef')", "a87702239446ccda"),
+    ],
+)
+def test_the_key_of_a_task_stays(task, key):
+    assert Run(task, "tanh", "orthogonal").key == key
+
+
+def test_the_key_of_own_data_stays(tmp_path, monkeypatch):
+    part = np.arange(24.0).reshape(3, 4, 2), np.arange(3.0)
+    task = from_data(part, part, part, baseline=1.0, threshold=0.25)
+    assert Run(str(task), "tanh", "orthogonal").key == "7f49245dfa9d9630"
+    (tmp_path / "fixed_task.py").write_text(
+        "import numpy as np\n"
+        "from unitcircle.experiments.tasks import Adding, from_data\n"
+        "def arrays():\n"
+        "    part = np.arange(24.0).reshape(3, 4, 2), np.arange(3.0)\n"
+        "    return from_data(part, part, part, baseline=1.0, threshold=0.25)\n"
+        "def adding():\n"
+        "    return Adding(length=7)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for function, key in (("arrays", "c13581883f2e947c"), ("adding", "4b6cb27d8d1103c4")):
+        assert Run(f"module(factory='fixed_task:{function}')", "tanh", "orthogonal").key == key
+
+
+@pytest.mark.parametrize(
+    ("cell", "key"),
+    [
+        ("lstm", "e2e8e15065cb5af1"),
+        ("gru", "0ba80c99f7feacfc"),
+        ("leaky", "120d5e027606a884"),
+        ("orthogonal", "db2c4bb2e00a660f"),
+        ("unitary_evolution", "ede109e98065917b"),
+        ("stack", "c50f8e4f9b01dd41"),
+    ],
+)
+def test_the_key_of_a_cell_stays(cell, key):
+    assert Run("adding", cell, "eigen").key == key
 
 
 def test_one_meaning_has_one_key():

@@ -86,7 +86,7 @@ class Experiment:
         for cell, size, scale in product(self.cells, self.sizes, self.input_scales):
             sized = replace(Cell.parse(cell), size=size)
             yield Run(
-                str(Task.parse(self.task)),
+                str(Task.unresolved(self.task)),
                 str(sized),
                 "zeros",
                 input_scale=scale,

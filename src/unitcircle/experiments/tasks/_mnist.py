@@ -79,8 +79,8 @@ class Mnist(Task):
             raise ArgumentError("validation", f"must be from 1 to {VALIDATION:,} digits", str(self.validation))
 
     @property
-    def _unsaid(self) -> set[str]:
-        return super()._unsaid | (set() if self.permuted else {"permuted", "seed"})
+    def _untold(self) -> set[str]:
+        return super()._untold | (set() if self.permuted else {"permuted", "seed"})
 
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
         images, labels = _digits("train", self.folder)

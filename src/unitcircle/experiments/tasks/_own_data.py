@@ -1,11 +1,14 @@
-"""Sequences of the user's as a task."""
+"""A user's own sequences as a task."""
+
+# The attributes that a task's class states are fields here: what they are depends on the data.
+# pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import cached_property
 from numbers import Integral
 from typing import Any
@@ -33,35 +36,15 @@ class _Part:
     y: np.ndarray
     lengths: np.ndarray
 
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        return self.x, self.y, self.lengths
+    def __len__(self) -> int:
+        return len(self.lengths)
 
 
-@dataclass(frozen=True, eq=False)
-class _Set:
-    """All that :func:`from_data` was given."""
-
-    train: _Part
-    validation: _Part
-    test: _Part
-    inputs: int
-    outputs: int
-    classes: bool
-    answers_every_step: bool
-    metric: Metric | None
-    unit: str
-    higher_is_better: bool
-    baseline: float
-    threshold: float
-
-    @cached_property
-    def padded(self) -> bool:
-        """Whether the sequences differ in length."""
-        lengths = [part.lengths for part in (self.train, self.validation, self.test)]
-        return any(len(np.unique(each)) > 1 for each in lengths)
+def _no_sequences() -> _Part:
+    return _Part(np.empty((0, 0, 0), np.float32), np.empty((0, 0), np.float32), np.empty(0, np.int64))
 
 
-_SETS: dict[str, _Set] = {}
+_TASKS: dict[str, OwnData] = {}
 
 
 @dataclass(frozen=True)
@@ -74,107 +57,92 @@ class OwnData(Task):
     Parameters
     ----------
     digest
-        Of the data and of what is asked about them.
+        Of the data and of what is asked about them: the only parameter in the text, and the only one compared. The
+        others are what :func:`from_data` makes of its arguments; by its digest alone the task is looked up.
     """
 
     name = "data"
 
     digest: str = ""
+    _: KW_ONLY
+    train: _Part = field(default_factory=_no_sequences, compare=False, repr=False)
+    validation: _Part = field(default_factory=_no_sequences, compare=False, repr=False)
+    test: _Part = field(default_factory=_no_sequences, compare=False, repr=False)
+    inputs: int = field(default=0, compare=False, repr=False)
+    outputs: int = field(default=0, compare=False, repr=False)
+    classes: bool = field(default=True, compare=False, repr=False)
+    answers_every_step: bool = field(default=False, compare=False, repr=False)
+    metric: Metric | None = field(default=None, compare=False, repr=False)
+    unit: str = field(default="", compare=False, repr=False)
+    higher_is_better: bool = field(default=True, compare=False, repr=False)
+    baseline: float = field(default=math.nan, compare=False, repr=False)
+    threshold: float = field(default=math.nan, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.digest not in _SETS:
+        if len(self.train):
+            return
+        if self.digest not in _TASKS:
             remedy = "Call from_data first; in a study file write module(factory='package.module:function')."
             raise ArgumentError("digest", "must be that of data in this process", repr(self.digest), remedy)
+        for attribute in fields(self):
+            object.__setattr__(self, attribute.name, getattr(_TASKS[self.digest], attribute.name))
+
+    @cached_property
+    def padded(self) -> bool:
+        """Whether the sequences of a part differ in length."""
+        return any(len(np.unique(part.lengths)) > 1 for part in (self.train, self.validation, self.test))
 
     @property
-    def _set(self) -> _Set:
-        return _SETS[self.digest]
-
-    @property
-    def every_step(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def every_step(self) -> bool:
         """Whether every step answers; where lengths differ, the weights say which one counts."""
-        return self._set.answers_every_step or self._set.padded
+        return self.answers_every_step or self.padded
 
     @property
-    def classes(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As given."""
-        return self._set.classes
-
-    @property
-    def higher_is_better(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As given."""
-        return self._set.higher_is_better
-
-    @property
-    def unit(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As given."""
-        return self._set.unit
-
-    @property
-    def inputs(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As found in the data."""
-        return self._set.inputs
-
-    @property
-    def outputs(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As found in the data."""
-        return self._set.outputs
-
-    @property
-    def baseline(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As given."""
-        return self._set.baseline
-
-    @property
-    def threshold(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """As given."""
-        return self._set.threshold
+    def whole(self) -> bool:
+        """With a metric: balanced accuracy, F1 or R² of parts do not average to that of all."""
+        return self.metric is not None
 
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
-        train = self._set.train
-        return self._batch(train, rng.integers(len(train.lengths), size=size))
+        return self._batch(self.train, rng.integers(len(self.train), size=size))
 
     def held_out(self, split: Split, /) -> Iterator[Batch]:
-        part = self._set.validation if split == "validation" else self._set.test
-        for first in range(0, len(part.lengths), HELD_OUT_BATCH):
-            yield self._batch(part, np.arange(first, min(first + HELD_OUT_BATCH, len(part.lengths))))
+        part = self.validation if split == "validation" else self.test
+        for first in range(0, len(part), HELD_OUT_BATCH):
+            yield self._batch(part, np.arange(first, min(first + HELD_OUT_BATCH, len(part))))
 
     def _batch(self, part: _Part, chosen: np.ndarray) -> Batch:
         x, y = part.x[chosen].swapaxes(0, 1), part.y[chosen]
-        if self._set.answers_every_step:
+        if self.answers_every_step:
             y = y.swapaxes(0, 1)
-        if not self._set.padded:
+        if not self.padded:
             return Batch(x, y)
         time, lengths = np.arange(len(x))[:, None], part.lengths[chosen]
-        asked = time < lengths if self._set.answers_every_step else time == lengths - 1
-        if not self._set.answers_every_step:
+        answered = time < lengths if self.answers_every_step else time == lengths - 1
+        if not self.answers_every_step:
             y = np.broadcast_to(y, (len(x), *y.shape))
-        return Batch(x, y, asked.astype(np.float32))
-
-    @property
-    def whole(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """With a metric: balanced accuracy, F1 or R² of parts do not average to that of all."""
-        return self._set.metric is not None
+        return Batch(x, y, answered.astype(np.float32))
 
     def scores(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
-        if self._set.metric is None:
+        if self.metric is None:
             return super().scores(outputs, targets, weights)
         return self.score_of_all([(outputs, targets, weights)])
 
     def score_of_all(self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], /) -> Tensor:
-        metric = self._set.metric
+        metric = self.metric
         if metric is None:
             return super().score_of_all(parts)
         runs = range(len(parts[0][0]))
-        return torch.tensor([float(metric(*self._asked(parts, run))) for run in runs], dtype=torch.float64)
+        return torch.tensor([float(metric(*self._weighted(parts, run))) for run in runs], dtype=torch.float64)
 
-    def _asked(self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], run: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return targets and predictions of one run, where an answer is asked for."""
+    def _weighted(
+        self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], run: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return targets and predictions of one run, ``(K,)`` or ``(K, outputs)``, where the weight is not 0."""
         pairs: list[list[Tensor]] = []
         for outputs, targets, weights in parts:
             predictions = outputs[run].argmax(-1) if self.classes else outputs[run]
-            asked = ... if weights is None else weights[run] > 0
-            pairs.append([targets[run][asked], predictions[asked]])
+            counted = ... if weights is None else weights[run] > 0
+            pairs.append([targets[run][counted], predictions[counted]])
         flat = [[x.flatten() if self.classes else x.flatten(0, -2) for x in pair] for pair in pairs]
         true, predicted = (torch.cat(column).cpu().numpy() for column in zip(*flat, strict=True))
         return true, predicted
@@ -194,7 +162,7 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
     baseline: float = math.nan,
     threshold: float = math.nan,
 ) -> OwnData:
-    """Make a task of sequences that are there already.
+    """Make a task of sequences that you have.
 
     Parameters
     ----------
@@ -210,33 +178,33 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
         Whether an answer is asked at every step, or after the last one only.
     metric
         The score, ``metric(targets, predictions)``; None: accuracy or mean squared error. It is called once for
-        all held-out answers of a run. The task knows it by its name: rename what you change.
+        all held-out answers of a run. The digest holds its name only: rename a metric that you change.
     unit
-        What the score is; by default the metric's name.
+        Name of the score, with its unit; by default the metric's name.
     higher_is_better
         Whether a larger score is better; must be given with a metric.
     baseline, threshold
-        Scores of no skill and of success, NaN where they are not known.
+        Score of the best answer without the input, and score from which the task counts as solved; NaN if unknown.
 
     Returns
     -------
     Task
-        Named by the content of all this: equal data make an equal task.
+        Its digest covers the data and all options: equal arguments make equal tasks.
 
     Raises
     ------
     ArgumentError
-        A metric that is no function or whose direction is not given, a number of classes or symbols that is none, or
-        a part that is no data or without sequences.
+        ``metric`` is not a function, or ``higher_is_better`` is missing; ``classes`` or ``symbols`` is not a positive
+        integer; or a part holds no sequences.
     DtypeError
-        Complex numbers, texts, or other numbers where integers are needed.
+        The data are complex, texts, or not integers where integers are needed.
     NotFiniteError
-        A NaN or an infinity among the data.
+        The data hold a NaN or an infinity.
     ShapeError
-        The parts do not match.
+        Sequences or parts have shapes that do not fit together.
     """
     for argument, count in (("classes", classes), ("symbols", symbols)):
-        # A truth value is an integer to Python.
+        # A bool is an int to Python.
         if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 1):
             raise ArgumentError(argument, "must be a whole number from 1 on, or none", repr(count))
     if metric is not None and not callable(metric):
@@ -252,8 +220,10 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
             arrived = f"x {part.x.shape}, y {part.y.shape} beside x {parts[0].x.shape}, y {parts[0].y.shape}"
             raise ShapeError(name, "must have the features and answers of the training data", arrived)
     default = "accuracy" if classes is not None else "mean squared error"
-    made = _Set(
-        *parts,
+    task = OwnData(
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
         inputs=symbols if symbols is not None else parts[0].x.shape[-1],
         outputs=classes if classes is not None else parts[0].y.shape[-1],
         classes=classes is not None,
@@ -264,9 +234,9 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
         baseline=float(baseline),
         threshold=float(threshold),
     )
-    digest = _digest(made)
-    _SETS[digest] = made
-    return OwnData(digest)
+    task = replace(task, digest=_digest(task))
+    _TASKS[task.digest] = task
+    return task
 
 
 def _part(data: Data, name: str, *, classes: int | None, symbols: int | None, every_step: bool) -> _Part:
@@ -275,28 +245,27 @@ def _part(data: Data, name: str, *, classes: int | None, symbols: int | None, ev
     if not x or len(x) != len(y):
         raise ArgumentError(name, "must hold at least one sequence, and an answer for each", f"{len(x)} and {len(y)}")
     if classes is None:
-        y = [each[..., None] if each.ndim == int(every_step) else each for each in y]
+        y = [answer[..., None] if answer.ndim == int(every_step) else answer for answer in y]
     axes = 1 + (symbols is None), int(every_step) + (classes is None)
-    for each, answer in zip(x, y, strict=True):
-        if (each.ndim, answer.ndim) != axes or len(each) == 0 or (every_step and len(answer) != len(each)):
+    for sequence, answer in zip(x, y, strict=True):
+        if (sequence.ndim, answer.ndim) != axes or len(sequence) == 0 or (every_step and len(answer) != len(sequence)):
             rule = f"must hold sequences of {axes[0]} axes and at least one step, with answers of {axes[1]} axes"
-            raise ShapeError(name, rule, f"x {each.shape} with y {answer.shape}")
-    lengths = np.array([len(each) for each in x])
+            raise ShapeError(name, rule, f"x {sequence.shape} with y {answer.shape}")
+    lengths = np.array([len(sequence) for sequence in x])
     try:
-        part = _Part(_joined(x), _joined(y) if every_step else np.stack(y), lengths)
+        part = _Part(_pad(x), _pad(y) if every_step else np.stack(y), lengths)
     except ValueError as error:
         raise ShapeError(name, "must hold sequences that differ in length only", str(error)) from error
-    integers = _integers(part.x, symbols, f"{name} x"), _integers(part.y, classes, f"{name} y")
-    return _Part(*integers, lengths)
+    return _Part(_numbers(part.x, symbols, f"{name} x"), _numbers(part.y, classes, f"{name} y"), lengths)
 
 
 def _sequences(data: Any, name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return inputs and answers, one a sequence."""
-    if isinstance(data, tuple) and len(data) == 2 and all(getattr(each, "shape", ()) for each in data):
-        x, y = (list(np.asarray(each)) for each in data)
+    if isinstance(data, tuple) and len(data) == 2 and all(getattr(array, "shape", ()) for array in data):
+        x, y = (list(np.asarray(array)) for array in data)
         return x, y
     rule, remedy = "must be a tuple of arrays (x, y), or an iterable of pairs (x, y)", ""
-    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(each, list) for each in data):
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(item, list) for item in data):
         arrived, remedy = "a tuple of lists", "Make arrays of them, or pairs: zip(xs, ys)."
         raise ArgumentError(name, rule, arrived, remedy)
     if not isinstance(data, Iterable) or isinstance(data, str | bytes | Mapping):
@@ -306,7 +275,7 @@ def _sequences(data: Any, name: str) -> tuple[list[np.ndarray], list[np.ndarray]
         if not isinstance(pair, Sequence) or isinstance(pair, str | bytes) or len(pair) != 2:
             raise ArgumentError(name, rule, f"an iterable of {type(pair).__name__}")
         try:
-            arrays = [np.asarray(each) for each in pair]
+            arrays = [np.asarray(item) for item in pair]
         except ValueError as error:
             raise ShapeError(name, "must hold sequences whose steps are of one size", str(error)) from error
         x.append(arrays[0])
@@ -314,13 +283,14 @@ def _sequences(data: Any, name: str) -> tuple[list[np.ndarray], list[np.ndarray]
     return x, y
 
 
-def _joined(sequences: list[np.ndarray]) -> np.ndarray:
+def _pad(sequences: list[np.ndarray]) -> np.ndarray:
+    """Return sequences of different lengths as one array ``(N, T, ...)``, zeros behind the shorter ones."""
     length = max(map(len, sequences))
-    widths = [[(0, length - len(each))] + [(0, 0)] * (each.ndim - 1) for each in sequences]
-    return np.stack([np.pad(each, width) for each, width in zip(sequences, widths, strict=True)])
+    widths = [[(0, length - len(sequence))] + [(0, 0)] * (sequence.ndim - 1) for sequence in sequences]
+    return np.stack([np.pad(sequence, width) for sequence, width in zip(sequences, widths, strict=True)])
 
 
-def _integers(array: np.ndarray, below: int | None, argument: str) -> np.ndarray:
+def _numbers(array: np.ndarray, below: int | None, argument: str) -> np.ndarray:
     """Return integers, checked against their bound, or finite numbers in single precision."""
     if below is None:
         if array.dtype.kind not in "biuf":
@@ -337,12 +307,12 @@ def _integers(array: np.ndarray, below: int | None, argument: str) -> np.ndarray
     return array.astype(np.int64)
 
 
-def _digest(made: _Set) -> str:
-    settings = [made.inputs, made.outputs, made.classes, made.answers_every_step, made.unit, made.higher_is_better]
-    settings += [made.baseline, made.threshold, getattr(made.metric, "__qualname__", repr(type(made.metric)))]
+def _digest(task: OwnData) -> str:
+    settings = [task.inputs, task.outputs, task.classes, task.answers_every_step, task.unit, task.higher_is_better]
+    settings += [task.baseline, task.threshold, getattr(task.metric, "__qualname__", repr(type(task.metric)))]
     digest = hashlib.sha256(repr(settings).encode())
-    for part in (made.train, made.validation, made.test):
-        for array in part.arrays():
+    for part in (task.train, task.validation, task.test):
+        for array in (part.x, part.y, part.lengths):
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

@@ -1,36 +1,40 @@
-"""A task that a function of the user's makes, named in a study file."""
+"""A task that a user's function returns, named in a study file."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from unitcircle._specification import Specification
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.tasks._content import digest_of
-from unitcircle.experiments.tasks._task import Batch, Split, Task
+from unitcircle.experiments.tasks._task import Task
 
 
 @dataclass(frozen=True)
-class OwnModule(Task):
+class OwnModule(Specification):
     """The task that ``package.module:function`` returns, imported from the working directory too.
 
-    The function takes no argument and returns a task: what :func:`from_data` makes of arrays or of an iterable of
-    (x, y), or a subclass of :class:`Task`, whose parameters should tell it completely.
+    The function takes no argument and returns a task: that of :func:`from_data`, or an instance of a subclass of
+    :class:`Task` whose parameters describe it completely. ``Task.parse("module(factory=...)")`` is this very task; a
+    run knows it by the text of the module (:attr:`Task.key_text`).
 
     Parameters
     ----------
     factory
         ``package.module:function``.
     digest
-        Of the task that was made, filled in when it is empty; else what is made is checked.
+        Of the task's identity, filled in when it is empty; else the task that the function returns is checked.
     """
 
+    kind = Task.kind
+    registry = Task.registry
+    example = Task.example
     name = "module"
 
     factory: str = ""
@@ -42,54 +46,31 @@ class OwnModule(Task):
         ):
             raise ArgumentError("factory", "must be written package.module:function", repr(self.factory))
         if not self.digest:
-            object.__setattr__(self, "digest", digest_of(str(_made(self.factory)).encode()))
+            # Of the identity, not of the text: the same data have another path on another machine.
+            object.__setattr__(self, "digest", digest_of(_call(self.factory).identity.encode()))
 
-    @property
-    def task(self) -> Task:
-        """What the factory made."""
-        made = _made(self.factory)
-        found = digest_of(str(made).encode())
-        if found != self.digest:
+    def resolve(self) -> Task:
+        """Return the task that the function returns, checked against the digest."""
+        task = _call(self.factory)
+        digest = digest_of(task.identity.encode())
+        # Releases before 0.2 wrote the digest of the text, paths included.
+        if self.digest not in {digest, digest_of(str(task).encode())}:
             remedy = "The data or the parameters have changed; leave the digest out to make a task of the new ones."
-            raise ArgumentError("factory", f"must make the task whose digest is {self.digest}", found, remedy)
-        return made
+            raise ArgumentError("factory", f"must make the task whose digest is {self.digest}", digest, remedy)
+        return task.with_key_text(str(self))
 
-    def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
-        return self.task.sample(rng, size)
-
-    def held_out(self, split: Split, /) -> Iterator[Batch]:
-        return self.task.held_out(split)
-
-
-def _that_of_the_task(name: str) -> property:
-    return property(lambda self: getattr(self.task, name), doc="That of the task.")
-
-
-for _name in (
-    "every_step",
-    "classes",
-    "higher_is_better",
-    "unit",
-    "whole",
-    "signature",
-    "ragged",
-    "architecture",
-    "inputs",
-    "outputs",
-    "baseline",
-    "threshold",
-    "losses",
-    "scores",
-    "score_of_all",
-    "solved",
-    "decode",
-    "corpus_score",
-):
-    setattr(OwnModule, _name, _that_of_the_task(_name))
+    def __getattr__(self, name: str) -> Any:
+        # Before 0.2 a module was a task that forwarded what it was asked.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        warnings.warn(f"OwnModule.{name} is now OwnModule.resolve().{name}", DeprecationWarning, stacklevel=2)
+        task = self.resolve()
+        return task if name == "task" else getattr(task, name)
 
 
 @cache
-def _made(factory: str) -> Task:
+def _call(factory: str) -> Task:
+    """Import the function and return its task."""
     module, _, name = factory.partition(":")
     here = str(Path.cwd())
     sys.path.insert(0, here)
@@ -99,7 +80,7 @@ def _made(factory: str) -> Task:
         raise ArgumentError("factory", "must name a function that can be imported", f"{factory} ({error})") from error
     finally:
         sys.path.remove(here)
-    made = function()
-    if not isinstance(made, Task):
-        raise ArgumentError("factory", "must return a task", type(made).__name__, "from_data makes one of (x, y).")
-    return made
+    task = function()
+    if not isinstance(task, Task):
+        raise ArgumentError("factory", "must return a task", type(task).__name__, "from_data makes one of (x, y).")
+    return task

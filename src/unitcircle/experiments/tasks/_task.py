@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from torch import Tensor
@@ -82,22 +82,44 @@ class Task(Specification, ABC):
     """The score from which the task counts as solved; NaN where there is none."""
 
     @property
+    def key_text(self) -> str:
+        """The text that names the task in a run: its own, or that of the ``module(...)`` whose function returned it."""
+        return vars(self).get("_key_text", str(self))
+
+    def with_key_text(self, text: str, /) -> Self:
+        """Return an equal task that a run knows by another text."""
+        task = copy(self)
+        object.__setattr__(task, "_key_text", text)
+        return task
+
+    @classmethod
+    def unresolved(cls, text: str | Specification, /) -> Specification:
+        """Return the specification that a text or a task names, as it is written: nothing is imported or opened."""
+        return super().unresolved(text.key_text if isinstance(text, Task) else text)
+
+    @property
     def identity(self) -> str:
-        """The text of the task with its places left at their defaults: the same on every machine."""
-        told = copy(self)
+        """The key text with the task's places left at their defaults: the same on every machine."""
+        if self._key_text_differs:
+            return self.key_text
+        task = copy(self)
         for field in fields(self):
             if field.name in self.places:
-                object.__setattr__(told, field.name, field.default)
-        return str(told)
+                object.__setattr__(task, field.name, field.default)
+        return str(task)
 
     @property
     def title(self) -> str:
-        """The text without what says nothing, such as places not given: what tables and figures call the task."""
-        return self._text(without=self._unsaid)
+        """The key text without parameters that tell nothing, such as unset places: the label in tables and figures."""
+        return self.key_text if self._key_text_differs else self._text(without=self._untold)
 
     @property
-    def _unsaid(self) -> set[str]:
-        """Parameters that say nothing."""
+    def _key_text_differs(self) -> bool:
+        return "_key_text" in vars(self)
+
+    @property
+    def _untold(self) -> set[str]:
+        """Parameters that a title leaves out."""
         return {name for name in self.places if not getattr(self, name)}
 
     @abstractmethod

@@ -90,7 +90,7 @@ class Run:
 
     def __post_init__(self) -> None:
         # One text for one meaning, so that one key stands for one run.
-        canonical: dict[str, Any] = {"task": str(Task.parse(self.task)), "cell": str(Cell.parse(self.cell))}
+        canonical: dict[str, Any] = {"task": str(Task.unresolved(self.task)), "cell": str(Cell.parse(self.cell))}
         canonical |= {name: str(Initializer.parse(getattr(self, name))) for name in _INITIALIZERS}
         canonical |= {field.name: float(getattr(self, field.name)) for field in fields(self) if field.type == "float"}
         canonical["clip"] = None if self.clip is None else float(self.clip)
@@ -115,7 +115,7 @@ class Run:
 
         Where data lie is no part of it, as :attr:`Task.identity` says it: records of two machines match.
         """
-        task = Task.parse(self.task).identity
+        task = Task.unresolved(self.task).identity
         text = json.dumps({"protocol": PROTOCOL} | asdict(self) | {"task": task}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
