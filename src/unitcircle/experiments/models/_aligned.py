@@ -1,4 +1,9 @@
-"""Stacked runs in memory that gives each of them the numbers it would have alone.
+"""Memory in which a run has the same bits alone as in a stack of many.
+
+This is promised (:func:`train`, docs/models.md) and tested, and more than tidiness: a record is found by the key of its
+run alone, which says nothing about the runs that were trained beside it. Without it, a study that is resumed, or split
+over machines with other stacks, would mix results of two roundings under one key, and a chaotic training run turns a
+last bit into another score. The price is this file and memory padded to 128 bytes a run.
 
 A library's product may add in another order where a matrix starts elsewhere in a cache line, and a vectorised function
 may round its last few entries, which do not fill a vector, in another way. So the memory of every run starts at a
@@ -22,9 +27,10 @@ LINE = 128
 
 def empty(like: Tensor, /, *shape: int) -> Tensor:
     """Return memory for ``(R, ...)``, contiguous within a run, where every run starts at a multiple of 128 bytes."""
-    each, line = prod(shape[1:]), LINE // like.element_size()
+    numbers, line = prod(shape[1:]), LINE // like.element_size()
     strides = [prod(shape[axis + 1 :]) for axis in range(1, len(shape))]
-    return torch.empty_strided(shape, (-(-each // line) * line, *strides), dtype=like.dtype, device=like.device)
+    # Rounded up to whole lines.
+    return torch.empty_strided(shape, (-(-numbers // line) * line, *strides), dtype=like.dtype, device=like.device)
 
 
 def aligned(x: Tensor, /) -> Tensor:
@@ -53,6 +59,7 @@ class _Affine(Function):
         into_U = torch.bmm(g.transpose(1, 2), x, out=empty(U, *U.shape))
         if not ctx.needs_input_grad[2]:
             return into_x, into_U, None
+        # The sum over rows is a product with ones: it has the order of the other products, whatever R is.
         ones = empty(g, g.shape[0], 1, g.shape[1]).fill_(1)
         return into_x, into_U, torch.bmm(ones, g, out=empty(g, g.shape[0], 1, g.shape[2])).squeeze(1)
 
@@ -81,5 +88,5 @@ def run_by_run(function: Callable[..., tuple[Tensor, ...]], /, *stacked: Tensor)
     """Return what a function of stacked runs gives for one run after another, stacked."""
     # Shapes: function (1, ...), stacked (R, ...) -> (R, ...)
     apart: Callable[[Tensor], Tensor] = _Apart.apply  # pyright: ignore[reportAssignmentType]
-    each = [function(*(apart(x[r : r + 1]) for x in stacked)) for r in range(stacked[0].shape[0])]
-    return tuple(torch.cat([apart(part) for part in parts]) for parts in zip(*each, strict=True))
+    results = [function(*(apart(x[r : r + 1]) for x in stacked)) for r in range(stacked[0].shape[0])]
+    return tuple(torch.cat([apart(part) for part in parts]) for parts in zip(*results, strict=True))

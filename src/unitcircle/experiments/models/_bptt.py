@@ -1,9 +1,17 @@
-"""What the hand-written passes through time share.
+"""Backpropagation through time, written by hand: the parts that all cells share.
 
 One step of a small network is a few microseconds of work; autograd's bookkeeping costs more than that. So a step
-forward is one product and its activations, in place; a step backward is one product and the slopes; and gradients of
-weights are summed over chunks of steps that are still in the cache. A chunk has the same number of steps whatever
-stands beside a run, so that its sums have the same order.
+forward is one product and its activations, in place; a step backward is one product and the slopes of the activations;
+and gradients of weights are summed over chunks of steps that are still in the cache. A chunk has the same number of
+steps whatever stands beside a run, so that its sums have the same order.
+
+With δ_t = ∂L/∂(pre-activation of step t), stored as rows ``(B, k)``, and x̃ = (x, 1), Ũ = (U, b), every cell has
+
+    ∂L/∂h_{t−1} = Wᵀ δ_t + (the cell's direct paths),   ∂L/∂x_t = Uᵀ δ_t,
+    ∂L/∂Ũ = Σ_t δ_t x̃_tᵀ,   ∂L/∂W = Σ_t δ_t h_{t−1}ᵀ.
+
+Only the first is a recurrence: it is computed step by step, the sums chunk by chunk (:func:`undrive_`,
+:func:`add_outer_`). A name that ends in ``_`` writes into an argument, as in torch.
 """
 
 from __future__ import annotations
@@ -56,7 +64,7 @@ def drive_(out: Tensor, x: Tensor, U: Tensor, first: int, last: int, /) -> None:
 def undrive_(into_U: Tensor, into_x: Tensor | None, delta: Tensor, x: Tensor, U: Tensor, *, first: int) -> None:
     """Add ``Σ_t x̃_t δ_tᵀ`` to ``into_U`` ``(R, m + 1, k)`` and write ``Uᵀ δ_t`` into ``into_x`` where it is asked."""
     last = first + delta.shape[1]
-    # This orientation is the fast one: few rows, k columns.
+    # The transpose of ∂L/∂Ũ: with few rows and k columns the product is the faster one.
     into_U.baddbmm_(flat(x[:, first:last]).transpose(1, 2), flat(delta))
     if into_x is not None:
         torch.bmm(flat(delta), U[..., :-1], out=flat(into_x[:, first:last]))
@@ -64,6 +72,7 @@ def undrive_(into_U: Tensor, into_x: Tensor | None, delta: Tensor, x: Tensor, U:
 
 def add_outer_(into_W: Tensor, delta: Tensor, h: Tensor, start: Tensor, first: int, /) -> None:
     """Add ``Σ_t δ_t h_{t−1}ᵀ`` over the steps of a chunk, whose first step is ``first``."""
+    # The state before step 0 is the start, which h does not hold.
     if first == 0:
         into_W.baddbmm_(delta[:, 0].transpose(1, 2), start)
         delta, first = delta[:, 1:], 1

@@ -78,7 +78,20 @@ class GRU(Cell):
 
 
 class _Scan(Function):
-    """Gates stand in the order n r z: with q behind them, both the gradients that go into U and W are one block."""
+    """The GRU's forward and backward pass, for all runs at once."""
+
+    # Columns. U drives n, r and z; W drives r, z and q. So the gradients δ are stored in the order n r z q: the columns
+    # that go into U are the first 3n and those that go into W the last 3n, each one contiguous block and one product,
+    # and r z q is torch's own order of W. The rows of U and b, which arrive as r z n, are rolled to n r z, and the
+    # gradient of U is rolled back.
+    #
+    # Backward, with G = ∂L/∂h_t, a dot for the slope of an activation, computed from its value (1 − n², r (1 − r)), and
+    # δ for the gradient of a pre-activation:
+    #
+    #     δ_n = G ⊙ (1 − z) ⊙ ṅ                  δ_z = G ⊙ (h_{t−1} − n) ⊙ ż
+    #     δ_q = δ_n ⊙ r                          δ_r = δ_n ⊙ q ⊙ ṙ
+    #     ∂L/∂h_{t−1} = G ⊙ z + W_rᵀ δ_r + W_zᵀ δ_z + W_nᵀ δ_q
+    #     ∂L/∂U = Σ_t δ_{nrz} x̃_tᵀ      ∂L/∂W = Σ_t δ_{rzq} h_{t−1}ᵀ      ∂L/∂b_q = Σ_t δ_q
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -94,6 +107,7 @@ class _Scan(Function):
         candidate = tanh_steps(candidates, candidates)
         before = start
         for first, last in chunks(h.shape[1]):
+            # U x + b of a chunk by one product; a step then adds its own part in place.
             drive_(gates, x, U, first, last)
             for t in range(first, last):
                 n, r, z = gates[:, t].chunk(3, -1)
@@ -101,6 +115,7 @@ class _Scan(Function):
                 n.addcmul_(r, torch.baddbmm(b_q.unsqueeze(1), before, to_q, out=q[:, t]))
                 candidate(t)
                 before = torch.lerp(n, before, z, out=h[:, t])
+        # The gates after their activations, whose slopes need no more; q, which δ_r needs, and every h_{t−1}.
         ctx.save_for_backward(x, U, W, start, gates, h, q)
         return h, before.clone()
 
@@ -115,7 +130,7 @@ class _Scan(Function):
         ones = empty(U, runs, 1, min(CHUNK, steps) * batch).fill_(1)
         into_x = empty(x, *x.shape[:3], x.shape[3] - 1) if ctx.needs_input_grad[0] else None
         delta = empty(h, runs, min(CHUNK, steps), batch, 4 * size)
-        # ∂L/∂h_t, from the last step to the first.
+        # G = ∂L/∂h_t, from the last step to the first. Two buffers take turns: a step allocates nothing.
         total = empty(h, *start.shape).copy_(start.new_zeros(()) if at_end is None else at_end)
         product = empty(h, *start.shape)
         tanh_backward = torch.ops.aten.tanh_backward.grad_input
@@ -129,11 +144,13 @@ class _Scan(Function):
                 torch.sub(h[:, t - 1] if t else start, n, out=product).mul_(total)
                 sigmoid_backward(product, z, grad_input=to_z)
                 total_z = torch.mul(total, z, out=product)
+                # G ⊙ (1 − z)
                 total -= total_z
                 tanh_backward(total, n, grad_input=to_n)
                 sigmoid_backward(torch.mul(to_n, q[:, t], out=total), r, grad_input=to_r)
                 torch.mul(to_n, r, out=to_q)
                 torch.baddbmm(total_z, delta[:, t - first, :, size:], W, out=total)
+            # The last chunk may be shorter than the buffer.
             used = delta[:, : last - first]
             undrive_(into_U, into_x, used[..., : 3 * size], x, U, first=first)
             add_outer_(into_W, used[..., size:], h, start, first)

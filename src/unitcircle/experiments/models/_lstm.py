@@ -86,7 +86,18 @@ def _fused(*arguments: Tensor) -> tuple[Tensor, ...]:
 
 
 class _Scan(Function):
-    """All runs at once: for graphics cards, double and half precision."""
+    """The LSTM's forward and backward pass, for all runs at once: on GPUs, and in double and half precision."""
+
+    # Columns of gates and δ stand in torch's order i f g o, that of the rows of U, b and W: nothing is reordered.
+    #
+    # Backward, with G = ∂L/∂h_t, C = ∂L/∂c_t, a dot for the slope of an activation, computed from its value, and δ for
+    # the gradient of a pre-activation:
+    #
+    #     C += G ⊙ o ⊙ (1 − tanh² c_t)           δ_o = G ⊙ tanh c_t ⊙ ȯ
+    #     δ_i = C ⊙ g ⊙ i̇                        δ_g = C ⊙ i ⊙ ġ
+    #     δ_f = C ⊙ c_{t−1} ⊙ ḟ
+    #     ∂L/∂c_{t−1} = C ⊙ f                    ∂L/∂h_{t−1} = Wᵀ δ
+    #     ∂L/∂U = Σ_t δ x̃_tᵀ                     ∂L/∂W = Σ_t δ h_{t−1}ᵀ
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -105,12 +116,15 @@ class _Scan(Function):
             for t in range(first, last):
                 now = gates[:, t].baddbmm_(before, back)
                 i, f, g, o = now.chunk(4, -1)
+                # i and f are neighbours: one call.
                 now[..., : 2 * n].sigmoid_()
                 o.sigmoid_()
                 candidate(t)
                 before_c = torch.mul(f, before_c, out=c[:, t]).addcmul_(i, g)
                 output(t)
                 before = torch.mul(o, tanh_c[:, t], out=h[:, t])
+        # The gates after their activations, whose slopes need no more. tanh c is kept beside c: it is n numbers a step,
+        # and computing it again would cost as much as the product.
         ctx.save_for_backward(x, U, W, start, start_c, gates, h, c, tanh_c)
         return h, before.clone(), before_c.clone()
 
@@ -123,7 +137,7 @@ class _Scan(Function):
         into_U, into_W = empty(U, runs, U.shape[2], 4 * n).zero_(), empty(W, *W.shape).zero_()
         into_x = empty(x, *x.shape[:3], x.shape[3] - 1) if ctx.needs_input_grad[0] else None
         delta = empty(h, runs, min(CHUNK, steps), batch, 4 * n)
-        # ∂L/∂h_t and ∂L/∂c_t, from the last step to the first.
+        # G = ∂L/∂h_t and C = ∂L/∂c_t, from the last step to the first.
         zero = start.new_zeros(())
         total = empty(h, *start.shape).copy_(zero if at_end is None else at_end)
         total_c = empty(h, *start.shape).copy_(zero if at_end_c is None else at_end_c)

@@ -28,6 +28,11 @@ Activation = Literal["tanh", "relu", "linear"]
 class _Scan(Function):
     """``a_t = φ(W h_{t-1} + U x_t + b)``, ``h_t = (1 − α) h_{t-1} + α a_t`` for R runs."""
 
+    # Backward, with G = ∂L/∂h_t and δ the gradient of the pre-activation; φ' is computed from the value a_t:
+    #
+    #     δ = α G ⊙ φ'         ∂L/∂h_{t−1} = (1 − α) G + Wᵀ δ
+    #     ∂L/∂U = Σ_t δ x̃_tᵀ   ∂L/∂W = Σ_t δ h_{t−1}ᵀ
+
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, U, b, W, start, activation, alpha = arguments
@@ -35,6 +40,7 @@ class _Scan(Function):
         x, U, W, start = with_one(x), with_bias(U, b), aligned(W), aligned(start)
         back = W.transpose(1, 2)
         h = empty(x, *x.shape[:3], W.shape[-1])
+        # Without a leak the state is the activation, and one memory serves both.
         a = h if alpha == 1 else empty(h, *h.shape)
         activate = _activation(a, activation)
         inner, outer = a.unbind(1), h.unbind(1)
@@ -62,13 +68,13 @@ class _Scan(Function):
         into_x = empty(x, *x.shape[:3], x.shape[3] - 1) if ctx.needs_input_grad[0] else None
         delta = empty(h, runs, min(CHUNK, steps), batch, n)
         deltas, inner = delta.unbind(1), a.unbind(1)
-        each = None if at_steps is None else at_steps.unbind(1)
-        # ∂L/∂h_t, from the last step to the first.
+        into_steps = None if at_steps is None else at_steps.unbind(1)
+        # G = ∂L/∂h_t, from the last step to the first.
         total = empty(h, *start.shape).copy_(start.new_zeros(()) if at_end is None else at_end)
         for first, last in reversed(list(chunks(steps))):
             for t in range(last - 1, first - 1, -1):
-                if each is not None:
-                    total += each[t]
+                if into_steps is not None:
+                    total += into_steps[t]
                 now = deltas[t - first]
                 slope(total, inner[t], now)
                 if alpha == 1:

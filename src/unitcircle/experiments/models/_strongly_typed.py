@@ -53,6 +53,12 @@ class StronglyTyped(Cell):
 class _Scan(Function):
     """``h_t = f_t h_{t-1} + (1 − f_t) v_t`` with ``f = σ(gate)``."""
 
+    # Backward, with G = ∂L/∂h_t:
+    #
+    #     ∂L/∂v_t = (1 − f_t) G     ∂L/∂h_{t−1} = f_t G     ∂L/∂gate_t = (h_{t−1} − v_t) G f_t (1 − f_t)
+    #
+    # There is no product: the slope of the gate is applied to the whole sequence at the end, by one call.
+
     @staticmethod
     def forward(ctx: Any, value: Tensor, gate: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.set_materialize_grads(False)
