@@ -56,6 +56,8 @@ def test_a_file_is_fetched_once_and_kept(cache, source, checksum):
     url, asked = source
     path = fetch(NAME, f"{url}/train.gz", checksum)
     assert path == cache / NAME
+    # Whoever may open the folder may read the file.
+    assert path.stat().st_mode & 0o666 == path.parent.stat().st_mode & 0o666
     assert path.read_bytes() == CONTENT
     assert fetch(NAME, f"{url}/train.gz", checksum) == path
     assert asked == ["/train.gz"]
@@ -87,6 +89,8 @@ def test_a_source_out_of_reach_is_named(cache, source, place):
     with pytest.raises(ArgumentError, match="must be fetched once") as error:
         fetch(NAME, url, SHA256)
     assert url in str(error.value)
+    assert str(cache / NAME) in str(error.value)
+    assert list((cache / "mnist").iterdir()) == []
     assert SHA256.removeprefix("sha256:") in str(error.value)
 
 
@@ -108,6 +112,17 @@ def test_the_environment_names_a_folder_that_goes_before_the_cache(cache, tmp_pa
     (own / NAME).write_bytes(CONTENT)
     monkeypatch.setenv("UNITCIRCLE_DATA", str(own))
     assert fetch(NAME, "http://127.0.0.1:1/train.gz", MD5) == own / NAME
+
+
+def test_what_an_earlier_release_has_fetched_is_found(tmp_path, monkeypatch):
+    # On macOS and Windows the cache is elsewhere now.
+    monkeypatch.delenv("UNITCIRCLE_DATA", raising=False)
+    monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "Library" / "Caches" / project)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    old = tmp_path / "cache" / "unitcircle" / NAME
+    old.parent.mkdir(parents=True)
+    old.write_bytes(CONTENT)
+    assert fetch(NAME, "http://127.0.0.1:1/train.gz", SHA256) == old
 
 
 def test_a_damaged_file_in_the_cache_is_refused(cache):
