@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from benchmarks._row import Row, best_of
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.studies import Store, Study, execute
 from unitcircle.experiments.tasks import Task
 from unitcircle.initializers import Initializer
@@ -26,7 +26,7 @@ class PlainNetwork(nn.Module):
 
     def __init__(self, run):
         super().__init__()
-        task, cell = Task.parse(run.task), Cell.parse(run.cell)
+        task, cell = Task.parse(run.task), TrainableCell.parse(run.cell)
         self.recurrent, self.every_step, self.symbols = cell.recurrent, task.every_step, task.inputs
         if cell.recurrent:
             self.body = nn.RNN(task.inputs, cell.size)

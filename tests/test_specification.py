@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from unitcircle._specification import Specification
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.tasks import CharacterLanguageModel, Ett, Mnist, Multi30k, OwnModule, Task
 from unitcircle.initializers import Initializer
 
@@ -29,7 +29,7 @@ def takes_text(cls):
     return [f.name for f in fields(cls) if f.repr and get_type_hints(cls)[f.name] in {str, str | None}]
 
 
-KINDS = (Initializer, Task, Cell, Named)
+KINDS = (Initializer, Task, TrainableCell, Named)
 CLASSES = sorted({(k, cls) for k in KINDS for cls in k.registry.values()}, key=lambda pair: pair[1].name)
 TEXTS = [(kind, cls) for kind, cls in CLASSES if takes_text(cls)]
 # A digest keeps a task of a file from being looked for when it is made.

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.tasks import Task
 
 
 def plain_losses(run, start):
     """The loss at every step of a loop over nn.RNN, from the parameters of one run."""
-    task, cell = Task.parse(run.task), Cell.parse(run.cell)
+    task, cell = Task.parse(run.task), TrainableCell.parse(run.cell)
     dtype = start["readout.weight"].dtype
     rnn = nn.RNN(task.inputs, cell.size, nonlinearity=cell.name, dtype=dtype)
     readout = nn.Linear(cell.size, task.outputs, dtype=dtype)

@@ -2,9 +2,9 @@
 
 import torch
 
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 
-CELLS = sorted({cell.name for cell in Cell.registry.values()})
+CELLS = sorted({cell.name for cell in TrainableCell.registry.values()})
 
 
 def parameters_of(cell, runs, inputs, *, dtype=torch.float64, seed=0):

@@ -7,30 +7,35 @@ import torch
 from tests.experiments.models.cases import CELLS, close, parameters_of, random_loss, sequences
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.experiments.models import Cell, Network, Parameter, Role
+from unitcircle.experiments import models
+from unitcircle.experiments.models import Network, Parameter, Role, TrainableCell
 
-RECURRENT = [name for name in CELLS if Cell.registry[name].recurrent]
+RECURRENT = [name for name in CELLS if TrainableCell.registry[name].recurrent]
 
 
 def made(name, size):
-    return Cell.parse(f"{name}(size={size})")
+    return TrainableCell.parse(f"{name}(size={size})")
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_text_is_read_back(name):
     cell = made(name, 7)
-    assert Cell.parse(str(cell)) == cell
+    assert TrainableCell.parse(str(cell)) == cell
     assert cell.size == 7
 
 
 def test_a_whole_number_for_a_float_is_the_same_text():
-    assert str(Cell.parse("leaky(alpha=1)")) == str(Cell.parse("leaky(alpha=1.0)")) == "leaky(size=64, alpha=1.0)"
+    assert (
+        str(TrainableCell.parse("leaky(alpha=1)"))
+        == str(TrainableCell.parse("leaky(alpha=1.0)"))
+        == "leaky(size=64, alpha=1.0)"
+    )
 
 
 @pytest.mark.parametrize("text", ["leaky(alpha=small)", "leaky(alpha=true)", "tanh(size=8.5)", "stack(activation=3)"])
 def test_parameters_have_the_declared_type(text):
     with pytest.raises(ArgumentError, match="must be a"):
-        Cell.parse(text)
+        TrainableCell.parse(text)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -111,7 +116,7 @@ def test_unrolled_states_are_connected_one_to_the_next(name):
 @pytest.mark.parametrize("name", [*CELLS, "stack(activation=tanh)", "orthogonal(map=expm)"])
 def test_a_run_has_the_same_bits_whatever_stands_beside_it(name, size, batch, steps, inputs, dtype):
     head, _, rest = name.rstrip(")").partition("(")
-    cell = Cell.parse(f"{head}(size={size}, {rest})" if rest else f"{head}(size={size})")
+    cell = TrainableCell.parse(f"{head}(size={size}, {rest})" if rest else f"{head}(size={size})")
     x = sequences(5, steps, batch, inputs, dtype=dtype)
     for every_step in (False, True):
         network = Network(cell, inputs, 3, every_step)
@@ -152,17 +157,17 @@ def test_answers_are_the_readout_of_hidden_states(name):
 
 def test_unknown_choices_are_refused():
     with pytest.raises(UnknownNameError, match="cayley"):
-        Cell.parse("orthogonal(map=qr)")
+        TrainableCell.parse("orthogonal(map=qr)")
     with pytest.raises(UnknownNameError, match="tanh"):
-        Cell.parse("stack(activation=gelu)")
+        TrainableCell.parse("stack(activation=gelu)")
     with pytest.raises(ArgumentError, match="at least 1 layer"):
-        Cell.parse("stack(depth=0)")
+        TrainableCell.parse("stack(depth=0)")
     with pytest.raises(ArgumentError, match=r"\(0, 1\]"):
-        Cell.parse("leaky(alpha=0)")
+        TrainableCell.parse("leaky(alpha=0)")
 
 
 @dataclass(frozen=True)
-class Averaging(Cell):
+class Averaging(TrainableCell):
     """The cell of docs/models.md; without a name, so that it stays out of the registry."""
 
     keep: float = 0.9
@@ -189,3 +194,9 @@ def test_a_cell_with_a_step_alone_is_scanned_run_by_run(dtype):
     part = _trained(network, {key: v[[3, 1]] for key, v in values.items()}, x[[3, 1]])
     for a, b in zip(whole, part, strict=True):
         assert torch.equal(a[[3, 1]], b)
+
+
+def test_the_name_of_earlier_releases_works_with_a_warning():
+    # `Cell` is the kind of a recurrent layer, in unitcircle.recurrence.
+    with pytest.warns(DeprecationWarning, match=r"models\.Cell is now unitcircle\.experiments\.models\.TrainableCell"):
+        assert models.Cell is TrainableCell

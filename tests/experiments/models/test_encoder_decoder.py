@@ -8,7 +8,7 @@ import torch
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.engines import Here
-from unitcircle.experiments.models import Cell, EncoderDecoder, Role, Tanh
+from unitcircle.experiments.models import EncoderDecoder, Role, Tanh, TrainableCell
 from unitcircle.experiments.studies import Experiment, Store, Study, execute
 from unitcircle.experiments.tasks import Translation
 from unitcircle.experiments.training import Run, train
@@ -104,7 +104,7 @@ def asked_for(logits):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CELLS)
 def test_a_run_has_the_same_bits_in_any_company(name, dtype):
-    network = EncoderDecoder(Cell.parse(f"{name}(size={SIZE})"), WORDS, WORDS, layers=2)
+    network = EncoderDecoder(TrainableCell.parse(f"{name}(size={SIZE})"), WORDS, WORDS, layers=2)
     values = {key: value.requires_grad_() for key, value in drawn(network, runs=3, dtype=dtype).items()}
     own = torch.cat([sequences(SOURCES, FED).roll(r, 2) for r in range(3)])
     logits, answers = network.outputs_of(values, own), network.translate(values, own, steps=7)
@@ -124,7 +124,7 @@ def test_a_run_has_the_same_bits_in_any_company(name, dtype):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_translation_is_the_likeliest_token_after_the_tokens_before_it(name):
-    network = EncoderDecoder(Cell.parse(f"{name}(size={SIZE})"), WORDS, WORDS, layers=2)
+    network = EncoderDecoder(TrainableCell.parse(f"{name}(size={SIZE})"), WORDS, WORDS, layers=2)
     ended = 0
     for seed in range(8):
         values = drawn(network, seed=seed)

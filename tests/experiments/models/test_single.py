@@ -8,7 +8,7 @@ from torch import nn
 
 from unitcircle.dynamics import as_recurrence, gradient_flow, lyapunov_exponents
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import LSTM, Cell, Stack, select, step_of
+from unitcircle.experiments.models import LSTM, Stack, TrainableCell, select, step_of
 
 EPS = np.finfo(float).eps
 
@@ -32,9 +32,9 @@ def test_lstm_is_measured_as_torch_measures_it():
     assert np.allclose(flow.log_norms, other.log_norms, atol=1e4 * EPS)
 
 
-@pytest.mark.parametrize("name", [name for name in CELLS if Cell.registry[name].recurrent])
+@pytest.mark.parametrize("name", [name for name in CELLS if TrainableCell.registry[name].recurrent])
 def test_step_is_that_of_the_run_in_the_stack(name):
-    cell = Cell.parse(f"{name}(size=4)")
+    cell = TrainableCell.parse(f"{name}(size=4)")
     values = parameters_of(cell, 3, 2)
     x = sequences(3, 8, 2, 2)
     _, expected = cell.scan(values, x)

@@ -53,7 +53,7 @@ def test_repeating_the_last_temperature_is_the_baseline(folder, table):
     task = Ett(str(folder), length=5, horizon=2)
     oil = scaled(table)[:, -1]
     errors = [(oil[hour - 1] - oil[hour : hour + 2]) ** 2 for hour in range(11520, 14399)]
-    assert task.baseline == pytest.approx(np.mean(errors), rel=1e-5)  # float32
+    assert task.baseline == pytest.approx(np.mean(errors), rel=20 * EPS)  # 6,000 squares in single precision
 
 
 def test_a_folder_or_its_file_is_read_and_its_content_is_a_part_of_the_task(folder, tmp_path):

@@ -68,8 +68,9 @@ def macro_f1(targets, predictions):
 
 
 def test_a_metric_scores_every_run_by_itself():
-    task = from_data(part(0), part(1), part(2), classes=3, metric=macro_f1, higher_is_better=True, threshold=0.8)
-    assert (task.unit, task.threshold) == ("macro_f1", 0.8)
+    options = {"metric": macro_f1, "higher_is_better": True, "baseline": 0.3, "threshold": 0.8}
+    task = from_data(part(0), part(1), part(2), classes=3, **options)
+    assert (task.unit, task.baseline, task.threshold) == ("macro_f1", 0.3, 0.8)
     rng = np.random.default_rng(5)
     outputs, targets = rng.normal(size=(2, 40, 3)), rng.integers(3, size=(2, 40))
     found = task.scores(torch.from_numpy(outputs), torch.from_numpy(targets), None)

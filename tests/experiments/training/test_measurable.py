@@ -3,17 +3,16 @@
 import pytest
 import torch
 
-from unitcircle.experiments.models import Cell, Network
-from unitcircle.experiments.training import Run
+from unitcircle.experiments.models import Network, TrainableCell
+from unitcircle.experiments.training import Run, initial_parameters
 from unitcircle.experiments.training._measurable import measurable
-from unitcircle.experiments.training._weights import initial_parameters
 
-RECURRENT = sorted({cls.name for cls in Cell.registry.values() if cls.recurrent})
+RECURRENT = sorted({cls.name for cls in TrainableCell.registry.values() if cls.recurrent})
 
 
 @pytest.mark.parametrize("name", RECURRENT)
 def test_the_recurrence_takes_the_steps_of_the_cell(name):
-    cell = Cell.parse(f"{name}(size=6)")
+    cell = TrainableCell.parse(f"{name}(size=6)")
     run = Run("adding", str(cell), "orthogonal", bias="constant(value=0.3)", seed=4)
     network = Network(cell, 2, 1)
     drawn = initial_parameters(network.parameters(), [run], cell=cell, dtype=torch.float64, device=torch.device("cpu"))

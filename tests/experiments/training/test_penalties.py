@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import Cell, Network, select
-from unitcircle.experiments.training import Run, train
-from unitcircle.experiments.training._penalties import penalties
-from unitcircle.experiments.training._weights import initial_parameters
+from unitcircle.experiments.models import Network, TrainableCell, select
+from unitcircle.experiments.training import Run, initial_parameters, loss_and_penalty, train
 from unitcircle.torch import soft_orthogonality
 
+EPS = np.finfo(np.float64).eps
 RUNS = [Run("adding", "tanh(size=5)", "gaussian", seed=seed) for seed in range(2)]
-NETWORK = Network(Cell.parse("tanh(size=5)"), 2, 1)
+NETWORK = Network(TrainableCell.parse("tanh(size=5)"), 2, 1)
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def _loss(outputs):
 
 
 def _penalties(case, **weights):
-    return penalties(NETWORK, *case, _loss, Run("adding", "tanh(size=5)", "zeros", **weights))
+    return loss_and_penalty(NETWORK, *case, _loss, Run("adding", "tanh(size=5)", "zeros", **weights))
 
 
 def test_none_costs_nothing(case):
@@ -58,7 +57,7 @@ def test_norm_stabilizer_is_the_mean_of_the_squared_changes_of_the_norm(case):
     for r in range(2):
         hidden = NETWORK.hidden(select(parameters, r), inputs[r : r + 1])[0].detach().numpy()
         norms = np.linalg.norm(np.concatenate([np.zeros_like(hidden[:1]), hidden]), axis=-1)
-        assert added[r].item() == pytest.approx(2 * (np.diff(norms, axis=0) ** 2).mean(), rel=1e-12)
+        assert added[r].item() == pytest.approx(2 * (np.diff(norms, axis=0) ** 2).mean(), rel=500 * EPS)
 
 
 def test_omega_asks_each_step_to_keep_the_gradient(case):
@@ -75,8 +74,8 @@ def test_omega_asks_each_step_to_keep_the_gradient(case):
             back = (delta * (1 - h[t] ** 2)) @ W[r]
             ratios.append((back.norm(dim=-1) / delta.norm(dim=-1) - 1) ** 2)
             delta = back
-    # The mean over the batch of both runs, summed over the steps.
-    assert added[0].item() == pytest.approx(torch.stack(ratios).mean().item() * 6, rel=1e-9)
+    # The mean over the batch of both runs, summed over the steps; ratios near 1 lose some digits.
+    assert added[0].item() == pytest.approx(torch.stack(ratios).mean().item() * 6, rel=1e4 * EPS)
 
 
 @pytest.mark.parametrize("name", ["omega", "norm_stabilizer", "soft_orthogonality"])

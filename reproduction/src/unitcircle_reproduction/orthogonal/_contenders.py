@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from unitcircle.experiments.comparison import Group
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle_reproduction._contest import Contest
 from unitcircle_reproduction._context import Context
@@ -47,7 +47,7 @@ def contest(
     for (cell, _), members in alike.items():
         options = dict(experiment.options) | dict(members[0].options)
         study = Study(
-            "-".join([name, Cell.parse(cell).name, *map(str, chain(*sorted(members[0].options.items())))]),
+            "-".join([name, TrainableCell.parse(cell).name, *map(str, chain(*sorted(members[0].options.items())))]),
             initializers={member.label: member.initializer for member in members},
             experiments=(replace(experiment, cells=(cell,), options=options),),
             seeds=context.pick(*SEEDS),

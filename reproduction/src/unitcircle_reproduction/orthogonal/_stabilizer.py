@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from torch.nn import functional
 
 from unitcircle.experiments.comparison import median_interval, paired_p, rank_differences
-from unitcircle.experiments.models import Cell, Network
+from unitcircle.experiments.models import Network, TrainableCell
 from unitcircle.experiments.tasks import CharacterLanguageModel
-from unitcircle.experiments.training import Run, initial_parameters, penalties, stacked
+from unitcircle.experiments.training import Run, initial_parameters, loss_and_penalty, stack_batches
 from unitcircle.report import COLORS, CYCLE, DASHES, written_whole
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
@@ -84,7 +84,7 @@ def _in_words(n: int) -> str:
 def beyond(runs: Sequence[Run], /, *, longest: int = LONGEST) -> Lengths:
     """Train runs on windows of a text and let them read windows that are far longer."""
     shared = runs[0]
-    task, cell = CharacterLanguageModel.parse(shared.task), Cell.parse(shared.cell)
+    task, cell = CharacterLanguageModel.parse(shared.task), TrainableCell.parse(shared.cell)
     assert isinstance(task, CharacterLanguageModel), "there is no other text"
     network, cpu = Network(cell, task.inputs, task.outputs, every_step=True), torch.device("cpu")
     drawn = initial_parameters(network.parameters(), runs, cell=cell, dtype=torch.float32, device=cpu)
@@ -93,9 +93,9 @@ def beyond(runs: Sequence[Run], /, *, longest: int = LONGEST) -> Lengths:
     streams = [np.random.default_rng([run.seed, 1]) for run in runs]
     for _ in range(shared.steps):
         batches = [task.sample(rng, shared.batch_size) for rng in streams]
-        inputs, targets, _ = stacked(batches, cpu)
+        inputs, targets, _ = stack_batches(batches, cpu)
         optimizer.zero_grad()
-        loss, added = penalties(network, parameters, inputs, partial(_loss, task, targets), shared)
+        loss, added = loss_and_penalty(network, parameters, inputs, partial(_loss, task, targets), shared)
         (loss + added).sum().backward()
         _clip(parameters, shared.clip or np.inf)
         optimizer.step()
@@ -122,7 +122,7 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray]:
     batch = next(iter(task.held_out("test")))
     runs = len(next(iter(parameters.values())))
-    inputs, targets, _ = stacked([batch] * runs, torch.device("cpu"))
+    inputs, targets, _ = stack_batches([batch] * runs, torch.device("cpu"))
     hidden = network.hidden(parameters, inputs)
     outputs = network.read(parameters, hidden)
     nats = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none").view_as(targets)

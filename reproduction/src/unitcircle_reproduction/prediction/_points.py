@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.studies import FIRST_TUNING_SEED, Store
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
@@ -166,7 +166,7 @@ def _worst(found: Iterable[Record]) -> dict[str, float]:
 def _seed(record: Record, worst: float) -> Seed:
     measured, curves = record.diagnostics[0], record.curves
     found = {name: float(measured[key]) for name, key in _MEASURED.items() if key in measured}
-    cell = Cell.parse(record.run.cell)
+    cell = TrainableCell.parse(record.run.cell)
     for gate in _CANDIDATES if cell.recurrent else ():
         if f"radius[{gate}]" in curves:
             found["radius"], found["norm"] = curves[f"radius[{gate}]"][0], curves[f"norm[{gate}]"][0]

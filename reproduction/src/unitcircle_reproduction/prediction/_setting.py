@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.tasks import Task
 from unitcircle_reproduction._correlation import FEWEST_FAMILIES, weighted_spearman
 from unitcircle_reproduction.prediction._points import Point
@@ -38,7 +38,7 @@ class Setting:
     @property
     def cell(self) -> str:
         """The cell without its size."""
-        return Cell.parse(self.points[0].cell).name
+        return TrainableCell.parse(self.points[0].cell).name
 
     @property
     def families(self) -> list[str]:

@@ -19,7 +19,7 @@ from unitcircle.experiments.comparison._statistics import (
     share_interval,
     variance_shares,
 )
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.studies import TWIN, Experiment, Study, chosen_rate
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
@@ -143,7 +143,7 @@ def _group(
         task=task.title,
         cell=setting.cell,
         input_scale=setting.input_scale,
-        factors=_factors(task, Cell.parse(setting.cell)) | {"input scale": setting.input_scale} | options,
+        factors=_factors(task, TrainableCell.parse(setting.cell)) | {"input scale": setting.input_scale} | options,
         unit=task.unit,
         higher_is_better=task.higher_is_better,
         baseline=task.baseline,

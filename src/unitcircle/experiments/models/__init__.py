@@ -18,7 +18,6 @@ __all__ = [
     "GRU",
     "LSTM",
     "AnyNetwork",
-    "Cell",
     "EncoderDecoder",
     "Leaky",
     "Linear",
@@ -33,16 +32,18 @@ __all__ = [
     "State",
     "StronglyTyped",
     "Tanh",
+    "TrainableCell",
     "UnitaryEvolution",
     "select",
     "step_of",
 ]
 
-from unitcircle.experiments.models._cell import Cell as Cell
+from unitcircle._renamed import moved
 from unitcircle.experiments.models._cell import Parameter as Parameter
 from unitcircle.experiments.models._cell import Parameters as Parameters
 from unitcircle.experiments.models._cell import Role as Role
 from unitcircle.experiments.models._cell import State as State
+from unitcircle.experiments.models._cell import TrainableCell as TrainableCell
 from unitcircle.experiments.models._encoder_decoder import EncoderDecoder as EncoderDecoder
 from unitcircle.experiments.models._gru import GRU as GRU
 from unitcircle.experiments.models._lstm import LSTM as LSTM
@@ -61,3 +62,5 @@ from unitcircle.experiments.models._unitary_evolution import UnitaryEvolution as
 
 AnyNetwork = Network | EncoderDecoder
 """What is trained: it has parameters, outputs, and cells whose recurrent weights it names."""
+
+__getattr__ = moved(__name__, {"Cell": "unitcircle.experiments.models:TrainableCell"})

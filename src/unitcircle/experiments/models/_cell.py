@@ -1,4 +1,4 @@
-"""What a cell is: parameters with their roles, and a step, for many runs at once."""
+"""Cells to be trained: their parameters, what initializes each, and a step for many runs at once."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ State = tuple[Tensor, ...]
 
 
 class Role(StrEnum):
-    """What initializes a parameter: the one that the run names for this role, or the cell's own rule."""
+    """What initializes a parameter: the initializer that the run names for this role, or one of the cell's own."""
 
     RECURRENT = "recurrent"
     """Square gate blocks, each with a draw of its own."""
     INPUT = "input"
     """Gate blocks ``(n, m)``, times the input scale."""
     BIAS = "bias"
-    """Stacked gate biases ``(k·n,)``: the gates that the initializer decides, zeros in the others."""
+    """Stacked gate biases ``(k·n,)``: the initializer's values in the gates that it sets, zeros in the others."""
     READOUT = "readout"
     """``(outputs, features)``."""
     OWN = "own"
-    """What the cell itself says."""
+    """The initializer that the cell states."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,10 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Cell(Specification, ABC):
-    """A recurrent cell over stacked runs: every tensor has the R runs in front, and no operation mixes them.
+class TrainableCell(Specification, ABC):
+    """The specification of a cell to be trained, with its step, for R runs at once.
+
+    Every tensor has the R runs in front, and no operation mixes them.
 
     A run alone is R = 1, and its numbers do not depend on the runs beside it. A subclass is a frozen dataclass with a
     ``name``, its parameters, and :meth:`step`; it may override :meth:`scan` where the whole sequence is faster.
@@ -82,7 +84,7 @@ class Cell(Specification, ABC):
     recurrent: ClassVar[bool] = True
     """Whether there is a step; a feed-forward stack has none."""
     gated: ClassVar[str | None] = None
-    """``"lstm"`` or ``"gru"``: whose gates a forget bias decides."""
+    """``"lstm"`` or ``"gru"``, if a forget bias applies to the cell."""
 
     size: int = 64
 
@@ -130,7 +132,7 @@ class Cell(Specification, ABC):
         """
 
     def effective(self, parameters: Parameters, /) -> Parameters:
-        """Return parameters with what a step would compute from them alone; :meth:`step` takes both."""
+        """Return parameters with what a step computes from them alone, such as a weight; :meth:`step` takes both."""
         return parameters
 
     def initial(self, parameters: Parameters, batch: int, /) -> State:
@@ -188,11 +190,11 @@ class Cell(Specification, ABC):
         begin = self.initial(parameters, inputs.shape[2]) if start is None else start
 
         def one(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-            own = dict(zip(names, others, strict=False))
-            states = self.unrolled(own, x, others[len(names) :])
+            parameters = dict(zip(names, others, strict=False))
+            states = self.unrolled(parameters, x, others[len(names) :])
             return torch.stack([state[0] for state in states[1:]], 1), *states[-1]
 
-        # What autograd and the libraries below it do with a stack may depend on who stands in it.
+        # The order of a sum in autograd, or in a library below it, may depend on the size of the stack.
         hidden, *state = run_by_run(one, inputs, *parameters.values(), *begin)
         return hidden, tuple(state)
 
@@ -201,7 +203,7 @@ class Cell(Specification, ABC):
         return self.scan(parameters, inputs)[0]
 
     def answers(self, parameters: Parameters, inputs: Tensor, V: Tensor, c: Tensor, /) -> Tensor:
-        """Return ``V h_T + c``, what a readout makes of the state after the last step.
+        """Return the readout ``V h_T + c`` of the state after the last step.
 
         Parameters
         ----------

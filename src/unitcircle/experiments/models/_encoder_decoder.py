@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models._aligned import affine, run_by_run
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 from unitcircle.initializers import Gaussian, XavierNormal, Zeros
 
 
@@ -48,7 +48,7 @@ class EncoderDecoder:
     machine translation", EMNLP 2015, section 3.1.
     """
 
-    cell: Cell
+    cell: TrainableCell
     inputs: int
     outputs: int
     layers: int = 1
@@ -83,13 +83,13 @@ class EncoderDecoder:
 
     def stacks(self, parameters: Parameters, /) -> dict[str, dict[str, Tensor]]:
         """Return the parameters of every cell, by the names it knows: ``"encoder.0"`` → name → ``(R, ...)``."""
-        found: dict[str, dict[str, Tensor]] = {}
+        stacks: dict[str, dict[str, Tensor]] = {}
         for name, value in parameters.items():
             side, _, rest = name.partition(".")
             if side in {"encoder", "decoder"}:
                 layer, _, inner = rest.partition(".")
-                found.setdefault(f"{side}.{layer}", {})[inner] = value
-        return found
+                stacks.setdefault(f"{side}.{layer}", {})[inner] = value
+        return stacks
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
         """Return the effective recurrent weight of every gate of every cell: ``"encoder.0.h"`` → ``(R, n, n)``."""

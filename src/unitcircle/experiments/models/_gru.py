@@ -22,14 +22,16 @@ from unitcircle.experiments.models._bptt import (
     with_bias,
     with_one,
 )
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 from unitcircle.initializers import Zeros
+from unitcircle.recurrence import Cell
 
-GATES = ("r", "z", "n")
+GATES = Cell.GRU.gates
+"""r z n."""
 
 
 @dataclass(frozen=True)
-class GRU(Cell):
+class GRU(TrainableCell):
     r"""The GRU, with the gates of torch: r z n, the reset after the product.
 
     .. math::

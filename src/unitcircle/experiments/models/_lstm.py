@@ -21,13 +21,15 @@ from unitcircle.experiments.models._bptt import (
     with_bias,
     with_one,
 )
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
+from unitcircle.recurrence import Cell
 
-GATES = ("i", "f", "g", "o")
+GATES = Cell.LSTM.gates
+"""i f g o."""
 
 
 @dataclass(frozen=True)
-class LSTM(Cell):
+class LSTM(TrainableCell):
     r"""The LSTM, with the gates of torch: i f g o.
 
     .. math::

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unitcircle.experiments.models._aligned import affine
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, TrainableCell
 from unitcircle.initializers import Zeros
 
 
@@ -28,7 +28,7 @@ class Network:
         Whether every step answers.
     """
 
-    cell: Cell
+    cell: TrainableCell
     inputs: int
     outputs: int
     every_step: bool = False

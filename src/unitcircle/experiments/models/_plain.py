@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 from unitcircle.experiments.models._scan import Activation, scan
 
 
 @dataclass(frozen=True)
-class Plain(Cell):
+class Plain(TrainableCell):
     """``h_t = φ(W h_{t-1} + U x_t + b)``."""
 
     activation: ClassVar[Activation]

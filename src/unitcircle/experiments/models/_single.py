@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models._cell import Cell, Parameters, State
+from unitcircle.experiments.models._cell import Parameters, State, TrainableCell
 
 Step = Callable[[Tensor, State], State]
 
@@ -30,7 +30,7 @@ def select(parameters: Parameters, run: int, /) -> dict[str, Tensor]:
     return {name: value[run : run + 1] for name, value in parameters.items()}
 
 
-def step_of(cell: Cell, parameters: Parameters, /) -> tuple[Step, State]:
+def step_of(cell: TrainableCell, parameters: Parameters, /) -> tuple[Step, State]:
     """Return the step of one run, over batches without the axis of runs, and the state it starts from.
 
     ``as_recurrence(step, state=state)`` of :mod:`unitcircle.dynamics` makes a recurrence of them.

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models._aligned import affine
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 from unitcircle.experiments.models._product import product
 
 _LAYERS: dict[str, type[nn.Module] | None] = {"linear": None, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 
 @dataclass(frozen=True)
-class Stack(Cell):
+class Stack(TrainableCell):
     r"""A deep feed-forward stack, for questions about depth: the deep linear networks of Saxe among them.
 
     .. math:: h = φ(W_L \, φ(W_{L-1} \cdots φ(W_1 x + b_1) \cdots) + b_L)
@@ -59,12 +59,12 @@ class Stack(Cell):
 
     def parameters(self, inputs: int, /) -> dict[str, Parameter]:
         n = self.size
-        found = {"input": Parameter((n, inputs), Role.INPUT, ("0",))}
+        parameters = {"input": Parameter((n, inputs), Role.INPUT, ("0",))}
         if self.depth > 1:
-            found["recurrent"] = Parameter(((self.depth - 1) * n, n), Role.RECURRENT, self.gates)
+            parameters["recurrent"] = Parameter(((self.depth - 1) * n, n), Role.RECURRENT, self.gates)
         if self.activation != "linear":
-            found["bias"] = Parameter((self.depth * n,), Role.BIAS, ("0", *self.gates))
-        return found
+            parameters["bias"] = Parameter((self.depth * n,), Role.BIAS, ("0", *self.gates))
+        return parameters
 
     def layers(self, parameters: Parameters, /) -> list[tuple[Tensor, Tensor | None]]:
         """Return weight and bias of every layer, the first one first."""

@@ -11,11 +11,11 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from unitcircle.experiments.models._aligned import affine, aligned, empty
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 
 
 @dataclass(frozen=True)
-class StronglyTyped(Cell):
+class StronglyTyped(TrainableCell):
     r"""The T-RNN: a running average that the input steers, with no recurrent weight.
 
     .. math:: f_t = σ(V x_t + b), \qquad h_t = f_t ⊙ h_{t-1} + (1 - f_t) ⊙ W x_t

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from unitcircle.experiments.models._aligned import run_by_run
-from unitcircle.experiments.models._cell import Cell, Parameter, Parameters, Role, State
+from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 from unitcircle.experiments.models._unitary_scan import unitary_scan
 from unitcircle.initializers import Uniform
 
 
 @dataclass(frozen=True)
-class UnitaryEvolution(Cell):
+class UnitaryEvolution(TrainableCell):
     r"""The uRNN: a complex recurrence whose weight is unitary by construction.
 
     .. math::

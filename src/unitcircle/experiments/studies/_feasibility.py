@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import Cell, Parameter, Role
+from unitcircle.experiments.models import Parameter, Role, TrainableCell
 from unitcircle.experiments.tasks import Task
-from unitcircle.experiments.training import Run, network_of
+from unitcircle.experiments.training import Run, build_network
 from unitcircle.initializers import Chrono, ForgetBias, Initializer
 
 LARGEST = 256**2
@@ -38,7 +38,7 @@ def check_options(options: Mapping[str, Any], /) -> None:
 
 def check_setting(setting: Run, /) -> None:
     """Raise if a task, its cell and the options of a run exclude each other."""
-    task, cell = Task.parse(setting.task), Cell.parse(setting.cell)
+    task, cell = Task.parse(setting.task), TrainableCell.parse(setting.cell)
     translates = task.architecture == "encoder_decoder"
     if not cell.recurrent and (translates or task.every_step):
         raise ArgumentError("cells", f"must be recurrent for {task.name}, which asks for many answers", str(cell))
@@ -54,20 +54,20 @@ def check_setting(setting: Run, /) -> None:
         raise ArgumentError("measure_at", rule, str(outside[0]))
     # The widths of inputs and outputs may depend on data, which need not be on this machine.
     if not task.places or isinstance(getattr(type(task), "inputs", None), int):
-        parameters = network_of(task, cell).parameters().values()
+        parameters = build_network(task, cell).parameters().values()
         _check("input", setting.input, cell, [p for p in parameters if p.role is Role.INPUT])
         _check("readout", setting.readout, cell, [p for p in parameters if p.role is Role.READOUT])
 
 
 def check_laws(run: Run, /) -> None:
     """Raise if the recurrent weight or the bias of a run cannot be drawn."""
-    cell = Cell.parse(run.cell)
+    cell = TrainableCell.parse(run.cell)
     parameters = cell.parameters(1).values()
     _check("initializers", run.recurrent, cell, [p for p in parameters if p.role is Role.RECURRENT])
     _check("bias", run.bias, cell, [p for p in parameters if p.role is Role.BIAS])
 
 
-def _check(argument: str, text: str, cell: Cell, parameters: Sequence[Parameter]) -> None:
+def _check(argument: str, text: str, cell: TrainableCell, parameters: Sequence[Parameter]) -> None:
     init = Initializer.parse(text)
     gated = isinstance(init, Chrono | ForgetBias)
     for parameter in parameters:
@@ -93,6 +93,6 @@ def _refusal(init: Initializer, shape: tuple[int, ...]) -> str:
     return "it is complex" if np.iscomplexobj(block) else ""
 
 
-def _has_recurrent_weights(cell: Cell) -> bool:
+def _has_recurrent_weights(cell: TrainableCell) -> bool:
     small = replace(cell, size=1)
     return bool(small.recurrent_weights({name: torch.ones(1, *p.shape) for name, p in small.parameters(1).items()}))

@@ -12,9 +12,16 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.tasks import Batch, Split, Task
-from unitcircle.experiments.training import Run, axis_of_sequences, network_of, penalties, stacked, width_of_part
+from unitcircle.experiments.training import (
+    Run,
+    build_network,
+    loss_and_penalty,
+    sequence_axis,
+    sequences_per_part,
+    stack_batches,
+)
 
 BACKWARD = 1.5
 """Peak memory of a backward pass over the memory that the forward pass saved for it; 0.9 to 1.5 measured."""
@@ -34,14 +41,14 @@ def memory_of(run: Run, /) -> float:
 
 @cache
 def _memory_of(run: Run) -> float:
-    task, cell, device = Task.parse(run.task), Cell.parse(run.cell), torch.device(run.device)
+    task, cell, device = Task.parse(run.task), TrainableCell.parse(run.cell), torch.device(run.device)
     batch = task.sample(np.random.default_rng(0), run.batch_size)
     places = run.batch_size * (longest := len(batch.inputs))
     for split in get_args(Split):
         for part in task.held_out(split):
             steps = len(part.inputs)
             longest = max(longest, steps)
-            width = min(width_of_part(steps, cell.size, device), len(part))
+            width = min(sequences_per_part(steps, cell.size, device), len(part))
             places = max(places, width * steps, run.batch_size * longest)
     temporaries = 2 * task.inputs + (2 * cell.features + 4 * task.outputs if task.every_step else 0)
     per_step = BACKWARD * _saved(run, task, cell, batch) / 8 + temporaries
@@ -50,12 +57,12 @@ def _memory_of(run: Run) -> float:
 
 def memory_of_parameters(run: Run, /) -> float:
     """Return the bytes of a run that do not depend on the batch, from the shapes of its parameters alone."""
-    shapes = network_of(Task.parse(run.task), Cell.parse(run.cell)).parameters()
+    shapes = build_network(Task.parse(run.task), TrainableCell.parse(run.cell)).parameters()
     numbers = sum(math.prod(parameter.shape) for parameter in shapes.values())
     return max(ITEM[run.precision], 4) * COPIES * numbers
 
 
-def _saved(run: Run, task: Task, cell: Cell, batch: Batch) -> float:
+def _saved(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> float:
     """Return the bytes that a forward pass in double precision saves for each sequence and step."""
     # The difference of two batches: what does not grow with the batch is not counted.
     one, two = (_saved_by(run, task, cell, _sequences(batch, task, count)) for count in (1, 2))
@@ -65,19 +72,19 @@ def _saved(run: Run, task: Task, cell: Cell, batch: Batch) -> float:
 def _sequences(batch: Batch, task: Task, count: int) -> Batch:
     """Return a batch of the first ``count`` sequences, repeated if the batch has fewer."""
     places = np.arange(count) % len(batch)
-    axis = axis_of_sequences(task, batch.targets)
+    axis = sequence_axis(task, batch.targets)
     weights = None if batch.weights is None else np.take(batch.weights, places, axis)
     return Batch(batch.inputs[:, places], np.take(batch.targets, places, axis), weights)
 
 
-def _saved_by(run: Run, task: Task, cell: Cell, batch: Batch) -> int:
+def _saved_by(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> int:
     """Return the bytes that a forward pass over a batch saves, parameters excluded."""
-    network = network_of(task, cell)
+    network = build_network(task, cell)
     parameters = {
         name: torch.zeros(1, *p.shape, dtype=torch.float64, requires_grad=p.trainable)
         for name, p in network.parameters().items()
     }
-    inputs, targets, weights = stacked([batch], torch.device("cpu"))
+    inputs, targets, weights = stack_batches([batch], torch.device("cpu"))
     storages = {value.untyped_storage().data_ptr() for value in parameters.values()}
     saved: dict[int, Tensor] = {}
 
@@ -90,5 +97,5 @@ def _saved_by(run: Run, task: Task, cell: Cell, batch: Batch) -> int:
         return task.losses(outputs, targets, weights)
 
     with saved_tensors_hooks(save, lambda x: x):
-        penalties(network, parameters, inputs, loss, run)
+        loss_and_penalty(network, parameters, inputs, loss, run)
     return sum(x.untyped_storage().nbytes() for place, x in saved.items() if place not in storages)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from unitcircle._renamed import positional_fields
 from unitcircle._specification import of_declared_type
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.experiments.models import Cell, Role
+from unitcircle.experiments.models import Role, TrainableCell
 from unitcircle.experiments.studies._feasibility import check_laws, check_options, check_setting
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
@@ -60,11 +60,13 @@ class Experiment:
         for name in ("cells", "sizes", "input_scales", "learning_rates"):
             if not getattr(self, name):
                 raise ArgumentError(name, "must hold at least one entry", "none")
-            meant = {str(Cell.parse(cell)) for cell in self.cells} if name == "cells" else set(getattr(self, name))
+            meant = (
+                {str(TrainableCell.parse(cell)) for cell in self.cells} if name == "cells" else set(getattr(self, name))
+            )
             if len(meant) < len(getattr(self, name)):
                 raise ArgumentError(name, "must hold each entry once", str(list(getattr(self, name))))
         for cell in self.cells:
-            if re.search(r"\bsize *=", cell) and {Cell.parse(cell).size} != set(self.sizes):
+            if re.search(r"\bsize *=", cell) and {TrainableCell.parse(cell).size} != set(self.sizes):
                 remedy = "Leave it out there."
                 raise ArgumentError("sizes", f"must be the size that {cell} names", str(list(self.sizes)), remedy)
         for name, rule, right in (
@@ -84,7 +86,7 @@ class Experiment:
     def settings(self) -> Iterator[Run]:
         """Yield one run for every cell, size and input scale: what they are compared within, at the first rate."""
         for cell, size, scale in product(self.cells, self.sizes, self.input_scales):
-            sized = replace(Cell.parse(cell), size=size)
+            sized = replace(TrainableCell.parse(cell), size=size)
             yield Run(
                 str(Task.unresolved(self.task)),
                 str(sized),
@@ -191,7 +193,7 @@ class Study:
         tuple of str
             Labels, the reference among them, in the order of :attr:`labels`.
         """
-        roles = {parameter.role for parameter in Cell.parse(setting.cell).parameters(1).values()}
+        roles = {parameter.role for parameter in TrainableCell.parse(setting.cell).parameters(1).values()}
         if Role.RECURRENT in roles:
             return self.labels
         first: dict[str, str] = {}

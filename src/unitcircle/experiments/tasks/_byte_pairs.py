@@ -16,7 +16,7 @@ SMALLEST = _FIRST + 256
 
 
 class BytePairs:
-    """Byte-pair encoding of text without loss: what is encoded is decoded to the same characters."""
+    """Byte-pair encoding of text, without loss: decoding gives back the encoded characters."""
 
     # It begins with the 256 bytes and joins the most frequent pair of tokens within a word into a new one, until
     # the vocabulary is full. The same sentences give the same tokens.
@@ -42,12 +42,11 @@ class BytePairs:
 
     def encode(self, sentences: Sequence[str], /) -> list[np.ndarray]:
         """Return the tokens of every sentence, int64, without start and end."""
-        return [np.array(found.ids, np.int64) + _FIRST for found in self._tokenizer.encode_batch(sentences)]
+        return [np.array(tokens.ids, np.int64) + _FIRST for tokens in self._tokenizer.encode_batch(sentences)]
 
     def decode(self, tokens: np.ndarray, /) -> list[str]:
-        """Return the text of every column."""
-        # Shapes: tokens (T, B)
+        """Return the text of every column of ``(T, B)`` tokens, up to its end."""
         ended = np.cumsum(tokens == END, 0) > 0
         text = (tokens >= _FIRST) & ~ended
-        columns = [column[kept] - _FIRST for column, kept in zip(tokens.T, text.T, strict=True)]
+        columns = [column[shown] - _FIRST for column, shown in zip(tokens.T, text.T, strict=True)]
         return self._tokenizer.decode_batch([column.tolist() for column in columns])

@@ -1,4 +1,4 @@
-"""A character language model of a text of the user's."""
+"""A character language model of the user's text."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class CharacterLanguageModel(Task):
 
     .. math:: \frac{1}{N \ln 2} \sum_t -\ln p(c_{t+1} \mid c_{t-length+1}, ..., c_t) \quad \text{bits per character}
 
-    A UTF-8 file, split where it stands: the first 90 % train, 5 % validate, 5 % test. The vocabulary is that of the
-    training part, and one symbol for what it does not hold. Training windows begin anywhere; held-out windows stand
-    side by side, each from the zero state (a state carried on from window to window would score a little better), and
-    the rest of less than a window is not asked. Who ignores the text and knows the frequencies of the training part
-    (one added to each) has the baseline.
+    A UTF-8 file, split in order: the first 90 % train, 5 % validate, 5 % test. The vocabulary is that of the training
+    part, plus one symbol for all other characters. Training windows begin anywhere; held-out windows follow each other
+    without overlap, each from the zero state (a state carried from window to window would score a little better); a
+    last part shorter than a window is left out. The baseline is the score of the character frequencies of the training
+    part, with one added to each count.
 
     Parameters
     ----------
     path
-        Of the text.
+        Path of the text file.
     length
         Characters in a window.
     digest
-        Of the text's content, filled in when it is empty; else the file is checked when it is read. It stands for
-        the data in the key of a run, whatever their path.
+        Of the text's content, filled in if it is empty; otherwise the file is checked when it is read. In the key of a
+        run it stands for the data, wherever they are.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Files of the user's as a part of a protocol: another content is another task."""
+"""Digests of the user's files: a file with other content makes another task."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def digest_of(content: bytes, /) -> str:
 
 
 def read_checked(path: str, digest: str, /, *, what: str) -> bytes:
-    """Return the content of a file."""
+    """Return the content of a file, checked against its digest unless that is empty; ``what`` is for the message."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ArgumentError("path", f"must name {what} that can be read", f"{path!r} ({error.strerror})") from error
     if digest and digest_of(content) != digest:
         remedy = "The file has changed; leave the digest out to make a task of the new one."
-        raise ArgumentError("path", f"must name the file whose digest is {digest}", f"{digest_of(content)}", remedy)
+        raise ArgumentError("path", f"must name the file whose digest is {digest}", digest_of(content), remedy)
     return content

@@ -27,7 +27,7 @@ class Copying(Task):
               y = (\underbrace{0, ..., 0}_{T+10}, s_1, ..., s_{10}), \qquad s_i \sim U\{1, ..., 8\}
 
     T + 20 steps, ten kinds of inputs, nine of answers, one at every step. The score is the cross entropy, averaged over
-    all steps; who forgets the symbols but knows when to answer has 10·ln 8/(T + 20). Solved means a tenth of that,
+    all steps. The baseline, 10·ln 8/(T + 20), knows when to answer but not the symbols. Solved means a tenth of that,
     0.21 nats a symbol. Training data are drawn afresh at every step; 1,000 sequences validate, 5,000 test.
 
     Parameters

@@ -21,9 +21,10 @@ class DeepLinearMap(Task):
     .. math:: x \sim N(0, I_n), \qquad y = A x, \qquad A A^T = I_k
 
     A is the first k rows of a Haar-distributed orthogonal matrix of the seed: every answer has mean 0 and variance 1,
-    so the score, the mean squared error, is a share of the variance; answering 0 whatever comes has 1. Solved means
-    0.3: what counts is the number of steps until then, against the depth of the stack. Without noise nothing is left
-    over. Training data are drawn afresh; 200 inputs validate (at every step, where steps are counted), 10,000 test.
+    so the score, the mean squared error, is a share of the variance; the constant answer 0 has the score 1. Solved
+    means 0.3: what counts is the number of steps until then, against the depth of the stack. There is no noise, so the
+    error can reach 0. Training data are drawn afresh; 200 inputs validate (at every step, where steps are counted), and
+    10,000 test.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class Digits(Task):
 class DelayedDigits(Digits):
     """Name a digit after a wait: the 64 pixels of :class:`Digits`, then blank steps (zeros), then the answer.
 
-    Of the small tasks of our pilot the one that tells initializers apart best: nothing short-ranged helps.
+    Of the small tasks that we tried, this one separates initializers best: no short-range structure helps.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
         from sklearn.datasets import load_digits  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise MissingExtraError("the digits", "scikit-learn", "experiments") from error
-    found: Any = load_digits(return_X_y=True)
-    pixels, labels = found
+    digits: Any = load_digits(return_X_y=True)
+    pixels, labels = digits
     order = np.random.default_rng(0).permutation(len(labels))
     return (pixels[order] / 16).astype(np.float32), labels[order].astype(np.int64)

@@ -35,12 +35,12 @@ class Ett(Task):
     path
         ``ETTh1.csv`` or ``ETTh2.csv``, or a folder that holds the first; it is not shipped (CC BY-ND 4.0).
     length
-        T, hours that are seen.
+        T, hours of input.
     horizon
-        Hours that are forecast.
+        Hours of the forecast.
     digest
-        Of the file's content, filled in when it is empty; else the file is checked when it is read. It stands for
-        the data in the key of a run, whatever their path.
+        Of the file's content, filled in if it is empty; otherwise the file is checked when it is read. In the key of a
+        run it stands for the data, wherever they are.
 
     References
     ----------
@@ -112,10 +112,10 @@ def _series(task: Ett) -> np.ndarray:
         raise ArgumentError("path", f"must begin with the line {HEADER.decode()}", repr(header[:80]))
     try:
         columns = range(1, COLUMNS + 1)
-        found = np.loadtxt(BytesIO(content), delimiter=",", skiprows=1, usecols=columns, max_rows=BOUNDS[2], ndmin=2)
+        hours = np.loadtxt(BytesIO(content), delimiter=",", skiprows=1, usecols=columns, max_rows=BOUNDS[2], ndmin=2)
     except ValueError as error:
         raise ArgumentError("path", "must hold a date and seven numbers a line", f"{task.file} ({error})") from error
-    if len(found) < BOUNDS[2]:
-        raise ArgumentError("path", f"must hold {BOUNDS[2]} hours", str(len(found)))
-    train = found[: BOUNDS[0]]
-    return ((found - train.mean(0)) / train.std(0)).astype(np.float32)
+    if len(hours) < BOUNDS[2]:
+        raise ArgumentError("path", f"must hold {BOUNDS[2]} hours", str(len(hours)))
+    train = hours[: BOUNDS[0]]
+    return ((hours - train.mean(0)) / train.std(0)).astype(np.float32)

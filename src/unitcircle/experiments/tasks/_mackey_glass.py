@@ -44,9 +44,9 @@ class MackeyGlass(Task):
     tau
         The delay; chaotic from 17 on.
     horizon
-        How far ahead, steps; 84 is that of the literature.
+        Steps from the last input to the value that is forecast; 84 in the literature.
     length
-        T, the steps that are seen.
+        T, steps of input.
 
     References
     ----------
@@ -95,8 +95,7 @@ class MackeyGlass(Task):
 
 
 def integrate(history: np.ndarray, steps: int, /, *, tau: int, substeps: int = SUBSTEPS) -> np.ndarray:
-    """Return the solution from constant histories."""
-    # Shapes: history (N,) -> (N, steps + 1)
+    """Return the solutions ``(N, steps + 1)`` from constant histories ``(N,)``, once a unit of time."""
     h, lag, total = 1 / substeps, tau * substeps, steps * substeps
     x = np.empty((lag + total + 1, len(history)))
     slope, production = np.zeros_like(x), np.empty_like(x)
@@ -126,6 +125,6 @@ def _series(task: MackeyGlass) -> np.ndarray:
     """Return all series ``(N, samples)``, scaled."""
     rng = held_out_generator(task, "test")
     samples = WINDOWS + task.length + task.horizon
-    found = integrate(rng.uniform(0.5, 1.5, TRAIN + VALIDATION + TEST), TRANSIENT + samples, tau=task.tau)
-    found = found[:, TRANSIENT:]
-    return ((found - found[:TRAIN].mean()) / found[:TRAIN].std()).astype(np.float32)
+    series = integrate(rng.uniform(0.5, 1.5, TRAIN + VALIDATION + TEST), TRANSIENT + samples, tau=task.tau)
+    series = series[:, TRANSIENT:]
+    return ((series - series[:TRAIN].mean()) / series[:TRAIN].std()).astype(np.float32)

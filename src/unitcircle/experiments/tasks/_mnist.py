@@ -38,21 +38,21 @@ LARGEST = 1 << 30
 class Mnist(Task):
     """Name a handwritten digit whose 784 pixels arrive one by one.
 
-    The original files, checked: the first 50,000 of the training digits train, of the last 10,000 as many as are
-    asked for validate, the 10,000 of the test file test; pixels scaled to [0, 1], row by row, or in one random order
-    for all (psMNIST). Ten equally likely guesses are right once in ten.
+    The original files, checked: the first 50,000 of the training digits train, up to 10,000 of the others validate, the
+    10,000 of the test file test. Pixels are scaled to [0, 1] and read row by row, or in one random order for all
+    (psMNIST).
 
     Parameters
     ----------
     permuted
         Whether the pixels are permuted.
     seed
-        Of the permutation, by NumPy's legacy generator: 92916 is the one of the literature.
+        Of the permutation, by NumPy's legacy generator; 92916 in the literature.
     validation
-        Digits that validate, at most 10,000: on a processor an evaluation on all takes as long as a hundred steps.
+        Digits that validate, at most 10,000: on a CPU an evaluation on all of them takes as long as a hundred steps.
     folder
-        That holds the four gz files. None: the folder that ``UNITCIRCLE_DATA`` names, or the cache, or their
-        source. Their content is checked, so the key of a run is the same wherever they are.
+        Folder with the four gz files. None: the folder that ``UNITCIRCLE_DATA`` names, or the cache, or their source.
+        The content of the files is checked, so the key of a run is the same wherever they are.
 
     References
     ----------

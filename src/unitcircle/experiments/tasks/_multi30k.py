@@ -34,8 +34,8 @@ class Multi30k(Translation):
     vocabulary, word_dropout
         As for every :class:`Translation`.
     folder
-        That holds the six gz files. None: the folder that ``UNITCIRCLE_DATA`` names, or the cache, or their
-        source. Their content is checked, so the key of a run is the same wherever they are.
+        Folder with the six gz files. None: the folder that ``UNITCIRCLE_DATA`` names, or the cache, or their source.
+        The content of the files is checked, so the key of a run is the same wherever they are.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Generators of held-out data: the same for every run, told apart by task and split."""
+"""Generators of held-out data: the same for every run, one for each task and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task is: sequences, targets, a loss, a score, and when it counts as solved."""
+"""Tasks: sequences, targets, a loss, a score, and the score from which the task counts as solved."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Batch:
         ``(B, ...)``, or ``(T, B, ...)`` for a task that answers at every step: integers for classes, else numbers
         ``(..., outputs)``.
     weights
-        Of the answers, ``(B,)`` or ``(T, B)``: 0 where none is asked, such as padding. None: all count alike.
+        Weights of the answers, ``(B,)`` or ``(T, B)``: 0 where no answer is asked, such as padding. None: all are 1.
     """
 
     inputs: np.ndarray
@@ -43,10 +43,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task(Specification, ABC):
-    """A documented protocol: deterministic, seeded, and told by its parameters alone.
+    """A documented protocol: deterministic, seeded, and fully described by its parameters.
 
-    Training data are drawn by the generator that is given. Validation and test data are the same for every run.
-    A subclass is a frozen dataclass with a ``name``; it is found by :meth:`parse` from then on.
+    Training data are drawn from the generator that :meth:`sample` is passed. Validation and test data are the same for
+    every run. A subclass is a frozen dataclass with a ``name``; defining it makes it known to :meth:`parse`.
     """
 
     kind = "task"
@@ -54,32 +54,32 @@ class Task(Specification, ABC):
     example = "tomita(grammar=4)"
 
     every_step: ClassVar[bool] = False
-    """Whether an answer is asked at every step, or after the last one only."""
+    """Whether an answer is asked at every step, or after the last step only."""
     classes: ClassVar[bool] = True
     """Whether the answers are classes, with cross entropy as loss, or numbers, with the mean squared error."""
     higher_is_better: ClassVar[bool] = True
-    """Whether a larger score is a better one."""
+    """Whether a larger score is better."""
     unit: ClassVar[str] = "accuracy"
-    """What the score is, with its unit: the label of an axis."""
+    """Name of the score, with its unit: the label of an axis."""
     whole: ClassVar[bool] = False
-    """Whether the score is one of all answers together (:meth:`score_of_all`) and no mean over them."""
+    """Whether the score is computed from all answers together (:meth:`score_of_all`), and is not a mean over them."""
     signature: ClassVar[str] = ""
-    """How a library counted the score, in its own words: sacrebleu's of a BLEU."""
+    """The signature of the library that computes the score, such as sacrebleu's for BLEU; empty if there is none."""
     places: ClassVar[tuple[str, ...]] = ()
-    """Parameters that say where the data are and not what they are: checked files at two places are one task."""
+    """Parameters that state where the data are, not what they are: checked files in two folders are one task."""
     ragged: ClassVar[bool] = False
-    """Whether one batch is longer than another: then runs are trained one by one."""
+    """Whether batches differ in length: then runs are trained one by one."""
     architecture: ClassVar[Literal["recurrent", "encoder_decoder"]] = "recurrent"
-    """What is built around the cell."""
+    """The network that is built around the cell."""
 
     inputs: ClassVar[int]
-    """m, the number of features a step. This and the following are properties where they depend on parameters."""
+    """m, the number of features per step. This and the next three are properties where they depend on parameters."""
     outputs: ClassVar[int]
     """The number of classes or of numbers in an answer."""
     baseline: ClassVar[float] = math.nan
-    """The score of the best answer that ignores the input, or forgets it; NaN where it is not known."""
+    """The score of the best answer that ignores the input, or forgets it; NaN if it is not known."""
     threshold: ClassVar[float] = math.nan
-    """The score from which the task counts as solved; NaN where there is none."""
+    """The score from which the task counts as solved; NaN if there is none."""
 
     @property
     def key_text(self) -> str:
@@ -136,12 +136,12 @@ class Task(Specification, ABC):
         Returns
         -------
         Batch
-            All of one length.
+            Sequences of one length.
         """
 
     @abstractmethod
     def held_out(self, split: Split, /) -> Iterator[Batch]:
-        """Yield the validation or the test data, the same whenever it is asked.
+        """Yield the validation or the test data, the same at every call.
 
         Parameters
         ----------
@@ -151,31 +151,31 @@ class Task(Specification, ABC):
         Yields
         ------
         Batch
-            Parts of it, each of one length.
+            Parts of the data, each of sequences of one length.
         """
 
     def losses(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
-        """Return the loss of every answer.
+        """Return the mean loss of every run.
 
         Parameters
         ----------
         outputs
             ``(R, B, outputs)`` or ``(R, T, B, outputs)`` for R runs.
         targets, weights
-            Those of the batches, with R in front.
+            As in :class:`Batch`, with R in front.
 
         Returns
         -------
         Tensor
-            Mean loss of each run ``(R,)``; cross entropy in nats.
+            ``(R,)``; cross entropy in nats.
         """
         if self.classes:
-            # Classes in the last place of two: any other is several times slower.
+            # With two axes, classes last: every other layout is several times slower.
             flat = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
-            each = flat.view_as(targets)
+            losses = flat.view_as(targets)
         else:
-            each = (outputs - targets).square().mean(-1)
-        return _mean(each, weights)
+            losses = (outputs - targets).square().mean(-1)
+        return _mean(losses, weights)
 
     def scores(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, /) -> Tensor:
         """Return the score of every run: accuracy of classes, mean squared error of numbers.
@@ -195,12 +195,12 @@ class Task(Specification, ABC):
         return _mean((outputs.argmax(-1) == targets).double(), weights)
 
     def score_of_all(self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], /) -> Tensor:
-        """Return the score of every run over the parts of held-out data together, where no mean over them will do.
+        """Return the score of every run over all held-out data, for a score that is not a mean over answers.
 
         Parameters
         ----------
         parts
-            Outputs, targets and weights of each, as in :meth:`losses`.
+            Outputs, targets and weights of each part, as in :meth:`losses`.
 
         Returns
         -------
@@ -210,7 +210,7 @@ class Task(Specification, ABC):
         Raises
         ------
         NotImplementedError
-            The task says that it is :attr:`whole` and does not say how.
+            The task is :attr:`whole` and does not override this method.
         """
         raise NotImplementedError
 
@@ -219,7 +219,8 @@ class Task(Specification, ABC):
         return score >= self.threshold if self.higher_is_better else score <= self.threshold
 
 
-def _mean(each: Tensor, weights: Tensor | None) -> Tensor:
+def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the weighted mean ``(R,)`` over all axes but the first."""
     if weights is None:
-        return each.flatten(1).mean(1)
-    return (each * weights).flatten(1).sum(1) / weights.flatten(1).sum(1)
+        return values.flatten(1).mean(1)
+    return (values * weights).flatten(1).sum(1) / weights.flatten(1).sum(1)

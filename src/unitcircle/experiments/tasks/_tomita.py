@@ -54,10 +54,10 @@ class Tomita(Task):
     either class and at most 20 more of one than of the other, drawn uniformly by counting paths of the automaton (where
     a language is rare, as 1 and 2 are, rejection would never find it). Validation: other strings of all lengths up to
     30, at most 10 of a length and class. Test: lengths 40, 50, ..., 100, at most 50 of a length and class. Training
-    draws each class with probability ½, held-out strings are weighed so: the score is the balanced accuracy.
+    draws each class with probability ½, held-out strings are weighted to match: the score is the balanced accuracy.
 
-    Inputs are 0, 1 and 2 (begin). Shorter strings are followed by begins that nobody answers (weight 0): the state
-    after the last symbol is that of the string alone, and nothing tells a network how long a string will be.
+    Inputs are 0, 1 and 2 (begin). Shorter strings are padded behind with begins of weight 0: the state after the last
+    symbol depends on the string alone, and nothing shows a network how long a string will be.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _arrays(strings: Iterable[tuple[list[int], bool]]) -> tuple[np.ndarray, np.n
 
 @cache
 def _training_arrays(task: Tomita) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return those of the training set, the rejected strings first."""
+    """Return symbols, labels and last times of the training set, the rejected strings first."""
     return _arrays(sorted(_pools(task)[0], key=lambda pair: pair[1]))
 
 
@@ -152,5 +152,5 @@ def _test(task: Tomita) -> Labelled:
 
 def _balanced(automaton: Automaton, length: int, most: int) -> dict[bool, int]:
     """Return how many strings of a length are taken of either class."""
-    there = {accepted: min(most, automaton.count(length, accepted=accepted)) for accepted in (False, True)}
-    return {accepted: min(count, min(there.values()) + SURPLUS) for accepted, count in there.items()}
+    counts = {accepted: min(most, automaton.count(length, accepted=accepted)) for accepted in (False, True)}
+    return {accepted: min(count, min(counts.values()) + SURPLUS) for accepted, count in counts.items()}

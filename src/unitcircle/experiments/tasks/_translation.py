@@ -23,7 +23,7 @@ _HELD_OUT_SIZE = 250
 
 @dataclass(frozen=True)
 class Translation(Task):
-    r"""Translate sentences, token by token; a subclass says where they come from.
+    r"""Translate sentences, token by token; a subclass provides the sentences.
 
     A sequence holds the source and, from the row of start tokens on, what the decoder is fed:
 
@@ -32,8 +32,8 @@ class Translation(Task):
         s_1 s_2 … s_m END PADDING … | START y_1 y_2 … y_k PADDING …      inputs   (T_s + T_t, B)
                                     | y_1   y_2 … y_k END PADDING …      targets  (T_t, B)
 
-    The loss is that of the next token, its exponential the perplexity. The score is BLEU of the translations that the
-    network makes by itself (:meth:`corpus_score`); :meth:`scores` is the share of next tokens that are right.
+    The loss is the cross entropy of the next token; its exponential is the perplexity. The score is BLEU of the
+    network's own translations (:meth:`corpus_score`); :meth:`scores` is the share of next tokens that are right.
 
     Both languages have one vocabulary of byte pairs, learned from the training text. A batch is a sixteenth of a pool
     that is drawn at random and sorted by length: every sentence is as likely as every other, and little is padded.
@@ -43,8 +43,8 @@ class Translation(Task):
     vocabulary
         Tokens, of both languages together.
     word_dropout
-        Probability with which a token that the network is shown in training is hidden from it; those it is asked for
-        are not.
+        Probability with which a token of the input, source or target, is hidden in training; the targets of the loss
+        are not hidden.
 
     References
     ----------
@@ -72,7 +72,7 @@ class Translation(Task):
 
     @abstractmethod
     def sentences(self, part: Part, /) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the sentences of a part in the source's and in the target's language, one beside the other."""
+        """Return the sentences of a part in the source language, and the same sentences in the target language."""
 
     @property
     def inputs(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -103,7 +103,7 @@ class Translation(Task):
         Parameters
         ----------
         tokens
-            ``(T, B)`` integers: targets of a batch, or what the network answered.
+            ``(T, B)`` integers: targets of a batch, or answers of the network.
 
         Returns
         -------
@@ -113,14 +113,14 @@ class Translation(Task):
         return _corpus(self).tokens.decode(tokens)
 
     def corpus_score(self, hypotheses: Sequence[str], references: Sequence[str], /) -> float:
-        """Return BLEU of a whole corpus, as sacrebleu counts it.
+        """Return BLEU of a whole corpus, computed by sacrebleu.
 
         Parameters
         ----------
         hypotheses
-            What was answered.
+            The network's translations.
         references
-            What was asked, in the same order.
+            The correct translations, in the same order.
 
         Returns
         -------
@@ -131,9 +131,9 @@ class Translation(Task):
 
     @property
     def signature(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """How sacrebleu counts, with its version: belongs beside every BLEU that is reported."""
+        """Sacrebleu's settings and version, to be reported beside every BLEU."""
         metric = _bleu()
-        # The number of references, one, is known to it after it has counted.
+        # It knows the number of references, one, only after a first score.
         metric.corpus_score([""], [[""]])
         return str(metric.get_signature())
 
@@ -142,7 +142,7 @@ _Pair = tuple[np.ndarray, np.ndarray]
 
 
 class _Corpus:
-    """The training text as tokens."""
+    """Tokens of the training text, and the encoder that made them."""
 
     def __init__(self, task: Translation) -> None:
         source, target = task.sentences("train")
@@ -166,13 +166,15 @@ def _length(pair: _Pair) -> int:
 
 def _batch(pairs: Sequence[_Pair]) -> Batch:
     sources, targets = zip(*pairs, strict=True)
-    asked = _columns([[*target, END] for target in targets])
-    shown = np.concatenate([np.full_like(asked[:1], START), np.where(asked[:-1] == END, PADDING, asked[:-1])])
+    answers = _columns([[*target, END] for target in targets])
+    # The decoder is fed the answers one step later.
+    fed = np.concatenate([np.full_like(answers[:1], START), np.where(answers[:-1] == END, PADDING, answers[:-1])])
     source = _columns([[*source, END] for source in sources])
-    return Batch(np.concatenate([source, shown]), asked, (asked != PADDING).astype(np.float32))
+    return Batch(np.concatenate([source, fed]), answers, (answers != PADDING).astype(np.float32))
 
 
 def _columns(sequences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return sequences as the columns of ``(T, B)``, padded behind."""
     columns = np.full((max(map(len, sequences)), len(sequences)), PADDING, np.int64)
     for column, sequence in zip(columns.T, sequences, strict=True):
         column[: len(sequence)] = sequence

@@ -5,19 +5,19 @@ __all__ = [
     "Record",
     "Run",
     "Status",
-    "axis_of_sequences",
+    "build_network",
     "initial_parameters",
-    "network_of",
-    "penalties",
-    "stacked",
+    "loss_and_penalty",
+    "sequence_axis",
+    "sequences_per_part",
+    "stack_batches",
     "train",
-    "width_of_part",
 ]
 
 
-from unitcircle.experiments.training._evaluation import axis_of_sequences, stacked, width_of_part
-from unitcircle.experiments.training._penalties import penalties
+from unitcircle.experiments.training._evaluation import sequence_axis, sequences_per_part, stack_batches
+from unitcircle.experiments.training._penalties import loss_and_penalty
 from unitcircle.experiments.training._record import Record, Status
 from unitcircle.experiments.training._run import PROTOCOL, Run
-from unitcircle.experiments.training._train import network_of, train
+from unitcircle.experiments.training._train import build_network, train
 from unitcircle.experiments.training._weights import initial_parameters

@@ -35,22 +35,20 @@ class Diagnostics:
         parts = [inputs[0] for inputs, _, _ in validation[: STATES // FEWEST]]
         alike = [part for part in parts if len(part) == len(parts[0])]
         self._inputs = torch.cat(alike, 1)[:, :STATES].cpu()
-        self._found: list[list[dict[str, Any]]] = [[] for _ in runs]
+        self._measurements: list[list[dict[str, Any]]] = [[] for _ in runs]
         self._start: dict[str, tuple[Tensor, Tensor]] | None = None
 
     def of(self, r: int, /) -> tuple[dict[str, Any], ...]:
         """Return what was measured of one run."""
-        return tuple(self._found[r])
+        return tuple(self._measurements[r])
 
     def weights(self, parameters: Parameters, runs: np.ndarray, /) -> list[dict[str, float]]:
-        """Measure the recurrent weights of every run that is trained: radius, norm, and how far they have moved."""
+        """Measure the recurrent weights of the runs ``(K,)``: radius, norm, and how far they have moved."""
         #     orthogonality    ‖WᵀW − I‖_F / √n
         #     drift            ‖W − W_0‖_F / ‖W_0‖_F
         #     tangent_share    ‖skew(QᵀΔW)‖² / ‖ΔW‖²,   W_0 = Q P (polar)
         #
-        # The tangent share is that part of the movement, squared, along which an orthogonal weight stays
-        # orthogonal.
-        # Shapes: runs (K,)
+        # The tangent share is the part of the squared movement along which an orthogonal weight stays orthogonal.
         began = time.perf_counter()
         rows: list[dict[str, float]] = [{} for _ in runs]
         if self._cell.recurrent:
@@ -90,46 +88,45 @@ class Diagnostics:
     def measure(
         self, step: int, parameters: Parameters, runs: np.ndarray, /, *, ended: np.ndarray, lost: np.ndarray
     ) -> None:
-        """Measure the runs that ask for it at this step; −1 in ``measure_at`` stands for the last step of each."""
-        # Shapes: runs (K,), ended (K,), lost (K,)
+        """Measure the runs ``(K,)`` whose ``measure_at`` names this step, or −1 and the run has ended."""
         asked = ~lost & ((step in self._at) | (ended & (-1 in self._at)))
         if not asked.any():
             return
         began = time.perf_counter()
         high = {name: _high(value.detach().cpu()) for name, value in parameters.items()}
         for k in map(int, np.flatnonzero(asked)):
-            self._found[runs[k]].append({"step": step} | self._dynamics(select(high, k)))
+            self._measurements[runs[k]].append({"step": step} | self._dynamics(select(high, k)))
         self.seconds += time.perf_counter() - began
 
     def _dynamics(self, parameters: Parameters) -> dict[str, Any]:
         # The first cell that the data meet stands for the network.
-        own = next(iter(self._network.stacks(parameters).values()))
+        cell_parameters = next(iter(self._network.stacks(parameters).values()))
         inputs = self._network.embed(parameters, self._inputs[None])[0]
         if isinstance(self._cell, Stack):
-            flow = dynamics.depth_flow(self._cell.module(own), inputs[-1, :SEQUENCES], jacobians=False)
+            flow = dynamics.depth_flow(self._cell.module(cell_parameters), inputs[-1, :SEQUENCES], jacobians=False)
             return {"gradient.growth_rate": flow.growth_rate, "gradient.horizon": flow.horizon()}
-        found: dict[str, Any] = {}
+        numbers: dict[str, Any] = {}
         for gate, W in self._network.recurrent_weights(parameters).items():
-            found[f"departure[{gate}]"] = float(departure_from_normality(W[0].numpy()))
-            found[f"eigenvalues[{gate}]"] = [[v.real, v.imag] for v in eigenvalues(W[0].numpy()).tolist()]
-        model = measurable(self._cell, own)
+            numbers[f"departure[{gate}]"] = float(departure_from_normality(W[0].numpy()))
+            numbers[f"eigenvalues[{gate}]"] = [[v.real, v.imag] for v in eigenvalues(W[0].numpy()).tolist()]
+        model = measurable(self._cell, cell_parameters)
         few = inputs[:, :SEQUENCES]
         flow = dynamics.gradient_flow(model, few, norm="jacobian")
         ends = flow.log_norms[[0, -1], 0].mean(-1)
-        found["gradient.growth_rate"] = float(flow.growth_rate[0])
-        found["gradient.horizon"] = float(flow.horizon()[0])
-        found["gradient.log_ratio"] = float(ends[1] - ends[0])
-        found["lyapunov.leading"] = float(dynamics.lyapunov_exponents(model, few, k=1).exponents.mean())
+        numbers["gradient.growth_rate"] = float(flow.growth_rate[0])
+        numbers["gradient.horizon"] = float(flow.horizon()[0])
+        numbers["gradient.log_ratio"] = float(ends[1] - ends[0])
+        numbers["lyapunov.leading"] = float(dynamics.lyapunov_exponents(model, few, k=1).exponents.mean())
         jacobian = dynamics.jacobian_spectrum(model, few[:, :2])
-        found["jacobian.median"] = float(jacobian.median.mean())
-        found["jacobian.mean"] = float(jacobian.mean.mean())
-        found["jacobian.effective_rank"] = float(jacobian.effective_rank.mean())
+        numbers["jacobian.median"] = float(jacobian.median.mean())
+        numbers["jacobian.mean"] = float(jacobian.mean.mean())
+        numbers["jacobian.effective_rank"] = float(jacobian.effective_rank.mean())
         hidden = dynamics.hidden_states(model, inputs, replicas=2)
-        found["hidden.effective_dimension"] = float(hidden.effective_dimension[-1])
-        found["hidden.input_share"] = float(hidden.input_share[-1])
-        found["hidden.distance"] = float(hidden.distance[-1].mean())
-        found["hidden.saturation"] = float(hidden.saturation[-1])
-        return found
+        numbers["hidden.effective_dimension"] = float(hidden.effective_dimension[-1])
+        numbers["hidden.input_share"] = float(hidden.input_share[-1])
+        numbers["hidden.distance"] = float(hidden.distance[-1].mean())
+        numbers["hidden.saturation"] = float(hidden.saturation[-1])
+        return numbers
 
 
 def _high(value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is added to the loss of every run: Ω, the norm stabilizer, soft orthogonality."""
+"""Regularizers: Ω, the norm stabilizer and soft orthogonality, added to the loss of every run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unitcircle.experiments.training._run import Run
 from unitcircle.torch import norm_stabilizer, pascanu_omega, soft_orthogonality
 
 
-def penalties(
+def loss_and_penalty(
     network: AnyNetwork, parameters: Parameters, inputs: Tensor, loss: Callable[[Tensor], Tensor], run: Run, /
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of every run, and what its regularizers add to it.
@@ -25,14 +25,15 @@ def penalties(
     inputs
         ``(R, T, B, m)`` or integers ``(R, T, B)``.
     loss
-        From outputs to the loss of every run.
+        Function from outputs to the loss of every run ``(R,)``.
     run
-        What the runs have in common; a regularizer of weight 0 costs nothing.
+        Holds the weights of the regularizers; one of weight 0 costs nothing.
 
     Returns
     -------
     tuple of Tensor
-        Both ``(R,)``. Ω is that of all runs at once, and each is given the same share: only their sum is meant.
+        Loss and penalty, both ``(R,)``. Ω is a mean over the runs that is added to each: only the sum of the penalties
+        is meaningful, not a single one.
 
     Raises
     ------

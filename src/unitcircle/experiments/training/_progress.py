@@ -16,7 +16,7 @@ from unitcircle.experiments.training._run import Run
 _CURVES = ("step", "train_loss", "validation_loss", "validation_score")
 
 
-class Progress:
+class TrainingProgress:
     """The curves of R runs, and the parameters of each at its best validation score and at its end."""
 
     def __init__(self, runs: Sequence[Run], task: Task, parameters: Mapping[str, Tensor]) -> None:
@@ -33,46 +33,45 @@ class Progress:
         self._messages = [""] * count
 
     def lose(self, step: int, lost: np.ndarray, /) -> None:
-        """End the runs whose loss was not finite in the steps before this one; ``lost`` has a place a row."""
+        """End the runs whose loss was not finite in the steps before this one: ``lost`` ``(K,)``."""
         for r in self.rows[lost & self.running[self.rows]].tolist():
             self.running[r], self.diverged[r], self._steps[r] = False, True, step
             self._messages[r] = f"the loss was not finite within the steps before step {step}"
 
-    def evaluated(
+    def add(
         self,
         step: int,
         train_loss: np.ndarray,
-        found: Evaluation,
+        evaluation: Evaluation,
         weights: Sequence[Mapping[str, float]],
         parameters: Mapping[str, Tensor],
         /,
     ) -> None:
-        """Add a point to every running curve, keep the parameters of those that got better, end some."""
-        # A run ends where it has held the threshold for its patience, or with its last step. Everything is
-        # given row by row.
-        # Shapes: train_loss (K,)
-        self.lose(step, ~np.isfinite(found.loss))
+        """Add a point to the curve of every running run, keep the parameters of those that improved, end some."""
+        # A run ends with its last step, or once it has held the threshold for its patience. The arguments hold
+        # one value for each of the K rows.
+        self.lose(step, ~np.isfinite(evaluation.loss))
         before = self._score[self.rows]
-        ahead = found.score > before if self._task.higher_is_better else found.score < before
+        ahead = evaluation.score > before if self._task.higher_is_better else evaluation.score < before
         better = ahead & self.running[self.rows]
-        self._score[self.rows] = np.where(better, found.score, before)
+        self._score[self.rows] = np.where(better, evaluation.score, before)
         _copy(parameters, better, into=self.best, at=self.rows)
         for k, r in enumerate(self.rows.tolist()):
             if not self.running[r]:
                 continue
             point = {"step": float(step), "train_loss": float(train_loss[k])}
-            point |= {"validation_loss": float(found.loss[k]), "validation_score": float(found.score[k])}
+            point |= {"validation_loss": float(evaluation.loss[k]), "validation_score": float(evaluation.score[k])}
             for name, value in (point | dict(weights[k])).items():
                 self._curves[r].setdefault(name, []).append(value)
             self._steps[r] = step
-            solved = self._task.solved(float(found.score[k]))
+            solved = self._task.solved(float(evaluation.score[k]))
             self._solved_at[r] = min(self._solved_at[r], step if solved else math.inf)
             self._held[r] = self._held[r] + 1 if solved else 0
             held = self._patience is not None and self._held[r] >= self._patience
             self.running[r] = not held and step < self._end
 
     def leave(self, parameters: Mapping[str, Tensor], /) -> np.ndarray:
-        """Keep the parameters of the runs that have ended as their last, and take their rows away."""
+        """Keep the last parameters of the runs that have ended, and return the rows ``(K,)`` that remain."""
         stays = self.running[self.rows]
         _copy(parameters, ~stays, into=self.last, at=self.rows)
         self.rows = self.rows[stays]
@@ -109,7 +108,7 @@ class Progress:
 
 def _copy(parameters: Mapping[str, Tensor], chosen: np.ndarray, *, into: Mapping[str, Tensor], at: np.ndarray) -> None:
     """Copy the chosen rows ``(K,)`` to the places of their runs, ``at`` ``(K,)``."""
-    for name, kept in into.items():
-        here = torch.from_numpy(np.flatnonzero(chosen)).to(kept.device)
-        there = torch.from_numpy(at[chosen]).to(kept.device)
-        kept[there] = parameters[name].detach()[here]
+    for name, target in into.items():
+        source_rows = torch.from_numpy(np.flatnonzero(chosen)).to(target.device)
+        target_rows = torch.from_numpy(at[chosen]).to(target.device)
+        target[target_rows] = parameters[name].detach()[source_rows]

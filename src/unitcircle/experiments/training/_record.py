@@ -22,34 +22,35 @@ class Status(StrEnum):
     """How a run ended."""
 
     FINISHED = "finished"
-    """All its steps, or the threshold held for its patience."""
+    """After all steps, or with the threshold held for the run's patience."""
     DIVERGED = "diverged"
-    """Loss or gradient was not finite: a result, not a crash."""
+    """With a loss or a gradient that was not finite: a result, not a crash."""
     FAILED = "failed"
-    """The process that trained it died twice, or raised: there is no result."""
+    """The process that trained it died twice or raised an exception: there is no result."""
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What a run gave.
+    """The result of one run.
 
     Attributes
     ----------
     run
-        Its configuration.
+        The configuration.
     status
         How it ended.
     summary
-        Numbers by name, NaN where they do not exist: ``validation_score`` (the best), ``test_score`` and
-        ``test_loss`` (with the parameters of that best), ``final_test_score``, ``final_train_loss``, ``steps`` (done),
-        ``steps_to_threshold`` (of the validation score, inf if never), ``solved`` (0 or 1, on test data).
+        Numbers by name, NaN if they do not exist: ``validation_score`` (the best), ``test_score`` and ``test_loss``
+        (with the parameters of the best validation score), ``final_test_score``, ``final_train_loss``, ``steps``
+        (trained), ``steps_to_threshold`` (of the validation score, inf if never), ``solved`` (0 or 1, on test data).
     curves
-        ``"step"`` and, evaluation by evaluation, ``"train_loss"`` (mean since the one before), ``"validation_loss"``,
-        ``"validation_score"``, and of every recurrent gate block ``"radius[h]"``, ``"norm[h]"``,
-        ``"orthogonality[h]"``, ``"drift[h]"`` and ``"tangent_share[h]"``. Test data are seen twice only: see
-        ``summary``.
+        One list for each name, one entry for each evaluation: ``"step"``, ``"train_loss"`` (mean since the evaluation
+        before), ``"validation_loss"``, ``"validation_score"``, and for every recurrent gate block ``"radius[h]"``,
+        ``"norm[h]"``, ``"orthogonality[h]"``, ``"drift[h]"`` and ``"tangent_share[h]"``. Test data are used twice only,
+        for ``summary``.
     diagnostics
-        One mapping a measured step, with ``"step"``: what :mod:`unitcircle.dynamics` and the spectra say.
+        One mapping for each measured step, with ``"step"`` and measurements of :mod:`unitcircle.dynamics` and
+        :mod:`unitcircle.spectra`.
     seconds
         Wall time of the run's share of its stack: training and evaluation, without the diagnostics.
     memory_mb
@@ -57,7 +58,7 @@ class Record:
     environment
         Versions, machine, device, thread count, size of the stack, signature of BLEU.
     message
-        Why it failed or diverged; empty otherwise.
+        Why the run failed or diverged; empty otherwise.
     """
 
     run: Run
@@ -93,8 +94,8 @@ class Record:
         Raises
         ------
         ArgumentError
-            No mapping, another schema, a part of another type, or a key that is not that of the configuration: the
-            protocol has changed since.
+            The values are not a record of this schema, or the key is not that of the configuration: the protocol has
+            changed since.
         """
         _check_type("record", values, dict)
         if values.get("schema") != SCHEMA:
@@ -109,14 +110,14 @@ class Record:
         if run.key != values["key"]:
             rule = "must have been written under today's protocol"
             raise ArgumentError("record", rule, f"key {values['key']} for a run whose key is {run.key}")
-        kept = {name: _finite_or_not(values[name]) for name in ("summary", "curves", "seconds", "memory_mb")}
+        numbers = {name: _read_numbers(values[name]) for name in ("summary", "curves", "seconds", "memory_mb")}
         return cls(
             run,
             Status(values["status"]),
-            diagnostics=tuple(_finite_or_not(values["diagnostics"])),
+            diagnostics=tuple(_read_numbers(values["diagnostics"])),
             environment=values["environment"],
             message=values["message"],
-            **kept,
+            **numbers,
         )
 
     def write(self, folder: str | os.PathLike[str], /) -> Path:
@@ -125,7 +126,7 @@ class Record:
         Parameters
         ----------
         folder
-            Where to; it is made.
+            Created if it does not exist.
 
         Returns
         -------
@@ -154,7 +155,7 @@ class Record:
         Raises
         ------
         ArgumentError
-            The file is no record of today's schema and protocol.
+            The file is not a record of this schema and protocol.
         """
         try:
             return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
@@ -172,7 +173,7 @@ _TYPES: dict[str, type] = {
     "environment": dict,
     "message": str,
 }
-"""What else would be met only where a record is read out."""
+"""Types in the JSON file, checked when it is read and not where a record is used."""
 
 
 def _check_type(name: str, value: Any, kind: type) -> None:
@@ -183,10 +184,10 @@ def _check_type(name: str, value: Any, kind: type) -> None:
 _IN_JSON: dict[type, str] = {dict: "an object", list: "an array", str: "a text"}
 
 
-def _finite_or_not(value: Any) -> Any:
-    """Undo what strict JSON does to numbers that are not finite."""
+def _read_numbers(value: Any) -> Any:
+    """Return numbers that strict JSON holds as texts, inf and nan, as numbers again."""
     if isinstance(value, str) and value in {"inf", "-inf", "nan"}:
         return float(value)
     if isinstance(value, dict):
-        return {key: _finite_or_not(item) for key, item in value.items()}
-    return [_finite_or_not(item) for item in value] if isinstance(value, list) else value
+        return {key: _read_numbers(item) for key, item in value.items()}
+    return [_read_numbers(item) for item in value] if isinstance(value, list) else value

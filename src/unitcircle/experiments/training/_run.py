@@ -1,4 +1,4 @@
-"""What one training run is: everything that its result depends on, and the key made of it."""
+"""The configuration of a training run: everything that its result depends on, and the key computed from it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.experiments.models import Cell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.tasks import Task
 from unitcircle.initializers import Initializer
 
 PROTOCOL = 2
-"""Raised whenever the same configuration would train differently: a part of every key."""
+"""A part of every key; increased whenever the same configuration would train differently."""
 
 Optimizer = Literal["adam", "adamw", "rmsprop", "sgd"]
 Precision = Literal["float32", "float64", "bfloat16"]
@@ -25,7 +25,7 @@ PRECISIONS = ("float32", "float64", "bfloat16")
 
 @dataclass(frozen=True)
 class Run:
-    """One training run, told completely: two equal runs train alike, two that train differently have different keys.
+    """The configuration of one training run: equal runs train alike, runs that train differently have different keys.
 
     Attributes
     ----------
@@ -42,25 +42,25 @@ class Run:
     readout
         Initializer of the readout.
     optimizer, learning_rate, momentum, weight_decay
-        Of torch.optim; the momentum is that of SGD.
+        As in torch.optim; momentum is used by ``"sgd"`` only.
     batch_size, steps
-        Sequences a step, optimizer steps.
+        Sequences per step, optimizer steps.
     evaluate_every
         Steps between evaluations on validation data.
     clip
-        Largest norm of a run's whole gradient; None for none.
+        Largest norm of the gradient of all parameters; None: no clipping.
     omega, norm_stabilizer, soft_orthogonality
-        Weights of Pascanu's Ω, of the norm stabilizer and of Σ‖WᵀW − I‖_F² in the loss.
+        Weights in the loss of Pascanu's Ω, of the norm stabilizer and of Σ‖WᵀW − I‖_F².
     patience
-        Evaluations at the task's threshold after which a run stops; None: it never stops early.
+        Successive evaluations at the task's threshold after which a run stops; None: it never stops early.
     measure_at
-        Steps at which the diagnostics are measured; −1 stands for the last.
+        Steps at which the diagnostics are measured; −1 stands for the last step.
     precision, device
-        Number type of the forward and backward pass (parameters are float32 beside bfloat16), torch device.
+        Number type of the forward and backward pass (with bfloat16, parameters are float32), torch device.
     seed
-        Of data, weights and everything else that is random.
+        Seed of data, weights and everything else that is random.
     twin
-        Draws of the recurrent weight with the same law and seed but other numbers: the A/A row of a study.
+        Number of another draw of the recurrent weight from the same law, all else equal: the A/A row of a study.
     """
 
     task: str
@@ -89,8 +89,11 @@ class Run:
     twin: int = 0
 
     def __post_init__(self) -> None:
-        # One text for one meaning, so that one key stands for one run.
-        canonical: dict[str, Any] = {"task": str(Task.unresolved(self.task)), "cell": str(Cell.parse(self.cell))}
+        # Different texts of the same specification must give one key.
+        canonical: dict[str, Any] = {
+            "task": str(Task.unresolved(self.task)),
+            "cell": str(TrainableCell.parse(self.cell)),
+        }
         canonical |= {name: str(Initializer.parse(getattr(self, name))) for name in _INITIALIZERS}
         canonical |= {field.name: float(getattr(self, field.name)) for field in fields(self) if field.type == "float"}
         canonical["clip"] = None if self.clip is None else float(self.clip)
@@ -113,7 +116,7 @@ class Run:
     def key(self) -> str:
         """Sixteen hexadecimal digits of the SHA-256 of the configuration and the protocol: the name of its record.
 
-        Where data lie is no part of it, as :attr:`Task.identity` says it: records of two machines match.
+        It does not depend on where data are stored (:attr:`Task.identity`), so records of two machines match.
         """
         task = Task.unresolved(self.task).identity
         text = json.dumps({"protocol": PROTOCOL} | asdict(self) | {"task": task}, sort_keys=True)
@@ -121,7 +124,7 @@ class Run:
 
     @cached_property
     def stack(self) -> Run:
-        """What runs that can be trained as one batched program have in common."""
+        """The run without what may differ between runs that are trained as one batched program."""
         return replace(self, recurrent="zeros", bias="zeros", seed=0, twin=0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -135,17 +138,17 @@ class Run:
         Parameters
         ----------
         values
-            The attributes by name.
+            Attributes by name.
 
         Returns
         -------
         Run
-            Equal to the one that was written.
+            Equal to the run that was written.
 
         Raises
         ------
         UnknownNameError
-            There is no such attribute.
+            A name is not an attribute of a run.
         """
         known = {field.name for field in fields(cls)}
         for name in values:

@@ -15,35 +15,35 @@ import torch
 from torch import Tensor
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import AnyNetwork, Cell, EncoderDecoder, Network
+from unitcircle.experiments.models import AnyNetwork, EncoderDecoder, Network, TrainableCell
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._diagnostics import Diagnostics
-from unitcircle.experiments.training._evaluation import Evaluation, evaluate, held_out_data, stacked
+from unitcircle.experiments.training._evaluation import Evaluation, evaluate, held_out_data, stack_batches
 from unitcircle.experiments.training._peak_memory import forget_peak, peak_memory
-from unitcircle.experiments.training._penalties import penalties
-from unitcircle.experiments.training._progress import Progress
+from unitcircle.experiments.training._penalties import loss_and_penalty
+from unitcircle.experiments.training._progress import TrainingProgress
 from unitcircle.experiments.training._record import Record, Status
 from unitcircle.experiments.training._run import Run
 from unitcircle.experiments.training._weights import initial_parameters
 
 _DATA_STREAM = 0x64617461
-"""Tells the stream of a run's training data from those of its weights."""
+"""Seed word that separates the stream of a run's training data from those of its weights."""
 _CHECK_EVERY = 20
-"""Steps between two looks for a loss that is not finite."""
+"""Steps between two checks for a loss that is not finite: each waits for the device."""
 
 
 def train(runs: Sequence[Run], /) -> list[Record]:
-    """Train runs that differ in recurrent initializer, bias and seed only, as one batched program.
+    """Train runs that differ in recurrent initializer, bias, seed and twin only, as one batched program.
 
-    Every parameter, state and gradient has the runs in front, one batched product serves them all, and no operation
-    mixes them: a run gives the same numbers alone and in any company (to rounding, where the library's batched product
-    of another size rounds differently; bit for bit on the machines of our tests). A run that has ended, by divergence
-    or patience, leaves; the others go on without it.
+    Every parameter, state and gradient has the R runs in front, one batched product serves all runs, and no operation
+    mixes them: a run gives the same numbers alone and in any stack (bit for bit on the machines of our tests; elsewhere
+    to rounding, if a library's batched product rounds differently for another R). A run that has ended, by divergence
+    or patience, is removed, and the others continue.
 
     Parameters
     ----------
     runs
-        One to many, equal in everything else (:attr:`Run.stack`).
+        One or more, equal in everything else (:attr:`Run.stack`).
 
     Returns
     -------
@@ -53,7 +53,7 @@ def train(runs: Sequence[Run], /) -> list[Record]:
     Raises
     ------
     ArgumentError
-        The runs cannot be stacked, or there are none.
+        There are no runs, or they cannot be trained together.
     """
     if not runs or any(run.stack != runs[0].stack for run in runs):
         arrived = "none" if not runs else "runs that differ in more"
@@ -66,7 +66,7 @@ def train(runs: Sequence[Run], /) -> list[Record]:
 
 @contextmanager
 def _without_subnormals() -> Generator[None]:
-    """Count subnormal numbers as 0: vanishing gradients become such, on which a processor is a hundred times slower."""
+    """Flush subnormal numbers to 0: vanishing gradients become subnormal, which makes a CPU a hundred times slower."""
     before = not torch.full((1,), 2.0**-1060, dtype=torch.float64).mul(0.5).any()
     torch.set_flush_denormal(True)
     try:
@@ -80,9 +80,9 @@ class _Stack:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs, self.shared = list(runs), runs[0]
-        self.task, self.cell = Task.parse(self.shared.task), Cell.parse(self.shared.cell)
+        self.task, self.cell = Task.parse(self.shared.task), TrainableCell.parse(self.shared.cell)
         self.device = torch.device(self.shared.device)
-        self.network = network_of(self.task, self.cell)
+        self.network = build_network(self.task, self.cell)
         dtype = torch.float64 if self.shared.precision == "float64" else torch.float32
         specified = self.network.parameters()
         drawn = initial_parameters(specified, self.runs, cell=self.cell, dtype=dtype, device=self.device)
@@ -90,11 +90,11 @@ class _Stack:
         self.trained = [v for v in self.parameters.values() if v.requires_grad]
         self.data = [np.random.default_rng([_DATA_STREAM, run.seed]) for run in self.runs]
         self.validation = held_out_data(self.task, "validation", self.device, size=self.cell.size)
-        self.progress = Progress(self.runs, self.task, self.parameters)
+        self.progress = TrainingProgress(self.runs, self.task, self.parameters)
         self.diagnostics = Diagnostics(self.network, self.validation, self.runs)
         self.optimizer = _optimizer(self.shared, self.trained)
         self.losses: list[Tensor] = []
-        """Of every row, step by step since the last evaluation."""
+        """Losses ``(rows,)`` of the steps since the last evaluation."""
 
     def _cast(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return parameters in the precision of the forward pass."""
@@ -109,7 +109,7 @@ class _Stack:
         step = 0
         self._evaluate(step)
         self._measure(step)
-        while self._go_on():
+        while self._remove_ended():
             step += 1
             self.losses.append(self._step())
             if step % _CHECK_EVERY == 0 or step == self.shared.steps:
@@ -121,8 +121,8 @@ class _Stack:
         seconds = (time.perf_counter() - began - self.diagnostics.seconds) / len(self.runs)
         return self._records(seconds)
 
-    def _go_on(self) -> bool:
-        """Take away the rows of the runs that have ended, and return whether any is left."""
+    def _remove_ended(self) -> bool:
+        """Remove the rows of the runs that have ended, and return whether any is left."""
         rows = torch.from_numpy(self.progress.leave(self.parameters)).to(self.device)
         if 0 < len(rows) < len(self.data):
             self.data = [self.data[k] for k in rows.tolist()]
@@ -130,17 +130,17 @@ class _Stack:
             for parameter in self.parameters.values():
                 parameter.grad, parameter.data = None, parameter.data[rows]
             for state in self.optimizer.state.values():
-                # A count of steps is one number for all runs.
+                # Adam's count of steps has no axis of runs.
                 state |= {name: x[rows] for name, x in state.items() if torch.is_tensor(x) and x.ndim}
         return len(rows) > 0
 
     def _step(self) -> Tensor:
         """Take one optimizer step and return the loss of every run before it."""
         batches = [self.task.sample(rng, self.shared.batch_size) for rng in self.data]
-        inputs, targets, weights = stacked(batches, self.device)
+        inputs, targets, weights = stack_batches(batches, self.device)
         self.optimizer.zero_grad(set_to_none=True)
         values = self._cast(self.parameters)
-        loss, penalty = penalties(self.network, values, inputs, self._loss(targets, weights), self.shared)
+        loss, penalty = loss_and_penalty(self.network, values, inputs, self._loss(targets, weights), self.shared)
         (loss + penalty).sum().backward()
         if self.shared.clip is not None:
             _clip(self.trained, self.shared.clip)
@@ -154,16 +154,16 @@ class _Stack:
         return loss
 
     def _evaluate(self, step: int) -> None:
-        # The steps of a run side by side: a sum over another axis would depend on how many runs there are.
-        each = (
+        # Steps on the last axis: the order of a sum over the first would depend on the number of runs.
+        losses = (
             torch.stack(self.losses, 1).double().cpu().numpy()
             if self.losses
             else np.full((len(self.data), 1), math.nan)
         )
         self.losses.clear()
-        found = evaluate(self.network, self._cast(self.parameters), self.task, self.validation)
+        evaluation = evaluate(self.network, self._cast(self.parameters), self.task, self.validation)
         weights = self.diagnostics.weights(self.parameters, self.progress.rows)
-        self.progress.evaluated(step, each.mean(-1), found, weights, self.parameters)
+        self.progress.add(step, losses.mean(-1), evaluation, weights, self.parameters)
 
     def _measure(self, step: int) -> None:
         rows = self.progress.rows
@@ -175,9 +175,9 @@ class _Stack:
         best = evaluate(self.network, self._cast(self.progress.best), self.task, test)
         final = Evaluation(best.loss.copy(), best.score.copy())
         if len(rows := np.flatnonzero(self.progress.fell_back)):
-            left = {name: value[rows] for name, value in self.progress.last.items()}
-            found = evaluate(self.network, self._cast(left), self.task, test)
-            final.loss[rows], final.score[rows] = found.loss, found.score
+            last = {name: value[rows] for name, value in self.progress.last.items()}
+            evaluation = evaluate(self.network, self._cast(last), self.task, test)
+            final.loss[rows], final.score[rows] = evaluation.loss, evaluation.score
         environment = _environment(len(self.runs), self.device)
         if self.task.signature:
             environment["bleu"] = self.task.signature
@@ -197,8 +197,21 @@ class _Stack:
         ]
 
 
-def network_of(task: Task, cell: Cell, /) -> AnyNetwork:
-    """Return what a task has built around a cell."""
+def build_network(task: Task, cell: TrainableCell, /) -> AnyNetwork:
+    """Build the network that a task trains a cell in.
+
+    Parameters
+    ----------
+    task
+        Its architecture, features and outputs are those of the network.
+    cell
+        The cell.
+
+    Returns
+    -------
+    Network or EncoderDecoder
+        The specification of the network; it holds no parameters.
+    """
     if task.architecture == "encoder_decoder":
         return EncoderDecoder(cell, task.inputs, task.outputs)
     return Network(cell, task.inputs, task.outputs, task.every_step)
@@ -210,8 +223,8 @@ def _optimizer(run: Run, parameters: list[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.RMSprop(parameters, **options)
     if run.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=run.momentum, **options)
-    of = torch.optim.AdamW if run.optimizer == "adamw" else torch.optim.Adam
-    return of(parameters, **options)
+    kind = torch.optim.AdamW if run.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, **options)
 
 
 @torch.no_grad()

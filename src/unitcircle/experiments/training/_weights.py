@@ -1,4 +1,4 @@
-"""The weights a run starts from."""
+"""The initial weights of a run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ import torch
 from torch import Tensor
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import Cell, Parameter, Role
+from unitcircle.experiments.models import Parameter, Role, TrainableCell
 from unitcircle.experiments.training._run import Run
 from unitcircle.initializers import Chrono, ForgetBias, Initializer
 
 
 def initial_parameters(
-    parameters: Mapping[str, Parameter], runs: Sequence[Run], /, *, cell: Cell, dtype: torch.dtype, device: torch.device
+    parameters: Mapping[str, Parameter],
+    runs: Sequence[Run],
+    /,
+    *,
+    cell: TrainableCell,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> dict[str, Tensor]:
     """Draw the parameters of many runs, each from its own seed, in double precision, and stack them.
 
-    Every parameter has a stream of its own, told by its name and the seed: two runs that differ in the recurrent
-    initializer alone have the same input weights, readout and data. A twin has another stream for its recurrent
-    weights and shares the others.
+    Every parameter has a random stream of its own, given by its name and the seed: two runs that differ only in the
+    recurrent initializer have the same input weights, readout and data. A twin has another stream for its recurrent
+    weights and the same streams for all else.
 
     Parameters
     ----------
@@ -31,7 +37,7 @@ def initial_parameters(
     runs
         The runs, one seed each.
     cell
-        Whose gates a bias decides.
+        The cell, whose gates a forget bias sets.
     dtype, device
         Of the result.
 
@@ -43,13 +49,13 @@ def initial_parameters(
     Raises
     ------
     ArgumentError
-        A complex or a rectangular law where a real square one is needed, or a forget bias for a cell without gates.
+        An initializer is complex where the weight is real, or a forget bias is named for a cell without gates.
     """
     drawn = {name: np.stack([_draw(name, p, run, cell) for run in runs]) for name, p in parameters.items()}
     return {name: torch.as_tensor(value).to(device, dtype) for name, value in drawn.items()}
 
 
-def _draw(name: str, parameter: Parameter, run: Run, cell: Cell) -> np.ndarray:
+def _draw(name: str, parameter: Parameter, run: Run, cell: TrainableCell) -> np.ndarray:
     twin = run.twin if parameter.role is Role.RECURRENT else 0
     rng = np.random.default_rng([crc32(name.encode()), run.seed, twin])
     if parameter.role is Role.OWN:
@@ -73,7 +79,7 @@ def _real(init: Initializer | None, z: np.ndarray) -> np.ndarray:
     return weight
 
 
-def _biases(init: Initializer, draws: dict[str, np.ndarray], cell: Cell) -> dict[str, np.ndarray]:
+def _biases(init: Initializer, draws: dict[str, np.ndarray], cell: TrainableCell) -> dict[str, np.ndarray]:
     if not isinstance(init, Chrono | ForgetBias):
         return {gate: _real(init, z) for gate, z in draws.items()}
     if cell.gated is None:
