@@ -49,7 +49,7 @@ _TASKS: dict[str, OwnData] = {}
 
 @dataclass(frozen=True)
 class OwnData(Task):
-    """Sequences that :func:`from_data` was given, named by their content.
+    """Sequences passed to :func:`from_data`, named by their content.
 
     The text of this task can be read back in the process that holds the data, and in no other: a study, whose runs
     have processes of their own, uses ``module(factory=...)``.
@@ -57,8 +57,8 @@ class OwnData(Task):
     Parameters
     ----------
     digest
-        Of the data and of what is asked about them: the only parameter in the text, and the only one compared. The
-        others are what :func:`from_data` makes of its arguments; by its digest alone the task is looked up.
+        Of the data and all options of :func:`from_data`: the only parameter in the text, and the only one compared. The
+        other parameters are set by :func:`from_data`; with the digest alone, the task is looked up in this process.
     """
 
     name = "data"

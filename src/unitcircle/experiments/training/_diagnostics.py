@@ -1,4 +1,4 @@
-"""What is measured of a run besides its score: weights at every evaluation, dynamics at chosen steps."""
+"""Measurements of a run beyond its score: weights at every evaluation, dynamics at chosen steps."""
 
 from __future__ import annotations
 
