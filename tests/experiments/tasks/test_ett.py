@@ -11,7 +11,7 @@ from unitcircle.experiments.tasks import Ett, Task
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "timeseries"
 HEADER = "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"
 HOURS = 14_400
-EPS = np.finfo(np.float32).eps
+EPS = float(np.finfo(np.float32).eps)
 
 
 @pytest.fixture(scope="module")

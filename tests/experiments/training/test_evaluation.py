@@ -13,7 +13,7 @@ from unitcircle.experiments.tasks import Batch, Task, from_data
 from unitcircle.experiments.training import Run, initial_parameters, stack_batches
 from unitcircle.experiments.training._evaluation import evaluate, held_out_data
 
-EPS, EPS32 = np.finfo(np.float64).eps, np.finfo(np.float32).eps
+EPS, EPS32 = (float(np.finfo(dtype).eps) for dtype in (np.float64, np.float32))
 RUNS = [Run("adding", "tanh(size=8)", "orthogonal", seed=seed) for seed in range(2)]
 
 

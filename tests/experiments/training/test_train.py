@@ -39,7 +39,7 @@ class Parity(Task):
 
 
 TASK = "sign_of_sum_for_tests"
-EPS, EPS32 = np.finfo(np.float64).eps, np.finfo(np.float32).eps
+EPS, EPS32 = (float(np.finfo(dtype).eps) for dtype in (np.float64, np.float32))
 
 
 def _run(**options):

@@ -41,7 +41,8 @@ def _retrieve(path: Path, url: str, checksum: str) -> None:
     """Download a file: pooch checks it under another name before it moves it to its path."""
     downloader = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=CHUNK)
     try:
-        pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=downloader)
+        # pooch's own downloaders name their parameters otherwise than its protocol of a downloader does.
+        pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=downloader)  # pyright: ignore[reportArgumentType]
         # The temporary file was readable by its owner only.
         path.chmod(path.parent.stat().st_mode & 0o666)
     except ValueError as error:
