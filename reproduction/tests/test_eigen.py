@@ -14,7 +14,7 @@ from unitcircle.initializers import BlockRotation, Eigen, Orthogonal
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction._correlation import Correlation
 from unitcircle_reproduction.eigen import _angles as angles
-from unitcircle_reproduction.eigen import _contest as contests
+from unitcircle_reproduction.eigen import _rivals as contests
 from unitcircle_reproduction.eigen import _driven as driven
 from unitcircle_reproduction.eigen import _regimes as regimes
 from unitcircle_reproduction.eigen import _source as chapter
@@ -22,6 +22,7 @@ from unitcircle_reproduction.eigen import _structure as structures
 from unitcircle_reproduction.eigen import _studies as studies
 from unitcircle_reproduction.eigen import _trained as trained
 from unitcircle_reproduction.eigen import _trained_figures as figures
+from unitcircle_reproduction.eigen._nets import trained as trained_nets
 from unitcircle_reproduction.eigen._regimes import ACTIVATIONS, Behaviour
 
 EPS = np.finfo(float).eps
@@ -362,7 +363,7 @@ TINY = ("tomita(grammar=4)", "adding(length=5)")
 
 def test_spectra_and_states_of_trained_nets_are_read_from_records(tiny):
     context, study, comparison = tiny
-    nets = trained.trained(context, [(study, comparison)])
+    nets = trained_nets(context, [(study, comparison)])
     # Two tasks, four initializers, two seeds; the A/A row is left out.
     assert len(nets) == 2 * 4 * 2
     for net in nets:
