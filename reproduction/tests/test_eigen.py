@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from unitcircle.initializers import BlockRotation, Eigen, Orthogonal
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction._correlation import Correlation
 from unitcircle_reproduction.eigen import _angles as angles
-from unitcircle_reproduction.eigen import _rivals as contests
 from unitcircle_reproduction.eigen import _driven as driven
 from unitcircle_reproduction.eigen import _regimes as regimes
+from unitcircle_reproduction.eigen import _rivals as rivals
 from unitcircle_reproduction.eigen import _source as chapter
 from unitcircle_reproduction.eigen import _structure as structures
 from unitcircle_reproduction.eigen import _studies as studies
@@ -156,6 +157,12 @@ def _group(*rows, cell="tanh"):
     return Group("digits", f"{cell}(size=8)", 1.0, factors, "accuracy", True, 0.1, 0.9, "score", rows)
 
 
+def _comparison(group):
+    labels = tuple(row.label for row in group.rows)
+    runs = sum(len(row.seeds) for row in group.rows)
+    return Comparison("s", "", labels, studies.EIGEN, 0.95, runs, runs, 0, 0, (group,))
+
+
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
     [
@@ -170,14 +177,20 @@ def test_outperforming_is_being_better_than_each_rival(verdicts, expected):
     rows = [_row(name, verdict) for name, verdict in zip(("Xavier", "Kaiming"), verdicts, strict=True)]
     # What is no rival of the source's does not count.
     group = _group(_row(studies.EIGEN, Standing.REFERENCE), _row("Haar", Standing.BETTER), *rows)
-    assert contests.against([group])[0] is expected
+    assert rivals.outperforms("c", "C", "It outperforms.", _comparison(group)).verdict is expected
 
 
-def test_the_identity_is_a_rival_in_a_relu_net_only():
-    for cell, expected in (("relu", Verdict.HOLDS), ("tanh", Verdict.UNDECIDED)):
-        assert contests.against([_group(_row("identity", Standing.WORSE), cell=cell)])[0] is expected
+def test_the_identity_is_a_rival_as_irnn_only():
+    # In a tanh-RNN it is the identity, which the source does not name.
+    for label, expected in (("IRNN", Verdict.HOLDS), ("identity", Verdict.UNDECIDED)):
+        group = _group(_row(studies.EIGEN, Standing.REFERENCE), _row(label, Standing.WORSE))
+        assert rivals.outperforms("c", "C", "It outperforms.", _comparison(group)).verdict is expected
 
 
+MODULI = {f"eigen {value}": f"eigen(modulus={value}, angles=uniform)" for value in (".8", ".95", "1.1")} | {
+    "eigen .95, Haar angles": "eigen(modulus=0.95, angles=haar)",
+    "Haar .95": "orthogonal(gain=0.95)",
+}
 W, B, E = Standing.WORSE, Standing.BETTER, Standing.UNDECIDED
 JUDGED = [
     ((W, W), Verdict.HOLDS),
@@ -191,7 +204,10 @@ JUDGED = [
 @pytest.mark.parametrize(("verdicts", "expected"), JUDGED)
 @pytest.mark.parametrize(
     ("judge", "labels"),
-    [(structures.modulus, ("eigen .8", "eigen 1.1")), (structures.structure, ("Haar .95", "blocks .95"))],
+    [
+        (partial(structures.modulus, MODULI), ("eigen .8", "eigen 1.1")),
+        (structures.structure, ("Haar .95", "blocks .95")),
+    ],
 )
 def test_the_modulus_and_the_chain_are_judged_against_every_other(judge, labels, verdicts, expected):
     # What is no other modulus, or no other structure, does not count.
@@ -248,18 +264,18 @@ def test_distance_predicts_where_further_out_is_better(numbers, verdict):
 
 
 def test_a_task_without_its_data_is_said_not_run(tmp_path):
-    claim = contests.unavailable("mnist", "MNIST", "It outperforms.", f"mnist(folder='{tmp_path}')")
+    claim = rivals.unavailable("mnist", "MNIST", "It outperforms.", f"mnist(folder='{tmp_path}')")
     assert claim is not None
     assert claim.verdict is Verdict.UNDECIDED
     assert "Not run" in claim.measured
-    assert contests.unavailable("t", "T", "S", "tomita(grammar=4)") is None
+    assert rivals.unavailable("t", "T", "S", "tomita(grammar=4)") is None
 
 
 def test_what_is_not_run_here_says_so(tmp_path, monkeypatch):
     for measure in (chapter._pixels, chapter._translation):
         (said,) = measure(Context(tmp_path))
         assert (said.verdict, "needs --full and the data" in said.condition) == (Verdict.UNDECIDED, True)
-    monkeypatch.setattr(contests.Task, "parse", lambda _: Mnist(folder=str(tmp_path / "nowhere")))
+    monkeypatch.setattr(rivals.Task, "parse", lambda _: Mnist(folder=str(tmp_path / "nowhere")))
     made = studies.pixels(Context(tmp_path, full=True))
     said = chapter._with_data(Context(tmp_path, full=True), "pixel-mnist", "T", "the others", made)
     assert (said.verdict, said.condition) == (Verdict.UNDECIDED, "not run: the data are not here")
@@ -279,16 +295,15 @@ def test_claims_that_need_data_are_about_the_rivals_they_name(tmp_path, monkeypa
         assert {"tanh", "gru", "lstm"} <= cells
 
 
-def test_a_contest_over_several_studies_counts_every_row():
+def test_a_claim_over_several_studies_counts_every_row():
     eigen = _row(studies.EIGEN)
     groups = [
         _group(eigen, _row("Xavier", Standing.WORSE)),
-        _group(eigen, _row("Xavier", Standing.BETTER), _row("Kaiming", Standing.WORSE)),
+        _group(eigen, _row("Xavier", Standing.BETTER), _row("Kaiming", Standing.WORSE), cell="gru"),
     ]
-    labels = (studies.EIGEN, "Xavier", "Kaiming")
-    found = [Comparison("s", "", labels, studies.EIGEN, 0.95, 6, 6, 0, 0, (group,)) for group in groups]
-    claim = contests.contest("c", "C", "It outperforms.", *found)
-    assert claim.verdict is contests.against(groups)[0] is Verdict.CONDITIONALLY
+    claim = rivals.outperforms("c", "C", "It outperforms.", *map(_comparison, groups))
+    assert claim.verdict is Verdict.CONDITIONALLY
+    assert claim.condition.startswith("of 3 comparisons, so in 2 (Xavier, digits, tanh(size=8); Kaiming, digits, gru")
     assert len(claim.table) == sum(len(group.rows) for group in groups)
     assert len(claim.data["comparisons"]) == 2
 
@@ -296,8 +311,7 @@ def test_a_contest_over_several_studies_counts_every_row():
 def test_a_score_that_a_library_counts_is_told_in_its_words_and_cannot_be_solved():
     plain = _group(_row(studies.EIGEN), _row("Xavier", Standing.WORSE))
     group = replace(plain, unit="BLEU", threshold=math.nan, signature="nrefs:1|version:2")
-    found = Comparison("s", "", (studies.EIGEN, "Xavier"), studies.EIGEN, 0.95, 4, 4, 0, 0, (group,))
-    claim = contests.contest("c", "C", "It outperforms.", found, note="Briefly.")
+    claim = rivals.outperforms("c", "C", "It outperforms.", _comparison(group), note="Briefly.")
     assert claim.measured.endswith(" BLEU: nrefs:1|version:2. Briefly.")
     assert {(row["solved"], row["steps to it"]) for row in claim.table} == {("", "")}
 
@@ -388,7 +402,7 @@ def test_spectra_and_states_of_trained_nets_are_read_from_records(tiny):
 
 def test_claims_of_a_comparison_have_its_rows_and_figures(tiny):
     context, study, comparison = tiny
-    claim = contests.contest("c", "T", "S", comparison)
+    claim = rivals.outperforms("c", "T", "S", comparison)
     assert len(claim.table) == 2 * 5
     assert all(draw().axes for draw in claim.figures.values())
     found = structures.discrimination(context, [(study, comparison)])
@@ -444,18 +458,17 @@ def test_what_was_not_run_caps_a_quick_verdict(tmp_path):
         (Standing.BETTER, Verdict.FAILS, Verdict.FAILS),
     ):
         group = _group(_row(studies.EIGEN, Standing.REFERENCE), _row("Xavier", verdict), cell="gru")
-        comparison = Comparison("gated", "", (studies.EIGEN, "Xavier"), studies.EIGEN, 0.95, 4, 4, 0, 0, (group,))
-        said = ("gated", "T", "It improves LSTM and GRU.", comparison)
-        short = chapter._contest(Context(tmp_path), *said, note="Note.")
+        arguments = ("gated", "T", "It improves LSTM and GRU.", _comparison(group))
+        short = chapter._outperforms(Context(tmp_path), *arguments, note="Note.")
         assert short.verdict is quick
         assert "only GRUs" in short.condition
         assert "Note. Not run in the quick reproduction: LSTM" in short.measured
-        long = chapter._contest(Context(tmp_path, full=True), *said, note="Note.")
+        long = chapter._outperforms(Context(tmp_path, full=True), *arguments, note="Note.")
         assert long.verdict is full
         assert "LSTM" not in long.measured + long.condition
 
 
-def test_what_a_quick_contest_says_of_itself_is_so(tmp_path):
+def test_what_a_quick_claim_says_of_itself_is_so(tmp_path):
     made = {"tomita": studies.plain, "rectified": studies.rectified, "gated": studies.gated}
     assert set(chapter.QUICK) == set(made)
     for name, study in made.items():
@@ -474,9 +487,17 @@ def test_what_a_quick_contest_says_of_itself_is_so(tmp_path):
 def test_a_start_has_one_look_in_every_panel():
     starts = [f"start {k}" for k in range(9)]
     rows = [
-        {"task": task, "start": start, "distance": k / 9, "result": 1.0, "unit": "accuracy"}
-        for task, own in (("adding(length=5), tanh(size=8)", starts), ("digits(n=1), tanh(size=8)", starts[::-2]))
-        for k, start in enumerate(own)
+        {
+            "task": f"{task}, tanh(size=8)",
+            "specification": task,
+            "cell": "tanh",
+            "start": start,
+            "distance": k / 9,
+            "result": 1.0,
+            "unit": "accuracy",
+        }
+        for task, shown in (("adding(length=5)", starts), ("digits(n=1)", starts[::-2]))
+        for k, start in enumerate(shown)
     ]
     figure = figures.distances(rows)
     first, second = (
@@ -492,10 +513,21 @@ def test_a_start_has_one_look_in_every_panel():
 
 
 def test_differences_are_drawn_with_their_intervals():
-    rows = [("eigen .8", -0.1, -0.2, -0.05, "worse"), ("Haar", 0.02, -0.03, 0.07, "undecided")]
-    (ax,) = figures.differences(rows, label="difference in test accuracy").axes
+    numbers = ((_row("eigen .8", Standing.WORSE), -0.1, -0.2, -0.05), (_row("Haar"), 0.02, -0.03, 0.07))
+    rows = [replace(row, difference=d, difference_interval=Interval(low, high)) for row, d, low, high in numbers]
+    group = _group(_row(studies.EIGEN, Standing.REFERENCE), *rows)
+    (ax,) = figures.differences(group, studies.EIGEN).axes
     drawn = [line.get_xdata() for line in ax.lines]
     assert [list(x) for x in drawn] == [[0, 0], [-0.2, -0.05], [-0.1], [-0.03, 0.07], [0.02]]
-    assert [text.get_text() for text in ax.texts] == ["worse", "undecided"]
+    assert [text.get_text() for text in ax.texts] == ["worse", "cannot tell"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["eigen .8", "Haar"]
-    assert ax.get_xlabel() == "difference in test accuracy"
+    assert ax.get_xlabel() == "test accuracy minus that of eigen .95"
+
+
+def test_moduli_and_structures_are_drawn_by_what_they_are():
+    labels = ("eigen .8", studies.EIGEN, "eigen 1.1", "Haar .95", "Xavier", "eigen .95, Haar angles")
+    moduli = structures.moduli(MODULI)
+    assert moduli == {"eigen .8": 0.8, "eigen .95": 0.95, "eigen 1.1": 1.1}
+    left, right = figures.structures(_group(*map(_row, labels)), moduli, studies.STRUCTURES).axes
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["0.8", "0.95", "1.1"]
+    assert [tick.get_text() for tick in right.get_xticklabels()] == ["eigen\n.95", "Haar\n.95", "Xavier"]

@@ -1,4 +1,4 @@
-"""The methods that the text on orthogonal initialization points to: contests, verdicts, tiny runs of each."""
+"""The methods that the text on orthogonal initialization points to: statements, verdicts, tiny runs of each."""
 
 import math
 
@@ -11,13 +11,13 @@ from unitcircle.experiments.studies import Experiment
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run
 from unitcircle_reproduction import Context, Verdict
-from unitcircle_reproduction._contest import Statement, judged
-from unitcircle_reproduction._judgement import Compared, follows, number, told
+from unitcircle_reproduction._judgement import Evidence, follows, number, significant
+from unitcircle_reproduction._statement import Statement
 from unitcircle_reproduction.orthogonal import _clipping as clipping
 from unitcircle_reproduction.orthogonal import _depth as depth
 from unitcircle_reproduction.orthogonal import _memory as memory
 from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
-from unitcircle_reproduction.orthogonal._contenders import Contender, contest
+from unitcircle_reproduction.orthogonal._contenders import Contender, contenders, judged, stated
 
 TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
 
@@ -34,20 +34,20 @@ TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
     ],
 )
 def test_what_follows_from_comparisons(signs, expected):
-    found, condition = follows([Compared(str(k), sign) for k, sign in enumerate(signs)])
+    found, condition = follows([Evidence(str(k), sign) for k, sign in enumerate(signs)])
     assert found is expected
     assert bool(condition) is (expected is not Verdict.HOLDS)
 
 
 def test_a_condition_names_every_comparison():
-    found = [Compared("a", 1), Compared("b", -1), Compared("c", 0), Compared("d", -1)]
+    found = [Evidence("a", 1), Evidence("b", -1), Evidence("c", 0), Evidence("d", -1)]
     assert follows(found)[1] == "of 4 comparisons, so in 1 (a); the contrary in 2 (b; d); not told apart in 1 (c)"
 
 
 def test_comparisons_are_corrected_for_their_number():
     # Holm: 0.012 < 0.05 / 4, then 0.016 < 0.05 / 3, then 0.03 > 0.05 / 2 stops.
-    assert told([1, -1, 1, 1], [0.012, 0.016, 0.03, 0.04]) == [1, -1, 0, 0]
-    assert told([1, 1], [math.nan, 0.01]) == [0, 1]
+    assert significant([1, -1, 1, 1], [0.012, 0.016, 0.03, 0.04]) == [1, -1, 0, 0]
+    assert significant([1, 1], [math.nan, 0.01]) == [0, 1]
 
 
 def test_numbers_are_short():
@@ -58,21 +58,21 @@ def test_numbers_are_short():
 def learned(tmp_path_factory):
     """One contender learns a linear map, the other has a rate at which it cannot."""
     context = Context(tmp_path_factory.mktemp("contest"))
-    contenders = (
+    members = (
         Contender("learns", "stack(depth=1)", options={"optimizer": "sgd"}),
         Contender("stays", "stack(depth=1)", options={"optimizer": "sgd", "clip": 1e-9}),
         Contender("Adam", "stack(depth=2)", "orthogonal", {"optimizer": "adam"}),
     )
     options = TINY | {"steps": 30, "evaluate_every": 10, "batch_size": 32}
     experiment = Experiment("deep_linear_map(size=8, answers=2)", sizes=(8,), learning_rates=(0.3,), options=options)
-    return context, contenders, experiment, contest(context, "made-up", contenders, experiment)
+    return context, members, experiment, contenders(context, "made-up", members, experiment)
 
 
 def test_contenders_of_several_cells_are_paired_by_seed(learned):
-    *_, found = learned
-    assert [row.label for row in found.rows] == ["learns", "stays", "Adam"]
-    assert {row.seeds for row in found.rows} == {tuple(range(8))}
-    reference, other = found.against("stays", ["learns"])
+    *_, group = learned
+    assert [row.label for row in group.rows] == ["learns", "stays", "Adam"]
+    assert {row.seeds for row in group.rows} == {tuple(range(8))}
+    reference, other = judged({"": group}, "stays", ["learns"])[""].rows
     assert (reference.label, reference.verdict) == ("stays", Standing.REFERENCE)
     mean = np.mean(np.subtract(other.scores, reference.scores))
     assert other.difference == pytest.approx(mean)
@@ -88,9 +88,9 @@ def test_contenders_of_several_cells_are_paired_by_seed(learned):
         ("learns", "stays", Standing.BETTER, Verdict.FAILS),
     ],
 )
-def test_a_statement_is_judged_by_its_contests(learned, reference, other, are, follows):
-    *_, found = learned
-    claim = judged(Statement("a", "A", "said", reference, (other,), are), [found], "Remark.")
+def test_a_statement_is_judged_by_its_groups(learned, reference, other, are, follows):
+    *_, group = learned
+    claim = stated(Statement("a", "A", "said", reference, (other,), are), {"linear map": group}, "Remark.")
     assert claim.verdict is follows
     assert claim.measured.endswith("Remark.")
     assert [row["contender"] for row in claim.table] == [reference, other]
@@ -98,11 +98,20 @@ def test_a_statement_is_judged_by_its_contests(learned, reference, other, are, f
     FigureCanvasAgg(draw()).draw()
 
 
-def test_a_contest_that_is_done_is_not_done_again(learned, monkeypatch):
-    context, contenders, experiment, found = learned
+def test_contenders_that_are_trained_are_not_trained_again(learned, monkeypatch):
+    context, members, experiment, group = learned
     monkeypatch.setattr("unitcircle.experiments.training._train._Stack.train", None)
-    again = contest(context, "made-up", contenders, experiment)
-    assert [row.scores for row in again.rows] == [row.scores for row in found.rows]
+    again = contenders(context, "made-up", members, experiment)
+    assert [row.scores for row in again.rows] == [row.scores for row in group.rows]
+
+
+def test_comparisons_of_several_groups_are_one_family(learned):
+    *_, group = learned
+    (alone,) = judged({"one": group}, "stays", ["learns"]).values()
+    both = judged({"one": group, "two": group}, "stays", ["learns"])
+    assert alone.rows[1].p_holm == alone.rows[1].p == 2 / 2**8
+    # Holm counts both comparisons, and counts them once.
+    assert [held.rows[1].p_holm for held in both.values()] == [2 * 2 / 2**8] * 2
 
 
 def test_a_full_run_asks_the_study_engine_for_the_real_protocols(tmp_path, monkeypatch):
@@ -188,8 +197,8 @@ def test_all_comparisons_of_the_stabilizer_are_one_family(seeds, signs):
         norms = np.exp(np.stack([np.zeros(seeds), drift + noise], 1))
         return stabilizer.Lengths(1, np.stack([np.zeros(seeds), loss + noise], 1), norms)
 
-    found = stabilizer._compared({"net": [lengths(2.0, 2.0), lengths(1.0, 2.0), lengths(3.0, 2.0)]})
-    assert [compared.sign for compared in found] == signs
+    found = stabilizer._evidence({"net": [lengths(2.0, 2.0), lengths(1.0, 2.0), lengths(3.0, 2.0)]})
+    assert [evidence.sign for evidence in found] == signs
     assert found[2].name == "drift of the net, β = 50"
 
 
@@ -199,14 +208,14 @@ def _growth(**changed):
 
 
 def test_every_protocol_of_the_deep_networks_counts():
-    assert follows(depth.compared(_growth()))[0] is Verdict.HOLDS
+    assert follows(depth.evidence_of(_growth()))[0] is Verdict.HOLDS
     first = str(depth.Start("orthogonal", "gaussian", 1.0))
     assert first == "orthogonal inside, gaussian ends, clipped at 1"
-    verdict, condition = follows(depth.compared(_growth(**{first: 2.1})))
+    verdict, condition = follows(depth.evidence_of(_growth(**{first: 2.1})))
     assert verdict is Verdict.CONDITIONALLY
     assert f"the contrary in 1 ({first})" in condition
     # Where Gaussian layers are as fast at every depth, nothing is shown by the orthogonal ones.
     flat = {str(start): 1.5 for start in depth.GAUSSIAN.values()}
-    assert follows(depth.compared(_growth(**flat)))[0] is Verdict.FAILS
+    assert follows(depth.evidence_of(_growth(**flat)))[0] is Verdict.FAILS
     missing = {str(start): math.nan for start in depth.STARTS}
-    assert follows(depth.compared(_growth(**missing)))[0] is Verdict.UNDECIDED
+    assert follows(depth.evidence_of(_growth(**missing)))[0] is Verdict.UNDECIDED

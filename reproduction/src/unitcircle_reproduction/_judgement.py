@@ -1,4 +1,4 @@
-"""What follows for a claim from several comparisons of which some are told apart: one rule for every source."""
+"""What follows for a claim from several comparisons of which some are significant: one rule for every text."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from unitcircle_reproduction._claim import Verdict
 CONFIDENCE = 0.95
 
 
-class Compared(NamedTuple):
-    """One comparison: its name, and 1 where it is as the source says, −1 the contrary, 0 where that cannot be told."""
+class Evidence(NamedTuple):
+    """One comparison: its name, and 1 where it is as the text says, −1 the contrary, 0 where that cannot be told."""
 
     name: str
     sign: int
 
 
-def told(signs: Sequence[int], p_values: Sequence[float], /) -> list[int]:
-    """Return the signs of the comparisons that are told apart, 0 for the others: Holm over all of a claim."""
+def significant(signs: Sequence[int], p_values: Sequence[float], /) -> list[int]:
+    """Return the signs of the significant comparisons, 0 for the others: Holm over all comparisons of a claim."""
     return [sign if p < 1 - CONFIDENCE else 0 for sign, p in zip(signs, holm(p_values), strict=True)]
 
 
-def follows(found: Sequence[Compared], /) -> tuple[Verdict, str]:
-    """Return what follows from all comparisons of a claim, each counted once."""
-    named = {sign: [name for name, other in found if other == sign] for sign in (1, -1, 0)}
-    if not found:
+def follows(evidence: Sequence[Evidence], /) -> tuple[Verdict, str]:
+    """Return what follows from all comparisons of a claim, each counted once, and its condition."""
+    names = {sign: [name for name, other in evidence if other == sign] for sign in (1, -1, 0)}
+    if not evidence:
         return Verdict.UNDECIDED, "no run is there"
-    if len(named[1]) == len(found):
+    if len(names[1]) == len(evidence):
         return Verdict.HOLDS, ""
-    if len(named[0]) == len(found):
+    if len(names[0]) == len(evidence):
         return Verdict.UNDECIDED, "these runs do not tell them apart"
     words = {1: "so", -1: "the contrary", 0: "not told apart"}
-    parts = [f"{words[sign]} in {len(names)} ({'; '.join(names)})" for sign, names in named.items() if names]
-    verdict = Verdict.CONDITIONALLY if named[1] else Verdict.FAILS
-    return verdict, f"of {len(found)} comparisons, {'; '.join(parts)}"
+    parts = [f"{words[sign]} in {len(group)} ({'; '.join(group)})" for sign, group in names.items() if group]
+    verdict = Verdict.CONDITIONALLY if names[1] else Verdict.FAILS
+    return verdict, f"of {len(evidence)} comparisons, {'; '.join(parts)}"
 
 
 def number(value: float, /) -> str:

@@ -13,7 +13,7 @@ from unitcircle_reproduction.eigen import _angles, _driven, _regimes
 from unitcircle_reproduction.eigen import _structure as parts
 from unitcircle_reproduction.eigen import _studies as studies
 from unitcircle_reproduction.eigen._nets import trained
-from unitcircle_reproduction.eigen._rivals import contest, unavailable
+from unitcircle_reproduction.eigen._rivals import outperforms, unavailable
 from unitcircle_reproduction.eigen._trained import spectra, surface
 
 OUTPERFORMS = "It consistently improves performance and outperforms {}, in several tasks."
@@ -24,7 +24,7 @@ QUICK = {
     "rectified": ("ReLU-RNNs on grammar 4", "the other six grammars; Kaiming with ReLU; IRNN and np-RNN with tanh"),
     "gated": ("GRUs on grammar 4, against Xavier", "LSTM; the other six grammars; Kaiming"),
 }
-"""Of a contest in the quick reproduction: what is run, and what is in full only."""
+"""Of a claim in the quick reproduction: what is run, and what only the full one runs."""
 
 
 def _trained(context: Context) -> Iterator[Claim]:
@@ -35,7 +35,7 @@ def _trained(context: Context) -> Iterator[Claim]:
 
 
 def _tomita(context: Context) -> Iterator[Claim]:
-    yield _contest(
+    yield _outperforms(
         context,
         "tomita",
         "Convergence on Tomita's grammars: tanh-RNN",
@@ -43,7 +43,7 @@ def _tomita(context: Context) -> Iterator[Claim]:
         context.study(studies.plain(context)),
         note="Every initializer has its own learning rate, chosen with seeds that are not reported.",
     )
-    yield _contest(
+    yield _outperforms(
         context,
         "rectified",
         "Against IRNN and sp-RNN, on their own ground: ReLU-RNN",
@@ -51,7 +51,7 @@ def _tomita(context: Context) -> Iterator[Claim]:
         context.study(studies.rectified(context)),
         note="We read sp-RNN as np-RNN; the summary does not define it.",
     )
-    yield _contest(
+    yield _outperforms(
         context,
         "gated",
         "Gated cells",
@@ -66,9 +66,11 @@ def _wait(context: Context) -> Iterator[Claim]:
 
 
 def _structure(context: Context) -> Iterator[Claim]:
-    found = context.study(studies.structure(context))
-    yield from map(parts.modulus, found.groups)
-    yield parts.structure(_as_it_is(found))
+    study = studies.structure(context)
+    comparison = context.study(study)
+    for group in comparison.groups:
+        yield parts.modulus(study.initializers, group)
+    yield parts.structure(_as_it_is(comparison))
 
 
 def _as_it_is(comparison: Comparison) -> Group:
@@ -95,12 +97,16 @@ def _can_be_ranked(study: Study) -> bool:
     return len(study.initializers) >= FEWEST
 
 
-def _contest(context: Context, name: str, title: str, statement: str, comparison: Comparison, *, note: str) -> Claim:
-    """Return the contest; what was not run of its statement is said, and is then a condition of its verdict."""
+def _outperforms(
+    context: Context, name: str, title: str, statement: str, comparison: Comparison, *, note: str
+) -> Claim:
+    """Return the claim; what was not run of its statement is named, and is a condition of its verdict."""
     if context.full:
-        return contest(name, title, statement, comparison, note=note)
+        return outperforms(name, title, statement, comparison, note=note)
     run, missing = QUICK[name]
-    claim = contest(name, title, statement, comparison, note=f"{note} Not run in the quick reproduction: {missing}.")
+    claim = outperforms(
+        name, title, statement, comparison, note=f"{note} Not run in the quick reproduction: {missing}."
+    )
     verdict = Verdict.CONDITIONALLY if claim.verdict is Verdict.HOLDS else claim.verdict
     return replace(claim, verdict=verdict, condition="; ".join(filter(None, (f"run: only {run}", claim.condition))))
 
@@ -120,7 +126,7 @@ def _with_data(context: Context, name: str, title: str, rivals: str, made: Seque
     if not context.full:
         missing = "not run in the quick reproduction; needs --full and the data"
         return Claim(name, title, statement, "Not run.", Verdict.UNDECIDED, condition=missing)
-    return unavailable(name, title, statement, made[0].experiments[0].task) or contest(
+    return unavailable(name, title, statement, made[0].experiments[0].task) or outperforms(
         name,
         title,
         statement,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,19 +12,22 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from unitcircle.experiments.comparison import Comparison, Group
+from unitcircle.experiments.comparison import Comparison, Group, Standing
 from unitcircle.experiments.studies import Study
+from unitcircle.initializers import Eigen, Initializer
 from unitcircle_reproduction._claim import Claim, Verdict
-from unitcircle_reproduction._contest import table
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._correlation import Correlation, rank_correlation, screening
-from unitcircle_reproduction._judgement import follows, number, with_interval
+from unitcircle_reproduction._judgement import number, with_interval
+from unitcircle_reproduction._statement import Statement, claim_of
 from unitcircle_reproduction.eigen import _trained_figures as figures
-from unitcircle_reproduction.eigen._rivals import compared
-from unitcircle_reproduction.eigen._studies import EIGEN, reported
+from unitcircle_reproduction.eigen._studies import EIGEN, STRUCTURES, reported
 
 Figures = dict[str, Callable[[], Figure]]
 
+OTHERS = tuple(label for label in STRUCTURES if label not in {EIGEN, "Xavier"})
+"""Other structures of one spectral radius."""
+XAVIER = (EIGEN, ("Xavier",), Standing.WORSE)
 
 CAPTION = "Test accuracy of every seed (dots) and mean (bar); left by modulus, right by structure. Dotted: chance."
 CHAINED = (
@@ -34,90 +37,58 @@ CHAINED = (
 DIFFERENCES = "Difference in mean test accuracy to modulus .95, paired by seed, with its 95 % interval."
 
 
-def _claim(group: Group, labels: Sequence[str], said: tuple[str, str, str], remark: str, figures: Figures) -> Claim:
-    """Return the claim, told by name, title and statement, that the reference is better than each of some rows."""
-    told = sorted((row for row in group.rows if row.label in labels and row.seeds), key=lambda row: row.label)
-    found = [compared(row, row.label) for row in told]
-    verdict, condition = follows(found)
+def moduli(initializers: Mapping[str, str], /) -> dict[str, float]:
+    """Return label → modulus of the eigen initializers with uniform angles, smallest first."""
+    parsed = {label: Initializer.parse(text) for label, text in initializers.items()}
+    known = {k: init.modulus for k, init in parsed.items() if isinstance(init, Eigen) and init.angles == "uniform"}
+    return dict(sorted(known.items(), key=lambda item: item[1]))
+
+
+def long_wait(group: Group, /) -> Claim:
+    """Judge the final score against Xavier where a signal has to be carried over a wait."""
+    text = "The eigen initializer outperforms the Xavier initializer, and helps with long-term dependency."
+    return _claim(group, Statement("wait", "Final score where a signal has to wait: against Xavier", text, *XAVIER))
+
+
+def modulus(initializers: Mapping[str, str], group: Group, /) -> Claim:
+    """Judge whether 0.95 is the modulus to take, from the initializers of a study by label."""
+    known = moduli(initializers)
+    others = tuple(label for label in known if label != EIGEN)
+    scale, words = "", ""
+    if group.input_scale != 1:
+        scale, words = f"-input-{group.input_scale:g}", f", with the input × {group.input_scale:g}"
+    text = "All eigenvalues get the modulus 0.95."
+    remark = f"Moduli that were trained: 0.95 and {', '.join(f'{known[label]:g}' for label in others)}."
+    drawn: Figures = {CAPTION: partial(figures.structures, group, known, STRUCTURES)}
+    statement = Statement(f"modulus{scale}", f"Which modulus{words}", text, EIGEN, others, Standing.WORSE)
+    return _claim(group, statement, remark, drawn)
+
+
+def structure(group: Group, /) -> Claim:
+    """Judge whether the chain of rotations matters at equal modulus."""
+    means = [row.mean for row in group.rows if row.label in {EIGEN, *OTHERS} and row.seeds]
+    remark = f"Among weights of one spectral radius the mean accuracies differ by up to {np.ptp(means):.2f}."
+    title = "Does it matter that the rotations are chained?"
+    return _claim(group, Statement("structure", title, CHAINED, EIGEN, OTHERS, Standing.WORSE), remark)
+
+
+def _claim(group: Group, statement: Statement, remark: str = "", drawn: Figures | None = None) -> Claim:
+    """Return the claim that the eigen initializer is better than the others, which the study has judged."""
+    shown = replace(group, rows=tuple(row for row in group.rows if row.label in {EIGEN, *statement.others}))
+    others = sorted((row for row in shown.rows if row.label != EIGEN), key=lambda row: row.label)
     reference = next(row for row in group.rows if row.label == EIGEN)
     gaps = "; ".join(
         f"{row.label} {with_interval(row.difference, row.difference_interval)} "
         f"({row.verdict}, p = {number(row.p_holm)})"
-        for row in told
+        for row in others
     )
     measured = (
         f"{group.title}, {len(reference.seeds)} seeds, each row at the better of its learning rates. Difference in "
         f"test accuracy to {EIGEN} (paired; p: permutation test, Holm over the table): {gaps}. {remark}"
     )
-    own = replace(group, rows=tuple(row for row in group.rows if row.label in {EIGEN, *labels}))
-    return Claim(
-        *said,
-        measured.strip(),
-        verdict,
-        condition=condition,
-        table=table(group.title, own),
-        figures=figures,
-        data={row.label: row.difference for row in told},
-    )
-
-
-def long_wait(group: Group, /) -> Claim:
-    """Judge the final score against Xavier where a signal has to be carried over a wait."""
-    return _claim(
-        group,
-        ["Xavier"],
-        (
-            "wait",
-            "Final score where a signal has to wait: against Xavier",
-            "The eigen initializer outperforms the Xavier initializer, and helps with long-term dependency.",
-        ),
-        "",
-        _differences(group, ["Xavier"]),
-    )
-
-
-def modulus(group: Group, /) -> Claim:
-    """Judge whether 0.95 is the modulus to take."""
-    labels = [row.label for row in group.rows if row.label.startswith("eigen ") and "," not in row.label]
-    others = [label for label in labels if label != EIGEN]
-    scale = "" if group.input_scale == 1 else f"-input-{group.input_scale:g}"
-    return _claim(
-        group,
-        others,
-        (
-            f"modulus{scale}",
-            "Which modulus" + ("" if group.input_scale == 1 else f", with the input × {group.input_scale:g}"),
-            "All eigenvalues get the modulus 0.95.",
-        ),
-        f"Moduli that were trained: .95 and {', '.join(sorted(label.removeprefix('eigen ') for label in others))}.",
-        {CAPTION: partial(figures.structures, group), **_differences(group, others)},
-    )
-
-
-def structure(group: Group, /) -> Claim:
-    """Judge whether the chain of rotations matters at equal modulus."""
-    others = ("Haar .95", "blocks .95", "chain .95", "delay line .95")
-    apart = np.ptp([row.mean for row in group.rows if row.label in {EIGEN, *others} and row.seeds])
-    return _claim(
-        group,
-        others,
-        (
-            "structure",
-            "Does it matter that the rotations are chained?",
-            CHAINED,
-        ),
-        f"Among weights of one spectral radius the mean accuracies differ by up to {apart:.2f}.",
-        _differences(group, others),
-    )
-
-
-def _differences(group: Group, labels: Sequence[str]) -> Figures:
-    rows = [
-        (row.label, row.difference, row.difference_interval.low, row.difference_interval.high, str(row.verdict))
-        for row in group.rows
-        if row.label in labels and not math.isnan(row.difference)
-    ]
-    return {DIFFERENCES: partial(figures.differences, rows, label=f"test {group.unit} minus that of {EIGEN}")}
+    differences: Figures = {DIFFERENCES: partial(figures.differences, shown, EIGEN)}
+    data = {row.label: row.difference for row in others}
+    return claim_of(statement, {"": shown}, measured.strip(), figures=(drawn or {}) | differences, data=data)
 
 
 def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], /) -> Claim:
@@ -132,7 +103,8 @@ def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], 
             goodness = -row.median_steps if by_steps else row.mean if group.higher_is_better else -row.mean
             result = row.median_steps if by_steps else row.mean
             unit = "median steps to threshold" if by_steps else f"test {group.unit}"
-            head = {"task": group.title, "start": row.label, "distance": float(np.mean(distances))}
+            head = {"task": group.title, "specification": group.task, "cell": group.factors["cell"]}
+            head |= {"start": row.label, "distance": float(np.mean(distances))}
             rows.append(head | {"result": result, "goodness": goodness, "unit": unit})
     grouped = [[row for row in rows if row["task"] == task] for task in dict.fromkeys(row["task"] for row in rows)]
     ranked: list[dict[str, Any]] = []

@@ -15,6 +15,15 @@ from unitcircle_reproduction._context import Context
 EIGEN = "eigen .95"
 """Label of the source's initializer in every study: modulus .95, rotations in all planes (i, i + 1)."""
 
+STRUCTURES = {
+    EIGEN: "eigen\n.95",
+    "Haar .95": "Haar\n.95",
+    "blocks .95": "blocks\n.95",
+    "chain .95": "chain\n.95",
+    "delay line .95": "delay line\n.95",
+    "Xavier": "Xavier",
+}
+"""Labels of :func:`structure` that differ in structure → their name in a figure."""
 _EIGEN = "eigen(modulus=0.95, angles=uniform)"
 _PIXELS = "mnist(validation=2000)"
 

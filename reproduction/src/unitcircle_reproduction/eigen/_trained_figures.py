@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -74,36 +75,27 @@ def radii(nets: Sequence[Trained], /) -> Figure:
     return figure
 
 
-def structures(group: Group, /) -> Figure:
-    """Draw the test score of every seed: moduli to the left, structures at one modulus to the right."""
+def structures(group: Group, moduli: Mapping[str, float], names: Mapping[str, str], /) -> Figure:
+    """Draw the test score of every seed: by modulus to the left, by structure at one modulus to the right."""
+    # moduli, names: label → modulus, or name of the structure, of the rows to draw.
     figure = Figure(figsize=(8.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     rows = {row.label: row for row in group.rows}
-    moduli = sorted((float(label.removeprefix("eigen ")), label) for label in rows if _is_modulus(label))
-    for place, (_, label) in enumerate(moduli):
+    drawn = [label for label in moduli if label in rows]
+    for place, label in enumerate(drawn):
         _seeds(left, place, rows[label], CYCLE[0])
-    left.set_xticks(range(len(moduli)), [f"{value:g}" for value, _ in moduli])
+    left.set_xticks(range(len(drawn)), [f"{moduli[label]:g}" for label in drawn])
     left.set(xlabel="modulus of the eigen weight", ylabel=f"test {group.unit}")
-    others = [
-        label
-        for label in ("eigen .95", "Haar .95", "blocks .95", "chain .95", "delay line .95", "Xavier")
-        if label in rows
-    ]
-    for place, label in enumerate(others):
+    drawn = [label for label in names if label in rows]
+    for place, label in enumerate(drawn):
+        # The eigen initializer is first and has the colour it has on the left.
         _seeds(right, place, rows[label], CYCLE[(place + 1) % len(CYCLE)] if place else CYCLE[0])
-    right.set_xticks(range(len(others)), [label.replace(" .95", "\n.95") for label in others])
+    right.set_xticks(range(len(drawn)), [names[label] for label in drawn])
     right.set_xlabel("structure")
     for ax in (left, right):
         ax.axhline(group.baseline, color=COLORS["grey"], lw=0.8, ls=":")
         ax.set(ylim=(0, 1))
     return figure
-
-
-def _is_modulus(label: str) -> bool:
-    try:
-        return label.startswith("eigen ") and float(label.removeprefix("eigen ")) > 0
-    except ValueError:
-        return False
 
 
 def _seeds(ax: Any, place: float, row: Any, color: str) -> None:
@@ -112,23 +104,20 @@ def _seeds(ax: Any, place: float, row: Any, color: str) -> None:
     ax.plot([place - 0.25, place + 0.25], [scores.mean()] * 2, color=color, lw=2)
 
 
-def differences(rows: Sequence[tuple[str, float, float, float, str]], /, *, label: str) -> Figure:
-    """Draw differences to a reference: rows of name, mean, low and high end of its interval, and verdict."""
+def differences(group: Group, reference: str, /) -> Figure:
+    """Draw the differences of the rows of a group to its reference, with their intervals and verdicts."""
+    rows = [row for row in group.rows if row.label != reference and not math.isnan(row.difference)]
     figure = Figure(figsize=(6.4, 0.32 * len(rows) + 0.9), layout="constrained")
     ax = figure.subplots()
     ax.axvline(0.0, color=COLORS["grey"], lw=0.8, ls=":")
-    for place, (_, mean, low, high, verdict) in enumerate(rows):
-        ax.plot([low, high], [place, place], color=CYCLE[0], lw=2, solid_capstyle="butt")
-        ax.plot(mean, place, "o", ms=5, color=CYCLE[0])
-        ax.text(1.02, place, verdict, transform=ax.get_yaxis_transform(), va="center", fontsize=8)
-    ax.set_yticks(range(len(rows)), [name for name, *_ in rows])
-    ax.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
+    for place, row in enumerate(rows):
+        ends = [row.difference_interval.low, row.difference_interval.high]
+        ax.plot(ends, [place, place], color=CYCLE[0], lw=2, solid_capstyle="butt")
+        ax.plot(row.difference, place, "o", ms=5, color=CYCLE[0])
+        ax.text(1.02, place, str(row.verdict), transform=ax.get_yaxis_transform(), va="center", fontsize=8)
+    ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    ax.set(xlabel=f"test {group.unit} minus that of {reference}", ylim=(len(rows) - 0.5, -0.5))
     return figure
-
-
-def _setting(title: str) -> str:
-    task, _, cell = title.rpartition("), ")
-    return f"{short_task(task + ')')}\n{cell.split('(')[0]}"
 
 
 def distances(rows: Sequence[Mapping[str, Any]], /) -> Figure:
@@ -148,7 +137,7 @@ def distances(rows: Sequence[Mapping[str, Any]], /) -> Figure:
         # Panels are narrow: more labels than three run into each other.
         ax.xaxis.set_major_locator(MaxNLocator(2))
         ax.set(xlabel="distance of h_T before training", ylabel=own[0]["unit"])
-        ax.set_title(_setting(task), fontsize=8)
+        ax.set_title(f"{short_task(own[0]['specification'])}\n{own[0]['cell']}", fontsize=8)
     if drawn:
         figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", fontsize=7)
     return figure

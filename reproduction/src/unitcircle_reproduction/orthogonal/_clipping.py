@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from unitcircle.experiments.comparison import Group
 from unitcircle.experiments.studies import Experiment, Store
 from unitcircle_reproduction._claim import Claim
-from unitcircle_reproduction._contest import Contest, Statement, judged
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction.orthogonal._contenders import Contender, contest
+from unitcircle_reproduction._statement import Statement
+from unitcircle_reproduction.orthogonal._contenders import Contender, contenders, judged, stated
 
 FREE, CLIPPED = "exploding, not clipped", "exploding, clipped at 1"
 QUIET_FREE, QUIET_CLIPPED = "torch default, not clipped", "torch default, clipped at 1"
@@ -37,11 +38,11 @@ _OMEGA = Statement(
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train with and without both remedies of Pascanu et al."""
-    clipping = [_clipping(context, factor) for factor in FACTORS]
-    yield judged(_CLIPPING, clipping, _control(context, clipping[0]))
+    clipping = {f"digits, weights N(0, {factor**2}/n)": _clipping(context, factor) for factor in FACTORS}
+    yield stated(_CLIPPING, clipping, _control(context, next(iter(clipping.values()))))
     delays, steps = context.pick((10,), (20, 50)), context.pick(400, 4000)
-    copying = [
-        contest(
+    copying = {
+        f"copying(delay={delay})": contenders(
             context,
             f"orthogonal-omega-{delay}",
             (Contender(PLAIN, "tanh", options={"omega": 0.0}), Contender(OMEGA, "tanh", options={"omega": 1.0})),
@@ -53,11 +54,11 @@ def claims(context: Context, /) -> Iterator[Claim]:
             ),
         )
         for delay in delays
-    ]
+    }
     ratios = [
         _log_ratios(context.studies / f"orthogonal-omega-{delays[0]}-tanh-omega-{omega}", -1) for omega in (0.0, 1.0)
     ]
-    yield judged(
+    yield stated(
         _OMEGA,
         copying,
         f"tanh, n = {UNITS}, torch's default weight. After training without Ω a gradient changes by "
@@ -66,34 +67,33 @@ def claims(context: Context, /) -> Iterator[Claim]:
     )
 
 
-def _clipping(context: Context, factor: int) -> Contest:
+def _clipping(context: Context, factor: int) -> Group:
     exploding = f"gaussian(std={factor / UNITS**0.5:.4g})"
-    contenders = [
+    members = [
         Contender(FREE, "tanh", exploding, {"clip": None}),
         Contender(CLIPPED, "tanh", exploding, {"clip": 1.0}),
     ]
     if factor == FACTORS[0]:
-        contenders += [Contender(QUIET_FREE, "tanh", options={"clip": None})]
-        contenders += [Contender(QUIET_CLIPPED, "tanh", options={"clip": 1.0})]
+        members += [Contender(QUIET_FREE, "tanh", options={"clip": None})]
+        members += [Contender(QUIET_CLIPPED, "tanh", options={"clip": 1.0})]
     rates, steps = context.pick((0.03, 0.3), (0.01, 0.03, 0.1, 0.3, 1.0)), context.pick(600, 3000)
     options = {"optimizer": "sgd", "steps": steps, "evaluate_every": steps // 4, "measure_at": (0,)}
     experiment = Experiment("digits", sizes=(UNITS,), learning_rates=rates, options=options)
-    name, note = f"orthogonal-clipping-{factor}", f"weights N(0, {factor**2}/n)"
-    return contest(context, name, contenders, experiment, tuning_seeds=2, note=note)
+    return contenders(context, f"orthogonal-clipping-{factor}", members, experiment, tuning_seeds=2)
 
 
-def _control(context: Context, found: Contest) -> str:
+def _control(context: Context, group: Group) -> str:
     before = " and ".join(
         _decades(_log_ratios(context.studies / f"orthogonal-clipping-{factor}-tanh-clip-None", 0, "gaussian"))
         for factor in FACTORS
     )
-    rows = {row.label: row for row in found.against(QUIET_FREE, (QUIET_CLIPPED,))}
-    interval, told = rows[QUIET_CLIPPED].difference_interval, rows[QUIET_CLIPPED].verdict
+    free, clipped = judged({"": group}, QUIET_FREE, [QUIET_CLIPPED])[""].rows
+    interval = clipped.difference_interval
     return (
         f"The exploding weights are Gaussian with {' and '.join(map(str, FACTORS))} times the critical standard "
         f"deviation 1/√n, n = {UNITS}; before training their gradients change by {before} decades over the 64 steps. "
-        f"Control: with torch's default weight {rows[QUIET_FREE].mean:.2f} without and {rows[QUIET_CLIPPED].mean:.2f} "
-        f"with clipping (difference [{interval.low:.2f}, {interval.high:.2f}], {told})."
+        f"Control: with torch's default weight {free.mean:.2f} without and {clipped.mean:.2f} "
+        f"with clipping (difference [{interval.low:.2f}, {interval.high:.2f}], {clipped.verdict})."
     )
 
 

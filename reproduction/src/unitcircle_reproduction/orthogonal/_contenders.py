@@ -1,4 +1,4 @@
-"""Contenders of several cells trained on one task: one study a cell."""
+"""Contenders of several cells trained on one task: one study for each cell."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from unitcircle.experiments.comparison import Group
+from unitcircle.experiments.comparison import Group, Row, judge
 from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.studies import Experiment, Study
-from unitcircle_reproduction._contest import Contest
+from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._judgement import CONFIDENCE
+from unitcircle_reproduction._statement import Statement, claim_of, sentence
 
 SEEDS = (8, 10)
 """In short and in full: with eight pairs the smallest p is 1/128, which Holm's correction of six tests lets pass."""
@@ -29,26 +31,25 @@ class Contender:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def contest(
+def contenders(
     context: Context,
     name: str,
-    contenders: Sequence[Contender],
+    members: Sequence[Contender],
     experiment: Experiment,
     /,
     *,
     tuning_seeds: int = 1,
-    note: str = "",
-) -> Contest:
-    """Train contenders of several cells on one task."""
+) -> Group:
+    """Train contenders of several cells on one task; their rows are not judged yet."""
     groups: list[Group] = []
-    alike: dict[tuple[str, str], list[Contender]] = {}
-    for contender in contenders:
-        alike.setdefault((contender.cell, repr(sorted(contender.options.items()))), []).append(contender)
-    for (cell, _), members in alike.items():
-        options = dict(experiment.options) | dict(members[0].options)
+    by_cell: dict[tuple[str, str], list[Contender]] = {}
+    for member in members:
+        by_cell.setdefault((member.cell, repr(sorted(member.options.items()))), []).append(member)
+    for (cell, _), alike in by_cell.items():
+        options = dict(experiment.options) | dict(alike[0].options)
         study = Study(
-            "-".join([name, TrainableCell.parse(cell).name, *map(str, chain(*sorted(members[0].options.items())))]),
-            initializers={member.label: member.initializer for member in members},
+            "-".join([name, TrainableCell.parse(cell).name, *map(str, chain(*sorted(alike[0].options.items())))]),
+            initializers={member.label: member.initializer for member in alike},
             experiments=(replace(experiment, cells=(cell,), options=options),),
             seeds=context.pick(*SEEDS),
             tuning_seeds=context.pick(tuning_seeds, 3),
@@ -56,4 +57,23 @@ def contest(
         )
         groups += context.study(context.seeded(study), here=True).groups
     rows = {row.label: row for group in groups for row in group.rows}
-    return Contest(groups[0], tuple(rows[c.label] for c in contenders), note)
+    return replace(groups[0], rows=tuple(rows[member.label] for member in members))
+
+
+def judged(groups: Mapping[str, Group], reference: str, others: Sequence[str], /) -> dict[str, Group]:
+    """Return the groups with the reference first and the others held against it: Holm over all groups at once."""
+    chosen = [replace(group, rows=_chosen(group, reference, others)) for group in groups.values()]
+    return dict(zip(groups, judge(*chosen, reference=reference, confidence=CONFIDENCE), strict=True))
+
+
+def _chosen(group: Group, reference: str, others: Sequence[str]) -> tuple[Row, ...]:
+    """Return the rows of the reference and of the others, in this order."""
+    rows = {row.label: row for row in group.rows}
+    return (rows[reference], *(row for label, row in rows.items() if label in others))
+
+
+def stated(statement: Statement, groups: Mapping[str, Group], remark: str, /) -> Claim:
+    """Return the claim that a statement makes of some groups, by heading, with what they gave."""
+    held = judged(groups, statement.reference, statement.others)
+    sentences = [sentence(heading, group) for heading, group in held.items()]
+    return claim_of(statement, held, " ".join([*sentences, remark]))

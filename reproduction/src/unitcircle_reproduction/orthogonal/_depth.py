@@ -15,7 +15,7 @@ from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.report import CYCLE
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction._judgement import Compared, follows, number
+from unitcircle_reproduction._judgement import Evidence, follows, number
 from unitcircle_reproduction.orthogonal._contenders import SEEDS
 
 
@@ -68,7 +68,7 @@ def claim(context: Context, /) -> Claim:
         groups = context.study(context.seeded(study), here=True).groups
         times[start] = [row for group in groups for row in group.rows]
     growth = {start: _growth(rows) for start, rows in times.items()}
-    verdict, condition = follows(compared(growth))
+    verdict, condition = follows(evidence_of(growth))
     grown = "; ".join(f"{start}: {_fold(growth[start])}" for start in STARTS)
     return Claim(
         "depth",
@@ -100,14 +100,14 @@ def _growth(rows: Sequence[Row]) -> float:
     return math.inf if math.inf in medians else max(medians) / min(medians)
 
 
-def compared(growth: Mapping[Start, float], /) -> list[Compared]:
-    """Return what each protocol of an orthogonal start says."""
-    found: list[Compared] = []
+def evidence_of(growth: Mapping[Start, float], /) -> list[Evidence]:
+    """Return what each protocol of an orthogonal start says of the claim."""
+    evidence: list[Evidence] = []
     for start in PROTOCOLS:
-        own, other = growth[start], growth[GAUSSIAN[start.clip]]
-        known = not (math.isnan(own) or math.isnan(other))
-        found.append(Compared(str(start), (1 if own <= FACTOR < other else -1) if known else 0))
-    return found
+        orthogonal, gaussian = growth[start], growth[GAUSSIAN[start.clip]]
+        known = not (math.isnan(orthogonal) or math.isnan(gaussian))
+        evidence.append(Evidence(str(start), (1 if orthogonal <= FACTOR < gaussian else -1) if known else 0))
+    return evidence
 
 
 def _fold(growth: float) -> str:
@@ -116,8 +116,8 @@ def _fold(growth: float) -> str:
 
 def _table_row(start: Start, depths: Sequence[int], rows: Sequence[Row]) -> dict[str, str]:
     """Return the times of one start at every depth, with the rates."""
-    each = {f"depth {depth}: steps [95 %]": _steps(row) for depth, row in zip(depths, rows, strict=True)}
-    return {"start": str(start)} | each | {"rates": ", ".join(number(row.learning_rate) for row in rows)}
+    steps = {f"depth {depth}: steps [95 %]": _steps(row) for depth, row in zip(depths, rows, strict=True)}
+    return {"start": str(start)} | steps | {"rates": ", ".join(number(row.learning_rate) for row in rows)}
 
 
 def _steps(row: Row) -> str:

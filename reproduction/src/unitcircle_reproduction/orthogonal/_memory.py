@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unitcircle.experiments.comparison import Standing
+from unitcircle.experiments.comparison import Group, Standing
 from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
-from unitcircle_reproduction._contest import Contest, Statement, judged
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction.orthogonal._contenders import Contender, contest
+from unitcircle_reproduction._statement import Statement
+from unitcircle_reproduction.orthogonal._contenders import Contender, contenders, stated
 
 TANH, LSTM = "tanh, torch default", "LSTM, forget bias 1"
 UNITARY, ROTATIONS, CONSTRAINED = "unitary evolution", "tanh, block rotations", "tanh, kept orthogonal"
@@ -55,23 +55,23 @@ _TYPED = Statement(
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train the networks that the source points to, and what they are meant to beat."""
-    copying = [_copying(context, delay) for delay in context.pick((10,), (20, 50, 100, 200))]
-    adding = [_adding(context, length) for length in context.pick((30,), (50, 100, 200))]
+    copying = {f"copying(delay={delay})": _copying(context, delay) for delay in context.pick((10,), (20, 50, 100, 200))}
+    adding = {f"adding(length={length})": _adding(context, length) for length in context.pick((30,), (50, 100, 200))}
     size = context.pick(*SIZES)
-    yield judged(_UNITARY, [*copying, *adding], f"All have n = {size} units; those of the unitary network are complex.")
-    yield judged(_ORTHOGONAL, [*copying, *adding], f"All have n = {size} units.")
-    yield judged(_TYPED, adding, f"All have n = {size} units.")
+    yield stated(_UNITARY, copying | adding, f"All have n = {size} units; those of the unitary network are complex.")
+    yield stated(_ORTHOGONAL, copying | adding, f"All have n = {size} units.")
+    yield stated(_TYPED, adding, f"All have n = {size} units.")
 
 
-def _copying(context: Context, delay: int) -> Contest:
+def _copying(context: Context, delay: int) -> Group:
     name, steps = f"copying(delay={delay})", context.pick(400, 4000)
-    return contest(context, f"orthogonal-copying-{delay}", CONTENDERS, _experiment(context, name, steps))
+    return contenders(context, f"orthogonal-copying-{delay}", CONTENDERS, _experiment(context, name, steps))
 
 
-def _adding(context: Context, length: int) -> Contest:
+def _adding(context: Context, length: int) -> Group:
     name, steps = f"adding(length={length})", context.pick(600, 6000)
-    contenders = (*CONTENDERS, Contender(TYPED, "strongly_typed"))
-    return contest(context, f"orthogonal-adding-{length}", contenders, _experiment(context, name, steps))
+    members = (*CONTENDERS, Contender(TYPED, "strongly_typed"))
+    return contenders(context, f"orthogonal-adding-{length}", members, _experiment(context, name, steps))
 
 
 def _experiment(context: Context, task: str, steps: int) -> Experiment:

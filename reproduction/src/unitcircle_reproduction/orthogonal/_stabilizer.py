@@ -20,7 +20,7 @@ from unitcircle.experiments.training import Run, initial_parameters, loss_and_pe
 from unitcircle.report import COLORS, CYCLE, DASHES, written_whole
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction._judgement import CONFIDENCE, Compared, follows, told, with_interval
+from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, significant, with_interval
 
 LONGEST = 1000
 """Steps of a test window."""
@@ -138,13 +138,13 @@ def claim(context: Context, /) -> Claim:
     text = context.studies / "orthogonal-numbers.txt"
     with written_whole(text) as file:
         file.write(number_words(CHARACTERS, context.draws).encode())
-    found = {
-        f"{name}, trained on {horizon}": _trained(context, text, cell, horizon)
+    lengths = {
+        f"{name}, trained on {horizon}": _measure(context, text, cell, horizon)
         for name, cell in list(CELLS.items())[: context.pick(1, None)]
         for horizon in (10, 50)
     }
-    compared = _compared(found)
-    verdict, condition = follows(compared)
+    evidence = _evidence(lengths)
+    verdict, condition = follows(evidence)
     return Claim(
         "norm-stabilizer",
         "The norm stabilizer beyond the training horizon",
@@ -153,46 +153,46 @@ def claim(context: Context, /) -> Claim:
         "get worse.",
         f"A character language model of numbers in English words, n = {UNITS}, one learning rate, "
         f"{SEEDS} seeds, tested over {LONGEST} characters from the zero state. "
-        + " ".join(_sentence(name, lengths, dict(compared)) for name, lengths in found.items()),
+        + " ".join(_sentence(name, group, dict(evidence)) for name, group in lengths.items()),
         verdict,
         [
-            _row(name, weight, lengths)
-            for name, group in found.items()
-            for weight, lengths in zip(WEIGHTS, group, strict=True)
+            _row(name, weight, measured)
+            for name, group in lengths.items()
+            for weight, measured in zip(WEIGHTS, group, strict=True)
         ],
         {
             f"{name}: beyond the training horizon (grey line); median and range over the seeds": partial(_figure, group)
-            for name, group in found.items()
+            for name, group in lengths.items()
         },
         condition=condition,
     )
 
 
-def _trained(context: Context, text: Path, cell: tuple[str, str], horizon: int) -> list[Lengths]:
+def _measure(context: Context, text: Path, cell: tuple[str, str], horizon: int) -> list[Lengths]:
     """Return what the networks do, one entry a weight of the stabilizer."""
     kind, init = cell
     task = str(CharacterLanguageModel(str(text), horizon))
     options: dict[str, Any] = {"steps": context.pick(400, 5000), "learning_rate": 2e-3}
     runs = [Run(task, f"{kind}(size={UNITS})", init, seed=context.first_seed + k, **options) for k in range(SEEDS)]
-    found: list[Lengths] = []
+    lengths: list[Lengths] = []
     for weight in WEIGHTS:
         stable = [replace(run, norm_stabilizer=weight) for run in runs]
-        told = (kind, init, horizon, weight, len(runs), options)
-        kept = context.kept("orthogonal-stabilizer", told, lambda stable=stable: beyond(stable).arrays())
-        found.append(Lengths(horizon, **kept))
-    return found
+        key = (kind, init, horizon, weight, len(runs), options)
+        arrays = context.kept("orthogonal-stabilizer", key, lambda stable=stable: beyond(stable).arrays())
+        lengths.append(Lengths(horizon, **arrays))
+    return lengths
 
 
-def _compared(found: Mapping[str, Sequence[Lengths]]) -> list[Compared]:
+def _evidence(lengths: Mapping[str, Sequence[Lengths]]) -> list[Evidence]:
     """Return whether the stabilizer's numbers are smaller, for drift and loss, every weight and network."""
     names, tests = list[str](), list[tuple[int, float]]()
-    for name, (plain, *others) in found.items():
+    for name, (plain, *others) in lengths.items():
         for weight, stable in zip(WEIGHTS[1:], others, strict=True):
             for what, a, b in (("drift", plain.drift, stable.drift), ("loss", plain.after, stable.after)):
                 names.append(_name(what, name, weight))
                 tests.append(_smaller(a, b))
     signs, p_values = zip(*tests, strict=True)
-    return [Compared(name, sign) for name, sign in zip(names, told(signs, p_values), strict=True)]
+    return [Evidence(name, sign) for name, sign in zip(names, significant(signs, p_values), strict=True)]
 
 
 def _name(what: str, network: str, weight: float) -> str:
@@ -210,7 +210,7 @@ def _median(values: np.ndarray) -> str:
     return with_interval(float(np.median(values)), median_interval(values.tolist(), CONFIDENCE))
 
 
-def _sentence(name: str, group: Sequence[Lengths], compared: Mapping[str, int]) -> str:
+def _sentence(name: str, group: Sequence[Lengths], signs: Mapping[str, int]) -> str:
     plain, *others = group
     words = {1: "better", -1: "worse", 0: "not told apart"}
     text = (
@@ -218,7 +218,7 @@ def _sentence(name: str, group: Sequence[Lengths], compared: Mapping[str, int]) 
         f"horizon, and {_median(plain.within)} bits per character become {_median(plain.after)} in the last half"
     )
     for weight, lengths in zip(WEIGHTS[1:], others, strict=True):
-        drift, loss = (words[compared[_name(what, name, weight)]] for what in ("drift", "loss"))
+        drift, loss = (words[signs[_name(what, name, weight)]] for what in ("drift", "loss"))
         text += (
             f"; with β = {weight:g} by {_median(np.exp(lengths.drift))} ({drift}), and {_median(lengths.within)} bits "
             f"become {_median(lengths.after)} ({loss})"
