@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -20,15 +21,17 @@ from unitcircle_reproduction._correlation import (
     weighted_spearman,
 )
 from unitcircle_reproduction.prediction import _source as chapter
-from unitcircle_reproduction.prediction._alarms import rows as alarm_rows
 from unitcircle_reproduction.prediction._chance import above, chance, orders
+from unitcircle_reproduction.prediction._criteria import rows as finding_rows
 from unitcircle_reproduction.prediction._newcomers import RIDGE, newcomers
-from unitcircle_reproduction.prediction._points import DIAGNOSTICS, Point, Seed, points, records
+from unitcircle_reproduction.prediction._ranking import Ranking, rankings
 from unitcircle_reproduction.prediction._ruling import ruling
+from unitcircle_reproduction.prediction._runs import COLUMNS, DIAGNOSTICS, records, table
 from unitcircle_reproduction.prediction._screen import screen
-from unitcircle_reproduction.prediction._setting import settings
 from unitcircle_reproduction.prediction._within import within
 
+ROUNDING = 64 * np.finfo(float).eps
+"""Correlations of some ten ranks: sums of a few dozen products of numbers of order 1."""
 FAMILIES = ("eigen", "orthogonal", "independent entries", "identity", "chain", "sparse", "low_rank", "antisymmetric")
 
 # ------------------------------------------------------------------ correlation
@@ -40,7 +43,7 @@ def test_the_rank_correlation_is_scipys(seed):
     # Rounded, so that there are ties.
     x, y = rng.normal(size=(2, 15)).round(0)
     found = rank_correlation(x, y, [str(k) for k in range(15)])
-    assert found.value == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert found.value == pytest.approx(stats.spearmanr(x, y).statistic, abs=ROUNDING)
     assert found.low <= found.value <= found.high
 
 
@@ -52,7 +55,7 @@ def test_weights_repeat_points(seed):
     found = weighted_spearman(x, y, weights)
     for row, value in zip(weights.astype(int), found, strict=True):
         repeated = stats.spearmanr(np.repeat(x, row), np.repeat(y, row)).statistic
-        assert value == pytest.approx(repeated, abs=1e-12)
+        assert value == pytest.approx(repeated, abs=ROUNDING)
 
 
 def test_infinities_are_ranked_and_equal_values_have_no_correlation():
@@ -196,29 +199,39 @@ def test_one_correlation_is_judged_by_its_interval(numbers, verdict):
 TASKS = ("delayed_digits(blank=5)", "tomita(grammar=4)", "copying(delay=5)", "adding(length=30)")
 
 
+def _run(task, family, initializer, seed, score, diagnosis, steps=math.inf):
+    """Return a row of the table of runs."""
+    cell = "tanh(size=8)"
+    head = {"task": task, "cell": cell, "setting": f"{task}, {cell} #0", "initializer": initializer, "family": family}
+    return head | {"seed": seed, "score": score, "steps": steps} | diagnosis
+
+
+def _rank(runs):
+    return rankings(pd.DataFrame(runs).reindex(columns=list(COLUMNS)))
+
+
 def _world(seed, *, effect=0.0, members=3):
-    """Return settings in which families share what no diagnostic explains, and ``median`` explains what is planted."""
+    """Return rankings in which families share what no diagnostic explains, and ``median`` explains what is planted."""
     rng = np.random.default_rng([seed, 17])
-    names, made = list(DIAGNOSTICS), []
+    names, runs = list(DIAGNOSTICS), []
     planted = names.index("median")
     families = [(f, rng.normal(size=len(names)), rng.normal()) for f in FAMILIES]
-    own = [
+    initializers = [
         (f, f"{f}{k}", x + rng.normal(size=len(names)), y + rng.normal())
         for f, x, y in families
         # One family is a single initializer, as some are.
         for k in range(members if f != "sparse" else 1)
     ]
     for task in TASKS:
-        for family, name, x, y in own:
+        for family, name, x, y in initializers:
             here = x + 0.5 * rng.normal(size=len(names))
             result = y + 0.5 * rng.normal() + effect * here[planted]
-            seeds = []
             for number in range(2):
                 diagnosis = dict(zip(names, (here + 0.2 * rng.normal(size=len(names))).tolist(), strict=True))
                 score = _between(task, 0.5 + 0.05 * (result + 0.5 * rng.normal()))
-                seeds.append(Seed(number, diagnosis | {"log_ratio": 5 * diagnosis["kept"]}, score, math.inf))
-            made.append(Point(task, "tanh(size=8)", f"{task}, tanh(size=8) #0", name, family, seeds))
-    return settings(made)
+                diagnosis |= {"log_ratio": 5 * diagnosis["kept"]}
+                runs.append(_run(task, family, name, number, score, diagnosis))
+    return _rank(runs)
 
 
 def _between(task, share):
@@ -240,7 +253,7 @@ def test_chance_is_not_found_more_often_than_it_is_allowed_to(monkeypatch):
                 np.nanmin(p),
                 screened.chosen()[3],
                 newcomers(screened).p,
-                np.nanmin([row["p"] for row in alarm_rows(world, seed=seed)]),
+                np.nanmin([row["p"] for row in finding_rows(world, seed=seed)]),
             )
         )
     # Binomial(24, 0.05) is above 5 with probability 0.2 %.
@@ -256,7 +269,7 @@ def test_what_is_planted_is_found():
     assert p[k] < 0.01
     assert bounds[k, 0] > 0
     assert means[k] == pytest.approx(
-        np.mean([weighted_spearman(s.diagnosis("median"), s.results("score"), np.ones(len(s.points))) for s in world])
+        np.mean([stats.spearmanr(ranking.points["median"], ranking.points["score"]).statistic for ranking in world])
     )
     names, worth, ends, chosen_p, luck = screened.chosen()
     assert names == ["median"] * 4
@@ -273,15 +286,16 @@ def test_what_is_planted_is_found():
 
 
 def test_a_diagnostic_that_turns_round_is_worth_less_than_nothing_out_of_sample():
-    made = [
-        _point(task, f, float(k), _between(task, 0.5 + 0.05 * sign * k))
+    runs = [
+        run
         for task, sign in zip(TASKS, (1, 1, 1, -1), strict=True)
         for k, f in enumerate(FAMILIES)
+        for run in _runs(task, f, float(k), _between(task, 0.5 + 0.05 * sign * k))
     ]
-    found = screen(settings(made), "score")
-    values, _ = found.transferred()
+    screened = screen(_rank(runs), "score")
+    values, _ = screened.transferred()
     assert values[:, list(DIAGNOSTICS).index("dimension")] == pytest.approx([1.0, 1.0, 1.0, -1.0])
-    assert newcomers(found).values[3] == pytest.approx(-1.0)
+    assert newcomers(screened).values[3] == pytest.approx(-1.0)
 
 
 def test_newcomers_are_predicted_as_by_a_fit_without_them():
@@ -289,94 +303,112 @@ def test_newcomers_are_predicted_as_by_a_fit_without_them():
     (first, *others) = world
     predicted = np.empty(len(first.points))
 
-    def standard(setting, of):
-        ranks = np.stack([stats.rankdata(column) for column in of], -1)
+    def standard(ranking, columns):
+        ranks = stats.rankdata(ranking.points[columns].to_numpy(), axis=0)
         return (ranks - ranks.mean(0)) / ranks.std(0)
 
-    def columns(setting):
-        return standard(setting, [setting.diagnosis(name) for name in DIAGNOSTICS])
+    def diagnoses(ranking):
+        return standard(ranking, list(DIAGNOSTICS))
 
     for i, family in enumerate(first.families):
-        kept = [np.array([f != family for f in s.families]) for s in others]
-        x = np.concatenate([columns(s)[k] for s, k in zip(others, kept, strict=True)])
-        y = np.concatenate([standard(s, [s.results("score")])[k, 0] for s, k in zip(others, kept, strict=True)])
+        members = [np.array([f != family for f in s.families]) for s in others]
+        x = np.concatenate([diagnoses(s)[k] for s, k in zip(others, members, strict=True)])
+        y = np.concatenate([standard(s, ["score"])[k, 0] for s, k in zip(others, members, strict=True)])
         penalty = math.sqrt(RIDGE * x.shape[1]) * np.eye(x.shape[1])
         weights, *_ = np.linalg.lstsq(np.concatenate([x, penalty]), np.concatenate([y, np.zeros(len(penalty))]))
-        predicted[i] = columns(first)[i] @ weights
-    expected = stats.spearmanr(predicted, first.results("score")).statistic
-    assert newcomers(screen(world, "score")).values[0] == pytest.approx(expected, abs=1e-12)
+        predicted[i] = diagnoses(first)[i] @ weights
+    expected = stats.spearmanr(predicted, first.points["score"]).statistic
+    assert newcomers(screen(world, "score")).values[0] == pytest.approx(expected, abs=ROUNDING)
 
 
 def test_seeds_are_told_apart_where_the_diagnosis_does_and_only_there():
     rng = np.random.default_rng(0)
 
-    def made(effect):
-        found = []
+    def pooled(effect):
+        runs = []
         for task in TASKS:
             for f in FAMILIES:
-                seeds = []
                 for number in range(5):
                     value = rng.normal()
                     diagnosis = {name: rng.normal() for name in DIAGNOSTICS} | {"leading": value}
-                    seeds.append(Seed(number, diagnosis, effect * value + rng.normal(), 1.0))
-                found.append(Point(task, "tanh(size=8)", f"{task} #0", f, f, seeds))
-        return within(settings(found))
+                    runs.append(_run(task, f, f, number, effect * value + rng.normal(), diagnosis))
+        return within(_rank(runs))
 
     k = list(DIAGNOSTICS).index("leading")
-    told, nothing = made(2.0), made(0.0)
-    assert told.runs == 4 * len(FAMILIES) * 5
-    assert told.p[k] < 0.01
-    assert told.values[k] > 0.6
+    related, nothing = pooled(2.0), pooled(0.0)
+    assert related.runs == 4 * len(FAMILIES) * 5
+    assert related.p[k] < 0.01
+    assert related.values[k] > 0.6
     assert (nothing.p > 0.01).all()
     assert np.abs(nothing.values).max() < 0.35
 
 
-# ------------------------------------------------------------------ settings
+# ------------------------------------------------------------------ rankings
 
 
-def _point(task, family, value, score, steps=100.0, **more):
+def _runs(task, family, value, score, steps=100.0, *, seeds=2, **more):
+    """Return equal runs of a family of one initializer."""
     diagnosis = dict.fromkeys(DIAGNOSTICS, 0.0) | {"dimension": value, "log_ratio": 0.0} | more
-    seeds = [Seed(number, diagnosis, score, steps) for number in range(2)]
-    return Point(task, "tanh(size=8)", f"{task} #0", family, family, seeds)
+    return [_run(task, family, family, number, score, diagnosis, steps) for number in range(seeds)]
+
+
+def _digits(score, families=FAMILIES, **options):
+    """Return the runs of families on digits, ``score`` and other functions of their number."""
+    return [
+        run
+        for k, f in enumerate(families)
+        for run in _runs("digits", f, float(k), score(k), **{name: value(k) for name, value in options.items()})
+    ]
 
 
 def test_what_everyone_solves_or_nobody_begins_is_left_out_of_the_score_only():
-    solved = settings([_point("digits", f, float(k), 0.95 + 0.001 * k, steps=float(k)) for k, f in enumerate(FAMILIES)])
-    begun = settings([_point("digits", f, float(k), 0.1 + 0.02 * k, steps=float(k)) for k, f in enumerate(FAMILIES)])
-    lost = settings([_point("digits", f, float(k), 0.1 + 0.009 * k, steps=float(k)) for k, f in enumerate(FAMILIES)])
-    assert [len(screen(found, "score").settings) for found in (solved, begun, lost)] == [0, 1, 0]
-    assert [len(screen(found, "speed").settings) for found in (solved, begun, lost)] == [1, 1, 1]
-    assert not settings(solved[0].points[:7])
+    solved = _rank(_digits(lambda k: 0.95 + 0.001 * k, steps=float))
+    begun = _rank(_digits(lambda k: 0.1 + 0.02 * k, steps=float))
+    lost = _rank(_digits(lambda k: 0.1 + 0.009 * k, steps=float))
+    assert [len(screen(ranked, "score").rankings) for ranked in (solved, begun, lost)] == [0, 1, 0]
+    assert [len(screen(ranked, "speed").rankings) for ranked in (solved, begun, lost)] == [1, 1, 1]
+    assert not _rank(_digits(lambda k: 0.1 * k, FAMILIES[:7]))
 
 
 def test_a_kind_of_task_is_left_out_with_all_its_parameters():
-    found = settings([_point(t, f, 0.0, 0.0) for t in ("digits", *TASKS, "tomita(grammar=3)") for f in FAMILIES])
-    assert [s.kind for s in found] == ["digits", "digits", "tomita", "copying", "adding", "tomita"]
+    tasks = ("digits", *TASKS, "tomita(grammar=3)")
+    ranked = _rank([run for task in tasks for f in FAMILIES for run in _runs(task, f, 0.0, 0.0)])
+    assert [ranking.kind for ranking in ranked] == ["digits", "digits", "tomita", "copying", "adding", "tomita"]
 
 
 def test_seeds_that_agree_leave_no_room_for_luck():
-    made = [_point("digits", f, 0.0, 0.1 * k) for k, f in enumerate(FAMILIES)]
-    (setting,) = settings(made)
-    assert setting.agreement() == (pytest.approx(1.0), 2)
-    one = [replace(point, seeds=point.seeds[:1]) for point in made]
-    assert math.isnan(settings(one)[0].agreement()[0])
+    (ranking,) = _rank(_digits(lambda k: 0.1 * k))
+    assert ranking.agreement() == (pytest.approx(1.0), 2)
+    (ranking,) = _rank(_digits(lambda k: 0.1 * k, seeds=lambda _: 1))
+    assert math.isnan(ranking.agreement()[0])
 
 
 def test_a_diagnostic_that_some_initializers_lack_is_ranked_among_the_others():
-    made = [_point("digits", f, math.nan if k == 2 else float(k), 0.5 + 0.01 * k) for k, f in enumerate(FAMILIES)]
-    found = screen(settings(made), "score")
+    runs = _digits(lambda k: 0.5 + 0.01 * k, dimension=lambda k: math.nan if k == 2 else float(k))
+    screened = screen(_rank(runs), "score")
     k = list(DIAGNOSTICS).index("dimension")
-    assert found.values[0, k] == pytest.approx(1.0)
-    assert not np.isnan(found.shuffled[:, 0, k]).any()
+    assert screened.values[0, k] == pytest.approx(1.0)
+    assert not np.isnan(screened.shuffled[:, 0, k]).any()
 
 
-def test_alarms_compare_the_places_of_runs():
+def test_a_point_has_the_diagnosis_that_all_of_its_runs_have():
+    runs = _digits(lambda k: 0.1 * k)
+    runs[0]["dimension"] = math.nan
+    runs[3]["dimension"] = 2.0
+    (ranking,) = _rank(runs)
+    dimension = ranking.points["dimension"]
+    assert math.isnan(dimension.iloc[0])
+    assert dimension.iloc[1:3].tolist() == [1.5, 2.0]
+
+
+def test_findings_compare_the_places_of_runs():
     half = len(FAMILIES) // 2
-    made = [
-        _point("digits", f, 1.0 if k < half else 5.0, 0.1 + 0.05 * k, log_ratio=-20.0 if k < half else 0.0)
-        for k, f in enumerate(FAMILIES)
-    ]
-    rows = {row["finding"]: row for row in alarm_rows(settings(made))}
+    runs = _digits(
+        lambda k: 0.1 + 0.05 * k,
+        dimension=lambda k: 1.0 if k < half else 5.0,
+        log_ratio=lambda k: -20.0 if k < half else 0.0,
+    )
+    rows = {row["finding"]: row for row in finding_rows(_rank(runs))}
     for code in ("UC201", "UC205"):
         assert rows[code]["alarmed"] == 8
         # Places of eight pairs of equal runs: 1/16, 3/16, ... 15/16.
@@ -391,11 +423,11 @@ def test_alarms_compare_the_places_of_runs():
     assert math.isnan(rows["UC202"]["difference"])
 
 
-def test_alarms_are_compared_within_settings():
-    # Where the alarm sounds for all but one, and in one that nobody learns, it is not the alarm that tells.
-    made = [_point("digits", f, 1.0 if k else 5.0, 0.1 + 0.001 * k) for k, f in enumerate(FAMILIES)]
-    made += [_point("tomita", f, 1.0 if not k else 5.0, 0.6 + 0.01 * k) for k, f in enumerate(FAMILIES)]
-    (row,) = [row for row in alarm_rows(settings(made)) if row["finding"] == "UC205"]
+def test_findings_are_compared_within_settings():
+    # Where all but one have the finding, and in a task that nobody learns, it is not the finding that tells.
+    runs = [run for k, f in enumerate(FAMILIES) for run in _runs("digits", f, 1.0 if k else 5.0, 0.1 + 0.001 * k)]
+    runs += [run for k, f in enumerate(FAMILIES) for run in _runs("tomita", f, 5.0 if k else 1.0, 0.6 + 0.01 * k)]
+    (row,) = [row for row in finding_rows(_rank(runs)) if row["finding"] == "UC205"]
     assert row["alarmed"] == 16
     # Weights are equal. In one setting the alarmed have places 3/16, ..., 15/16 against 1/16, in the other reversed.
     assert row["place if alarmed"] == pytest.approx((9 / 16 + 1 / 16) / 2)
@@ -415,53 +447,58 @@ def _record(task="digits", init="orthogonal", *, seed=0, score=0.5, status=Statu
     return Record(run, status, summary=summary, curves=curves, diagnostics=(measured,))
 
 
+def _points(records):
+    """Return the points of all settings, however few they have, by setting and initializer."""
+    settings = table(records).groupby("setting")
+    return {(name, index): row for name, runs in settings for index, row in Ranking("", runs).points.iterrows()}
+
+
 def test_points_gather_the_seeds_of_one_initializer():
     given = [_record(seed=s, score=0.2 + 0.1 * s) for s in range(3)] + [_record(seed=0, score=0.9, init="identity")]
     given += [_record(seed=1000), _record(seed=1, init="identity", status=Status.FAILED)]
-    found = {point.initializer: point for point in points(given)}
-    assert {name: len(point.seeds) for name, point in found.items()} == {
+    assert table(given)["initializer"].value_counts().to_dict() == {
         "orthogonal(gain=1.0)": 3,
         "identity(scale=1.0)": 1,
     }
-    own = found["orthogonal(gain=1.0)"]
-    assert (own.score, own.speed) == (pytest.approx(0.3), -math.inf)
-    assert own.diagnosis("dimension") == pytest.approx(3.0)
-    assert (own.diagnosis("radius"), own.diagnosis("norm"), own.diagnosis("departure")) == (0.9, 1.1, 0.25)
-    assert own.diagnosis("kept") == -3.0
-    assert math.isnan(own.diagnosis("median"))
-    assert own.family == "orthogonal"
+    (point,) = [point for (_, name), point in _points(given).items() if name == "orthogonal(gain=1.0)"]
+    assert (point["score"], point["speed"]) == (pytest.approx(0.3), -math.inf)
+    assert point["dimension"] == pytest.approx(3.0)
+    assert tuple(point[["radius", "norm", "departure", "kept"]]) == (0.9, 1.1, 0.25, -3.0)
+    assert math.isnan(point["median"])
+    assert point["family"] == "orthogonal"
 
 
 def test_the_best_learning_rate_stands_for_an_initializer():
     given = [_record(score=0.2, learning_rate=1e-3), _record(score=0.7, learning_rate=3e-3)]
-    (point,) = points(given)
-    assert point.score == 0.7
+    (point,) = _points(given).values()
+    assert point["score"] == 0.7
 
 
 def test_a_bias_is_a_part_of_the_initializer_and_the_input_scale_of_the_setting():
     given = [_record(), _record(bias="constant(value=1.0)"), _record(input_scale=3.0)]
-    found = points(given)
-    assert sorted(point.family for point in found) == ["orthogonal", "orthogonal", "orthogonal + constant"]
-    assert len({point.setting for point in found}) == 2
+    points = _points(given)
+    families = sorted(point["family"] for point in points.values())
+    assert families == ["orthogonal", "orthogonal", "orthogonal + constant"]
+    assert len({setting for setting, _ in points}) == 2
 
 
 def test_a_lower_score_is_better_where_the_task_says_so_and_divergence_is_worth_the_baseline():
     given = [_record("adding(length=5)", score=0.02), _record("adding(length=5)", seed=1, status=Status.DIVERGED)]
-    (point,) = points(given)
-    assert sorted(seed.score for seed in point.seeds) == pytest.approx([-1 / 6, -0.02])
+    assert sorted(table(given)["score"]) == pytest.approx([-1 / 6, -0.02])
 
 
 def test_a_score_behind_the_baseline_is_the_baseline():
-    (point,) = points([_record("adding(length=5)", score=5.0), _record("adding(length=5)", seed=1, score=0.1)])
-    assert [seed.score for seed in point.seeds] == pytest.approx([-1 / 6, -0.1])
-    assert [seed.number for seed in point.seeds] == [0, 1]
+    runs = table([_record("adding(length=5)", score=5.0), _record("adding(length=5)", seed=1, score=0.1)])
+    assert runs["score"].tolist() == pytest.approx([-1 / 6, -0.1])
+    assert runs["seed"].tolist() == [0, 1]
 
 
 def test_initializers_of_one_law_are_one_family():
     inits = ("xavier_normal(gain=0.5)", "kaiming_uniform", "gaussian(std=0.1)", "torch_default", "zeros", "constant")
-    found = {p.initializer.partition("(")[0]: p.family for p in points(_record(init=init) for init in inits)}
-    assert set(found.values()) == {"independent entries", "constant"}
-    assert found["zeros"] == "constant"
+    runs = table(_record(init=init) for init in inits)
+    families = dict(zip(runs["initializer"].str.partition("(")[0], runs["family"], strict=True))
+    assert set(families.values()) == {"independent entries", "constant"}
+    assert families["zeros"] == "constant"
 
 
 def test_every_study_below_the_folders_is_read_once(tmp_path):
@@ -548,9 +585,9 @@ def test_without_records_the_shipped_study_is_run(tmp_path, monkeypatch, full):
 
 def test_the_shipped_study_compares_enough_of_enough_kinds():
     study = Study.load("prediction")
-    (found,) = settings(points(_record(init=init) for init in study.initializers.values()))
-    assert len(found.points) == len(study.initializers) == 32
-    assert len(set(found.families)) == 11
+    (ranking,) = rankings(table(_record(init=init) for init in study.initializers.values()))
+    assert len(ranking.points) == len(study.initializers) == 32
+    assert len(set(ranking.families)) == 11
     assert len({Task.parse(e.task).name for e in study.experiments}) == 5
     # Those of a reproduction begin with 0.
     assert study.first_seed > 0

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from unitcircle.experiments.tasks import Task
 from unitcircle.report import COLORS, CYCLE
-from unitcircle_reproduction.prediction._points import DIAGNOSTICS
+from unitcircle_reproduction.prediction._ranking import Ranking
+from unitcircle_reproduction.prediction._runs import DIAGNOSTICS
 from unitcircle_reproduction.prediction._screen import Screen
-from unitcircle_reproduction.prediction._setting import Setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +21,13 @@ WIDE = 8
 """Settings side by side in one panel."""
 
 
-def _short(setting: Setting) -> str:
+def _short(ranking: Ranking) -> str:
     """Return task, the parameter that tells it from others of its kind, and cell, a line each."""
-    task = Task.parse(setting.task)
-    told = [f"{name} {getattr(task, name)}" for name in ("grammar", "blank", "delay", "length") if hasattr(task, name)]
-    return "\n".join([task.name.replace("_", " "), *told[:1], setting.cell])
+    task = ranking.task
+    parameters = [
+        f"{name} {getattr(task, name)}" for name in ("grammar", "blank", "delay", "length") if hasattr(task, name)
+    ]
+    return "\n".join([task.name.replace("_", " "), *parameters[:1], ranking.cell])
 
 
 def heat_map(screen: Screen, /) -> Figure:
@@ -34,7 +35,7 @@ def heat_map(screen: Screen, /) -> Figure:
     means, mean_bounds, _ = screen.means()
     values = np.vstack([screen.values, means[None]])
     ends = np.concatenate([screen.bounds(), mean_bounds[None]])
-    names = [_short(setting) for setting in screen.settings] + ["mean over\nkinds of\ntask"]
+    names = [_short(ranking) for ranking in screen.rankings] + ["mean over\nkinds of\ntask"]
     lines = -(-len(names) // WIDE)
     width = -(-len(names) // lines)
     size = (2.7 + 0.84 * width, (0.36 * len(DIAGNOSTICS) + 0.75) * lines)
@@ -77,22 +78,22 @@ def _signed(value: float, digits: int) -> str:
     return f"{round(float(value), digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
-def scatter(settings: Sequence[Setting], diagnostic: str, outcome: str, /) -> Figure:
+def scatter(rankings: Sequence[Ranking], diagnostic: str, outcome: str, /) -> Figure:
     """Draw the rank of the result against the rank of one diagnostic within its setting, each initializer a point."""
-    families = sorted({family for setting in settings for family in setting.families})
+    families = sorted({family for ranking in rankings for family in ranking.families})
     looks = {f: (CYCLE[k % len(CYCLE)], MARKERS[k % len(MARKERS)]) for k, f in enumerate(families)}
-    columns = min(5, len(settings))
-    lines = -(-len(settings) // columns)
+    columns = min(5, len(rankings))
+    lines = -(-len(rankings) // columns)
     figure = Figure(figsize=(1.65 * columns + 1.9, max(1.85 * lines + 0.2, 2.3)), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-    for ax in panels.flat[len(settings) :]:
+    for ax in panels.flat[len(rankings) :]:
         ax.set_visible(False)
-    for ax, setting in zip(panels.flat, settings, strict=False):
-        x, y = _ranks(setting.diagnosis(diagnostic)), _ranks(setting.results(outcome))
-        for family, a, b in zip(setting.families, x, y, strict=True):
+    for ax, ranking in zip(panels.flat, rankings, strict=False):
+        ranks = (ranking.points[[diagnostic, outcome]].rank() - 1) / max(len(ranking.points) - 1, 1)
+        for family, (a, b) in zip(ranking.families, ranks.to_numpy(), strict=True):
             color, marker = looks[family]
             ax.plot(a, b, marker, ms=4.5, color=color, alpha=0.85, mew=0)
-        title = _short(setting).split("\n")
+        title = _short(ranking).split("\n")
         ax.set_title(f"{' '.join(title[:-1])}, {title[-1]}", fontsize=7)
         ax.set(xlim=(-0.08, 1.08), ylim=(-0.08, 1.08), xticks=(0, 1), yticks=(0, 1))
         ax.set_box_aspect(1)
@@ -102,11 +103,6 @@ def scatter(settings: Sequence[Setting], diagnostic: str, outcome: str, /) -> Fi
     labels = [family.replace("_", " ") for family in looks]
     figure.legend(handles, labels, loc="outside right center", fontsize=7)
     return figure
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    below = (values[None, :] < values[:, None]).sum(1) + 0.5 * ((values[None, :] == values[:, None]).sum(1) - 1)
-    return np.where(np.isnan(values), np.nan, below / max(len(values) - 1, 1))
 
 
 def transfer(screen: Screen, /) -> Figure:
@@ -140,10 +136,10 @@ def transfer(screen: Screen, /) -> Figure:
 
 def alarms(table: Sequence[Mapping[str, Any]], /) -> Figure:
     """Draw where runs with and without each finding end, and the difference with its interval."""
-    told = [row for row in table if row["alarmed"]]
-    figure = Figure(figsize=(6.8, 0.42 * len(told) + 1.1), layout="constrained")
+    raised = [row for row in table if row["alarmed"]]
+    figure = Figure(figsize=(6.8, 0.42 * len(raised) + 1.1), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    for y, row in enumerate(told):
+    for y, row in enumerate(raised):
         left.plot([row["place if alarmed"], row["place if not"]], [y, y], color=COLORS["grey"], lw=1, zorder=1)
         for key, color, face in (
             ("place if alarmed", "vermilion", COLORS["vermilion"]),
@@ -156,7 +152,7 @@ def alarms(table: Sequence[Mapping[str, Any]], /) -> Figure:
     left.axvline(0.5, color=COLORS["grey"], lw=0.8, zorder=0)
     right.axvline(0, color=COLORS["grey"], lw=0.8, zorder=0)
     left.set_yticks(
-        range(len(told)), [f"{row['finding']}\n{row['alarmed']} of {row['runs']} runs" for row in told], fontsize=7
+        range(len(raised)), [f"{row['finding']}\n{row['alarmed']} of {row['runs']} runs" for row in raised], fontsize=7
     )
     left.set(xlim=(0, 1), xlabel="mean place (0 worst, 1 best)")
     right.set(xlabel="difference (95 %, all together)")

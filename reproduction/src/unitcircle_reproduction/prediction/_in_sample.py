@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from unitcircle_reproduction._claim import Claim, Verdict
 from unitcircle_reproduction.prediction import _figures as figures
-from unitcircle_reproduction.prediction._points import DIAGNOSTICS
+from unitcircle_reproduction.prediction._ranking import Ranking
 from unitcircle_reproduction.prediction._ruling import (
     BET,
     FEWEST_KINDS,
@@ -20,8 +21,8 @@ from unitcircle_reproduction.prediction._ruling import (
     ruling,
     too_few,
 )
+from unitcircle_reproduction.prediction._runs import DIAGNOSTICS
 from unitcircle_reproduction.prediction._screen import Screen
-from unitcircle_reproduction.prediction._setting import Setting
 from unitcircle_reproduction.prediction._within import within
 
 SEEDS = "One seed against another"
@@ -58,12 +59,12 @@ def in_sample(name: str, title: str, screened: Screen) -> Claim:
     what = (
         "test score" if name == "score" else "speed (minus the median steps to the threshold, last who never got there)"
     )
-    luck = _ceiling(screened.settings) if name == "score" else ""
+    luck = _ceiling(screened.rankings) if name == "score" else ""
     return Claim(
         name,
         f"{title} against the diagnosis, in sample",
         BET,
-        f"{_rests_on(screened.settings)}. Spearman correlation with the {what}, mean over kinds of task: {ranked}. "
+        f"{_rests_on(screened.rankings)}. Spearman correlation with the {what}, mean over kinds of task: {ranked}. "
         f"{sure} of {len(keys)} diagnostics are better than chance (families of initializers exchanged, corrected for "
         f"the choice); the intervals, from a bootstrap over families, hold all together with 95 %. {luck} What a "
         "diagnostic is worth where it was not chosen is the matter of the next claims.".replace("  ", " "),
@@ -76,10 +77,10 @@ def in_sample(name: str, title: str, screened: Screen) -> Claim:
                 figures.heat_map, screened
             ),
             f"The diagnostic that is farthest from chance, {DIAGNOSTICS[keys[best]]}: ranks within each setting, each "
-            "point an initializer.": partial(figures.scatter, screened.settings, keys[best], screened.outcome),
+            "point an initializer.": partial(figures.scatter, screened.rankings, keys[best], screened.outcome),
         },
         data={
-            "settings": [s.name for s in screened.settings],
+            "settings": [ranking.name for ranking in screened.rankings],
             "diagnostics": keys,
             "correlations": screened.values.tolist(),
             "intervals": screened.bounds().tolist(),
@@ -87,21 +88,19 @@ def in_sample(name: str, title: str, screened: Screen) -> Claim:
     )
 
 
-def _rests_on(found: Sequence[Setting]) -> str:
-    gathered = [point for setting in found for point in setting.points]
-    runs = sum(len(point.seeds) for point in gathered)
-    initializers = {point.initializer for point in gathered}
-    families = {point.family for point in gathered}
-    kinds = {setting.kind for setting in found}
+def _rests_on(rankings: Sequence[Ranking]) -> str:
+    """Say how many settings, initializers and runs there are."""
+    runs = pd.concat([ranking.runs for ranking in rankings])
+    kinds = {ranking.kind for ranking in rankings}
     return (
-        f"{len(found)} settings ({len(kinds)} kinds of task), {len(initializers)} initializers ({len(families)} "
-        f"families), {runs:,} runs"
+        f"{len(rankings)} settings ({len(kinds)} kinds of task), {runs['initializer'].nunique()} initializers "
+        f"({runs['family'].nunique()} families), {len(runs):,} runs"
     )
 
 
-def _ceiling(found: Sequence[Setting]) -> str:
+def _ceiling(rankings: Sequence[Ranking]) -> str:
     """Say how well the seeds agree, and what that leaves to be explained (Spearman and Brown)."""
-    known = [(value, seeds) for value, seeds in (setting.agreement() for setting in found) if not math.isnan(value)]
+    known = [(value, seeds) for value, seeds in (ranking.agreement() for ranking in rankings) if not math.isnan(value)]
     if not known:
         return "One seed an initializer: how much of its rank is luck cannot be told."
     alike = float(np.mean([value for value, _ in known]))
@@ -113,10 +112,10 @@ def _ceiling(found: Sequence[Setting]) -> str:
     )
 
 
-def seeds(found: Sequence[Setting], seed: int) -> Claim:
+def seeds(rankings: Sequence[Ranking], seed: int) -> Claim:
     """Return the claim on the seeds of one initializer."""
     # Ruled by :func:`ruling` of the p farthest from chance and of the intervals of all diagnostics together.
-    pooled = within(found, seed=seed)
+    pooled = within(rankings, seed=seed)
     if not pooled.runs or np.isnan(pooled.values).all():
         few = "no initializer has two seeds with different scores"
         return Claim("seeds", SEEDS, BET, "Nothing to correlate.", Verdict.UNDECIDED, condition=few)
@@ -140,7 +139,7 @@ def seeds(found: Sequence[Setting], seed: int) -> Claim:
         SEEDS,
         BET,
         f"Ranks of diagnosis and score among the seeds of one initializer in one setting, pooled over {pooled.runs:,} "
-        f"runs of {len(found)} settings. The correlation farthest from chance is {value:+.2f} "
+        f"runs of {len(rankings)} settings. The correlation farthest from chance is {value:+.2f} "
         f"[{pooled.bounds[best, 0]:+.2f}, {pooled.bounds[best, 1]:+.2f}] ({titles[best]}), {p_text(p)} after the "
         f"choice of {len(titles)} (seeds exchanged, those of all initializers of a task alike). It leaves "
         f"{1 - value**2:.1%} of the variance of the ranks open.",

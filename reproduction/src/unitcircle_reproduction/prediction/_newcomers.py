@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from unitcircle_reproduction._correlation import centred_ranks, interval, weighted_spearman
 from unitcircle_reproduction.prediction._chance import above
-from unitcircle_reproduction.prediction._points import DIAGNOSTICS
+from unitcircle_reproduction.prediction._runs import DIAGNOSTICS
 from unitcircle_reproduction.prediction._screen import Screen, mean
 
 RIDGE = 1.0
@@ -37,22 +38,22 @@ def newcomers(screened: Screen, /) -> Newcomers:
     # variance 1 within a setting). The members of one family in one kind of task are predicted from all other
     # families in all other kinds of task; then the predictions within a setting are correlated with its results.
     # All of it is done anew for every resample and every shuffle.
-    settings = screened.settings
-    x = [np.stack([s.diagnosis(name) for name in DIAGNOSTICS]) for s in settings]
-    y = [s.results(screened.outcome) for s in settings]
+    rankings = screened.rankings
+    x = [r.points[list(DIAGNOSTICS)].to_numpy().T for r in rankings]
+    y = [r.points[screened.outcome].to_numpy() for r in rankings]
     ones = [np.ones((1, len(results))) for results in y]
-    found = _correlations(screened, x, [results[None] for results in y], ones)[0]
+    values = _correlations(screened, x, [results[None] for results in y], ones)[0]
     resampled, shuffled = [], []
     for start in range(0, len(screened.shuffled), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        weights = [np.stack([screened.drawn[family][part] for family in s.families], -1) for s in settings]
+        weights = [np.stack([screened.drawn[family][part] for family in r.families], -1) for r in rankings]
         resampled.append(_correlations(screened, x, [results[None] for results in y], weights))
-        given = [results[order[part]] for results, order in zip(y, screened.order, strict=True)]
-        shuffled.append(_correlations(screened, x, given, ones))
-    total = float(mean(found, -1))
+        exchanged = [results[order[part]] for results, order in zip(y, screened.order, strict=True)]
+        shuffled.append(_correlations(screened, x, exchanged, ones))
+    total = float(mean(values, -1))
     low, high = interval(total, mean(np.concatenate(resampled), -1), screened.families)
     p = above(total, mean(np.concatenate(shuffled), -1))
-    return Newcomers(found, _remembered(screened, y), low, high, p)
+    return Newcomers(values, _remembered(screened, y), low, high, p)
 
 
 def _correlations(
@@ -61,56 +62,61 @@ def _correlations(
     """Return the correlation in each kind of task ``(batch, kinds)`` for results and weights ``(batch, points)``."""
     columns = [_standard(a, w) for a, w in zip(x, weights, strict=True)]
     targets = [_standard(b[:, None], w)[..., 0] for b, w in zip(y, weights, strict=True)]
-    names = sorted({family for s in screened.settings for family in s.families})
+    names = sorted({family for r in screened.rankings for family in r.families})
     # What each kind of task and family adds to the normal equations.
     sums: dict[tuple[str, str], list[np.ndarray]] = {}
-    for s, X, t, w in zip(screened.settings, columns, targets, weights, strict=True):
-        for family in set(s.families):
-            own = np.array([f == family for f in s.families])
-            weighted = X[:, own] * w[:, own, None]
-            added = [weighted.mT @ X[:, own], weighted.mT @ t[:, own, None]]
-            before = sums.get((s.kind, family))
-            sums[s.kind, family] = added if before is None else [a + b for a, b in zip(before, added, strict=True)]
+    for r, X, t, w in zip(screened.rankings, columns, targets, weights, strict=True):
+        for family in set(r.families):
+            members = np.array([f == family for f in r.families])
+            weighted = X[:, members] * w[:, members, None]
+            added = [weighted.mT @ X[:, members], weighted.mT @ t[:, members, None]]
+            before = sums.get((r.kind, family))
+            sums[r.kind, family] = added if before is None else [a + b for a, b in zip(before, added, strict=True)]
     penalty = RIDGE * len(DIAGNOSTICS) * np.eye(len(DIAGNOSTICS))
-    found: list[np.ndarray] = []
+    correlations: list[np.ndarray] = []
     for kind in screened.kinds:
         coefficients: dict[str, np.ndarray] = {}
         for family in names:
             others = [parts for (k, f), parts in sums.items() if k != kind and f != family]
             gram, moment = (sum((parts[j] for parts in others), start=np.zeros(1)) for j in (0, 1))
             coefficients[family] = np.linalg.solve(gram + penalty, moment)
-        each = []
-        for s, X, b, w in zip(screened.settings, columns, y, weights, strict=True):
-            if s.kind == kind:
-                own = np.stack([coefficients[family] for family in s.families], 1)
+        of_kind = []
+        for r, X, b, w in zip(screened.rankings, columns, y, weights, strict=True):
+            if r.kind == kind:
+                fitted = np.stack([coefficients[family] for family in r.families], 1)
                 # Equal to rounding is equal.
-                predicted = np.round((X * own[..., 0]).sum(-1), 9)
-                each.append(weighted_spearman(predicted, np.broadcast_to(b, predicted.shape), w))
-        found.append(mean(np.stack(each, -1), -1))
-    return np.stack(found, -1)
+                predicted = np.round((X * fitted[..., 0]).sum(-1), 9)
+                of_kind.append(weighted_spearman(predicted, np.broadcast_to(b, predicted.shape), w))
+        correlations.append(mean(np.stack(of_kind, -1), -1))
+    return np.stack(correlations, -1)
 
 
 def _standard(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return mid-ranks of mean 0 and variance 1 ``(batch, points, columns)`` of ``(..., columns, points)``."""
     there = ~np.isnan(values)
-    own = weights[:, None] * there
-    ranks = centred_ranks(np.where(there, values, 0.0), own)
-    total = own.sum(-1, keepdims=True)
+    counted = weights[:, None] * there
+    ranks = centred_ranks(np.where(there, values, 0.0), counted)
+    total = counted.sum(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.sqrt((own * ranks**2).sum(-1, keepdims=True) / total)
+        spread = np.sqrt((counted * ranks**2).sum(-1, keepdims=True) / total)
         scaled = ranks / spread
     # What says nothing, or is not there, is of middle rank.
     return np.where(there & (spread > 1e-9 * total), scaled, 0.0).mT
 
 
 def _remembered(screened: Screen, y: Sequence[np.ndarray]) -> np.ndarray:
-    ranks = [_standard(results[None], np.ones((1, len(results))))[0, :, 0] for results in y]
-    known = [dict(zip(s.members, r, strict=True)) for s, r in zip(screened.settings, ranks, strict=True)]
-    found = np.full((len(screened.settings), 1), np.nan)
-    for k, setting in enumerate(screened.settings):
-        others = [known[j] for j, other in enumerate(screened.settings) if other.kind != setting.kind]
-        memory = np.array([np.mean([o[n] for o in others if n in o] or [np.nan]) for n in setting.members])
-        there = ~np.isnan(memory)
-        if there.any():
-            found[k] = weighted_spearman(np.where(there, memory, 0.0), y[k], there.astype(float))
-    return screened.by_kind(found)[:, 0]
+    """Return the correlation of each kind of task with the mean rank in the others ``(kinds,)``."""
+    ranks = pd.DataFrame(
+        {
+            k: pd.Series(_standard(results[None], np.ones((1, len(results))))[0, :, 0], r.points.index)
+            for k, (r, results) in enumerate(zip(screened.rankings, y, strict=True))
+        }
+    )
+    correlations = np.full((len(screened.rankings), 1), np.nan)
+    for k, ranking in enumerate(screened.rankings):
+        others = [j for j, other in enumerate(screened.rankings) if other.kind != ranking.kind]
+        memory = ranks.loc[ranking.points.index, others].mean(axis=1)
+        known = memory.notna()
+        if known.any():
+            correlations[k] = weighted_spearman(memory.fillna(0.0).to_numpy(), y[k], known.to_numpy(float))
+    return screened.by_kind(correlations)[:, 0]

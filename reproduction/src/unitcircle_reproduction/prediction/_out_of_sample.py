@@ -10,8 +10,8 @@ import numpy as np
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction.prediction import _figures as figures
 from unitcircle_reproduction.prediction._newcomers import newcomers
-from unitcircle_reproduction.prediction._points import DIAGNOSTICS
 from unitcircle_reproduction.prediction._ruling import BET, FEWEST_KINDS, p_text, reason, ruling, too_few
+from unitcircle_reproduction.prediction._runs import DIAGNOSTICS
 from unitcircle_reproduction.prediction._screen import Screen
 
 

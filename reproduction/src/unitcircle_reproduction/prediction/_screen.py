@@ -17,8 +17,8 @@ from unitcircle_reproduction._correlation import (
     weighted_spearman,
 )
 from unitcircle_reproduction.prediction._chance import above, chance, orders
-from unitcircle_reproduction.prediction._points import DIAGNOSTICS
-from unitcircle_reproduction.prediction._setting import Setting
+from unitcircle_reproduction.prediction._ranking import Ranking
+from unitcircle_reproduction.prediction._runs import DIAGNOSTICS
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Screen:
     # in the same way of those of every resample and of every shuffle: no choice escapes its interval or its p.
 
     outcome: str  # "score" or "speed"
-    settings: tuple[Setting, ...]  # Those where the outcome has something to tell
+    rankings: tuple[Ranking, ...]  # Those where the outcome has something to tell
     values: np.ndarray  # (settings, diagnostics): Spearman's ρ; NaN where there is none
     # (resamples, settings, diagnostics): after whole families were drawn anew, for all settings alike.
     resampled: np.ndarray
@@ -41,38 +41,38 @@ class Screen:
     @cached_property
     def kinds(self) -> list[str]:
         """The kinds of task, each once: what a correlation is averaged over, and what is left out."""
-        return list(dict.fromkeys(setting.kind for setting in self.settings))
+        return list(dict.fromkeys(ranking.kind for ranking in self.rankings))
 
     @cached_property
     def families(self) -> int:
         """Number of families of initializers in the settings."""
-        return len({family for setting in self.settings for family in setting.families})
+        return len({family for ranking in self.rankings for family in ranking.families})
 
     def by_kind(self, values: np.ndarray, /) -> np.ndarray:
         """Return means over the settings of each kind of task, so that each kind counts once."""
         # Shapes: values (..., settings, d) -> (..., kinds, d)
-        of = [[setting.kind == kind for setting in self.settings] for kind in self.kinds]
-        return np.stack([mean(values[..., np.array(mask), :], -2) for mask in of], -2)
+        masks = [[ranking.kind == kind for ranking in self.rankings] for kind in self.kinds]
+        return np.stack([mean(values[..., np.array(mask), :], -2) for mask in masks], -2)
 
     def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the mean over the kinds of task of every diagnostic."""
         # Shapes: -> (diagnostics,)
-        found, resampled, shuffled = (mean(self.by_kind(a), -2) for a in (self.values, self.resampled, self.shuffled))
-        return found, simultaneous(found, resampled, self.families), chance(found, shuffled)
+        means, resampled, shuffled = (mean(self.by_kind(a), -2) for a in (self.values, self.resampled, self.shuffled))
+        return means, simultaneous(means, resampled, self.families), chance(means, shuffled)
 
     def parts(self) -> dict[str, np.ndarray]:
         """Return the mean over the settings of each cell, and of each kind of task: name → ``(diagnostics,)``."""
-        cells = list(dict.fromkeys(s.cell for s in self.settings))
-        own = {cell: mean(self.values[[s.cell == cell for s in self.settings]], 0) for cell in cells}
-        return own | dict(zip(self.kinds, self.by_kind(self.values), strict=True))
+        cells = list(dict.fromkeys(r.cell for r in self.rankings))
+        by_cell = {cell: mean(self.values[[r.cell == cell for r in self.rankings]], 0) for cell in cells}
+        return by_cell | dict(zip(self.kinds, self.by_kind(self.values), strict=True))
 
     def bounds(self) -> np.ndarray:
         """Return the interval of every correlation by itself ``(settings, diagnostics, 2)``."""
         width = range(len(DIAGNOSTICS))
         return np.array(
             [
-                [interval(self.values[k, d], self.resampled[:, k, d], len(set(s.families))) for d in width]
-                for k, s in enumerate(self.settings)
+                [interval(self.values[k, d], self.resampled[:, k, d], len(set(r.families))) for d in width]
+                for k, r in enumerate(self.rankings)
             ]
         )
 
@@ -90,28 +90,28 @@ class Screen:
         which, worth = _best_of_others(self.by_kind(self.values))
         resampled, shuffled = (mean(_best_of_others(self.by_kind(a))[1], -1) for a in (self.resampled, self.shuffled))
         names = list(DIAGNOSTICS)
-        found = float(mean(worth, -1))
-        ends = interval(found, resampled, self.families)
-        return [names[int(k)] for k in which], worth, ends, above(found, shuffled), float(mean(shuffled, 0))
+        value = float(mean(worth, -1))
+        ends = interval(value, resampled, self.families)
+        return [names[int(k)] for k in which], worth, ends, above(value, shuffled), float(mean(shuffled, 0))
 
 
-def screen(found: Sequence[Setting], outcome: str, /, *, seed: int = 0) -> Screen:
+def screen(rankings: Sequence[Ranking], outcome: str, /, *, seed: int = 0) -> Screen:
     """Correlate every diagnostic with one outcome."""
     usable = tuple(
-        s
-        for s in found
-        if len(np.unique(s.results(outcome))) >= FEWEST and not (outcome == "score" and (s.all_solve or s.none_begins))
+        ranking
+        for ranking in rankings
+        if ranking.points[outcome].nunique() >= FEWEST and (outcome != "score" or ranking.is_informative)
     )
-    drawn = multiplicities([family for setting in usable for family in setting.families] or [""], seed)
-    order = orders([setting.members for setting in usable], seed) if usable else []
+    drawn = multiplicities([family for ranking in usable for family in ranking.families] or [""], seed)
+    order = orders([ranking.members for ranking in usable], seed) if usable else []
     shape = (len(usable), len(DIAGNOSTICS))
     values = np.full(shape, np.nan)
     resampled, shuffled = (np.full((len(next(iter(drawn.values()))), *shape), np.nan) for _ in range(2))
-    for k, setting in enumerate(usable):
-        y = setting.results(outcome)
-        weights = np.stack([drawn[family] for family in setting.families], -1)
+    for k, ranking in enumerate(usable):
+        y = ranking.points[outcome].to_numpy()
+        weights = np.stack([drawn[family] for family in ranking.families], -1)
         for d, name in enumerate(DIAGNOSTICS):
-            x = setting.diagnosis(name)
+            x = ranking.points[name].to_numpy()
             there = ~np.isnan(x)
             # A diagnostic that few initializers have says nothing of the others.
             if 2 * there.sum() < len(x):

@@ -10,9 +10,9 @@ from unitcircle_reproduction._claim import Claim, Source
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.prediction._in_sample import in_sample, seeds
 from unitcircle_reproduction.prediction._out_of_sample import newcoming, transfer
-from unitcircle_reproduction.prediction._points import points, records
+from unitcircle_reproduction.prediction._ranking import rankings
+from unitcircle_reproduction.prediction._runs import records, table
 from unitcircle_reproduction.prediction._screen import screen
-from unitcircle_reproduction.prediction._setting import settings
 from unitcircle_reproduction.prediction._thresholds import thresholds
 
 QUICK = ("digits", "tomita(grammar=4)", "adding", "mackey_glass")
@@ -23,14 +23,14 @@ def claims(context: Context, /) -> Iterator[Claim]:
     """Correlate what is measured before training with what comes out, over all studies that there are."""
     if not context.records:
         context.study(context.seeded(_study(context)))
-    found = settings(points(records(context.records or (context.studies,))))
-    scored, timed = (screen(found, outcome, seed=context.seed) for outcome in ("score", "speed"))
+    ranked = rankings(table(records(context.records or (context.studies,))))
+    scored, timed = (screen(ranked, outcome, seed=context.seed) for outcome in ("score", "speed"))
     yield in_sample("score", "Final score", scored)
     yield in_sample("steps", "Steps to the threshold", timed)
     yield transfer(scored, timed)
     yield newcoming(scored, timed)
-    yield seeds(found, context.seed)
-    yield thresholds(found, context.seed)
+    yield seeds(ranked, context.seed)
+    yield thresholds(ranked, context.seed)
 
 
 def _study(context: Context) -> Study:
