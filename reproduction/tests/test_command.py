@@ -5,7 +5,7 @@ import pytest
 import unitcircle_reproduction as measuring
 from unitcircle import cli
 from unitcircle.cli import INTERRUPTED
-from unitcircle_reproduction import Claim, Source, Verdict
+from unitcircle_reproduction import Claim, Text, Verdict
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])
@@ -32,7 +32,7 @@ def test_a_reproduction_that_ends_early_leaves_the_page_of_what_was_measured(err
         yield Claim("first", "The first", "He says 3.", "We find 3.", Verdict.HOLDS)
         raise error
 
-    monkeypatch.setitem(measuring.SOURCES, "text", Source("text", "A text", "Someone (2020)", {"claims": claims}))
+    monkeypatch.setitem(measuring.TEXTS, "text", Text("text", "A text", "Someone (2020)", {"claims": claims}))
     if error is KeyboardInterrupt:
         assert cli.main(["reproduce", "text", "--full", "--out", str(tmp_path)]) == INTERRUPTED
         assert "run again to go on" in capsys.readouterr().out
@@ -49,6 +49,6 @@ def test_nothing_measured_writes_no_page(tmp_path, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setitem(measuring.SOURCES, "text", Source("text", "A text", "Someone (2020)", {"claims": claims}))
+    monkeypatch.setitem(measuring.TEXTS, "text", Text("text", "A text", "Someone (2020)", {"claims": claims}))
     assert cli.main(["reproduce", "text", "--out", str(tmp_path)]) == INTERRUPTED
     assert not (tmp_path / "index.html").exists()

@@ -18,9 +18,9 @@ from unitcircle_reproduction.eigen import _angles as angles
 from unitcircle_reproduction.eigen import _driven as driven
 from unitcircle_reproduction.eigen import _regimes as regimes
 from unitcircle_reproduction.eigen import _rivals as rivals
-from unitcircle_reproduction.eigen import _source as chapter
 from unitcircle_reproduction.eigen import _structure as structures
 from unitcircle_reproduction.eigen import _studies as studies
+from unitcircle_reproduction.eigen import _text as chapter
 from unitcircle_reproduction.eigen import _trained as trained
 from unitcircle_reproduction.eigen import _trained_figures as figures
 from unitcircle_reproduction.eigen._nets import trained as trained_nets
@@ -431,7 +431,7 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
     small = driven.Driven(0.0, 0.0, 0.0, 1.0, 0.1, 0.0, 2.0)
     monkeypatch.setattr(driven, "drive", lambda *_, **__: small)
     monkeypatch.setattr(trained, "drive", lambda *_, **__: small)
-    found = list(chapter.SOURCE.claims(context))
+    found = list(chapter.TEXT.claims(context))
     assert [claim.name for claim in found] == [
         "regimes", "surface", "spectra", "tomita", "rectified", "gated", "wait", "pixel-mnist", "multi30k", "modulus",
         "structure", "angles", "exponents", "regime", "discrimination",

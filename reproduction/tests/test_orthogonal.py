@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from unitcircle_reproduction import Context, Verdict
-from unitcircle_reproduction._claim import Claim, Source
+from unitcircle_reproduction._claim import Claim, Text
 from unitcircle_reproduction._page import Chapter, write_report
 from unitcircle_reproduction.orthogonal import _drive as drive
 from unitcircle_reproduction.orthogonal import _fibonacci, _powers
@@ -129,8 +129,6 @@ def test_every_figure_can_be_drawn_and_the_animation_is_on_the_page(tmp_path):
             FigureCanvasAgg(figure).draw()
             assert figure.axes
     still = Claim("a", "A", "s", "m", Verdict.HOLDS, animations={"It moves": moving})
-    page = write_report(
-        [Chapter(Source("x", "X", "r", {}), [still], 0.0)], tmp_path, names=["text"], full=False, seed=0
-    )
+    page = write_report([Chapter(Text("x", "X", "r", {}), [still], 0.0)], tmp_path, names=["text"], full=False, seed=0)
     assert "data:image/gif;base64,R0lGODlh" in page.read_text(encoding="utf-8")
     assert (tmp_path / "figures" / "x-a-1.gif").read_bytes() == b"GIF89a"

@@ -20,7 +20,7 @@ from unitcircle_reproduction._correlation import (
     simultaneous,
     weighted_spearman,
 )
-from unitcircle_reproduction.prediction import _source as chapter
+from unitcircle_reproduction.prediction import _text as chapter
 from unitcircle_reproduction.prediction._chance import above, chance, orders
 from unitcircle_reproduction.prediction._criteria import rows as finding_rows
 from unitcircle_reproduction.prediction._newcomers import RIDGE, newcomers

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from unitcircle.errors import UnknownNameError
-from unitcircle_reproduction import SOURCES, Claim, Context, Source, Verdict, reproduce, write_report
+from unitcircle_reproduction import TEXTS, Claim, Context, Text, Verdict, reproduce, write_report
 from unitcircle_reproduction._page import _table
 
 
@@ -29,8 +29,8 @@ def _claims(context):
 
 @pytest.fixture
 def chapters(monkeypatch, tmp_path):
-    source = Source("text", "A text", "Someone (2020)", {"claims": _claims})
-    monkeypatch.setitem(SOURCES, "text", source)
+    source = Text("text", "A text", "Someone (2020)", {"claims": _claims})
+    monkeypatch.setitem(TEXTS, "text", source)
     said = []
     *_, found = reproduce(["text"], Context(tmp_path, say=said.append))
     assert said == ["text: A < B & more: holds with a condition", "text: Another: does not hold here"]
@@ -59,9 +59,9 @@ def test_the_numbers_are_there_to_be_read_by_programs(chapters, tmp_path):
 
 def test_what_has_been_measured_is_there_claim_by_claim(monkeypatch, tmp_path):
     for name in ("one", "two"):
-        monkeypatch.setitem(SOURCES, name, Source(name, name, "Someone (2020)", {"claims": _claims}))
+        monkeypatch.setitem(TEXTS, name, Text(name, name, "Someone (2020)", {"claims": _claims}))
     seen = [
-        [(chapter.source.name, len(chapter.claims), chapter.complete) for chapter in chapters]
+        [(chapter.text.name, len(chapter.claims), chapter.complete) for chapter in chapters]
         for chapters in reproduce(["two", "one"], Context(tmp_path))
     ]
     one = ("one", 2, True)
@@ -72,7 +72,7 @@ def test_what_has_been_measured_is_there_claim_by_claim(monkeypatch, tmp_path):
 
 
 def test_the_page_of_a_reproduction_that_was_stopped_says_so(monkeypatch, tmp_path):
-    monkeypatch.setitem(SOURCES, "text", Source("text", "A text", "Someone (2020)", {"claims": _claims}))
+    monkeypatch.setitem(TEXTS, "text", Text("text", "A text", "Someone (2020)", {"claims": _claims}))
     write_report(next(reproduce(["text"], Context(tmp_path))), tmp_path, names=["text"], full=True, seed=0)
     for name in ("index.html", "results.md"):
         text = (tmp_path / name).read_text(encoding="utf-8")
@@ -111,12 +111,12 @@ def test_a_section_is_measured_without_the_others(names, expected, monkeypatch, 
 
     for name in ("one", "two"):
         made = {key: section(key) for key in ("a", "b")}
-        monkeypatch.setitem(SOURCES, name, Source(name, name, "Someone (2020)", made))
+        monkeypatch.setitem(TEXTS, name, Text(name, name, "Someone (2020)", made))
     *_, found = reproduce(names, Context(tmp_path))
-    assert [(chapter.source.name, [claim.name for claim in chapter.claims]) for chapter in found] == expected
+    assert [(chapter.text.name, [claim.name for claim in chapter.claims]) for chapter in found] == expected
 
 
 def test_names_of_claims_and_sections_are_unique_and_can_be_typed():
-    for source in SOURCES.values():
+    for source in TEXTS.values():
         for name in (source.name, *source.sections):
             assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)

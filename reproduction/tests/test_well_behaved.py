@@ -15,11 +15,11 @@ from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction.well_behaved import _depth as depth
 from unitcircle_reproduction.well_behaved import _persistence as persistence
 from unitcircle_reproduction.well_behaved import _perturbation as perturbation
-from unitcircle_reproduction.well_behaved import _source as source
+from unitcircle_reproduction.well_behaved import _text as source
 from unitcircle_reproduction.well_behaved._movement import Movement, movement
 from unitcircle_reproduction.well_behaved._training import (
-    Setting,
-    Trained,
+    Regimen,
+    WeightCourse,
     train_recurrent,
     train_stack,
     trained_stack,
@@ -133,7 +133,7 @@ def test_low_rank_weights_are_partial_isometries():
 
 def test_a_network_moves_alone_as_beside_others():
     pytest.importorskip("sklearn")
-    setting = Setting("stack", 16, "sgd", 0.05, 3)
+    setting = Regimen("stack", 16, "sgd", 0.05, 3)
     found = train_stack(setting, 2, 0)
     alone = train_stack(setting, 1, 1)
     assert found.steps.tolist() == [1, 2, 3]
@@ -145,7 +145,7 @@ def test_a_network_moves_alone_as_beside_others():
 
 def test_a_diverged_run_is_counted_and_left_out():
     pytest.importorskip("sklearn")
-    found = train_stack(Setting("stack", 8, "sgd", 1e30, 4), 2, 0)
+    found = train_stack(Regimen("stack", 8, "sgd", 1e30, 4), 2, 0)
     assert found.diverged == 2
     assert found.accuracy.size == 0
     assert persistence._trained([found]) == []
@@ -154,7 +154,7 @@ def test_a_diverged_run_is_counted_and_left_out():
 
 def test_recurrent_curves_are_those_of_the_first_order(tmp_path):
     pytest.importorskip("sklearn")
-    found = train_recurrent(Context(tmp_path), Setting("rnn", 12, "adam", 1e-3, 4), 2)
+    found = train_recurrent(Context(tmp_path), Regimen("rnn", 12, "adam", 1e-3, 4), 2)
     assert found.moved.deviation.shape == (len(found.steps), 2, 1)
     assert found.moved.deviation == pytest.approx(found.moved.first_order, rel=0.1)
 
@@ -186,8 +186,10 @@ def _over_rates(end, early, optimizer="sgd", runs=5, diverged=0, noise=0.02, see
         powers = np.array([1.0, early, end])[:, None] + noise * rng.standard_normal((1, runs))
         deviation = (0.1 * rate**powers)[..., None]
         moved = Movement(deviation, deviation / 2, np.full_like(deviation, 0.5), deviation)
-        setting = Setting("stack", 64, optimizer, rate, 300)
-        made.append(Trained(setting, steps, moved, 0.5 + 0.01 * rng.random(deviation.shape), np.ones(runs), diverged))
+        setting = Regimen("stack", 64, optimizer, rate, 300)
+        made.append(
+            WeightCourse(setting, steps, moved, 0.5 + 0.01 * rng.random(deviation.shape), np.ones(runs), diverged)
+        )
     return made
 
 
@@ -235,9 +237,9 @@ def test_the_power_in_the_width_is_said_to_exclude_or_to_admit():
 def test_why_leaves_out_rates_at_which_a_network_diverged():
     made = [*_over_rates(1.0, 1.0), *_over_rates(0.4, 1.0, "adam")]
     # Only two networks are left at this rate, which would make the interval useless.
-    spoilt = replace(_over_rates(1.0, 1.0, runs=2, diverged=3)[0], setting=Setting("stack", 64, "sgd", 0.3, 300))
+    spoilt = replace(_over_rates(1.0, 1.0, runs=2, diverged=3)[0], setting=Regimen("stack", 64, "sgd", 0.3, 300))
     widths = [
-        replace(_over_rates(1.0, 1.0, optimizer, seed=width)[1], setting=Setting("stack", width, optimizer, 0.03, 300))
+        replace(_over_rates(1.0, 1.0, optimizer, seed=width)[1], setting=Regimen("stack", width, optimizer, 0.03, 300))
         for optimizer in ("sgd", "adam")
         for width in (128, 256)
     ]
@@ -272,7 +274,7 @@ def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
         return trained_stack(context, replace(setting, width=setting.width // 8), runs)
 
     monkeypatch.setattr(persistence, "trained_stack", narrow)
-    claims = {claim.name: claim for claim in source.SOURCE.claims(Context(tmp_path))}
+    claims = {claim.name: claim for claim in source.TEXT.claims(Context(tmp_path))}
     assert list(claims) == ["bound", "isometry", "low-rank", "persistence", "recurrent", "why"]
     assert claims["bound"].verdict is Verdict.HOLDS
     assert claims["isometry"].verdict is Verdict.CONDITIONALLY

@@ -1,15 +1,15 @@
 __all__ = [
-    "SOURCES",
+    "TEXTS",
     "Chapter",
     "Claim",
     "Context",
-    "Source",
+    "Text",
     "Verdict",
     "reproduce",
     "write_report",
 ]
 
-from ._claim import Claim, Source, Verdict
+from ._claim import Claim, Text, Verdict
 from ._context import Context
 from ._page import Chapter, write_report
-from ._reproduce import SOURCES, reproduce
+from ._reproduce import TEXTS, reproduce

@@ -1,4 +1,4 @@
-"""A claim of a source, what we measured, and the verdict."""
+"""A claim of a text, what we measured, and the verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What our measurement says of a claim."""
+    """Whether a claim holds by our measurement."""
 
     HOLDS = "holds"
     CONDITIONALLY = "holds with a condition"
@@ -24,20 +24,20 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """One statement of a source beside our measurement of it.
+    """A statement of a text beside our measurement of it.
 
     Attributes
     ----------
     name
-        Short and unique within its source: ``"histogram"``.
+        Short and unique within its text: ``"histogram"``.
     title
-        What it is about, for a heading.
+        A heading.
     statement
-        What the source says, in our words and with its numbers.
+        What the text says, in our words and with its numbers.
     measured
-        What we found, in sentences with numbers and intervals.
+        The result, in sentences with numbers and intervals.
     verdict
-        What follows.
+        Whether the claim holds.
     table
         Rows of the same keys, the numbers behind the sentences; may be empty.
     figures
@@ -63,8 +63,8 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Source:
-    """One of the texts that are reproduced.
+class Text:
+    """A text that is reproduced.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""``unitcircle reproduce``: the figures and claims of the sources, ours beside theirs."""
+"""``unitcircle reproduce``: the figures and claims of the texts, measured again."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def reproduce(
     seed: int = 0,
     records: tuple[Path, ...] = (),
 ) -> int:
-    """Measure every claim of the sources, say whether it holds, and write one HTML page.
+    """Measure the claims of the texts, say whether each holds, and write one HTML page.
 
-    What is trained is kept below --out; run again, it goes on where it was. However it ends, by Ctrl-C too, the page
-    holds the claims that have been measured.
+    Training runs are kept below --out, and the same command resumes them. If it is stopped, by Ctrl-C too, the page
+    holds the claims measured so far.
 
     Args:
-        names: Sources by name, sections of them such as eigen/multi30k, or all.
-        quick: Ten minutes on two cores for all of them; the default.
-        full: What a night, or a GPU, gives.
+        names: Texts by name, sections of them such as eigen/multi30k, or all.
+        quick: Small settings, ten minutes on two cores for all texts; the default.
+        full: Full settings, for a night or a GPU.
         out: Folder of the page, its figures and numbers.
-        workers: Processes that train; one a core by default.
-        seed: Of everything random, from 0 to 99; two of them have no draw in common.
-        records: Of prediction: folders of studies that have been run, such as out/studies/prediction.
+        workers: Processes that train; one per core by default.
+        seed: Seed of everything random, from 0 to 99; two seeds share no draw.
+        records: For prediction: folders of studies that have been run, such as out/studies/prediction.
 
     Returns
     -------
@@ -44,34 +44,33 @@ def reproduce(
 
     if quick and full:
         raise ArgumentError("--quick and --full", "exclude each other", "both")
+    import unitcircle_reproduction as package
     from unitcircle.experiments.studies import progress_display
-    from unitcircle_reproduction import Chapter, Context, write_report
-    from unitcircle_reproduction import reproduce as measured
 
     screen = console()
 
     def say(line: str) -> None:
         screen.print(line, soft_wrap=True)
 
-    chapters: list[Chapter] = []
+    chapters: list[package.Chapter] = []
     status = 0
     try:
         with progress_display(screen) as on_event:
-            context = Context(out, full, workers, seed, say, on_event, records)
+            context = package.Context(out, full, workers, seed, say, on_event, records)
             _check_writable(out)
-            for so_far in measured(names, context):
-                chapters = so_far
+            for measured in package.reproduce(names, context):
+                chapters = measured
     except KeyboardInterrupt:
-        say(f"stopped; what has been trained is kept in {out}, run again to go on")
+        say(f"stopped; training runs are kept in {out}, run again to go on")
         status = INTERRUPTED
     finally:
         if chapters:
-            say(f"report: {write_report(chapters, out, names=names, full=full, seed=seed, records=records)}")
+            say(f"report: {package.write_report(chapters, out, names=names, full=full, seed=seed, records=records)}")
     return status
 
 
 def _check_writable(folder: Path) -> None:
-    """Make the folder and a file in it, for what is measured is hours of work; raise ArgumentError if that fails."""
+    """Make the folder and a file in it before hours of work; raise ArgumentError if that fails."""
     from unitcircle.errors import ArgumentError
 
     try:

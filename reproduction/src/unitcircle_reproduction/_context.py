@@ -1,4 +1,4 @@
-"""How thoroughly a source is reproduced, where results are kept, and how studies are run for it."""
+"""How thoroughly texts are reproduced, where results are kept, and how studies are run."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from unitcircle.report import written_whole
 T = TypeVar("T")
 
 SEEDS = 10
-"""What is trained has at most so many seeds: those of one repetition end where those of the next begin."""
+"""The most seeds of a study: those of one repetition end where those of the next begin."""
 REPETITIONS = FIRST_TUNING_SEED // SEEDS
 _DRAWS = 0x64726177
-"""Tells the streams of what is drawn directly from those of the runs, whose seeds are small."""
+"""Added to the seed of direct draws, so that their streams differ from those of the runs, whose seeds are small."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a reproduction may spend, and where it keeps what it has.
+    """Effort and seed of a reproduction, and where it keeps its results.
 
     Attributes
     ----------
     folder
-        Of the results; what is trained resumes from there.
+        Folder of the results; training resumes from there.
     full
-        Whether a night or a GPU is at hand, or ten minutes on two cores for everything.
+        Full settings (a night, or a GPU) instead of quick ones (ten minutes on two cores for all texts).
     workers
-        Processes that train; None: one a core.
+        Processes that train; None: one per core.
     seed
-        Of everything random, from 0 to 99: two of them have no draw in common.
+        Seed of everything random, from 0 to 99: two seeds share no draw.
     say
-        Told what goes on, a line at a time.
+        Called with a line of progress.
     on_event
-        Told how far a study is.
+        Called with the events of running studies.
     records
         Folders with the records of studies for the chapter on prediction, which then trains nothing itself.
     """
@@ -54,7 +54,9 @@ class Context:
     say: Callable[[str], None] = lambda _: None
     on_event: Callable[[Event], None] = lambda _: None
     records: tuple[Path, ...] = ()
-    _compared: dict[str, tuple[Study, Comparison]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _comparisons: dict[str, tuple[Study, Comparison]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < REPETITIONS:
@@ -64,22 +66,22 @@ class Context:
                 raise ArgumentError("records", "must be folders that are there", str(folder))
 
     def pick(self, quick: T, full: T, /) -> T:
-        """Return one of two settings."""
+        """Return the setting for the quick or the full effort."""
         return full if self.full else quick
 
     @property
     def draws(self) -> int:
-        """The seed of what is drawn directly: its streams are no run's, of this repetition or another."""
+        """The seed of direct draws: no run, of this repetition or another, has the same stream."""
         return _DRAWS + self.seed
 
     @property
     def first_seed(self) -> int:
-        """The first of the seeds that are trained with."""
+        """The first seed of the training runs."""
         return SEEDS * self.seed
 
     @property
     def studies(self) -> Path:
-        """The folder of what is trained, one for each seed and effort: records of two are never taken together."""
+        """The folder of the training runs, one for each seed and effort, so that their records are never mixed."""
         return self.folder / "studies" / f"{'full' if self.full else 'quick'}-{self.seed}"
 
     def seeded(self, study: Study, /) -> Study:
@@ -93,41 +95,41 @@ class Context:
         return Store(self.studies / study.name)
 
     def study(self, study: Study, /, *, here: bool = False) -> Comparison:
-        """Run a study, or what is missing of it, and return its comparison: once, however many claims are about it.
+        """Run the missing runs of a study, once, and return its comparison.
 
         Parameters
         ----------
         study
-            Of :meth:`seeded`.
+            A study from :meth:`seeded`.
         here
-            Whether it is short enough to be run in this process where the effort is quick.
+            Whether a quick run is short enough for this process.
 
         Returns
         -------
         Comparison
-            Of its records.
+            The comparison of its records.
         """
         assert study.first_seed == self.first_seed, "the study is to be seeded when it is made"
-        if (known := self._compared.get(study.name)) is not None and known[0] == study:
+        if (known := self._comparisons.get(study.name)) is not None and known[0] == study:
             return known[1]
         engine: EngineKind = Here() if here and not self.full else Local(self.workers)
         self.say(f"study {study.name}")
         execute(study, self.studies / study.name, engine=engine, on_event=self.on_event)
         comparison = compare(study, self.store(study).get)
-        self._compared[study.name] = study, comparison
+        self._comparisons[study.name] = study, comparison
         return comparison
 
     def kept(
         self, name: str, setting: object, measure: Callable[[], Mapping[str, np.ndarray]], /
     ) -> dict[str, np.ndarray]:
-        """Return arrays that take long to measure: from their file if it is there, else measured and written.
+        """Return arrays that take long to measure: from their file, or measured and written to it.
 
         Parameters
         ----------
         name
-            Of the folder.
+            Name of the folder.
         setting
-            Its ``repr`` tells the measurement from every other one in the folder.
+            Its ``repr`` identifies the measurement within the folder.
         measure
             Returns the arrays.
 
@@ -141,5 +143,5 @@ class Context:
             self.say(f"{name}: {setting}")
             with written_whole(path) as file:
                 np.savez(file, **measure())  # pyright: ignore[reportArgumentType]
-        with np.load(path, allow_pickle=False) as found:
-            return {key: found[key] for key in found.files}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}

@@ -16,7 +16,7 @@ from typing import Any
 import matplotlib as mpl
 
 from unitcircle.report import FIGURE_RC, inline_svg, page, save_figure, style, to_json, written_whole
-from unitcircle_reproduction._claim import Claim, Source, Verdict
+from unitcircle_reproduction._claim import Claim, Text, Verdict
 
 _CLASSES = {
     Verdict.HOLDS: "good",
@@ -47,21 +47,21 @@ td.word { vertical-align: top }
 
 @dataclass(frozen=True, eq=False)
 class Chapter:
-    """A source with its claims, and how long they took.
+    """The claims of a text, and how long they took to measure.
 
     Attributes
     ----------
-    source
+    text
         The text.
     claims
-        What was measured.
+        As far as they have been measured.
     seconds
         Wall time.
     complete
-        Whether these are all claims of the source; no where the reproduction was stopped.
+        Whether these are all claims of the text; false if the reproduction was stopped.
     """
 
-    source: Source
+    text: Text
     claims: Sequence[Claim]
     seconds: float
     complete: bool = True
@@ -84,27 +84,27 @@ def write_report(
     chapters
         In the order of the page.
     folder
-        Where to; each file is written whole.
+        To write into; each file is written whole or not at all.
     names
-        What was asked for: sources, sections of them, or ``"all"``.
+        The names of :func:`reproduce`.
     full
         Whether this was the full run.
     seed
-        Of everything random.
+        Seed of the reproduction.
     records
-        Folders of studies that were given.
+        Folders of studies that were passed.
 
     Returns
     -------
     Path
-        The page.
+        Path of the page.
     """
     conditions = _conditions(chapters, names, full, seed, records)
     body = [f"<h1>The sources, ours beside theirs</h1><p class='soft'>{escape(conditions)}</p>", _overview(chapters)]
     for chapter in chapters:
-        head = f"<h2 id='{chapter.source.name}'>{escape(chapter.source.title)}</h2>"
-        body.append(f"{head}<p class='soft'>{escape(chapter.source.reference)}</p>")
-        body += [_claim(chapter.source, claim, folder / "figures") for claim in chapter.claims]
+        head = f"<h2 id='{chapter.text.name}'>{escape(chapter.text.title)}</h2>"
+        body.append(f"{head}<p class='soft'>{escape(chapter.text.reference)}</p>")
+        body += [_claim(chapter.text, claim, folder / "figures") for claim in chapter.claims]
         body += [] if chapter.complete else [f"<p><b>{escape(STOPPED)}</b></p>"]
     body.insert(0, f"<style>{_STYLE}</style>")
     documents = {
@@ -125,27 +125,27 @@ def _conditions(
     command += f" --records {' '.join(map(str, records))}" if records else ""
     minutes = sum(chapter.seconds for chapter in chapters) / 60
     machine = f"{platform.machine()}, Python {platform.python_version()}, unitcircle {version('unitcircle')}"
-    kept = "; what earlier calls had trained was kept, and is not in this time" if full else ""
-    return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min{kept}."
+    resumed = "; what earlier calls had trained was kept, and is not in this time" if full else ""
+    return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min{resumed}."
 
 
 def _overview(chapters: Sequence[Chapter]) -> str:
     rows = ""
     for chapter in chapters:
         for claim in chapter.claims:
-            link = f"<a href='#{chapter.source.name}-{claim.name}'>{escape(claim.title)}</a>"
+            link = f"<a href='#{chapter.text.name}-{claim.name}'>{escape(claim.title)}</a>"
             rows += (
-                f"<tr><td class='word'>{escape(chapter.source.name)}</td><td class='word name'>{link}</td>"
+                f"<tr><td class='word'>{escape(chapter.text.name)}</td><td class='word name'>{link}</td>"
                 f"<td class='word'>{escape(claim.verdict)}</td></tr>"
             )
     head = "".join(f"<th class='word'>{text}</th>" for text in ("source", "claim", "verdict"))
     return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
 
 
-def _claim(source: Source, claim: Claim, figures: Path) -> str:
+def _claim(text: Text, claim: Claim, figures: Path) -> str:
     condition = f": {escape(claim.condition)}" if claim.condition else ""
     parts = [
-        f"<h3 id='{source.name}-{claim.name}'>{escape(claim.title)}</h3>",
+        f"<h3 id='{text.name}-{claim.name}'>{escape(claim.title)}</h3>",
         f"<p><b>The source:</b> {escape(claim.statement)}</p><p><b>Here:</b> {escape(claim.measured)}</p>",
         f"<div class='finding {_CLASSES[claim.verdict]}'><p><b>{escape(claim.verdict)}</b>{condition}</p></div>",
     ]
@@ -153,7 +153,7 @@ def _claim(source: Source, claim: Claim, figures: Path) -> str:
         parts.append(_table(claim.table))
     for number, (caption, draw) in enumerate(claim.figures.items(), 1):
         with style():
-            save_figure(draw(), figures / f"{source.name}-{claim.name}-{number}.svg")
+            save_figure(draw(), figures / f"{text.name}-{claim.name}-{number}.svg")
         with style(), mpl.rc_context(FIGURE_RC):
             figure = draw()
             svg = inline_svg(figure, label=caption)
@@ -162,7 +162,7 @@ def _claim(source: Source, claim: Claim, figures: Path) -> str:
         parts.append(f"<figure>{svg}<figcaption class='soft'>{escape(caption)}</figcaption></figure>")
     for number, (caption, draw) in enumerate(claim.animations.items(), 1):
         gif = draw()
-        with written_whole(figures / f"{source.name}-{claim.name}-{number}.gif") as file:
+        with written_whole(figures / f"{text.name}-{claim.name}-{number}.gif") as file:
             file.write(gif)
         image = f"<img alt='{escape(caption)}' src='data:image/gif;base64,{b64encode(gif).decode()}'>"
         parts.append(f"<figure class='moving'>{image}<figcaption class='soft'>{escape(caption)}</figcaption></figure>")
@@ -193,7 +193,7 @@ def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:
     """Return the claims, verdicts and tables as Markdown, for ``docs/results``."""
     lines = ["# The sources, ours beside theirs", "", conditions, ""]
     for chapter in chapters:
-        lines += [f"## {chapter.source.title}", "", chapter.source.reference, ""]
+        lines += [f"## {chapter.text.title}", "", chapter.text.reference, ""]
         for claim in chapter.claims:
             condition = f": {claim.condition}" if claim.condition else ""
             lines += [f"### {claim.title}", "", f"**The source:** {claim.statement}", "", f"**Here:** {claim.measured}"]
@@ -213,5 +213,5 @@ def _data(chapter: Chapter) -> dict[str, Any]:
         | {"verdict": str(claim.verdict), "data": dict(claim.data)}
         for claim in chapter.claims
     ]
-    told = {"name": chapter.source.name, "seconds": chapter.seconds, "complete": chapter.complete}
-    return told | {"claims": claims}
+    head = {"name": chapter.text.name, "seconds": chapter.seconds, "complete": chapter.complete}
+    return head | {"claims": claims}

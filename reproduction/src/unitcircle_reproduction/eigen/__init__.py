@@ -1,5 +1,5 @@
 """Dou and Principe's eigen initializer: dynamics from eigenvalues, spectra after training, rivals, open questions."""
 
-__all__ = ["SOURCE"]
+__all__ = ["TEXT"]
 
-from unitcircle_reproduction.eigen._source import SOURCE as SOURCE
+from unitcircle_reproduction.eigen._text import TEXT as TEXT

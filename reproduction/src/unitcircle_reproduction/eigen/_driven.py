@@ -119,7 +119,7 @@ def exponents(context: Context, /) -> Claim:
     return Claim(
         "exponents",
         "Why moduli above 1 do not explode",
-        "(A question that the summary leaves open.) Trained and initialized weights may have eigenvalues beyond the "
+        "(A question that the summary leaves open.) TrainedNet and initialized weights may have eigenvalues beyond the "
         "unit circle; what keeps the hidden state and its gradient from exploding?",
         "The tanh: a step multiplies a difference by diag(1 − h²) W, not by W, and 1 − h² shrinks as the modulus "
         "drives h outward. For a multiple m of an orthogonal weight the mean of all exponents is log m + ⟨log(1 − "

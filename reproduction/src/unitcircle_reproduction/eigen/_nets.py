@@ -1,4 +1,4 @@
-"""Trained tanh-RNNs: their spectra and hidden states before and after, read from records."""
+"""TrainedNet tanh-RNNs: their spectra and hidden states before and after, read from records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unitcircle_reproduction.eigen._studies import reported
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedNet:
     """A trained tanh-RNN."""
 
     task: str  # task, label: What it was trained on, and from which initializer
@@ -31,9 +31,9 @@ class Trained:
     saturation: tuple[float, float]
 
 
-def trained(context: Context, found: Iterable[tuple[Study, Comparison]], /) -> list[Trained]:
+def trained(context: Context, found: Iterable[tuple[Study, Comparison]], /) -> list[TrainedNet]:
     """Return the tanh-RNNs of some studies whose spectra were recorded at start and end, the A/A rows left out."""
-    nets: list[Trained] = []
+    nets: list[TrainedNet] = []
     for study, comparison in found:
         for group, row, records in reported(context, study, comparison):
             if group.factors["cell"] == "tanh" and row.label in study.initializers:
@@ -46,10 +46,10 @@ def _measured(record: Record) -> bool:
     return both and record.status is Status.FINISHED
 
 
-def _trained(task: str, label: str, record: Record) -> Trained:
+def _trained(task: str, label: str, record: Record) -> TrainedNet:
     first, last = record.diagnostics[0], record.diagnostics[-1]
     summary = record.summary
-    return Trained(
+    return TrainedNet(
         task,
         label,
         Task.parse(task).classes,

@@ -15,7 +15,7 @@ from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.eigen import _dynamics_figures as dynamics_figures
 from unitcircle_reproduction.eigen import _trained_figures as figures
 from unitcircle_reproduction.eigen._driven import N, drive
-from unitcircle_reproduction.eigen._nets import Trained
+from unitcircle_reproduction.eigen._nets import TrainedNet
 from unitcircle_reproduction.eigen._studies import EIGEN
 
 AT_THE_SURFACE = 0.5
@@ -29,7 +29,7 @@ def mean_and_half(values: Sequence[float], /) -> tuple[float, float]:
     return float(np.mean(values)), float(stats.t.isf(0.025, len(values) - 1) * stats.sem(values))
 
 
-def spectra(nets: Sequence[Trained], /) -> Claim:
+def spectra(nets: Sequence[TrainedNet], /) -> Claim:
     """Compare the eigenvalue moduli of nets trained to answer with numbers and with classes."""
     rows: list[dict[str, Any]] = []
     for task in dict.fromkeys(net.task for net in nets):
@@ -97,7 +97,7 @@ def apart(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str]:
     return Verdict.CONDITIONALLY if separated else Verdict.UNDECIDED, f"Means by task and start: {'; '.join(parts)}."
 
 
-def surface(context: Context, nets: Sequence[Trained], /) -> Claim:
+def surface(context: Context, nets: Sequence[TrainedNet], /) -> Claim:
     """Measure how close hidden states are to the surface of the hypercube, before and after training."""
     rows: list[dict[str, Any]] = [
         {"input scale": scale, "modulus": m, "distance": found.distance, "saturation": found.saturation}

@@ -15,7 +15,7 @@ from unitcircle_reproduction.eigen._dynamics_figures import short_task
 
 if TYPE_CHECKING:
     from unitcircle.experiments.comparison import Group
-    from unitcircle_reproduction.eigen._nets import Trained
+    from unitcircle_reproduction.eigen._nets import TrainedNet
 
 WIDE = 4
 """Panels in a row."""
@@ -29,7 +29,7 @@ def _looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {label: {"color": CYCLE[k], "marker": MARKERS[turn % len(MARKERS)]} for label, turn, k in places}
 
 
-def spectra(nets: Sequence[Trained], /) -> Figure:
+def spectra(nets: Sequence[TrainedNet], /) -> Figure:
     """Draw the sorted moduli before and after training, a panel a task."""
     tasks = list(dict.fromkeys(net.task for net in sorted(nets, key=lambda net: net.classes)))
     lines = -(-len(tasks) // WIDE)
@@ -57,7 +57,7 @@ def spectra(nets: Sequence[Trained], /) -> Figure:
     return figure
 
 
-def radii(nets: Sequence[Trained], /) -> Figure:
+def radii(nets: Sequence[TrainedNet], /) -> Figure:
     """Draw the spectral radius of every trained net, by task and start."""
     tasks = list(dict.fromkeys(net.task for net in sorted(nets, key=lambda net: net.classes)))
     places = [(task, label) for task in tasks for label in dict.fromkeys(n.label for n in nets if n.task == task)]

@@ -1,5 +1,5 @@
 """When the powers of a matrix vanish, stay bounded, converge or explode: the propositions, and what they do not say."""
 
-__all__ = ["SOURCE"]
+__all__ = ["TEXT"]
 
-from unitcircle_reproduction.powers._source import SOURCE as SOURCE
+from unitcircle_reproduction.powers._text import TEXT as TEXT

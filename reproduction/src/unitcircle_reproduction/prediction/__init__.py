@@ -1,5 +1,5 @@
 """The product's own bet: that a diagnosis at initialization says something about training."""
 
-__all__ = ["SOURCE"]
+__all__ = ["TEXT"]
 
-from unitcircle_reproduction.prediction._source import SOURCE as SOURCE
+from unitcircle_reproduction.prediction._text import TEXT as TEXT

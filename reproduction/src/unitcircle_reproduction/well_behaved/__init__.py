@@ -1,5 +1,5 @@
 """Harshal Rudra's well-behaved matrices: orthogonal weights, the gradients they pass on, and whether they stay."""
 
-__all__ = ["SOURCE"]
+__all__ = ["TEXT"]
 
-from unitcircle_reproduction.well_behaved._source import SOURCE as SOURCE
+from unitcircle_reproduction.well_behaved._text import TEXT as TEXT

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from unitcircle.report import COLORS, CYCLE, DASHES
 from unitcircle_reproduction.well_behaved._depth import Depth
-from unitcircle_reproduction.well_behaved._training import Trained
+from unitcircle_reproduction.well_behaved._training import WeightCourse
 
 LN10 = np.log(10)
 POWERS = {"sgd": 0.0, "adam": 0.5}
@@ -55,7 +55,7 @@ def ranks(found: Sequence[Depth], /) -> Figure:
     return figure
 
 
-def _distance(ax: Axes, trained: Sequence[Trained], names: Sequence[str]) -> None:
+def _distance(ax: Axes, trained: Sequence[WeightCourse], names: Sequence[str]) -> None:
     for index, (result, name) in enumerate(zip(trained, names, strict=True)):
         each = result.moved.deviation.mean(-1)
         color, dash = CYCLE[index % len(CYCLE)], DASHES[index % len(DASHES)]
@@ -66,7 +66,7 @@ def _distance(ax: Axes, trained: Sequence[Trained], names: Sequence[str]) -> Non
     ax.set(xlabel="optimizer step", yscale="log")
 
 
-def training(trained: Sequence[Trained], /) -> Figure:
+def training(trained: Sequence[WeightCourse], /) -> Figure:
     """Draw the distance from orthogonality of the stacks, an optimizer a panel."""
     figure = _figure(8.0, 4.4)
     for ax, optimizer in zip(figure.subplots(1, 2, sharey=True), ("sgd", "adam"), strict=True):
@@ -85,7 +85,7 @@ def training(trained: Sequence[Trained], /) -> Figure:
     return figure
 
 
-def recurrent(trained: Sequence[Trained], /) -> Figure:
+def recurrent(trained: Sequence[WeightCourse], /) -> Figure:
     """Draw the distance from orthogonality of recurrent networks."""
     figure = _figure(7.4, 3.6)
     ax = figure.subplots()
@@ -96,7 +96,9 @@ def recurrent(trained: Sequence[Trained], /) -> Figure:
     return figure
 
 
-def why(trained: Sequence[Trained], recurrent: Sequence[Trained], swept: Mapping[str, Sequence[Trained]], /) -> Figure:
+def why(
+    trained: Sequence[WeightCourse], recurrent: Sequence[WeightCourse], swept: Mapping[str, Sequence[WeightCourse]], /
+) -> Figure:
     """Draw deviation against drift, tangent shares, and drift against width."""
     figure = _figure(10.0, 3.3)
     left, middle, right = figure.subplots(1, 3)

@@ -10,7 +10,7 @@ from unitcircle_reproduction._claim import Claim, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.well_behaved import _figures as figures
 from unitcircle_reproduction.well_behaved._perturbation import interval, why
-from unitcircle_reproduction.well_behaved._training import Setting, Trained, train_recurrent, trained_stack
+from unitcircle_reproduction.well_behaved._training import Regimen, WeightCourse, train_recurrent, trained_stack
 
 NEAR = 0.1
 """We call a weight near orthogonal if ‖WᵀW − I‖_F/√n is below this: a tenth of a Gaussian weight's."""
@@ -22,12 +22,12 @@ def training_claims(context: Context, /) -> Iterator[Claim]:
     """Train stacks and recurrent networks from orthogonal weights, and measure the claims on them."""
     runs, steps = context.pick((3, 300), (10, 5000))
     trained = [
-        trained_stack(context, Setting("stack", 64, optimizer, rate, steps), runs)
+        trained_stack(context, Regimen("stack", 64, optimizer, rate, steps), runs)
         for optimizer, rates in (("sgd", (0.01, 0.03, 0.1, 0.3)), ("adam", (1e-4, 3e-4, 1e-3, 3e-3)))
         for rate in rates
     ]
     trained += [
-        trained_stack(context, Setting("stack", width, optimizer, rate, steps), runs)
+        trained_stack(context, Regimen("stack", width, optimizer, rate, steps), runs)
         for optimizer, rate, widths in (
             ("sgd", 0.03, (128, 256, 512)),
             ("adam", 3e-4, context.pick((128, 256), (128, 256, 512))),
@@ -39,31 +39,31 @@ def training_claims(context: Context, /) -> Iterator[Claim]:
     yield _recurrent(_trained(recurrent), _diverged(recurrent))
     widths = context.pick((32, 64, 128), (32, 64, 128, 256, 512))
     swept = {
-        optimizer: [trained_stack(context, Setting("stack", n, optimizer, rate, 100), runs) for n in widths]
+        optimizer: [trained_stack(context, Regimen("stack", n, optimizer, rate, 100), runs) for n in widths]
         for optimizer, rate in (("sgd", 0.03), ("adam", 1e-4))
     }
     yield why(_trained(trained), _trained(recurrent), swept)
 
 
-def _recurrent_settings(context: Context) -> list[Setting]:
+def _recurrent_settings(context: Context) -> list[Regimen]:
     steps = context.pick(400, 3000)
-    settings = [Setting("rnn", 64, "adam", rate, steps) for rate in (1e-4, 3e-4, 1e-3, 3e-3)]
-    settings += [Setting("rnn", 64, "sgd", 0.1, steps)]
-    settings += [Setting("rnn", width, "adam", 1e-3, steps) for width in context.pick((32, 128), (32, 128, 256))]
-    return [*settings, Setting("rnn", 64, "adam", 1e-3, context.pick(300, 3000), "delayed_digits")]
+    settings = [Regimen("rnn", 64, "adam", rate, steps) for rate in (1e-4, 3e-4, 1e-3, 3e-3)]
+    settings += [Regimen("rnn", 64, "sgd", 0.1, steps)]
+    settings += [Regimen("rnn", width, "adam", 1e-3, steps) for width in context.pick((32, 128), (32, 128, 256))]
+    return [*settings, Regimen("rnn", 64, "adam", 1e-3, context.pick(300, 3000), "delayed_digits")]
 
 
-def _trained(results: Sequence[Trained]) -> list[Trained]:
+def _trained(results: Sequence[WeightCourse]) -> list[WeightCourse]:
     """Return those of which two runs are left to make an interval of."""
     return [result for result in results if len(result.accuracy) > 1]
 
 
-def _diverged(results: Sequence[Trained]) -> str:
+def _diverged(results: Sequence[WeightCourse]) -> str:
     lost = [f"{result.diverged} of {result.setting}" for result in results if result.diverged]
     return f" Diverged and left out: {'; '.join(lost)}." if lost else ""
 
 
-def _row(trained: Trained) -> dict[str, Any]:
+def _row(trained: WeightCourse) -> dict[str, Any]:
     """Return the end of a training as a row: means over layers and runs, the interval over runs."""
     moved = trained.moved
     each = moved.deviation[-1].mean(-1)
@@ -106,7 +106,7 @@ def _learned(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _persistence(trained: Sequence[Trained], diverged: str) -> Claim:
+def _persistence(trained: Sequence[WeightCourse], diverged: str) -> Claim:
     rows = [_row(result) for result in trained]
     early = [float(result.moved.deviation[result.steps <= 10][-1].mean()) for result in trained]
     widths = sorted({result.setting.width for result in trained})
@@ -130,7 +130,7 @@ def _persistence(trained: Sequence[Trained], diverged: str) -> Claim:
     )
 
 
-def _recurrent(trained: Sequence[Trained], diverged: str) -> Claim:
+def _recurrent(trained: Sequence[WeightCourse], diverged: str) -> Claim:
     rows = [_row(result) for result in trained]
     verdict, condition = persistence_verdict(rows)
     return Claim(

@@ -10,7 +10,7 @@ from scipy import stats
 
 from unitcircle_reproduction._claim import Claim, Verdict
 from unitcircle_reproduction.well_behaved import _figures as figures
-from unitcircle_reproduction.well_behaved._training import Setting, Trained
+from unitcircle_reproduction.well_behaved._training import Regimen, WeightCourse
 
 EARLY = 10
 """Early is the last record within so many steps. After one step the exponent is 1 whatever is trained."""
@@ -45,7 +45,7 @@ def _is_one(exponents: np.ndarray) -> bool:
     return 0 < low <= 1 <= high or BAND[0] <= low <= high <= BAND[1]
 
 
-def _across(trained: Sequence[Trained], optimizer: str, what: str) -> list[Trained]:
+def _across(trained: Sequence[WeightCourse], optimizer: str, what: str) -> list[WeightCourse]:
     # What is swept at the one rate, or width, at which the most were trained.
     of = [result for result in trained if result.setting.optimizer == optimizer]
     fixed = "learning_rate" if what == "width" else "width"
@@ -53,7 +53,7 @@ def _across(trained: Sequence[Trained], optimizer: str, what: str) -> list[Train
     return [r for r, value in zip(of, values, strict=True) if value == max(values, key=values.count)]
 
 
-def _exponents(results: Sequence[Trained], quantity: str, what: str, within: float = np.inf) -> np.ndarray:
+def _exponents(results: Sequence[WeightCourse], quantity: str, what: str, within: float = np.inf) -> np.ndarray:
     # Network by network: least squares in logarithms, of the mean over layers at the last record within so many steps.
     runs = min(len(result.accuracy) for result in results)
     logs = np.log([getattr(r.moved, quantity)[r.steps <= within][-1].mean(-1)[:runs] for r in results])
@@ -73,12 +73,14 @@ def _name(optimizer: str) -> str:
     return optimizer.upper() if optimizer == "sgd" else optimizer.title()
 
 
-def _rates(settings: Sequence[Setting]) -> str:
+def _rates(settings: Sequence[Regimen]) -> str:
     rates = [setting.learning_rate for setting in settings]
     return f"rates {min(rates):g} to {max(rates):g}"
 
 
-def why(trained: Sequence[Trained], recurrent: Sequence[Trained], swept: Mapping[str, Sequence[Trained]], /) -> Claim:
+def why(
+    trained: Sequence[WeightCourse], recurrent: Sequence[WeightCourse], swept: Mapping[str, Sequence[WeightCourse]], /
+) -> Claim:
     """Judge the source's reason by the exponent of the deviation in the learning rate, and measure our own."""
     # Where a network diverged, those that are left are no longer those at the other rates.
     whole = [result for result in trained if not result.diverged]

@@ -22,7 +22,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Setting:
+class Regimen:
     """One way to train."""
 
     network: str  # "stack": eight square ReLU layers; "rnn": a tanh network reading pixel by pixel
@@ -38,10 +38,10 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class WeightCourse:
     """What the weights did; arrays over recorded steps, runs and layers ``(T, R, L)``."""
 
-    setting: Setting  # How it was trained
+    setting: Regimen  # How it was trained
     steps: np.ndarray  # (T,)
     moved: Movement  # From the start
     gradient_share: np.ndarray  # Tangent share of the gradient at these steps (T, R, L); NaN where it was not measured
@@ -55,14 +55,14 @@ class Trained:
         return moved | rest
 
     @classmethod
-    def of(cls, setting: Setting, arrays: dict[str, np.ndarray], /) -> Trained:
+    def of(cls, setting: Regimen, arrays: dict[str, np.ndarray], /) -> WeightCourse:
         """Return what :meth:`arrays` has written."""
         moved = Movement(*(arrays[field.name] for field in fields(Movement)))
         lost = int(arrays["diverged"])
         return cls(setting, arrays["steps"], moved, arrays["gradient_share"], arrays["accuracy"], lost)
 
 
-def train_recurrent(context: Context, setting: Setting, runs: int, /) -> Trained:
+def train_recurrent(context: Context, setting: Regimen, runs: int, /) -> WeightCourse:
     """Train recurrent networks from orthogonal weights."""
     options: dict[str, Any] = {"optimizer": setting.optimizer, "steps": setting.steps, "measure_at": ()}
     options |= {"evaluate_every": max(1, setting.steps // 12)}
@@ -84,7 +84,7 @@ def train_recurrent(context: Context, setting: Setting, runs: int, /) -> Trained
     records = [record for record in records if record.status is Status.FINISHED]
     if not records:
         nothing = np.empty((0, 0, 1))
-        return Trained(setting, np.empty(0), Movement(*[nothing] * 4), nothing, np.empty(0), len(diverged))
+        return WeightCourse(setting, np.empty(0), Movement(*[nothing] * 4), nothing, np.empty(0), len(diverged))
 
     def curve(name: str) -> np.ndarray:
         return np.array([record.curves[f"{name}[h]"] for record in records]).T[1:, :, None]
@@ -93,19 +93,19 @@ def train_recurrent(context: Context, setting: Setting, runs: int, /) -> Trained
     moved = Movement(curve("orthogonality"), curve("drift"), share, np.full_like(share, np.nan))
     steps = np.array(records[0].curves["step"])[1:]
     accuracy = np.array([record.summary["final_test_score"] for record in records])
-    return Trained(setting, steps, moved, np.full_like(share, np.nan), accuracy, len(diverged))
+    return WeightCourse(setting, steps, moved, np.full_like(share, np.nan), accuracy, len(diverged))
 
 
-def trained_stack(context: Context, setting: Setting, runs: int, /) -> Trained:
+def trained_stack(context: Context, setting: Regimen, runs: int, /) -> WeightCourse:
     """Return what :func:`train_stack` measures: from its file if it is there."""
     told = (*vars(setting).values(), runs)
     measured = context.kept(
         "well-behaved-stacks", told, lambda: train_stack(setting, runs, context.first_seed).arrays()
     )
-    return Trained.of(setting, measured)
+    return WeightCourse.of(setting, measured)
 
 
-def train_stack(setting: Setting, runs: int, seed: int, /) -> Trained:
+def train_stack(setting: Regimen, runs: int, seed: int, /) -> WeightCourse:
     """Train deep stacks h ← relu(W_l h), l = 1 … 8, from orthogonal W_l on whole digits."""
     task = Task.parse(setting.task)
     generators = [np.random.default_rng([seed + run, setting.width]) for run in range(runs)]
@@ -141,7 +141,7 @@ def train_stack(setting: Setting, runs: int, seed: int, /) -> Trained:
     together = Movement(*(np.array([getattr(m, name) for m in moved]) for name in names))
     kept = np.asarray(np.isfinite(together.deviation).all((0, 2)))
     accuracy = right.double().mean(-1).numpy()[kept]
-    return Trained(setting, recorded, together.of(kept), np.array(shares)[:, kept], accuracy, int(np.sum(~kept)))
+    return WeightCourse(setting, recorded, together.of(kept), np.array(shares)[:, kept], accuracy, int(np.sum(~kept)))
 
 
 def _whole(batches: list[Batch]) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from unitcircle.spectra import (
     power_norms,
     spectral_radius,
 )
-from unitcircle_reproduction._claim import Claim, Source, Verdict
+from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.powers import _figures as figures
 from unitcircle_reproduction.powers._matrices import (
@@ -275,7 +275,7 @@ def _transient(name: str, A: np.ndarray, steps: int) -> dict[str, Any]:
     }
 
 
-SOURCE = Source(
+TEXT = Text(
     "powers",
     "When powers of a matrix vanish or explode",
     "The question when the powers of a matrix vanish or explode, and its two answers",

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from unitcircle_reproduction._claim import Claim, Source, Verdict
+from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.well_behaved import _figures as figures
 from unitcircle_reproduction.well_behaved._depth import KINDS, Depth, low_rank, measure
@@ -130,10 +130,10 @@ def _low_rank(context: Context, depth: int, networks: int) -> Claim:
     )  # fmt: skip
 
 
-SOURCE = Source(
+TEXT = Text(
     "well-behaved",
     "Well-behaved matrices",
-    "Harshal Rudra, The Curious Case of Well-Behaved Matrices, and Persistent Orthogonality of Trained Weight "
+    "Harshal Rudra, The Curious Case of Well-Behaved Matrices, and Persistent Orthogonality of WeightCourse Weight "
     "Matrices, herschelle.netlify.app/blog",
     {"depth": _at_initialization, "training": training_claims},
 )

@@ -10,7 +10,7 @@ from scipy import stats
 
 from unitcircle.ensembles import RadiusFit, SpectralRadius, fit_radius_law, sample_radii, std_for_radius
 from unitcircle.initializers import Gaussian
-from unitcircle_reproduction._claim import Claim, Source, Verdict
+from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.radius import _figures as figures
 from unitcircle_reproduction.radius._radii import DRAWS, NEAR, STD, N, Normalized, Radii, mean_and_half
@@ -231,7 +231,7 @@ def normalization_verdict(sizes: list[Normalized], /) -> Verdict:
     return Verdict.CONDITIONALLY if all(abs(size.mean - 1) <= 2 * NEAR for size in sizes) else Verdict.FAILS
 
 
-SOURCE = Source(
+TEXT = Text(
     "radius",
     "The spectral radius of random weights",
     "Daniel Rapp, On the spectral radius of weight matrices in RNNs, danielrapp.github.io/rnn-spectral-radius",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unitcircle_reproduction._claim import Source
+from unitcircle_reproduction._claim import Text
 from unitcircle_reproduction.orthogonal import (
     _clipping,
     _depth,
@@ -14,7 +14,7 @@ from unitcircle_reproduction.orthogonal import (
     _stabilizer,
 )
 
-SOURCE = Source(
+TEXT = Text(
     "orthogonal",
     "Explaining and illustrating orthogonal initialization for recurrent neural networks",
     "S. Merity, smerity.com, 27 June 2016. We could read its beginning; what it points to is taken from the papers.",

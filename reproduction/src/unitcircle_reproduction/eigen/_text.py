@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from unitcircle.experiments.comparison import Comparison, Group
 from unitcircle.experiments.studies import Study
-from unitcircle_reproduction._claim import Claim, Source, Verdict
+from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.eigen import _angles, _driven, _regimes
 from unitcircle_reproduction.eigen import _structure as parts
@@ -140,7 +140,7 @@ def _driven_claims(context: Context) -> Iterator[Claim]:
     yield _driven.regime(context)
 
 
-SOURCE = Source(
+TEXT = Text(
     "eigen",
     "The eigen initializer",
     "Ran Dou, Jose Principe, Dynamic Analysis and an Eigen Initializer for Recurrent Neural Networks, arXiv 2307.15679 "

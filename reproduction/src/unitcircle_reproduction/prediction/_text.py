@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from unitcircle.experiments.studies import Study
-from unitcircle_reproduction._claim import Claim, Source
+from unitcircle_reproduction._claim import Claim, Text
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.prediction._in_sample import in_sample, seeds
 from unitcircle_reproduction.prediction._out_of_sample import newcoming, transfer
@@ -46,7 +46,7 @@ def _study(context: Context) -> Study:
     return replace(shipped, name="prediction-quick", experiments=tuple(quick), seeds=1)
 
 
-SOURCE = Source(
+TEXT = Text(
     "prediction",
     "Does a diagnosis at initialization predict training?",
     "unitcircle's own bet, not a published claim: over the records of studies",
