@@ -75,7 +75,7 @@ def test_equal_moduli_are_all_asked():
     ],
 )
 def test_the_forecast_is_judged_by_activation(right, verdict):
-    found, condition = regimes.judged(right)
+    found, condition = regimes.judge_forecast(right)
     assert found is verdict
     assert ("ReLU in 0 of 1 cases" in condition) == (verdict is not Verdict.HOLDS)
     assert ("forecast and cases are ours" in condition) == (verdict is not Verdict.HOLDS)

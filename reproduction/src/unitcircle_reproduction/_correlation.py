@@ -53,9 +53,9 @@ def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray, /) -> n
     a, b = (centred_ranks(values, weights) for values in (x, y))
     variance = (weights * a * a).sum(-1) * (weights * b * b).sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = (weights * a * b).sum(-1) / np.sqrt(variance)
+        ratio = (weights * a * b).sum(-1) / np.sqrt(variance)
     # What is left of equal ranks by rounding is no variance.
-    return np.where(variance > (1e-9 * total**3) ** 2, np.clip(found, -1, 1), np.nan)
+    return np.where(variance > (1e-9 * total**3) ** 2, np.clip(ratio, -1, 1), np.nan)
 
 
 def centred_ranks(values: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
@@ -98,8 +98,8 @@ def simultaneous(values: np.ndarray, resampled: np.ndarray, families: int, /, *,
         largest = np.where(np.isnan(off), 0.0, off).max(-1)
         wider = max(1.0, float(np.quantile(largest, 0.95)) / float(stats.norm.ppf(0.975)))
     margin = wider * float(stats.t.ppf(0.975, families - 1)) * spread * math.sqrt(families / (families - 1))
-    found = np.stack([middle - margin, middle + margin], -1)
-    ends[known] = np.tanh(found) if bounded else found
+    intervals = np.stack([middle - margin, middle + margin], -1)
+    ends[known] = np.tanh(intervals) if bounded else intervals
     return ends
 
 
@@ -108,8 +108,8 @@ def rank_correlation(
 ) -> Correlation:
     """Return Spearman's ρ with its interval."""
     a, b, names = np.asarray(x, float), np.asarray(y, float), np.asarray(families)
-    kept = ~(np.isnan(a) | np.isnan(b))
-    a, b, names = a[kept], b[kept], names[kept]
+    known = ~(np.isnan(a) | np.isnan(b))
+    a, b, names = a[known], b[known], names[known]
     count = len(set(names.tolist()))
     nothing = float("nan")
     if len(a) < FEWEST:

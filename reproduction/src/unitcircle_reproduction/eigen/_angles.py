@@ -52,13 +52,13 @@ def claim(context: Context, /) -> Claim:
     for law, init in LAWS.items():
         for n in sizes:
             weights = init.sample(n, size=(draws,), rng=context.draws)
-            own = [participation(W) for W in weights]
-            logs.setdefault(law, []).extend((np.log(n), np.log(value)) for value in own)
-            row = {"weight": law, "n": n, "participation": float(np.mean(own))}
+            values = [participation(W) for W in weights]
+            logs.setdefault(law, []).extend((np.log(n), np.log(value)) for value in values)
+            row = {"weight": law, "n": n, "participation": float(np.mean(values))}
             rows.append(row | {"gap ratio": float(np.mean([gap_ratio(W) for W in weights]))})
     powers = {law: _power(np.array(points)) for law, points in logs.items()}
     last = {row["weight"]: row for row in rows if row["n"] == sizes[-1]}
-    said = "; ".join(
+    counts = "; ".join(
         f"{law} {last[law]['participation']:.1f} of {sizes[-1]} (∝ n^{power:.2f} ± {half:.2f})"
         for law, (power, half) in powers.items()
     )
@@ -68,7 +68,7 @@ def claim(context: Context, /) -> Claim:
         "The weight is a product of plane rotations with one modulus, 0.95, for all eigenvalues. The summary does not "
         "say which angles the rotations have.",
         "Every choice has all moduli at 0.95, yet they are different weights. Units that a median eigenvector touches: "
-        f"{said}. With independent uniform angles a mode lives on a handful of units, however large the net, as in a "
+        f"{counts}. With independent uniform angles a mode lives on a handful of units, however large the net, as in a "
         "disordered chain, and its phases do not repel each other (gap ratio "
         f"{last['eigen, uniform angles']['gap ratio']:.2f}, Poisson 0.39); with Haar angles the phases are those of a "
         f"Haar weight ({last['eigen, Haar angles']['gap ratio']:.2f}; Haar {last['Haar']['gap ratio']:.2f}). A "

@@ -66,10 +66,10 @@ def drive(W: np.ndarray, /, *, scale: float, steps: int, sequences: int, seed: i
     U = rng.standard_normal((len(W), features)) * scale / math.sqrt(features)
     x = torch.from_numpy(rng.standard_normal((BURN_IN + steps, sequences, features)))
     net = tanh_net(W, U)
-    found = dynamics.lyapunov_exponents(net, x, k=1, burn_in=BURN_IN)
+    result = dynamics.lyapunov_exponents(net, x, k=1, burn_in=BURN_IN)
     hidden = dynamics.hidden_states(net, x, replicas=2)
     late = hidden.states[BURN_IN:]
-    leading = found.exponents[:, 0]
+    leading = result.exponents[:, 0]
     slope = np.maximum(1 - late**2, np.finfo(float).tiny)
     return Driven(
         leading=float(leading.mean()),
@@ -93,16 +93,16 @@ def exponents(context: Context, /) -> Claim:
             "input scale": scale,
             "weight": name,
             "modulus": modulus,
-            "leading exponent": found.leading,
-            "±": 2 * found.stderr,
+            "leading exponent": result.leading,
+            "±": 2 * result.stderr,
             "log modulus": math.log(modulus),
-            "mean log sech²": found.log_gain,
-            "‖h‖/√n": found.distance,
+            "mean log sech²": result.log_gain,
+            "‖h‖/√n": result.distance,
         }
         for scale in (0.01, 0.3, 1.0)
         for modulus in moduli
         for name, init in structured(modulus).items()
-        for found in [
+        for result in [
             drive(init.sample(N, rng=context.draws), scale=scale, steps=steps, sequences=sequences, seed=context.draws)
         ]
     ]
@@ -119,7 +119,7 @@ def exponents(context: Context, /) -> Claim:
     return Claim(
         "exponents",
         "Why moduli above 1 do not explode",
-        "(A question that the summary leaves open.) TrainedNet and initialized weights may have eigenvalues beyond the "
+        "(A question that the summary leaves open.) Trained and initialized weights may have eigenvalues beyond the "
         "unit circle; what keeps the hidden state and its gradient from exploding?",
         "The tanh: a step multiplies a difference by diag(1 − h²) W, not by W, and 1 − h² shrinks as the modulus "
         "drives h outward. For a multiple m of an orthogonal weight the mean of all exponents is log m + ⟨log(1 − "
@@ -146,16 +146,16 @@ def regime(context: Context, /) -> Claim:
         {
             "modulus": modulus,
             "input scale": scale,
-            "gain": found.gain,
-            "distance": found.distance,
-            "saturation": found.saturation,
-            "effective dimension": found.dimension,
-            "exponent − log modulus": found.leading - math.log(modulus),
+            "gain": result.gain,
+            "distance": result.distance,
+            "saturation": result.saturation,
+            "effective dimension": result.dimension,
+            "exponent − log modulus": result.leading - math.log(modulus),
         }
         for modulus in (0.8, 0.95, 1.0, 1.1, 1.5)
         for scale in scales
         for W in [Eigen(modulus=modulus, angles="uniform").sample(N, rng=context.draws)]
-        for found in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=64, seed=context.draws)]
+        for result in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=64, seed=context.draws)]
     ]
     linear = {
         modulus: max(
@@ -163,7 +163,7 @@ def regime(context: Context, /) -> Claim:
         )
         for modulus in (0.8, 0.95, 1.0, 1.1, 1.5)
     }
-    said = "; ".join(
+    ranges = "; ".join(
         f"{modulus:g}: {'up to input × ' + format(scale, '.2g') if scale else 'at none'}"
         for modulus, scale in linear.items()
     )
@@ -172,7 +172,7 @@ def regime(context: Context, /) -> Claim:
         "regime",
         "Linear and nonlinear regime",
         "The analysis starts from the linear state space model. (When a tanh net is one, the summary does not say.)",
-        f"We call a net linear while the mean slope of its tanh is above 0.95. By modulus: {said}. Below modulus 1 "
+        f"We call a net linear while the mean slope of its tanh is above 0.95. By modulus: {ranges}. Below modulus 1 "
         "that is decided by the size of the input alone; beyond it the state leaves the origin by itself, and no input "
         "is small enough. What a modulus means depends on the input scale, which has to be stated with it; the full "
         "study sweeps it in training, too.",

@@ -81,11 +81,13 @@ def surface(rows: Sequence[Mapping[str, Any]], trained: Sequence[Mapping[str, An
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
     scales = sorted({row["input scale"] for row in rows})
     for scale, color in zip(scales, CYCLE, strict=False):
-        own = [row for row in rows if row["input scale"] == scale]
-        modulus = [row["modulus"] for row in own]
+        selected = [row for row in rows if row["input scale"] == scale]
+        modulus = [row["modulus"] for row in selected]
         name = f"input × {scale:g}"
-        left.plot(modulus, [row["distance"] for row in own], "o-", ms=3, color=color, label=f"distance, {name}")
-        left.plot(modulus, [row["saturation"] for row in own], "s--", ms=3, color=color, label=f"saturated, {name}")
+        left.plot(modulus, [row["distance"] for row in selected], "o-", ms=3, color=color, label=f"distance, {name}")
+        left.plot(
+            modulus, [row["saturation"] for row in selected], "s--", ms=3, color=color, label=f"saturated, {name}"
+        )
     left.set(
         xlabel="modulus of all eigenvalues", ylabel="‖h‖/√n; share of units |h| ≥ .95", ylim=(0, 1.4), title="untrained"
     )
@@ -93,13 +95,13 @@ def surface(rows: Sequence[Mapping[str, Any]], trained: Sequence[Mapping[str, An
     left.legend(loc="upper left", fontsize=7)
     groups = list(dict.fromkeys(row["task"] for row in trained))
     for place, task in enumerate(groups):
-        own = [row for row in trained if row["task"] == task]
+        selected = [row for row in trained if row["task"] == task]
         color = CYCLE[place % len(CYCLE)]
-        spread = place + np.linspace(-0.28, 0.28, len(own))
-        for y, row in zip(spread, own, strict=True):
+        spread = place + np.linspace(-0.28, 0.28, len(selected))
+        for y, row in zip(spread, selected, strict=True):
             right.plot([row["distance at start"], row["distance at end"]], [y, y], color=color, lw=0.6, alpha=0.5)
-        right.plot([row["distance at start"] for row in own], spread, "o", ms=3, mfc="white", mec=color)
-        right.plot([row["distance at end"] for row in own], spread, "o", ms=3, color=color)
+        right.plot([row["distance at start"] for row in selected], spread, "o", ms=3, mfc="white", mec=color)
+        right.plot([row["distance at end"] for row in selected], spread, "o", ms=3, color=color)
     right.set_yticks(range(len(groups)), [short_task(task) for task in groups])
     right.set(xlabel="distance of h_T from the origin, ‖h‖/√n", xlim=(0, 1), title="before (○) and after (●) training")
     right.invert_yaxis()
@@ -112,10 +114,10 @@ def eigenvectors(rows: Sequence[Mapping[str, Any]], /) -> Figure:
     left, right = figure.subplots(1, 2)
     laws = list(dict.fromkeys(row["weight"] for row in rows))
     for law, color, dash in zip(laws, CYCLE, DASHES + DASHES, strict=False):
-        own = [row for row in rows if row["weight"] == law]
-        n = [row["n"] for row in own]
-        left.plot(n, [row["participation"] for row in own], "o", ls=dash, ms=3.5, color=color, label=law)
-        right.plot(n, [row["gap ratio"] for row in own], "o", ls=dash, ms=3.5, color=color, label=law)
+        selected = [row for row in rows if row["weight"] == law]
+        n = [row["n"] for row in selected]
+        left.plot(n, [row["participation"] for row in selected], "o", ls=dash, ms=3.5, color=color, label=law)
+        right.plot(n, [row["gap ratio"] for row in selected], "o", ls=dash, ms=3.5, color=color, label=law)
     size = np.array(sorted({row["n"] for row in rows}))
     left.plot(size, size / 2, color=COLORS["grey"], lw=0.8, ls=":", label="n / 2")
     left.set(xlabel="units n", ylabel="units that an eigenvector touches", xscale="log", yscale="log")
@@ -138,8 +140,8 @@ def exponents(rows: Sequence[Mapping[str, Any]], /) -> Figure:
     structures = list(dict.fromkeys(row["weight"] for row in rows))
     for ax, scale in zip(panels, scales, strict=True):
         for structure, color, marker in zip(structures, CYCLE, "osD^v", strict=False):
-            own = [row for row in rows if row["weight"] == structure and row["input scale"] == scale]
-            x, y = [row["modulus"] for row in own], [row["leading exponent"] for row in own]
+            selected = [row for row in rows if row["weight"] == structure and row["input scale"] == scale]
+            x, y = [row["modulus"] for row in selected], [row["leading exponent"] for row in selected]
             ax.plot(x, y, marker=marker, ms=3.5, color=color, label=structure)
         grid = np.linspace(0.75, 2.05, 100)
         ax.plot(grid, np.log(grid), color=COLORS["grey"], ls="--", lw=1.0, label="log of the modulus")
@@ -156,10 +158,10 @@ def regimes(rows: Sequence[Mapping[str, Any]], /) -> Figure:
     left, right = figure.subplots(1, 2)
     moduli = list(dict.fromkeys(row["modulus"] for row in rows))
     for modulus, color, dash in zip(moduli, CYCLE, DASHES + DASHES, strict=False):
-        own = [row for row in rows if row["modulus"] == modulus]
-        x = [row["input scale"] for row in own]
-        left.plot(x, [row["gain"] for row in own], "o", ls=dash, ms=3, color=color, label=f"modulus {modulus:g}")
-        right.plot(x, [row["effective dimension"] for row in own], "o", ls=dash, ms=3, color=color)
+        selected = [row for row in rows if row["modulus"] == modulus]
+        x = [row["input scale"] for row in selected]
+        left.plot(x, [row["gain"] for row in selected], "o", ls=dash, ms=3, color=color, label=f"modulus {modulus:g}")
+        right.plot(x, [row["effective dimension"] for row in selected], "o", ls=dash, ms=3, color=color)
     left.axhline(1.0, color=COLORS["grey"], lw=0.8, ls=":")
     left.set(xlabel="input scale", ylabel="mean gain sech² of a step", xscale="log", ylim=(0, 1.05))
     left.legend(loc="lower left")

@@ -1,4 +1,4 @@
-"""TrainedNet tanh-RNNs: their spectra and hidden states before and after, read from records."""
+"""Trained tanh-RNNs: their spectra and hidden states before and after, read from records."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class TrainedNet:
     saturation: tuple[float, float]
 
 
-def trained(context: Context, found: Iterable[tuple[Study, Comparison]], /) -> list[TrainedNet]:
+def trained(context: Context, comparisons: Iterable[tuple[Study, Comparison]], /) -> list[TrainedNet]:
     """Return the tanh-RNNs of some studies whose spectra were recorded at start and end, the A/A rows left out."""
     nets: list[TrainedNet] = []
-    for study, comparison in found:
+    for study, comparison in comparisons:
         for group, row, records in reported(context, study, comparison):
             if group.factors["cell"] == "tanh" and row.label in study.initializers:
-                nets += [_trained(group.task, row.label, record) for record in records if _measured(record)]
+                nets += [_net(group.task, row.label, record) for record in records if _has_spectra(record)]
     return nets
 
 
-def _measured(record: Record) -> bool:
+def _has_spectra(record: Record) -> bool:
     both = len(record.diagnostics) > 1 and all("eigenvalues[h]" in at for at in record.diagnostics)
     return both and record.status is Status.FINISHED
 
 
-def _trained(task: str, label: str, record: Record) -> TrainedNet:
+def _net(task: str, label: str, record: Record) -> TrainedNet:
     first, last = record.diagnostics[0], record.diagnostics[-1]
     summary = record.summary
     return TrainedNet(

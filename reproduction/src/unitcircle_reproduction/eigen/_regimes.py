@@ -60,11 +60,11 @@ def _turn(modulus: float, angle: float) -> np.ndarray:
     return modulus * np.array([[c, -s], [s, c]])
 
 
-def _beside(W: np.ndarray, value: float) -> Any:
+def _direct_sum(W: np.ndarray, value: float) -> Any:
     return block_diag(W, value)
 
 
-def _drawn(init: Initializer, seed: int) -> Any:
+def _sample(init: Initializer, seed: int) -> Any:
     return init.sample(64, rng=seed)
 
 
@@ -77,14 +77,14 @@ def cases(seed: int, /) -> list[Case]:
         Case("2: 1.5, 0.5", np.diag([1.5, 0.5])),
         Case("2: −1.5, 0.5", np.diag([-1.5, 0.5])),
         Case("2: 6 e^±0.6i", _turn(6.0, 0.6)),
-        Case("3: 1.2 e^±0.6i, 0.8", _beside(_turn(1.2, 0.6), 0.8)),
-        Case("3: 0.9 e^±2i, 1.3", _beside(_turn(0.9, 2.0), 1.3)),
+        Case("3: 1.2 e^±0.6i, 0.8", _direct_sum(_turn(1.2, 0.6), 0.8)),
+        Case("3: 0.9 e^±2i, 1.3", _direct_sum(_turn(0.9, 2.0), 1.3)),
     ]
     large = [
-        Case(f"64: eigen, modulus {m:g}", _drawn(Eigen(modulus=m, angles="uniform"), seed))
+        Case(f"64: eigen, modulus {m:g}", _sample(Eigen(modulus=m, angles="uniform"), seed))
         for m in (0.8, 0.95, 1.1, 1.5)
     ]
-    return [*small, *large, Case("64: Haar × 1.1", _drawn(Orthogonal(gain=1.1), seed))]
+    return [*small, *large, Case("64: Haar × 1.1", _sample(Orthogonal(gain=1.1), seed))]
 
 
 def trajectory(
@@ -146,17 +146,17 @@ def seen(states: np.ndarray, /) -> Behaviour:
 def _majority(case: Case, activation: str, rng: np.random.Generator) -> tuple[Behaviour, int, float]:
     """Return what most of five trajectories do, how many do, and log10 of what is left of a small difference."""
     n = len(case.weight)
-    found: list[Behaviour] = []
-    kept: list[float] = []
+    behaviours: list[Behaviour] = []
+    ratios: list[float] = []
     for _ in range(5):
         start = rng.uniform(-0.5, 0.5, n)
         phi, pair = ACTIVATIONS[activation], (start, start + 1e-6 * rng.standard_normal(n))
-        found.append(seen(trajectory(case.weight, phi, start)))
+        behaviours.append(seen(trajectory(case.weight, phi, start)))
         first, beside = (trajectory(case.weight, phi, h, steps=100, largest=np.inf) for h in pair)
-        kept.append(float(np.linalg.norm(beside[-1] - first[-1]) / np.linalg.norm(beside[0] - first[0])))
-    most = max(found, key=found.count)
+        ratios.append(float(np.linalg.norm(beside[-1] - first[-1]) / np.linalg.norm(beside[0] - first[0])))
+    most = max(behaviours, key=behaviours.count)
     with np.errstate(divide="ignore"):
-        return most, found.count(most), float(np.log10(np.median(kept)))
+        return most, behaviours.count(most), float(np.log10(np.median(ratios)))
 
 
 def claim(context: Context, /) -> Claim:
@@ -167,7 +167,7 @@ def claim(context: Context, /) -> Claim:
         leading = complex(eigenvalues(case.weight)[0])
         for activation in ACTIVATIONS:
             forecast = expected(case.weight, activation)
-            behaviour, count, kept = _majority(case, activation, rng)
+            behaviour, count, ratio = _majority(case, activation, rng)
             rows.append(
                 {
                     "units: eigenvalues": case.name,
@@ -176,16 +176,16 @@ def claim(context: Context, /) -> Claim:
                     "from the eigenvalues": str(forecast),
                     "seen": str(behaviour),
                     "starts": f"{count} of 5",
-                    KEPT: kept,
+                    KEPT: ratio,
                     "agree": "yes" if forecast is behaviour else "no",
                 }
             )
     right = {a: [row["agree"] == "yes" for row in rows if row["φ"] == a] for a in ACTIVATIONS}
     counts = ", ".join(f"{name} {sum(hits)} of {len(hits)}" for name, hits in right.items())
-    kept = {a: [(row["seen"], row[KEPT]) for row in rows if row["φ"] == a] for a in ACTIVATIONS}
-    turning = [value for behaviour, value in kept["tanh"] if behaviour == Behaviour.OSCILLATES]
-    sigmoid = [value for _, value in kept["sigmoid"]]
-    verdict, condition = judged(right)
+    ratios = {a: [(row["seen"], row[KEPT]) for row in rows if row["φ"] == a] for a in ACTIVATIONS}
+    turning = [value for behaviour, value in ratios["tanh"] if behaviour == Behaviour.OSCILLATES]
+    sigmoid = [value for _, value in ratios["sigmoid"]]
+    verdict, condition = judge_forecast(right)
     return Claim(
         "regimes",
         "What the eigenvalues say about the hidden state",
@@ -213,7 +213,7 @@ def claim(context: Context, /) -> Claim:
     )
 
 
-def judged(right: dict[str, list[bool]], /) -> tuple[Verdict, str]:
+def judge_forecast(right: dict[str, list[bool]], /) -> tuple[Verdict, str]:
     """Return the verdict, and its condition, from whether the forecast was right in each case of each activation."""
     failing = [name for name, hits in right.items() if not all(hits)]
     if not failing:

@@ -91,10 +91,10 @@ def _claim(group: Group, statement: Statement, remark: str = "", drawn: Figures 
     return claim_of(statement, {"": shown}, measured.strip(), figures=(drawn or {}) | differences, data=data)
 
 
-def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], /) -> Claim:
+def discrimination(context: Context, comparisons: Sequence[tuple[Study, Comparison]], /) -> Claim:
     """Correlate the distance of untrained states from the origin with the result of training, over initializers."""
     rows: list[dict[str, Any]] = []
-    for study, comparison in found:
+    for study, comparison in comparisons:
         for group, row, records in reported(context, study, comparison):
             distances = [r.diagnostics[0]["hidden.distance"] for r in records if r.diagnostics]
             if not distances or row.label not in study.initializers:
@@ -109,21 +109,21 @@ def discrimination(context: Context, found: Sequence[tuple[Study, Comparison]], 
     grouped = [[row for row in rows if row["task"] == task] for task in dict.fromkeys(row["task"] for row in rows)]
     ranked: list[dict[str, Any]] = []
     pooled: list[tuple[float, float, str]] = []
-    for own in grouped:
-        x, y = ([row[name] for row in own] for name in ("distance", "goodness"))
-        value = rank_correlation(x, y, [row["start"] for row in own], seed=context.draws).value
+    for selected in grouped:
+        x, y = ([row[name] for row in selected] for name in ("distance", "goodness"))
+        value = rank_correlation(x, y, [row["start"] for row in selected], seed=context.draws).value
         if not math.isnan(value):
-            ranked.append({"task": own[0]["task"], "initializers": len(own), "Spearman": value})
-            pooled += zip(_centred(x), _centred(y), (row["start"] for row in own), strict=True)
+            ranked.append({"task": selected[0]["task"], "initializers": len(selected), "Spearman": value})
+            pooled += zip(_centred(x), _centred(y), (row["start"] for row in selected), strict=True)
     together = rank_correlation(*zip(*pooled, strict=True), seed=context.draws) if pooled else NOTHING
-    said = "; ".join(f"{row['task']} {row['Spearman']:+.2f}" for row in ranked)
+    listed = "; ".join(f"{row['task']} {row['Spearman']:+.2f}" for row in ranked)
     verdict = further_out(together)
     return Claim(
         "discrimination",
         "Does the distance from the origin predict discrimination?",
         "(A question that the summary leaves open.) If hidden states tell classes apart at the surface of the "
         "hypercube, an initializer whose states lie further out should train better.",
-        f"Spearman correlation over initializers of ‖h_T‖/√n before training with the result: {said}. Of the ranks "
+        f"Spearman correlation over initializers of ‖h_T‖/√n before training with the result: {listed}. Of the ranks "
         f"within each group, pooled over {len(ranked)} groups and {together.families} initializers: {together} (95 %, "
         "bootstrap over initializers).",
         verdict,
@@ -150,6 +150,6 @@ def _centred(values: Sequence[float]) -> list[float]:
     return ((2 * ranks - len(ranks) - 1) / max(len(ranks) - 1, 1)).tolist()
 
 
-def further_out(found: Correlation, /) -> Verdict:
+def further_out(correlation: Correlation, /) -> Verdict:
     """Judge "further out is better" from the pooled correlation: an interval below 0 is the contrary."""
-    return Verdict.FAILS if found.high < 0 else screening(found.value, found.low, found.high)
+    return Verdict.FAILS if correlation.high < 0 else screening(correlation.value, correlation.low, correlation.high)

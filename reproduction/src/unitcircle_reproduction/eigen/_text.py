@@ -28,8 +28,8 @@ QUICK = {
 
 
 def _trained(context: Context) -> Iterator[Claim]:
-    made = (studies.plain(context), studies.regression(context), studies.structure(context))
-    nets = trained(context, _found(context, made))
+    planned = (studies.plain(context), studies.regression(context), studies.structure(context))
+    nets = trained(context, _comparisons(context, planned))
     yield surface(context, nets)
     yield spectra(nets)
 
@@ -79,18 +79,18 @@ def _as_it_is(comparison: Comparison) -> Group:
 
 
 def _discrimination(context: Context) -> Iterator[Claim]:
-    made = (
+    planned = (
         studies.plain(context),
         studies.regression(context),
         studies.structure(context),
         studies.rectified(context),
         studies.gated(context),
     )
-    yield parts.discrimination(context, _found(context, filter(_can_be_ranked, made)))
+    yield parts.discrimination(context, _comparisons(context, filter(_can_be_ranked, planned)))
 
 
-def _found(context: Context, made: Iterable[Study]) -> list[tuple[Study, Comparison]]:
-    return [(study, context.study(study)) for study in made]
+def _comparisons(context: Context, planned: Iterable[Study]) -> list[tuple[Study, Comparison]]:
+    return [(study, context.study(study)) for study in planned]
 
 
 def _can_be_ranked(study: Study) -> bool:
@@ -121,16 +121,16 @@ def _translation(context: Context) -> Iterator[Claim]:
     yield _with_data(context, "multi30k", "Translation, Multi30k", rivals, studies.translation(context))
 
 
-def _with_data(context: Context, name: str, title: str, rivals: str, made: Sequence[Study]) -> Claim:
+def _with_data(context: Context, name: str, title: str, rivals: str, planned: Sequence[Study]) -> Claim:
     statement = OUTPERFORMS.format(rivals)
     if not context.full:
         missing = "not run in the quick reproduction; needs --full and the data"
         return Claim(name, title, statement, "Not run.", Verdict.UNDECIDED, condition=missing)
-    return unavailable(name, title, statement, made[0].experiments[0].task) or outperforms(
+    return unavailable(name, title, statement, planned[0].experiments[0].task) or outperforms(
         name,
         title,
         statement,
-        *map(context.study, made),
+        *map(context.study, planned),
         note="Small networks and short training: a night on two cores, not what a benchmark trains for.",
     )
 

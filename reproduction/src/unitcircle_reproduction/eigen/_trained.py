@@ -34,27 +34,27 @@ def spectra(nets: Sequence[TrainedNet], /) -> Claim:
     rows: list[dict[str, Any]] = []
     for task in dict.fromkeys(net.task for net in nets):
         for label in dict.fromkeys(net.label for net in nets if net.task == task):
-            own = [net for net in nets if (net.task, net.label) == (task, label)]
-            radius, half = mean_and_half([float(net.end[0]) for net in own])
-            beyond, beyond_half = mean_and_half([float((net.end > 1).mean()) for net in own])
+            group = [net for net in nets if (net.task, net.label) == (task, label)]
+            radius, half = mean_and_half([float(net.end[0]) for net in group])
+            beyond, beyond_half = mean_and_half([float((net.end > 1).mean()) for net in group])
             rows.append(
                 {
                     "task": task,
-                    "answers": "classes" if own[0].classes else "numbers",
+                    "answers": "classes" if group[0].classes else "numbers",
                     "start": label,
-                    "nets": len(own),
-                    "solved": sum(net.solved for net in own),
-                    "ρ before": float(np.mean([net.start[0] for net in own])),
+                    "nets": len(group),
+                    "solved": sum(net.solved for net in group),
+                    "ρ before": float(np.mean([net.start[0] for net in group])),
                     "ρ after": radius,
                     "±": half,
-                    "median |λ| after": float(np.mean([np.median(net.end) for net in own])),
+                    "median |λ| after": float(np.mean([np.median(net.end) for net in group])),
                     "share of |λ| > 1": beyond,
                     "± of the share": beyond_half,
                 }
             )
     shared = {EIGEN, "Xavier"}
     compared = [row for row in rows if row["start"] in shared]
-    verdict, said = apart(compared)
+    verdict, ranges = apart(compared)
     return Claim(
         "spectra",
         "Eigenvalues of trained networks: regression and classification",
@@ -63,7 +63,7 @@ def spectra(nets: Sequence[TrainedNet], /) -> Claim:
         f"tanh-RNNs, n = {len(nets[0].end)}, from the same two starts for every task ({' and '.join(sorted(shared))}); "
         f"well trained, in the sense that they solve their task, are {sum(row['solved'] for row in compared)} of "
         f"{sum(row['nets'] for row in compared)}. "
-        f"{said} With so few tasks of either kind, task and kind of answer are confounded; and the share of "
+        f"{ranges} With so few tasks of either kind, task and kind of answer are confounded; and the share of "
         "eigenvalues beyond the circle depends on the start as well as on the task.",
         verdict,
         condition="the source does not say which way they differ; "
@@ -100,31 +100,31 @@ def apart(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str]:
 def surface(context: Context, nets: Sequence[TrainedNet], /) -> Claim:
     """Measure how close hidden states are to the surface of the hypercube, before and after training."""
     rows: list[dict[str, Any]] = [
-        {"input scale": scale, "modulus": m, "distance": found.distance, "saturation": found.saturation}
+        {"input scale": scale, "modulus": m, "distance": result.distance, "saturation": result.saturation}
         for scale in (0.1, 1.0)
         for m in (0.8, 0.95, 1.0, 1.1, 1.5, 2.0)
         for W in [Eigen(modulus=m, angles="uniform").sample(N, rng=context.draws)]
-        for found in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=16, seed=context.draws)]
+        for result in [drive(W, scale=scale, steps=context.pick(100, 1000), sequences=16, seed=context.draws)]
     ]
     after: list[dict[str, Any]] = [
         {
             "task": task,
-            "answers": "classes" if own[0].classes else "numbers",
-            "nets": len(own),
-            "distance before": float(np.mean([net.distance[0] for net in own])),
-            "distance after": float(np.mean([net.distance[1] for net in own])),
+            "answers": "classes" if group[0].classes else "numbers",
+            "nets": len(group),
+            "distance before": float(np.mean([net.distance[0] for net in group])),
+            "distance after": float(np.mean([net.distance[1] for net in group])),
             "change": change,
             "±": half,
-            "saturated before": float(np.mean([net.saturation[0] for net in own])),
-            "saturated after": float(np.mean([net.saturation[1] for net in own])),
+            "saturated before": float(np.mean([net.saturation[0] for net in group])),
+            "saturated after": float(np.mean([net.saturation[1] for net in group])),
         }
         for task in dict.fromkeys(net.task for net in nets)
-        for own in [[net for net in nets if net.task == task]]
-        for change, half in [mean_and_half([net.distance[1] - net.distance[0] for net in own])]
+        for group in [[net for net in nets if net.task == task]]
+        for change, half in [mean_and_half([net.distance[1] - net.distance[0] for net in group])]
     ]
     outward = [row["task"] for row in after if row["change"] > row["±"]]
     saturated = [row["task"] for row in after if row["saturated after"] > AT_THE_SURFACE]
-    said = "; ".join(
+    changes = "; ".join(
         f"{row['task']} {row['distance before']:.2f} → {row['distance after']:.2f} "
         f"(saturated units {row['saturated before']:.0%} → {row['saturated after']:.0%})"
         for row in after
@@ -138,7 +138,7 @@ def surface(context: Context, nets: Sequence[TrainedNet], /) -> Claim:
         "surface",
         "Hidden states at the surface of the hypercube",
         "The hidden states of a tanh-RNN move to the surface of the hypercube [−1, 1]ⁿ.",
-        f"Distance from the origin ‖h‖/√n (1 in the corners) of the last state, before → after training: {said}. Of "
+        f"Distance from the origin ‖h‖/√n (1 in the corners) of the last state, before → after training: {changes}. Of "
         f"{len(after)} tasks, states move outward in {len(outward)} (95 % interval of the change above 0), and more "
         f"than half of the units are saturated (|h| ≥ .95) in {len(saturated)}. Untrained, the modulus decides the "
         "distance at weak inputs alone; strong ones push the state outward at every modulus.",

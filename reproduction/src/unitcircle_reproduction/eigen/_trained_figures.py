@@ -39,9 +39,9 @@ def spectra(nets: Sequence[TrainedNet], /) -> Figure:
         ax.set_visible(False)
     looks, drawn = _looks(net.label for net in nets), dict[str, Any]()
     for ax, task in zip(panels, tasks, strict=False):
-        own = [net for net in nets if net.task == task]
+        selected = [net for net in nets if net.task == task]
         for label, look in looks.items():
-            rows = [net for net in own if net.label == label]
+            rows = [net for net in selected if net.label == label]
             if not rows:
                 continue
             share = np.linspace(0, 1, len(rows[0].end))
@@ -50,7 +50,7 @@ def spectra(nets: Sequence[TrainedNet], /) -> Figure:
             (drawn[label],) = ax.plot(share, end.mean(0), **look, ms=3, markevery=0.2)
             ax.fill_between(share, end.min(0), end.max(0), color=look["color"], alpha=0.2, lw=0)
         ax.axhline(1.0, color=COLORS["grey"], lw=0.8, ls=":")
-        kind = "classes" if own[0].classes else "numbers"
+        kind = "classes" if selected[0].classes else "numbers"
         ax.set(title=f"{short_task(task)}\n({kind})", xlabel="rank / n", xlim=(0, 1), ylim=(0, None))
     panels[0].set_ylabel("modulus |λ|")
     figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", fontsize=7)
@@ -64,10 +64,10 @@ def radii(nets: Sequence[TrainedNet], /) -> Figure:
     figure = Figure(figsize=(7.2, 0.24 * len(places) + 0.9), layout="constrained")
     ax = figure.subplots()
     for y, (task, label) in enumerate(places):
-        own = [net for net in nets if (net.task, net.label) == (task, label)]
+        selected = [net for net in nets if (net.task, net.label) == (task, label)]
         color = CYCLE[tasks.index(task) % len(CYCLE)]
-        ax.plot([net.end[0] for net in own], [y] * len(own), "o", ms=4, color=color, alpha=0.6, mew=0)
-        ax.plot(np.mean([net.start[0] for net in own]), y, "o", ms=5, mfc="white", mec=color)
+        ax.plot([net.end[0] for net in selected], [y] * len(selected), "o", ms=4, color=color, alpha=0.6, mew=0)
+        ax.plot(np.mean([net.start[0] for net in selected]), y, "o", ms=5, mfc="white", mec=color)
     ax.axvline(1.0, color=COLORS["grey"], lw=0.8, ls=":")
     ax.set_yticks(range(len(places)), [f"{short_task(task)}: {label}" for task, label in places])
     ax.invert_yaxis()
@@ -131,13 +131,13 @@ def distances(rows: Sequence[Mapping[str, Any]], /) -> Figure:
     looks = _looks(row["start"] for row in rows)
     drawn: dict[str, Any] = {}
     for ax, task in zip(panels, tasks, strict=False):
-        own = [row for row in rows if row["task"] == task]
-        for row in own:
+        selected = [row for row in rows if row["task"] == task]
+        for row in selected:
             (drawn[row["start"]],) = ax.plot(row["distance"], row["result"], ls="", ms=5, **looks[row["start"]])
         # Panels are narrow: more labels than three run into each other.
         ax.xaxis.set_major_locator(MaxNLocator(2))
-        ax.set(xlabel="distance of h_T before training", ylabel=own[0]["unit"])
-        ax.set_title(f"{short_task(own[0]['specification'])}\n{own[0]['cell']}", fontsize=8)
+        ax.set(xlabel="distance of h_T before training", ylabel=selected[0]["unit"])
+        ax.set_title(f"{short_task(selected[0]['specification'])}\n{selected[0]['cell']}", fontsize=8)
     if drawn:
         figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", fontsize=7)
     return figure

@@ -98,11 +98,11 @@ def fate(change: float, /) -> str:
 def claim(context: Context, /) -> Claim:
     """Measure states and gradients of five laws, four activations and three kinds of drive."""
     draws = context.pick(16, 100)
-    found = measure(draws, context.draws)
-    foretold = {law: _change(found["no input", "linear", law]) for law in LAWS}
-    rows = [_row(found, name, law) for name in ACTIVATIONS for law in LAWS]
+    measured = measure(draws, context.draws)
+    foretold = {law: _change(measured["no input", "linear", law]) for law in LAWS}
+    rows = [_row(measured, name, law) for name in ACTIVATIONS for law in LAWS]
     agree = {
-        name: sum(fate(_change(found[drive, name, law])) == fate(foretold[law]) for drive in DRIVES for law in LAWS)
+        name: sum(fate(_change(measured[drive, name, law])) == fate(foretold[law]) for drive in DRIVES for law in LAWS)
         for name in ACTIVATIONS
     }
     cells = len(DRIVES) * len(LAWS)
@@ -115,13 +115,13 @@ def claim(context: Context, /) -> Claim:
         f"n = {UNITS}, {STEPS} steps, {draws} draws, inputs and biases N(0, 1) a unit. Foretold from the linear system "
         f"without input (the gradient is kept within a factor of {FACTOR:g}, vanishes, or explodes), the fate of the "
         f"gradient is right in {agree['linear']} of {cells} linear settings, {agree['tanh']} of {cells} with tanh, "
-        f"{agree['relu']} with ReLU and {agree['sigmoid']} with the sigmoid. {_sentences(found)}",
+        f"{agree['relu']} with ReLU and {agree['sigmoid']} with the sigmoid. {_sentences(measured)}",
         Verdict.HOLDS if complicated else Verdict.FAILS,
         rows,
         {
             "No input, no bias: state over time and gradient over lag (median over draws; each divided by √n)":
-                partial(_figure, found, "no input"),
-            "With inputs and biases: the same weights": partial(_figure, found, "inputs and biases"),
+                partial(_figure, measured, "no input"),
+            "With inputs and biases: the same weights": partial(_figure, measured, "inputs and biases"),
         },
         {"agree": agree, "settings": cells},
     )  # fmt: skip
@@ -137,23 +137,23 @@ def _median(logs: np.ndarray) -> np.ndarray:
     return np.sort(logs, 0)[len(logs) // 2]
 
 
-def _row(found: Mapping[tuple[str, str, str], Norms], name: str, law: str) -> dict[str, Any]:
+def _row(measured: Mapping[tuple[str, str, str], Norms], name: str, law: str) -> dict[str, Any]:
     row: dict[str, Any] = {"activation": name, "weight": law}
     for drive in DRIVES:
-        decades = found[drive, name, law].gradient[:, -1] / np.log(10)
+        decades = measured[drive, name, law].gradient[:, -1] / np.log(10)
         low, middle, high = np.quantile(decades, (0.1, 0.5, 0.9), method="nearest")
         row[f"log₁₀ gradient, {drive}"] = f"{middle:.1f} [{low:.1f}, {high:.1f}]"
-    state = found["inputs and biases", name, law].state[:, -1]
+    state = measured["inputs and biases", name, law].state[:, -1]
     return row | {"‖h₆₄‖/√n, inputs and biases": float(np.exp(_median(state)))}
 
 
-def _sentences(found: Mapping[tuple[str, str, str], Norms]) -> str:
+def _sentences(measured: Mapping[tuple[str, str, str], Norms]) -> str:
     def lost(drive: str, name: str, law: str = "orthogonal") -> float:
-        return -_change(found[drive, name, law]) / float(np.log(10))
+        return -_change(measured[drive, name, law]) / float(np.log(10))
 
     free, driven = DRIVES[0], DRIVES[2]
     strong = -lost(driven, "tanh", "normal")
-    state = np.exp(_median(found[driven, "linear", "orthogonal"].state[:, -1]))
+    state = np.exp(_median(measured[driven, "linear", "orthogonal"].state[:, -1]))
     return (
         f"Inputs do not touch a linear gradient, but an orthogonal state grows to {state:.1f} a unit: what comes in "
         f"is never forgotten. tanh: the orthogonal gradient falls by {lost(free, 'tanh'):.1f} decades without input, "
@@ -166,12 +166,12 @@ def _sentences(found: Mapping[tuple[str, str, str], Norms]) -> str:
     )
 
 
-def _figure(found: Mapping[tuple[str, str, str], Norms], drive: str) -> Figure:
+def _figure(measured: Mapping[tuple[str, str, str], Norms], drive: str) -> Figure:
     figure = Figure(figsize=(9.6, 5.0), layout="constrained")
     axes = figure.subplots(2, len(ACTIVATIONS), sharex=True)
     for column, name in enumerate(ACTIVATIONS):
         for k, law in enumerate(LAWS):
-            norms = found[drive, name, law]
+            norms = measured[drive, name, law]
             for ax, logs in zip(axes[:, column], (norms.state, norms.gradient), strict=True):
                 dash = (0, (4, 3)) if law == "orthogonal" else "-"
                 ax.plot(_median(logs) / np.log(10), color=CYCLE[k], ls=dash, label=WORDS[law])

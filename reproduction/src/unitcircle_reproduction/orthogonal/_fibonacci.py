@@ -102,8 +102,8 @@ def _methods() -> Claim:
     )
 
 
-def _error(found: float, exact: int) -> float:
-    return float(abs(found - exact) / exact) if abs(exact) < 2**53 else abs(float(found) / float(exact) - 1)
+def _error(value: float, exact: int) -> float:
+    return float(abs(value - exact) / exact) if abs(exact) < 2**53 else abs(float(value) / float(exact) - 1)
 
 
 def _golden_ratio() -> Claim:

@@ -27,8 +27,8 @@ def claim() -> Claim:
     of_values, of_powers, of_lengths = [], [], []
     for angle in angles:
         R = rotation(float(angle))
-        found: Any = eigenvalues(R)
-        of_values.append(np.abs(found[np.argsort(found.imag)] - np.exp([-1j * angle, 1j * angle])).max())
+        values: Any = eigenvalues(R)
+        of_values.append(np.abs(values[np.argsort(values.imag)] - np.exp([-1j * angle, 1j * angle])).max())
         power = np.linalg.matrix_power(R, STEPS)
         of_powers.append(np.abs(power - rotation(float(STEPS * angle))).max())
         of_lengths.append(abs(np.linalg.norm(power, 2) - 1))

@@ -26,14 +26,14 @@ def orders(groups: Sequence[Mapping[str, str]], seed: int, /, *, shuffles: int =
         name: places[:, families.index(family)] + within[:, k]
         for k, (name, family) in enumerate(sorted(members.items()))
     }
-    found: list[np.ndarray] = []
+    all_orders: list[np.ndarray] = []
     for group in groups:
         names = list(group)
         drawn = np.argsort(np.stack([keys[name] for name in names], -1), axis=-1)
         order = np.empty_like(drawn)
         order[:, sorted(range(len(names)), key=lambda i: (group[names[i]], names[i]))] = drawn
-        found.append(order)
-    return found
+        all_orders.append(order)
+    return all_orders
 
 
 def chance(values: np.ndarray, shuffled: np.ndarray, /) -> np.ndarray:
@@ -44,16 +44,16 @@ def chance(values: np.ndarray, shuffled: np.ndarray, /) -> np.ndarray:
     #
     # P. H. Westfall, S. S. Young, "Resampling-based multiple testing", Wiley 1993, section 2.5.
     known = ~np.isnan(values)
-    found = np.full(len(values), np.nan)
+    p = np.full(len(values), np.nan)
     if not known.any():
-        return found
+        return p
     draws = np.nan_to_num(shuffled[:, known])
     spread = np.sqrt((draws**2).mean(0))
     scale = np.where(spread > 0, spread, np.inf)
     largest = (np.abs(draws) / scale).max(-1)
     reached = largest[:, None] >= np.abs(values[known]) / scale - 1e-12
-    found[known] = (1 + reached.sum(0)) / (1 + len(shuffled))
-    return found
+    p[known] = (1 + reached.sum(0)) / (1 + len(shuffled))
+    return p
 
 
 def above(value: float, shuffled: np.ndarray, /) -> float:

@@ -22,14 +22,14 @@ def transfer(scored: Screen, timed: Screen) -> Claim:
     if len(scored.kinds) < FEWEST_KINDS:
         return too_few("transfer", title)
     table: list[dict[str, Any]] = []
-    said: list[str] = []
-    judged: list[tuple[float, tuple[float, float]]] = []
+    sentences: list[str] = []
+    tests: list[tuple[float, tuple[float, float]]] = []
     for outcome, screened in (("score", scored), ("steps", timed)):
         if len(screened.kinds) < FEWEST_KINDS:
             continue
         names, worth, ends, p, luck = screened.chosen()
-        judged.append((p, ends))
-        said.append(
+        tests.append((p, ends))
+        sentences.append(
             f"{outcome}: {np.nanmean(worth):+.2f} [{ends[0]:+.2f}, {ends[1]:+.2f}] on average, {luck:+.2f} "
             f"by chance ({p_text(p)}), {np.nanmin(worth):+.2f} at worst"
         )
@@ -42,16 +42,16 @@ def transfer(scored: Screen, timed: Screen) -> Claim:
             }
             for kind, name, value in zip(screened.kinds, names, worth, strict=True)
         ]
-    p, ends = judged[0]
+    p, ends = tests[0]
     verdict = ruling(p, [ends])
     return Claim(
         "transfer",
         title,
         BET,
         "The diagnostic that is best in all other kinds of task, with the sign it has there, is worth here, by "
-        f"{'; by '.join(said)}. Signs and choices are learned anew in every resample and every exchange of families: "
-        "the initializers are the same in all tasks, so that chance gives more than 0, and only p says what is better. "
-        "A mean over tasks of our choice: no interval covers another.",
+        f"{'; by '.join(sentences)}. Signs and choices are learned anew in every resample and every exchange of "
+        "families: the initializers are the same in all tasks, so that chance gives more than 0, and only p says what "
+        "is better. A mean over tasks of our choice: no interval covers another.",
         verdict,
         condition=reason(verdict),
         table=table,
@@ -72,17 +72,17 @@ def newcoming(scored: Screen, timed: Screen) -> Claim:
     if len(scored.kinds) < FEWEST_KINDS:
         return too_few(name, title)
     table: list[dict[str, Any]] = []
-    said: list[str] = []
-    judged: list[tuple[float, tuple[float, float]]] = []
+    sentences: list[str] = []
+    tests: list[tuple[float, tuple[float, float]]] = []
     for outcome, screened in (("score", scored), ("steps", timed)):
         if len(screened.kinds) < FEWEST_KINDS:
             continue
-        found = newcomers(screened)
-        judged.append((found.p, (found.low, found.high)))
-        said.append(
-            f"{outcome}: {np.nanmean(found.values):+.2f} [{found.low:+.2f}, {found.high:+.2f}] on average "
-            f"({p_text(found.p)}), {np.nanmin(found.values):+.2f} at worst, against "
-            f"{np.nanmean(found.remembered):+.2f} for memory"
+        fit = newcomers(screened)
+        tests.append((fit.p, (fit.low, fit.high)))
+        sentences.append(
+            f"{outcome}: {np.nanmean(fit.values):+.2f} [{fit.low:+.2f}, {fit.high:+.2f}] on average "
+            f"({p_text(fit.p)}), {np.nanmin(fit.values):+.2f} at worst, against "
+            f"{np.nanmean(fit.remembered):+.2f} for memory"
         )
         table += [
             {
@@ -91,16 +91,16 @@ def newcoming(scored: Screen, timed: Screen) -> Claim:
                 "diagnosis, ρ here": float(value),
                 "memory of the other tasks, ρ here": float(memory),
             }
-            for kind, value, memory in zip(screened.kinds, found.values, found.remembered, strict=True)
+            for kind, value, memory in zip(screened.kinds, fit.values, fit.remembered, strict=True)
         ]
-    p, ends = judged[0]
+    p, ends = tests[0]
     verdict = ruling(p, [ends])
     return Claim(
         name,
         title,
         BET,
         "A linear predictor of the rank from the ranks of all diagnostics, fitted on other kinds of task and other "
-        f"families of initializers, is worth, by {'; by '.join(said)}. Memory is the mean rank that the same "
+        f"families of initializers, is worth, by {'; by '.join(sentences)}. Memory is the mean rank that the same "
         "initializer reached in the other kinds of task: who has that needs no diagnosis, and who has a new "
         "initializer lacks it.",
         verdict,

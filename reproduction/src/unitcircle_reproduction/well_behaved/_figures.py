@@ -43,13 +43,13 @@ def depth(shown: Mapping[str, Depth], /) -> Figure:
     return figure
 
 
-def ranks(found: Sequence[Depth], /) -> Figure:
+def ranks(results: Sequence[Depth], /) -> Figure:
     """Draw the gradient of low-rank stacks against layers back."""
     figure = _figure(5.2, 3.4)
     ax = figure.subplots()
-    for result, color in zip(found, CYCLE, strict=False):
+    for result, color in zip(results, CYCLE, strict=False):
         _flow(ax, result, color, bound=False)
-    ax.plot([0, found[0].logs.shape[1] - 1], [0, 0], ":", color=COLORS["black"], label="bound, all ranks")
+    ax.plot([0, results[0].logs.shape[1] - 1], [0, 0], ":", color=COLORS["black"], label="bound, all ranks")
     ax.set(xlabel="layers back", ylabel="log₁₀ of the gradient's norm", xlim=(0, None))
     ax.legend(loc="lower left")
     return figure
@@ -57,10 +57,10 @@ def ranks(found: Sequence[Depth], /) -> Figure:
 
 def _distance(ax: Axes, trained: Sequence[WeightCourse], names: Sequence[str]) -> None:
     for index, (result, name) in enumerate(zip(trained, names, strict=True)):
-        each = result.moved.deviation.mean(-1)
+        deviation = result.moved.deviation.mean(-1)
         color, dash = CYCLE[index % len(CYCLE)], DASHES[index % len(DASHES)]
-        ax.fill_between(result.steps, each.min(-1), each.max(-1), color=color, alpha=0.15, lw=0)
-        ax.plot(result.steps, each.mean(-1), dash, color=color, label=name)
+        ax.fill_between(result.steps, deviation.min(-1), deviation.max(-1), color=color, alpha=0.15, lw=0)
+        ax.plot(result.steps, deviation.mean(-1), dash, color=color, label=name)
     ax.axhline(1.0, color=COLORS["grey"], ls="--", lw=0.9)
     ax.axhline(0.1, color=COLORS["grey"], ls=":", lw=0.9)
     ax.set(xlabel="optimizer step", yscale="log")

@@ -54,13 +54,13 @@ def movement(W: np.ndarray, Q: np.ndarray, /) -> Movement:
     W = np.where(lost[..., None, None], Q, W)
     moved = W - Q
     gram = np.swapaxes(W, -1, -2) @ W - np.eye(W.shape[-1])
-    found = (
+    measured = (
         _size(gram) / side,
         _size(moved) / side,
         tangent_share(moved, Q),
         _size(np.swapaxes(moved, -1, -2) @ moved) / side,
     )
-    return Movement(*(np.where(lost, np.nan, value) for value in found))
+    return Movement(*(np.where(lost, np.nan, value) for value in measured))
 
 
 def _size(matrix: np.ndarray) -> np.ndarray:

@@ -35,14 +35,14 @@ def training_claims(context: Context, /) -> Iterator[Claim]:
         for width in widths
     ]
     recurrent = [train_recurrent(context, setting, runs) for setting in _recurrent_settings(context)]
-    yield _persistence(_trained(trained), _diverged(trained))
-    yield _recurrent(_trained(recurrent), _diverged(recurrent))
+    yield _persistence(_measurable(trained), _diverged(trained))
+    yield _recurrent(_measurable(recurrent), _diverged(recurrent))
     widths = context.pick((32, 64, 128), (32, 64, 128, 256, 512))
     swept = {
         optimizer: [trained_stack(context, Regimen("stack", n, optimizer, rate, 100), runs) for n in widths]
         for optimizer, rate in (("sgd", 0.03), ("adam", 1e-4))
     }
-    yield why(_trained(trained), _trained(recurrent), swept)
+    yield why(_measurable(trained), _measurable(recurrent), swept)
 
 
 def _recurrent_settings(context: Context) -> list[Regimen]:
@@ -53,8 +53,8 @@ def _recurrent_settings(context: Context) -> list[Regimen]:
     return [*settings, Regimen("rnn", 64, "adam", 1e-3, context.pick(300, 3000), "delayed_digits")]
 
 
-def _trained(results: Sequence[WeightCourse]) -> list[WeightCourse]:
-    """Return those of which two runs are left to make an interval of."""
+def _measurable(results: Sequence[WeightCourse]) -> list[WeightCourse]:
+    """Return the results with at least two runs, which an interval needs."""
     return [result for result in results if len(result.accuracy) > 1]
 
 
@@ -66,15 +66,15 @@ def _diverged(results: Sequence[WeightCourse]) -> str:
 def _row(trained: WeightCourse) -> dict[str, Any]:
     """Return the end of a training as a row: means over layers and runs, the interval over runs."""
     moved = trained.moved
-    each = moved.deviation[-1].mean(-1)
+    deviation = moved.deviation[-1].mean(-1)
     return {
         "trained": str(trained.setting),
         "steps": trained.setting.steps,
         "accuracy": float(trained.accuracy.mean()),
         "‖ΔW‖/‖W‖": float(moved.drift[-1].mean()),
         "tangent share τ": float(moved.tangent_share[-1].mean()),
-        "‖WᵀW − I‖/√n": float(each.mean()),
-        "95 %": "{:.3f} to {:.3f}".format(*interval(each)),
+        "‖WᵀW − I‖/√n": float(deviation.mean()),
+        "95 %": "{:.3f} to {:.3f}".format(*interval(deviation)),
         "2√(1−τ)·drift": float(moved.first_order[-1].mean()),
     }
 
@@ -88,8 +88,10 @@ def persistence_verdict(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str
         return Verdict.UNDECIDED, "no setting learned the task in the steps taken"
     if len(near) == len(learned):
         return Verdict.HOLDS, ""
-    said = f"near in {len(near)} of the {len(learned)} settings that learned" + (f": {'; '.join(near)}" if near else "")
-    return (Verdict.CONDITIONALLY if 2 * len(near) >= len(learned) else Verdict.FAILS), said
+    condition = f"near in {len(near)} of the {len(learned)} settings that learned" + (
+        f": {'; '.join(near)}" if near else ""
+    )
+    return (Verdict.CONDITIONALLY if 2 * len(near) >= len(learned) else Verdict.FAILS), condition
 
 
 def _learned(rows: Sequence[dict[str, Any]]) -> str:

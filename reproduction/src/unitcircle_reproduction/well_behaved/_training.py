@@ -98,10 +98,8 @@ def train_recurrent(context: Context, setting: Regimen, runs: int, /) -> WeightC
 
 def trained_stack(context: Context, setting: Regimen, runs: int, /) -> WeightCourse:
     """Return what :func:`train_stack` measures: from its file if it is there."""
-    told = (*vars(setting).values(), runs)
-    measured = context.kept(
-        "well-behaved-stacks", told, lambda: train_stack(setting, runs, context.first_seed).arrays()
-    )
+    key = (*vars(setting).values(), runs)
+    measured = context.kept("well-behaved-stacks", key, lambda: train_stack(setting, runs, context.first_seed).arrays())
     return WeightCourse.of(setting, measured)
 
 
@@ -116,8 +114,8 @@ def train_stack(setting: Regimen, runs: int, seed: int, /) -> WeightCourse:
     ]
     square, first, last = (torch.tensor(value, dtype=torch.float32, requires_grad=True) for value in (start, *ends))
     parameters = [square, first, last]
-    of = torch.optim.Adam if setting.optimizer == "adam" else torch.optim.SGD
-    optimizer = of(parameters, lr=setting.learning_rate)
+    optimizer_class = torch.optim.Adam if setting.optimizer == "adam" else torch.optim.SGD
+    optimizer = optimizer_class(parameters, lr=setting.learning_rate)
     recorded = np.unique(np.geomspace(1, setting.steps, 14).round().astype(int))
     moved: list[Movement] = []
     shares: list[np.ndarray] = []
@@ -139,9 +137,11 @@ def train_stack(setting: Regimen, runs: int, seed: int, /) -> WeightCourse:
         right = _outputs(inputs, square, first, last).argmax(-1) == labels
     names = [field.name for field in fields(Movement)]
     together = Movement(*(np.array([getattr(m, name) for m in moved]) for name in names))
-    kept = np.asarray(np.isfinite(together.deviation).all((0, 2)))
-    accuracy = right.double().mean(-1).numpy()[kept]
-    return WeightCourse(setting, recorded, together.of(kept), np.array(shares)[:, kept], accuracy, int(np.sum(~kept)))
+    finite = np.asarray(np.isfinite(together.deviation).all((0, 2)))
+    accuracy = right.double().mean(-1).numpy()[finite]
+    return WeightCourse(
+        setting, recorded, together.of(finite), np.array(shares)[:, finite], accuracy, int(np.sum(~finite))
+    )
 
 
 def _whole(batches: list[Batch]) -> tuple[Tensor, Tensor]:
