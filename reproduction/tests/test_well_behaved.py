@@ -148,7 +148,7 @@ def test_a_diverged_run_is_counted_and_left_out():
     found = train_stack(Regimen("stack", 8, "sgd", 1e30, 4), 2, 0)
     assert found.diverged == 2
     assert found.accuracy.size == 0
-    assert persistence._trained([found]) == []
+    assert persistence._measurable([found]) == []
     assert "2 of stack" in persistence._diverged([found])
 
 
