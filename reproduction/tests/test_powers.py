@@ -72,7 +72,7 @@ def test_transient_growth_of_the_shear(claims):
     row = next(row for row in claims["scalar"].table if row["matrix"].startswith("shear"))
     A = np.array([[0.9, 10.0], [0.0, 0.8]])
     norms = [np.linalg.norm(np.linalg.matrix_power(A, t), 2) for t in range(100)]
-    assert row["sup ‖Aᵗ‖"] == pytest.approx(max(norms), rel=2 * 100 * EPS)
+    assert row["sup ‖Aᵗ‖"] == pytest.approx(max(norms), rel=16 * 100 * EPS)
     assert row["at t"] == int(np.argmax(norms))
     assert row["last t with ‖Aᵗ‖ > 1"] == max(t for t in range(100) if norms[t] > 1)
     assert row["Kreiss K"] <= max(norms) <= row["e·n·K"]
