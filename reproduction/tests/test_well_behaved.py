@@ -203,9 +203,9 @@ def _judged(*results):
 
 def test_exponents_are_those_that_the_data_were_made_with():
     made = _over_rates(0.4, 0.9, noise=0.0)
-    assert perturbation._exponents(made, "deviation", "learning_rate") == pytest.approx(np.full(5, 0.4), abs=64 * EPS)
+    assert perturbation._exponents(made, "deviation", "learning_rate") == pytest.approx(np.full(5, 0.4), abs=1024 * EPS)
     early = perturbation._exponents(made, "deviation", "learning_rate", perturbation.EARLY)
-    assert early == pytest.approx(np.full(5, 0.9), abs=64 * EPS)
+    assert early == pytest.approx(np.full(5, 0.9), abs=1024 * EPS)
 
 
 def test_a_perturbation_is_of_the_order_of_the_learning_rate():
