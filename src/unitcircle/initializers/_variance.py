@@ -1,11 +1,11 @@
-"""Independent entries of one law, told by their standard deviation."""
+"""Independent entries of one law, given by their standard deviation."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from unitcircle.initializers._parameters import number
 
 @dataclass(frozen=True)
 class _Independent(Initializer):
-    """Independent entries of mean zero: normal or uniform, of a standard deviation told by the shape."""
+    """Independent entries of mean zero: normal or uniform, with a standard deviation that depends on the shape."""
 
     elementwise = True
     square = False
@@ -165,13 +165,31 @@ class Uniform(_Independent):
 
 
 @dataclass(frozen=True)
-class _LeCun(_Independent):
-    def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
-        return 1 / sqrt(fan_in)
+class _VarianceScaling(_Independent):
+    """Entries of standard deviation ``1/√fan``, as ``jax.nn.initializers.variance_scaling`` has it."""
+
+    mode: ClassVar[Literal["fan_in", "fan_avg"]] = "fan_in"
+
+    def _std(self, fan_out: int, fan_in: int) -> float:
+        return 1 / sqrt(fan_in) if self.mode == "fan_in" else sqrt(2 / (fan_in + fan_out))
 
 
 @dataclass(frozen=True)
-class LeCunNormal(_LeCun):
+class _GainScaling(_VarianceScaling):
+    """Entries of standard deviation ``g/√fan``."""
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        number(self, "gain", "must be positive", lambda gain: gain > 0)
+
+    def _std(self, fan_out: int, fan_in: int) -> float:
+        # Not g times (1/√n): a weight keeps its bits from release to release.
+        return self.gain / sqrt(fan_in) if self.mode == "fan_in" else self.gain * super()._std(fan_out, fan_in)
+
+
+@dataclass(frozen=True)
+class LeCunNormal(_VarianceScaling):
     r"""Independent normal entries that keep the variance of the signal through a linear layer.
 
     .. math:: W_{ij} \sim N(0, 1 / \text{fan\_in})
@@ -188,7 +206,7 @@ class LeCunNormal(_LeCun):
 
 
 @dataclass(frozen=True)
-class LeCunUniform(_LeCun):
+class LeCunUniform(_VarianceScaling):
     r"""Independent uniform entries that keep the variance of the signal through a linear layer.
 
     .. math:: W_{ij} \sim U(-a, a), \qquad a = \sqrt{3 / \text{fan\_in}}
@@ -204,18 +222,7 @@ class LeCunUniform(_LeCun):
 
 
 @dataclass(frozen=True)
-class _Xavier(_Independent):
-    gain: float = 1.0
-
-    def __post_init__(self) -> None:
-        number(self, "gain", "must be positive", lambda gain: gain > 0)
-
-    def _std(self, fan_out: int, fan_in: int) -> float:
-        return self.gain * sqrt(2 / (fan_in + fan_out))
-
-
-@dataclass(frozen=True)
-class XavierNormal(_Xavier):
+class XavierNormal(_GainScaling):
     r"""Independent normal entries: a compromise between keeping the signal and keeping the gradient.
 
     .. math:: W_{ij} \sim N(0, s^2), \qquad s = g \sqrt{2 / (\text{fan\_in} + \text{fan\_out})}
@@ -234,12 +241,13 @@ class XavierNormal(_Xavier):
     """
 
     name = "xavier_normal"
+    mode = "fan_avg"
     aliases = ("glorot_normal", "xavier", "glorot")
     field = "complex"
 
 
 @dataclass(frozen=True)
-class XavierUniform(_Xavier):
+class XavierUniform(_GainScaling):
     r"""Independent uniform entries: a compromise between keeping the signal and keeping the gradient.
 
     .. math:: W_{ij} \sim U(-a, a), \qquad a = g \sqrt{6 / (\text{fan\_in} + \text{fan\_out})}
@@ -256,23 +264,13 @@ class XavierUniform(_Xavier):
     """
 
     name = "xavier_uniform"
+    mode = "fan_avg"
     aliases = ("glorot_uniform",)
     uniform = True
 
 
 @dataclass(frozen=True)
-class _Kaiming(_Independent):
-    gain: float = sqrt(2)
-
-    def __post_init__(self) -> None:
-        number(self, "gain", "must be positive", lambda gain: gain > 0)
-
-    def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
-        return self.gain / sqrt(fan_in)
-
-
-@dataclass(frozen=True)
-class KaimingNormal(_Kaiming):
+class KaimingNormal(_GainScaling):
     r"""Independent normal entries that keep the variance of the signal through a ReLU layer.
 
     .. math:: W_{ij} \sim N(0, s^2), \qquad s = g / \sqrt{\text{fan\_in}}
@@ -291,9 +289,11 @@ class KaimingNormal(_Kaiming):
     aliases = ("he_normal", "kaiming", "he")
     field = "complex"
 
+    gain: float = sqrt(2)
+
 
 @dataclass(frozen=True)
-class KaimingUniform(_Kaiming):
+class KaimingUniform(_GainScaling):
     r"""Independent uniform entries that keep the variance of the signal through a ReLU layer.
 
     .. math:: W_{ij} \sim U(-a, a), \qquad a = g \sqrt{3 / \text{fan\_in}}
@@ -311,3 +311,5 @@ class KaimingUniform(_Kaiming):
     name = "kaiming_uniform"
     aliases = ("he_uniform",)
     uniform = True
+
+    gain: float = sqrt(2)
