@@ -62,9 +62,10 @@ def _product(vectors: Any, tau: Any) -> Any:
 
 
 def _lapack_product(vectors: np.ndarray, tau: np.ndarray) -> np.ndarray:
-    # scipy.linalg takes longer to import than the whole package: only when needed.
+    from scipy.linalg import get_lapack_funcs  # noqa: PLC0415  (it takes longer to import than the whole package)
+
     name = "ungqr" if _is_complex(vectors) else "orgqr"
-    (generate,) = importlib.import_module("scipy.linalg").get_lapack_funcs((name,), (vectors,))
+    (generate,) = get_lapack_funcs((name,), (vectors,))
     m, n = vectors.shape[-2:]
     product = np.empty_like(vectors)
     for index in np.ndindex(*vectors.shape[:-2]):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from dataclasses import dataclass
 from math import sqrt
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -151,10 +150,11 @@ class Sparse(Initializer):
         return f"ρ = {self.radius:g}"
 
     def _measure(self, W: Weight) -> Certificate:
-        eig = importlib.import_module("scipy.linalg").eig
+        from scipy.linalg import eig  # noqa: PLC0415  (it takes longer to import than the whole package)
+
         residual = tolerance = 0.0
         for A in W.value.reshape(-1, W.n, W.n):
-            eigenvalues, left, right = eig(A, left=True)
+            eigenvalues, left, right = cast("tuple[np.ndarray, ...]", eig(A, left=True))
             top = np.argmax(np.abs(eigenvalues))
             # |δλ| ≤ ‖δA‖ / |yᴴx|, to first order (Wilkinson).
             condition = 1 / max(abs(np.vdot(left[:, top], right[:, top])), W.eps)
@@ -166,7 +166,8 @@ class Sparse(Initializer):
 def _bernoulli_gaussian(n: int, density: float, rng: np.random.Generator) -> Any:
     """Return n² independent entries in compressed rows, each N(0, 1) with probability ``density`` and else 0."""
     # The gaps between the entries that are there, read row by row, are geometric: only they are drawn.
-    csr_array = importlib.import_module("scipy.sparse").csr_array
+    from scipy.sparse import csr_array  # noqa: PLC0415  (start-up time is for those who draw sparse weights)
+
     total = n * n
     places = np.empty(0, dtype=np.int64)
     last = -1
