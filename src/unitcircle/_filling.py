@@ -10,29 +10,24 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.initializers import KEEPING as GATED
 from unitcircle.initializers import Chrono, Constant, ForgetBias, Initializer, Zeros, parse
+from unitcircle.recurrence import Cell
 
 Spec = Initializer | str
 PerGate = Spec | Mapping[str, Spec] | None
-
-KEEPING = {**GATED, "mgu": "f", "rnn": "h"}
-"""Kind of cell → the gate that keeps the state; the only one of a plain cell."""
-
-_GATED = {4: "lstm", 3: "gru"}
 
 
 class Fillable(Protocol):
     """A recurrent cell of any framework, as far as it matters here."""
 
     @property
-    def kind(self) -> str:
-        """``"lstm"``, ``"gru"``, ``"mgu"`` or ``"rnn"``."""
+    def gates(self) -> tuple[str, ...]:
+        """The names of its gates."""
         ...
 
     @property
-    def gates(self) -> tuple[str, ...]:
-        """The names of its gates."""
+    def keeping(self) -> str:
+        """The gate that keeps the state; the only one of a plain cell."""
         ...
 
     @property
@@ -67,14 +62,15 @@ class Filling:
             if gate not in known:
                 raise UnknownNameError("gate", gate, known)
         if self.bias is not None and not any(map(self.fills_bias, cells)):
-            arrived = "layers without biases" if any(c.kind != "rnn" for c in cells) else "plain layers without gates"
+            gated = any(len(cell.gates) > 1 for cell in cells)
+            arrived = "layers without biases" if gated else "plain layers without gates"
             raise ArgumentError("bias", f"must be one that the layers have: {self.bias.name}", arrived)
 
     def fills_bias(self, cell: Fillable, /) -> bool:
         """Whether this cell's bias is among what is to be filled; gate biases pass plain cells by."""
         if self.bias is None or not cell.has_bias:
             return False
-        return cell.kind != "rnn" or not isinstance(self.bias, Chrono | ForgetBias)
+        return len(cell.gates) > 1 or not isinstance(self.bias, Chrono | ForgetBias)
 
     @staticmethod
     def of(asked: Mapping[str, Initializer], gates: Iterable[str], /) -> dict[str, Initializer]:
@@ -90,17 +86,17 @@ def _by_gate(spec: PerGate) -> dict[str, Initializer]:
     return {gate: parse(init) for gate, init in named.items()}
 
 
-def biases_of(init: Initializer, z: Any, kind: str, gates: Iterable[str], /) -> dict[str, Any]:
+def biases_of(init: Initializer, z: Any, gates: Collection[str], /, *, keeping: str) -> dict[str, Any]:
     """Return the bias of every gate that an initializer decides; the others are zero."""
     # Shapes: z (..., n) -> (..., n)
-    if not isinstance(init, Chrono | ForgetBias):
-        return dict.fromkeys(gates, init(z))
-    # A minimal gated unit has no companion gate: f does both.
-    return {KEEPING[kind]: init(z)} if kind == "mgu" else init.gates(z, cell=kind)
+    if isinstance(init, Chrono | ForgetBias):
+        return init.by_gate(z, gates, keeping=keeping)
+    return dict.fromkeys(gates, init(z))
 
 
-def gated_kind(init: Initializer, gates: int | None, /) -> str:
-    """Return the kind of the gated cell whose stack has so many gates, for a bias that depends on it."""
-    if gates not in _GATED:
+def gated_cell(init: Initializer, gates: int | None, /) -> Cell:
+    """Return the gated cell that has this number of gates, for a bias that depends on the cell."""
+    cells = {len(cell.gates): cell for cell in Cell if cell.gated}
+    if gates not in cells:
         raise ArgumentError("gates", f"must be 4 (LSTM) or 3 (GRU) for {init}", str(gates))
-    return _GATED[gates]
+    return cells[gates]

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from unitcircle._filling import Filling, biases_of, gated_kind
+from unitcircle._filling import Filling, biases_of, gated_cell
 from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
 from unitcircle.initializers import Chrono, Constant, Filled, Initialization, Orthogonal, require
 
 
 @dataclass(frozen=True)
 class Cell:
-    kind: str
     gates: tuple[str, ...]
+    keeping: str
     has_bias: bool = True
 
 
-LSTM, PLAIN = Cell("lstm", ("i", "f", "g", "o")), Cell("rnn", ("h",))
+LSTM, PLAIN = Cell(("i", "f", "g", "o"), "f"), Cell(("h",), "h")
 
 
 def test_gates_that_are_not_named_get_the_rest_or_nothing():
@@ -30,7 +30,7 @@ def test_gates_that_are_not_named_get_the_rest_or_nothing():
 def test_gate_biases_pass_plain_cells_by():
     filling = Filling.asked(None, None, "chrono")
     filling.check([PLAIN, LSTM])
-    assert [filling.fills_bias(cell) for cell in (PLAIN, LSTM, Cell("lstm", LSTM.gates, has_bias=False))] == [
+    assert [filling.fills_bias(cell) for cell in (PLAIN, LSTM, Cell(LSTM.gates, "f", has_bias=False))] == [
         False,
         True,
         False,
@@ -46,7 +46,7 @@ def test_gate_biases_pass_plain_cells_by():
         (({"z": "eigen"}, None, None), [LSTM, PLAIN], UnknownNameError, "f, g, h, i, o"),
         ((None, None, "eigen"), [LSTM], ArgumentError, "forget_bias, chrono, zeros or constant; got eigen"),
         ((None, None, "chrono"), [PLAIN], ArgumentError, "plain layers without gates"),
-        ((None, None, "zeros"), [Cell("lstm", LSTM.gates, has_bias=False)], ArgumentError, "layers without biases"),
+        ((None, None, "zeros"), [Cell(LSTM.gates, "f", has_bias=False)], ArgumentError, "layers without biases"),
     ],
 )
 def test_what_a_model_does_not_have_is_refused(asked, cells, error, words):
@@ -55,17 +55,17 @@ def test_what_a_model_does_not_have_is_refused(asked, cells, error, words):
 
 
 @pytest.mark.parametrize(
-    ("kind", "gates", "decided"), [("lstm", "ifgo", {"f", "i"}), ("gru", "rzn", {"z"}), ("mgu", "fn", {"f"})]
+    ("gates", "keeping", "decided"), [("ifgo", "f", {"f", "i"}), ("rzn", "z", {"z"}), ("fn", "f", {"f"})]
 )
-def test_a_gate_bias_decides_for_the_gate_that_keeps(kind, gates, decided):
-    assert set(biases_of(Chrono(), np.zeros(3), kind, gates)) == decided
-    assert set(biases_of(Constant(), np.zeros(3), kind, gates)) == set(gates)
+def test_a_gate_bias_decides_for_the_gate_that_keeps(gates, keeping, decided):
+    assert set(biases_of(Chrono(), np.zeros(3), gates, keeping=keeping)) == decided
+    assert set(biases_of(Constant(), np.zeros(3), gates, keeping=keeping)) == set(gates)
 
 
 def test_the_number_of_gates_tells_the_cell():
-    assert [gated_kind(Chrono(), gates) for gates in (4, 3)] == ["lstm", "gru"]
+    assert [gated_cell(Chrono(), gates) for gates in (4, 3)] == ["lstm", "gru"]
     with pytest.raises(ArgumentError, match=r"gates must be 4 \(LSTM\) or 3 \(GRU\) for chrono\(max_steps=784.0\)"):
-        gated_kind(Chrono(), 2)
+        gated_cell(Chrono(), 2)
 
 
 def test_broken_promises_are_listed():

@@ -9,8 +9,8 @@ from torch import nn
 import unitcircle as uc
 from unitcircle.errors import ArgumentError, CertificateError, UnknownNameError
 from unitcircle.initializers import Orthogonal
+from unitcircle.recurrence import GATES
 from unitcircle.torch import fill_, generator_of, initialize_
-from unitcircle.torch._modules import GATES
 
 KINDS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}

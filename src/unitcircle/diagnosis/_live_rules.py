@@ -14,14 +14,12 @@ from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._trial import AS_IT_IS
-from unitcircle.recurrence import Cell
 
 MANY = 8
 """Fewer dimensions than this make no statement about how few are used."""
 LONG = 100
 """From this length on short gates are a warning: below it, in our pilot, plain biases trained as well as Chrono's."""
 DECADE = math.log(10)
-KEEPING = {Cell.LSTM: "f", Cell.GRU: "z"}
 SIGMAS = 3
 
 
@@ -99,7 +97,7 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
 
 def _closing_gate(layer: LayerExamination, live: LiveLayer, rate: float) -> tuple[str, str]:
     """Return the gate that accounts for at least half of a loss per step, and a clause about it."""
-    gate = KEEPING.get(layer.layer.cell, "")
+    gate = layer.layer.cell.keeping
     activity = live.gates.get(gate)
     if activity is None or activity.log_openness > rate / 2:
         return "", ""
@@ -311,7 +309,7 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
     no substitute: the spread matters.
     """
     for layer, live in _measured(exam):
-        gate = KEEPING.get(layer.layer.cell, "")
+        gate = layer.layer.cell.keeping
         activity = live.gates.get(gate)
         # A trained cell may carry by its other paths what its gates let go: then nothing is lost.
         lost = live.first_lag(LOST, of="jacobian") is not None

@@ -18,9 +18,8 @@ from unitcircle.dynamics._calibration_result import Calibration, CalibrationStat
 from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._gradient_flow import gradient_flow
 from unitcircle.dynamics._jacobian_spectrum import mean_log_singular_value
-from unitcircle.dynamics._layers import STEPWISE
 from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
-from unitcircle.torch import Rng, generator_of, initialize_
+from unitcircle.torch import RecurrentTensors, Rng, generator_of, initialize_
 
 CRITERIA: tuple[Criterion, ...] = ("gradient_ratio", "typical_direction")
 IDENTITY_LIKE = 0.9
@@ -145,9 +144,8 @@ class _Curve:
     """The criterion of one plain layer as a function of the log-gain, every value measured once."""
 
     def __init__(self, module: nn.Module, driven: DrivenLayer, criterion: Criterion, *, probes: int, seed: int) -> None:
-        reverse = "_reverse" * (driven.direction == "reverse")
-        name = "weight_hh" if isinstance(module, STEPWISE) else f"weight_hh_l{driven.layer}{reverse}"
-        self.weight: Tensor = getattr(module, name)
+        layers = {tensors.key: tensors.recurrent for tensors in RecurrentTensors.of(module, driven.path)}
+        self.weight: Tensor = layers[driven.name]
         self.original = self.weight.detach().clone()
         self.driven = driven
         self.criterion = criterion

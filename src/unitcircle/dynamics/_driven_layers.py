@@ -15,6 +15,7 @@ from unitcircle.dynamics._layers import FUSED, STEPWISE
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._restoration import as_found
 from unitcircle.dynamics._unrolling import unrolled
+from unitcircle.torch import RecurrentTensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,21 +119,18 @@ def _layers(
 ) -> list[DrivenLayer]:
     inputs, initial = calls[0]
     if isinstance(module, STEPWISE):
+        (tensors,) = RecurrentTensors.of(module, path)
         recurrence = as_recurrence(module, dtype=dtype)
         steps = torch.stack([x for x, _ in calls])
-        return [DrivenLayer(path or type(module).__name__, path, 0, "forward", recurrence, steps, initial, 1, 1)]
-    fused = cast("nn.RNNBase", module)
-    ways: tuple[Literal["forward", "reverse"], ...] = ("forward", "reverse") if fused.bidirectional else ("forward",)
-    found: list[DrivenLayer] = []
-    for k in range(fused.num_layers):
-        for d, direction in enumerate(ways):
-            row = k * len(ways) + d
-            name = f"{path}.l{k}".lstrip(".") + "_reverse" * d
-            recurrence = as_recurrence(module, layer=k, direction=direction, dtype=dtype)
-            own = _row(initial, row)
-            axis = 0 if fused.batch_first else 1
-            found.append(DrivenLayer(name, path, k, direction, recurrence, inputs, own, len(calls), axis))
-    return found
+        return [DrivenLayer(tensors.key, path, 0, "forward", recurrence, steps, initial, 1, 1)]
+    batch_axis = 0 if cast("nn.RNNBase", module).batch_first else 1
+    layers: list[DrivenLayer] = []
+    for row, tensors in enumerate(RecurrentTensors.of(module, path)):
+        k, direction = tensors.layer, tensors.direction
+        recurrence = as_recurrence(module, layer=k, direction=direction, dtype=dtype)
+        start = _row(initial, row)
+        layers.append(DrivenLayer(tensors.key, path, k, direction, recurrence, inputs, start, len(calls), batch_axis))
+    return layers
 
 
 def _row(initial: Any, row: int) -> Any:

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unitcircle import recurrence
 from unitcircle.dynamics._cells import GRUTorchCell, LSTMTorchCell, PlainTorchCell, State, TorchCell
 from unitcircle.errors import ArgumentError
+from unitcircle.torch import RecurrentTensors
 
 FUSED = (nn.RNN, nn.GRU, nn.LSTM)
 STEPWISE = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
@@ -19,31 +21,29 @@ Take = Callable[[Tensor], Tensor]
 
 def cells_from(layer: nn.RNNBase, /, *, take: Take) -> list[list[TorchCell]]:
     """Return the cells of a fused layer, ``[layer][direction]``; ``take`` is applied to every weight."""
-    directions = ("", "_reverse") if layer.bidirectional else ("",)
-    return [[_cell(layer, f"_l{k}{way}", take) for way in directions] for k in range(layer.num_layers)]
+    cells = [_cell(layer, tensors, take) for tensors in RecurrentTensors.of(layer)]
+    directions = 1 + layer.bidirectional
+    return [cells[k : k + directions] for k in range(0, len(cells), directions)]
 
 
 def cell_from(module: nn.RNNCellBase, /, *, take: Take) -> TorchCell:
     """Return the standard cell of an nn.RNNCell, GRUCell or LSTMCell."""
-    return _cell(module, "", take)
+    return _cell(module, next(RecurrentTensors.of(module)), take)
 
 
-def _cell(module: nn.RNNBase | nn.RNNCellBase, suffix: str, take: Take) -> TorchCell:
-    def optional(name: str) -> Tensor | None:
-        value = getattr(module, name + suffix, None)
-        return None if value is None else take(value)
-
-    U, W = take(getattr(module, "weight_ih" + suffix)), take(getattr(module, "weight_hh" + suffix))
-    b, b_recurrent = optional("bias_ih"), optional("bias_hh")
-    if isinstance(module, nn.GRU | nn.GRUCell):
+def _cell(module: nn.RNNBase | nn.RNNCellBase, tensors: RecurrentTensors, take: Take) -> TorchCell:
+    taken = {role: take(tensor) for role, tensor in tensors.stored.items()}
+    U, W = taken["weight_ih"], taken["weight_hh"]
+    b, b_recurrent = taken.get("bias_ih"), taken.get("bias_hh")
+    if tensors.cell is recurrence.Cell.GRU:
         if b is None or b_recurrent is None:
             return GRUTorchCell(U, W, None, None)
         n = W.shape[-1]
         summed = torch.cat([b[: 2 * n] + b_recurrent[: 2 * n], b[2 * n :]])
         return GRUTorchCell(U, W, summed, b_recurrent[2 * n :])
     bias = None if b is None or b_recurrent is None else b + b_recurrent
-    if isinstance(module, nn.LSTM | nn.LSTMCell):
-        return LSTMTorchCell(U, W, bias, optional("weight_hr"))
+    if tensors.cell is recurrence.Cell.LSTM:
+        return LSTMTorchCell(U, W, bias, taken.get("weight_hr"))
     activation: Any = module.nonlinearity
     if activation not in {"tanh", "relu"}:
         raise ArgumentError("module", "must have nonlinearity tanh or relu", repr(activation))

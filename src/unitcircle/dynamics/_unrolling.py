@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from unitcircle.dynamics._cells import State, TorchCell
 from unitcircle.dynamics._layers import FUSED, STEPWISE, cell_from, cells_from, run_layers
 from unitcircle.errors import ArgumentError
+from unitcircle.torch import RecurrentTensors
 
 
 class StateRecord:
@@ -53,6 +54,7 @@ def _fused_forward(module: nn.RNNBase, name: str, record: StateRecord | None) ->
             rule = "must not be a PackedSequence while it is measured"
             raise ArgumentError(f"the input of {name or 'the module'}", rule, "one", "Pass padded sequences.")
         layers = cells_from(module, take=_identity)
+        keys = [tensors.key for tensors in RecurrentTensors.of(module, name)]
         unbatched = x.ndim == 2
         xs = x.unsqueeze(1) if unbatched else x.transpose(0, 1) if module.batch_first else x
         directions, kinds = len(layers[0]), len(layers[0][0].sizes)
@@ -69,7 +71,7 @@ def _fused_forward(module: nn.RNNBase, name: str, record: StateRecord | None) ->
         def visit(k: int, direction: int, states: Sequence[State]) -> None:
             if record is None:
                 return
-            key = record.add(f"{name}.l{k}".lstrip(".") + "_reverse" * direction, states)
+            key = record.add(keys[k * directions + direction], states)
             record.top = [*record.top, key] if direction else [key]
 
         output, final = run_layers(layers, xs, initial, visit=visit)
@@ -115,7 +117,7 @@ def unrolled(model: nn.Module, /, *, record: StateRecord | None = None) -> Gener
             if isinstance(module, FUSED):
                 forward = _fused_forward(module, name, record)
             elif isinstance(module, STEPWISE):
-                forward = _stepwise_forward(module, name or type(module).__name__, record)
+                forward = _stepwise_forward(module, next(RecurrentTensors.of(module, name)).key, record)
             else:
                 continue
             replaced.append((module, module.__dict__.get("forward")))

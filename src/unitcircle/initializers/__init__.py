@@ -31,7 +31,6 @@ initializer                           weight                                    
 """
 
 __all__ = [
-    "KEEPING",
     "Antisymmetric",
     "BlockRotation",
     "Certificate",
@@ -67,7 +66,7 @@ __all__ = [
 
 
 from unitcircle.initializers._antisymmetric import Antisymmetric
-from unitcircle.initializers._bias import KEEPING, Chrono, ForgetBias
+from unitcircle.initializers._bias import Chrono, ForgetBias
 from unitcircle.initializers._block_rotation import BlockRotation
 from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._chain import Chain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,9 +13,7 @@ from unitcircle.errors import UnknownNameError
 from unitcircle.initializers._certificate import Certificate, random_law
 from unitcircle.initializers._initializer import Initializer
 from unitcircle.initializers._parameters import number
-
-KEEPING = {"lstm": "f", "gru": "z"}
-"""Gated cell → the gate that keeps the state."""
+from unitcircle.recurrence import Cell
 
 
 @dataclass(frozen=True)
@@ -23,17 +22,22 @@ class _GateBias(Initializer):
 
     axes = 1
     square = False
-    companion: ClassVar[str | None] = None
+    companion: ClassVar[str] = ""
 
     def gates(self, z: Any, /, *, cell: str) -> dict[str, Any]:
         """Return the bias of every gate this initializer decides."""
         # A framework with two bias vectors (torch: input and recurrent) adds them: put these into one of them
         # and zeros into the other, or the time constants come out squared.
         # Shapes: z (..., n) -> (..., n)
-        if cell not in KEEPING:
-            raise UnknownNameError("cell", cell, KEEPING)
+        gated = [kind for kind in Cell if kind.gated]
+        if cell not in gated:
+            raise UnknownNameError("cell", cell, gated)
+        return self.by_gate(z, Cell(cell).gates, keeping=Cell(cell).keeping)
+
+    def by_gate(self, z: Any, gates: Collection[str], /, *, keeping: str) -> dict[str, Any]:
+        """Return the biases that are decided, of a cell with these gates of which one keeps the state."""
         bias = self(z)
-        return {KEEPING[cell]: bias} | ({"i": -bias} if cell == "lstm" and self.companion else {})
+        return {keeping: bias} | ({self.companion: -bias} if self.companion in gates else {})
 
 
 @dataclass(frozen=True)

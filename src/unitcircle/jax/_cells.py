@@ -10,17 +10,21 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import GetAttrKey, keystr, tree_flatten_with_path
 
-from unitcircle._filling import KEEPING
-from unitcircle.recurrence import GATES as CELL_GATES
 from unitcircle.recurrence import Cell
 
 Path = tuple[str, ...]
 Leaves = dict[Path, Any]
 
-GATES = {"lstm": CELL_GATES[Cell.LSTM], "gru": CELL_GATES[Cell.GRU], "mgu": ("f", "n"), "rnn": ("h",)}
-"""Kind of cell → its gates, in the order of nnx's fused kernels."""
+MGU = "mgu"
+"""The minimal gated unit: flax has it, and it is no cell of ours. Its gate f both keeps and admits."""
 
-_FUSED = {len(GATES[kind]): kind for kind in ("lstm", "gru", "rnn")}
+_KINDS = (Cell.LSTM, Cell.GRU, MGU, Cell.RNN)
+_FUSED = {len(cell.gates): cell for cell in (Cell.LSTM, Cell.GRU, Cell.RNN)}
+
+
+def _gates(kind: str) -> tuple[str, ...]:
+    """Return the gates of a kind of cell, in the order of nnx's fused kernels."""
+    return ("f", "n") if kind == MGU else Cell(kind).stack("flax")
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,12 @@ class CellParameters:
     @property
     def has_bias(self) -> bool:
         """Whether the gate that keeps the state has a bias."""
-        return bool(self.biases[KEEPING[self.kind]])
+        return bool(self.biases[self.keeping])
+
+    @property
+    def keeping(self) -> str:
+        """The gate that keeps the state."""
+        return "f" if self.kind == MGU else Cell(self.kind).keeping
 
 
 def flattened(tree: Any, /) -> tuple[Leaves, Any]:
@@ -117,7 +126,8 @@ def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, bool]:
 
     if "dense_i" in shapes and (kind := _FUSED.get(stacks("dense_h"), "")):
         return kind, True
-    for kind, gates in GATES.items():
+    for kind in _KINDS:
+        gates = _gates(kind)
         bare = kind == "rnn"
         hidden = ["h" if bare else f"h{gate}" for gate in gates]
         inputs = ["i" if bare else f"i{gate}" for gate in gates]
@@ -127,7 +137,7 @@ def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, bool]:
 
 
 def _cell(path: Path, kind: str, modules: Mapping[str, Mapping[str, Path]], *, fused: bool) -> CellParameters:
-    gates = GATES[kind]
+    gates = _gates(kind)
 
     def named(side: str, gate: str) -> str:
         return f"dense_{side}" if fused else side if kind == "rnn" else f"{side}{gate}"

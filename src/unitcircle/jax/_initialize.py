@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from unitcircle._filling import KEEPING, Filling, PerGate, Spec, biases_of
+from unitcircle._filling import Filling, PerGate, Spec, biases_of
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Filled, Initialization, Initializer, require
 from unitcircle.jax._cells import Block, CellParameters, Leaves, cells_of, flattened
@@ -168,11 +168,11 @@ def _fill_kernels(
 
 
 def _fill_biases(cell: CellParameters, init: Initializer, leaves: Leaves, source: Iterator[jax.Array]) -> Filled:
-    keeping = cell.biases[KEEPING[cell.kind]][0]
+    keeping = cell.biases[cell.keeping][0]
     old = keeping.of(leaves)
-    decided = biases_of(init, gaussian(next(source), old.shape, old.dtype), cell.kind, cell.biases)
+    decided = biases_of(init, gaussian(next(source), old.shape, old.dtype), cell.biases, keeping=cell.keeping)
     for gate, blocks in cell.biases.items():
         # The biases of a gate are added: what is asked is their sum.
         for block, value in zip(blocks, [decided.get(gate, 0.0), *[0.0] * len(blocks)], strict=False):
             block.put(leaves, value)
-    return Filled(keeping.name, KEEPING[cell.kind], init, init.certificate(keeping.of(leaves)))
+    return Filled(keeping.name, cell.keeping, init, init.certificate(keeping.of(leaves)))

@@ -9,10 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from unitcircle._filling import gated_kind
+from unitcircle._filling import gated_cell
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
-from unitcircle.jax._cells import GATES
 
 
 def gaussian(key: jax.Array, shape: tuple[int, ...], dtype: Any, /, *, field: str = "real") -> jax.Array:
@@ -41,10 +40,10 @@ def draw_bias(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: 
     """Draw a bias ``(..., k n)``; of a chrono or forget bias only the gates that it decides are not zero."""
     if gates == 1 or not isinstance(init, Chrono | ForgetBias):
         return draw(init, key, shape, dtype)
-    kind = gated_kind(init, gates)
+    cell = gated_cell(init, gates)
     z = gaussian(key, (*shape[:-1], shape[-1] // gates), dtype)
-    decided = init.gates(z, cell=kind)
-    return jnp.concatenate([decided.get(gate, jnp.zeros_like(z)) for gate in GATES[kind]], axis=-1).astype(dtype)
+    decided = init.gates(z, cell=cell)
+    return jnp.concatenate([decided.get(gate, jnp.zeros_like(z)) for gate in cell.stack("flax")], axis=-1).astype(dtype)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from unitcircle._array import dtype_name
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._cells import CellParameters, cells_of, flattened
+from unitcircle.jax._cells import MGU, CellParameters, cells_of, flattened
 from unitcircle.jax._nnx import is_module, parameters_of, submodule
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_flax
 
@@ -51,7 +51,7 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
         raise ArgumentError("model", rule, type(model).__name__)
     layers: list[RecurrentLayer] = []
     for cell in found:
-        if cell.kind == "mgu":
+        if cell.kind == MGU:
             rule = "must hold cells that a RecurrentLayer describes"
             raise ArgumentError("model", rule, f"an MGUCell at {cell.name}", "Pass the other cells alone.")
         layers += _layers_of(cell, leaves, module)

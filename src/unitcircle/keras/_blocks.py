@@ -7,9 +7,7 @@ import numpy as np
 from unitcircle._filling import biases_of
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Initializer
-
-GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("z", "r", "n"), "rnn": ("h",)}
-"""Kind of cell → its gates, by our names, in the order of Keras's stacks: i f c o, z r h."""
+from unitcircle.recurrence import Cell
 
 
 def draw(init: Initializer, shape: tuple[int, int], rng: np.random.Generator, /) -> np.ndarray:
@@ -21,12 +19,12 @@ def draw(init: Initializer, shape: tuple[int, int], rng: np.random.Generator, /)
     return weight.T
 
 
-def bias_of(init: Initializer, kind: str, shape: tuple[int, ...], rng: np.random.Generator, /) -> np.ndarray:
+def bias_of(init: Initializer, cell: Cell, shape: tuple[int, ...], rng: np.random.Generator, /) -> np.ndarray:
     """Return the bias of a cell; of the two rows of a GRU with ``reset_after`` the recurrent one is zero."""
     # Shapes: shape (k·n,) or (2, k·n)
-    gates = GATES[kind]
+    gates = cell.stack("keras")
     bias = np.zeros((*shape[:-1], len(gates), shape[-1] // len(gates)))
     row = bias[0] if len(shape) == 2 else bias
-    for gate, value in biases_of(init, rng.standard_normal(row.shape[-1]), kind, gates).items():
+    for gate, value in biases_of(init, rng.standard_normal(row.shape[-1]), gates, keeping=cell.keeping).items():
         row[gates.index(gate)] = value
     return bias.reshape(shape)

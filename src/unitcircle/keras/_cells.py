@@ -9,12 +9,12 @@ from typing import Any
 import keras
 
 from unitcircle.errors import ArgumentError
-from unitcircle.keras._blocks import GATES
+from unitcircle.recurrence import Cell
 
 _CELLS = {
-    keras.layers.LSTMCell: "lstm",
-    keras.layers.GRUCell: "gru",
-    keras.layers.SimpleRNNCell: "rnn",
+    keras.layers.LSTMCell: Cell.LSTM,
+    keras.layers.GRUCell: Cell.GRU,
+    keras.layers.SimpleRNNCell: Cell.RNN,
 }
 _LAYERS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
@@ -24,14 +24,19 @@ class RecurrentCell:
     """A built cell, and where it stands."""
 
     name: str  # Names of the wrappers and the layer, joined by slashes, as :func:`unitcircle.read` gives them
-    kind: str  # "lstm", "gru" or "rnn"
+    kind: Cell  # LSTM, GRU or RNN, whose activation the layer knows
     cell: Any  # The cell, which owns recurrent_kernel, kernel and bias
     reverse: bool  # Whether it runs backwards in time
 
     @property
     def gates(self) -> tuple[str, ...]:
         """The gates in the order of the stack."""
-        return GATES[self.kind]
+        return self.kind.stack("keras")
+
+    @property
+    def keeping(self) -> str:
+        """The gate that keeps the state."""
+        return self.kind.keeping
 
     @property
     def units(self) -> int:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from unitcircle._array import to_numpy
-from unitcircle._filling import KEEPING, Filling, PerGate, Spec
+from unitcircle._filling import Filling, PerGate, Spec
 from unitcircle._renamed import renamed_arguments
 from unitcircle.initializers import Certificate, Filled, Initialization, Initializer, require
 from unitcircle.keras._blocks import bias_of, draw
@@ -95,9 +95,8 @@ def _fill_kernel(
 def _fill_bias(cell: RecurrentCell, init: Initializer, rng: np.random.Generator) -> Filled:
     variable = cell.cell.bias
     stored = _assign(variable, bias_of(init, cell.kind, tuple(variable.shape), rng))
-    keeping = KEEPING[cell.kind]
-    block = (stored[0] if stored.ndim == 2 else stored)[cell.share(keeping)]
-    return Filled(f"{cell.name}/bias", keeping, init, _certificate(init, block, variable))
+    block = (stored[0] if stored.ndim == 2 else stored)[cell.share(cell.keeping)]
+    return Filled(f"{cell.name}/bias", cell.keeping, init, _certificate(init, block, variable))
 
 
 def _assign(variable: Any, array: np.ndarray) -> np.ndarray:

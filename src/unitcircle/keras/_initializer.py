@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from unitcircle._filling import gated_kind
+from unitcircle import initializers
+from unitcircle._filling import gated_cell
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, parse
-from unitcircle.initializers import Initializer as Specification
-from unitcircle.keras._blocks import GATES, bias_of, draw
+from unitcircle.keras._blocks import bias_of, draw
+from unitcircle.recurrence import Cell
 
 
 @keras.saving.register_keras_serializable("unitcircle")
@@ -60,7 +61,7 @@ class Initializer(keras.initializers.Initializer):
     {'spec': 'eigen(modulus=0.9, angles=haar)', 'seed': 0, 'gates': None}
     """
 
-    def __init__(self, spec: Specification | str, seed: int | None = None, gates: int | None = None) -> None:
+    def __init__(self, spec: initializers.Initializer | str, seed: int | None = None, gates: int | None = None) -> None:
         if gates is not None and gates < 1:
             raise ArgumentError("gates", "must be a positive number of blocks", repr(gates))
         if seed is not None and (not isinstance(seed, int) or seed < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -120,9 +121,9 @@ class Initializer(keras.initializers.Initializer):
 
     def _bias(self, shape: tuple[int, ...]) -> np.ndarray:
         gates = 3 if self.gates is None and len(shape) == 2 else self.gates
-        kind = gated_kind(self.spec, gates)
-        pair = len(shape) == 2 and shape[0] == 2 and kind == "gru"
-        if not (pair or len(shape) == 1) or shape[-1] % len(GATES[kind]):
+        cell = gated_cell(self.spec, gates)
+        pair = len(shape) == 2 and shape[0] == 2 and cell is Cell.GRU
+        if not (pair or len(shape) == 1) or shape[-1] % len(cell.gates):
             rule = f"must be that of the bias of a cell with {gates} gates"
             raise ShapeError("shape", rule, str(shape), "Give an LSTM unit_forget_bias=False.")
-        return bias_of(self.spec, kind, shape, self._rng)
+        return bias_of(self.spec, cell, shape, self._rng)

@@ -14,7 +14,7 @@ RecurrentLayer(name='lstm', cell=<Cell.LSTM: 'lstm'>, ...)
 from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation
 from unitcircle.recurrence._cell import GATES, Cell
 from unitcircle.recurrence._jacobian import jacobian, jvp
-from unitcircle.recurrence._layer import Direction, RecurrentLayer
+from unitcircle.recurrence._layer import Direction, RecurrentLayer, layer_label
 from unitcircle.recurrence._layouts import from_flax, from_keras, from_onnx, from_torch
 from unitcircle.recurrence._source import Source
 from unitcircle.recurrence._step import step
@@ -40,5 +40,6 @@ __all__ = [
     "from_torch",
     "jacobian",
     "jvp",
+    "layer_label",
     "step",
 ]

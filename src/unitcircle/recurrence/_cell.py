@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from unitcircle.errors import UnknownNameError
+
 
 class Cell(StrEnum):
     """The kind of a recurrent cell: which equation takes ``h_{t-1}`` to ``h_t``.
@@ -37,9 +39,36 @@ class Cell(StrEnum):
         return GATES[self]
 
     @property
+    def keeping(self) -> str:
+        """The gate that keeps the state: f of an LSTM, z of a GRU; otherwise the only one, empty if there is none."""
+        return {Cell.LSTM: "f", Cell.GRU: "z"}.get(self, "".join(self.gates))
+
+    @property
     def gated(self) -> bool:
         """Whether the cell is a GRU or an LSTM."""
         return self in {Cell.GRU, Cell.LSTM}
+
+    def stack(self, layout: str, /) -> tuple[str, ...]:
+        """Return the gates in the order in which a layout stacks them.
+
+        Parameters
+        ----------
+        layout
+            ``"torch"`` or ``"flax"`` (i f g o; r z n), ``"keras"`` (i f g o; z r n), ``"onnx"`` (i o f g; z r n).
+
+        Returns
+        -------
+        tuple of str
+            The names of the gates.
+
+        Raises
+        ------
+        UnknownNameError
+            No such layout.
+        """
+        if layout not in _STACKS:
+            raise UnknownNameError("layout", layout, _STACKS)
+        return _STACKS[layout].get(self, self.gates)
 
     @classmethod
     def plain(cls, activation: str) -> Cell:
@@ -55,3 +84,10 @@ GATES: Mapping[Cell, tuple[str, ...]] = {
     Cell.DIAGONAL: (),
 }
 """The gates of every cell, in torch's order."""
+
+_STACKS: Mapping[str, Mapping[Cell, tuple[str, ...]]] = {
+    "torch": {},
+    "flax": {},
+    "keras": {Cell.GRU: ("z", "r", "n")},
+    "onnx": {Cell.LSTM: ("i", "o", "f", "g"), Cell.GRU: ("z", "r", "n")},
+}

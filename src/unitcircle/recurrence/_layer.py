@@ -129,8 +129,7 @@ class RecurrentLayer:
     @property
     def label(self) -> str:
         """The name, with the place in a stack and the direction where they are not the first: ``"rnn l1 reverse"``."""
-        place = f" l{self.layer}" if self.layer or self.direction == "reverse" else ""
-        return f"{self.name}{place}{' reverse' * (self.direction == 'reverse')}"
+        return layer_label(self.name, self.layer, self.direction)
 
     @property
     def hidden_size(self) -> int:
@@ -151,6 +150,12 @@ class RecurrentLayer:
     def state_size(self) -> int:
         """Entries of the full state: h, and for an LSTM h then c."""
         return self.output_size + (self.hidden_size if self.cell is Cell.LSTM else 0)
+
+
+def layer_label(name: str, layer: int, direction: Direction, /) -> str:
+    """Return the name of a layer for people: :attr:`RecurrentLayer.label`."""
+    place = f" l{layer}" if layer or direction == "reverse" else ""
+    return f"{name}{place}{' reverse' * (direction == 'reverse')}"
 
 
 _DEFAULT_ACTIVATION: dict[str, str] = dict.fromkeys(("i", "f", "o", "r", "z"), "sigmoid")

@@ -25,8 +25,6 @@ from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._layer import Direction, RecurrentLayer
 from unitcircle.recurrence._source import Source, described, dtype_name
 
-_KERAS_ORDER = {Cell.LSTM: ("i", "f", "g", "o"), Cell.GRU: ("z", "r", "n")}
-_ONNX_ORDER = {Cell.LSTM: ("i", "o", "f", "g"), Cell.GRU: ("z", "r", "n")}
 _PEEPHOLE_ORDER = ("i", "o", "f")
 
 
@@ -69,7 +67,7 @@ def from_torch(
         The shapes do not fit the kind of cell.
     """
     cell = _cell(cell)
-    order = cell.gates
+    order = cell.stack("torch")
     stack = _matrix(weight_hh, "weight_hh")
     n = _units(stack.shape[0], len(order), "weight_hh", cell)
     projection = None if weight_hr is None else _matrix(weight_hr, "weight_hr")
@@ -154,7 +152,7 @@ def from_keras(
     cell = _cell(cell)
     if not cell.gated:
         cell = Cell.plain(activation.lower())
-    order = _KERAS_ORDER.get(cell, cell.gates)
+    order = cell.stack("keras")
     stack = _matrix(recurrent_kernel, "recurrent_kernel")
     n = _units(stack.shape[1], len(order), "recurrent_kernel", cell)
     vector = None if bias is None else to_numpy(bias, argument="bias")
@@ -266,7 +264,7 @@ def from_onnx(
         if cell is Cell.GRU and not names:
             functions = ["sigmoid", "tanh"]
         kind = cell if cell.gated else Cell.plain(functions[0])
-        order = _ONNX_ORDER.get(kind, kind.gates)
+        order = kind.stack("onnx")
         n = _units(stacks.shape[1], len(order), "R", kind)
         halves: list[Any] = [None, None]
         if B is not None:

@@ -15,6 +15,7 @@ from unitcircle.torch._fill import fill_ as fill_
 from unitcircle.torch._initialize import Filled as Filled
 from unitcircle.torch._initialize import Initialization as Initialization
 from unitcircle.torch._initialize import initialize_ as initialize_
+from unitcircle.torch._layers import to_layers as to_layers
 from unitcircle.torch._modules import RecurrentTensors as RecurrentTensors
 from unitcircle.torch._modules import recurrent_tensors as recurrent_tensors
 from unitcircle.torch._modules import suspects as suspects
@@ -39,6 +40,7 @@ __all__ = [
     "recurrent_tensors",
     "soft_orthogonality",
     "suspects",
+    "to_layers",
 ]
 
 del _torch

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from unitcircle._filling import gated_kind
+from unitcircle._filling import gated_cell
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
-from unitcircle.torch._modules import GATES
 from unitcircle.torch._random import Rng, generator_of
 
 
@@ -86,11 +85,11 @@ def fill_(
     generator = generator_of(rng)
     blocks = blocks_of(tensor, 1 if gates is None else gates)
     if isinstance(init, Chrono | ForgetBias) and len(blocks) > 1:
-        kind = gated_kind(init, len(blocks))
+        cell = gated_cell(init, len(blocks))
         tensor.zero_()
         z = gaussian(tuple(blocks[0].shape), tensor, generator)
-        for gate, value in init.gates(z, cell=kind).items():
-            blocks[GATES[kind].index(gate)].copy_(value)
+        for gate, value in init.gates(z, cell=cell).items():
+            blocks[cell.gates.index(gate)].copy_(value)
         return tensor
     for block in blocks:
         block.copy_(draw(init, tuple(block.shape), block, generator))

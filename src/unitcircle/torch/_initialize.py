@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unitcircle import initializers
-from unitcircle._filling import KEEPING, Filling, PerGate, Spec, biases_of
+from unitcircle._filling import Filling, PerGate, Spec, biases_of
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Chrono, Filled, ForgetBias, Initializer, Orthogonal, require
@@ -121,9 +121,9 @@ def initialize_(
     deferred: list[str] = []
     for tensors in found:
         if tensors.recurrent.is_meta:
-            asked = {"weight_hh": recurrent, "weight_ih": input, "bias_ih": bias}
-            names = [tensors.name.replace("weight_hh", kind) for kind, spec in asked.items() if spec is not None]
-            deferred += dict.fromkeys(names)
+            bias_name = next(iter(tensors.biases), None)
+            specs = {tensors.name: recurrent, tensors.names.get("weight_ih"): input, bias_name: bias}
+            deferred += [name for name, spec in specs.items() if name is not None and spec is not None]
             continue
         filled += _fill_weights(tensors, filling, generator)
         if filling.bias is not None and filling.fills_bias(tensors):
@@ -135,8 +135,7 @@ def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.
     projection = tensors.projection
     if projection is not None and filling.recurrent:
         projection.copy_(draw(Orthogonal(), tuple(projection.shape), projection, generator))
-        name = tensors.name.replace("weight_hh", "weight_hr")
-        yield Filled(name, "", Orthogonal(), Orthogonal().certificate(projection))
+        yield Filled(tensors.names["weight_hr"], "", Orthogonal(), Orthogonal().certificate(projection))
     blocks = tensors.blocks(tensors.recurrent)
     for gate, init in filling.of(filling.recurrent, blocks).items():
         block = blocks[gate]
@@ -152,26 +151,21 @@ def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.
             yield Filled(tensors.name, gate, init, init.certificate(product.to(block.dtype)))
     if tensors.input is None:
         return
-    name = tensors.name.replace("weight_hh", "weight_ih")
     blocks = tensors.blocks(tensors.input)
     for gate, init in filling.of(filling.input, blocks).items():
         blocks[gate].copy_(draw(init, tuple(blocks[gate].shape), blocks[gate], generator))
-        yield Filled(name, gate, init, init.certificate(blocks[gate]))
+        yield Filled(tensors.names["weight_ih"], gate, init, init.certificate(blocks[gate]))
 
 
 def _fill_bias(tensors: RecurrentTensors, init: Initializer, generator: torch.Generator) -> Filled:
-    for vector in tensors.biases:
+    for vector in tensors.biases.values():
         vector.zero_()
-    blocks = tensors.blocks(tensors.biases[0])
-    keeping = KEEPING[tensors.kind]
-    like = blocks[keeping]
+    name, vector = next(iter(tensors.biases.items()))
+    blocks = tensors.blocks(vector)
+    like = blocks[tensors.keeping]
     # What needs no chance takes none: the weights that follow are those of the same seed without a bias.
-    z = (
-        gaussian(tuple(like.shape), like, generator)
-        if isinstance(init, Chrono | ForgetBias)
-        else torch.zeros_like(like)
-    )
-    for gate, value in biases_of(init, z, tensors.kind, blocks).items():
+    drawn = isinstance(init, Chrono | ForgetBias)
+    z = gaussian(tuple(like.shape), like, generator) if drawn else torch.zeros_like(like)
+    for gate, value in biases_of(init, z, blocks, keeping=tensors.keeping).items():
         blocks[gate].copy_(value)
-    name = tensors.name.replace("weight_hh", "bias_ih") if "weight_hh" in tensors.name else f"{tensors.name[:-6]}bias"
-    return Filled(name, keeping, init, init.certificate(blocks[keeping]))
+    return Filled(name, tensors.keeping, init, init.certificate(like))

@@ -3,65 +3,212 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Self
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
+from unitcircle._array import dtype_name, to_numpy
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.recurrence import GATES as CELL_GATES
-from unitcircle.recurrence import Cell
+from unitcircle.recurrence import Cell, Direction, RecurrentLayer, Source, from_torch, layer_label
 
-GATES = {"lstm": CELL_GATES[Cell.LSTM], "gru": CELL_GATES[Cell.GRU], "rnn": ("h",)}
-"""Kind of module → its gates in the order of torch's stacks."""
+ROLES = ("weight_hh", "weight_ih", "bias_ih", "bias_hh", "weight_hr")
+"""torch's names of the tensors of one layer and direction."""
 
 _RECURRENT_NAME = re.compile(
     r"(?:^|[._])(?:h2h|hh|w_?hh|w_?rec|recurrent|hidden_?(?:2|to)_?hidden)(?:$|[._])", re.IGNORECASE
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RecurrentTensors:
     """The tensors of one layer and direction.
 
     Attributes
     ----------
-    name
-        Qualified name of the recurrent weight.
-    kind
-        ``"lstm"``, ``"gru"`` or ``"rnn"``.
-    recurrent
-        ``(k·n, n)``; with a projection ``(k·n, p)``.
-    input
-        ``(k·n, m)``, or None.
-    biases
-        The bias vectors ``(k·n,)`` that torch adds: none, one or two.
-    projection
-        ``weight_hr`` ``(p, n)``, or None.
+    path
+        Qualified name of the module; empty for the model itself.
+    module
+        The class of the module, without its parametrizations: ``"LSTM"``.
+    cell
+        The equation.
+    stored
+        Name in torch → tensor, those that the module has: ``weight_hh`` ``(k·n, n)``, with a projection ``(k·n, p)``;
+        ``weight_ih`` ``(k·n, m)``; ``bias_ih`` and ``bias_hh`` ``(k·n,)``, which torch adds; ``weight_hr`` ``(p, n)``.
+    names
+        The same names → qualified names: ``"rnn.weight_hh_l1_reverse"``.
+    key
+        The name that measurements of a running model give the layer: ``"rnn.l1_reverse"``; of a cell its path.
+    layer
+        Its place in a stack, from 0.
+    direction
+        ``"forward"`` or ``"reverse"`` in time.
     """
 
-    name: str
-    kind: str
-    recurrent: torch.Tensor
-    input: torch.Tensor | None
-    biases: tuple[torch.Tensor, ...]
-    projection: torch.Tensor | None = None
+    path: str
+    module: str
+    cell: Cell
+    stored: Mapping[str, torch.Tensor]
+    names: Mapping[str, str]
+    key: str
+    layer: int = 0
+    direction: Direction = "forward"
+
+    @classmethod
+    def of(cls, module: nn.Module, path: str = "", /) -> Iterator[Self]:
+        """Yield the layers of one nn.RNN, GRU, LSTM or Cell; none of any other module.
+
+        Parameters
+        ----------
+        module
+            The module. Its submodules are not searched.
+        path
+            Its qualified name.
+
+        Yields
+        ------
+        RecurrentTensors
+            Layer by layer, forward before reverse. A parametrized weight is the one computed now.
+        """
+        kind = type_before_parametrizations(module).__name__
+        if isinstance(module, nn.RNNBase):
+            ways: tuple[Direction, ...] = ("forward", "reverse") if module.bidirectional else ("forward",)
+            for layer in range(module.num_layers):
+                for direction in ways:
+                    suffix = f"l{layer}{'_reverse' * (direction == 'reverse')}"
+                    stored, names = _stored(module, path, f"_{suffix}")
+                    key = f"{path}.{suffix}".lstrip(".")
+                    yield cls(path, kind, _cell(module), stored, names, key, layer, direction)
+        elif isinstance(module, nn.RNNCellBase):
+            yield cls(path, kind, _cell(module), *_stored(module, path, ""), path or kind)
+
+    @classmethod
+    def of_square(cls, module: nn.Module, path: str = "", /) -> Self | None:
+        """Return the plain layer whose recurrent weight is the square ``weight`` of a module; None if it has none.
+
+        Parameters
+        ----------
+        module
+            An nn.Linear, or a module that holds ``weight`` and ``bias`` as one does.
+        path
+            Its qualified name.
+
+        Returns
+        -------
+        RecurrentTensors or None
+            A tanh cell, since a Linear does not say which activation follows it.
+        """
+        weight, bias = (getattr(module, name, None) for name in ("weight", "bias"))
+        if not isinstance(weight, torch.Tensor) or weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
+            return None
+        stored, names = {"weight_hh": weight}, {"weight_hh": f"{path}.weight".lstrip(".")}
+        if isinstance(bias, torch.Tensor) and bias.shape == weight.shape[:1]:
+            stored["bias_hh"], names["bias_hh"] = bias, f"{path}.bias".lstrip(".")
+        name = type_before_parametrizations(module).__name__
+        return cls(path, name, Cell.RNN_TANH, stored, names, path or name)
+
+    @property
+    def name(self) -> str:
+        """Qualified name of the recurrent weight."""
+        return self.names["weight_hh"]
+
+    @property
+    def kind(self) -> str:
+        """``"lstm"``, ``"gru"`` or ``"rnn"``."""
+        return str(self.cell) if self.cell.gated else "rnn"
 
     @property
     def gates(self) -> tuple[str, ...]:
         """The gates in the order of the stack."""
-        return GATES[self.kind]
+        return self.cell.stack("torch")
+
+    @property
+    def keeping(self) -> str:
+        """The gate that keeps the state; the only one of a plain cell."""
+        return self.cell.keeping
+
+    @property
+    def recurrent(self) -> torch.Tensor:
+        """The recurrent weight ``(k·n, n)``; with a projection ``(k·n, p)``."""
+        return self.stored["weight_hh"]
+
+    @property
+    def input(self) -> torch.Tensor | None:
+        """The input weight ``(k·n, m)``, or None."""
+        return self.stored.get("weight_ih")
+
+    @property
+    def projection(self) -> torch.Tensor | None:
+        """``weight_hr`` ``(p, n)``, or None."""
+        return self.stored.get("weight_hr")
+
+    @property
+    def biases(self) -> dict[str, torch.Tensor]:
+        """Qualified name → bias vector ``(k·n,)``; torch adds them: none, one or two, the input's first."""
+        return {self.names[role]: self.stored[role] for role in ("bias_ih", "bias_hh") if role in self.stored}
 
     @property
     def has_bias(self) -> bool:
         """Whether it has bias vectors."""
         return bool(self.biases)
 
+    @property
+    def label(self) -> str:
+        """The name for people, that of a diagnosis: ``"rnn l1 reverse"``."""
+        return layer_label(self._layer_name, self.layer, self.direction)
+
+    @property
+    def _layer_name(self) -> str:
+        return self.path or self.module.lower()
+
     def blocks(self, tensor: torch.Tensor, /) -> dict[str, torch.Tensor]:
         """Return the gate blocks of one of its tensors as views."""
         return dict(zip(self.gates, tensor.chunk(len(self.gates)), strict=True))
+
+    def as_layer(self) -> RecurrentLayer:
+        """Return the layer in our convention, on the host.
+
+        Returns
+        -------
+        RecurrentLayer
+            Named by :attr:`path`. Its blocks are views of the module's tensors where these are on the host.
+
+        Raises
+        ------
+        ArgumentError
+            The tensors are on the meta device and have no numbers.
+        """
+        if self.recurrent.is_meta:
+            remedy = "Call module.to_empty(device=...) and load or initialize its weights first."
+            raise ArgumentError("model", "must have weights", f"{self.name} on the meta device", remedy)
+        arrays = {role: to_numpy(tensor, argument=self.names[role]) for role, tensor in self.stored.items()}
+        return from_torch(
+            arrays.pop("weight_hh"),
+            cell=self.cell,
+            name=self._layer_name,
+            layer=self.layer,
+            direction=self.direction,
+            source=Source(tensors=tuple(self.names.values()), layout="torch", dtype=dtype_name(self.recurrent)),
+            **arrays,
+        )
+
+
+def _cell(module: nn.RNNBase | nn.RNNCellBase) -> Cell:
+    if isinstance(module, nn.LSTM | nn.LSTMCell):
+        return Cell.LSTM
+    return Cell.GRU if isinstance(module, nn.GRU | nn.GRUCell) else Cell.plain(str(module.nonlinearity))
+
+
+def _stored(
+    module: nn.RNNBase | nn.RNNCellBase, path: str, suffix: str
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return name in torch → tensor, and → qualified name."""
+    stored = {role: getattr(module, role + suffix, None) for role in ROLES}
+    tensors = {role: tensor for role, tensor in stored.items() if isinstance(tensor, torch.Tensor)}
+    return tensors, {role: f"{path}.{role}{suffix}".lstrip(".") for role in tensors}
 
 
 def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterator[RecurrentTensors]:
@@ -86,21 +233,21 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
     ArgumentError
         A Linear that is named is not square.
     """
-    seen: set[int] = set()
+    # The tensors are kept alive: the id of a computed weight that was freed may be given to the next one.
+    seen: dict[int, torch.Tensor] = {}
     unused = set(linear)
     for path, part in module.named_modules():
-        prefix = f"{path}." if path else ""
-        found: Iterator[RecurrentTensors] = iter(())
-        if isinstance(part, nn.RNNBase):
-            found = _layers(prefix, part)
-        elif isinstance(part, nn.RNNCellBase):
-            found = iter([_cell(prefix, part)])
-        elif isinstance(part, nn.Linear) and (named := {path, path.rpartition(".")[2]} & set(linear)):
+        layers = list(RecurrentTensors.of(part, path))
+        if isinstance(part, nn.Linear) and (named := {path, path.rpartition(".")[2]} & set(linear)):
             unused -= named
-            found = iter([_linear(prefix, part)])
-        for tensors in found:
+            square = RecurrentTensors.of_square(part, path)
+            if square is None:
+                arrived = f"{path}.weight with shape {tuple(part.weight.shape)}".lstrip(".")
+                raise ArgumentError("linear", "must name square Linear modules", arrived)
+            layers.append(square)
+        for tensors in layers:
             if id(tensors.recurrent) not in seen:
-                seen.add(id(tensors.recurrent))
+                seen[id(tensors.recurrent)] = tensors.recurrent
                 yield tensors
     if unused:
         names = [path for path, part in module.named_modules() if isinstance(part, nn.Linear)]
@@ -117,37 +264,3 @@ def suspects(module: nn.Module, linear: Collection[str] = ()) -> list[str]:
         and _RECURRENT_NAME.search(path)
         and not {path, path.rpartition(".")[2]} & set(linear)
     ]
-
-
-def _kind(module: nn.Module) -> str:
-    kinds = {"lstm": (nn.LSTM, nn.LSTMCell), "gru": (nn.GRU, nn.GRUCell)}
-    return next((kind for kind, classes in kinds.items() if isinstance(module, classes)), "rnn")
-
-
-def _layers(prefix: str, module: nn.RNNBase) -> Iterator[RecurrentTensors]:
-    for layer in range(module.num_layers):
-        for direction in ("", "_reverse")[: 1 + module.bidirectional]:
-            suffix = f"_l{layer}{direction}"
-            biases = [getattr(module, f"bias_{kind}{suffix}") for kind in ("ih", "hh")] if module.bias else []
-            yield RecurrentTensors(
-                f"{prefix}weight_hh{suffix}",
-                _kind(module),
-                getattr(module, f"weight_hh{suffix}"),
-                getattr(module, f"weight_ih{suffix}"),
-                tuple(biases),
-                getattr(module, f"weight_hr{suffix}", None),
-            )
-
-
-def _cell(prefix: str, module: nn.RNNCellBase) -> RecurrentTensors:
-    biases = (module.bias_ih, module.bias_hh) if module.bias else ()
-    return RecurrentTensors(f"{prefix}weight_hh", _kind(module), module.weight_hh, module.weight_ih, biases)
-
-
-def _linear(prefix: str, module: nn.Linear) -> RecurrentTensors:
-    if module.in_features != module.out_features:
-        arrived = f"{prefix}weight with shape {tuple(module.weight.shape)}"
-        raise ArgumentError("linear", "must name square Linear modules", arrived)
-    bias = cast("torch.Tensor | None", module.bias)
-    biases = () if bias is None else (bias,)
-    return RecurrentTensors(f"{prefix}weight", "rnn", module.weight, None, biases)
