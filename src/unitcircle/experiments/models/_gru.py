@@ -72,14 +72,14 @@ class GRU(TrainableCell):
         (h,) = self.initial(parameters, inputs.shape[2]) if start is None else start
         U, b, W, q = (parameters[name] for name in ("input", "bias", "recurrent", "candidate_bias"))
         # The stubs of Function.apply have no types.
-        hidden, h = _Scan.apply(inputs, U, b, W, q, h)  # pyright: ignore[reportGeneralTypeIssues]
+        hidden, h = _GRUScan.apply(inputs, U, b, W, q, h)  # pyright: ignore[reportGeneralTypeIssues]
         return hidden, (h,)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
         return dict(zip(GATES, parameters["recurrent"].chunk(3, 1), strict=True))
 
 
-class _Scan(Function):
+class _GRUScan(Function):
     """The GRU's forward and backward pass, for all runs at once."""
 
     # Columns. U drives n, r and z; W drives r, z and q. So the gradients δ are stored in the order n r z q: the columns

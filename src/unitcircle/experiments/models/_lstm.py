@@ -73,7 +73,7 @@ class LSTM(TrainableCell):
             hidden, h, c = run_by_run(_fused, inputs, U, b, W, h, c)
             return hidden, (h, c)
         # The stubs of Function.apply have no types.
-        hidden, h, c = _Scan.apply(inputs, U, b, W, h, c)  # pyright: ignore[reportGeneralTypeIssues]
+        hidden, h, c = _LSTMScan.apply(inputs, U, b, W, h, c)  # pyright: ignore[reportGeneralTypeIssues]
         return hidden, (h, c)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
@@ -87,7 +87,7 @@ def _fused(*arguments: Tensor) -> tuple[Tensor, ...]:
     return hidden.unsqueeze(0), h, c
 
 
-class _Scan(Function):
+class _LSTMScan(Function):
     """The LSTM's forward and backward pass, for all runs at once: on GPUs, and in double and half precision."""
 
     # Columns of gates and δ stand in torch's order i f g o, that of the rows of U, b and W: nothing is reordered.

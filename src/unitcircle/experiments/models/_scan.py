@@ -25,7 +25,7 @@ from unitcircle.experiments.models._bptt import (
 Activation = Literal["tanh", "relu", "linear"]
 
 
-class _Scan(Function):
+class _PlainScan(Function):
     """``a_t = φ(W h_{t-1} + U x_t + b)``, ``h_t = (1 − α) h_{t-1} + α a_t`` for R runs."""
 
     # Backward, with G = ∂L/∂h_t and δ the gradient of the pre-activation; φ' is computed from the value a_t:
@@ -108,4 +108,4 @@ def scan(
     """Return the states of ``h_t = (1 − α) h_{t-1} + α φ(W h_{t-1} + U x_t + b)``."""
     # Shapes: x (R, T, B, m), U, b, W (R, n, m), start (R, B, n) -> (R, T, B, n)
     # The stubs of Function.apply have no types.
-    return _Scan.apply(x, U, b, W, start, activation, alpha)  # pyright: ignore[reportReturnType]
+    return _PlainScan.apply(x, U, b, W, start, activation, alpha)  # pyright: ignore[reportReturnType]

@@ -46,11 +46,11 @@ class StronglyTyped(TrainableCell):
         W, V = parameters["input"].chunk(2, 1)
         value, gate = affine(inputs, W, None), affine(inputs, V, parameters["bias"])
         # The stubs of Function.apply have no types.
-        hidden, h = _Scan.apply(value, gate, h)  # pyright: ignore[reportGeneralTypeIssues]
+        hidden, h = _StronglyTypedScan.apply(value, gate, h)  # pyright: ignore[reportGeneralTypeIssues]
         return hidden, (h,)
 
 
-class _Scan(Function):
+class _StronglyTypedScan(Function):
     """``h_t = f_t h_{t-1} + (1 − f_t) v_t`` with ``f = σ(gate)``."""
 
     # Backward, with G = ∂L/∂h_t:

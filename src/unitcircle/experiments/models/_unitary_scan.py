@@ -22,7 +22,7 @@ from unitcircle.experiments.models._bptt import (
 )
 
 
-class _Scan(Function):
+class _UnitaryScan(Function):
     """``h_t = u s`` with ``z = W h_{t-1} + U x_t``, ``u = z / |z|``, ``s = max(0, |z| + b)``."""
 
     # With G = ∂L/∂h (real part along the real axis) and p = ū G, the gradient has a part along u, which the bias
@@ -120,4 +120,4 @@ def unitary_scan(x: Tensor, U: Tensor, b: Tensor, start: Tensor, W: Tensor, /) -
     """Return the states of ``h_t = modReLU(W h_{t-1} + U x_t)``, complex numbers as (Re, Im)."""
     # Shapes: x (R, T, B, m), U, b, start (R, 2n, m), W (R, n, n) -> (R, T, B, 2n)
     # The stubs of Function.apply have no types.
-    return _Scan.apply(x, U, b, start, W)  # pyright: ignore[reportReturnType]
+    return _UnitaryScan.apply(x, U, b, start, W)  # pyright: ignore[reportReturnType]
