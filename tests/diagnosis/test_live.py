@@ -205,6 +205,54 @@ def test_a_hand_written_recurrence_is_named():
     assert "linear=['h2h']" in found(diagnosis, "UC201").remedy
 
 
+def test_without_a_batch_the_weights_are_linted_as_those_of_a_file(tmp_path):
+    model = reader(nn.LSTM, bidirectional=True, num_layers=2)
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    live, file = diagnose(model, steps=T), diagnose(tmp_path / "model.pt", steps=T)
+    assert live.findings
+    rows = [[(f.code, f.place, f.message) for f in diagnosis.findings] for diagnosis in (live, file)]
+    assert rows[0] == rows[1]
+    names = [{entry.name: entry.shape for entry in diagnosis.coverage.analysed} for diagnosis in (live, file)]
+    assert names[0] == names[1]
+    assert "the model was not run" in str(live)
+
+
+def test_without_a_batch_nothing_is_silent():
+    bare = diagnose(nn.Sequential(nn.Linear(2, 2)))
+    assert not bare.layers
+    assert "Sequential holds no nn.RNN, GRU, LSTM or Cell" in str(bare)
+    assert "at=['h2h']" in str(diagnose(HandWritten()).coverage)
+    named = diagnose(HandWritten(), at=["h2h"])
+    assert [layer.layer.name for layer in named.layers] == ["h2h"]
+    assert "plain tanh layers" in str(named.coverage)
+    with pytest.raises(ArgumentError, match="at must name modules with a square weight; got 'x2h'"):
+        diagnose(HandWritten(), at=["x2h"])
+    with pytest.raises(UnknownNameError, match="at must be one of h2h, x2h"):
+        diagnose(HandWritten(), at=["h2o"])
+
+
+def test_without_a_batch_parametrized_weights_are_the_ones_that_act():
+    stacked = torch.nn.utils.parametrizations.orthogonal(nn.LSTM(2, N), "weight_hh_l0")
+    assert "UC101" in codes(diagnose(stacked), "UC1")
+    diagnosis = diagnose(uc.torch.parametrize_orthogonal(nn.LSTM(2, N)))
+    assert "UC101" not in codes(diagnosis, "UC1")
+    assert diagnosis.coverage.other == 0
+
+
+@pytest.mark.parametrize("options", [{"loss": nn.functional.mse_loss}, {"try_initializers": ["orthogonal"]}])
+def test_without_a_batch_what_needs_one_is_refused(options):
+    with pytest.raises(ArgumentError, match="batch must be given for loss and try_initializers"):
+        diagnose(reader(), **options)
+
+
+def test_data_drives_a_module_that_is_not_run():
+    data = np.random.default_rng(0).standard_normal((T, B, 2))
+    model = reader(nn.GRU)
+    assert diagnose(model, steps=T, data=data).layers[0].driven is not None
+    with pytest.raises(ArgumentError, match="data must not be given beside a batch"):
+        diagnose(model, batch(), data=data)
+
+
 def test_a_module_called_twice_is_measured_once_and_said_so():
     class Twice(nn.Module):
         def __init__(self):
@@ -278,8 +326,6 @@ def test_a_model_that_makes_tensors_of_its_own_precision():
 
 
 def test_the_arguments_must_go_with_the_kind_of_model():
-    with pytest.raises(ArgumentError, match="batch"):
-        diagnose(reader())
     with pytest.raises(ArgumentError, match="Module"):
         diagnose([], batch())
     with pytest.raises(ArgumentError, match="longer sequences"):

@@ -44,7 +44,21 @@ def diagnose(
 @overload
 def diagnose(
     model: nn.Module,
-    batch: Any = None,
+    /,
+    *,
+    steps: int | None = None,
+    data: np.ndarray | None = None,
+    at: Sequence[str] = (),
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    rng: Rng = 0,
+) -> Diagnosis: ...
+
+
+@overload
+def diagnose(
+    model: nn.Module,
+    batch: Any,
     /,
     *,
     steps: int | None = None,
@@ -78,22 +92,22 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
 ) -> Diagnosis:
     """Measure every recurrent layer and report defects as a linter does.
 
-    The weights of a file or of layers are judged by what the rebuilt cells do (findings UC1xx). A PyTorch model is
-    also run on a batch, once forwards and once backwards, and judged by its gradients, states and gates (findings
-    UC2xx). Its parameters, training mode and random state are left unchanged.
+    The weights of a file, of layers, or of a PyTorch module without a batch are judged by what the rebuilt cells do
+    (findings UC1xx). With a batch the module is also run, once forwards and once backwards, and judged by its gradients,
+    states and gates (findings UC2xx). Its parameters, training mode and random state are left unchanged.
 
     Parameters
     ----------
     model
         A file that :func:`unitcircle.read` reads, its return value, recurrent layers, or a ``torch.nn.Module``.
     batch
-        Only for a module: inputs in its own layout, ``(inputs, target)``, or a dictionary of its arguments.
+        Only for a module: inputs in its own layout, ``(inputs, target)``, or a dictionary of its arguments. Without it
+        the module is not run.
     steps
-        The length T over which the network must carry a signal (steps). For a module the default is the length of
-        the batch, which ``steps`` must not exceed. For a file the default is 64, and findings about the length are
-        then notes.
+        The length T over which the network must carry a signal (steps). With a batch the default, and the maximum, is
+        its length. Otherwise the default is 64, and findings about the length are then notes.
     data
-        Only for a file or layers: inputs ``(time, batch, m)`` that drive the layers of input size m; standard-normal
+        Only without a batch: inputs ``(time, batch, m)`` that drive the layers of input size m; standard-normal
         inputs by default.
     loss
         Only for a module: ``loss(output)`` or ``loss(output, target)``. The default is cross entropy or squared error
@@ -101,7 +115,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     at
         Only for a module: names of square Linear submodules that a hand-written recurrence applies to its state.
     try_initializers
-        Only for a module: initializers to try on copies of it. Each is a text such as ``"orthogonal"`` or
+        Only for a module and a batch: initializers to try on copies of it. Each is a text such as ``"orthogonal"`` or
         ``"orthogonal + chrono(max_steps=64)"``, an initializer, or a mapping of arguments of
         :func:`unitcircle.torch.initialize_`; ``"remedies"`` stands for those that fit the cells and the length.
     seeds
@@ -141,9 +155,9 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         raise ArgumentError("steps", "must be a positive number of steps", repr(steps))
     rules = list(select_rules(select, ignore))
     seed = _seed_of(rng)
-    if is_live(model):
-        if batch is None or data is not None:
-            raise ArgumentError("batch", "must be what a module is run on", "none", "Pass diagnose(model, batch).")
+    if is_live(model) and batch is not None:
+        if data is not None:
+            raise ArgumentError("data", "must not be given beside a batch, which a module is run on", "both")
         # It needs torch, which is here since the model is.
         from unitcircle.diagnosis import _live_examination as live  # noqa: PLC0415
 
@@ -153,11 +167,19 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         )
         subject, kind = type(model).__name__, "live"
     else:
-        of_a_module = (batch is not None, loss, at, try_initializers, weights, seeds != SEEDS)
-        if any(bool(value) for value in of_a_module):
+        subject, kind, coverage = "layers", "", None
+        of_a_run = (loss, try_initializers, weights, seeds != SEEDS)
+        if is_live(model):
+            if any(map(bool, of_a_run)):
+                rule = "must be given for loss, try_initializers, seeds and weights"
+                raise ArgumentError("batch", rule, "none", "Pass diagnose(model, batch).")
+            from unitcircle.diagnosis import _live  # noqa: PLC0415  (as above)
+
+            subject, kind = type(model).__name__, "weights"
+            model, coverage = _live.weights(model, at)
+        elif batch is not None or at or any(map(bool, of_a_run)):
             rule = "must be a torch.nn.Module for batch, loss, at, try_initializers, seeds and weights"
             raise ArgumentError("model", rule, type(model).__name__, "Drive a file's layers with data=.")
-        subject, kind, coverage = "layers", "", None
         if isinstance(model, str | os.PathLike):
             model = checkpoints.read(cast("str | os.PathLike[str]", model))
         if isinstance(model, Layers):

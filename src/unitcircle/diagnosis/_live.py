@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -12,7 +12,7 @@ import torch
 from scipy.special import expit, log_expit
 from torch import nn
 
-from unitcircle._array import dtype_name, to_numpy
+from unitcircle._array import to_numpy
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
@@ -25,7 +25,8 @@ from unitcircle.dynamics import (
     jacobian_spectrum,
 )
 from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_torch
+from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
 BLOCKS = 8
 """Blocks of time whose scatter is the error of the leading exponent."""
@@ -59,51 +60,40 @@ class LiveModel:
 
 def read(model: nn.Module, at: Sequence[str] = (), /) -> Iterator[tuple[str, RecurrentLayer]]:
     """Yield every recurrent layer of a module under the name that its measurements have."""
-    known = dict(model.named_modules())
-    for path, module in known.items():
-        prefix = f"{path}." if path else ""
-        if isinstance(module, nn.RNNBase):
-            for k in range(module.num_layers):
-                for reverse in range(1 + module.bidirectional):
-                    suffix = f"_l{k}{'_reverse' * reverse}"
-                    name = f"{prefix}l{k}{'_reverse' * reverse}"
-                    yield name, _layer(module, path, prefix, suffix, layer=k, reverse=bool(reverse))
-        elif isinstance(module, nn.RNNCellBase):
-            yield path or type(module).__name__, _layer(module, path, prefix, "", layer=0, reverse=False)
+    for path, module in model.named_modules():
+        for tensors in RecurrentTensors.of(module, path):
+            yield tensors.key, tensors.as_layer()
+    for tensors in _squares(model, at).values():
+        if tensors is not None:
+            yield tensors.key, tensors.as_layer()
+
+
+def _squares(model: nn.Module, at: Sequence[str]) -> dict[str, RecurrentTensors | None]:
+    """Return name → the square weight of a submodule, or None where it has none."""
+    modules = dict(model.named_modules())
     for name in at:
-        if name not in known:
-            raise UnknownNameError("at", name, (key for key in known if key))
-        weight = getattr(known[name], "weight", None)
-        if isinstance(weight, torch.Tensor) and weight.ndim == 2 and weight.shape[0] == weight.shape[1]:
-            source = Source(tensors=(f"{name}.weight",), dtype=dtype_name(weight))
-            yield name, from_torch(to_numpy(weight), cell=Cell.RNN, name=name, source=source)
+        if name not in modules:
+            raise UnknownNameError("at", name, (key for key in modules if key))
+    return {name: RecurrentTensors.of_square(modules[name], name) for name in at}
 
 
-def _layer(
-    module: nn.RNNBase | nn.RNNCellBase, path: str, prefix: str, suffix: str, *, layer: int, reverse: bool
-) -> RecurrentLayer:
-    if isinstance(module, nn.LSTM | nn.LSTMCell):
-        cell = Cell.LSTM
-    elif isinstance(module, nn.GRU | nn.GRUCell):
-        cell = Cell.GRU
-    else:
-        cell = Cell.plain(str(module.nonlinearity))
-    stored = {
-        name: tensor
-        for name in ("weight_hh", "weight_ih", "bias_ih", "bias_hh", "weight_hr")
-        if isinstance(tensor := getattr(module, name + suffix, None), torch.Tensor)
-    }
-    source = Source(tensors=tuple(prefix + name + suffix for name in stored), dtype=dtype_name(stored["weight_hh"]))
-    arrays = {name: to_numpy(tensor, argument=prefix + name + suffix) for name, tensor in stored.items()}
-    return from_torch(
-        arrays.pop("weight_hh"),
-        cell=cell,
-        name=path or type(module).__name__.lower(),
-        layer=layer,
-        direction="reverse" if reverse else "forward",
-        source=source,
-        **arrays,
-    )
+def weights(model: nn.Module, at: Sequence[str] = (), /) -> tuple[list[RecurrentLayer], Coverage]:
+    """Return the recurrent layers of a module that is not run, each shared weight once, and what was read."""
+    squares = _squares(model, at)
+    for name, square in squares.items():
+        if square is None:
+            raise ArgumentError("at", "must name modules with a square weight", repr(name))
+    tensors = [*recurrent_tensors(model), *(square for square in squares.values() if square is not None)]
+    layers = [each.as_layer() for each in tensors]
+    notes = ["the model was not run: only its weights were examined; pass a batch to measure its gradient and states"]
+    if squares:
+        notes.append("modules named by at= are taken as plain tanh layers without inputs")
+    unnamed = [name for name in suspects(model) if name not in at]
+    if unnamed:
+        notes.append(f"recurrent by name, and not examined: {', '.join(unnamed)}; if they are, pass at={unnamed}")
+    if not layers:
+        notes.append(f"{type(model).__name__} holds no nn.RNN, GRU, LSTM or Cell")
+    return layers, _coverage(model, layers, notes)
 
 
 def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True) -> LiveModel:
@@ -141,14 +131,21 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
 
 
 def _coverage(model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequence[str]) -> Coverage:
-    tensors = dict(model.named_parameters(remove_duplicate=False))
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     entries = [
-        Entry(name, tuple(tensors[name].shape), layer.label)
+        Entry(name, tuple(parameters[name].shape), layer.label)
         for layer in layers
-        for name in layer.source.tensors
-        if name in tensors
+        for tensor in layer.source.tensors
+        for name in _parameters_of(tensor, parameters)
     ]
-    return Coverage(tuple(entries), (), tuple(notes), len(tensors) - len(entries))
+    return Coverage(tuple(entries), (), tuple(notes), len(parameters) - len(entries))
+
+
+def _parameters_of(tensor: str, parameters: Collection[str]) -> list[str]:
+    """Return the names of the parameters that a tensor is, or is computed from by a parametrization."""
+    path, _, leaf = tensor.rpartition(".")
+    computed_from = f"{path}.parametrizations.{leaf}.".lstrip(".")
+    return [name for name in parameters if name == tensor or name.startswith(computed_from)]
 
 
 def _measured(
