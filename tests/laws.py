@@ -4,11 +4,15 @@ import numpy as np
 from scipy.special import kolmogorov
 
 from unitcircle import initializers as uci
-from unitcircle.initializers._initializer import REGISTRY
 
 N = 8
+CLASSES = set(uci.Initializer.registry.values())
 SPECS = [
-    *(cls() for cls in sorted(set(REGISTRY.values()), key=lambda cls: cls.name) if cls.name != "sparse"),
+    *(
+        cls()
+        for cls in sorted(set(uci.Initializer.registry.values()), key=lambda cls: cls.name)
+        if cls.name != "sparse"
+    ),
     uci.Sparse(density=0.6),  # at the default density of 0.1 most weights of 8 units have no cycle
     uci.Eigen(modulus=1.1, angles="uniform"),
     uci.Chain(gain=0.99, feedback=0.04),

@@ -1,6 +1,6 @@
-"""Filling the gates of recurrent cells: what is asked, whether it can be done, what was done.
+"""Initializers by gate: what the ``initialize_`` functions of all frameworks share.
 
-torch, flax and Keras keep their gates in tensors of their own layout, which their adapters know; the rest is here.
+torch, flax and Keras store gates in different layouts, which their adapters know.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PerGate = Spec | Mapping[str, Spec] | None
 
 
 class Fillable(Protocol):
-    """A recurrent cell of any framework, as far as it matters here."""
+    """A recurrent cell of any framework."""
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ class Fillable(Protocol):
 
 @dataclass(frozen=True)
 class Filling:
-    """What is to be filled."""
+    """The initializers of recurrent weights, input weights and biases."""
 
     # recurrent, input: Gate, or "*" for the others → initializer; gates that are not named are left as they are.
     recurrent: Mapping[str, Initializer]
@@ -46,7 +46,7 @@ class Filling:
     bias: Initializer | None  # Initializer of the biases, or None to leave them
 
     @classmethod
-    def asked(cls, recurrent: PerGate, into: PerGate, bias: Spec | None, /) -> Self:
+    def parse(cls, recurrent: PerGate, into: PerGate, bias: Spec | None, /) -> Self:
         """Read the arguments of an ``initialize_``."""
         if recurrent is None and into is None and bias is None:
             raise ArgumentError("initialization", "must be told what to fill", "neither recurrent, input nor bias")
@@ -67,15 +67,15 @@ class Filling:
             raise ArgumentError("bias", f"must be one that the layers have: {self.bias.name}", arrived)
 
     def fills_bias(self, cell: Fillable, /) -> bool:
-        """Whether this cell's bias is among what is to be filled; gate biases pass plain cells by."""
+        """Whether the bias of this cell is to be filled; a gate bias leaves plain cells alone."""
         if self.bias is None or not cell.has_bias:
             return False
         return len(cell.gates) > 1 or not isinstance(self.bias, Chrono | ForgetBias)
 
     @staticmethod
-    def of(asked: Mapping[str, Initializer], gates: Iterable[str], /) -> dict[str, Initializer]:
-        """Return gate → initializer for those gates that something is asked of, in their order."""
-        inits = {gate: asked.get(gate, asked.get("*")) for gate in gates}
+    def by_gate(specs: Mapping[str, Initializer], gates: Iterable[str], /) -> dict[str, Initializer]:
+        """Return gate → initializer, in the order of the gates, without those that have none."""
+        inits = {gate: specs.get(gate, specs.get("*")) for gate in gates}
         return {gate: init for gate, init in inits.items() if init is not None}
 
 

@@ -11,9 +11,8 @@ import torch
 from unitcircle import initializers as uci
 from unitcircle._array import dtype_name, to_numpy
 from unitcircle.errors import DtypeError, ShapeError
-from unitcircle.initializers._initializer import REGISTRY
 
-CLASSES = sorted(set(REGISTRY.values()), key=lambda cls: cls.name)
+CLASSES = sorted(set(uci.Initializer.registry.values()), key=lambda cls: cls.name)
 INITIALIZERS = [cls() for cls in CLASSES] + [
     uci.Gaussian(std=0.3),
     uci.Gaussian(radius=0.9),

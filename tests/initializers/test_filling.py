@@ -21,22 +21,22 @@ LSTM, PLAIN = Cell(("i", "f", "g", "o"), "f"), Cell(("h",), "h")
 
 
 def test_gates_that_are_not_named_get_the_rest_or_nothing():
-    filling = Filling.asked({"g": "orthogonal", "*": "constant(value=2)"}, {"f": "zeros"}, None)
-    assert filling.of(filling.recurrent, "ig") == {"i": Constant(2.0), "g": Orthogonal()}
-    assert list(filling.of(filling.input, LSTM.gates)) == ["f"]
-    assert filling.of(Filling.asked(None, None, "zeros").recurrent, LSTM.gates) == {}
+    filling = Filling.parse({"g": "orthogonal", "*": "constant(value=2)"}, {"f": "zeros"}, None)
+    assert filling.by_gate(filling.recurrent, "ig") == {"i": Constant(2.0), "g": Orthogonal()}
+    assert list(filling.by_gate(filling.input, LSTM.gates)) == ["f"]
+    assert filling.by_gate(Filling.parse(None, None, "zeros").recurrent, LSTM.gates) == {}
 
 
 def test_gate_biases_pass_plain_cells_by():
-    filling = Filling.asked(None, None, "chrono")
+    filling = Filling.parse(None, None, "chrono")
     filling.check([PLAIN, LSTM])
     assert [filling.fills_bias(cell) for cell in (PLAIN, LSTM, Cell(LSTM.gates, "f", has_bias=False))] == [
         False,
         True,
         False,
     ]
-    assert Filling.asked(None, None, "zeros").fills_bias(PLAIN)
-    assert not Filling.asked("orthogonal", None, None).fills_bias(LSTM)
+    assert Filling.parse(None, None, "zeros").fills_bias(PLAIN)
+    assert not Filling.parse("orthogonal", None, None).fills_bias(LSTM)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_gate_biases_pass_plain_cells_by():
 )
 def test_what_a_model_does_not_have_is_refused(asked, cells, error, words):
     with pytest.raises(error, match=words):
-        Filling.asked(*asked).check(cells)
+        Filling.parse(*asked).check(cells)
 
 
 @pytest.mark.parametrize(

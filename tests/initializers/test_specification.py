@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from unitcircle import initializers as uci
 from unitcircle.errors import ArgumentError, ShapeError, SpecificationError, UnknownNameError
-from unitcircle.initializers._initializer import REGISTRY
 
-CLASSES = sorted(set(REGISTRY.values()), key=lambda cls: cls.name)
+CLASSES = sorted(set(uci.Initializer.registry.values()), key=lambda cls: cls.name)
 
 positive = st.floats(min_value=1e-9, max_value=1e9)
 any_number = st.floats(allow_nan=False, allow_infinity=False)

@@ -9,12 +9,11 @@ import pytest
 from unitcircle._array import to_numpy
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers import Constant, ForgetBias, Initializer, Orthogonal, parse
-from unitcircle.initializers._initializer import REGISTRY
 from unitcircle.keras import Initializer as KerasInitializer
 from unitcircle.recurrence import from_keras
 
 N = 24
-WEIGHTS = sorted({cls.name for cls in REGISTRY.values() if cls.axes == 2})
+WEIGHTS = sorted({cls.name for cls in Initializer.registry.values() if cls.axes == 2})
 COMPLEX = {"ring", "unitary_evolution"}
 REAL = [name for name in WEIGHTS if name not in COMPLEX]
 DTYPES = ["float32", "bfloat16", "float16"]

@@ -134,7 +134,8 @@ def test_a_projection_keeps_the_spectrum_that_was_asked():
         for W_hh in getattr(model, f"weight_hh_{layer}").detach().double().chunk(4):
             moduli = np.sort(np.abs(np.linalg.eigvals((W_hh @ W_hr).numpy())))
             np.testing.assert_allclose(moduli[-5:], 0.9, atol=1e3 * torch.finfo(torch.float32).eps)
-            assert moduli[-6] < 1e-4
+            # Computed in double precision from a product of rank 5.
+            assert moduli[-6] < 10 * N * np.finfo(float).eps
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])

@@ -33,7 +33,7 @@ class Initializer(Specification, ABC):
     axes: ClassVar[int] = 2
     """Trailing axes of one weight: 2, or 1 for a bias."""
     elementwise: ClassVar[bool] = False
-    """Whether every entry is made alike from its own number, so that a bias vector can be made as well."""
+    """Whether every entry depends on its own number alone, so that a bias vector can be drawn as well."""
     square: ClassVar[bool] = True
     """Whether the weight must be square."""
     field: ClassVar[str] = "real"

@@ -71,8 +71,8 @@ class Sparse(Initializer):
         rank = ndtr(z)
         # Rounding must not turn the rank of a kept entry into 0 or 1, whose quantiles are infinite.
         info = xp.finfo(z.dtype)
-        kept = xp.clip(rank / self.density, float(info.smallest_normal), 1 - float(info.eps))
-        A = xp.where(rank < self.density, ndtri(kept), xp.zeros_like(z))
+        quantile = xp.clip(rank / self.density, float(info.smallest_normal), 1 - float(info.eps))
+        A = xp.where(rank < self.density, ndtri(quantile), xp.zeros_like(z))
         radius = xp.max(xp.abs(xp.linalg.eigvals(A)), axis=-1)
         if _any(xp, radius == 0):
             raise ArgumentError("z", "must leave a cycle among the entries kept", "a nilpotent weight", ADVICE)
@@ -115,14 +115,14 @@ class Sparse(Initializer):
         generator = np.random.default_rng(rng)
         for _ in range(REDRAWS):
             A = _bernoulli_gaussian(int(n), self.density, generator)
-            found = spectra.spectral_radius(A, tol=PRECISION)
-            if found.upper > 0:
+            radius = spectra.spectral_radius(A, tol=PRECISION)
+            if radius.upper > 0:
                 break
         else:
             raise ArgumentError("density", f"must give a cycle among n = {n} units", f"{self.density:g}", ADVICE)
-        if not found.converged:
-            warnings.warn(f"The weight is scaled by an uncertain radius: {found}.", RuntimeWarning, stacklevel=2)
-        A.data *= self.radius / float(found)
+        if not radius.converged:
+            warnings.warn(f"The weight is scaled by an uncertain radius: {radius}.", RuntimeWarning, stacklevel=2)
+        A.data *= self.radius / float(radius)
         return A
 
     def certificate(self, W: Any, /) -> Certificate:
@@ -141,8 +141,8 @@ class Sparse(Initializer):
         """
         if not hasattr(W, "tocsr"):
             return super().certificate(W)
-        found = spectra.spectral_radius(W, tol=PRECISION)
-        residual = (abs(float(found) - self.radius) + found.error) / self.radius
+        radius = spectra.spectral_radius(W, tol=PRECISION)
+        residual = (abs(float(radius) - self.radius) + radius.error) / self.radius
         return Certificate(self._promise, residual, 3 * PRECISION)  # scaled to one, measured to one, and its error
 
     @property

@@ -92,8 +92,8 @@ class CellParameters:
 
 def flattened(tree: Any, /) -> tuple[Leaves, Any]:
     """Return the leaves of a tree by path, and the structure that ``structure.unflatten`` builds it from again."""
-    found, structure = tree_flatten_with_path(tree)
-    return {tuple(keystr((key,), simple=True) for key in _named(path)): leaf for path, leaf in found}, structure
+    entries, structure = tree_flatten_with_path(tree)
+    return {tuple(keystr((key,), simple=True) for key in _named(path)): leaf for path, leaf in entries}, structure
 
 
 def _named(path: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -143,17 +143,17 @@ def _cell(path: Path, kind: str, modules: Mapping[str, Mapping[str, Path]], *, f
         return f"dense_{side}" if fused else side if kind == "rnn" else f"{side}{gate}"
 
     def blocks(side: str, leaf: str) -> dict[str, Block]:
-        found: dict[str, Block] = {}
+        by_gate: dict[str, Block] = {}
         for position, gate in enumerate(gates):
             parts = modules[named(side, gate)]
             if leaf in parts:
-                found[gate] = Block(parts[leaf], *((position, len(gates)) if fused else ()))
-        return found
+                by_gate[gate] = Block(parts[leaf], *((position, len(gates)) if fused else ()))
+        return by_gate
 
     sides = [blocks(side, "bias") for side in ("i", "h")]
     biases = {gate: tuple(side[gate] for side in sides if gate in side) for gate in gates}
     names = (
         {f"dense_{side}" for side in "ih"} if fused else {s if kind == "rnn" else s + g for s in "ih" for g in gates}
     )
-    kept = {name: module for name, module in modules.items() if name in names}
-    return CellParameters(path, kind, kept, blocks("h", "kernel"), blocks("i", "kernel"), biases)
+    cell_modules = {name: module for name, module in modules.items() if name in names}
+    return CellParameters(path, kind, cell_modules, blocks("h", "kernel"), blocks("i", "kernel"), biases)

@@ -72,17 +72,17 @@ def initialize(
     >>> print(done.filled[1])
     params.cell.hf.kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     """
-    filling = Filling.asked(recurrent, input, bias)
+    filling = Filling.parse(recurrent, input, bias)
     leaves, structure = flattened(params)
-    found = list(cells_of(leaves))
-    if not found:
+    cells = list(cells_of(leaves))
+    if not cells:
         rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell or MGUCell"
         raise ArgumentError("params", rule, type(params).__name__)
-    _check_numbers(found, leaves)
-    filling.check(found)
+    _check_numbers(cells, leaves)
+    filling.check(cells)
     source = _keys(jax.random.key(key) if isinstance(key, int) else key)
     filled: list[Filled] = []
-    for cell in found:
+    for cell in cells:
         filled += _fill_kernels(cell.recurrent, filling.recurrent, leaves, source)
         filled += _fill_kernels(cell.input, filling.input, leaves, source)
         if filling.bias is not None and filling.fills_bias(cell):
@@ -134,8 +134,8 @@ def initialize_(
     if not is_module(module):
         remedy = "Of linen modules and trees of parameters: new, done = initialize(params, ...)."
         raise ArgumentError("module", "must be a flax.nnx.Module", type(module).__name__, remedy)
-    made, done = initialize(parameters_of(module), key=key, recurrent=recurrent, input=input, bias=bias)
-    update(module, made)
+    filled, done = initialize(parameters_of(module), key=key, recurrent=recurrent, input=input, bias=bias)
+    update(module, filled)
     return done
 
 
@@ -146,8 +146,8 @@ def _keys(key: jax.Array) -> Iterator[jax.Array]:
         count += 1
 
 
-def _check_numbers(found: Sequence[CellParameters], leaves: Leaves) -> None:
-    for cell in found:
+def _check_numbers(cells: Sequence[CellParameters], leaves: Leaves) -> None:
+    for cell in cells:
         leaf = leaves[next(iter(cell.recurrent.values())).path]
         if isinstance(leaf, Tracer) or not isinstance(leaf, jax.Array | np.ndarray):
             rule = "must hold arrays with numbers"
@@ -155,9 +155,9 @@ def _check_numbers(found: Sequence[CellParameters], leaves: Leaves) -> None:
 
 
 def _fill_kernels(
-    blocks: Mapping[str, Block], asked: Mapping[str, Initializer], leaves: Leaves, source: Iterator[jax.Array]
+    blocks: Mapping[str, Block], specs: Mapping[str, Initializer], leaves: Leaves, source: Iterator[jax.Array]
 ) -> Iterator[Filled]:
-    for gate, init in Filling.of(asked, blocks).items():
+    for gate, init in Filling.by_gate(specs, blocks).items():
         block = blocks[gate]
         old = block.of(leaves)
         *batch, fan_in, fan_out = old.shape
@@ -172,7 +172,7 @@ def _fill_biases(cell: CellParameters, init: Initializer, leaves: Leaves, source
     old = keeping.of(leaves)
     decided = biases_of(init, gaussian(next(source), old.shape, old.dtype), cell.biases, keeping=cell.keeping)
     for gate, blocks in cell.biases.items():
-        # The biases of a gate are added: what is asked is their sum.
+        # The biases of a gate are added: the initializer is for their sum.
         for block, value in zip(blocks, [decided.get(gate, 0.0), *[0.0] * len(blocks)], strict=False):
             block.put(leaves, value)
     return Filled(keeping.name, cell.keeping, init, init.certificate(keeping.of(leaves)))

@@ -45,12 +45,12 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
     """
     module = model if is_module(model) else None
     leaves, _ = flattened(model if module is None else parameters_of(module))
-    found = list(cells_of(leaves))
-    if not found:
+    cells = list(cells_of(leaves))
+    if not cells:
         rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell or GRUCell"
         raise ArgumentError("model", rule, type(model).__name__)
     layers: list[RecurrentLayer] = []
-    for cell in found:
+    for cell in cells:
         if cell.kind == MGU:
             rule = "must hold cells that a RecurrentLayer describes"
             raise ArgumentError("model", rule, f"an MGUCell at {cell.name}", "Pass the other cells alone.")
@@ -69,9 +69,9 @@ def _layers_of(cell: CellParameters, leaves: Mapping[Any, Any], module: Any) -> 
     batch = np.shape(leaves[first.path])[:-2]
     for index in np.ndindex(*batch):
         name = f"{cell.name}[{', '.join(map(str, index))}]" if batch else cell.name
-        at = {part: {leaf: array[index] for leaf, array in kept.items()} for part, kept in arrays.items()}
+        at = {part: {leaf: array[index] for leaf, array in parts.items()} for part, parts in arrays.items()}
         layer = from_flax(at, name=name, source=source, direction=_direction(cell, module))
-        yield layer if module is None else _as_made(layer, submodule(module, cell.path))
+        yield layer if module is None else _with_activations(layer, submodule(module, cell.path))
 
 
 def _direction(cell: CellParameters, module: Any) -> str:
@@ -81,8 +81,8 @@ def _direction(cell: CellParameters, module: Any) -> str:
     return "reverse" if reverse else "forward"
 
 
-def _as_made(layer: RecurrentLayer, cell: Any) -> RecurrentLayer:
-    """Return the layer with what its nnx cell knows besides parameters."""
+def _with_activations(layer: RecurrentLayer, cell: Any) -> RecurrentLayer:
+    """Return the layer with the activations and the residual connection of its nnx cell."""
     candidate = getattr(cell.activation_fn, "__name__", "unknown")
     if not layer.cell.gated:
         kind = Cell.plain(candidate)

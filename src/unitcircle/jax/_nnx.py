@@ -11,7 +11,7 @@ def _nnx() -> Any:
 
 
 def is_module(model: object, /) -> bool:
-    """Whether this is an nnx module, found out without importing flax."""
+    """Whether this is an nnx module; flax is not imported."""
     return "flax.nnx" in sys.modules and isinstance(model, _nnx().Module)
 
 

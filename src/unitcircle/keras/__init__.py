@@ -1,8 +1,8 @@
-"""Keras 3, whatever its backend: initializers that know the gates, for layers to be made and for models that are made.
+"""Keras 3 on any backend: initializers for new layers and for built models, gate by gate.
 
 ``keras.layers.LSTM(64, recurrent_initializer=Initializer("orthogonal"))`` draws each gate block on its own and is saved
 with the model; ``initialize_(model, recurrent="orthogonal", bias="chrono(max_steps=784)")`` fills a built model and
-returns certificates; ``unitcircle.diagnose(to_layers(model))`` tells what is wrong with it.
+returns certificates; ``unitcircle.diagnose(to_layers(model))`` examines its weights.
 """
 
 from unitcircle.errors import MissingExtraError

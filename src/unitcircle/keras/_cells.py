@@ -58,10 +58,10 @@ def recurrent_cells(model: keras.Layer, /) -> list[RecurrentCell]:
     """Return every recurrent cell of a model, each shared one once."""
     if not isinstance(model, keras.Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError("model", "must be a Keras model or layer", type(model).__name__)
-    found: dict[int, RecurrentCell] = {}
+    cells_by_id: dict[int, RecurrentCell] = {}
     for cell in _visit(model, "", reverse=False, outermost=True):
-        found.setdefault(id(cell.cell), cell)
-    cells = list(found.values())
+        cells_by_id.setdefault(id(cell.cell), cell)
+    cells = list(cells_by_id.values())
     if not cells:
         raise ArgumentError("model", "must hold a recurrent layer", type(model).__name__)
     for cell in cells:
@@ -72,7 +72,7 @@ def recurrent_cells(model: keras.Layer, /) -> list[RecurrentCell]:
 
 
 def _visit(layer: Any, path: str, *, reverse: bool, outermost: bool = False) -> Iterator[RecurrentCell]:
-    # The outermost model's name tells nothing, that of a lone layer does.
+    # The name of the outermost model is left out; that of a lone layer is its only name.
     name = "" if outermost and isinstance(layer, keras.Model) else "/".join(filter(None, (path, layer.name)))
     reverse ^= bool(getattr(layer, "go_backwards", False))
     cell = layer.cell if isinstance(layer, _LAYERS) else layer

@@ -66,7 +66,7 @@ def initialize_(
     >>> print(done.filled[1])
     lstm/recurrent_kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     """
-    filling = Filling.asked(recurrent, input, bias)
+    filling = Filling.parse(recurrent, input, bias)
     cells = recurrent_cells(model)
     filling.check(cells)
     generator = np.random.default_rng(rng)
@@ -80,9 +80,9 @@ def initialize_(
 
 
 def _fill_kernel(
-    cell: RecurrentCell, leaf: str, asked: Mapping[str, Initializer], rng: np.random.Generator
+    cell: RecurrentCell, leaf: str, specs: Mapping[str, Initializer], rng: np.random.Generator
 ) -> Iterator[Filled]:
-    inits = Filling.of(asked, cell.gates)
+    inits = Filling.by_gate(specs, cell.gates)
     variable = getattr(cell.cell, leaf)
     kernel = to_numpy(variable.value).copy()
     for gate, init in inits.items():

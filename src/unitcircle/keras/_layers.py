@@ -31,23 +31,23 @@ def to_layers(model: keras.Layer, /) -> list[RecurrentLayer]:
     >>> to_layers(model)
     [RecurrentLayer(name='gru', cell=<Cell.GRU: 'gru'>, reset_after=True, ...)]
     """
-    return [_layer(found) for found in recurrent_cells(model)]
+    return [_layer(cell) for cell in recurrent_cells(model)]
 
 
-def _layer(found: RecurrentCell) -> RecurrentLayer:
-    cell = found.cell
+def _layer(recurrent: RecurrentCell) -> RecurrentLayer:
+    cell = recurrent.cell
     variables = [cell.recurrent_kernel, cell.kernel, *([] if cell.bias is None else [cell.bias])]
     return from_keras(
         cell.recurrent_kernel.value,
-        cell=found.kind,
+        cell=recurrent.kind,
         kernel=cell.kernel.value,
         bias=None if cell.bias is None else cell.bias.value,
         reset_after=getattr(cell, "reset_after", None),
         activation=_activation(cell.activation),
         recurrent_activation=_activation(getattr(cell, "recurrent_activation", "sigmoid")),
         cudnn=False,
-        name=found.name,
-        direction="reverse" if found.reverse else "forward",
+        name=recurrent.name,
+        direction="reverse" if recurrent.reverse else "forward",
         source=Source(tensors=tuple(variable.path for variable in variables), dtype=cell.recurrent_kernel.dtype),
     )
 

@@ -253,14 +253,15 @@ def from_onnx(
         shape = None if array is None else np.shape(array)
         if shape is not None and (len(shape) != axes or shape[0] != count):
             raise ShapeError(argument, f"must have {axes} axes, the first {count} direction(s) long", f"shape {shape}")
-    each = 3 if cell is Cell.LSTM else 2 if cell is Cell.GRU else 1
+    per_direction = 3 if cell is Cell.LSTM else 2 if cell is Cell.GRU else 1
     names = [name.lower() for name in activations]
-    if names and len(names) != each * count:
-        raise ArgumentError("activations", f"must name {each} functions per direction", f"{len(names)} names")
+    if names and len(names) != per_direction * count:
+        raise ArgumentError("activations", f"must name {per_direction} functions per direction", f"{len(names)} names")
     labels = described(options, "onnx", R)
     layers: list[RecurrentLayer] = []
     for index, way in enumerate(ways[direction]):
-        functions = names[each * index : each * (index + 1)] or ["sigmoid", "tanh", "tanh"][-each:]
+        start = per_direction * index
+        functions = names[start : start + per_direction] or ["sigmoid", "tanh", "tanh"][-per_direction:]
         if cell is Cell.GRU and not names:
             functions = ["sigmoid", "tanh"]
         kind = cell if cell.gated else Cell.plain(functions[0])
@@ -283,7 +284,7 @@ def from_onnx(
                 inputs={} if W is None else _rows(to_numpy(W, argument="W")[index], order, kind, "W", n),
                 peepholes={} if P is None else _peepholes(to_numpy(P, argument="P")[index], n),
                 reset_after=reset_after,
-                activations=_activations(kind, functions[0], functions[min(1, each - 1)], functions[-1]),
+                activations=_activations(kind, functions[0], functions[min(1, per_direction - 1)], functions[-1]),
                 direction=way,
                 **_biases(parts, reset_after=reset_after),
                 **labels,
@@ -322,15 +323,15 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
         Cell.RNN_TANH: ["h"],
     }
     fused = "dense_h" in parameters
-    found = [cell for cell, keys in cells.items() if all(key in parameters for key in keys)]
+    candidates = [cell for cell, keys in cells.items() if all(key in parameters for key in keys)]
     if fused:
         shape = np.shape(parameters["dense_h"]["kernel"])
         ratio = shape[1] // max(shape[0], 1) if len(shape) == 2 else 0
-        found = [cell for cell in cells if len(cell.gates) == ratio]
-    if not found:
+        candidates = [cell for cell in cells if len(cell.gates) == ratio]
+    if not candidates:
         keys = ", ".join(sorted(parameters)) or "none"
         raise ArgumentError("parameters", "must be those of a flax SimpleCell, GRUCell or LSTMCell", keys)
-    cell = found[0]
+    cell = candidates[0]
 
     def stacked(side: str, leaf: str) -> np.ndarray | None:
         plain = cell is Cell.RNN_TANH

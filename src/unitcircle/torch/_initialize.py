@@ -105,21 +105,21 @@ def initialize_(
     >>> (lstm.bias_ih_l0 + lstm.bias_hh_l0)[16:32].unique().tolist()
     [1.0]
     """
-    filling = Filling.asked(recurrent, input, bias)
-    found = list(recurrent_tensors(module, linear))
-    left = tuple(suspects(module, linear))
-    if not found:
-        remedy = f"Name recurrent Linear modules: linear={list(left)}." if left else ""
+    filling = Filling.parse(recurrent, input, bias)
+    layers = list(recurrent_tensors(module, linear))
+    unnamed = tuple(suspects(module, linear))
+    if not layers:
+        remedy = f"Name recurrent Linear modules: linear={list(unnamed)}." if unnamed else ""
         raise ArgumentError("module", "must hold a recurrent layer", type(module).__name__, remedy)
-    for tensors in found:
+    for tensors in layers:
         if not isinstance(tensors.recurrent, nn.Parameter):
             rule = "must be initialized before its recurrent weight is parametrized"
             raise ArgumentError("module", rule, f"{tensors.name}, which is computed from other parameters")
-    filling.check(found)
+    filling.check(layers)
     generator = generator_of(rng)
     filled: list[Filled] = []
     deferred: list[str] = []
-    for tensors in found:
+    for tensors in layers:
         if tensors.recurrent.is_meta:
             bias_name = next(iter(tensors.biases), None)
             specs = {tensors.name: recurrent, tensors.names.get("weight_ih"): input, bias_name: bias}
@@ -128,7 +128,7 @@ def initialize_(
         filled += _fill_weights(tensors, filling, generator)
         if filling.bias is not None and filling.fills_bias(tensors):
             filled.append(_fill_bias(tensors, filling.bias, generator))
-    return Initialization(require(filled), tuple(deferred), left)
+    return Initialization(require(filled), tuple(deferred), unnamed)
 
 
 def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.Generator) -> Iterator[Filled]:
@@ -137,7 +137,7 @@ def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.
         projection.copy_(draw(Orthogonal(), tuple(projection.shape), projection, generator))
         yield Filled(tensors.names["weight_hr"], "", Orthogonal(), Orthogonal().certificate(projection))
     blocks = tensors.blocks(tensors.recurrent)
-    for gate, init in filling.of(filling.recurrent, blocks).items():
+    for gate, init in filling.by_gate(filling.recurrent, blocks).items():
         block = blocks[gate]
         fed_back = block.shape[-1]
         weight = draw(init, (fed_back, fed_back), block, generator)
@@ -152,7 +152,7 @@ def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.
     if tensors.input is None:
         return
     blocks = tensors.blocks(tensors.input)
-    for gate, init in filling.of(filling.input, blocks).items():
+    for gate, init in filling.by_gate(filling.input, blocks).items():
         blocks[gate].copy_(draw(init, tuple(blocks[gate].shape), blocks[gate], generator))
         yield Filled(tensors.names["weight_ih"], gate, init, init.certificate(blocks[gate]))
 
@@ -163,9 +163,9 @@ def _fill_bias(tensors: RecurrentTensors, init: Initializer, generator: torch.Ge
     name, vector = next(iter(tensors.biases.items()))
     blocks = tensors.blocks(vector)
     like = blocks[tensors.keeping]
-    # What needs no chance takes none: the weights that follow are those of the same seed without a bias.
-    drawn = isinstance(init, Chrono | ForgetBias)
-    z = gaussian(tuple(like.shape), like, generator) if drawn else torch.zeros_like(like)
+    # Zeros and constants draw nothing, so that the weights after them are those of the same seed without a bias.
+    random = isinstance(init, Chrono | ForgetBias)
+    z = gaussian(tuple(like.shape), like, generator) if random else torch.zeros_like(like)
     for gate, value in biases_of(init, z, blocks, keeping=tensors.keeping).items():
         blocks[gate].copy_(value)
     return Filled(name, tensors.keeping, init, init.certificate(like))
