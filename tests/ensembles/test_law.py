@@ -132,7 +132,7 @@ X = np.linspace(0.01, 1.2, 25)
         (SpectralRadius(1), stats.halfnorm()),
         (SpectralRadius(1, field="complex"), stats.rayleigh(scale=np.sqrt(0.5))),
     ],
-    ids=repr,
+    ids=["circular", "elliptic", "quarter circle", "one real", "one complex"],
 )
 def test_laws_that_scipy_has(law, expected):
     if isinstance(law, QuarterCircle):  # half of a semicircle, which is a beta law

@@ -93,8 +93,8 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     """Measure every recurrent layer and report defects as a linter does.
 
     The weights of a file, of layers, or of a PyTorch module without a batch are judged by what the rebuilt cells do
-    (findings UC1xx). With a batch the module is also run, once forwards and once backwards, and judged by its gradients,
-    states and gates (findings UC2xx). Its parameters, training mode and random state are left unchanged.
+    (findings UC1xx). With a batch the module is also run, once forwards and once backwards, and judged by its
+    gradients, states and gates (findings UC2xx). Its parameters, training mode and random state are left unchanged.
 
     Parameters
     ----------

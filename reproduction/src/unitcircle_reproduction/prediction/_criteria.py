@@ -111,10 +111,10 @@ def _count(ranking: Ranking) -> _Counts:
     # Ties by half: the mid-rank of n runs, from 1/2 to n − 1/2.
     places = pd.DataFrame({"place": (runs["score"].rank() - 0.5) / len(runs), "stuck": runs["score"] < ranking.begun})
     means = places.groupby(runs["initializer"], sort=False).mean()
-    counts = [
+    counted, uncounted = (
         part.groupby(runs["initializer"], sort=False).sum().to_numpy(float) for part in (met & known, ~met & known)
-    ]
-    return _Counts(ranking, *counts, means["place"].to_numpy(float), means["stuck"].to_numpy(float))
+    )
+    return _Counts(ranking, counted, uncounted, means["place"].to_numpy(float), means["stuck"].to_numpy(float))
 
 
 def _means(

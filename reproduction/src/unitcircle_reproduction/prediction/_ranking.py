@@ -64,7 +64,7 @@ class Ranking:
     @property
     def members(self) -> dict[str, str]:
         """Initializer → family."""
-        return self.points["family"].to_dict()
+        return {str(name): family for name, family in self.points["family"].items()}
 
     @property
     def all_solve(self) -> bool:
