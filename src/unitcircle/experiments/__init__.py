@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec as _find_spec
 
+from unitcircle._renamed import moved as _moved
 from unitcircle.errors import MissingExtraError
 
 if _find_spec("torch") is None:
@@ -10,3 +11,6 @@ if _find_spec("torch") is None:
 from unitcircle.experiments import comparison, engines, models, studies, tasks, training
 
 __all__ = ["comparison", "engines", "models", "studies", "tasks", "training"]
+
+# A distribution of its own since 0.2.
+__getattr__ = _moved(__name__, {"reproduce": "unitcircle_reproduction"})
