@@ -96,6 +96,18 @@ def test_inputs_alone_and_arguments_by_name(project, capsys):
     assert run("pixelwise_lstm:Scaled", "--data", "two.npz", "--select", "UC201") == 1
 
 
+def test_without_data_the_weights_of_the_model_are_examined(project, capsys):
+    assert run("pixelwise_lstm:PixelByPixel") == 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert "UC101 warning stacked-orthogonal" in text
+    assert "UC2" not in text
+    assert "the model was not run" in text
+    assert run("pixelwise_lstm:PixelByPixel", "--json", "--select", "UC101", "--fail-on", "never") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["format"] == "weights"
+    assert [finding["layer"] for finding in report["findings"]] == ["rnn"]
+
+
 def test_the_same_seed_makes_the_same_model(project, capsys):
     def answer(seed):
         run("pixelwise_lstm:PixelByPixel", "--data", "digits.npz", "--json", "--seed", seed, "--select", "UC201")
@@ -110,7 +122,7 @@ def test_the_same_seed_makes_the_same_model(project, capsys):
         (["nowhere.to:be"], "nowhere"),
         (["pixelwise_lstm:Nothing"], "Nothing"),
         (["pixelwise_lstm:number", "--data", "digits.npz"], "int"),
-        (["pixelwise_lstm:PixelByPixel"], "--data"),
+        (["pixelwise_lstm:PixelByPixel", "--try", "orthogonal"], "--data must be given for --try"),
         (["pixelwise_lstm:PixelByPixel", "--data", "missing.npz"], "missing.npz"),
         (["pixelwise_lstm:PixelByPixel", "--data", "pixelwise_lstm.py"], "pixelwise_lstm.py"),
         (["pixelwise_lstm:PixelByPixel", "--data", "digits.npz", "--try", "orthogonol"], "orthogonal"),

@@ -70,6 +70,46 @@ def test_a_command_of_another_distribution_is_listed(monkeypatch, capsys):
     assert "diagnose" in out
 
 
+BROKEN = EntryPoint("tare", "a_module_that_is_gone:tare", "unitcircle.commands")
+
+
+def test_a_command_that_cannot_be_loaded_is_listed_with_the_reason(monkeypatch, capsys):
+    install(monkeypatch, BROKEN, PLUG_IN)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Weigh a thing." in text
+    assert "tare cannot be loaded from a_module_that_is_gone:tare: ModuleNotFoundError: No module named" in text
+
+
+@pytest.mark.parametrize("options", [[], ["W", "--full"], ["--help"]])
+def test_running_a_command_that_cannot_be_loaded_exits_with_2_and_the_reason(options, monkeypatch, capsys):
+    install(monkeypatch, BROKEN)
+    assert cli.main(["tare", *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert "tare cannot be loaded" in line
+    assert "a_module_that_is_gone" in line
+
+
+def test_a_command_that_cannot_be_loaded_does_not_stop_others(monkeypatch, capsys):
+    install(monkeypatch, BROKEN, PLUG_IN)
+    assert cli.main(["weigh", "W"]) == 3
+    assert capsys.readouterr().out == "weighed W\n"
+
+
+def test_help_shows_sentences_and_no_sections_of_docstrings(monkeypatch, capsys):
+    install(monkeypatch)
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    out = capsys.readouterr().out
+    assert "reproduce" in out
+    assert "Returns" not in out
+    assert "Exit status." not in out
+
+
 def test_our_own_commands_cannot_be_replaced(monkeypatch, capsys):
     install(monkeypatch, EntryPoint("explain", f"{__name__}:weigh", "unitcircle.commands"))
     assert cli.main(["explain", "UC101"]) == 0

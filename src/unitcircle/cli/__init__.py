@@ -29,29 +29,48 @@ COMMANDS = {
     "watch": watch,
 }
 DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version says which release.)"
-
-
 GROUP = "unitcircle.commands"
 """Entry points of other distributions: name of a command → its function."""
-REPRODUCTION = "pip install unitcircle-reproduction"
-"""What installs ``unitcircle reproduce``, which is a distribution of its own."""
+NOT_INSTALLED = {
+    "reproduce": "reproduce, which measures the claims of the texts behind unitcircle, is not installed: "
+    "pip install unitcircle-reproduction"
+}
+"""Commands of distributions of this project → what to say where the distribution is not installed."""
 
 
-def reproduce() -> int:
-    """Measure the claims of the texts behind unitcircle; a distribution of its own, which is not installed.
+def commands() -> tuple[dict[str, Callable[..., Any]], dict[str, str]]:
+    """Load the commands of all distributions.
 
     Returns
     -------
-        Exit status.
+    functions
+        Name → function of every command that can run.
+    reasons
+        Name → why it cannot run, of every other command.
     """
-    print(f"unitcircle: reproduce is a distribution of its own: {REPRODUCTION}", file=sys.stderr)
-    return 2
+    functions: dict[str, Callable[..., Any]] = dict(COMMANDS)
+    reasons = dict(NOT_INSTALLED)
+    for entry in entry_points(group=GROUP):
+        if entry.name in COMMANDS:
+            continue
+        try:
+            functions[entry.name] = entry.load()
+        except Exception as error:
+            # An import of another distribution can raise anything, and the other commands must still run.
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            reasons[entry.name] = f"{entry.name} cannot be loaded from {entry.value}: {cause}"
+    return functions, {name: reason for name, reason in reasons.items() if name not in functions}
 
 
-def commands() -> dict[str, Callable[..., Any]]:
-    """Return name → function of every command, those of other distributions included."""
-    plugged = {entry.name: entry.load() for entry in entry_points(group=GROUP) if entry.name not in COMMANDS}
-    return dict(sorted(({"reproduce": reproduce} | plugged | COMMANDS).items()))
+def _placeholder(reason: str) -> Callable[[], int]:
+    """Return a command that cannot run: its help is the reason, and so is its error message."""
+
+    def refuse() -> int:
+        print(f"unitcircle: {reason}", file=sys.stderr)
+        return 2
+
+    refuse.__doc__ = f"Not available: {reason}"
+    return refuse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,12 +92,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words in (["--version"], ["-V"]):
         print(f"unitcircle {version('unitcircle')}")
         return 0
-    known = COMMANDS if words and words[0] in COMMANDS else commands()
-    if words[:1] == ["reproduce"] and known.get("reproduce") is reproduce:
-        return reproduce()
+    # Other distributions are imported only if the command is not one of ours.
+    functions, reasons = (COMMANDS, {}) if words and words[0] in COMMANDS else commands()
+    placeholders = {name: _placeholder(reason) for name, reason in reasons.items()}
+    if words and words[0] in placeholders:
+        # Before tyro, which would refuse the options of the command because the placeholder has none.
+        return placeholders[words[0]]()
     try:
         status = tyro.extras.subcommand_cli_from_dict(
-            known, prog="unitcircle", description=DESCRIPTION, args=words, use_underscores=False
+            dict(sorted((functions | placeholders).items())),
+            prog="unitcircle",
+            description=DESCRIPTION,
+            args=words,
+            use_underscores=False,
         )
     except UnitcircleError as error:
         print(f"unitcircle: {error}", file=sys.stderr)

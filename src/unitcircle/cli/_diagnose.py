@@ -36,9 +36,11 @@ def diagnose(
     Args:
         path: A file (.safetensors, .pt, .onnx, .keras, .h5, .npz, .npy) or folder, whose content is never executed;
             or package.module:factory, which is imported and called without arguments to get a PyTorch module.
-        steps: The length your task needs, in time steps. Without it, findings about the length of a file are notes.
+        steps: The length your task needs, in time steps. For a module with --data the default is the length of its
+            sequences. Otherwise the default is 64, and findings about the length are then notes.
         data: For a file, inputs of shape (time, batch, features), .npy, to drive the layers with. For a module, its
-            own inputs, .npy, or .npz with the arrays inputs and target, or with its arguments by name.
+            own inputs, .npy, or .npz with the arrays inputs and target, or with its arguments by name; without them
+            only its weights are examined.
         tensor: Name of a tensor that is a recurrent weight, if the file does not say so. May be repeated.
         layout: The layout of --tensor: torch, keras, onnx or flax.
         select: Codes, or beginnings of codes, to run.
@@ -47,8 +49,8 @@ def diagnose(
         as_json: Print JSON (versioned schema) instead of text.
         fail_on: The severity from which the exit status is 1.
         seed: Seed of inputs, probes and draws; also torch's seed while the module is created.
-        try_initializers: For a module, an initializer to try on copies of it, such as "orthogonal" or "orthogonal +
-            chrono(max_steps=64)"; "remedies" stands for those that fit. May be repeated.
+        try_initializers: For a module with --data, an initializer to try on copies of it, such as "orthogonal" or
+            "orthogonal + chrono(max_steps=64)"; "remedies" stands for those that fit. May be repeated.
         seeds: Draws of each initializer that is tried, at least 5.
         at: For a module, names of square Linear submodules that a hand-written recurrence applies to its state.
     """
@@ -56,29 +58,35 @@ def diagnose(
     if FACTORY.fullmatch(path) and not Path(path).exists():
         from unitcircle.cli._live import model_from
 
-        # Before any numerical library is loaded, for it says how many threads they may use.
+        # Called before any numerical library is loaded, because it sets how many threads they use.
         model = model_from(path, seed=seed)
     from unitcircle import checkpoints, diagnosis
     from unitcircle.cli._terminal import console
+    from unitcircle.errors import ArgumentError
 
-    options: Any = {"steps": steps, "at": at, "try_initializers": try_initializers, "seeds": seeds}
-    options |= {"select": select, "ignore": ignore, "rng": seed}
-    if model is not None:
+    options: Any = {"steps": steps, "at": at, "select": select, "ignore": ignore, "rng": seed}
+    trials: Any = {"try_initializers": try_initializers, "seeds": seeds}
+    if model is not None and data is not None:
         from unitcircle.cli._live import batch_from
 
-        result = diagnosis.diagnose(model, batch_from(data, model), **options)
+        result = diagnosis.diagnose(model, batch_from(data, model), **trials, **options)
+    elif model is not None:
+        if try_initializers:
+            remedy = "Pass --data batch.npz with the arrays inputs and target."
+            raise ArgumentError("--data", "must be given for --try", "none", remedy)
+        result = diagnosis.diagnose(model, **options)
     else:
         result = diagnosis.diagnose(
-            checkpoints.read(path, tensors=tensor, layout=layout), data=_inputs(data), **options
+            checkpoints.read(path, tensors=tensor, layout=layout), data=_inputs(data), **trials, **options
         )
-    written = result.to_html(html) if html else None
+    page = result.to_html(html) if html else None
     if as_json:
         print(result.to_json())
     else:
         out = console()
         out.print(diagnosis.diagnosis_view(result))
-        if written:
-            out.print(f"\nreport: {written}")
+        if page:
+            out.print(f"\nreport: {page}")
     worst = result.worst
     if fail_on == "never" or worst is None:
         return 0
@@ -93,8 +101,8 @@ def _inputs(path: Path | None) -> Any:
     if path is None:
         return None
     try:
-        loaded = np.load(path, allow_pickle=False)
-        return loaded["inputs"] if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+        content = np.load(path, allow_pickle=False)
+        return content["inputs"] if isinstance(content, np.lib.npyio.NpzFile) else content
     except (OSError, ValueError, KeyError) as error:
         raise ArgumentError(
             "--data", "must be a readable .npy file, or .npz with an array named inputs", f"{path} ({error})"

@@ -18,17 +18,17 @@ def model_from(place: str, /, *, seed: int) -> Any:
     Parameters
     ----------
     place
-        Where the factory is: a function or class to call without arguments, or a module that is there already.
+        ``package.module:factory``: a function or class to call without arguments, or a ``torch.nn.Module``.
     seed
-        Of torch's global generator, from which the factory draws.
+        Seed of torch's global generator, which is set before the factory is called.
 
     Returns
     -------
     torch.nn.Module
         The model.
     """
-    # Recurrences are small matrices, one after the other: beside one other busy process threads made them 12 to 18
-    # times slower. What the user has set stays.
+    # Recurrences multiply small matrices, one after the other: beside one other busy process, threads made this 12 to
+    # 18 times slower. A value that the user has set stays.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         import torch
@@ -39,7 +39,7 @@ def model_from(place: str, /, *, seed: int) -> Any:
     try:
         factory = getattr(import_module(module_name), name)
     except (ImportError, AttributeError) as error:
-        raise ArgumentError("path", "must be a file, or module:factory to import", f"{place} ({error})") from error
+        raise ArgumentError("path", "must be a file, or an importable module:factory", f"{place} ({error})") from error
     finally:
         sys.path.remove(str(Path.cwd()))
     torch.manual_seed(seed)
@@ -49,7 +49,7 @@ def model_from(place: str, /, *, seed: int) -> Any:
     return model
 
 
-def batch_from(path: Path | None, model: Any, /) -> Any:
+def batch_from(path: Path, model: Any, /) -> Any:
     """Read the batch of a live model.
 
     Parameters
@@ -57,7 +57,7 @@ def batch_from(path: Path | None, model: Any, /) -> Any:
     path
         ``.npy``: the inputs. ``.npz``: ``inputs`` and ``target``, a single array, or the model's arguments by name.
     model
-        The module that takes them.
+        The module whose arguments these are.
 
     Returns
     -------
@@ -67,13 +67,10 @@ def batch_from(path: Path | None, model: Any, /) -> Any:
     import numpy as np
     import torch
 
-    if path is None:
-        remedy = "Pass --data batch.npz with the arrays inputs and target."
-        raise ArgumentError("--data", "must be given for a live model", "none", remedy)
     try:
         with path.open("rb") as file:
-            loaded: Any = np.load(file, allow_pickle=False)
-            arrays = {"inputs": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded}
+            content: Any = np.load(file, allow_pickle=False)
+            arrays = {"inputs": content} if isinstance(content, np.ndarray) else dict(content)
         tensors = {name: torch.as_tensor(array) for name, array in arrays.items()}
     except (OSError, ValueError, TypeError) as error:
         raise ArgumentError("--data", "must be a readable .npy or .npz file of numbers", f"{path} ({error})") from error

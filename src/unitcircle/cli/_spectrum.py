@@ -27,10 +27,6 @@ def spectrum(
         seed: Seed of the draw.
         figure: Also draw eigenvalues, singular values and norm growth into this file (.png, .svg, .pdf).
         as_json: Print JSON instead of a table.
-
-    Returns
-    -------
-        Exit status.
     """
     from unitcircle import report
     from unitcircle.cli._terminal import console
