@@ -96,7 +96,7 @@ def test_where_nothing_is_better_the_finding_says_so():
     model = scaled(reader(), 0.5)
     diagnosis = diagnose(model, batch(), try_initializers=["zeros"])
     assert diagnosis.examination.trials.better == ()
-    assert "nothing that was tried is better" in found(diagnosis, "UC201").remedy
+    assert "no initializer that was tried is better" in found(diagnosis, "UC201").remedy
 
 
 def test_candidates_may_be_texts_initializers_or_arguments():

@@ -16,7 +16,7 @@ from unitcircle.recurrence import Cell
 from unitcircle.spectra import Asymptotics
 
 LOST = 1e-3
-"""A gradient below this share of its end value is lost: other terms of the loss drown it."""
+"""A gradient below this share of its end value counts as lost: other terms of the loss dominate."""
 TRANSIENT = 10.0
 """Transient growth by more than this factor is reported."""
 ONE_ACTIVATION = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
@@ -24,25 +24,26 @@ ONE_ACTIVATION = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
 
 @rule("UC106", "length-out-of-reach")
 def length_out_of_reach(exam: Examination) -> Iterator[Finding]:
-    """The recurrence explodes or vanishes within the length T, judged on the cell's real Jacobian.
+    """The recurrence explodes or vanishes within the length T, according to the Jacobian of the cell.
 
     ## What was found
-    The cell was rebuilt from its weights and driven for T steps, with standard-normal inputs or with `--data`, and
-    perturbations of its full state (h, and c of an LSTM) were carried along by the step Jacobians. Their norm fell
-    below 1/1000 (the layer forgets), or rose above 1000 (it explodes), before T. The spectral radius of a gate block
-    plays no part in this: working LSTMs have blocks with ρ well above 1.
+    The cell was rebuilt from its weights and run for T steps, with standard-normal inputs or with `--data`, and
+    perturbations of its full state (h, and c of an LSTM) were propagated by the step Jacobians. Their norm fell below
+    1/1000 (the layer forgets) or rose above 1000 (it explodes) before T. The spectral radius of a gate block is not
+    used: working LSTMs have blocks with ρ well above 1.
 
     ## Why it matters
-    ∂h_T/∂h_t is what carries a gradient from step T back to step t. Below 1/1000, what happened T − t steps ago
-    cannot be learned at an ordinary learning rate; above 1000, one step of training can undo all the others, and
-    clipping keeps the direction of noise.
+    ∂h_T/∂h_t carries a gradient from step T back to step t. Below 1/1000, what happened T − t steps ago cannot be
+    learned at an ordinary learning rate. Above 1000, one step of training can undo all the others, and clipping keeps
+    the direction of noise.
 
-    Standard-normal inputs are a convention: a layer inside a network sees others. Pass `--data` to judge it on yours.
-    Without `--steps` the length is 64 and the finding is a note: a network whose task needs 10 steps is free to forget.
+    Standard-normal inputs are a convention: a layer inside a network receives other inputs. Pass `--data` to use
+    yours. Without `--steps` the length is 64 and the finding is a note: a network whose task needs 10 steps may forget
+    what is older.
 
     ## Remedy
-    Vanishing, plain RNN: an orthogonal or block-rotation recurrent weight, with a gain near 1.05. Vanishing, LSTM or
-    GRU: spread the forget biases over the length, `bias="chrono(max_steps=T)"`. Exploding: a smaller gain, or a
+    Vanishing, plain RNN: use an orthogonal or block-rotation recurrent weight, with a gain near 1.05. Vanishing, LSTM
+    or GRU: spread the forget biases over the length, `bias="chrono(max_steps=T)"`. Exploding: use a smaller gain, or a
     gradient penalty (Pascanu's Ω) rather than clipping alone.
     """
     for layer in exam.layers:
@@ -76,15 +77,15 @@ def _length_finding(
 
 @rule("UC107", "transient-growth")
 def transient_growth(exam: Examination) -> Iterator[Finding]:
-    """The weight is strongly non-normal: ρ < 1, and yet Wᵗ grows by more than a factor of 10 before it decays.
+    """The weight is strongly non-normal: ρ < 1, but Wᵗ grows by more than a factor of 10 before it decays.
 
     ## What was found
     The recurrent weight of a plain cell has spectral radius below 1, and the largest ‖Wᵗ‖ over the length T exceeds
-    10. The eigenvectors are far from orthogonal, so that the spectral radius says little at finite t.
+    10. The eigenvectors are far from orthogonal, so the spectral radius says little about finite t.
 
     ## Why it matters
-    A gradient can grow by that factor within the length you train on, whatever ρ promises for the far future.
-    Non-normal growth can be wanted (a delay line is all transient); then keep it, and clip.
+    A gradient can grow by that factor within the length you train on, although ρ implies decay for large t.
+    Non-normal growth can be intended (a delay line has only transient behaviour); then keep it, and clip the gradient.
 
     ## Remedy
     A normal weight (orthogonal, block rotations) has no transient: ‖Wᵗ‖ = ρᵗ. Otherwise scale by the Kreiss constant
@@ -100,8 +101,8 @@ def transient_growth(exam: Examination) -> Iterator[Finding]:
             yield Finding(
                 Severity.WARNING,
                 layer.place(gate),
-                f"ρ = {radius:.3f} < 1, yet ‖Wᵗ‖ grows to {math.exp(min(logs[peak], 700)):.3g} at step {peak}",
-                "within that length a gradient grows, whatever the spectral radius promises",
+                f"ρ = {radius:.3f} < 1, but ‖Wᵗ‖ grows to {math.exp(min(logs[peak], 700)):.3g} at step {peak}",
+                "within that length a gradient grows, although the spectral radius is below 1",
                 "a normal weight (orthogonal, block_rotation) has no transient growth",
                 {"radius": radius, "peak_norm_log": float(logs[peak]), "peak_step": peak},
             )
@@ -116,10 +117,10 @@ def polynomial_growth(exam: Examination) -> Iterator[Finding]:
     than its multiplicity. ‖Wᵗ‖ grows like t, t², ... although no eigenvalue lies outside the circle.
 
     ## Why it matters
-    ρ = 1 is taken for "keeps its norm". That needs, besides, that every eigenvalue on the circle is semisimple.
+    A weight with ρ = 1 keeps a norm bounded only if every eigenvalue on the circle is also semisimple.
 
     ## Remedy
-    Scale the weight slightly below 1, or replace it by an orthogonal one, which is always semisimple.
+    Scale the weight so that ρ is slightly below 1, or replace it by an orthogonal one, which is always semisimple.
     """
     for layer in exam.layers:
         if layer.layer.cell not in ONE_ACTIVATION:
@@ -134,7 +135,7 @@ def polynomial_growth(exam: Examination) -> Iterator[Finding]:
                 "ρ = 1 with a defective eigenvalue on the unit circle: "
                 f"‖W^{exam.steps}‖ = {math.exp(min(growth, 700)):.3g}",
                 "powers of this weight grow without bound although ρ = 1",
-                "scale it below 1, or use an orthogonal weight",
+                "scale ρ below 1, or use an orthogonal weight",
                 {"radius": float(s.radius), "log_norm": growth, "steps": exam.steps},
             )
 
@@ -144,17 +145,18 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
     """An untrained LSTM has no forget bias, or has it twice.
 
     ## What was found
-    The forget-gate bias is still at its start: all units have the same value, or small ones drawn from the default
+    The forget-gate bias still has its initial values: one value for all units, or small values from the default
     U(±1/√n). *Missing*: its mean is below 0.5. *Doubled*: torch adds two biases, and both hold the same positive
-    value, so that a forget bias of 1 acts as 2. A bias that training has carried beyond ±1/√n is never reported.
+    value, so a forget bias of 1 acts as 2. A bias that training has moved beyond ±1/√n is never reported.
 
     ## Why it matters
-    With bias b the cell state keeps σ(b) of itself at each step: one half at b = 0, so that after 10 steps 0.1 % is
-    left. Among all initializations of an LSTM we compared, the forget bias decided more than the recurrent weights.
+    With bias b the cell state keeps a share σ(b) at each step: one half at b = 0, so that 0.1 % is left after 10
+    steps. Among all initializations of an LSTM that we compared, the forget bias mattered more than the recurrent
+    weights.
 
     ## Remedy
-    `initialize_(model, bias="forget_bias")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`, which sets
-    the sum of all biases on every layer and direction; for long gaps `bias="chrono(max_steps=T)"`.
+    Use `initialize_(model, bias="forget_bias")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`, which
+    sets the sum of all biases in every layer and direction; for long gaps, `bias="chrono(max_steps=T)"`.
     """
     for layer in exam.layers:
         bias = layer.layer.biases.get("f")
@@ -174,9 +176,9 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
             remedy = f"set the sum: {initialize_call(layer, bias='forget_bias')}"
         elif mean < 0.5:
             what = "no forget bias" if bias is None or not total.any() else f"a mean forget bias of {mean:.2f}"
-            kept = _sigmoid(mean)
-            left = math.log(LOST) / -np.logaddexp(0.0, -mean)
-            message = f"{what}: a step keeps {kept:.2f} of the cell state, 1/1000 is left after {left:.0f} steps"
+            retention = _sigmoid(mean)
+            memory = math.log(LOST) / -np.logaddexp(0.0, -mean)
+            message = f"{what}: a step keeps {retention:.2f} of the cell state, 1/1000 is left after {memory:.0f} steps"
             remedy = f"{initialize_call(layer, bias=exam.chrono)}, or 'forget_bias'"
         else:
             continue
@@ -199,15 +201,15 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
     """A linear recurrence has |λ| > 1, or forgets everything long before T.
 
     ## What was found
-    In a linear recurrence (LRU, S4D, S5, Mamba, a linear RNN) the eigenvalues are the dynamics. Either some have
-    modulus above 1, or even the slowest of them falls below 1/1000 within a quarter of the length T.
+    In a linear recurrence (LRU, S4D, S5, Mamba, a linear RNN) the eigenvalues determine the dynamics. Either some have
+    modulus above 1, or even the slowest mode falls below 1/1000 within a quarter of the length T.
 
     ## Why it matters
     No activation limits a linear recurrence: one |λ| > 1 makes the state, and the loss, grow like |λ|ᵗ without bound.
-    If the slowest unit has forgotten long before T, nothing in the layer can span T steps.
+    If the slowest unit forgets long before T, no unit of the layer can span T steps.
 
     ## Remedy
-    Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc; draw the moduli from a ring close enough to 1,
+    Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc. Draw the moduli from a ring close enough to 1,
     `ring(r_min=0.9, r_max=0.999)`: a memory of m steps needs |λ| ≈ 1 − 1/m.
     """
     for layer in exam.layers:
@@ -248,14 +250,14 @@ def swapped_activations(exam: Examination) -> Iterator[Finding]:
 
     ## What was found
     The candidate (g or n) has a sigmoid and the gates have tanh. `activation` and `recurrent_activation` of a Keras
-    layer were given the wrong way round.
+    layer were interchanged.
 
     ## Why it matters
-    A gate of tanh can be negative: it flips the sign of what it should let through. A candidate of a sigmoid can only
-    add, so that the state drifts to one side.
+    A gate with tanh can be negative: it flips the sign of what it should let through. A candidate with a sigmoid can
+    only add, so the state drifts to one side.
 
     ## Remedy
-    `activation="tanh", recurrent_activation="sigmoid"`, and train again.
+    Set `activation="tanh", recurrent_activation="sigmoid"`, and train again.
     """
     for layer in exam.layers:
         if not layer.layer.cell.gated:

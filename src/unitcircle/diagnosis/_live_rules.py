@@ -1,4 +1,4 @@
-"""Rules over what was measured on a live model and a batch: gradient, states, gates."""
+"""Rules over the measurements of a live model on a batch: gradient, states, gates."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._trial import AS_IT_IS
 
 MANY = 8
-"""Fewer dimensions than this make no statement about how few are used."""
+"""With fewer possible dimensions than this, the number in use is not judged."""
 LONG = 100
-"""From this length on short gates are a warning: below it, in our pilot, plain biases trained as well as Chrono's."""
+"""From this length on, short gates are a warning: below it, in our pilot, plain biases trained as well as Chrono's."""
 DECADE = math.log(10)
 SIGMAS = 3
 
 
-def _measured(exam: Examination) -> Iterator[tuple[LayerExamination, LiveLayer]]:
+def _live_layers(exam: Examination) -> Iterator[tuple[LayerExamination, LiveLayer]]:
+    """Yield the layers that were measured inside their model."""
     for layer in exam.layers:
         if layer.live is not None:
             yield layer, layer.live
@@ -34,19 +35,19 @@ def _power(nats: float) -> str:
 
 
 def _length_remedy(exam: Examination, layer: LayerExamination) -> str:
-    """Return what to do about a gradient that vanishes: what was measured to be better, if anything was tried."""
+    """Return what to do about a vanishing gradient: the best of the initializers tried, if any was tried."""
     if exam.trials is not None and exam.trials.better:
-        best, own = exam.trials.better[0], exam.trials.as_it_is
+        best, baseline = exam.trials.better[0], exam.trials.as_it_is
         low, high = best.interval("flow")
         return (
             f"{best.call}  (measured over {best.seeds} seeds: the gradient over {exam.steps} steps changes by "
-            f"10^{best.mean('flow'):.2f} [{low:.2f}, {high:.2f}] instead of 10^{own.mean('flow'):.1f})"
+            f"10^{best.mean('flow'):.2f} [{low:.2f}, {high:.2f}] instead of 10^{baseline.mean('flow'):.1f})"
         )
     if exam.trials is not None and len(exam.trials.ranking) > 1:
-        return f"nothing that was tried is better than the model {AS_IT_IS}; try others with try_initializers"
-    tries = "; measure remedies with try_initializers=['remedies'], or --try remedies"
+        return f"no initializer that was tried is better than the model {AS_IT_IS}; try others with try_initializers"
+    advice = "; measure remedies with try_initializers=['remedies'], or --try remedies"
     arguments = {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
-    return f"{initialize_call(layer, **arguments)}{tries}"
+    return f"{initialize_call(layer, **arguments)}{advice}"
 
 
 @rule("UC201", "gradient-vanishes")
@@ -55,25 +56,26 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
 
     ## What was found
     One backward pass gave ‖∂L/∂s_t‖ for every step t and every recurrent layer (s is the full state: h, and c of an
-    LSTM). Seen from the last state backwards it falls below 1/1000 of its end value at the step named. For an LSTM or
-    GRU the gate is named that closes (f of an LSTM, z of a GRU: what a step keeps) if its mean log-activation is at
-    least half of the nats per step that the gradient loses; the other paths through the cell make up the difference.
+    LSTM). Going back from the last state, it falls below 1/1000 of its end value at the reported step. For an LSTM or
+    GRU the report names the gate that determines what a step keeps (f of an LSTM, z of a GRU) if its mean
+    log-activation is at least half of the nats per step that the gradient loses; the other paths through the cell
+    account for the difference.
 
-    A loss with a term at every step hides the defect, for each term brings a gradient of its own. Then the Jacobian
-    ∂h_T/∂s_t is judged, and the finding is a note.
+    A loss with a term at every step hides the defect, because each term adds a gradient. Then the Jacobian ∂h_T/∂s_t
+    is judged instead, and the finding is a note.
 
     ## Why it matters
-    What happened before that step cannot be learned at an ordinary learning rate unless training first opens the way.
-    It often does: in our pilot a network that lost 13 decades still learned tasks with short-range signal in them. The
-    finding is an alarm, not a prediction. It did not fail where nothing short-range helps: with a ratio below 10⁻⁶ all
-    ten of ten runs stayed at chance.
+    What happened before that step cannot be learned at an ordinary learning rate unless training first lengthens the
+    reach of the gradient. It often does: in our pilot a network that lost 13 decades still learned tasks that contain
+    short-range signal. The finding is an alarm, not a prediction. It was reliable on a task without short-range signal:
+    with a ratio below 10⁻⁶ ten of ten runs stayed at chance.
 
     ## Remedy
-    LSTM, GRU: spread the keeping gate's biases over the length (Chrono). Plain RNN: orthogonal or block-rotation
-    recurrent weights, or `unitcircle.dynamics.calibrate_`. `try_initializers=["remedies"]` (`--try remedies`) measures
-    them on copies of your model and says which is better by how much.
+    LSTM, GRU: spread the biases of the gate that keeps the state over the length (Chrono). Plain RNN: use orthogonal or
+    block-rotation recurrent weights, or `unitcircle.dynamics.calibrate_`. `try_initializers=["remedies"]`
+    (`--try remedies`) measures these remedies on copies of your model and reports which is better, and by how much.
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         if (lag := live.first_lag(LOST)) is not None and lag <= exam.steps:
             of, what, severity = "gradient", "the gradient of the loss", Severity.WARNING
         elif (lag := live.first_lag(LOST, of="jacobian")) is not None and lag <= exam.steps:
@@ -89,21 +91,20 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
             layer.place(gate),
             f"{what} falls below 1/1000 of its end value at step {step} of {live.steps}, {lag} steps back, and to "
             f"{_power(float(curve[-1] - curve[0]))} at the start{closing}",
-            f"nothing before step {step} can be learned until training has opened the way",
+            f"nothing before step {step} can be learned until training lengthens the reach of the gradient",
             _length_remedy(exam, layer),
             {"step": step, "lag": lag, "steps": live.steps, "of": of, "log_norm": curve.tolist(), "gate": gate},
         )
 
 
 def _closing_gate(layer: LayerExamination, live: LiveLayer, rate: float) -> tuple[str, str]:
-    """Return the gate that accounts for at least half of a loss per step, and a clause about it."""
+    """Return the gate that accounts for at least half of the decay rate (nats per step), and a clause about it."""
     gate = layer.layer.cell.keeping
     activity = live.gates.get(gate)
     if activity is None or activity.log_openness > rate / 2:
         return "", ""
-    kept = activity.openness
-    alone = f"{activity.log_openness:+.2f} nats by itself, {rate:+.2f} measured"
-    return gate, f"; gate {gate} closes: it keeps {kept:.2f} a step ({alone})"
+    rates = f"{activity.log_openness:+.2f} nats by itself, {rate:+.2f} measured"
+    return gate, f"; gate {gate} closes: it keeps {activity.openness:.2f} a step ({rates})"
 
 
 @rule("UC202", "gradient-explodes")
@@ -111,21 +112,21 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
     """The gradient of your loss, on your batch, grows beyond 1000 times its end value, or overflows.
 
     ## What was found
-    ‖∂L/∂s_t‖, or where the loss hides it ‖∂h_T/∂s_t‖, rises above 1000 times its value at the end of the sequence at
-    the step named.
+    ‖∂L/∂s_t‖, or ‖∂h_T/∂s_t‖ where the loss hides it, rises above 1000 times its value at the end of the sequence, at
+    the reported step.
 
     ## Why it matters
-    One step of training then follows the earliest inputs alone, and undoes what the others taught. Clipping keeps the
-    length of that step in bounds and leaves its direction.
+    A step of training then depends on the earliest inputs only, and undoes what was learned from the others. Clipping
+    bounds the length of that step and does not change its direction.
 
     ## Remedy
-    A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the one at which the norm is kept.
-    During training, a penalty on growth of the gradient in time, Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
+    Use a smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the gain that keeps the norm.
+    During training, penalize growth of the gradient in time with Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         overflow = np.flatnonzero(np.isposinf(live.log_gradient))
-        found = (live.first_lag(1 / LOST, of=of) for of in ("gradient", "jacobian"))
-        lag = int(overflow[0]) if overflow.size else next((lag for lag in found if lag is not None), None)
+        lags = (live.first_lag(1 / LOST, of=of) for of in ("gradient", "jacobian"))
+        lag = int(overflow[0]) if overflow.size else next((lag for lag in lags if lag is not None), None)
         if lag is None or lag > exam.steps:
             continue
         what = "overflows" if overflow.size else "rises above 1000 times its end value"
@@ -133,7 +134,7 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
             Severity.ERROR if overflow.size else Severity.WARNING,
             layer.place(),
             f"the gradient {what} {lag} steps back of {live.steps}",
-            "a step of training follows the earliest inputs alone; clipping does not change its direction",
+            "a step of training depends on the earliest inputs only; clipping does not change its direction",
             "unitcircle.dynamics.calibrate_(model, batch), or lower the recurrent gain",
             {"lag": lag, "steps": live.steps, "growth_rate": live.growth_rate, "log_norm": live.log_gradient.tolist()},
         )
@@ -141,20 +142,20 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC203", "saturated-units")
 def saturated_units(exam: Examination) -> Iterator[Finding]:
-    """More than half of the units are pressed against ±1.
+    """More than half of the values of tanh are saturated at ±1.
 
     ## What was found
     Over the batch and all steps, more than half of the values of tanh (h of a plain RNN or GRU, tanh c of an LSTM) have
     a modulus of 0.95 or more.
 
     ## Why it matters
-    At 0.95 the slope of tanh is 0.1: a saturated unit passes a tenth of a gradient or less, at every step. The state
+    At 0.95 the slope of tanh is 0.1: a saturated unit passes at most a tenth of a gradient at every step. The state
     then holds signs rather than numbers.
 
     ## Remedy
-    Scale the inputs (their standard deviation to 1 or below) and the input weights first, then the recurrent gain.
+    Scale down the inputs (to a standard deviation of at most 1) and the input weights first, then the recurrent gain.
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         if live.saturation > 0.5:
             yield Finding(
                 Severity.WARNING,
@@ -168,21 +169,21 @@ def saturated_units(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC204", "collapsed-state")
 def collapsed_state(exam: Examination) -> Iterator[Finding]:
-    """The hidden state ends at the origin, whatever the input was.
+    """The hidden state ends at the origin for every input.
 
     ## What was found
-    The root mean square of h at the last step is below 1/1000 (for unbounded activations: of the largest it had).
+    The root mean square of h at the last step is below 1/1000 (for unbounded activations: 1/1000 of its maximum).
 
     ## Why it matters
-    At the origin all inputs look alike: what a readout of the last state sees is its own bias. It is the most telling
-    finding before training: in the study `prediction` 70 % of the 177 runs with it, of all eleven families of
-    initializers, stayed at the baseline, of the others of their setting 18 %.
+    At the origin all inputs look alike, and the output of a readout of the last state is its bias. This is the most
+    informative finding before training: in the study `prediction`, 70 % of the 177 runs with it, from all eleven
+    families of initializers, stayed at the baseline, against 18 % of the other runs of their settings.
 
     ## Remedy
-    A recurrent gain of 1 or slightly above, or, for a gated cell, longer gates (Chrono). If the sequence ends in
-    padding, read the state at the true end.
+    Use a recurrent gain of 1 or slightly above, or, for a gated cell, a longer memory of the gates (Chrono). If the
+    sequence ends in padding, read the state at the end of the data.
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         if live.distance is None:
             continue
         end, peak = float(live.distance[-1]), float(live.distance.max())
@@ -206,17 +207,17 @@ def few_directions(exam: Examination) -> Iterator[Finding]:
     would allow at least eight.
 
     ## Why it matters
-    It counts the directions in which states differ: what differs in one direction only is, to a readout, one number.
-    Among the 1,344 runs of the study `prediction` (32 initializers, five kinds of task, three cells) the 812 with fewer
-    than two directions before training ended worse than the others of their setting (mean place .45 against .56,
-    p = .006), 26 % against 15 % of them stuck at the baseline. It is a screening: it says nothing about one seed
-    against another.
+    The ratio counts the directions in which states differ: states that differ in one direction only are, to a readout,
+    one number. Among the 1,344 runs of the study `prediction` (32 initializers, five kinds of task, three cells) the
+    812 with fewer than two directions before training ended worse than the others of their setting (mean place .45
+    against .56, p = .006), and 26 % against 15 % stayed at the baseline. This is a screening: it does not distinguish
+    one seed from another.
 
     ## Remedy
-    Keep more directions alive: orthogonal or block-rotation recurrent weights; avoid identity-like ones. A batch of
-    near-equal sequences shows the same, and then it is the batch.
+    Keep more directions: use orthogonal or block-rotation recurrent weights, and avoid weights close to the identity. A
+    batch of nearly equal sequences gives the same finding; then the batch is the cause.
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         if live.largest_dimension >= MANY and live.dimension < 2:
             yield Finding(
                 Severity.NOTE,
@@ -234,18 +235,19 @@ def chaos(exam: Examination) -> Iterator[Finding]:
     """The state is chaotic: its leading Lyapunov exponent is above 0 by more than three standard errors.
 
     ## What was found
-    Along the trajectories of your batch small differences of the state grow on average, by the leading exponent (nats
-    per step), and by more than a factor e over the length. The exponent is the growth rate of ‖∂h_T/∂s_t‖ with the
-    lag; its error comes from blocks of time and from the scatter over sequences.
+    Along the trajectories of your batch, small differences of the state grow on average, at the rate of the leading
+    exponent (nats per step) and by more than a factor e over the length. The exponent is the growth rate of
+    ‖∂h_T/∂s_t‖ with the lag; its error is estimated from blocks of time and from the scatter over sequences.
 
     ## Why it matters
-    In chaos the last state depends on the first rounding errors as well as on the inputs, and the gradient grows
-    likewise: training follows noise. Slightly above 0 can be useful, and training itself often drives it there.
+    In a chaotic system the last state depends on the first rounding errors as well as on the inputs, and the gradient
+    grows at the same rate: training follows noise. An exponent slightly above 0 can be useful, and training often
+    leads to it.
 
     ## Remedy
     A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)`.
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         if live.exponent > SIGMAS * live.exponent_stderr and live.exponent * live.steps > 1:
             yield Finding(
                 Severity.WARNING,
@@ -260,32 +262,32 @@ def chaos(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC207", "constant-units")
 def constant_units(exam: Examination) -> Iterator[Finding]:
-    """Units whose output never changes, over all steps and sequences of the batch.
+    """The output of some units is constant over all steps and sequences of the batch.
 
     ## What was found
-    The units named have the same h at every step of every sequence, to the rounding of the stored weights: ReLU units
-    that are always 0, or units saturated for good.
+    The reported units have the same h at every step of every sequence, to the rounding of the stored weights: ReLU
+    units that are always 0, or units that are always saturated.
 
     ## Why it matters
-    A dead unit has no gradient, so that training cannot wake it, and it costs as much as the others.
+    A dead unit has no gradient, so training cannot change it, and it costs as much as the other units.
 
     ## Remedy
-    ReLU: smaller negative biases, an identity or orthogonal recurrent weight, a lower learning rate if training killed
-    them. Saturated: smaller biases and input weights. Pass a larger batch before you conclude.
+    ReLU: use smaller negative biases, an identity or orthogonal recurrent weight, or a lower learning rate if the units
+    died during training. Saturated: use smaller biases and input weights. Confirm the finding on a larger batch first.
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         if live.dead:
             yield Finding(
                 Severity.WARNING,
                 layer.place(),
-                f"{len(live.dead)} of {live.units} units never change: {_listed(live.dead)}",
-                "a dead unit has no gradient: training cannot wake it",
+                f"{len(live.dead)} of {live.units} units never change: {_first_of(live.dead)}",
+                "a dead unit has no gradient: training cannot change it",
                 "smaller biases and input weights; for ReLU, recurrent='identity' or 'orthogonal'",
                 {"dead": list(live.dead), "units": live.units},
             )
 
 
-def _listed(units: tuple[int, ...]) -> str:
+def _first_of(units: tuple[int, ...]) -> str:
     return ", ".join(map(str, units[:8])) + (", ..." if len(units) > 8 else "")
 
 
@@ -294,24 +296,24 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
     """No unit of an LSTM or GRU keeps its state for the length of the batch.
 
     ## What was found
-    The keeping gate (f of an LSTM, z of a GRU) was read along your batch. Even for the unit that keeps most, the
-    product of its activations falls below 1/1000 within the length, and ∂h_T/∂s_t with it. A warning from 100 steps
-    on, a note below.
+    The gate that keeps the state (f of an LSTM, z of a GRU) was recorded along your batch. Even for the unit that keeps
+    most, the product of its activations falls below 1/1000 within the length, and so does ∂h_T/∂s_t. The finding is a
+    warning from 100 steps on, and a note below.
 
     ## Why it matters
-    What a unit keeps by its gate is the memory that needs no training. In our pilot (LSTM, 164 steps with a delay)
+    What the gate of a unit keeps is the memory that needs no training. In our pilot (LSTM, 164 steps with a delay)
     accuracy was .14 with a forget bias of 1 and .81 with Chrono's spread of biases; on the same digits without delay
-    (64 steps) .970 and .947.
+    (64 steps) it was .970 and .947.
 
     ## Remedy
-    `initialize_(model, bias="chrono(max_steps=T)")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`: time
-    constants from 2 to T, with the input gate closed by as much as the forget gate is open. One bias for all units is
-    no substitute: the spread matters.
+    Use `initialize_(model, bias="chrono(max_steps=T)")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`:
+    time constants from 2 to T, with the input gate closed by as much as the forget gate is open. One bias for all units
+    is no substitute: the spread matters.
     """
-    for layer, live in _measured(exam):
+    for layer, live in _live_layers(exam):
         gate = layer.layer.cell.keeping
         activity = live.gates.get(gate)
-        # A trained cell may carry by its other paths what its gates let go: then nothing is lost.
+        # Other paths of a trained cell may carry what its gates forget: then nothing is lost.
         lost = live.first_lag(LOST, of="jacobian") is not None
         if activity is None or not lost or activity.slowest * exam.steps > math.log(LOST):
             continue

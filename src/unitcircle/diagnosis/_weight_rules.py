@@ -14,7 +14,7 @@ from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 
 MANY = 8
-"""Fewer units than this make no statistics."""
+"""Fewer units than this are too few for a statistical test."""
 
 
 def _orthogonality_defect(W: np.ndarray) -> float:
@@ -34,18 +34,18 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
 
     ## What was found
     The k gate blocks of an LSTM (k = 4) or GRU (k = 3) are stored one below the other in one tensor. The whole
-    stack has orthonormal columns (SᵀS = g² I), but no block of it is orthogonal. This is what
-    `torch.nn.init.orthogonal_(lstm.weight_hh_l0)` and Keras's default `recurrent_initializer="orthogonal"` make.
+    stack has orthogonal columns of equal norm (SᵀS = g² I), but none of its blocks is orthogonal. This is the result of
+    `torch.nn.init.orthogonal_(lstm.weight_hh_l0)` and of Keras's default `recurrent_initializer="orthogonal"`.
 
     ## Why it matters
     A block of a Haar orthogonal stack is a *truncated* orthogonal matrix: its eigenvalues fill a disc of radius
-    1/√k (0.5 for an LSTM, 0.577 for a GRU), its singular values reach from 0 to 2√((1/k)(1 − 1/k)), and it keeps
-    no norm at all. What was meant, ρ = 1 and all σ = 1 in every gate, was not done; the radius is no better than
-    that of the default initialization.
+    1/√k (0.5 for an LSTM, 0.577 for a GRU), its singular values range from 0 to 2√((1/k)(1 − 1/k)), and it does not
+    preserve norms. The intended property, ρ = 1 and all σ = 1 in every gate, does not hold, and the radius is no
+    better than that of the default initialization.
 
     ## Remedy
     Initialize gate by gate: `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras`
-    or `unitcircle.jax`, or by hand `for block in weight.chunk(4): torch.nn.init.orthogonal_(block)`.
+    or `unitcircle.jax`, or by hand: `for block in weight.chunk(4): torch.nn.init.orthogonal_(block)`.
     """
     for layer in exam.layers:
         k = len(layer.blocks)
@@ -57,11 +57,11 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
         if of_stack > max(4 * _storage_eps(layer), 1e-3) or of_gates < 0.1:
             continue
         radii = {gate: float(s.radius) for gate, s in layer.spectra.items()}
-        listed = ", ".join(f"{gate} {radius:.2f}" for gate, radius in radii.items())
+        radii_text = ", ".join(f"{gate} {radius:.2f}" for gate, radius in radii.items())
         yield Finding(
             Severity.WARNING,
             layer.place(),
-            f"the {k} gates are orthogonal only as a stack; spectral radii are {listed}, near 1/√{k} = "
+            f"the {k} gates are orthogonal only as a stack; spectral radii are {radii_text}, near 1/√{k} = "
             f"{1 / math.sqrt(k):.2f}, not 1",
             "each gate block is a truncated orthogonal matrix that loses norm in every direction",
             f"initialize gate by gate: {initialize_call(layer, recurrent='orthogonal')}",
@@ -71,19 +71,19 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
 
 @rule("UC102", "zeroed-gate")
 def zeroed_gate(exam: Examination) -> Iterator[Finding]:
-    """A gate has no recurrent weight at all, while another gate of the same layer has one.
+    """A gate has no recurrent weight, while another gate of the same layer has one.
 
     ## What was found
-    At least one gate block is exactly zero and at least one is not. `torch.nn.init.eye_(lstm.weight_hh_l0)` makes
-    this: the identity fits into the first gate's block of the stack, and every other block becomes zero.
+    At least one gate block is exactly zero and at least one is not. `torch.nn.init.eye_(lstm.weight_hh_l0)` does
+    this: the identity fits into the block of the first gate, and every other block of the stack becomes zero.
 
     ## Why it matters
-    The zeroed gates ignore the hidden state until training moves them; a zeroed candidate gate (`g`, `n`) means
-    that nothing of the hidden state is carried into the new one.
+    The zeroed gates ignore the hidden state until training changes their weights. With a zeroed candidate (`g`, `n`),
+    no part of the hidden state enters the new candidate state.
 
     ## Remedy
     Initialize gate by gate: `initialize_(model, recurrent="identity")` of `unitcircle.torch`, `unitcircle.keras` or
-    `unitcircle.jax`, or a scaled identity in each block by hand.
+    `unitcircle.jax`, or by hand with a scaled identity in each block.
     """
     for layer in exam.layers:
         zero = [gate for gate, block in layer.blocks.items() if not block.any()]
@@ -91,7 +91,7 @@ def zeroed_gate(exam: Examination) -> Iterator[Finding]:
             continue
         others = [gate for gate in layer.blocks if gate not in zero]
         eye = [gate for gate in others if np.array_equal(layer.blocks[gate], np.eye(layer.layer.hidden_size))]
-        trace = f"; gate {eye[0]} is the identity, as eye_ on the stack leaves it" if eye else ""
+        trace = f"; gate {eye[0]} is the identity, which is the result of eye_ on the stack" if eye else ""
         yield Finding(
             Severity.ERROR,
             layer.place(",".join(zero)),
@@ -107,16 +107,16 @@ def identical_weights(exam: Examination) -> Iterator[Finding]:
     """Two gates, or two layers, hold the same recurrent weight.
 
     ## What was found
-    Two blocks are equal to the last bit and are neither zero nor a multiple of the identity. A reused seeded
-    initializer makes this: one Keras `Initializer` instance called twice, or a generator seeded again before
-    each layer. Layers that share one tensor on purpose are not reported.
+    Two blocks are equal to the last bit and are neither zero nor a multiple of the identity. The usual cause is a
+    reused seed: one Keras `Initializer` instance that is called twice, or a generator that is seeded again before each
+    layer. Layers that share one tensor on purpose are not reported.
 
     ## Why it matters
-    Identical gates start with the same response to the hidden state, so that the layer begins with fewer
-    independent features than it has units; identical layers are correlated for no reason.
+    Identical gates start with the same response to the hidden state, so the layer starts with fewer independent
+    features than it has units. Identical layers are correlated without need.
 
     ## Remedy
-    Give every gate and layer its own draw: one generator that goes on, never one seed used again.
+    Draw every gate and layer independently: use one generator throughout, and never the same seed twice.
     """
     seen: dict[bytes, tuple[LayerExamination, str]] = {}
     for layer in exam.layers:
@@ -133,7 +133,7 @@ def identical_weights(exam: Examination) -> Iterator[Finding]:
                 layer.place(gate),
                 f"the recurrent weight is the same, to the last bit, as that of {other}",
                 "gates and layers that start equal are not independent features",
-                "draw each block anew: one generator that goes on, never one seed used again",
+                "draw each block independently: one generator throughout, never the same seed twice",
                 {"same_as": str(first[0].place(first[1]))},
             )
 
@@ -145,20 +145,21 @@ def _same_tensor(a: LayerExamination, b: LayerExamination) -> bool:
 
 @rule("UC104", "default-uniform")
 def default_uniform(exam: Examination) -> Iterator[Finding]:
-    """The recurrent weight is the framework's default, uniform on ±1/√n, untouched by training.
+    """The recurrent weight is the framework's default, uniform on ±1/√n, unchanged by training.
 
     ## What was found
     Every gate block passes a Kolmogorov-Smirnov test for the uniform law on (−1/√n, 1/√n) at the 1 % level, and
-    no entry lies outside: what torch gives `nn.RNN`, `nn.GRU` and `nn.LSTM` when nobody initializes them.
+    no entry lies outside. This is torch's initialization of `nn.RNN`, `nn.GRU` and `nn.LSTM`.
 
     ## Why it matters
     Entries of standard deviation 1/√(3n) give a spectral radius of 1/√3 ≈ 0.577: in a plain RNN a gradient loses
-    half a decade every two steps. On our delayed-digits task the default stayed at chance where any orthogonal
-    start learned. For an LSTM or GRU it matters less than the bias of the forget gate (UC110), and is a note.
+    half a decade every two steps. On our delayed-digits task the default stayed at chance, and every orthogonal
+    initialization learned. For an LSTM or GRU it matters less than the bias of the forget gate (UC110), and the finding
+    is a note.
 
     ## Remedy
-    `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`; for a
-    plain RNN with a long delay, block rotations.
+    Use `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`; for
+    a plain RNN with a long delay, block rotations.
     """
     for layer in exam.layers:
         n = layer.layer.hidden_size
@@ -200,24 +201,24 @@ def not_finite(exam: Examination) -> Iterator[Finding]:
     """A weight or bias holds NaN or infinity.
 
     ## What was found
-    At least one stored number of the layer is not finite. Nothing else was measured on this layer.
+    At least one stored number of the layer is not finite. No other measurement was made on this layer.
 
     ## Why it matters
     One NaN in a recurrent weight makes every hidden state NaN after one step. The training run that wrote this
     file diverged before it was saved.
 
     ## Remedy
-    Go back to an earlier checkpoint, lower the learning rate or clip the gradient, and stop on a loss that is not
-    finite.
+    Go back to an earlier checkpoint, lower the learning rate or clip the gradient, and stop training when the loss is
+    not finite.
     """
     for layer in exam.layers:
         if layer.finite:
             continue
-        listed = ", ".join(f"{count} in {name}" for name, count in layer.not_finite.items())
+        counts = ", ".join(f"{count} in {name}" for name, count in layer.not_finite.items())
         yield Finding(
             Severity.ERROR,
             layer.place(),
-            f"entries that are NaN or infinite: {listed}",
+            f"entries that are NaN or infinite: {counts}",
             "one of them makes every hidden state NaN",
             "go back to an earlier checkpoint; clip the gradient or lower the learning rate",
             {"not_finite": dict(layer.not_finite)},
@@ -229,17 +230,17 @@ def dead_units(exam: Examination) -> Iterator[Finding]:
     """The recurrent weight is rank-deficient, or some units take no part in the recurrence.
 
     ## What was found
-    Either some units have only zeros in their rows or in their columns of every gate block, or a gate block has
-    singular values at the level of rounding in the stored type. A low-rank RNN has its rank on purpose and
-    is not reported; neither is a block that is zero altogether (UC102).
+    Either the rows or the columns of some units are zero in every gate block, or a gate block has singular values at
+    the level of rounding in the stored type. A low-rank RNN, whose rank is intended, is not reported; neither is a
+    block that is entirely zero (UC102).
 
     ## Why it matters
-    A unit whose column is zero is never read by the recurrence; one whose row is zero never hears it. In a
-    direction that the weight maps to zero nothing is remembered, and no gradient comes back through it.
+    A unit whose column is zero has no effect on the recurrence; a unit whose row is zero receives nothing from it. A
+    direction that the weight maps to zero stores nothing, and no gradient passes through it.
 
     ## Remedy
-    If nobody pruned the network, look for a mask, a dead activation or a part of the tensor that was never
-    initialized; otherwise shrink the layer.
+    If the network was not pruned, look for a mask, a dead activation, or a part of the tensor that was never
+    initialized. Otherwise make the layer smaller.
     """
     for layer in exam.layers:
         n = layer.layer.hidden_size
@@ -247,14 +248,14 @@ def dead_units(exam: Examination) -> Iterator[Finding]:
             continue
         silent = np.flatnonzero(~layer.stack.any(axis=0))
         deaf = np.flatnonzero(~np.concatenate(list(layer.blocks.values()), axis=1).any(axis=1))
-        for units, what in ((silent, "are never read: their columns"), (deaf, "hear nothing: their rows")):
+        for units, what in ((silent, "are never read: their columns"), (deaf, "receive nothing: their rows")):
             if units.size:
                 yield Finding(
                     Severity.WARNING,
                     layer.place(),
                     f"{units.size} of {n} units {what} are zero in every gate (first: unit {units[0]})",
                     "they take no part in the recurrence",
-                    "look for a mask or an uninitialized part of the tensor, or shrink the layer",
+                    "look for a mask or an uninitialized part of the tensor, or make the layer smaller",
                     {"units": units.tolist()},
                 )
         if silent.size or deaf.size:
@@ -268,20 +269,20 @@ def dead_units(exam: Examination) -> Iterator[Finding]:
             if rank < full - 1:
                 ranks[gate] = rank
         if ranks:
-            listed = ", ".join(f"{gate} {rank}" for gate, rank in ranks.items())
+            ranks_text = ", ".join(f"{gate} {rank}" for gate, rank in ranks.items())
             yield Finding(
                 Severity.NOTE,
                 layer.place(",".join(ranks)),
-                f"gate blocks of {n} units have rank {listed}",
+                f"gate blocks of {n} units have rank {ranks_text}",
                 "in the missing directions nothing is remembered",
-                "look for a mask or collapsed units; if the rank is meant, store the factors",
+                "look for a mask or collapsed units; if the rank is intended, store the factors",
                 {"rank": ranks, "units": n},
             )
 
 
 def _rounding_level(layer: LayerExamination, sigma: np.ndarray) -> float:
-    """Return the singular value that rounding makes of 0: of arithmetic in float32, and of coarser storage."""
-    # Storage rounds every entry on its own: a random matrix of norm 2·u·‖W‖_F/√n, not n·u·σ₁.
+    """Return the size to which rounding raises a singular value 0, in float32 arithmetic and in coarser storage."""
+    # Storage rounds every entry independently: the error is a random matrix of norm 2·u·‖W‖_F/√n, not n·u·σ₁.
     n, eps = layer.layer.hidden_size, _storage_eps(layer)
     stored = 2 * eps * float(np.linalg.norm(sigma)) / math.sqrt(n)
     return max(n * min(eps, 2.0**-23) * float(sigma[0]), stored)
@@ -292,12 +293,12 @@ def low_precision_spectrum(exam: Examination) -> Iterator[Finding]:
     """Storage in half precision has damaged a spectrum that sits close to the unit circle.
 
     ## What was found
-    The weight is stored in bfloat16 or float16, or was once: every entry is a half-precision number. Its leading
-    modulus is closer to 1 than the rounding of the storage resolves, so the longest time scale is an artefact.
+    The weight is stored in bfloat16 or float16, or was at an earlier time: every entry is a half-precision number. Its
+    leading modulus is closer to 1 than this precision resolves, so the longest time scale is an artefact.
 
     ## Why it matters
-    A memory of 1/(1 − |λ|) steps needs |λ| resolved to much better than 1 − |λ|. bfloat16 resolves numbers just
-    below 1 to 0.4 %: of all memories longer than 200 steps it keeps only "256 steps" and "forever".
+    For a memory of 1/(1 − |λ|) steps, |λ| must be resolved to much better than 1 − |λ|. bfloat16 resolves numbers just
+    below 1 to 0.4 %: of all memories longer than 200 steps it can represent only "256 steps" and "forever".
 
     ## Remedy
     Keep recurrent weights with long memory in float32 (or store log(1 − |λ|), as LRU and Mamba do), and cast the rest.
@@ -312,34 +313,35 @@ def low_precision_spectrum(exam: Examination) -> Iterator[Finding]:
             continue
         if layer.layer.diagonal is not None:
             radius, condition = float(np.abs(layer.layer.diagonal).max()), 1.0
-            moved = unit * radius
+            shift = unit * radius
         else:
             s = next(iter(layer.spectra.values()))
             radius, condition = float(s.radius), float(s.eigenvector_condition)
             # Bauer-Fike, with the spectral norm of a random rounding of relative size u/√3: 2u‖W‖_F/√(3n).
             size = float(np.linalg.norm(layer.stack)) / math.sqrt(3 * layer.stack.shape[-1])
-            moved = min(condition, 1e6) * 2 * unit * size
+            shift = min(condition, 1e6) * 2 * unit * size
         gap = abs(1 - radius)
-        if gap > moved or radius == 0:
+        if gap > shift or radius == 0:
             continue
         memory = math.inf if gap == 0 else 1 / gap
         yield Finding(
             Severity.WARNING,
             layer.place(),
-            f"ρ = {radius:.5f} is within the rounding of its storage (±{moved:.1e}): a memory of {memory:,.0f} steps "
-            "is not what was trained or asked",
+            f"ρ = {radius:.5f} is within the rounding of its storage (±{shift:.1e}): a memory of {memory:,.0f} steps "
+            "is not the value that was trained or requested",
             "half precision cannot resolve moduli this close to 1",
             "keep this weight in float32, or store log(1 − |λ|)",
-            {"radius": radius, "rounding": moved, "stored": stored, "eigenvector_condition": condition},
+            {"radius": radius, "rounding": shift, "stored": stored, "eigenvector_condition": condition},
         )
 
 
 def _hidden_half_precision(values: np.ndarray) -> float | None:
-    """Return the roundoff of the half precision that every entry fits in, or None: a copy cast up stays damaged."""
+    """Return the unit roundoff of the half precision that holds every entry exactly, or None."""
+    # A copy in float32 of half-precision weights is as coarse as they are.
     parts = np.stack([np.real(values), np.imag(values)]) if np.iscomplexobj(values) else np.asarray(values)
     single = parts.astype(np.float32)
     if single.size < MANY * MANY or not (np.abs(single) * 2 % 1).any():
-        return None  # whole and half numbers (identity, permutation, masks) fit everywhere and say nothing
+        return None  # multiples of 1/2 (identity, permutation, masks) are exact in every precision
     if not (single.view(np.uint32) & 0xFFFF).any() and (single == parts).all():
         return 2.0**-8
     with np.errstate(over="ignore"):
