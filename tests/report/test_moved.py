@@ -5,7 +5,7 @@ from importlib import import_module
 import pytest
 
 COMPARISON = (
-    "Comparison Curve Group Interval Row Verdict plot_learning_curves plot_learning_rates plot_seeds plot_sweep "
+    "Comparison Curve Group Interval Row plot_learning_curves plot_learning_rates plot_seeds plot_sweep "
     "study_figure study_page study_progress_view study_view"
 )
 MOVED = [
@@ -27,6 +27,14 @@ def test_a_moved_name_is_found_at_its_old_place_with_a_warning(old, new, name):
     with pytest.warns(DeprecationWarning, match=rf"{old}\.{name} is now {new}\.{name}$"):
         moved = getattr(import_module(old), name)
     assert moved is getattr(import_module(new), name)
+
+
+def test_a_moved_and_renamed_name_gives_one_warning():
+    with pytest.warns(
+        DeprecationWarning, match=r"report\.Verdict is now unitcircle\.experiments\.comparison\.Standing$"
+    ):
+        moved = getattr(import_module("unitcircle.report"), "Verdict")  # noqa: B009  (a name that pyright does not know)
+    assert moved is import_module("unitcircle.experiments.comparison").Standing
 
 
 @pytest.mark.parametrize("old", ["unitcircle.report", "unitcircle.experiments.studies"])

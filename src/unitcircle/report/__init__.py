@@ -53,7 +53,6 @@ _COMPARISON = (
     "Group",
     "Interval",
     "Row",
-    "Verdict",
     "plot_learning_curves",
     "plot_learning_rates",
     "plot_seeds",
@@ -69,4 +68,8 @@ _MOVED = {
     "unitcircle.dynamics": ("plot_calibration",),
     "unitcircle.monitor": ("read_run", "watch_page", "watch_view"),
 }
-__getattr__ = moved(__name__, {name: f"{package}:{name}" for package, names in _MOVED.items() for name in names})
+__getattr__ = moved(
+    __name__,
+    {name: f"{package}:{name}" for package, names in _MOVED.items() for name in names}
+    | {"Verdict": "unitcircle.experiments.comparison:Standing"},
+)
