@@ -14,10 +14,10 @@ EYE = from_torch(np.eye(16, 4), cell="lstm", weight_ih=np.ones((16, 3)), name="l
 
 
 def test_the_worst_comes_first():
-    found = diagnose([EYE])
-    severities = [finding.severity for finding in found.findings]
+    diagnosis = diagnose([EYE])
+    severities = [finding.severity for finding in diagnosis.findings]
     assert severities == sorted(severities, reverse=True)
-    assert found.worst is Severity.ERROR
+    assert diagnosis.worst is Severity.ERROR
     assert diagnose([]).worst is None
 
 
@@ -33,9 +33,9 @@ def test_what_is_selected_may_be_ignored_in_part():
     uniform = np.random.default_rng(0).uniform(-0.125, 0.125, (256, 64))
     default = from_torch(uniform, cell="lstm", weight_ih=np.ones((256, 3)), bias_ih=np.zeros(256))
     assert {f.code for f in diagnose([default], select=["UC1"]).findings} >= {"UC104", "UC110"}
-    found = {f.code for f in diagnose([default], select=["UC1"], ignore=["UC104"]).findings}
-    assert "UC110" in found
-    assert "UC104" not in found
+    codes = {f.code for f in diagnose([default], select=["UC1"], ignore=["UC104"]).findings}
+    assert "UC110" in codes
+    assert "UC104" not in codes
 
 
 def test_json_is_strict_and_versioned():
@@ -52,10 +52,10 @@ def test_json_is_strict_and_versioned():
 
 
 def test_text_fits_eighty_columns_and_holds_every_finding():
-    found = diagnose([EYE], steps=10)
-    text = str(found)
+    diagnosis = diagnose([EYE], steps=10)
+    text = str(diagnosis)
     assert max(map(len, text.splitlines())) <= 80
-    assert all(finding.code in text for finding in found.findings)
+    assert all(finding.code in text for finding in diagnosis.findings)
 
 
 def test_the_same_seed_gives_the_same_diagnosis():
@@ -105,9 +105,9 @@ def test_steps_must_be_positive():
 
 def test_a_layer_too_large_to_drive_is_said_to_be_unmeasured():
     big = from_torch(np.eye(64), cell="rnn_tanh", name="big")
-    found = diagnose([big], select=["UC106"], steps=2_000_000)
-    assert found.layers[0].driven is None
-    assert "not measured" in str(found)
+    diagnosis = diagnose([big], select=["UC106"], steps=2_000_000)
+    assert diagnosis.layers[0].driven is None
+    assert "not measured" in str(diagnosis)
 
 
 @pytest.mark.parametrize("code", RULES)

@@ -11,6 +11,7 @@ from unitcircle.diagnosis import Severity, diagnose, drive
 from unitcircle.recurrence import Source, from_diagonal, from_keras, from_torch
 
 N = 16
+EPS = np.finfo(float).eps
 
 
 def linear(W, cell="linear"):
@@ -33,13 +34,13 @@ def findings(layer, only, **kwargs):
 def test_a_driven_lstm_without_recurrent_weights_forgets_like_its_forget_gate():
     # With W = 0 the Jacobian is block triangular: c keeps σ(b) a step, h keeps nothing.
     driven = drive(lstm(forget(1.0)), steps=40)
-    assert driven.growth_rate == pytest.approx(math.log(expit(1.0)), abs=1e-12)
+    assert driven.growth_rate == pytest.approx(math.log(expit(1.0)), abs=40 * EPS)  # 40 logarithms of norms are added
 
 
 def test_a_driven_rotation_keeps_the_norm_exactly():
     W = initializers.Orthogonal().sample(N, rng=0)
     driven = drive(linear(W), steps=50)
-    np.testing.assert_allclose(driven.log_growth, 0, atol=50 * N * np.finfo(float).eps)
+    np.testing.assert_allclose(driven.log_growth, 0, atol=50 * N * EPS)
 
 
 def test_a_dead_layer_has_growth_minus_infinity():
@@ -85,10 +86,10 @@ def test_uc106_does_not_shout_at_gates_with_a_large_spectral_radius():
 
 
 def test_uc107_names_transient_growth_with_its_step():
-    # Oracle (40 digits): max ‖Wᵗ‖ = 26.9362184494 at t = 6.
+    # Oracle (40 digits): max ‖Wᵗ‖ = 26.9362184494 at t = 6, to 10 decimals here.
     (finding,) = findings(linear([[0.9, 10.0], [0.0, 0.8]], "rnn_tanh"), "UC107", steps=64)
     assert finding.evidence["peak_step"] == 6
-    assert finding.evidence["peak_norm_log"] == pytest.approx(math.log(26.9362184494), abs=1e-10)
+    assert finding.evidence["peak_norm_log"] == pytest.approx(math.log(26.9362184494), abs=0.5e-10 / 26.9)
 
 
 def test_uc107_is_silent_on_normal_and_on_gated_weights():
@@ -121,8 +122,8 @@ def test_uc110_names_a_missing_and_a_doubled_forget_bias(ih, hh, words):
 )
 def test_the_remedy_of_a_length_is_a_call_of_the_framework_the_weights_came_from(layout, before, after):
     source = Source(layout=layout)
-    made = from_torch(np.zeros((4 * N, N)), cell="lstm", name="lstm", source=source)
-    (finding,) = findings(made, "UC110", steps=100)
+    gated = from_torch(np.zeros((4 * N, N)), cell="lstm", name="lstm", source=source)
+    (finding,) = findings(gated, "UC110", steps=100)
     call = f"unitcircle.{before}.initialize_(model, bias='chrono(max_steps=100)'{after})"
     assert finding.remedy == f"{call}, or 'forget_bias'"
     plain = from_torch(0.1 * np.eye(N), cell="rnn_tanh", weight_ih=np.eye(N), name="rnn", source=source)
@@ -165,9 +166,9 @@ def test_uc110_retention_is_the_sigmoid_of_the_bias():
 def test_uc112_judges_linear_recurrences_by_their_eigenvalues(moduli, severity, words):
     diagonal = np.asarray(moduli) * np.exp(1j * np.array([0.3, 2.0]))
     for layer in (from_diagonal(diagonal), linear(np.diag(moduli))):
-        found = findings(layer, "UC112", steps=100)
-        assert [f.severity for f in found] == ([severity] if severity else [])
-        assert all(words in f.message for f in found)
+        reported = findings(layer, "UC112", steps=100)
+        assert [finding.severity for finding in reported] == ([severity] if severity else [])
+        assert all(words in finding.message for finding in reported)
 
 
 def test_uc113_names_swapped_activations():
@@ -182,7 +183,7 @@ def test_a_complex_diagonal_recurrence_is_driven_with_its_complex_inputs():
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((3, 2)) + 1j * rng.standard_normal((3, 2))
     driven = drive(from_diagonal(np.array([0.9, 0.9j, -0.9]), B=inputs), steps=20)
-    np.testing.assert_allclose(driven.log_growth, math.log(0.9) * np.arange(21), atol=1e-12)
+    np.testing.assert_allclose(driven.log_growth, math.log(0.9) * np.arange(21), atol=8 * 20 * EPS)
 
 
 def test_uc112_says_how_far_an_explosion_goes_without_overflowing():

@@ -148,11 +148,11 @@ def test_the_same_seed_gives_the_same_diagnosis():
 def test_every_layer_and_direction_is_measured(layer, names):
     size = layer.proj_size or N * (1 + layer.bidirectional)
     diagnosis = diagnose(Reader(layer, size), batch())
-    assert [made.layer.label for made in diagnosis.layers] == names
-    for made in diagnosis.layers:
-        assert made.live.steps == T
-        assert np.isfinite(made.live.exponent)
-        assert made.live.units == (5 if made.layer.projection is not None else N)
+    assert [exam.layer.label for exam in diagnosis.layers] == names
+    for exam in diagnosis.layers:
+        assert exam.live.steps == T
+        assert np.isfinite(exam.live.exponent)
+        assert exam.live.units == (5 if exam.layer.projection is not None else N)
 
 
 class Loop(nn.Module):
