@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from unitcircle.report import describe
-from unitcircle.report._words import factor
+from unitcircle.report import describe, factor
 
 ROTATION = np.array([[0.0, -1.0], [1.0, 0.0]])
 
@@ -20,7 +19,7 @@ ROTATION = np.array([[0.0, -1.0], [1.0, 0.0]])
         (ROTATION, "Neither vanishes nor explodes"),
         (np.array([[1.0, 1.0], [0.0, 1.0]]), "Grows like a power of t"),
         (1.1 * ROTATION, "Explodes"),
-        (np.array([[0.99, 10.0], [0.0, 0.98]]), "Vanishes in the end, yet"),
+        (np.array([[0.99, 10.0], [0.0, 0.98]]), "Vanishes in the end, but"),
     ],
 )
 def test_fate_comes_first(W, start):

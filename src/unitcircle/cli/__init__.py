@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"unitcircle: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # `unitcircle ... | head` closed our output: not an error, and nothing more can be said.
+        # The reader of the output has closed it (`unitcircle ... | head`), which is not an error.
         sys.stderr.close()
         return 0
     return status or 0

@@ -1,4 +1,4 @@
-"""``unitcircle explain``: the page of a finding's code."""
+"""``unitcircle explain``: the page of a code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def explain(code: Positional[str] = "", /) -> int:
     """Print what a finding means, why it matters and how to fix it.
 
     Args:
-        code: A code such as UC101; without one, all codes are listed.
+        code: A code such as UC101. Without a code, all codes are listed.
     """
     from unitcircle import diagnosis, monitor
     from unitcircle.cli._terminal import console

@@ -1,4 +1,4 @@
-"""``unitcircle radius``: the law of the spectral radius, exact beside sampled."""
+"""``unitcircle radius``: the law of the spectral radius, exact and sampled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def radius(
 
     Args:
         n: Number of units.
-        std: Standard deviation of an entry.
+        std: Standard deviation of the entries.
         draws: Number of weights to sample and compare with the exact law.
         seed: Seed of the draws.
         figure: Also draw the exact density over the histogram of the draws into this file (.png, .svg, .pdf).
@@ -36,12 +36,12 @@ def radius(
     law = ensembles.SpectralRadius(n, std)
     samples = ensembles.sample_radii(initializers.Gaussian(std=std), n, draws, rng=seed) if draws else None
     summary = report.radius_summary(law, samples=samples)
-    written = report.save_figure(report.radius_figure(law, samples=samples), figure) if figure else None
+    path = report.save_figure(report.radius_figure(law, samples=samples), figure) if figure else None
     if as_json:
         print(report.to_json({"schema": 1, **vars(summary)}))
         return 0
     out = console()
     out.print(report.radius_view(summary, law, samples=samples))
-    if written:
-        out.print(f"figure: {written}")
+    if path:
+        out.print(f"figure: {path}")
     return 0

@@ -1,4 +1,4 @@
-"""``unitcircle spectrum``: one weight, or a few side by side."""
+"""``unitcircle spectrum``: one weight, or several side by side."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def spectrum(
     figure: Path | None = None,
     as_json: Annotated[bool, arg(name="json", help_behavior_hint="")] = False,
 ) -> int:
-    """Print what a recurrent weight will do to a signal.
+    """Print what a recurrent weight does to a signal.
 
     Args:
         weights: Specifications such as orthogonal or "eigen(modulus=0.95)", or files (.npy, .npz) of square arrays.
-        n: Number of units drawn for a specification.
-        steps: The length that matters to you, in time steps.
+        n: Number of units of a weight drawn from a specification.
+        steps: The length your task needs, in time steps.
         seed: Seed of the draw.
         figure: Also draw eigenvalues, singular values and norm growth into this file (.png, .svg, .pdf).
         as_json: Print JSON instead of a table.
@@ -31,19 +31,19 @@ def spectrum(
     from unitcircle import report
     from unitcircle.cli._terminal import console
 
-    named: dict[str, Any] = {}
+    weights_by_name: dict[str, Any] = {}
     for text in weights:
-        named |= _from_file(Path(text)) if Path(text).is_file() else _from_specification(text, n, seed)
-    detail = as_json or len(named) == 1
-    summaries = [report.weight_summary(name, W, steps=steps, detail=detail) for name, W in named.items()]
-    written = report.save_figure(report.weight_overview(named, steps=steps), figure) if figure else None
+        weights_by_name |= _from_file(Path(text)) if Path(text).is_file() else _from_specification(text, n, seed)
+    detail = as_json or len(weights_by_name) == 1
+    summaries = [report.weight_summary(name, W, steps=steps, detail=detail) for name, W in weights_by_name.items()]
+    path = report.save_figure(report.weight_overview(weights_by_name, steps=steps), figure) if figure else None
     if as_json:
         print(report.to_json({"schema": 1, "weights": [vars(row) for row in summaries]}))
         return 0
     out = console()
     out.print(report.weight_table(summaries))
-    if written:
-        out.print(f"figure: {written}")
+    if path:
+        out.print(f"figure: {path}")
     return 0
 
 

@@ -44,7 +44,7 @@ def run(
     minutes: float | None = None,
     retry_failed: bool = False,
 ) -> int:
-    """Do the runs of a study that have no record yet, then compare; call it again to resume.
+    """Do the runs of a study that have no record yet, then compare; run the command again to resume.
 
     Writes to the folder OUT/NAME: runs/*.json (one record per run, from which the other files are made), table.csv,
     comparison.json, figure.png, figure.svg and report.html. Exit status: 0 the study is complete, 1 runs are missing
@@ -52,7 +52,7 @@ def run(
 
     Args:
         file: A study file (.toml), or the name of a shipped one, such as quick.
-        out: Folder of all results; the study's own folder is made in it.
+        out: Folder of all results, in which a folder for this study is created.
         workers: Processes on this machine, one thread each; one per processor by default.
         engine: Where to run: local, here (this process, no worker), dask://HOST:PORT or slurm.
         gpu_fraction: Share of a GPU that one worker takes: 0.25 puts four on each.
@@ -63,7 +63,7 @@ def run(
         memory: Slurm: memory per job, such as 16GB.
         walltime: Slurm: time limit of a job, such as 04:00:00.
         tls: Dask and Slurm: files of the certificate authority, the certificate and its private key.
-        minutes: Start no more runs after so many minutes.
+        minutes: Start no more runs after this many minutes.
         retry_failed: Repeat runs that are recorded as failed.
     """
     from unitcircle.cli._terminal import console
@@ -94,7 +94,7 @@ def run(
 
 
 def show(file: Positional[str], /, *, out: Path = RESULTS) -> int:
-    """Show how far a study is: which runs have ended, which learning rates are chosen, what is missing.
+    """Show the progress of a study: which runs have ended or are missing, which learning rates are chosen.
 
     Exit status: 0 the study is complete, 1 runs are missing or failed, 2 the study cannot be used.
 
@@ -122,7 +122,7 @@ def compare(
     figure: Path | None = None,
     as_json: Annotated[bool, arg(name="json")] = False,
 ) -> int:
-    """Compare the runs that have ended: ranked tables, which is better and by how much, where the data cannot tell.
+    """Compare the runs that have ended: ranked tables, differences with their sizes, undecided pairs.
 
     Exit status: 0 the study is complete, 1 runs are missing or failed, 2 the study cannot be used.
 
@@ -218,7 +218,7 @@ def query(file: Positional[str], sql: Positional[str], /, *, out: Path = RESULTS
 def _keep_arguments(command: Callable[P, int]) -> Callable[P, Callable[[], int]]:
     """Return a function with the command line of a command, which only binds the arguments."""
 
-    # tyro calls a constructor while it parses; a command must not run before the whole line is known to be right.
+    # tyro calls a constructor while it parses; a command must not run before the whole command line is valid.
     @wraps(command)
     def bind(*args: P.args, **kwargs: P.kwargs) -> Callable[[], int]:
         return partial(command, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""What the commands of a study share: its definition, its records, and the files made from them."""
+"""The files of a study that its commands use: definition, records and results."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def engine_from(text: str, options: Mapping[str, Any]) -> EngineKind:
-    """Return an engine with the options given; raise ArgumentError for an option that it does not have."""
+    """Return an engine with its options; raise ArgumentError for an option that it does not have."""
     from unitcircle.errors import ArgumentError
     from unitcircle.experiments.engines import TLS, engine_kind
 
     kind: Any = engine_kind(text)
-    known = {field.name for field in fields(kind)}
+    valid = {field.name for field in fields(kind)}
     for name in options:
-        if name not in known:
+        if name not in valid:
             raise ArgumentError(
                 f"--{name.replace('_', '-')}", f"is not an option of the engine {text}", str(options[name])
             )
@@ -56,12 +56,12 @@ def compare_records(definition: Study, store: Store) -> Comparison:
 
 
 def table_of_ended_runs(table_of: Callable[..., DataFrame], definition: Study, store: Store) -> DataFrame:
-    """Return a table of the runs of a study; raise ArgumentError where none has ended."""
+    """Return a table of the runs of a study; raise ArgumentError if no run has ended."""
     from unitcircle.errors import ArgumentError
     from unitcircle.experiments.studies import study_table
 
     records = list(store.records())
-    # Runs that failed have ended, too, and have no curve.
+    # Not table_of: failed runs have ended too, and have no curve.
     if study_table(records, study=definition).empty:
         report_unreadable(store)
         remedy = "Run it first, with unitcircle study run."
@@ -76,7 +76,7 @@ def report_unreadable(store: Store) -> None:
 
 
 def completeness(comparison: Comparison) -> int:
-    """Return exit status 0 for a complete study, 1 where runs are missing or failed."""
+    """Return exit status 0 for a complete study, 1 if runs are missing or failed."""
     return int(comparison.missing > 0 or comparison.failed > 0)
 
 

@@ -1,4 +1,4 @@
-"""``unitcircle watch``: a run while it is monitored, in the terminal or as a page."""
+"""``unitcircle watch``: a monitored run, in the terminal or as a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = F
         path: The file that unitcircle.monitor.JsonLines writes (unitcircle.jsonl by default).
         html: Write one HTML page with curves, findings and the spectrum over time instead, and exit.
         once: Print once and exit; the default if the output is not a terminal.
-        every: Seconds between two reads of the file.
+        every: Seconds between reads of the file.
     """
     from unitcircle.cli._terminal import console
     from unitcircle.monitor import RunFile, watch_page, watch_view
@@ -32,12 +32,12 @@ def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = F
     from rich.live import Live
 
     with Live(watch_view(run), console=out, auto_refresh=False) as live:
-        seen = path.stat().st_mtime_ns
+        shown = path.stat().st_mtime_ns
         try:
             while True:
                 sleep(every)
-                if (changed := path.stat().st_mtime_ns) != seen:
-                    seen = changed
+                if (changed := path.stat().st_mtime_ns) != shown:
+                    shown = changed
                     live.update(watch_view(file.read()), refresh=True)
         except KeyboardInterrupt:
             return 0

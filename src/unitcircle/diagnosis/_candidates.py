@@ -1,4 +1,4 @@
-"""Trying initializers on copies of a live model (needs torch; imported only when such a model arrives)."""
+"""Trying initializers on copies of a live model (imports torch; imported only for such a model)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from unitcircle.diagnosis._examination import chrono_for
 from unitcircle.diagnosis._live import Execution, LiveModel, measure
-from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, ranked
+from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, rank_trials
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
 from unitcircle.recurrence import Cell
@@ -29,26 +29,31 @@ LOG_10 = math.log(10)
 class Candidate:
     """A way to initialize a model."""
 
-    name: str  # As it was asked for
+    name: str  # The specification of the user
     options: Mapping[str, Any]  # Arguments of :func:`unitcircle.torch.initialize_`
 
     @property
     def call(self) -> str:
         """The line of code that applies it."""
-        listed = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
-        return f"unitcircle.torch.initialize_(model, {listed})"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"unitcircle.torch.initialize_(model, {arguments})"
 
 
 def candidates(
-    given: Iterable[str | Initializer | Mapping[str, Any]], live: LiveModel, /, *, steps: int, at: Sequence[str] = ()
+    specifications: Iterable[str | Initializer | Mapping[str, Any]],
+    live: LiveModel,
+    /,
+    *,
+    steps: int,
+    at: Sequence[str] = (),
 ) -> list[Candidate]:
-    """Return the candidates that were asked for."""
-    found: dict[str, Candidate] = {}
-    for item in given:
-        for one in _remedies(live, steps) if item == REMEDIES else [item]:
-            made = _candidate(one, at)
-            found.setdefault(made.name, made)
-    return list(found.values())
+    """Return one candidate per distinct specification."""
+    by_name: dict[str, Candidate] = {}
+    for item in specifications:
+        for specification in _remedies(live, steps) if item == REMEDIES else [item]:
+            candidate = _candidate(specification, at)
+            by_name.setdefault(candidate.name, candidate)
+    return list(by_name.values())
 
 
 def _remedies(live: LiveModel, steps: int) -> list[str]:
@@ -62,27 +67,27 @@ def _remedies(live: LiveModel, steps: int) -> list[str]:
     return [*names, "identity"] if Cell.RNN_RELU in cells else names
 
 
-def _candidate(given: str | Initializer | Mapping[str, Any], at: Sequence[str]) -> Candidate:
+def _candidate(specification: str | Initializer | Mapping[str, Any], at: Sequence[str]) -> Candidate:
     linear = {"linear": list(at)} if at else {}
-    if isinstance(given, Mapping):
-        name = ", ".join(f"{key}={value}" for key, value in given.items())
-        return Candidate(name, {**given} | linear)
+    if isinstance(specification, Mapping):
+        name = ", ".join(f"{key}={value}" for key, value in specification.items())
+        return Candidate(name, {**specification} | linear)
     options: dict[str, Any] = {}
-    for part in re.split(r"\s\+\s", given) if isinstance(given, str) else [given]:
+    for part in re.split(r"\s\+\s", specification) if isinstance(specification, str) else [specification]:
         init = parse(part)
         role = "bias" if isinstance(init, Chrono | ForgetBias) else "recurrent"
         if role in options:
             rule = "must name one recurrent initializer, one bias, or both"
-            raise ArgumentError("try_initializers", rule, repr(str(given)))
+            raise ArgumentError("try_initializers", rule, repr(str(specification)))
         options[role] = part if isinstance(part, str) else str(init)
-    return Candidate(str(given), options | linear)
+    return Candidate(str(specification), options | linear)
 
 
 def try_candidates(
     model: nn.Module,
     execution: Execution,
     live: LiveModel,
-    given: Sequence[Candidate],
+    tried: Sequence[Candidate],
     /,
     *,
     steps: int,
@@ -91,28 +96,28 @@ def try_candidates(
 ) -> Trials:
     """Measure a model re-initialized with each candidate, on copies, and rank the candidates."""
     if seeds < FEWEST_SEEDS:
-        rule = f"must be at least {FEWEST_SEEDS}, for fewer draws give no interval worth reading"
+        rule = f"must be at least {FEWEST_SEEDS}, because fewer draws give too wide an interval"
         raise ArgumentError("seeds", rule, f"{seeds}")
-    made = [Trial(AS_IT_IS, "", {name: np.array([value]) for name, value in _criteria(live, steps).items()})]
+    trials = [Trial(AS_IT_IS, "", {name: np.array([value]) for name, value in _criteria(live, steps).items()})]
     twin = copy.deepcopy(model)
-    for candidate in given:
+    for candidate in tried:
         rows: list[dict[str, float]] = []
         for draw in range(seeds):
-            # Every draw replaces the last one whole, so that one copy is enough; what a candidate does not fill must
-            # be as it was, so that candidates do not inherit from each other.
+            # One copy serves all draws: it is reset first, so that tensors a candidate does not fill come from the
+            # model and not from the previous candidate.
             twin.load_state_dict(model.state_dict())
             initialize_(twin, **candidate.options, rng=execution.seed + draw)
             rows.append(_criteria(measure(twin, execution, thorough=False), steps))
         values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        made.append(Trial(candidate.name, candidate.call, values))
-    return ranked(made, weights)
+        trials.append(Trial(candidate.name, candidate.call, values))
+    return rank_trials(trials, weights)
 
 
 def _criteria(live: LiveModel, steps: int) -> dict[str, float]:
-    measured = [layer for _, layer in live.layers if layer is not None]
-    flows = np.array([layer.change(steps) / LOG_10 for layer in measured] or [math.nan])
-    typical = np.array([layer.typical / LOG_10 for layer in measured] or [math.nan])
-    dimension = np.array([layer.dimension for layer in measured] or [math.nan])
+    layers = [layer for _, layer in live.layers if layer is not None]
+    flows = np.array([layer.change(steps) / LOG_10 for layer in layers] or [math.nan])
+    typical = np.array([layer.typical / LOG_10 for layer in layers] or [math.nan])
+    dimension = np.array([layer.dimension for layer in layers] or [math.nan])
     return {
         "flow": float(flows[np.argmax(np.abs(flows))]),
         "typical_direction": float(typical[np.argmax(np.abs(typical))]),

@@ -137,11 +137,11 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     Raises
     ------
     ArgumentError
-        ``steps`` is not positive, or beyond the batch; an argument that does not go with this kind of model.
+        ``steps`` is not positive or exceeds the batch, or an argument is not for this kind of model.
     CheckpointError
-        The file cannot be read, or must not be.
+        The file cannot be read, or is refused.
     UnknownNameError
-        A code that matches no rule.
+        A code matches no rule.
 
     Examples
     --------
@@ -157,8 +157,8 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     seed = _seed_of(rng)
     if is_live(model) and batch is not None:
         if data is not None:
-            raise ArgumentError("data", "must not be given beside a batch, which a module is run on", "both")
-        # It needs torch, which is here since the model is.
+            raise ArgumentError("data", "must not be given beside a batch, on which a module is run", "both")
+        # It imports torch, which is loaded already because the model is a module.
         from unitcircle.diagnosis import _live_examination as live  # noqa: PLC0415
 
         execution = live.Execution(batch, loss, tuple(at), seed)
@@ -168,16 +168,16 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         subject, kind = type(model).__name__, "live"
     else:
         subject, kind, coverage = "layers", "", None
-        of_a_run = (loss, try_initializers, weights, seeds != SEEDS)
+        run_options = (loss, try_initializers, weights, seeds != SEEDS)
         if is_live(model):
-            if any(map(bool, of_a_run)):
+            if any(map(bool, run_options)):
                 rule = "must be given for loss, try_initializers, seeds and weights"
                 raise ArgumentError("batch", rule, "none", "Pass diagnose(model, batch).")
             from unitcircle.diagnosis import _live  # noqa: PLC0415  (as above)
 
             subject, kind = type(model).__name__, "weights"
             model, coverage = _live.weights(model, at)
-        elif batch is not None or at or any(map(bool, of_a_run)):
+        elif batch is not None or at or any(map(bool, run_options)):
             rule = "must be a torch.nn.Module for batch, loss, at, try_initializers, seeds and weights"
             raise ArgumentError("model", rule, type(model).__name__, "Drive a file's layers with data=.")
         if isinstance(model, str | os.PathLike):
@@ -191,6 +191,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
 
 
 def _seed_of(rng: Rng) -> int:
+    """Return the seed itself, or one drawn from the generator."""
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**31))
     if isinstance(rng, Integral):
@@ -199,7 +200,7 @@ def _seed_of(rng: Rng) -> int:
 
 
 def _examine(layers: Sequence[RecurrentLayer], steps: int | None, data: np.ndarray | None, seed: int) -> Examination:
-    """Return the examination of layers without their model, which measures what the rules ask for."""
+    """Return the examination of layers without their model."""
     if data is not None:
         _check_data(data, layers)
     length = DEFAULT_STEPS if steps is None else steps
@@ -216,6 +217,6 @@ def _check_data(data: np.ndarray, layers: Sequence[RecurrentLayer]) -> None:
 
 
 def is_live(model: object, /) -> bool:
-    """Whether this is a ``torch.nn.Module``, found out without importing torch."""
+    """Return whether this is a ``torch.nn.Module``, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(model, torch.nn.Module)

@@ -1,4 +1,4 @@
-"""What a diagnosis found: measurements, findings, coverage."""
+"""The result of a diagnosis: measurements, findings, coverage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What was measured on a model, and what is wrong with it.
+    """The measurements of a model and the defects found.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Diagnosis:
     findings
         The worst first, then by code and place.
     coverage
-        What of a file or model was analysed, and what was not and why; None for layers.
+        Which tensors of a file or model were analysed, which were not, and why; None for layers.
     """
 
     subject: str
@@ -78,7 +78,7 @@ class Diagnosis:
         Parameters
         ----------
         path
-            Where to; written whole, then renamed.
+            Where to write; the file is replaced only when it is complete.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class Diagnosis:
 
 
 def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
-    made = layer.layer
+    recurrent = layer.layer
     gates = {
         gate: {
             "radius": float(s.radius),
@@ -102,19 +102,19 @@ def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
         }
         for gate, s in layer.spectra.items()
     }
-    if made.diagonal is not None and layer.finite:
-        gates = {"λ": {"radius": float(np.abs(made.diagonal).max())}}
+    if recurrent.diagonal is not None and layer.finite:
+        gates = {"λ": {"radius": float(np.abs(recurrent.diagonal).max())}}
     driven = layer.driven
     return {
-        "name": made.name,
-        "cell": str(made.cell),
-        "hidden_size": made.hidden_size,
-        "input_size": made.input_size,
-        "direction": made.direction,
-        "layer": made.layer,
-        "tensors": list(made.source.tensors),
-        "layout": made.source.layout,
-        "dtype": made.source.dtype,
+        "name": recurrent.name,
+        "cell": str(recurrent.cell),
+        "hidden_size": recurrent.hidden_size,
+        "input_size": recurrent.input_size,
+        "direction": recurrent.direction,
+        "layer": recurrent.layer,
+        "tensors": list(recurrent.source.tensors),
+        "layout": recurrent.source.layout,
+        "dtype": recurrent.source.dtype,
         "gates": gates,
         "driven": None
         if driven is None
@@ -129,8 +129,8 @@ def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
 
 
 def _coverage_dict(coverage: Coverage) -> dict[str, Any]:
-    def entries(found: Iterable[Any]) -> list[dict[str, Any]]:
-        return [{"name": e.name, "shape": list(e.shape), "reason": e.reason, "undecided": e.undecided} for e in found]
+    def entries(tensors: Iterable[Any]) -> list[dict[str, Any]]:
+        return [{"name": e.name, "shape": list(e.shape), "reason": e.reason, "undecided": e.undecided} for e in tensors]
 
     return {
         "analysed": entries(coverage.analysed),

@@ -1,7 +1,7 @@
 """The dynamics of a layer rebuilt from its weights and driven with inputs.
 
 ρ of a gate block says little about a gated cell: working LSTMs have gate blocks with ρ well above 1. What carries a
-gradient is the product of the step Jacobians along a trajectory, and this module measures that.
+gradient is the product of the step Jacobians along a trajectory, and this module measures its growth.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class DrivenDynamics:
         ``(steps + 1,)``: ½ log of the mean over probes v of ‖J_t ⋯ J_1 v‖², averaged over trajectories, minus its
         value at lag 0: the growth of the Frobenius norm of the state's Jacobian with the lag (nats).
     spread
-        ``(steps + 1,)`` standard deviation of the same over trajectories.
+        ``(steps + 1,)``: standard deviation of the same quantity over trajectories.
     saturation
         Share of the units of h with |h| > 0.99 along the trajectories; a property of bounded activations.
     inputs
-        What drove it, in words.
+        Description of the inputs.
     """
 
     log_growth: np.ndarray
@@ -72,8 +72,8 @@ def drive(
 ) -> DrivenDynamics | None:
     """Drive a layer with inputs and measure the growth of perturbations of its full state.
 
-    The layer runs for ``steps`` steps from the zero state to forget it, then for ``steps`` more during which
-    Gaussian probes are carried by the step Jacobians.
+    The layer runs for ``steps`` steps to forget its initial state of zero, then for ``steps`` further steps in which
+    Gaussian probes are multiplied by the step Jacobians.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def drive(
         return None
     if layer.cell is Cell.RNN_RELU and not layer.inputs and not any(b.any() for b in layer.biases.values()):
         return None
-    layer = _double(layer)
+    layer = _to_double(layer)
     rng = np.random.default_rng(rng)
     m = layer.input_size or 0
     if data is None:
@@ -113,16 +113,16 @@ def drive(
         inputs = data[np.arange(2 * steps) % data.shape[0], :BATCH].astype(float)
         words = f"the data given ({inputs.shape[1]} trajectories)"
     state = np.zeros((inputs.shape[1], layer.state_size))
-    given = [x if m else None for x in inputs]
+    sequence = [x if m else None for x in inputs]
     tangents = rng.standard_normal((inputs.shape[1], layer.state_size, PROBES))
     logs = np.zeros((steps + 1, inputs.shape[1]))
     start = np.log(np.linalg.norm(tangents, axis=(1, 2)))
     scale = np.zeros(inputs.shape[1])
     saturated = 0.0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for x in given[:steps]:
+        for x in sequence[:steps]:
             state = step(layer, x, state)
-        for lag, x in enumerate(given[steps:], start=1):
+        for lag, x in enumerate(sequence[steps:], start=1):
             tangents = jvp(layer, x, state, tangents)
             state = step(layer, x, state)
             if not np.isfinite(state).all():  # a state that overflows is a result: the layer explodes
@@ -139,8 +139,8 @@ def drive(
     return DrivenDynamics(logs.mean(axis=1), spread, saturated / max(steps, 1), words)
 
 
-def _double(layer: RecurrentLayer) -> RecurrentLayer:
-    # Once, rather than at every step.
+def _to_double(layer: RecurrentLayer) -> RecurrentLayer:
+    """Return a layer in double precision, converted once rather than at every step."""
     names = ("gates", "inputs", "biases", "recurrent_biases", "peepholes", "projected_gates")
     cast = {
         name: {gate: np.asarray(b, np.result_type(b, float)) for gate, b in getattr(layer, name).items()}

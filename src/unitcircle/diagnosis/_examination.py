@@ -1,4 +1,4 @@
-"""What the rules look at: measurements of every layer, made once and only when a rule asks."""
+"""The measurements of every layer that rules use, each made once and only when a rule asks for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unitcircle.recurrence import RecurrentLayer
 from unitcircle.spectra import Spectrum, power_norms, spectrum
 
 DEFAULT_STEPS = 64
-"""The length judged when the user names none (steps): findings about it are then notes, not warnings."""
+"""The length (steps) if the user passes none: findings about the length are then notes, not warnings."""
 
 
 def chrono_for(steps: int, /) -> str:
@@ -39,7 +39,7 @@ class LayerExamination:
     seed
         Seed of inputs and probes.
     live
-        What was measured on the layer inside its model, on a batch; None for a layer from a file.
+        The measurements of the layer inside its model, on a batch; None for a layer from a file.
     """
 
     layer: RecurrentLayer
@@ -108,13 +108,13 @@ class Examination:
     Attributes
     ----------
     layers
-        One for each recurrent layer.
+        One examination per recurrent layer.
     steps
         The length T that is judged (steps).
     steps_given
-        Whether the user named T; if not, a memory shorter than T is no more than a note.
+        Whether the user passed T; otherwise a memory shorter than T is only a note.
     trials
-        The initializers that were tried on a live model, ranked; None where none was.
+        The ranking of the initializers that were tried on a live model; None if none was.
     """
 
     layers: Sequence[LayerExamination]
@@ -129,5 +129,5 @@ class Examination:
 
     @property
     def length_severity(self) -> Severity:
-        """Severity of what depends on T: a warning if the user named T, else a note."""
+        """Severity of findings about T: a warning if the user passed T, otherwise a note."""
         return Severity.WARNING if self.steps_given else Severity.NOTE

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Severity(IntEnum):
-    """How bad a finding is; members compare by it."""
+    """Severity of a finding; members can be compared."""
 
     NOTE = 1
     WARNING = 2
@@ -54,7 +54,7 @@ class Finding:
     message
         What was found, one sentence with its numbers.
     why
-        Why it matters, one sentence.
+        Why the defect matters, one sentence.
     remedy
         What to do, one sentence or one line of code.
     evidence

@@ -1,4 +1,4 @@
-"""Measuring a live PyTorch model on a batch (needs torch; imported only when such a model arrives)."""
+"""Measuring a live PyTorch model on a batch (imports torch; imported only for such a model)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SPECTRUM_COST = 1e9
 
 @dataclass(frozen=True, eq=False)
 class Execution:
-    """How a model is executed: on what, with which loss, from which seed."""
+    """How a model is executed: batch, loss and seed."""
 
     batch: Any  # Inputs in the model's own layout, (inputs, target), or a dictionary of the model's arguments
     loss: Callable[..., torch.Tensor] | None = None  # Loss function; see :func:`unitcircle.dynamics.gradient_flow`
@@ -50,12 +50,12 @@ class Execution:
 
 @dataclass(frozen=True, eq=False)
 class LiveModel:
-    """A live model as the diagnosis sees it: its layers, and what was measured on each."""
+    """The recurrent layers of a live model and their measurements."""
 
     # Layers with their measurements; None for one that the model did not call.
     layers: tuple[tuple[RecurrentLayer, LiveLayer | None], ...]
     steps: int  # The length of the batch: the longest of the layers
-    coverage: Coverage  # What was analysed, what was not and why
+    coverage: Coverage  # Which parameters were analysed, which were not, and why
 
 
 def read(model: nn.Module, at: Sequence[str] = (), /) -> Iterator[tuple[str, RecurrentLayer]]:
@@ -84,7 +84,7 @@ def weights(model: nn.Module, at: Sequence[str] = (), /) -> tuple[list[Recurrent
         if square is None:
             raise ArgumentError("at", "must name modules with a square weight", repr(name))
     tensors = [*recurrent_tensors(model), *(square for square in squares.values() if square is not None)]
-    layers = [each.as_layer() for each in tensors]
+    layers = [weight.as_layer() for weight in tensors]
     notes = ["the model was not run: only its weights were examined; pass a batch to measure its gradient and states"]
     if squares:
         notes.append("modules named by at= are taken as plain tanh layers without inputs")
@@ -97,13 +97,13 @@ def weights(model: nn.Module, at: Sequence[str] = (), /) -> tuple[list[Recurrent
 
 
 def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True) -> LiveModel:
-    """Measure every recurrent layer of a model on a batch; the model and random state are left as found."""
+    """Measure every recurrent layer of a model on a batch; the model and the random state are left unchanged."""
     broken = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
     if broken:
         others = f", nor are {len(broken) - 1} others" if len(broken) > 1 else ""
-        layers = [layer for _, layer in read(model, execution.at)]
-        coverage = _coverage(model, layers, [f"nothing was run: {broken[0]} is not finite{others}"])
-        return LiveModel(tuple((layer, None) for layer in layers), DEFAULT_STEPS, coverage)
+        examined = [layer for _, layer in read(model, execution.at)]
+        coverage = _coverage(model, examined, [f"nothing was run: {broken[0]} is not finite{others}"])
+        return LiveModel(tuple((layer, None) for layer in examined), DEFAULT_STEPS, coverage)
     notes: list[str] = []
     dtype: torch.dtype | None = torch.float64
     try:
@@ -111,23 +111,23 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
     except ArgumentError as error:
         if error.argument != "model" or "precision" not in str(error):
             raise
-        notes.append("the model makes tensors of its own precision: it was measured in that, not in double")
+        notes.append("the model makes tensors of a fixed precision: it was measured in that, not in double precision")
         dtype = None
         flow = execution.flow(model, norm="gradient", dtype=dtype)
     jacobian = execution.flow(model, norm="jacobian", dtype=dtype) if thorough else None
     driven = {layer.name: layer for layer in driven_layers(model, execution.batch, dtype=dtype)}
-    found: list[tuple[RecurrentLayer, LiveLayer | None]] = []
+    layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
     for name, layer in read(model, execution.at):
         live = None
         if name in flow.layers:
-            live = _measured(name, layer, flow, jacobian, driven.get(name), seed=execution.seed, thorough=thorough)
+            live = _measure_layer(name, layer, flow, jacobian, driven.get(name), seed=execution.seed, thorough=thorough)
         else:
             notes.append(f"{layer.label} is not called on this batch: only its weights were examined")
-        found.append((layer, live))
+        layers.append((layer, live))
     for layer in {layer.path: layer for layer in driven.values()}.values():
         if layer.calls > 1:
             notes.append(f"{layer.path or 'the model'} is called {layer.calls} times: its first call was measured")
-    return LiveModel(tuple(found), flow.steps, _coverage(model, [layer for layer, _ in found], notes))
+    return LiveModel(tuple(layers), flow.steps, _coverage(model, [layer for layer, _ in layers], notes))
 
 
 def _coverage(model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequence[str]) -> Coverage:
@@ -148,7 +148,7 @@ def _parameters_of(tensor: str, parameters: Collection[str]) -> list[str]:
     return [name for name in parameters if name == tensor or name.startswith(computed_from)]
 
 
-def _measured(
+def _measure_layer(
     name: str,
     layer: RecurrentLayer,
     flow: GradientFlow,
@@ -176,8 +176,8 @@ def _measured(
     if driven is None:
         return measured
     try:
-        return _with_states(measured, layer, driven, seed=seed, thorough=thorough)
-    except NotFiniteError:  # the states overflow; that the gradient does is measured
+        return _add_states(measured, layer, driven, seed=seed, thorough=thorough)
+    except NotFiniteError:  # the states overflow, and the gradient already shows it
         return measured
 
 
@@ -187,7 +187,7 @@ def _mean_curve(flow: GradientFlow, k: int) -> np.ndarray:
         return curve[~np.isnan(curve).any(-1)].mean(-1)
 
 
-def _with_states(
+def _add_states(
     measured: LiveLayer, layer: RecurrentLayer, driven: DrivenLayer, *, seed: int, thorough: bool
 ) -> LiveLayer:
     recurrence = driven.recurrence
@@ -199,12 +199,12 @@ def _with_states(
         "dimension": float(geometry.effective_dimension[-1]),
         "largest_dimension": limit,
         "input_share": float(geometry.input_share[-1]),
-        "typical": _typical(layer, driven),
+        "typical": _typical_direction(layer, driven),
     }
     if thorough:
         xs, states = recurrence.trajectory(driven.inputs, initial=driven.initial)
         before = to_numpy(states)[:-1]
-        # One unit in the last place of the weights, n times added up, moves h by this.
+        # Bound of the change of h when each of n weights changes by one unit in the last place.
         resolution = h.shape[-1] * torch.finfo(_precision(layer)).eps
         changes |= {
             "saturation": _saturation(layer, recurrence.parts, to_numpy(states)[1:]),
@@ -218,7 +218,7 @@ def _precision(layer: RecurrentLayer) -> torch.dtype:
     return cast("torch.dtype", getattr(torch, layer.source.dtype))
 
 
-def _typical(layer: RecurrentLayer, driven: DrivenLayer) -> float:
+def _typical_direction(layer: RecurrentLayer, driven: DrivenLayer) -> float:
     """Return the median log singular value of ∂h_T/∂s_0, whose n values are the n largest of the full state's."""
     recurrence = driven.recurrence
     inputs, initial = driven.first(1)
@@ -233,20 +233,20 @@ def _typical(layer: RecurrentLayer, driven: DrivenLayer) -> float:
 
 def _leading_exponent(jacobian: GradientFlow, k: int) -> tuple[float, float]:
     """Return the growth rate of ∂h_T/∂s_t with the lag, whose limit is the leading exponent, and its error."""
-    # All directions at once, unlike a single tangent, which is lost where it starts in what nothing reads.
+    # The norm covers all directions. A single tangent could start in a direction that nothing reads, and vanish.
     curve = jacobian.log_norms[:, k]
     curve = curve[~np.isnan(curve).any(-1)]
-    # In the first quarter directions that do not last still count.
+    # In the first quarter, decaying directions still contribute.
     with np.errstate(invalid="ignore"):
         changes = np.diff(curve[len(curve) // 4 :], axis=0)
     if not changes.size or not np.isfinite(changes).all():
         return math.nan, math.nan
-    # Over time within a sequence, and over sequences: these share the weights, so that neither alone is enough.
+    # Scatter over time within a sequence and scatter over sequences, which share the weights: neither alone is enough.
     blocks = np.array([block.mean() for block in np.array_split(changes.mean(1), min(BLOCKS, len(changes)))])
-    return float(changes.mean()), math.hypot(_error(blocks), _error(changes.mean(0)))
+    return float(changes.mean()), math.hypot(_standard_error(blocks), _standard_error(changes.mean(0)))
 
 
-def _error(values: np.ndarray) -> float:
+def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
@@ -263,7 +263,7 @@ def _gates(layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray) -> 
     if not layer.cell.gated:
         return {}
     h = before[..., : layer.output_size]
-    found: dict[str, GateActivity] = {}
+    activities: dict[str, GateActivity] = {}
     for gate in ("i", "f", "o") if layer.cell is Cell.LSTM else ("r", "z"):
         pre = h @ np.asarray((layer.projected_gates or layer.gates)[gate], dtype=float).T
         if xs is not None:
@@ -271,5 +271,5 @@ def _gates(layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray) -> 
         if gate in layer.biases:
             pre += np.asarray(layer.biases[gate], dtype=float)
         logs = log_expit(pre).mean((0, 1))
-        found[gate] = GateActivity(float(expit(pre).mean()), float(logs.mean()), float(logs.max()))
-    return found
+        activities[gate] = GateActivity(float(expit(pre).mean()), float(logs.mean()), float(logs.max()))
+    return activities

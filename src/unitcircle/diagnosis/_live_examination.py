@@ -1,4 +1,4 @@
-"""The examination of a live model (needs torch; imported only when one arrives)."""
+"""The examination of a live model (imports torch; imported only for such a model)."""
 
 from __future__ import annotations
 

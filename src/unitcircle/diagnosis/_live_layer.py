@@ -1,4 +1,4 @@
-"""What was measured on one recurrent layer of a live model: numbers only, no framework."""
+"""The measurements of one recurrent layer of a live model, without a framework."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 SATURATED = 0.95
-"""Modulus from which a tanh unit counts as saturated: its slope is 0.1 there, or less."""
+"""Modulus from which a tanh unit counts as saturated: there its slope is at most 0.1."""
 
 
 def _no_gates() -> Mapping[str, GateActivity]:
@@ -25,9 +25,9 @@ class GateActivity:
     openness
         Mean activation over time, batch and units, between 0 and 1.
     log_openness
-        Mean logarithm of the activation (nats): what the gate alone does to what it keeps, per step.
+        Mean logarithm of the activation (nats): the growth rate per step due to the gate alone.
     slowest
-        The same of the unit whose gate is widest open.
+        The same for the unit whose gate is widest open.
     """
 
     openness: float
@@ -37,7 +37,7 @@ class GateActivity:
 
 @dataclass(frozen=True, eq=False)
 class LiveLayer:
-    """What was measured on one recurrent layer, over the batch given.
+    """The measurements of one recurrent layer on a batch.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class LiveLayer:
     log_jacobian
         ``(T + 1,)``: log ‖∂h_T/∂s_t‖_F by lag, which does not depend on the loss.
     growth_rate, growth_rate_stderr
-        Of the gradient: nats per step back, with its standard error.
+        Growth rate of the gradient (nats per step back) and its standard error.
     sequences
-        Sequences in the batch.
+        Number of sequences in the batch.
     distance
         ``(T,)``: ‖h_t‖/√n, mean over the batch; None where the states are not known (``at=``).
     saturation
@@ -63,7 +63,7 @@ class LiveLayer:
     dead
         Indices of units whose h never changes.
     units
-        n.
+        Number of units n.
     exponent, exponent_stderr
         Leading Lyapunov exponent (nats per step), as the growth rate of ∂h_T/∂s_t over the last three quarters of the
         lags, and its standard error; NaN where the Jacobian vanishes or overflows.
@@ -112,7 +112,7 @@ class LiveLayer:
         Parameters
         ----------
         factor
-            Below 1: vanished to this share of its value at the end. Above 1: exploded.
+            Share of the value at the end, below 1 for a vanishing norm and above 1 for an exploding one.
         of
             ``"gradient"`` or ``"jacobian"``.
 

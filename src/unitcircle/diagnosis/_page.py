@@ -11,7 +11,7 @@ import numpy as np
 
 from unitcircle._files import written_whole
 from unitcircle.diagnosis._examination import LayerExamination
-from unitcircle.diagnosis._text import Diagnosed, fate, grouped, headline, subject, trial_rows, trials_legend
+from unitcircle.diagnosis._text import DiagnosisData, fate, group_findings, headline, subject, trial_rows, trials_legend
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.report import (
     COLORS,
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
 
 DRAWN_LAYERS = 24
-"""Figures are drawn for so many layers; a page with more would take minutes to make and to read."""
+"""Figures are drawn for at most this many layers; more would take minutes to draw."""
 
 
-def diagnosis_page(diagnosis: Diagnosed, path: str | os.PathLike[str], /) -> Path:
-    """Write a diagnosis as one HTML page that needs no network.
+def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) -> Path:
+    """Write a diagnosis as one self-contained HTML page.
 
     Parameters
     ----------
     diagnosis
-        What to show.
+        The diagnosis.
     path
-        Where to; written whole, then renamed.
+        Where to write; the file is replaced only when it is complete.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def diagnosis_page(diagnosis: Diagnosed, path: str | os.PathLike[str], /) -> Pat
         subject=subject(diagnosis),
         headline=headline(diagnosis),
         conditions=_conditions(diagnosis),
-        groups=grouped(diagnosis.findings),
+        groups=group_findings(diagnosis.findings),
         places=lambda group: [(finding.place, finding.message) for finding in group],
         trials=_trials(trials) if trials else "",
         trials_legend=trials_legend(trials, steps) if trials else "",
@@ -75,7 +75,7 @@ def diagnosis_page(diagnosis: Diagnosed, path: str | os.PathLike[str], /) -> Pat
     return Path(path)
 
 
-def _conditions(diagnosis: Diagnosed) -> str:
+def _conditions(diagnosis: DiagnosisData) -> str:
     live = next((layer.live for layer in diagnosis.layers if layer.live is not None), None)
     if live is not None:
         return f"measured over {diagnosis.examination.steps} steps, on a batch of {live.sequences} sequences"
@@ -89,7 +89,7 @@ def _trials(trials: Trials) -> Markup:
     return table([dict(zip((name, *criteria), row, strict=True)) for row in trial_rows(trials)], names=[name])
 
 
-def _table(diagnosis: Diagnosed) -> Markup:
+def _table(diagnosis: DiagnosisData) -> Markup:
     steps = diagnosis.examination.steps
     over = f"over {steps} steps"
     headings = ("layer", "cell", "n", "gate", "ρ", "σ₁", "departure", f"‖W^{steps}‖", over)
@@ -98,14 +98,14 @@ def _table(diagnosis: Diagnosed) -> Markup:
     for exam in diagnosis.layers:
         layer = exam.layer
         gates = [
-            (gate, f"{s.radius:.4g}", f"{s.norm:.4g}", f"{s.departure_from_normality:.3g}", _last(exam, gate))
+            (gate, f"{s.radius:.4g}", f"{s.norm:.4g}", f"{s.departure_from_normality:.3g}", _final_norm(exam, gate))
             for gate, s in exam.spectra.items()
         ]
         if layer.diagonal is not None:
             gates = [("λ", f"{np.abs(layer.diagonal).max():.4g}", "", "", "")]
         first.append(len(rows))
         for k, gate in enumerate(gates or [("",) * 5]):
-            # What holds for the whole layer stands in its first row only.
+            # The columns about the whole layer are filled in its first row only.
             rows.append(
                 (layer.label, layer.cell, layer.hidden_size, *gate, fate(exam)) if k == 0 else ("",) * 3 + gate + ("",)
             )
@@ -113,7 +113,7 @@ def _table(diagnosis: Diagnosed) -> Markup:
     return table(cells, names=["layer"], words=["cell", over], first=first)
 
 
-def _last(layer: LayerExamination, gate: str) -> str:
+def _final_norm(layer: LayerExamination, gate: str) -> str:
     return factor(float(layer.log_norms[gate][-1])).removeprefix("×")
 
 
@@ -143,7 +143,7 @@ def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -
                 ]
                 texts = texts or [f"{gate}: {unit}{k + 1} = {v:.4g}" for k, v in enumerate(y)]
                 _mark(line, f"{prefix}-{kind}-{gate}", hover, texts)
-        if (curve := _measured(layer)) is not None:
+        if (curve := _growth_curve(layer)) is not None:
             name, growth = curve
             (line,) = right.plot(np.where(np.isfinite(growth), growth, np.nan), color=COLORS["black"], lw=2.2)
             line.set_label(name)
@@ -154,8 +154,8 @@ def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -
         return inline_svg(figure, label=f"spectra of {layer.layer.label}")
 
 
-def _measured(layer: LayerExamination) -> tuple[str, np.ndarray] | None:
-    """Return what was measured over the lags, in decades: the gradient of a live model, else the driven Jacobian."""
+def _growth_curve(layer: LayerExamination) -> tuple[str, np.ndarray] | None:
+    """Return name and growth by lag (decades): of the gradient of a live model, otherwise of the driven Jacobian."""
     if layer.live is not None:
         start = layer.live.start
         curve = layer.live.log_gradient

@@ -8,7 +8,7 @@ _CALLS = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(mode
 
 
 def initialize_call(layer: LayerExamination, /, **arguments: str) -> str:
-    """Return the call that initializes a layer, in the framework whose layout its weights came in: torch by default."""
+    """Return the call that initializes a layer in the framework of its weights' layout, torch by default."""
     framework = layer.layer.source.layout.partition("-")[0]
-    given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    return f"unitcircle.{_CALLS.get(framework, 'torch.initialize_(model, {})').format(given)}"
+    arguments_text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+    return f"unitcircle.{_CALLS.get(framework, 'torch.initialize_(model, {})').format(arguments_text)}"

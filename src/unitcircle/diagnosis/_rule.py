@@ -12,7 +12,7 @@ from unitcircle.diagnosis._finding import Finding
 from unitcircle.errors import UnknownNameError
 
 MeasurementsT = TypeVar("MeasurementsT")
-"""What a rule looks at: an examination here, the history of a run in :mod:`unitcircle.monitor`."""
+"""The input of a rule: an examination here, the history of a run in :mod:`unitcircle.monitor`."""
 Check = Callable[[MeasurementsT], Iterator[Finding]]
 
 RULES: dict[str, Rule[Examination]] = {}
@@ -38,7 +38,7 @@ class Rule(Generic[MeasurementsT]):
     check: Check[MeasurementsT]
 
     def findings(self, measurements: MeasurementsT, /) -> Iterator[Finding]:
-        """Yield what the rule finds, marked with its code and name."""
+        """Yield the findings of the rule, with its code and name."""
         for finding in self.check(measurements):
             yield replace(finding, code=self.code, name=self.name)
 
@@ -56,7 +56,7 @@ class Rule(Generic[MeasurementsT]):
 def rule_of(
     rules: dict[str, Rule[MeasurementsT]], code: str, name: str, /
 ) -> Callable[[Check[MeasurementsT]], Check[MeasurementsT]]:
-    """Return a decorator that enters a check into a registry.
+    """Return a decorator that adds a check to a registry.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def rule(code: str, name: str, /) -> Callable[[Check[Examination]], Check[Examin
 
 
 def select_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator[Rule[Examination]]:
-    """Yield the rules to run; the beginning of a code stands for all codes that begin so: ``UC1``."""
+    """Yield the rules to run; a prefix such as ``UC1`` selects all codes that start with it."""
     select, ignore = _codes(select), _codes(ignore)
     for prefix in (*select, *ignore):
         if not any(code.startswith(prefix.upper()) for code in RULES):
@@ -115,12 +115,12 @@ def explain(code: str, /, *, rules: Mapping[str, Rule[Any]] = RULES) -> str:
     Returns
     -------
     str
-        What the finding means, why it matters and what to do.
+        The meaning of the finding, why it matters and what to do.
 
     Raises
     ------
     UnknownNameError
-        No such code; the message lists those that exist.
+        No rule has this code; the message lists the codes.
     """
     if code.upper() not in rules:
         raise UnknownNameError("code", code, rules)

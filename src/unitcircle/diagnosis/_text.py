@@ -22,8 +22,8 @@ COLORS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE:
 WIDTH = 80
 
 
-class Diagnosed(Protocol):
-    """What text and page show: the data of a diagnosis."""
+class DiagnosisData(Protocol):
+    """The data of a diagnosis that text and page show."""
 
     @property
     def subject(self) -> str: ...
@@ -39,7 +39,7 @@ class Diagnosed(Protocol):
     def layers(self) -> Sequence[LayerExamination]: ...
 
 
-def diagnosis_text(diagnosis: Diagnosed, /) -> str:
+def diagnosis_text(diagnosis: DiagnosisData, /) -> str:
     """Return a diagnosis as plain text of 80 columns."""
     from rich.console import Console
 
@@ -49,7 +49,7 @@ def diagnosis_text(diagnosis: Diagnosed, /) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
-def diagnosis_view(diagnosis: Diagnosed, /) -> Group:
+def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
     """Return a diagnosis to print on a rich console: headline, table, findings, coverage."""
     from rich.console import Group
     from rich.text import Text
@@ -57,7 +57,7 @@ def diagnosis_view(diagnosis: Diagnosed, /) -> Group:
     parts: list[RenderableType] = [Text(subject(diagnosis), style="bold"), Text(headline(diagnosis))]
     if diagnosis.layers:
         parts += [_table(diagnosis), Text(_legend(diagnosis), style="dim")]
-    for group in grouped(diagnosis.findings):
+    for group in group_findings(diagnosis.findings):
         parts += [Text(""), *_finding(group)]
     if diagnosis.examination.trials is not None:
         parts += [Text(""), *_trials(diagnosis.examination.trials, diagnosis.examination.steps)]
@@ -66,17 +66,19 @@ def diagnosis_view(diagnosis: Diagnosed, /) -> Group:
     return Group(*parts)
 
 
-def subject(diagnosis: Diagnosed, /) -> str:
+def subject(diagnosis: DiagnosisData, /) -> str:
     """Return what was diagnosed, with its format."""
     return f"{diagnosis.subject} ({diagnosis.format})" if diagnosis.format else diagnosis.subject
 
 
-def headline(diagnosis: Diagnosed, /) -> str:
-    """Return the one line that sums a diagnosis up."""
+def headline(diagnosis: DiagnosisData, /) -> str:
+    """Return the one-line summary of a diagnosis."""
     count = len(diagnosis.layers)
     counts = Counter(finding.severity for finding in diagnosis.findings)
-    found = ", ".join(f"{counts[s]} {s}{'s' * (counts[s] > 1)}" for s in sorted(counts, reverse=True)) or "no findings"
-    return f"{count} recurrent layer{'s' * (count != 1)}; {found}"
+    severities = (
+        ", ".join(f"{counts[s]} {s}{'s' * (counts[s] > 1)}" for s in sorted(counts, reverse=True)) or "no findings"
+    )
+    return f"{count} recurrent layer{'s' * (count != 1)}; {severities}"
 
 
 def fate(layer: LayerExamination, /) -> str:
@@ -91,7 +93,7 @@ def fate(layer: LayerExamination, /) -> str:
     return f"state {factor(float(driven.log_growth[-1]))}"
 
 
-def _table(diagnosis: Diagnosed) -> Table:
+def _table(diagnosis: DiagnosisData) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -104,21 +106,21 @@ def _table(diagnosis: Diagnosed) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column(f"over {diagnosis.examination.steps} steps", overflow="fold", min_width=15)
     for layer in diagnosis.layers:
-        made = layer.layer
-        first = (made.label, str(made.cell), str(made.hidden_size))
-        if made.diagonal is not None:
-            rows = [("λ", f"{np.abs(made.diagonal).max():.4f}", "", "")]
+        recurrent = layer.layer
+        first = (recurrent.label, str(recurrent.cell), str(recurrent.hidden_size))
+        if recurrent.diagonal is not None:
+            rows = [("λ", f"{np.abs(recurrent.diagonal).max():.4f}", "", "")]
         else:
             rows = [
                 (gate, f"{s.radius:.3f}", f"{s.norm:.3f}", f"{s.departure_from_normality:.2f}")
                 for gate, s in layer.spectra.items()
-            ] or [(gate, "", "", "") for gate in made.gates]
+            ] or [(gate, "", "", "") for gate in recurrent.gates]
         for k, row in enumerate(rows):
             table.add_row(*(first if k == 0 else ("", "", "")), *row, fate(layer) if k == 0 else "")
     return table
 
 
-def _legend(diagnosis: Diagnosed) -> str:
+def _legend(diagnosis: DiagnosisData) -> str:
     steps = diagnosis.examination.steps
     live = next((layer.live for layer in diagnosis.layers if layer.live is not None), None)
     if live is not None:
@@ -134,10 +136,10 @@ def _legend(diagnosis: Diagnosed) -> str:
 def trial_rows(trials: Trials, /) -> list[tuple[str, ...]]:
     """Return name, gradient, typical direction, effective dimension and score of every trial, with intervals."""
     criteria = ("flow", "typical_direction", "effective_dimension", "score")
-    return [(trial.name, *(_with_interval(trial, name) for name in criteria)) for trial in trials.ranking]
+    return [(trial.name, *(_mean_and_interval(trial, name) for name in criteria)) for trial in trials.ranking]
 
 
-def _with_interval(trial: Trial, name: str) -> str:
+def _mean_and_interval(trial: Trial, name: str) -> str:
     mean, (low, high) = trial.mean(name), trial.interval(name)
     if np.isnan(mean):
         return "not measured"
@@ -145,13 +147,14 @@ def _with_interval(trial: Trial, name: str) -> str:
 
 
 def trials_legend(trials: Trials, steps: int, /) -> str:
-    """Return what the columns of the trials are, and how they are ranked."""
+    """Return the meaning of the columns of the trials, and how trials are ranked."""
     weights = ", ".join(f"{name.replace('_', ' ')} {weight:g}" for name, weight in trials.weights.items())
     seeds = max(trial.seeds for trial in trials.ranking)
     return (
-        f"tried on copies, {seeds} draws each, mean ± half of its 95 % interval. Gradient: decades its norm changes by "
-        f"over {steps} steps. Typical: decades of the median singular value of ∂h_T/∂s_0. Dimension: participation "
-        f"ratio of h_T. Score: weighted mean rank, 0 to 1 ({weights}). A screening, no prediction of training."
+        f"tried on copies, {seeds} draws each, mean ± half of its 95 % interval. Gradient: decades by which its norm "
+        f"changes over {steps} steps. Typical: decades of the median singular value of ∂h_T/∂s_0. Dimension: "
+        f"participation ratio of h_T. Score: weighted mean rank, 0 to 1 ({weights}). A screening, "
+        "not a prediction of training."
     )
 
 
@@ -164,14 +167,14 @@ def _trials(trials: Trials, steps: int) -> list[RenderableType]:
     table.add_column("initialized with", overflow="fold", max_width=26)
     for heading in ("gradient", "typical", "dimension", "score"):
         table.add_column(heading, justify="right", no_wrap=True)
-    own = trials.as_it_is.name
+    baseline = trials.as_it_is.name
     for row in trial_rows(trials):
-        table.add_row(*row, style="bold" if row[0] == own else "")
+        table.add_row(*row, style="bold" if row[0] == baseline else "")
     return [table, Text(trials_legend(trials, steps), style="dim")]
 
 
-def grouped(findings: Sequence[Finding], /) -> list[list[Finding]]:
-    """Return findings that say the same of several places together, in the order of the first of them."""
+def group_findings(findings: Sequence[Finding], /) -> list[list[Finding]]:
+    """Group findings that differ only in place and message, in the order of the first of each group."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.code, finding.severity, finding.why, finding.remedy), []).append(finding)

@@ -15,7 +15,7 @@ AS_IT_IS = "as it is"
 LEVEL = 0.95
 
 WEIGHTS: Mapping[str, float] = {"flow": 0.23, "typical_direction": 0.28, "effective_dimension": 0.27}
-"""What each criterion counts: its mean rank correlation with the score after training in the shipped study
+"""Weight of each criterion: its mean rank correlation with the score after training in the shipped study
 ``prediction`` (32 initializers of 11 families, five kinds of task, tanh, ReLU and GRU of 32 units; simultaneous 95 %
 intervals −.06 to .48, −.05 to .56 and −.02 to .53)."""
 
@@ -27,15 +27,15 @@ class Trial:
     Attributes
     ----------
     name
-        The candidate as it was asked for; :data:`AS_IT_IS` for the model itself.
+        The specification of the candidate; :data:`AS_IT_IS` for the model itself.
     call
         The line of code that applies it; empty for the model itself.
     values
-        Criterion → one value a seed. ``"flow"``: decades by which the gradient's norm changes over the length, of the
-        layer where it changes most. ``"typical_direction"``: decades by which the median singular value of ∂h_T/∂s_0
-        does. ``"effective_dimension"``: participation ratio of h_T. The worst layer counts.
+        Criterion → one value per seed, of the worst layer. ``"flow"``: decades by which the norm of the gradient
+        changes over the length. ``"typical_direction"``: decades of the median singular value of ∂h_T/∂s_0.
+        ``"effective_dimension"``: participation ratio of h_T.
     scores
-        One a seed, between 0 and 1; see :func:`ranked`.
+        One value per seed, between 0 and 1; see :func:`rank_trials`.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Trial:
 
     def mean(self, criterion: str = "score", /) -> float:
         """Return the mean over the seeds of a criterion, or of the score."""
-        return float(np.mean(self._of(criterion)))
+        return float(np.mean(self._values_of(criterion)))
 
     def interval(self, criterion: str = "score", /) -> tuple[float, float]:
         """Return the 95 % interval of the mean over the seeds (Student's t); NaN for a single draw or infinities."""
-        values = self._of(criterion)
+        values = self._values_of(criterion)
         if len(values) < 2 or not np.isfinite(values).all():
             return math.nan, math.nan
         from scipy.stats import t  # noqa: PLC0415  (half a second of start-up)
@@ -62,15 +62,16 @@ class Trial:
         half = float(t.ppf(0.5 + LEVEL / 2, len(values) - 1)) * values.std(ddof=1) / math.sqrt(len(values))
         return float(values.mean() - half), float(values.mean() + half)
 
-    def _of(self, criterion: str) -> np.ndarray:
+    def _values_of(self, criterion: str) -> np.ndarray:
         return self.scores if criterion == "score" else self.values[criterion]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trial as plain values."""
-        measured = {name: (self.mean(name), self.interval(name), self._of(name)) for name in (*self.values, "score")}
+        names = (*self.values, "score")
+        criteria = {name: (self.mean(name), self.interval(name), self._values_of(name)) for name in names}
         return {"name": self.name, "call": self.call, "seeds": self.seeds} | {
             name: {"mean": mean, "interval": list(interval), "values": values.tolist()}
-            for name, (mean, interval, values) in measured.items()
+            for name, (mean, interval, values) in criteria.items()
         }
 
 
@@ -96,21 +97,21 @@ class Trials:
 
     @property
     def better(self) -> tuple[Trial, ...]:
-        """The candidates whose score is above the model's own by more than its interval, the best first."""
-        own = self.as_it_is.mean()
-        return tuple(trial for trial in self.ranking if trial.interval()[0] > own)
+        """The candidates whose interval of the mean score lies above the score of the model, the best first."""
+        baseline = self.as_it_is.mean()
+        return tuple(trial for trial in self.ranking if trial.interval()[0] > baseline)
 
     def to_dict(self) -> dict[str, Any]:
         """Return weights and ranking as plain values."""
         return {"weights": dict(self.weights), "ranking": [trial.to_dict() for trial in self.ranking]}
 
 
-def ranked(trials: Sequence[Trial], /, weights: Mapping[str, float] | None = None) -> Trials:
-    """Rank candidates by what was measured."""
+def rank_trials(trials: Sequence[Trial], /, weights: Mapping[str, float] | None = None) -> Trials:
+    """Rank candidates by their criteria."""
     # Every draw of every candidate is ranked among all draws, criterion by criterion: by −|flow| and
     # −|typical_direction| (a gradient that neither vanishes nor explodes), by effective_dimension itself.
-    # Ranks r = 1..N, ties averaged, become (r − 1)/(N − 1), and a draw's score is their weighted mean, so
-    # that no unit and no outlier decides.
+    # Ranks r = 1..N, ties averaged, become (r − 1)/(N − 1), and the score of a draw is their weighted mean, so that it
+    # depends neither on units nor on outliers.
     weights = WEIGHTS if weights is None else weights
     for name, weight in weights.items():
         if name not in WEIGHTS:
@@ -118,17 +119,17 @@ def ranked(trials: Sequence[Trial], /, weights: Mapping[str, float] | None = Non
         if not 0 <= weight < math.inf:
             raise ArgumentError(f"the weight of {name}", "must be a number not below 0", f"{weight}")
     if not any(weights.values()):
-        raise ArgumentError("weights", "must hold one above 0", f"{dict(weights)}")
+        raise ArgumentError("weights", "must have at least one value above 0", f"{dict(weights)}")
     score = np.zeros(sum(trial.seeds for trial in trials))
     total = 0.0
     for name, weight in weights.items():
         values = np.concatenate([trial.values[name] for trial in trials])
-        if np.isnan(values).all():  # it was too large to measure
+        if np.isnan(values).all():  # the model was too large to measure this criterion
             continue
-        good = values if name == "effective_dimension" else -np.abs(values)
+        quality = values if name == "effective_dimension" else -np.abs(values)
         from scipy.stats import rankdata  # noqa: PLC0415  (half a second of start-up)
 
-        ranks = rankdata(np.where(np.isnan(good), -np.inf, good)) - 1
+        ranks = rankdata(np.where(np.isnan(quality), -np.inf, quality)) - 1
         score += weight * ranks / max(len(ranks) - 1, 1)
         total += weight
     score /= total or 1.0

@@ -118,13 +118,13 @@ def identical_weights(exam: Examination) -> Iterator[Finding]:
     ## Remedy
     Draw every gate and layer independently: use one generator throughout, and never the same seed twice.
     """
-    seen: dict[bytes, tuple[LayerExamination, str]] = {}
+    owners: dict[bytes, tuple[LayerExamination, str]] = {}
     for layer in exam.layers:
         for gate, block in layer.blocks.items():
             n = layer.layer.hidden_size
             if n < 2 or not layer.finite or np.array_equal(block, block[0, 0] * np.eye(n)):
                 continue
-            first = seen.setdefault(block.tobytes(), (layer, gate))
+            first = owners.setdefault(block.tobytes(), (layer, gate))
             if first == (layer, gate) or _same_tensor(first[0], layer):
                 continue
             other = f"gate {first[1]}" if first[0] is layer else f"gate {first[1]} of {first[0].layer.label}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def _named(weights: Any) -> dict[str, Any]:
+def _by_name(weights: Any) -> dict[str, Any]:
     return dict(weights) if isinstance(weights, Mapping) else {"": weights}
 
 
@@ -53,12 +53,12 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn in.
+        The axes decades in.
     """
     ax = axes_or_new(ax)
     angle = np.linspace(0, 2 * np.pi, 361)
     ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9, zorder=1)
-    named = _named(W)
+    named = _by_name(W)
     reach = 1.0
     radius = 0.0
     for (name, weight), color in zip(named.items(), CYCLE * (1 + len(named) // len(CYCLE)), strict=False):
@@ -91,10 +91,10 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn in.
+        The axes decades in.
     """
     ax = axes_or_new(ax)
-    named = _named(weights)
+    named = _by_name(weights)
     t = np.arange(steps + 1)
     ax.axhline(0.0, color=COLORS["grey"], lw=0.9, zorder=1)
     for k, (name, weight) in enumerate(named.items()):
@@ -121,10 +121,10 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn in.
+        The axes decades in.
     """
     ax = axes_or_new(ax)
-    named = _named(weights)
+    named = _by_name(weights)
     ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=1)
     for k, (name, weight) in enumerate(named.items()):
         sigma = _singular_values(weight)
@@ -156,7 +156,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn in.
+        The axes decades in.
     """
     ax = axes_or_new(ax)
     if isinstance(W, Pseudospectrum):
@@ -169,8 +169,8 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     grid: Any = result.grid
     levels = np.asarray(result.smallest_singular_values)
     log_eps = np.log10(np.maximum(levels, np.finfo(float).tiny))
-    drawn = np.arange(np.floor(max(log_eps.min(), -12.0)), np.ceil(log_eps.max()) + 0.5)
-    contours = ax.contour(grid.real, grid.imag, log_eps, levels=drawn, cmap="viridis", linewidths=1.0)
+    decades = np.arange(np.floor(max(log_eps.min(), -12.0)), np.ceil(log_eps.max()) + 0.5)
+    contours = ax.contour(grid.real, grid.imag, log_eps, levels=decades, cmap="viridis", linewidths=1.0)
     ax.clabel(contours, fmt="%d", fontsize=7)
     angle = np.linspace(0, 2 * np.pi, 361)
     ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9)

@@ -1,4 +1,4 @@
-"""HTML from templates, in which everything is escaped unless it is HTML already."""
+"""HTML from templates; all values are escaped unless they are ``Markup``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _source(template: str) -> str:
 
 
 def render(template: str, /, **values: object) -> Markup:
-    """Return a Jinja template of a package, filled in; text is escaped, ``Markup`` is not.
+    """Render a Jinja template of a package; text is escaped, ``Markup`` is not.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def render(template: str, /, **values: object) -> Markup:
         ``"package/file"``, such as ``"unitcircle.diagnosis/page.html"``. A template can import the macro ``finding``
         from ``"unitcircle.report/finding.html"``.
     **values
-        The variables of the template; one that is missing is an error.
+        The variables of the template; a missing one is an error.
 
     Returns
     -------
     markupsafe.Markup
-        HTML, which other templates and :func:`page` take as it is.
+        HTML that other templates and :func:`page` insert unchanged.
     """
     from markupsafe import Markup
 
@@ -56,7 +56,7 @@ def table(
     names: Collection[str] = (),
     first: Collection[int] = (),
 ) -> Markup:
-    """Return rows as an HTML table that scrolls where it is too wide; values are escaped unless they are ``Markup``.
+    """Return rows as an HTML table that scrolls if it is too wide; values are escaped unless they are ``Markup``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The figure of a few weights side by side, and writing any figure whole."""
+"""The figure of a few weights side by side, and saving figures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
     Returns
     -------
     matplotlib.figure.Figure
-        A figure that belongs to no window; see :func:`save_figure`.
+        A figure without a window; see :func:`save_figure`.
     """
     from matplotlib.figure import Figure
 
@@ -67,16 +67,16 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
 
 
 def save_figure(figure: Figure, path: str | Path, /) -> Path:
-    """Write a figure whole: to a temporary name first, then renamed; folders are made.
+    """Save a figure to a temporary file, then rename it; missing folders are created.
 
-    A PNG, SVG or PDF says nothing of when it was written: the same figure gives the same bytes.
+    A PNG, SVG or PDF contains no date: the same figure gives the same bytes.
 
     Parameters
     ----------
     figure
         The figure.
     path
-        Where to; the suffix names the format (png, svg, pdf).
+        Where to write; the suffix determines the format (png, svg, pdf).
 
     Returns
     -------
@@ -86,7 +86,7 @@ def save_figure(figure: Figure, path: str | Path, /) -> Path:
     Raises
     ------
     ArgumentError
-        The suffix is not a format matplotlib writes.
+        matplotlib cannot write the format of the suffix.
     """
     path = Path(path)
     formats = figure.canvas.get_supported_filetypes()

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Hover = Mapping[str, Sequence[str]]
-"""SVG group id (an artist's gid) → one label a marker or vertex, in drawing order."""
+"""SVG group id (the gid of an artist) → one label per marker or vertex, in drawing order."""
 
 INK = "#010203"
-"""The colour of text and axes in a figure to be inlined; it becomes the page's own text colour."""
+"""Colour of text and axes in a figure to be inlined; the page replaces it by its text colour."""
 FIGURE_RC: Any = {
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -34,14 +34,14 @@ FIGURE_RC: Any = {
 
 
 def inline_svg(figure: Figure, /, *, label: str) -> Markup:
-    """Return a figure drawn under :data:`FIGURE_RC` as an SVG element that takes its ink from the page.
+    """Return a figure drawn under :data:`FIGURE_RC` as an SVG element in the text colour of the page.
 
     Parameters
     ----------
     figure
         The figure.
     label
-        What it shows, for readers who cannot see it.
+        What the figure shows, for screen readers.
 
     Returns
     -------
@@ -59,13 +59,13 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
         text = text.replace(ink, "currentColor")
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # matplotlib repeats every text in a comment; the names of a model belong in no comment of a page.
+    # matplotlib repeats every text in a comment, where the names of a model would not be escaped.
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip())
 
 
 def page(title: str, body: str, hover: Hover, /) -> str:
-    """Return a whole HTML document.
+    """Return an HTML document.
 
     Parameters
     ----------
@@ -79,14 +79,14 @@ def page(title: str, body: str, hover: Hover, /) -> str:
     Returns
     -------
     str
-        The document; it loads nothing from anywhere.
+        The document; it loads no other resource.
     """
     from markupsafe import Markup
 
     style, script = (files("unitcircle.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
-    # "</script" would end the element and "<!--" hide its end, whatever the quotes around them: no "<" is left.
+    # Even inside quotes, "</script" would end the element and "<!--" would hide its end: every "<" is escaped.
     data = to_json({gid: list(labels) for gid, labels in hover.items()}, indent=None).replace("<", "\\u003c")
     parts = {"style": style, "script": script, "hover": data, "body": body}
-    # These are HTML, CSS, JavaScript and JSON, not text.
+    # HTML, CSS, JavaScript and JSON, which must not be escaped as text.
     safe = {name: Markup(part) for name, part in parts.items()}
     return str(render("unitcircle.report/page.html", title=title, **safe))

@@ -1,4 +1,4 @@
-"""The law of the spectral radius of a Gaussian weight: exact beside sampled."""
+"""The law of the spectral radius of a Gaussian weight, exact and sampled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RadiusSummary:
     Attributes
     ----------
     n, std
-        The weight.
+        Size of the weight and standard deviation of its entries.
     mean, deviation
         Mean and standard deviation of ρ.
     quantiles
@@ -37,7 +37,7 @@ class RadiusSummary:
     above_one
         P(ρ > 1).
     growth
-        Size n → E[ρ] for the same std, at the sizes asked.
+        Size n → E[ρ] for the same std.
     std_for_mean, std_for_99
         The std for which E[ρ] = 1, and for which P(ρ ≤ 1) = 0.99.
     naive_std, naive_mean
@@ -65,7 +65,7 @@ class RadiusSummary:
 
 
 def radius_summary(law: SpectralRadius, /, *, samples: np.ndarray | None = None) -> RadiusSummary:
-    """Put the law of the spectral radius, and draws of it, into the numbers a person asks for.
+    """Summarize the law of the spectral radius, and draws of it, in numbers.
 
     Parameters
     ----------
@@ -83,9 +83,9 @@ def radius_summary(law: SpectralRadius, /, *, samples: np.ndarray | None = None)
 
     from unitcircle.ensembles import SpectralRadius, std_for_radius
 
-    drawn: dict[str, float] = {}
+    statistics: dict[str, float] = {}
     if samples is not None and len(samples) > 1:
-        drawn = {
+        statistics = {
             "sampled_mean": float(samples.mean()),
             "sampled_error": float(samples.std(ddof=1) / np.sqrt(len(samples))),
             "ks_p_value": float(stats.kstest(samples, law.cdf).pvalue),
@@ -103,7 +103,7 @@ def radius_summary(law: SpectralRadius, /, *, samples: np.ndarray | None = None)
         std_for_99=std_for_radius(law.n, at=0.99),
         naive_std=law.n**-0.5,
         naive_mean=mean / (law.entry_std * law.n**0.5),
-        **drawn,
+        **statistics,
     )
 
 
@@ -122,7 +122,7 @@ def plot_radius_law(law: SpectralRadius, /, *, samples: np.ndarray | None = None
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn in.
+        The axes statistics in.
     """
     ax = axes_or_new(ax)
     r = np.linspace(float(law.ppf(1e-4)), float(law.isf(1e-4)), 300)
@@ -141,7 +141,7 @@ def plot_radius_law(law: SpectralRadius, /, *, samples: np.ndarray | None = None
 
 
 def radius_figure(law: SpectralRadius, /, *, samples: np.ndarray | None = None) -> Figure:
-    """Return :func:`plot_radius_law` as a figure of our style that belongs to no window."""
+    """Return :func:`plot_radius_law` as a figure in our style, without a window."""
     from matplotlib.figure import Figure
 
     with style():
@@ -151,12 +151,12 @@ def radius_figure(law: SpectralRadius, /, *, samples: np.ndarray | None = None) 
 
 
 def radius_view(summary: RadiusSummary, law: SpectralRadius, /, *, samples: np.ndarray | None = None) -> Group:
-    """Return the law for the terminal: numbers, and a histogram with the exact law beside it.
+    """Return the law for the terminal: numbers, and a histogram of the draws with the exact law.
 
     Parameters
     ----------
     summary
-        Of :func:`radius_summary`.
+        Result of :func:`radius_summary`.
     law
         The exact law.
     samples

@@ -1,4 +1,4 @@
-"""One look for every figure: colour-blind safe, quiet, fit for a paper."""
+"""The style of every figure: safe for colour-blind readers and fit for a paper."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe & Ito (2008): told apart under every common form of colour blindness, and in grey.
+# Okabe & Ito (2008): distinguishable under every common form of colour blindness, and in grey.
 COLORS = {
     "blue": "#0072B2",
     "vermilion": "#D55E00",
@@ -20,7 +20,7 @@ COLORS = {
     "grey": "#8A8A8A",
 }
 CYCLE = tuple(COLORS[name] for name in ("blue", "vermilion", "green", "purple", "orange", "sky", "black"))
-# Line styles repeat with another period than colours, so that curve 8 differs from curve 1.
+# The period of the line styles differs from that of the colours, so that curve 8 differs from curve 1.
 DASHES = ("-", "--", "-.", ":")
 
 _RC: Any = {
@@ -40,19 +40,19 @@ _RC: Any = {
     "savefig.dpi": 160,
 }
 
-# With the salt above: the same figure gives the same file.
+# Together with the salt above, the same figure gives the same file.
 WITHOUT_DATE: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
 
 
 def style() -> AbstractContextManager[None]:
-    """Return the context in which our figures are made; the caller's own settings are left as they are."""
+    """Return the context in which our figures are made; the settings of the caller are left unchanged."""
     from matplotlib import rc_context
 
     return rc_context(_RC)
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
-    """Return the axes given, or new ones in a pyplot figure as notebooks expect."""
+    """Return ``ax``, or if it is None new axes in a pyplot figure, as notebooks expect."""
     if ax is not None:
         return ax
     from matplotlib import pyplot as plt

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WeightSummary:
-    """The measurements of one weight that a person looks at first.
+    """The most important measurements of one weight.
 
     Attributes
     ----------
     name
-        What to call it.
+        Name of the weight.
     n
         Number of units.
     radius, norm, smallest_singular_value
@@ -33,11 +33,11 @@ class WeightSummary:
     eigenvector_condition
         Condition number of the eigenvector matrix; infinite where it is defective.
     numerical_radius
-        max |x*Wx| over unit vectors; None if it was not asked for.
+        max |x*Wx| over unit vectors; None if it was not requested.
     kreiss_constant
-        Lower bound of max_t ‖Wᵗ‖, infinite where ρ > 1; None if it was not asked for.
+        Lower bound of max_t ‖Wᵗ‖, infinite where ρ > 1; None if it was not requested.
     asymptotics
-        The fate of Wᵗ: a member of :class:`unitcircle.Asymptotics` as text.
+        The behaviour of Wᵗ for large t: a member of :class:`unitcircle.Asymptotics` as text.
     steps
         The length T.
     log_norm
@@ -45,7 +45,7 @@ class WeightSummary:
     peak_log_norm, peak_step
         The largest log ‖Wᵗ‖₂ up to T, and its t.
     words
-        What the weight does to a signal.
+        What the weight does to a signal, in sentences.
     """
 
     name: str
@@ -66,23 +66,23 @@ class WeightSummary:
 
 
 def weight_summary(name: str, W: Any, /, *, steps: int = 64, detail: bool = True) -> WeightSummary:
-    """Measure one weight for a table.
+    """Measure one weight.
 
     Parameters
     ----------
     name
-        What to call it.
+        Name of the weight.
     W
         Weight ``(n, n)`` of any array library.
     steps
         The length T (steps).
     detail
-        Whether to measure what takes seconds at n = 256: numerical radius and Kreiss constant.
+        Whether to measure the numerical radius and the Kreiss constant, which take seconds at n = 256.
 
     Returns
     -------
     WeightSummary
-        The numbers and the words.
+        The measurements and the sentences.
     """
     measured = spectrum(W)
     logs = np.asarray(power_norms(to_numpy(W), steps=steps))
@@ -108,12 +108,12 @@ def weight_summary(name: str, W: Any, /, *, steps: int = 64, detail: bool = True
 
 
 def weight_table(summaries: Sequence[WeightSummary], /) -> Table:
-    """Return weights side by side, a row each; one weight alone is shown in detail.
+    """Return a table with one row per weight; a single weight is shown in detail.
 
     Parameters
     ----------
     summaries
-        What :func:`weight_summary` measured.
+        Results of :func:`weight_summary`.
 
     Returns
     -------

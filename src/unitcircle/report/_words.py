@@ -1,4 +1,4 @@
-"""What a weight will do to a signal, in words."""
+"""Sentences on what a weight does to a signal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from unitcircle._array import to_numpy
 from unitcircle.spectra import Asymptotics, asymptotics, horizon, power_norms
 
-# Between these a change over the steps shown is not worth a warning: an order of magnitude is 2.3 nats.
+# A change between ×1/2 and ×2 over the steps shown counts as no change; an order of magnitude is 2.3 nats.
 ISOMETRIC = math.log(2.0)
 
 
 def factor(nats: float) -> str:
-    """Return a change of log-norm as a factor in print: ``"×1.3"``, ``"×2.1e-09"``, ``"×10^-2186"``."""
+    """Return a change of log-norm as the text of a factor: ``"×1.3"``, ``"×2.1e-09"``, ``"×10^-2186"``."""
     if nats == -math.inf:
         return "×0"
     if abs(nats) > math.log(1e99):
@@ -24,25 +24,25 @@ def factor(nats: float) -> str:
 
 
 def describe(W: Any, /, *, steps: int = 64) -> str:
-    """Say in words what a weight does to a signal that is fed back through it.
+    """Describe what a weight does to a signal that is fed back through it.
 
     Parameters
     ----------
     W
         Weight ``(n, n)`` of any array library.
     steps
-        The length T that matters to the reader (steps).
+        The length T of interest (steps).
 
     Returns
     -------
     str
-        A few plain sentences: the fate of Wᵗ for large t, what is left after T steps, and any growth on the way.
+        A few sentences: the behaviour of Wᵗ for large t, the factor after T steps, and any transient growth.
     """
     return words_for(W, np.asarray(power_norms(to_numpy(W), steps=steps)), asymptotics(W).verdict)
 
 
 def words_for(W: Any, logs: np.ndarray, verdict: Asymptotics, /) -> str:
-    """Say it from what was measured: log ‖Wᵗ‖₂ for t = 0..T, and the verdict on large t."""
+    """Return the sentences for log ‖Wᵗ‖₂, t = 0..T, and the verdict on large t."""
     steps = len(logs) - 1
     end, peak = float(logs[-1]), int(np.nanargmax(logs))
     change = factor(end)
@@ -55,7 +55,7 @@ def words_for(W: Any, logs: np.ndarray, verdict: Asymptotics, /) -> str:
             elif end <= -ISOMETRIC:
                 text = f"Vanishes: {over}; below 1/1000 from step {steps_left:,.0f} on."
             else:
-                text = f"Vanishes in the end, yet {over}; below 1/1000 from step {steps_left:,.0f} on."
+                text = f"Vanishes in the end, but {over}; below 1/1000 from step {steps_left:,.0f} on."
         case Asymptotics.CONVERGES:
             text = f"Settles on a fixed limit: {over}."
         case Asymptotics.BOUNDED:
@@ -66,7 +66,7 @@ def words_for(W: Any, logs: np.ndarray, verdict: Asymptotics, /) -> str:
             reached = horizon(W, 1000.0, direction="up")
             text = f"Explodes: {over}; above ×1000 from step {reached:,.0f} on."
         case _:
-            text = f"Rounding cannot tell its fate for large t; {over}."
+            text = f"Rounding leaves the behaviour for large t open; {over}."
     if logs[peak] > max(ISOMETRIC, end + ISOMETRIC):
         text += f" On the way it grows to {factor(float(logs[peak]))} at step {peak} (non-normal)."
     return text
