@@ -35,7 +35,7 @@ class Trial:
         changes over the length. ``"typical_direction"``: decades of the median singular value of ∂h_T/∂s_0.
         ``"effective_dimension"``: participation ratio of h_T.
     scores
-        One value per seed, between 0 and 1; see :func:`rank_trials`.
+        One weighted mean rank per seed, between 0 and 1.
     """
 
     name: str
