@@ -239,7 +239,9 @@ def test_without_a_batch_parametrized_weights_are_the_ones_that_act():
     assert diagnosis.coverage.other == 0
 
 
-@pytest.mark.parametrize("options", [{"loss": nn.functional.mse_loss}, {"try_initializers": ["orthogonal"]}, {"seeds": 7}])
+@pytest.mark.parametrize(
+    "options", [{"loss": nn.functional.mse_loss}, {"try_initializers": ["orthogonal"]}, {"seeds": 7}]
+)
 def test_without_a_batch_what_needs_one_is_refused(options):
     with pytest.raises(ArgumentError, match="batch must be given for loss, try_initializers, seeds and weights"):
         diagnose(reader(), **options)
