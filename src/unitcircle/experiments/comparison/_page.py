@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +13,11 @@ from unitcircle.experiments.comparison._numbers import Numbers
 from unitcircle.experiments.comparison._result import Comparison, Group, Row, Standing
 from unitcircle.experiments.comparison._sentences import study_sentences
 from unitcircle.experiments.comparison._view import legend, progress_line, score_line
-from unitcircle.report import FIGURE_RC, inline_svg, page, style
+from unitcircle.report import FIGURE_RC, inline_svg, page, render, style, table
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
-
-LEFT = ("initializer", "verdict")
 
 
 def study_page(comparison: Comparison, path: str | os.PathLike[str], /) -> Path:
@@ -39,44 +36,39 @@ def study_page(comparison: Comparison, path: str | os.PathLike[str], /) -> Path:
         The path written.
     """
     hover: dict[str, list[str]] = {}
-    parts = [f"<h1>{escape(comparison.name)}</h1>"]
-    if comparison.description:
-        parts.append(f"<p>{escape(comparison.description)}</p>")
-    parts.append(f'<p class="soft">{escape(progress_line(comparison))}</p>')
-    drawn = charts(comparison)
-    for k, chart in enumerate(drawn):
-        factor, groups = chart
-        parts.append(f"<h2>{escape(chart_title(chart))}</h2>")
-        parts.append(_figure(chart, comparison, f"chart{k}", hover))
-        for group in groups:
-            if factor:
-                parts.append(f"<h3>{escape(group.title)}</h3>")
-            parts += [f'<p class="soft">{escape(score_line(group))}</p>', _table(group, comparison)]
-            lines = "".join(f"<li>{escape(line)}</li>" for line in study_sentences(group, comparison))
-            parts.append(f"<ul>{lines}</ul>")
-    if not drawn:
-        parts.append("<p>No run is there yet.</p>")
-    parts.append(f'<p class="soft">{escape(legend(comparison))}</p>')
-    document = page(f"unitcircle study: {comparison.name}", "\n".join(parts), hover)
+    body = render(
+        "unitcircle.experiments.comparison/page.html",
+        name=comparison.name,
+        description=comparison.description,
+        progress=progress_line(comparison),
+        charts=[
+            (
+                chart_title(chart),
+                _figure(chart, comparison, f"chart{k}", hover),
+                [_group(group, comparison, group.title if chart[0] else "") for group in chart[1]],
+            )
+            for k, chart in enumerate(charts(comparison))
+        ],
+        legend=legend(comparison),
+    )
+    document = page(f"unitcircle study: {comparison.name}", body, hover)
     with written_whole(path) as file:
         file.write(document.encode())
     return Path(path)
 
 
-def _table(group: Group, comparison: Comparison) -> str:
+def _group(group: Group, comparison: Comparison, heading: str) -> tuple[str, str, Markup, list[str]]:
+    """Return heading, score, table and sentences of a group."""
+    return heading, score_line(group), _table(group, comparison), study_sentences(group, comparison)
+
+
+def _table(group: Group, comparison: Comparison) -> Markup:
     level = f"{100 * comparison.confidence:g} %"
     rows = [_cells(row, group, level) for row in group.rows]
     # A column that is empty in every row is left out.
-    names = [name for name in rows[0] if any(cells[name] for cells in rows)]
-    head = "".join(f"<th{_side(name)}>{escape(name)}</th>" for name in names)
-    body = "".join(
-        "<tr>" + "".join(f"<td{_side(name)}>{escape(cells[name])}</td>" for name in names) + "</tr>" for cells in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _side(name: str) -> str:
-    return ' class="word name"' if name == LEFT[0] else ' class="word"' if name in LEFT else ""
+    headings = [heading for heading in rows[0] if any(cells[heading] for cells in rows)]
+    rows = [{heading: cells[heading] for heading in headings} for cells in rows]
+    return table(rows, names=["initializer"], words=["verdict"])
 
 
 def _cells(row: Row, group: Group, level: str) -> dict[str, str]:
@@ -107,7 +99,7 @@ def _cells(row: Row, group: Group, level: str) -> dict[str, str]:
     }
 
 
-def _figure(chart: Chart, comparison: Comparison, prefix: str, hover: dict[str, list[str]]) -> str:
+def _figure(chart: Chart, comparison: Comparison, prefix: str, hover: dict[str, list[str]]) -> Markup:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -116,10 +108,7 @@ def _figure(chart: Chart, comparison: Comparison, prefix: str, hover: dict[str, 
         draw_chart(figure, chart, comparison.labels)
         if not chart[0]:
             _mark(figure, chart[1][0], prefix, hover)
-        svg = inline_svg(figure, label=chart_title(chart))
-    # matplotlib repeats every text in a comment, unescaped; labels come from the user's file.
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    return f"<figure>{svg}</figure>"
+        return inline_svg(figure, label=chart_title(chart))
 
 
 def _mark(figure: Figure, group: Group, prefix: str, hover: dict[str, list[str]]) -> None:
