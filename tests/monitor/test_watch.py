@@ -8,10 +8,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.report.pages import HOSTILE, assert_hostile_names_are_inert
 
 from unitcircle.errors import ArgumentError
-from unitcircle.monitor._run_file import RunFile, read_run
-from unitcircle.monitor._watch import BARS, TREND, sparkline, thinned, watch_page, watch_view
+from unitcircle.monitor import RunFile, read_run, watch_page, watch_view
+from unitcircle.monitor._page import thin_frames
+from unitcircle.monitor._view import BARS, TREND, sparkline
 
 FINDING = {
     "code": "UC302",
@@ -141,6 +143,14 @@ def test_the_page_is_self_contained_and_has_a_film_strip(path, tmp_path):
         assert f'id="{gid}"' in text
 
 
+def test_names_cannot_become_markup(tmp_path):
+    finding = dict.fromkeys(FINDING, HOSTILE)
+    numbers = {f"{HOSTILE}/radius": 1.0, f"{HOSTILE}/exponent": 0.5}
+    lists = {"eigenvalues": {HOSTILE: [[1.0, 0.0]]}, "gradient_by_lag": {HOSTILE: [0.0, -1.0]}, "findings": [finding]}
+    run = read_run(_write(tmp_path / "run.jsonl", [{"step": 0, **numbers, **lists}]))
+    assert_hostile_names_are_inert(watch_page(run, tmp_path / "run.html").read_text(encoding="utf-8"))
+
+
 def test_a_long_film_is_cut_to_first_last_and_some_between(tmp_path):
     run = read_run(_write(tmp_path / "run.jsonl", [_record(step) for step in range(0, 1000, 20)]))
     text = watch_page(run, tmp_path / "run.html").read_text()
@@ -148,7 +158,7 @@ def test_a_long_film_is_cut_to_first_last_and_some_between(tmp_path):
     assert steps[1:] == [0, 200, 400, 580, 780, 980]  # of every twentieth those nearest to equal parts
     # A film that is ever more sparse is cut to equal parts of the run all the same.
     frames = [(step, np.zeros(1)) for step in [*range(17), 36, 48, 62, 84, 100]]
-    assert [step for step, _ in thinned(frames)] == [0, 16, 36, 62, 84, 100]
+    assert [step for step, _ in thin_frames(frames)] == [0, 16, 36, 62, 84, 100]
 
 
 def test_a_run_without_eigenvalues_or_loss_has_a_page_too(tmp_path):

@@ -47,17 +47,24 @@ class MonitoredRun:
     @cached_property
     def blocks(self) -> list[str]:
         """Names of the watched weights."""
-        return self._named(COLUMNS)
+        return self._owners(COLUMNS)
 
     @cached_property
     def layers(self) -> list[str]:
         """Names of the layers that were measured on a batch."""
-        return self._named(BATCH)
+        return self._owners(BATCH)
 
-    def _named(self, metrics: Collection[str]) -> list[str]:
+    def _owners(self, metrics: Collection[str]) -> list[str]:
+        """Return what a record holds any of these metrics of, in the order of first mention."""
         ends = tuple(f"/{metric}" for metric in metrics)
         names = dict.fromkeys(name for record in self.records for name in record)
         return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends)))
+
+    @property
+    def batch_step(self) -> int:
+        """The step at which a batch was last measured; the run must have :attr:`layers`."""
+        names = [f"{layer}/{metric}" for layer in self.layers for metric in BATCH]
+        return next(record["step"] for record in reversed(self.records) if any(name in record for name in names))
 
     def latest(self, name: str, /) -> float | None:
         """Return the last value of a number that is not measured every time; None if it never was."""
