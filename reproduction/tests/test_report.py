@@ -6,10 +6,10 @@ import re
 
 import pytest
 from matplotlib.figure import Figure
+from tests.report.pages import HOSTILE, assert_hostile_names_are_inert
 
 from unitcircle.errors import UnknownNameError
-from unitcircle_reproduction import TEXTS, Claim, Context, Text, Verdict, reproduce, write_report
-from unitcircle_reproduction._page import _table
+from unitcircle_reproduction import TEXTS, Chapter, Claim, Context, Text, Verdict, reproduce, write_report
 
 
 def _figure():
@@ -44,6 +44,18 @@ def test_the_page_holds_every_claim_and_its_figures(chapters, tmp_path):
     assert page.count("<svg") == 1
     assert "http" not in page.replace("http://www.w3.org", "")
     assert (tmp_path / "figures" / "text-first-1.svg").exists()
+
+
+def test_names_cannot_become_markup(tmp_path):
+    claim = Claim(
+        "first", HOSTILE, HOSTILE, HOSTILE, Verdict.CONDITIONALLY, table=[{HOSTILE: HOSTILE}],
+        figures={HOSTILE: _figure}, condition=HOSTILE, animations={HOSTILE: lambda: b"GIF89a"},
+    )  # fmt: skip
+    chapter = Chapter(Text("text", HOSTILE, HOSTILE, {}), [claim], 0.0)
+    page = write_report([chapter], tmp_path, names=[HOSTILE], full=False, seed=0).read_text(encoding="utf-8")
+    # The only image is the animation.
+    assert page.count("<img") == 1
+    assert_hostile_names_are_inert(page.replace("<img", "<object"))
 
 
 def test_the_numbers_are_there_to_be_read_by_programs(chapters, tmp_path):
@@ -82,10 +94,13 @@ def test_the_page_of_a_reproduction_that_was_stopped_says_so(monkeypatch, tmp_pa
     assert source["complete"] is False
 
 
-def test_columns_of_words_stand_left_and_what_is_not_known_is_a_dash():
+def test_columns_of_words_stand_left_and_what_is_not_known_is_a_dash(tmp_path):
     rows = [{"law": "1 % quantile", "x": math.nan, "p": "3 [2, 4]"}, {"law": "mean", "x": math.inf, "p": ""}]
-    text = _table(rows)
-    assert text.count("<td class='word'>") == 2
+    claim = Claim("a", "A", "s", "m", Verdict.HOLDS, table=rows)
+    chapter = Chapter(Text("x", "X", "r", {}), [claim], 0.0)
+    text = write_report([chapter], tmp_path, names=["x"], full=False, seed=0).read_text(encoding="utf-8")
+    text = text.partition("Here:")[2]
+    assert text.count('<td class="word">') == 2
     assert "<td>–</td>" in text
     assert "<td>∞</td>" in text
     assert "<td>3 [2, 4]</td>" in text

@@ -8,14 +8,14 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from markupsafe import Markup
 
-from unitcircle.report import FIGURE_RC, inline_svg, page, save_figure, style, to_json, written_whole
+from unitcircle.report import FIGURE_RC, inline_svg, page, render, save_figure, style, table, to_json, written_whole
 from unitcircle_reproduction._claim import Claim, Text, Verdict
 
 _CLASSES = {
@@ -29,20 +29,6 @@ _CLASSES = {
 STOPPED = "Stopped here: further claims of this source have not been measured. Run again to go on."
 WIDEST = 8.2
 """Inches of a figure that fills the page."""
-# On paper nothing scrolls, and what moves has its stills beside it.
-_STYLE = """
-.moving img { max-width: 100% }
-th, td.word { white-space: normal; vertical-align: bottom }
-td.word { vertical-align: top }
-@media print {
-  .moving { display: none }
-  .scroll { overflow: visible }
-  table { font-size: .68rem; min-width: 0 }
-  th, td { white-space: normal; padding-right: .45rem }
-  tr { break-inside: avoid }
-  h2, h3 { break-after: avoid }
-}
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +86,18 @@ def write_report(
         Path of the page.
     """
     conditions = _conditions(chapters, names, full, seed, records)
-    body = [f"<h1>The sources, ours beside theirs</h1><p class='soft'>{escape(conditions)}</p>", _overview(chapters)]
-    for chapter in chapters:
-        head = f"<h2 id='{chapter.text.name}'>{escape(chapter.text.title)}</h2>"
-        body.append(f"{head}<p class='soft'>{escape(chapter.text.reference)}</p>")
-        body += [_claim(chapter.text, claim, folder / "figures") for claim in chapter.claims]
-        body += [] if chapter.complete else [f"<p><b>{escape(STOPPED)}</b></p>"]
-    body.insert(0, f"<style>{_STYLE}</style>")
+    body = render(
+        "unitcircle_reproduction/page.html",
+        conditions=conditions,
+        overview=_overview(chapters),
+        chapters=[
+            (chapter, [_claim(chapter.text, claim, folder / "figures") for claim in chapter.claims])
+            for chapter in chapters
+        ],
+        stopped=STOPPED,
+    )
     documents = {
-        "index.html": page("unitcircle: the sources reproduced", "\n".join(body), {}),
+        "index.html": page("unitcircle: the sources reproduced", body, {}),
         "results.json": to_json({"schema": 1, "conditions": conditions, "sources": [_data(c) for c in chapters]}),
         "results.md": as_markdown(chapters, conditions),
     }
@@ -129,54 +118,42 @@ def _conditions(
     return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min{resumed}."
 
 
-def _overview(chapters: Sequence[Chapter]) -> str:
-    rows = ""
-    for chapter in chapters:
-        for claim in chapter.claims:
-            link = f"<a href='#{chapter.text.name}-{claim.name}'>{escape(claim.title)}</a>"
-            rows += (
-                f"<tr><td class='word'>{escape(chapter.text.name)}</td><td class='word name'>{link}</td>"
-                f"<td class='word'>{escape(claim.verdict)}</td></tr>"
-            )
-    head = "".join(f"<th class='word'>{text}</th>" for text in ("source", "claim", "verdict"))
-    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-
-
-def _claim(text: Text, claim: Claim, figures: Path) -> str:
-    condition = f": {escape(claim.condition)}" if claim.condition else ""
-    parts = [
-        f"<h3 id='{text.name}-{claim.name}'>{escape(claim.title)}</h3>",
-        f"<p><b>The source:</b> {escape(claim.statement)}</p><p><b>Here:</b> {escape(claim.measured)}</p>",
-        f"<div class='finding {_CLASSES[claim.verdict]}'><p><b>{escape(claim.verdict)}</b>{condition}</p></div>",
+def _overview(chapters: Sequence[Chapter]) -> Markup:
+    link = Markup('<a href="#{}-{}">{}</a>')
+    rows = [
+        {
+            "source": chapter.text.name,
+            "claim": link.format(chapter.text.name, claim.name, claim.title),
+            "verdict": claim.verdict,
+        }
+        for chapter in chapters
+        for claim in chapter.claims
     ]
-    if claim.table:
-        parts.append(_table(claim.table))
+    return table(rows, words=["source", "verdict"], names=["claim"])
+
+
+def _claim(text: Text, claim: Claim, folder: Path) -> tuple[object, ...]:
+    """Draw what belongs to a claim; return the claim, its class, table, figures and animations for the page."""
+    figures = []
     for number, (caption, draw) in enumerate(claim.figures.items(), 1):
         with style():
-            save_figure(draw(), figures / f"{text.name}-{claim.name}-{number}.svg")
+            save_figure(draw(), folder / f"{text.name}-{claim.name}-{number}.svg")
         with style(), mpl.rc_context(FIGURE_RC):
             figure = draw()
-            svg = inline_svg(figure, label=caption)
-        # All at one scale, so that letters are as large in a small figure as in a wide one.
-        svg = f"<div style='max-width: {figure.get_figwidth() / WIDEST:.0%}'>{svg}</div>"
-        parts.append(f"<figure>{svg}<figcaption class='soft'>{escape(caption)}</figcaption></figure>")
+            # All at one scale, so that letters are as large in a small figure as in a wide one.
+            figures.append((caption, inline_svg(figure, label=caption), f"{figure.get_figwidth() / WIDEST:.0%}"))
+    animations = []
     for number, (caption, draw) in enumerate(claim.animations.items(), 1):
         gif = draw()
-        with written_whole(figures / f"{text.name}-{claim.name}-{number}.gif") as file:
+        with written_whole(folder / f"{text.name}-{claim.name}-{number}.gif") as file:
             file.write(gif)
-        image = f"<img alt='{escape(caption)}' src='data:image/gif;base64,{b64encode(gif).decode()}'>"
-        parts.append(f"<figure class='moving'>{image}<figcaption class='soft'>{escape(caption)}</figcaption></figure>")
-    return "\n".join(parts)
+        animations.append((caption, b64encode(gif).decode()))
+    return claim, _CLASSES[claim.verdict], _table(claim.table) if claim.table else "", figures, animations
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    classes = {key: " class='word'" if _are_words([row[key] for row in rows]) else "" for key in rows[0]}
-    head = "".join(f"<th{classes[key]}>{escape(str(key))}</th>" for key in rows[0])
-    body = ""
-    for row in rows:
-        cells = (f"<td{classes[key]}>{escape(_cell(value))}</td>" for key, value in row.items())
-        body += f"<tr>{''.join(cells)}</tr>"
-    return f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+def _table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    words = [key for key in rows[0] if _are_words([row[key] for row in rows])]
+    return table([{key: _cell(value) for key, value in row.items()} for row in rows], words=words)
 
 
 def _are_words(values: Sequence[Any]) -> bool:
