@@ -18,7 +18,7 @@ TITLE = 63
 """Most characters of the title of an alert."""
 
 
-def _library(name: str, package: str, purpose: str) -> Any:
+def _import_library(name: str, package: str, purpose: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
@@ -37,7 +37,7 @@ class TensorBoard:
     def __init__(self, writer: Any) -> None:
         self._owned = isinstance(writer, str | os.PathLike)
         if self._owned:
-            tensorboard = _library("torch.utils.tensorboard", "tensorboard", "writing TensorBoard events")
+            tensorboard = _import_library("torch.utils.tensorboard", "tensorboard", "writing TensorBoard events")
             writer = tensorboard.SummaryWriter(str(Path(cast("str", writer))))
         self.writer: Any = writer
 
@@ -69,7 +69,7 @@ class WandB:
     """
 
     def __init__(self, run: Any = None) -> None:
-        wandb = _library("wandb", "wandb", "logging to Weights & Biases")
+        wandb = _import_library("wandb", "wandb", "logging to Weights & Biases")
         self._wandb = wandb
         self._owned = run is None and wandb.run is None
         self._start(run or wandb.run or wandb.init())
@@ -113,7 +113,7 @@ class MLflow:
     """
 
     def __init__(self) -> None:
-        self._mlflow = _library("mlflow", "mlflow-skinny", "logging to MLflow")
+        self._mlflow = _import_library("mlflow", "mlflow-skinny", "logging to MLflow")
         self._owned = self._mlflow.active_run() is None
         self.run: Any = self._mlflow.active_run() or self._mlflow.start_run()
 

@@ -79,8 +79,8 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
                 names = run.layers if metric in BATCH else run.blocks
                 k = names.index(name) if name in names else 0
                 # A Python list keeps gaps where a value is not finite.
-                shown = np.where(np.isfinite(values), values, np.nan)
-                (line,) = ax.plot(steps, shown, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
+                gappy = np.where(np.isfinite(values), values, np.nan)
+                (line,) = ax.plot(steps, gappy, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
                 line.set_label(name)
                 line.set_gid(f"curve-{metric}-{k}")
                 hover[f"curve-{metric}-{k}"] = [
@@ -137,8 +137,8 @@ def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, l
             for which, (step, values) in ends.items():
                 lags = np.arange(len(values))
                 # A gradient that has vanished has no logarithm: a gap.
-                shown = np.where(np.isfinite(values), values, np.nan)
-                (line,) = ax.plot(lags, shown, DASHES[which == "first"], color=CYCLE[k % len(CYCLE)])
+                gappy = np.where(np.isfinite(values), values, np.nan)
+                (line,) = ax.plot(lags, gappy, DASHES[which == "first"], color=CYCLE[k % len(CYCLE)])
                 line.set_label(f"{layer}, step {step}")
                 line.set_gid(f"lag-{which}-{k}")
                 hover[f"lag-{which}-{k}"] = [
@@ -156,8 +156,8 @@ def thin_frames(frames: list[tuple[int, np.ndarray]], /) -> list[tuple[int, np.n
     if len(frames) <= FRAMES:
         return frames
     steps = np.array([step for step, _ in frames])
-    wanted = np.linspace(steps[0], steps[-1], FRAMES)
-    nearest = np.abs(steps - wanted[:, None]).argmin(1)
+    targets = np.linspace(steps[0], steps[-1], FRAMES)
+    nearest = np.abs(steps - targets[:, None]).argmin(1)
     return [frames[k] for k in np.unique(nearest)]
 
 

@@ -64,11 +64,11 @@ def square_weights(module: nn.Module, names: Collection[str], limit: int, /) -> 
                 _refuse(module, name, candidates)
         named = [weight for weight in candidates if weight.names & set(names)]
         others = [weight for weight in candidates if weight not in named and weight.trains]
-        chosen = [others[k] for k in spread([weight.tensor.numel() for weight in others], limit)]
+        selection = [others[k] for k in spread([weight.tensor.numel() for weight in others], limit)]
     return [
         SquareWeight(weight.name, weight.module, weight.attribute, weight in named)
         for weight in candidates
-        if weight in named or weight in chosen
+        if weight in named or weight in selection
     ]
 
 

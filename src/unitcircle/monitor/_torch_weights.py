@@ -23,7 +23,7 @@ SEQUENCES = 8
 """Sequences of the batch whose states are looked at; the gradient is that of the whole batch."""
 
 
-def unwrapped(module: nn.Module, /) -> nn.Module:
+def unwrap(module: nn.Module, /) -> nn.Module:
     """Return the module inside ``torch.compile``, DataParallel and DistributedDataParallel."""
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while True:
@@ -39,16 +39,16 @@ class TorchWeights(Weights):
     """Every gate block of a module's recurrent layers, the square weights that are named, and some of the others."""
 
     def __init__(self, module: nn.Module, names: Collection[str], limit: int) -> None:
-        module = unwrapped(module)
+        module = unwrap(module)
         self._module = module
         self._squares = square_weights(module, names, limit)
         if not self._squares and not any(True for _ in recurrent_tensors(module)):
             rule = "must hold a recurrent layer, or a square weight that trains"
             raise ArgumentError("model", rule, type(module).__name__)
         named = {name for square in self._squares if square.named for name in square.names}
-        if left := [path for path in suspects(module) if path not in named]:
+        if paths := [path for path in suspects(module) if path not in named]:
             message = (
-                f"{', '.join(left)}: recurrent by name, but watched as a square weight at most; pass names={left} "
+                f"{', '.join(paths)}: recurrent by name, but watched as a square weight at most; pass names={paths} "
                 "if it is recurrent"
             )
             # 4: this method, weights_of, Monitor, and the line that made the monitor.

@@ -73,34 +73,34 @@ class _Weights:
         from rich.text import Text
 
         run = self._run
-        shown = [metric for metric in COLUMNS if any(_shown(run, block, metric) is not None for block in run.blocks)]
-        expendable = [metric for metric in EXPENDABLE if metric in shown]
+        metrics = [m for m in COLUMNS if any(_latest_value(run, block, m) is not None for block in run.blocks)]
+        expendable = [metric for metric in EXPENDABLE if metric in metrics]
         left_out: list[str] = []
-        table, boundless = _table(self._run, shown), options.update(max_width=LARGEST)
+        table, boundless = _table(self._run, metrics), options.update(max_width=LARGEST)
         while expendable and Measurement.get(console, boundless, table).maximum > options.max_width:
             left_out.append(expendable.pop(0))
-            table = _table(self._run, [metric for metric in shown if metric not in left_out])
+            table = _table(self._run, [metric for metric in metrics if metric not in left_out])
         yield table
         if left_out:
             yield Text(f"no room for {', '.join(COLUMNS[metric] for metric in left_out)}", style="dim")
 
 
-def _table(run: MonitoredRun, shown: Sequence[str]) -> Table:
+def _table(run: MonitoredRun, metrics: Sequence[str]) -> Table:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("weight", overflow="fold", min_width=12)
-    for metric in shown:
+    for metric in metrics:
         table.add_column(COLUMNS[metric], justify="right", no_wrap=True)
     table.add_column("ρ over time", no_wrap=True)
     for block in run.blocks:
-        cells = [number_text(_shown(run, block, metric)) for metric in shown]
+        cells = [number_text(_latest_value(run, block, metric)) for metric in metrics]
         table.add_row(block, *cells, sparkline(run.series(f"{block}/radius")[1]))
     return table
 
 
-def _shown(run: MonitoredRun, block: str, metric: str) -> Any:
+def _latest_value(run: MonitoredRun, block: str, metric: str) -> Any:
     """Return a number of now; the departure, which is not measured each time, as it last was."""
     name = f"{block}/{metric}"
     return run.latest(name) if metric == "departure" else run.records[-1].get(name)

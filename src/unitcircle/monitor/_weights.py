@@ -113,7 +113,7 @@ class NamedWeights(Weights):
 def spread(sizes: Sequence[int], limit: int, /) -> list[int]:
     """Choose weights that are spread evenly over a network."""
     for count in range(min(limit, len(sizes)), 0, -1):
-        chosen = np.linspace(0, len(sizes) - 1, count).round().astype(int).tolist()
-        if sum(sizes[k] for k in chosen) <= ENTRIES:
-            return chosen
+        indices = np.linspace(0, len(sizes) - 1, count).round().astype(int).tolist()
+        if sum(sizes[k] for k in indices) <= ENTRIES:
+            return indices
     return []

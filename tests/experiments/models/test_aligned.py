@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from unitcircle.experiments.models._aligned import affine, aligned, empty, run_by_run
+from unitcircle.experiments.models._aligned import affine, align, empty, run_by_run
 from unitcircle.experiments.models._bptt import tanh_steps
 
 
@@ -19,14 +19,14 @@ def test_every_run_starts_at_two_whole_vectors(shape, dtype):
 
 def test_aligned_copies_only_what_is_not():
     x = torch.randn(3, 5, 7)
-    copy = aligned(x)
+    copy = align(x)
     assert torch.equal(copy, x)
     assert copy.data_ptr() != x.data_ptr()
-    assert aligned(copy) is copy
+    assert align(copy) is copy
     turned = torch.randn(2, 8, 16).transpose(1, 2)
-    assert aligned(turned)[0].is_contiguous()
+    assert align(turned)[0].is_contiguous()
     # A view of one run starts wherever that run starts.
-    assert aligned(torch.randn(3, 5)[1:2]).data_ptr() % 64 == 0
+    assert align(torch.randn(3, 5)[1:2]).data_ptr() % 64 == 0
 
 
 def test_affine_is_that_of_its_definition():

@@ -138,9 +138,9 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
     for place, row in enumerate(group.rows):
         color = looks[row.label]["color"]
         values = np.array(row.steps if by_steps else row.scores)
-        drawn = np.where(np.isfinite(values), values, never) if by_steps else values
-        spread = place + JITTER * np.linspace(-1, 1, max(len(drawn), 2))[: len(drawn)]
-        ax.scatter(drawn, spread, s=13, color=color, alpha=0.65, lw=0, zorder=2)
+        positions = np.where(np.isfinite(values), values, never) if by_steps else values
+        spread = place + JITTER * np.linspace(-1, 1, max(len(positions), 2))[: len(positions)]
+        ax.scatter(positions, spread, s=13, color=color, alpha=0.65, lw=0, zorder=2)
         centre, interval = (row.median_steps, row.steps_interval) if by_steps else (row.mean, row.interval)
         ends = [min(end, never) for end in (interval.low, interval.high)] if interval.known else []
         ax.plot(ends, [place] * len(ends), color=COLORS["black"], lw=1.4, zorder=3)

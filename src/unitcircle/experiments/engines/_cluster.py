@@ -37,7 +37,7 @@ class TLS:
     def security(self) -> Any:
         """Return the ``distributed.Security`` that requires these certificates for every connection."""
         files = {f"tls_{role}_{name}": getattr(self, field) for role in _ROLES for name, field in _FILES.items()}
-        return _distributed().Security(tls_ca_file=self.ca, require_encryption=True, **files)
+        return _import_distributed().Security(tls_ca_file=self.ca, require_encryption=True, **files)
 
 
 _ROLES = ("client", "scheduler", "worker")
@@ -85,7 +85,7 @@ class Dask(EngineKind):
         ArgumentError
             The address is public and ``tls`` is None, or no scheduler answers there.
         """
-        distributed = _distributed()
+        distributed = _import_distributed()
         host, port = host_and_port(self.address)
         refuse_public(host, encrypted=self.tls is not None)
         scheme, security = ("tcp", None) if self.tls is None else ("tls", self.tls.security())
@@ -155,7 +155,7 @@ class Slurm(EngineKind):
         MissingExtraError
             dask-jobqueue is not installed.
         """
-        distributed = _distributed()
+        distributed = _import_distributed()
         try:
             from dask_jobqueue.slurm import SLURMCluster  # noqa: PLC0415 - an extra
         except ImportError as error:
@@ -191,7 +191,7 @@ class Slurm(EngineKind):
         """
         cluster = self.cluster()
         cluster.scale(jobs=self.jobs)
-        client = _distributed().Client(cluster, set_as_default=False)
+        client = _import_distributed().Client(cluster, set_as_default=False)
 
         def close() -> None:
             client.close()
@@ -277,7 +277,7 @@ def engine_kind(text: str, /) -> EngineKind:
     raise ArgumentError("engine", "must be local, here, dask://HOST:PORT or slurm", repr(text))
 
 
-def _distributed() -> Any:
+def _import_distributed() -> Any:
     try:
         import distributed  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:

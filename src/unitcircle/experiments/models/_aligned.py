@@ -33,7 +33,7 @@ def empty(like: Tensor, /, *shape: int) -> Tensor:
     return torch.empty_strided(shape, (-(-numbers // line) * line, *strides), dtype=like.dtype, device=like.device)
 
 
-def aligned(x: Tensor, /) -> Tensor:
+def align(x: Tensor, /) -> Tensor:
     """Return ``(R, ...)`` in such memory: itself, or a copy."""
     bytes_between = x.stride(0) * x.element_size() if x.shape[0] > 1 else 0
     if x[0].is_contiguous() and bytes_between % LINE == 0 and x.data_ptr() % (LINE // 2) == 0:
@@ -44,7 +44,7 @@ def aligned(x: Tensor, /) -> Tensor:
 class _Affine(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, U: Tensor, b: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, U = aligned(x), aligned(U)
+        x, U = align(x), align(U)
         ctx.save_for_backward(x, U)
         out = empty(x, *x.shape[:2], U.shape[1])
         torch.bmm(x, U.transpose(1, 2), out=out)
@@ -54,7 +54,7 @@ class _Affine(Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, U = ctx.saved_tensors
-        g = aligned(gradients[0])
+        g = align(gradients[0])
         into_x = torch.bmm(g, U, out=empty(x, *x.shape)) if ctx.needs_input_grad[0] else None
         into_U = torch.bmm(g.transpose(1, 2), x, out=empty(U, *U.shape))
         if not ctx.needs_input_grad[2]:
@@ -65,8 +65,7 @@ class _Affine(Function):
 
 
 def affine(x: Tensor, U: Tensor, b: Tensor | None, /) -> Tensor:
-    """Return ``U x + b`` for R runs."""
-    # Shapes: x (R, ..., m), U (R, k, m), b (R, k) -> (R, ..., k)
+    """Return ``U x + b`` ``(R, ..., k)`` of x ``(R, ..., m)``, U ``(R, k, m)`` and b ``(R, k)``."""
     # The stubs of Function.apply have no types.
     out: Tensor = _Affine.apply(x.flatten(1, -2), U, b)  # pyright: ignore[reportAssignmentType]
     return out.unflatten(1, x.shape[1:-1])
@@ -85,8 +84,7 @@ class _Apart(Function):
 
 
 def run_by_run(function: Callable[..., tuple[Tensor, ...]], /, *stacked: Tensor) -> tuple[Tensor, ...]:
-    """Return what a function of stacked runs gives for one run after another, stacked."""
-    # Shapes: function (1, ...), stacked (R, ...) -> (R, ...)
+    """Apply a function of tensors ``(1, ...)`` to ``(R, ...)``, one run after another; return the results stacked."""
     apart: Callable[[Tensor], Tensor] = _Apart.apply  # pyright: ignore[reportAssignmentType]
     results = [function(*(apart(x[r : r + 1]) for x in stacked)) for r in range(stacked[0].shape[0])]
     return tuple(torch.cat([apart(part) for part in parts]) for parts in zip(*results, strict=True))

@@ -95,8 +95,8 @@ class EncoderDecoder:
         """Return the effective recurrent weight of every gate of every cell: ``"encoder.0.h"`` → ``(R, n, n)``."""
         return {
             f"{place}.{gate}": W
-            for place, own in self.stacks(parameters).items()
-            for gate, W in self.cell.recurrent_weights(own).items()
+            for place, values in self.stacks(parameters).items()
+            for gate, W in self.cell.recurrent_weights(values).items()
         }
 
     def embed(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
@@ -121,8 +121,8 @@ class EncoderDecoder:
         """
         _, fed = self._parts(inputs)
         states, last, real = self._encode(parameters, inputs)
-        seen = last.unsqueeze(1).expand(-1, fed.shape[1], -1, -1)
-        hidden = torch.cat([_rows(parameters["target.weight"], fed), seen], -1)
+        context = last.unsqueeze(1).expand(-1, fed.shape[1], -1, -1)
+        hidden = torch.cat([_rows(parameters["target.weight"], fed), context], -1)
         stacks = self.stacks(parameters)
         for layer in range(self.layers):
             hidden = self.cell.forward(stacks[f"decoder.{layer}"], hidden)
@@ -150,15 +150,15 @@ class EncoderDecoder:
         states, last, real = self._encode(parameters, inputs)
         stacks = self.stacks(parameters)
         decoder = [self.cell.effective(stacks[f"decoder.{layer}"]) for layer in range(self.layers)]
-        held: list[State] = [self.cell.initial(own, source.shape[2]) for own in decoder]
+        states_of_layers: list[State] = [self.cell.initial(values, source.shape[2]) for values in decoder]
         token = torch.full_like(source[:, 0], self.start)
         ended = torch.zeros_like(token, dtype=torch.bool)
         answer: list[Tensor] = []
         for _ in range(2 * source.shape[1] + 10 if steps is None else steps):
             x = torch.cat([_rows(parameters["target.weight"], token), last], -1)
-            for layer, own in enumerate(decoder):
-                held[layer] = self.cell.step(own, x, held[layer])
-                x = held[layer][0]
+            for layer, values in enumerate(decoder):
+                states_of_layers[layer] = self.cell.step(values, x, states_of_layers[layer])
+                x = states_of_layers[layer][0]
             logits = _read(parameters, x.unsqueeze(1), states, real)
             token = logits[:, 0].argmax(-1).masked_fill(ended, self.padding)
             answer.append(token)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from unitcircle.experiments.models._aligned import aligned, empty
+from unitcircle.experiments.models._aligned import align, empty
 from unitcircle.experiments.models._bptt import (
     CHUNK,
     add_outer_,
@@ -101,7 +101,7 @@ class _GRUScan(Function):
         ctx.set_materialize_grads(False)
         size = W.shape[-1]
         x, U = with_one(x), with_bias(U.roll(size, 1), b.roll(size, 1))
-        W, start = aligned(W), aligned(start)
+        W, start = align(W), align(start)
         to_rz, to_q = (part.transpose(1, 2) for part in W.split([2 * size, size], 1))
         gates = empty(x, *x.shape[:3], 3 * size)
         h, q = (empty(x, *x.shape[:3], size) for _ in range(2))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from unitcircle.experiments.models._aligned import aligned, empty, run_by_run
+from unitcircle.experiments.models._aligned import align, empty, run_by_run
 from unitcircle.experiments.models._bptt import (
     CHUNK,
     add_outer_,
@@ -70,7 +70,7 @@ class LSTM(TrainableCell):
         U, b, W = (parameters[name] for name in ("input", "bias", "recurrent"))
         if inputs.device.type == "cpu" and inputs.dtype == torch.float32:
             # oneDNN's fused kernels for one run are faster than batched products for many.
-            hidden, h, c = run_by_run(_fused, inputs, U, b, W, h, c)
+            hidden, h, c = run_by_run(_scan_one_run, inputs, U, b, W, h, c)
             return hidden, (h, c)
         # The stubs of Function.apply have no types.
         hidden, h, c = _LSTMScan.apply(inputs, U, b, W, h, c)  # pyright: ignore[reportGeneralTypeIssues]
@@ -80,7 +80,7 @@ class LSTM(TrainableCell):
         return dict(zip(GATES, parameters["recurrent"].chunk(4, 1), strict=True))
 
 
-def _fused(*arguments: Tensor) -> tuple[Tensor, ...]:
+def _scan_one_run(*arguments: Tensor) -> tuple[Tensor, ...]:
     x, U, b, W, h, c = arguments
     weights = [U[0], W[0], b[0], torch.zeros_like(b[0])]
     hidden, h, c = torch.lstm(x[0], (h, c), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
@@ -106,8 +106,8 @@ class _LSTMScan(Function):
         x, U, b, W, start, start_c = arguments
         ctx.set_materialize_grads(False)
         n = W.shape[-1]
-        x, U, W = with_one(x), with_bias(U, b), aligned(W)
-        start, start_c, back = aligned(start), aligned(start_c), W.transpose(1, 2)
+        x, U, W = with_one(x), with_bias(U, b), align(W)
+        start, start_c, back = align(start), align(start_c), W.transpose(1, 2)
         gates = empty(x, *x.shape[:3], 4 * n)
         h, c, tanh_c = (empty(x, *x.shape[:3], n) for _ in range(3))
         g = gates[..., 2 * n : 3 * n]

@@ -71,8 +71,8 @@ class Network:
 
     def outputs_of(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
         """Return the answers to inputs: :meth:`read` of :meth:`hidden`, faster where only the last step answers."""
-        own, x = self.cell_parameters(parameters), self.embed(parameters, inputs)
+        values, x = self.cell_parameters(parameters), self.embed(parameters, inputs)
         V, c = parameters["readout.weight"], parameters["readout.bias"]
         if self.every_step:
-            return affine(self.cell.forward(own, x), V, c)
-        return self.cell.answers(own, x, V, c)
+            return affine(self.cell.forward(values, x), V, c)
+        return self.cell.answers(values, x, V, c)

@@ -62,12 +62,12 @@ class Orthogonal(Tanh):
         A, W = parameters["skew"], parameters["recurrent"]
         wide = torch.promote_types(A.dtype, torch.float32)
 
-        def turned(A: Tensor, W: Tensor) -> tuple[Tensor, ...]:
+        def rotate(A: Tensor, W: Tensor) -> tuple[Tensor, ...]:
             return (W @ _MAPS[self.map](A - A.transpose(1, 2)),)
 
-        (turned_W,) = run_by_run(turned, A.to(wide), W.to(wide))
+        (rotated,) = run_by_run(rotate, A.to(wide), W.to(wide))
         plain = {name: value for name, value in parameters.items() if name != "skew"}
-        return plain | {"recurrent": turned_W.to(W.dtype)}
+        return plain | {"recurrent": rotated.to(W.dtype)}
 
     def step(self, parameters: Parameters, x: Tensor, state: State, /) -> State:
         return super().step(self.effective(parameters), x, state)

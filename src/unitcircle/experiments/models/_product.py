@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from unitcircle.experiments.models._aligned import aligned, empty
+from unitcircle.experiments.models._aligned import align, empty
 
 
 class _Product(Function):
@@ -17,7 +17,7 @@ class _Product(Function):
 
     @staticmethod
     def forward(ctx: Any, V: Tensor, inner: Tensor, W: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        V, inner, W = aligned(V), aligned(inner), aligned(W)
+        V, inner, W = align(V), align(inner), align(W)
         lefts = [V]
         for layer in reversed(_layers(inner)):
             lefts.append(torch.bmm(lefts[-1], layer, out=empty(V, *V.shape)))
@@ -28,7 +28,7 @@ class _Product(Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         inner, W, *lefts = ctx.saved_tensors
-        g = aligned(gradients[0])
+        g = align(gradients[0])
         left = lefts.pop()
         into_W = torch.bmm(left.transpose(1, 2), g, out=empty(W, *W.shape))
         right = torch.bmm(g, W.transpose(1, 2), out=empty(left, *left.shape))
@@ -46,8 +46,8 @@ def _layers(inner: Tensor) -> tuple[Tensor, ...]:
 
 
 def product(V: Tensor, inner: Tensor, W: Tensor, /) -> Tensor:
-    """Return ``V W_L ⋯ W_2 W`` for R runs, in ``2 k n²`` operations a factor forward, twice as many backward."""
-    # A batch of B vectors sent through the chain takes 2 B n²: the map is cheaper where it has fewer rows.
-    # Shapes: V (R, k, n), inner (R, (L − 1) n, n), W (R, n, m) -> (R, k, m)
+    """Return ``V W_L ⋯ W_2 W`` ``(R, k, m)`` of V ``(R, k, n)``, inner ``(R, (L − 1) n, n)`` and W ``(R, n, m)``."""
+    # In 2 k n² operations a factor forward, twice as many backward. A batch of B vectors sent through the chain takes
+    # 2 B n²: the map is cheaper where it has fewer rows.
     # The stubs of Function.apply have no types.
     return _Product.apply(V, inner, W)  # pyright: ignore[reportReturnType]

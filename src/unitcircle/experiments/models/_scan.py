@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from unitcircle.experiments.models._aligned import aligned, empty
+from unitcircle.experiments.models._aligned import align, empty
 from unitcircle.experiments.models._bptt import (
     CHUNK,
     add_outer_,
@@ -37,7 +37,7 @@ class _PlainScan(Function):
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, U, b, W, start, activation, alpha = arguments
         ctx.set_materialize_grads(False)
-        x, U, W, start = with_one(x), with_bias(U, b), aligned(W), aligned(start)
+        x, U, W, start = with_one(x), with_bias(U, b), align(W), align(start)
         back = W.transpose(1, 2)
         h = empty(x, *x.shape[:3], W.shape[-1])
         # Without a leak the state is the activation, and one memory serves both.
@@ -105,7 +105,7 @@ _SLOPES: dict[Activation, Callable[[Tensor, Tensor, Tensor], object]] = {
 def scan(
     x: Tensor, U: Tensor, b: Tensor, W: Tensor, start: Tensor, /, *, activation: Activation, alpha: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Return the states of ``h_t = (1 − α) h_{t-1} + α φ(W h_{t-1} + U x_t + b)``."""
-    # Shapes: x (R, T, B, m), U, b, W (R, n, m), start (R, B, n) -> (R, T, B, n)
+    """Return the states of ``h_t = (1 − α) h_{t-1} + α φ(W h_{t-1} + U x_t + b)``, ``(R, T, B, n)``, and the last."""
+    # x is (R, T, B, m), start (R, B, n), and U, b and W have a leading R.
     # The stubs of Function.apply have no types.
     return _PlainScan.apply(x, U, b, W, start, activation, alpha)  # pyright: ignore[reportReturnType]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from unitcircle.experiments.models._aligned import affine, aligned, empty
+from unitcircle.experiments.models._aligned import affine, align, empty
 from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 
 
@@ -62,8 +62,8 @@ class _StronglyTypedScan(Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, gate: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.set_materialize_grads(False)
-        value, start = aligned(value), aligned(start)
-        f, h = torch.sigmoid(aligned(gate), out=empty(gate, *gate.shape)), empty(value, *value.shape)
+        value, start = align(value), align(start)
+        f, h = torch.sigmoid(align(gate), out=empty(gate, *gate.shape)), empty(value, *value.shape)
         before = start
         for v, keep, now in zip(value.unbind(1), f.unbind(1), h.unbind(1), strict=True):
             before = torch.lerp(v, before, keep, out=now)
@@ -82,8 +82,8 @@ class _StronglyTypedScan(Function):
             if at_steps is not None:
                 total += at_steps[:, t]
             torch.sub(h[:, t - 1] if t else start, value[:, t], out=into_f[:, t]).mul_(total)
-            kept = total * f[:, t]
-            torch.sub(total, kept, out=into_value[:, t])
-            total.copy_(kept)
+            into_before = total * f[:, t]
+            torch.sub(total, into_before, out=into_value[:, t])
+            total.copy_(into_before)
         torch.ops.aten.sigmoid_backward.grad_input(into_f, f, grad_input=into_f)
         return into_value, into_f, total

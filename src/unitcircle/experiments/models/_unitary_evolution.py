@@ -114,10 +114,10 @@ class UnitaryEvolution(TrainableCell):
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
         def one(phases: Tensor, reflections: Tensor) -> tuple[Tensor, ...]:
-            own = {"phases": phases, "reflections": reflections}
+            parts = {"phases": phases, "reflections": reflections}
             eye = torch.eye(self.size, dtype=torch.complex(phases, phases).dtype, device=phases.device)
             # Rows of the identity move to columns of W.
-            return (self.evolve(own, eye.unsqueeze(0)).transpose(1, 2),)
+            return (self.evolve(parts, eye.unsqueeze(0)).transpose(1, 2),)
 
         # Fourier transforms of a batch may be rounded in another way than alone.
         return {"h": run_by_run(one, _wide(parameters["phases"]), _wide(parameters["reflections"]))[0]}

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from unitcircle.experiments.models._aligned import aligned, empty
+from unitcircle.experiments.models._aligned import align, empty
 from unitcircle.experiments.models._bptt import (
     CHUNK,
     add_outer_,
@@ -34,7 +34,7 @@ class _UnitaryScan(Function):
         x, U, b, start, W = arguments
         n = W.shape[-1]
         # The bias stands inside modReLU, not beside U x.
-        x, U, W = with_one(x), with_bias(U, U.new_zeros(())), aligned(W)
+        x, U, W = with_one(x), with_bias(U, U.new_zeros(())), align(W)
         back, offset = W.transpose(1, 2), b.unsqueeze(1)
         z, h = (empty(W, *x.shape[:3], n) for _ in range(2))
         drive, hidden = (empty(x, *x.shape[:3], 2 * n) for _ in range(2))
@@ -117,7 +117,6 @@ def _add(out: Tensor, x: Tensor) -> None:
 
 
 def unitary_scan(x: Tensor, U: Tensor, b: Tensor, start: Tensor, W: Tensor, /) -> tuple[Tensor, Tensor]:
-    """Return the states of ``h_t = modReLU(W h_{t-1} + U x_t)``, complex numbers as (Re, Im)."""
-    # Shapes: x (R, T, B, m), U, b, start (R, 2n, m), W (R, n, n) -> (R, T, B, 2n)
+    """Return the states of ``h_t = modReLU(W h_{t-1} + U x_t)`` as (Re, Im), ``(R, T, B, 2n)``, and the last."""
     # The stubs of Function.apply have no types.
     return _UnitaryScan.apply(x, U, b, start, W)  # pyright: ignore[reportReturnType]

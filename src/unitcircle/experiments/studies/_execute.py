@@ -249,15 +249,15 @@ class _Execution:
 
     def _emit(self, kind: str, runs: Stack = (), message: str = "") -> None:
         elapsed = time.monotonic() - self._start
-        left = self._plan.left
+        remaining = self._plan.left
         progress = StudyProgress(
             self._plan.ended,
             self._plan.failed,
-            left,
+            remaining,
             tuple(self._running),
             self._slots,
             elapsed,
-            self._plan.remaining_seconds(self._slots) if left else 0.0,
+            self._plan.remaining_seconds(self._slots) if remaining else 0.0,
         )
         self._on_event(Event(kind, runs, message, progress))  # pyright: ignore[reportArgumentType]
 

@@ -42,7 +42,7 @@ def write_table(table: DataFrame, path: str | os.PathLike[str], /) -> Path:
     if suffix not in {".csv", ".parquet"}:
         raise ArgumentError("path", "must end in .csv or .parquet", repr(str(path)))
     # Before the file is opened, so that none is left behind if the package is missing.
-    duckdb = None if suffix == ".csv" else _duckdb("writing Parquet")
+    duckdb = None if suffix == ".csv" else _import_duckdb("writing Parquet")
     with written_whole(path) as file:
         if duckdb is None:
             file.write(table.to_csv(index=False).encode())
@@ -76,7 +76,7 @@ def query(sql: str, tables: Mapping[str, DataFrame], /) -> tuple[list[str], list
     MissingExtraError
         duckdb is not installed.
     """
-    duckdb = _duckdb("SQL")
+    duckdb = _import_duckdb("SQL")
     with duckdb.connect() as connection:
         for name, table in tables.items():
             connection.register(name, table)
@@ -88,7 +88,7 @@ def query(sql: str, tables: Mapping[str, DataFrame], /) -> tuple[list[str], list
             raise ArgumentError("sql", "must be a statement that DuckDB can run", str(error)) from error
 
 
-def _duckdb(purpose: str) -> Any:
+def _import_duckdb(purpose: str) -> Any:
     if find_spec("duckdb") is None:
         raise MissingExtraError(purpose, "duckdb", "query")
     import duckdb  # noqa: PLC0415  (an extra)

@@ -51,7 +51,7 @@ def _memory_of(run: Run) -> float:
             width = min(sequences_per_part(steps, cell.size, device), len(part))
             places = max(places, width * steps, run.batch_size * longest)
     temporaries = 2 * task.inputs + (2 * cell.features + 4 * task.outputs if task.every_step else 0)
-    per_step = BACKWARD * _saved(run, task, cell, batch) / 8 + temporaries
+    per_step = BACKWARD * _bytes_per_step(run, task, cell, batch) / 8 + temporaries
     return ITEM[run.precision] * per_step * places + memory_of_parameters(run)
 
 
@@ -62,10 +62,10 @@ def memory_of_parameters(run: Run, /) -> float:
     return max(ITEM[run.precision], 4) * COPIES * numbers
 
 
-def _saved(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> float:
+def _bytes_per_step(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> float:
     """Return the bytes that a forward pass in double precision saves for each sequence and step."""
     # The difference of two batches: what does not grow with the batch is not counted.
-    one, two = (_saved_by(run, task, cell, _sequences(batch, task, count)) for count in (1, 2))
+    one, two = (_saved_bytes(run, task, cell, _sequences(batch, task, count)) for count in (1, 2))
     return (two - one) / len(batch.inputs)
 
 
@@ -77,7 +77,7 @@ def _sequences(batch: Batch, task: Task, count: int) -> Batch:
     return Batch(batch.inputs[:, places], np.take(batch.targets, places, axis), weights)
 
 
-def _saved_by(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> int:
+def _saved_bytes(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> int:
     """Return the bytes that a forward pass over a batch saves, parameters excluded."""
     network = build_network(task, cell)
     parameters = {
@@ -86,11 +86,11 @@ def _saved_by(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> int:
     }
     inputs, targets, weights = stack_batches([batch], torch.device("cpu"))
     storages = {value.untyped_storage().data_ptr() for value in parameters.values()}
-    saved: dict[int, Tensor] = {}
+    tensors: dict[int, Tensor] = {}
 
     def save(x: Tensor) -> Tensor:
         # Tensors are held until all are counted: a freed one would give its address to another.
-        saved.setdefault(x.untyped_storage().data_ptr(), x)
+        tensors.setdefault(x.untyped_storage().data_ptr(), x)
         return x
 
     def loss(outputs: Tensor) -> Tensor:
@@ -98,4 +98,4 @@ def _saved_by(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> int:
 
     with saved_tensors_hooks(save, lambda x: x):
         loss_and_penalty(network, parameters, inputs, loss, run)
-    return sum(x.untyped_storage().nbytes() for place, x in saved.items() if place not in storages)
+    return sum(x.untyped_storage().nbytes() for place, x in tensors.items() if place not in storages)

@@ -165,7 +165,7 @@ class Study:
         for experiment in self.experiments:
             for setting in experiment.settings():
                 for label in self.labels:
-                    check_laws(self._with(setting, label))
+                    check_laws(self._row_setting(setting, label))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -198,10 +198,10 @@ class Study:
             return self.labels
         first: dict[str, str] = {}
         for label in (self.reference, *self.initializers):
-            first.setdefault(self._with(setting, label).bias if Role.BIAS in roles else "", label)
+            first.setdefault(self._row_setting(setting, label).bias if Role.BIAS in roles else "", label)
         return tuple(label for label in self.initializers if label in first.values())
 
-    def _with(self, setting: Run, label: str) -> Run:
+    def _row_setting(self, setting: Run, label: str) -> Run:
         twin = int(label not in self.initializers)
         recurrent, bias = _parts(self.initializers[label.removesuffix(TWIN) if twin else label])
         return replace(setting, recurrent=recurrent, bias=bias or setting.bias, twin=twin)
@@ -226,14 +226,14 @@ class Study:
         if len(experiment.learning_rates) == 1:
             return []
         # Nobody reads the dynamics of a run that only chooses a rate.
-        row = replace(self._with(setting, label), measure_at=())
+        row = replace(self._row_setting(setting, label), measure_at=())
         first = FIRST_TUNING_SEED + self.first_seed
         seeds = range(first, first + self.tuning_seeds)
         return [replace(row, learning_rate=r, seed=s) for r in experiment.learning_rates for s in seeds]
 
     def reported_runs(self, setting: Run, label: str, learning_rate: float, /) -> list[Run]:
         """Return the runs that are reported of one row, at the rate chosen for it."""
-        row = replace(self._with(setting, label), learning_rate=learning_rate)
+        row = replace(self._row_setting(setting, label), learning_rate=learning_rate)
         return [replace(row, seed=seed) for seed in self.reported_seeds]
 
     @classmethod
@@ -291,22 +291,22 @@ class Study:
         ArgumentError
             A value of another type, or one that breaks a rule.
         """
-        given = dict(values)
-        listed = given.pop("initializers", {})
+        keys = dict(values)
+        listed = keys.pop("initializers", {})
         inits = {str(text): text for text in listed} if isinstance(listed, list) else listed
         if len(inits) < len(listed):
             raise ArgumentError("initializers", "must hold each entry once", str(listed))
         if not isinstance(inits, Mapping) or not all(isinstance(text, str) for text in inits.values()):
             raise ArgumentError("initializers", "must be a table or a list of specifications", repr(listed))
-        tables = given.pop("experiment", [])
+        tables = keys.pop("experiment", [])
         if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
             raise ArgumentError("experiment", "must be an array of tables, [[experiment]]", repr(tables))
         experiments = tuple(map(_experiment, tables))
-        known = {f.name for f in fields(cls)} - {"initializers", "experiments"}
-        for name in given:
-            if name not in known:
-                raise UnknownNameError("key of a study", name, known | {"initializers", "experiment"})
-        options: dict[str, Any] = {"name": "study"} | of_declared_type(cls, given)
+        allowed = {f.name for f in fields(cls)} - {"initializers", "experiments"}
+        for name in keys:
+            if name not in allowed:
+                raise UnknownNameError("key of a study", name, allowed | {"initializers", "experiment"})
+        options: dict[str, Any] = {"name": "study"} | of_declared_type(cls, keys)
         return cls(initializers=dict(inits), experiments=experiments, **options)
 
 
@@ -317,15 +317,15 @@ def shipped_studies() -> list[str]:
 
 
 def _experiment(table: Mapping[str, Any]) -> Experiment:
-    own = {f.name for f in fields(Experiment)} - {"options"}
+    experiment = {f.name for f in fields(Experiment)} - {"options"}
     run = {f.name for f in fields(Run)} - {"task", "cell", "recurrent", "input_scale", "learning_rate", "seed", "twin"}
     for name in table:
-        if name not in own | run:
-            raise UnknownNameError("key of an experiment", name, own | run)
+        if name not in experiment | run:
+            raise UnknownNameError("key of an experiment", name, experiment | run)
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
     options = of_declared_type(Run, {name: value for name, value in frozen.items() if name in run})
-    stated = of_declared_type(Experiment, {name: value for name, value in frozen.items() if name in own})
-    return Experiment(**stated, options=options)
+    attributes = of_declared_type(Experiment, {name: value for name, value in frozen.items() if name in experiment})
+    return Experiment(**attributes, options=options)
 
 
 def _parts(text: str) -> tuple[str, str | None]:
@@ -335,9 +335,9 @@ def _parts(text: str) -> tuple[str, str | None]:
     for part in text.split(" + "):
         init = Initializer.parse(part)
         if init.axes == 1:
-            taken, bias = bias, str(init)
+            earlier, bias = bias, str(init)
         else:
-            taken, recurrent = recurrent, str(init)
-        if taken is not None:
+            earlier, recurrent = recurrent, str(init)
+        if earlier is not None:
             raise ArgumentError("initializer", "must name one recurrent weight, one bias, or both", repr(text))
     return recurrent or "torch_default", bias

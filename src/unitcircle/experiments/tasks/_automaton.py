@@ -33,9 +33,9 @@ class Automaton:
     def string(self, rank: int, length: int, /, *, accepted: bool) -> list[int]:
         """Return one string of a length in lexicographic order among those that are accepted, or rejected."""
         state, symbols = 0, list[int]()
-        for left in range(length - 1, -1, -1):
+        for remaining in range(length - 1, -1, -1):
             zero, one = self.moves[state]
-            before = _counts(self, left, accepted)[zero]
+            before = _counts(self, remaining, accepted)[zero]
             symbols.append(int(rank >= before))
             state, rank = (one, rank - before) if rank >= before else (zero, rank)
         return symbols

@@ -48,5 +48,5 @@ class BytePairs:
         """Return the text of every column of ``(T, B)`` tokens, up to its end."""
         ended = np.cumsum(tokens == END, 0) > 0
         text = (tokens >= _FIRST) & ~ended
-        columns = [column[shown] - _FIRST for column, shown in zip(tokens.T, text.T, strict=True)]
+        columns = [column[places] - _FIRST for column, places in zip(tokens.T, text.T, strict=True)]
         return self._tokenizer.decode_batch([column.tolist() for column in columns])

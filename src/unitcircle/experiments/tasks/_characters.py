@@ -123,9 +123,9 @@ def _text(task: CharacterLanguageModel) -> _Text:
     if min(len(validation), len(test)) <= task.length:
         rule = f"must hold more than {task.length} characters in every twentieth part"
         raise ArgumentError("path", rule, f"{task.path} with {len(codes)}", "Pass a smaller length or a longer text.")
-    known = np.unique(train)
+    alphabet = np.unique(train)
 
     def numbers(part: np.ndarray) -> np.ndarray:
-        return np.where(np.isin(part, known), np.searchsorted(known, part) + 1, UNKNOWN)
+        return np.where(np.isin(part, alphabet), np.searchsorted(alphabet, part) + 1, UNKNOWN)
 
-    return _Text(numbers(train), numbers(validation), numbers(test), len(known) + 1)
+    return _Text(numbers(train), numbers(validation), numbers(test), len(alphabet) + 1)

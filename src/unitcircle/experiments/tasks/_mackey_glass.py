@@ -86,8 +86,8 @@ class MackeyGlass(Task):
         part = _series(self)[first:end]
         which, starts = (a.ravel() for a in np.meshgrid(np.arange(len(part)), np.arange(0, WINDOWS, HELD_OUT_STRIDE)))
         for begin in range(0, len(which), HELD_OUT_BATCH):
-            chosen = slice(begin, begin + HELD_OUT_BATCH)
-            yield self._windows(part, which[chosen], starts[chosen])
+            batch = slice(begin, begin + HELD_OUT_BATCH)
+            yield self._windows(part, which[batch], starts[batch])
 
     def _windows(self, series: np.ndarray, which: np.ndarray, starts: np.ndarray) -> Batch:
         inputs = series[which, starts + np.arange(self.length)[:, None]]

@@ -79,8 +79,8 @@ class Mnist(Task):
             raise ArgumentError("validation", f"must be from 1 to {VALIDATION:,} digits", str(self.validation))
 
     @property
-    def _untold(self) -> set[str]:
-        return super()._untold | (set() if self.permuted else {"permuted", "seed"})
+    def _omissions(self) -> set[str]:
+        return super()._omissions | (set() if self.permuted else {"permuted", "seed"})
 
     def sample(self, rng: np.random.Generator, size: int, /) -> Batch:
         images, labels = _digits("train", self.folder)
@@ -93,11 +93,11 @@ class Mnist(Task):
         for start in range(first, end, HELD_OUT_BATCH):
             yield self._batch(images, labels, np.arange(start, min(start + HELD_OUT_BATCH, end)))
 
-    def _batch(self, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray) -> Batch:
-        pixels = images[chosen].T
+    def _batch(self, images: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> Batch:
+        pixels = images[indices].T
         if self.permuted:
             pixels = pixels[_permutation(self.seed)]
-        return Batch((pixels[:, :, None] / np.float32(255)).astype(np.float32), labels[chosen].astype(np.int64))
+        return Batch((pixels[:, :, None] / np.float32(255)).astype(np.float32), labels[indices].astype(np.int64))
 
 
 @cache

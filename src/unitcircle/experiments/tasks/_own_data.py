@@ -132,17 +132,17 @@ class OwnData(Task):
         if metric is None:
             return super().score_of_all(parts)
         runs = range(len(parts[0][0]))
-        return torch.tensor([float(metric(*self._weighted(parts, run))) for run in runs], dtype=torch.float64)
+        return torch.tensor([float(metric(*self._answers(parts, run))) for run in runs], dtype=torch.float64)
 
-    def _weighted(
+    def _answers(
         self, parts: Sequence[tuple[Tensor, Tensor, Tensor | None]], run: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return targets and predictions of one run, ``(K,)`` or ``(K, outputs)``, where the weight is not 0."""
         pairs: list[list[Tensor]] = []
         for outputs, targets, weights in parts:
             predictions = outputs[run].argmax(-1) if self.classes else outputs[run]
-            counted = ... if weights is None else weights[run] > 0
-            pairs.append([targets[run][counted], predictions[counted]])
+            places = ... if weights is None else weights[run] > 0
+            pairs.append([targets[run][places], predictions[places]])
         flat = [[x.flatten() if self.classes else x.flatten(0, -2) for x in pair] for pair in pairs]
         true, predicted = (torch.cat(column).cpu().numpy() for column in zip(*flat, strict=True))
         return true, predicted

@@ -111,14 +111,14 @@ class Task(Specification, ABC):
     @property
     def title(self) -> str:
         """The key text without parameters that tell nothing, such as unset places: the label in tables and figures."""
-        return self.key_text if self._key_text_differs else self._text(without=self._untold)
+        return self.key_text if self._key_text_differs else self._text(without=self._omissions)
 
     @property
     def _key_text_differs(self) -> bool:
         return "_key_text" in vars(self)
 
     @property
-    def _untold(self) -> set[str]:
+    def _omissions(self) -> set[str]:
         """Parameters that a title leaves out."""
         return {name for name in self.places if not getattr(self, name)}
 

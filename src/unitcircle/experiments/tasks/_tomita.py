@@ -89,8 +89,8 @@ class Tomita(Task):
         symbols, labels, last = _training_arrays(self)
         rejected = len(labels) - int(labels.sum())
         accept = rng.random(size) < 0.5
-        chosen = np.where(accept, rng.integers(rejected, len(labels), size=size), rng.integers(rejected, size=size))
-        return _batch(symbols[:, chosen], labels[chosen], last[chosen])
+        indices = np.where(accept, rng.integers(rejected, len(labels), size=size), rng.integers(rejected, size=size))
+        return _batch(symbols[:, indices], labels[indices], last[indices])
 
     def held_out(self, split: Split, /) -> Iterator[Batch]:
         strings = _pools(self)[1] if split == "validation" else _test(self)
@@ -131,11 +131,11 @@ def _pools(task: Tomita) -> tuple[Labelled, Labelled]:
     train: Labelled = []
     validation: Labelled = []
     for length in range(max(TRAIN_LENGTHS) + 1):
-        wanted = _balanced(automaton, length, TRAIN_SIZE) if length in TRAIN_LENGTHS else {False: 0, True: 0}
-        for accepted, size in wanted.items():
-            drawn = automaton.draw(rng, size + VALIDATION_SIZE, length, accepted=accepted)
-            train += [(string, accepted) for string in drawn[:size]]
-            validation += [(string, accepted) for string in drawn[size:]]
+        sizes = _class_sizes(automaton, length, TRAIN_SIZE) if length in TRAIN_LENGTHS else {False: 0, True: 0}
+        for accepted, size in sizes.items():
+            strings = automaton.draw(rng, size + VALIDATION_SIZE, length, accepted=accepted)
+            train += [(string, accepted) for string in strings[:size]]
+            validation += [(string, accepted) for string in strings[size:]]
     return train, validation
 
 
@@ -145,12 +145,12 @@ def _test(task: Tomita) -> Labelled:
     return [
         (string, accepted)
         for length in TEST_LENGTHS
-        for accepted, size in _balanced(automaton, length, TEST_SIZE).items()
+        for accepted, size in _class_sizes(automaton, length, TEST_SIZE).items()
         for string in automaton.draw(rng, size, length, accepted=accepted)
     ]
 
 
-def _balanced(automaton: Automaton, length: int, most: int) -> dict[bool, int]:
+def _class_sizes(automaton: Automaton, length: int, most: int) -> dict[bool, int]:
     """Return how many strings of a length are taken of either class."""
     counts = {accepted: min(most, automaton.count(length, accepted=accepted)) for accepted in (False, True)}
     return {accepted: min(count, min(counts.values()) + SURPLUS) for accepted, count in counts.items()}

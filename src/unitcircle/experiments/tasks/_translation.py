@@ -93,7 +93,7 @@ class Translation(Task):
         return batch
 
     def held_out(self, split: Split, /) -> Iterator[Batch]:
-        pairs = sorted(_corpus(self).encoded(self, split), key=_length)
+        pairs = sorted(_corpus(self).encode(self, split), key=_length)
         for first in range(0, len(pairs), _HELD_OUT_SIZE):
             yield _batch(pairs[first : first + _HELD_OUT_SIZE])
 
@@ -127,12 +127,12 @@ class Translation(Task):
         float
             0 to 100.
         """
-        return _bleu().corpus_score(list(hypotheses), [list(references)]).score
+        return _import_bleu().corpus_score(list(hypotheses), [list(references)]).score
 
     @property
     def signature(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Sacrebleu's settings and version, to be reported beside every BLEU."""
-        metric = _bleu()
+        metric = _import_bleu()
         # It knows the number of references, one, only after a first score.
         metric.corpus_score([""], [[""]])
         return str(metric.get_signature())
@@ -147,10 +147,10 @@ class _Corpus:
     def __init__(self, task: Translation) -> None:
         source, target = task.sentences("train")
         self.tokens = BytePairs([*source, *target], task.vocabulary)
-        self.train = self.encoded(task, "train")
+        self.train = self.encode(task, "train")
         self.lengths = np.array([_length(pair) for pair in self.train])
 
-    def encoded(self, task: Translation, part: Part) -> list[_Pair]:
+    def encode(self, task: Translation, part: Part) -> list[_Pair]:
         source, target = (self.tokens.encode(sentences) for sentences in task.sentences(part))
         return list(zip(source, target, strict=True))
 
@@ -181,7 +181,7 @@ def _columns(sequences: Sequence[Sequence[int]]) -> np.ndarray:
     return columns
 
 
-def _bleu() -> Any:
+def _import_bleu() -> Any:
     try:
         from sacrebleu import BLEU  # noqa: PLC0415  (an extra)
     except ImportError as error:

@@ -64,18 +64,18 @@ class Diagnostics:
         if self._start is None:
             self._start = {gate: (W, polar_factor(W)) for gate, W in gates.items()}
         curves: dict[str, Tensor] = {}
-        for gate, given in gates.items():
+        for gate, values in gates.items():
             before, Q = (start[runs] for start in self._start[gate])
             # A run that has diverged beside others: LAPACK refuses what is not finite.
-            finite = torch.isfinite(given).all(-1).all(-1)
-            W = torch.where(finite[:, None, None], given, before)
+            finite = torch.isfinite(values).all(-1).all(-1)
+            W = torch.where(finite[:, None, None], values, before)
             eye = torch.eye(W.shape[-1], dtype=W.dtype)
-            moved = W - before
+            change = W - before
             curves[f"radius[{gate}]"] = torch.linalg.eigvals(W).abs().amax(-1)
             curves[f"norm[{gate}]"] = torch.linalg.matrix_norm(W, 2)
             curves[f"orthogonality[{gate}]"] = _norm(W.mH @ W - eye) / W.shape[-1] ** 0.5
-            curves[f"drift[{gate}]"] = _norm(moved) / _norm(before)
-            curves[f"tangent_share[{gate}]"] = tangent_share(moved, Q)
+            curves[f"drift[{gate}]"] = _norm(change) / _norm(before)
+            curves[f"tangent_share[{gate}]"] = tangent_share(change, Q)
             lost = ~finite
             for name in ("radius", "norm", "orthogonality", "drift", "tangent_share"):
                 curves[f"{name}[{gate}]"][lost] = torch.nan

@@ -150,10 +150,10 @@ class Run:
         UnknownNameError
             A name is not an attribute of a run.
         """
-        known = {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls)}
         for name in values:
-            if name not in known:
-                raise UnknownNameError("attribute of a run", name, known)
+            if name not in names:
+                raise UnknownNameError("attribute of a run", name, names)
         options: dict[str, Any] = values | {"measure_at": tuple(values.get("measure_at", (0, -1)))}
         return cls(**options)
 

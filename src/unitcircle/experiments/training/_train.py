@@ -84,9 +84,9 @@ class _Stack:
         self.device = torch.device(self.shared.device)
         self.network = build_network(self.task, self.cell)
         dtype = torch.float64 if self.shared.precision == "float64" else torch.float32
-        specified = self.network.parameters()
-        drawn = initial_parameters(specified, self.runs, cell=self.cell, dtype=dtype, device=self.device)
-        self.parameters = {n: v.requires_grad_(specified[n].trainable) for n, v in drawn.items()}
+        specifications = self.network.parameters()
+        weights = initial_parameters(specifications, self.runs, cell=self.cell, dtype=dtype, device=self.device)
+        self.parameters = {n: v.requires_grad_(specifications[n].trainable) for n, v in weights.items()}
         self.trained = [v for v in self.parameters.values() if v.requires_grad]
         self.data = [np.random.default_rng([_DATA_STREAM, run.seed]) for run in self.runs]
         self.validation = held_out_data(self.task, "validation", self.device, size=self.cell.size)

@@ -51,8 +51,8 @@ def initial_parameters(
     ArgumentError
         An initializer is complex where the weight is real, or a forget bias is named for a cell without gates.
     """
-    drawn = {name: np.stack([_draw(name, p, run, cell) for run in runs]) for name, p in parameters.items()}
-    return {name: torch.as_tensor(value).to(device, dtype) for name, value in drawn.items()}
+    weights = {name: np.stack([_draw(name, p, run, cell) for run in runs]) for name, p in parameters.items()}
+    return {name: torch.as_tensor(value).to(device, dtype) for name, value in weights.items()}
 
 
 def _draw(name: str, parameter: Parameter, run: Run, cell: TrainableCell) -> np.ndarray:
