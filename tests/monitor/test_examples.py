@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from unitcircle.monitor._run_file import read_run
+from unitcircle.monitor import read_run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
