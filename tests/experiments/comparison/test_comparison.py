@@ -8,12 +8,12 @@ import pytest
 import sacrebleu
 from tests.study_records import finder, noise, record, study
 
-from unitcircle._json import to_json
 from unitcircle.experiments.comparison import Standing, compare, study_sentences
 from unitcircle.experiments.comparison._figures import chart_title, charts
 from unitcircle.experiments.comparison._view import score_line
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.training import Status
+from unitcircle.report import to_json
 
 INF = math.inf
 EPS = np.finfo(float).eps

@@ -10,13 +10,13 @@ from tests.experiments.tasks.test_multi30k import Captions
 from tests.oracles.training import plain_losses
 from torch import nn
 
-from unitcircle._json import to_json
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Network, TrainableCell
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Record, Run, Status, initial_parameters, train
 from unitcircle.experiments.training._evaluation import evaluate, held_out_data
 from unitcircle.experiments.training._train import _clip, _Stack
+from unitcircle.report import to_json
 
 
 @dataclass(frozen=True)
