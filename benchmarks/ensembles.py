@@ -1,7 +1,7 @@
 """Spectral radii of Gaussian matrices: by inversion of the exact law, and drawn directly, against a loop of eigvals.
 
-``python -m benchmarks.ensembles`` prints, besides, how far the approximate laws are from the exact one, which laws fit
-a sample, and for which entries the law is universal.
+``python -m benchmarks.ensembles`` also prints how far the approximate laws are from the exact one, which laws fit a
+sample, and for which entries the law is universal.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,19 +16,19 @@ from unitcircle.ensembles._outliers import outlier_log_laws
 from unitcircle.ensembles._unit_radius import tabulated
 from unitcircle.initializers import Gaussian
 
-# Size, draws, those of them the loop is timed on, and the ratios promised.
+# Size, draws, draws timed in the loop, and the least ratios by inversion and by sampling.
 CASES = ((10, 10_000, 10_000, 20, 3), (100, 1_000, 500, 60, 2), (1_000, 100, 10, 60, 2))
 ROUNDS = 3
 
 
 def loop(n: int, draws: int) -> np.ndarray:
-    """The source's own way: one matrix at a time."""
+    """The method of the source: one matrix at a time."""
     rng = np.random.default_rng(0)
     return np.array([max(abs(np.linalg.eigvals(rng.standard_normal((n, n))))) for _ in range(draws)])
 
 
 def inversion(n: int, draws: int) -> np.ndarray:
-    """The table included: nothing is kept from an earlier call."""
+    """Inversion without a cached table."""
     tabulated.cache_clear()
     return SpectralRadius(n).rvs(draws, random_state=0)
 
@@ -40,7 +40,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def rows() -> Iterator[Row]:
-    SpectralRadius(2).rvs(1)  # what SciPy loads at the first use is no part of either
+    SpectralRadius(2).rvs(1)  # import what SciPy loads at first use
     sample_radii(Gaussian(std=1.0), 2, 1)
     for n, draws, timed, by_inversion, by_sampling in CASES:
         gaussian = Gaussian(std=1.0)
@@ -49,7 +49,7 @@ def rows() -> Iterator[Row]:
             lambda n=n, draws=draws: inversion(n, draws),
             lambda n=n, draws=draws, gaussian=gaussian: sample_radii(gaussian, n, draws, rng=0, dtype=np.float32),
         )
-        # In turns, so that other load on the machine falls on all alike.
+        # In turns, so that other load on the machine affects all of them.
         best = np.min([[seconds(f) for f in contenders] for _ in range(ROUNDS if n < 1000 else 1)], axis=0)
         scaled = "" if timed == draws else f", timed on {timed}"
         baseline = f"np.linalg.eigvals in a loop{scaled}", best[0] * draws / timed
@@ -87,8 +87,8 @@ def universality(n: int = 100, draws: int = 400) -> Iterator[str]:
     shape = (draws, n, n)
 
     def sparse(nonzeros: int) -> np.ndarray:
-        kept = rng.uniform(size=shape).argsort(-1) < nonzeros
-        return np.where(kept, rng.standard_normal(shape) * np.sqrt(n / nonzeros), 0)
+        mask = rng.uniform(size=shape).argsort(-1) < nonzeros
+        return np.where(mask, rng.standard_normal(shape) * np.sqrt(n / nonzeros), 0)
 
     entries: dict[str, Callable[[], np.ndarray]] = {
         "Gaussian": lambda: rng.standard_normal(shape),

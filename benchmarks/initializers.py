@@ -1,4 +1,4 @@
-"""Initializers beside what people use now: the same shape, element type and drawing of random numbers on both sides."""
+"""Initializers against the usual implementations, at equal shape, element type and random draws."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def _against_torch(where: str) -> Iterator[Row]:
         for gate in stack.chunk(4):
             gate.copy_(uci.Orthogonal()(torch.randn(N, N, generator=generator)))
 
-    theirs, ours = best_of(5, lambda: torch.nn.init.orthogonal_(weight, generator=generator), eigen)
-    yield Row(f"Eigen, n = {N}, float32, {where}", "torch.nn.init.orthogonal_", "Eigen()", theirs, ours, 4)
-    theirs, ours = best_of(5, lambda: torch.nn.init.orthogonal_(stack, generator=generator), per_gate)
+    baseline_s, ours_s = best_of(5, lambda: torch.nn.init.orthogonal_(weight, generator=generator), eigen)
+    yield Row(f"Eigen, n = {N}, float32, {where}", "torch.nn.init.orthogonal_", "Eigen()", baseline_s, ours_s, 4)
+    baseline_s, ours_s = best_of(5, lambda: torch.nn.init.orthogonal_(stack, generator=generator), per_gate)
     claim = f"four gates of an LSTM, n = {N}, float32, {where}"
-    yield Row(claim, "orthogonal_ on the stack (each gate wrong)", "Orthogonal() on each gate", theirs, ours, 1)
+    yield Row(claim, "orthogonal_ on the stack (each gate wrong)", "Orthogonal() on each gate", baseline_s, ours_s, 1)
 
 
 def _against_dense_products() -> Row:
@@ -64,13 +64,13 @@ def _against_dense_products() -> Row:
         for _ in range(sample):
             product = product @ rotation
 
-    theirs, ours = best_of(3, products, lambda: uci.Eigen()(z))
+    baseline_s, ours_s = best_of(3, products, lambda: uci.Eigen()(z))
     baseline = f"n − 1 dense products ({sample} timed)"
     claim = f"Eigen against its definition, n = {N}, float64, NumPy"
-    return Row(claim, baseline, "Eigen()", theirs * (N - 1) / sample, ours, 1000)
+    return Row(claim, baseline, "Eigen()", baseline_s * (N - 1) / sample, ours_s, 1000)
 
 
 def _against_qr() -> Row:
     z = np.random.default_rng(0).standard_normal((N, N)).astype(np.float32)
-    theirs, ours = best_of(5, lambda: haar_by_qr(z), lambda: uci.Orthogonal()(z))
-    return Row(f"Haar, n = {N}, float32, NumPy", "QR, signs fixed", "Orthogonal(), Stewart", theirs, ours, 1)
+    baseline_s, ours_s = best_of(5, lambda: haar_by_qr(z), lambda: uci.Orthogonal()(z))
+    return Row(f"Haar, n = {N}, float32, NumPy", "QR, signs fixed", "Orthogonal(), Stewart", baseline_s, ours_s, 1)

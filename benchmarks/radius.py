@@ -1,4 +1,4 @@
-"""The spectral radius of sparse reservoirs: LAPACK's full spectrum, the usual ARPACK call, and ours."""
+"""The spectral radius of sparse reservoirs: LAPACK's full spectrum, the usual ARPACK call, and spectral_radius."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def arpack(W: sparse.csr_array) -> float:
 
 
 def ours(W: sparse.csr_array) -> float:
-    found = spectral_radius(W, tol=TOLERANCE)
-    assert found.converged, found
-    return float(found)
+    result = spectral_radius(W, tol=TOLERANCE)
+    assert result.converged, result
+    return float(result)
 
 
 def rows(counts: tuple[tuple[int, int], ...] = ((500, 200), (1000, 200))) -> Iterator[Row]:
@@ -57,20 +57,20 @@ def reservoirs(n: int, count: int) -> Iterator[Row]:
     assert wrong[2] == 0, errors[:, 2].max()
     total = seconds.sum(axis=0)
     claim = f"spectral radius of {count} reservoirs, n = {n}, density {DENSITY:g}"
-    mine = f"spectral_radius: {wrong[2]} wrong by more than {WRONG:g}, worst {errors[:, 2].max():.1e}"
+    method = f"spectral_radius: {wrong[2]} wrong by more than {WRONG:g}, worst {errors[:, 2].max():.1e}"
     yield Row(
         claim=f"{claim}, against the full spectrum",
         baseline="LAPACK's eigenvalues",
-        ours=mine,
+        ours=method,
         baseline_s=total[0],
         ours_s=total[2],
-        # Half the size leaves LAPACK an eighth of the work, and a Krylov space a third.
+        # At half the size LAPACK does an eighth of the work, and a Krylov method a third.
         at_least=5.0 if n >= 1000 else 2.0,
     )
     yield Row(
         claim=f"{claim}, against reservoirpy's call",
         baseline=f"eigs(k=1, v0=ones): {wrong[1]} wrong, worst {np.nanmax(errors[:, 1]):.1e}",
-        ours=mine,
+        ours=method,
         baseline_s=total[1],
         ours_s=total[2],
         at_least=0.5,

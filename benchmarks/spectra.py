@@ -1,4 +1,4 @@
-"""Measurements of one weight against the plain way to get the same numbers."""
+"""Measurements of one weight against the direct way to compute the same numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rows() -> Iterator[Row]:
     gaussian = rng.standard_normal((n, n)) / n**0.5
     orthogonal = np.linalg.qr(rng.standard_normal((n, n)))[0]
     yield powers("a Gaussian weight", gaussian, 10_000, 10.0)
-    # No eigenvalue dies out and rounding to float32 makes it not normal: every power has to be multiplied out.
+    # No eigenvalue decays, and rounding to float32 makes it non-normal: every power needs a product.
     yield powers("an orthogonal float32 weight", orthogonal.astype(np.float32).astype(np.float64), 1_000, 1.0)
 
 
@@ -35,15 +35,15 @@ def resolvent(rng: np.random.Generator) -> Row:
     n, side = 200, 100
     W = rng.standard_normal((n, n)) / n**0.5
     ours_s, result = seconds(lambda: pseudospectrum(W, side))
-    some = rng.choice(side**2, POINTS, replace=False)
-    z = result.grid.ravel()[some]
+    sample = rng.choice(side**2, POINTS, replace=False)
+    z = result.grid.ravel()[sample]
     baseline_s, expected = seconds(lambda: [np.linalg.svd(w * np.eye(n) - W, compute_uv=False)[-1] for w in z])
-    worst = np.abs(result.smallest_singular_values.ravel()[some] - expected).max()
+    worst = np.abs(result.smallest_singular_values.ravel()[sample] - expected).max()
     assert worst <= result.tolerance, worst
     return Row(
         claim=f"pseudospectrum, n = {n}, {side} × {side} points",
         baseline=f"an SVD per point ({POINTS} points measured, scaled to {side**2})",
-        ours=f"Schur form and Lanczos, every point checked among those agrees to {worst:.0e}",
+        ours=f"Schur form and Lanczos, equal to {worst:.0e} at the points measured",
         baseline_s=baseline_s * side**2 / POINTS,
         ours_s=ours_s,
         at_least=10.0,
@@ -68,7 +68,7 @@ def powers(name: str, W: np.ndarray, steps: int, at_least: float) -> Row:
     return Row(
         claim=f"log ‖Wᵗ‖₂ of {name}, n = {len(W)}, t = 0..{steps}",
         baseline=f"a product and a spectral norm per step ({STEPS} steps measured, scaled to {steps})",
-        ours=f"power_norms, the same to {worst:.0e} on those steps",
+        ours=f"power_norms, equal to {worst:.0e} on those steps",
         baseline_s=baseline_s * steps / STEPS,
         ours_s=ours_s,
         at_least=at_least,
