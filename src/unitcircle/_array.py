@@ -44,7 +44,7 @@ def namespace(array: Array, /) -> Any:
 
 
 def library(array: Array, /) -> str:
-    """Return whose array it is, ``"numpy"``, ``"torch"``, ``"jax"`` or ``"other"``, for what the array API lacks."""
+    """Return the library of an array: ``"numpy"``, ``"torch"``, ``"jax"`` or ``"other"``."""
     if isinstance(array, np.ndarray):
         return "numpy"
     if array_api_compat.is_torch_array(array):
@@ -70,9 +70,7 @@ def complex_dtype(xp: Any, dtype: Any, /) -> Any:
 
 
 def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable[[Any], ArrayT]]:
-    """Take a standard-normal array in, and say how the weight made from it goes out."""
-    # Half-precision arrays are computed in float32 and cast last.
-    # Shapes: z (..., m, n)
+    """Return a standard-normal array ``(..., m, n)``, at least in float32, and the cast back to its own type."""
     if not hasattr(z, "shape"):
         z = cast("ArrayT", np.asarray(z))
     if z.ndim < axes:
@@ -108,7 +106,7 @@ _SPECIAL = {"torch": "torch.special", "jax": "jax.scipy.special"}
 
 
 def _special(x: Array) -> Any:
-    # The framework is in sys.modules already, since one of its arrays is here: nothing new is imported.
+    # The framework of an existing array is imported already.
     return importlib.import_module(_SPECIAL.get(library(x), "scipy.special"))
 
 
@@ -140,13 +138,13 @@ def in_library_of(template: Any, result: Any, /) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """A weight, or a batch of weights, as measurements see it."""
+    """A weight, or a batch of weights, in double precision for measurements."""
 
     value: np.ndarray  # (..., n, n) in float64 or complex128
-    # Unit roundoff of the type the weight *arrived* in: a float32 weight carries float32's rounding errors
-    # however precisely it is measured, so tolerances are multiples of this.
+    # Unit roundoff of the type the caller passed: a float32 weight carries float32's rounding errors however
+    # precisely it is measured, so tolerances are multiples of this.
     eps: float
-    source: Any  # The object that arrived
+    source: Any  # The caller's array
 
     @property
     def n(self) -> int:
@@ -166,11 +164,11 @@ class Weight:
 
 
 HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
-"""Element types of half precision, which NumPy measures in another type than they were stored in, and their eps."""
+"""The eps of the half-precision types, whose values NumPy measures in a wider type."""
 
 
 def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: bool = True) -> Weight:
-    """Check a finite weight ``(..., n, n)`` and take it in for measurement."""
+    """Check that a weight ``(..., n, n)`` is finite, and convert it for measurement."""
     if "scipy.sparse" in sys.modules:
         from scipy import sparse  # noqa: PLC0415  (only if the caller already has it)
 

@@ -40,7 +40,7 @@ class Fillable(Protocol):
 class Filling:
     """The initializers of recurrent weights, input weights and biases."""
 
-    # recurrent, input: Gate, or "*" for the others → initializer; gates that are not named are left as they are.
+    # Gate, or "*" for all others → initializer; gates without one are not changed.
     recurrent: Mapping[str, Initializer]
     input: Mapping[str, Initializer]
     bias: Initializer | None  # Initializer of the biases, or None to leave them
@@ -49,14 +49,14 @@ class Filling:
     def parse(cls, recurrent: PerGate, into: PerGate, bias: Spec | None, /) -> Self:
         """Read the arguments of an ``initialize_``."""
         if recurrent is None and into is None and bias is None:
-            raise ArgumentError("initialization", "must be told what to fill", "neither recurrent, input nor bias")
+            raise ArgumentError("initialization", "must be told what to fill", "no recurrent, input or bias")
         vector = None if bias is None else parse(bias)
         if not isinstance(vector, Chrono | ForgetBias | Zeros | Constant | None):
             raise ArgumentError("bias", "must be forget_bias, chrono, zeros or constant", str(vector))
         return cls(_by_gate(recurrent), _by_gate(into), vector)
 
     def check(self, cells: Collection[Fillable], /) -> None:
-        """Check that a model has what is to be filled."""
+        """Check that the model has the gates and biases to fill."""
         known = {gate for cell in cells for gate in cell.gates} | {"*"}
         for gate in (*self.recurrent, *self.input):
             if gate not in known:
@@ -67,7 +67,7 @@ class Filling:
             raise ArgumentError("bias", f"must be one that the layers have: {self.bias.name}", arrived)
 
     def fills_bias(self, cell: Fillable, /) -> bool:
-        """Whether the bias of this cell is to be filled; a gate bias leaves plain cells alone."""
+        """Return whether the bias of this cell is filled; a gate bias does not apply to plain cells."""
         if self.bias is None or not cell.has_bias:
             return False
         return len(cell.gates) > 1 or not isinstance(self.bias, Chrono | ForgetBias)
@@ -87,8 +87,7 @@ def _by_gate(spec: PerGate) -> dict[str, Initializer]:
 
 
 def biases_of(init: Initializer, z: Any, gates: Collection[str], /, *, keeping: str) -> dict[str, Any]:
-    """Return the bias of every gate that an initializer decides; the others are zero."""
-    # Shapes: z (..., n) -> (..., n)
+    """Return gate → bias ``(..., n)``, from normal numbers z ``(..., n)``, for every gate that an initializer sets."""
     if isinstance(init, Chrono | ForgetBias):
         return init.by_gate(z, gates, keeping=keeping)
     return dict.fromkeys(gates, init(z))

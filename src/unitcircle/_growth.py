@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
 
 class Flow(ABC, Generic[Values]):
-    """What follows from curves of log-norms, whichever library measured them and however many they are."""
+    """Quantities derived from curves of log-norms, for any array library and any number of curves."""
 
     @abstractmethod
     def _measure(self, measure: Callable[[np.ndarray], float], /) -> Values:
@@ -67,7 +67,7 @@ class Flow(ABC, Generic[Values]):
 
 
 def span(log_norms: np.ndarray, /) -> slice:
-    """Return the lags a curve ``(L + 1, B)`` can be followed over: from where the loss reaches it, while finite."""
+    """Return the lags at which a curve ``(L + 1, B)`` is finite, from the first one the loss reaches."""
     finite = np.asarray(np.isfinite(log_norms).all(-1))
     start = int(np.argmax(finite)) if finite.any() else finite.size
     rest = finite[start:]

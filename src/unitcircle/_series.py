@@ -1,4 +1,4 @@
-"""Means of correlated series, with the error that blocks of them show; and what follows from Lyapunov exponents."""
+"""Means of correlated series with blocked standard errors, and quantities derived from Lyapunov exponents."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from unitcircle._array import namespace
 
 BLOCKS = 20
-"""How many blocks a series is cut into: their scatter then knows the error to about 16 %."""
+"""Number of blocks per series: their scatter estimates the error to about 16 %."""
 
 
 class Exponents:
-    """What follows from Lyapunov exponents ``(..., k)``, descending, whichever library measured them."""
+    """Quantities derived from Lyapunov exponents ``(..., k)`` in descending order, in any array library."""
 
     exponents: Any
     stderr: Any
@@ -25,7 +25,7 @@ class Exponents:
     def kaplan_yorke_dimension(self) -> Any:
         """Dimension of the attractor ``(...)``: ``j + (λ_1 + … + λ_j) / |λ_{j+1}|``, j the last sum not below 0.
 
-        NaN where k exponents are too few to know.
+        NaN where the k exponents are too few to determine it.
 
         References
         ----------

@@ -21,14 +21,14 @@ from unitcircle.errors import ArgumentError, SpecificationError, UnknownNameErro
 
 @dataclass(frozen=True)
 class Specification:
-    """A named, frozen, serialisable specification; each kind of them has a registry of its own.
+    """A named, frozen, serialisable specification; every kind has its own registry.
 
     Two specifications are equal if their parameters are; ``str(specification)`` is a text that :meth:`parse` reads
     back.
     """
 
     kind: ClassVar[str]
-    """What the names stand for, in error messages: ``"initializer"``."""
+    """The kind of object, for error messages: ``"initializer"``."""
     registry: ClassVar[dict[str, type[Specification]]]
     """Every name of this kind that a text may use, aliases included, with its class."""
     example: ClassVar[str]
@@ -52,7 +52,7 @@ class Specification:
     @classmethod
     def from_dict(cls, specification: dict[str, Any], /) -> Self:
         """Return the specification that a dictionary from :meth:`to_dict` describes."""
-        return cls._checked(cls._create(specification).resolve())
+        return cls._require_class(cls._create(specification).resolve())
 
     @classmethod
     def parse(cls, text: str | Self, /) -> Self:
@@ -61,11 +61,11 @@ class Specification:
         # none, a bare or quoted word, or a list of numbers.
         if isinstance(text, Specification):
             return cast("Self", text.resolve())
-        return cls._checked(cls.unresolved(text).resolve())
+        return cls._require_class(cls.unresolved(text).resolve())
 
     @classmethod
     def unresolved(cls, text: str | Specification, /) -> Specification:
-        """Return the specification that a text names, as it is written: nothing is imported, no file is opened."""
+        """Return the specification that a text names, without importing a module or opening a file."""
         if isinstance(text, Specification):
             return text
         wrong = f"cannot read {text!r}: write name or name(parameter=value, ...), for example {cls.example}"
@@ -88,7 +88,7 @@ class Specification:
         return cls._create({"name": name} | values)
 
     def resolve(self) -> Specification:
-        """Return what the specification stands for: itself, unless it names something that is looked up first."""
+        """Return the specification itself, or the one that it refers to by name."""
         return self
 
     @property
@@ -111,10 +111,10 @@ class Specification:
         for parameter in values:
             if parameter not in known:
                 raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
-        return named(**of_declared_type(named, {key: _frozen(value) for key, value in values.items()}))
+        return named(**of_declared_type(named, {key: _freeze(value) for key, value in values.items()}))
 
     @classmethod
-    def _checked(cls, specification: Specification) -> Self:
+    def _require_class(cls, specification: Specification) -> Self:
         """Return the specification if it is one of this class."""
         if not isinstance(specification, cls):
             message = (
@@ -132,7 +132,7 @@ class Specification:
         return self._text()
 
     def _text(self, *, without: Container[str] = ()) -> str:
-        """Return the text, some parameters left out."""
+        """Return the text without some parameters."""
         names = [field.name for field in self.parameter_fields() if field.name not in without]
         return f"{self.name}({', '.join(f'{name}={_to_text(getattr(self, name))}' for name in names)})"
 
@@ -146,7 +146,7 @@ def _hints(of: type) -> dict[str, Any]:
 def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
     """Return values from outside, such as a file, after a check against the types that a dataclass declares."""
     # An integer becomes a float where a float is declared: 1 and 1.0 mean the same and must have one text, since the
-    # text is a part of a run's key. A bool is an int to Python, but not here.
+    # text is part of the key of a run. A bool does not count as an int.
     try:
         hints = _hints(of)
     except NameError:
@@ -154,7 +154,7 @@ def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
         return dict(values)
     for name, value in values.items():
         if not _admits(hints[name], value):
-            raise ArgumentError(name, f"must be {_in_words(hints[name])}", repr(value))
+            raise ArgumentError(name, f"must be {_describe(hints[name])}", repr(value))
     return {n: float(v) if hints[n] is float else v for n, v in values.items()}
 
 
@@ -163,7 +163,7 @@ def _admits(hint: Any, value: Any) -> bool:
     if kind in {Union, UnionType}:
         return any(_admits(option, value) for option in inner)
     if kind is Literal:
-        # The class checks the word itself, and suggests the one that was meant.
+        # The class itself checks the word, and suggests a correction.
         return isinstance(value, str)
     if kind is tuple:
         return isinstance(value, tuple) and all(_admits(inner[0], item) for item in value)
@@ -172,12 +172,12 @@ def _admits(hint: Any, value: Any) -> bool:
     return not isinstance(hint, type) or hint not in _TYPES or isinstance(value, hint)
 
 
-def _in_words(hint: Any) -> str:
+def _describe(hint: Any) -> str:
     kind, inner = get_origin(hint), get_args(hint)
     if kind in {Union, UnionType}:
-        return " or ".join(map(_in_words, inner))
+        return " or ".join(map(_describe, inner))
     if kind is tuple:
-        return f"a list, each item {_in_words(inner[0])}"
+        return f"a list, each item {_describe(inner[0])}"
     return "a word" if kind is Literal else _TYPES.get(hint, str(hint))
 
 
@@ -190,13 +190,13 @@ def _value(node: ast.expr, wrong: str) -> Any:
     if isinstance(node, ast.Name):
         return _WORDS.get(node.id.lower(), node.id)
     try:
-        return _frozen(ast.literal_eval(node))
+        return _freeze(ast.literal_eval(node))
     except ValueError as error:
         raise SpecificationError(wrong) from error
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _is_bare_word(text: str) -> bool:

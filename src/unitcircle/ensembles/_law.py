@@ -161,12 +161,12 @@ class Law(ABC):
         return chosen[0] if len(chosen) == 1 else chosen
 
     def _skewness(self) -> float:
-        return self._standardized(3)
+        return self._standard_moment(3)
 
     def _excess_kurtosis(self) -> float:
-        return self._standardized(4) - 3
+        return self._standard_moment(4) - 3
 
-    def _standardized(self, power: int) -> float:
+    def _standard_moment(self, power: int) -> float:
         mean, std = self.mean(), self.std()
         return self.expect(lambda x: ((x - mean) / std) ** power)
 
