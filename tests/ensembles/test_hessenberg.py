@@ -19,12 +19,14 @@ def matrices(n, packed):
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 90, 160])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_radii_are_those_of_the_hessenberg_matrices(n, dtype):
-    packed = _hessenberg._packed(n, 4, np.random.default_rng(5), dtype)
+    packed = _hessenberg._draw_hessenberg(n, 4, np.random.default_rng(5), dtype)
     expected = abs(np.linalg.eigvals(matrices(n, packed).astype(float))).max(-1)
     radii = gaussian_radii(n, 4, np.random.default_rng(5), dtype)
     if n > _hessenberg.DOUBLE_SHIFT_UP_TO:
         # Drawn one by one, in another order.
-        packed = [_hessenberg._packed(n, 1, rng, dtype) for rng in [np.random.default_rng(5)] for _ in range(4)]
+        packed = [
+            _hessenberg._draw_hessenberg(n, 1, rng, dtype) for rng in [np.random.default_rng(5)] for _ in range(4)
+        ]
         expected = abs(np.linalg.eigvals(np.concatenate([matrices(n, p) for p in packed]).astype(float))).max(-1)
     np.testing.assert_allclose(radii, expected, rtol=50 * n * np.finfo(dtype).eps)
 
@@ -52,7 +54,7 @@ def test_a_matrix_that_does_not_converge_is_the_only_one_lost(monkeypatch):
             ctypes.c_int.from_address(addresses[13]).value = 0
 
     monkeypatch.setattr(_hessenberg, "_routine", lambda name: fails_once)
-    packed = _hessenberg._packed(n, draws, np.random.default_rng(0), np.float64)
+    packed = _hessenberg._draw_hessenberg(n, draws, np.random.default_rng(0), np.float64)
     radii = _hessenberg._double_shift(n, packed, "d")
     assert np.isnan(radii[2])
     np.testing.assert_array_equal(radii[3:], expected[3:])

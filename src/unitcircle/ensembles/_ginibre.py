@@ -11,7 +11,7 @@ With ``x = r²``, ``N = ⌊n/2⌋``, indices ``j, k = 0..N-1`` and
 the law for entries of unit variance is ``F(r) = det(B - a wᵀ)`` for even n; for odd n it is the determinant of B
 with one more row (j = N) and ``a/u_N`` as one more column. ``docs/theory/spectral-radius-law.md`` derives it.
 
-Three things make it cheap and accurate. *Window*: where ``2j`` is far below ``min(x, n)`` the weight ``w_j``
+Three devices make it cheap and accurate. *Window*: where ``2j`` is far below ``min(x, n)`` the weight ``w_j``
 vanishes to double precision, the columns are unit vectors and are dropped: order O(√n) near the edge. *Scale*: in
 the left tail rows and columns are divided by ``√P(2j+1, x)``, in the right tail ``1 - F`` is expanded in
 ``K = 1 - B + a wᵀ``, whose elements are made of upper incomplete gamma functions, so that neither tail is a
@@ -41,7 +41,7 @@ LEFT_TAIL_UP_TO = 512
 
 @dataclass(frozen=True)
 class _Terms:
-    """What the determinant is made of, for R radii and the L indices inside the window."""
+    """The terms of the determinant, for R radii and the L indices inside the window."""
 
     r: np.ndarray  # (R, 1)
     j: np.ndarray  # (L,), or (L + 1,) for odd n
@@ -82,8 +82,8 @@ def _terms(n: int, r: np.ndarray, first: int) -> _Terms:
     )
 
 
-def _scaled(terms: _Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return B - a wᵀ with rows and columns over √P, the logarithm taken out, and the scaled weights."""
+def _scaled_matrix(terms: _Terms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return B - a wᵀ with rows and columns divided by √P, the logarithm of that factor, and the scaled w."""
     half_log = 0.5 * terms.log_diagonal
     w = np.exp(terms.log_w - half_log)
     a = terms.u * np.exp(log_gammainc(terms.j + 0.5, 0.5 * terms.r**2) - half_log)
@@ -103,14 +103,14 @@ def _log_sf_series(terms: _Terms) -> np.ndarray:
     log_scale = np.minimum(terms.log_w.max(1, keepdims=True), 0)
     scale = np.exp(log_scale)
     w = np.exp(terms.log_w - log_scale)
-    # K/scale: its largest elements stay of order one where w itself underflows.
+    # K/scale: its largest elements are of order one even where w underflows.
     k = -(terms.r / np.sqrt(2 * np.pi) * scale * w)[:, :, None] * w[:, None, :] * terms.t()
     diagonal = np.arange(terms.j.size)
     k[:, diagonal, diagonal] += np.exp(log_gammaincc(2 * terms.j + 1, x) - log_scale)
     upper = terms.u * np.exp(log_gammaincc(terms.j + 0.5, 0.5 * x) - log_scale)
     if terms.odd:
-        # The limit of the matrix at r = ∞ is the identity with u/u_N as last column; K is taken after multiplying
-        # by its inverse, a column operation that leaves the determinant as it is.
+        # At r = ∞ the matrix is the identity with u/u_N as last column. K is formed after multiplying by the inverse
+        # of that, a column operation that does not change the determinant.
         limit = terms.u[:-1] / terms.u[-1]
         k[:, :, -1] = upper / terms.u[-1] - k[:, :, :-1] @ limit
     else:
@@ -142,15 +142,14 @@ def _stacks(n: int, r: np.ndarray) -> list[np.ndarray]:
 
 
 def ginibre_log_laws(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for a real Gaussian matrix of unit variance."""
-    # Shapes: r (R,)
+    """Return log P(ρ ≤ r) and log P(ρ > r) at sorted radii ``(R,)`` for a real Gaussian matrix of unit variance."""
     parts = [_log_laws(n, stack) for stack in _stacks(n, r)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
 def _log_laws(n: int, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     terms = _terms(n, r, _window(n, float(r[0])))
-    matrix, log_scale, _ = _scaled(terms)
+    matrix, log_scale, _ = _scaled_matrix(terms)
     log_cdf = np.minimum(log_scale + np.linalg.slogdet(matrix)[1], 0)
     if (far := _far_left(n, log_cdf)).any():
         log_cdf[far] = left_tail(n, r[far])[0]
@@ -164,16 +163,15 @@ def _log_laws(n: int, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ginibre_log_density(n: int, r: np.ndarray, /) -> np.ndarray:
-    """Return the logarithm of the density of ρ, ``log F + log tr(M⁻¹ dM/dr)`` with M the matrix of which F is det."""
-    # The Toeplitz part differentiates in closed form, for r dT_m/dr = 2r² (T_m - (T_{m+1} + T_{m-1})/2) - √(2π)
-    # r (δ_{m,0} - δ_{m,-1}).
-    # Shapes: r (R,) -> (R,)
+    """Return the log density ``log F + log tr(M⁻¹ dM/dr)`` of ρ at sorted radii ``(R,)``, where F = det M."""
+    # The Toeplitz part has a derivative in closed form:
+    # r dT_m/dr = 2r² (T_m - (T_{m+1} + T_{m-1})/2) - √(2π) r (δ_{m,0} - δ_{m,-1}).
     return np.concatenate([_log_density(n, stack) for stack in _stacks(n, r)])
 
 
 def _log_density(n: int, r: np.ndarray) -> np.ndarray:
     terms = _terms(n, r, _window(n, float(r[0])))
-    matrix, log_scale, w = _scaled(terms)
+    matrix, log_scale, w = _scaled_matrix(terms)
     log_cdf = np.minimum(log_scale + np.linalg.slogdet(matrix)[1], 0)
     j = terms.j
     x = (terms.r**2)[:, :, None]

@@ -15,28 +15,28 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cython_lapack  # pyright: ignore[reportAttributeAccessIssue]
 
-# Above, the multishift iteration with aggressive deflation (hseqr) overtakes the double-shift one (lahqr).
+# Above this size the multishift iteration with aggressive deflation (hseqr) is faster than the double-shift (lahqr).
 DOUBLE_SHIFT_UP_TO = 150
-# lahqr looks, and writes zeros, up to three rows below a diagonal block: each block gets as many rows of padding.
+# lahqr reads, and writes zeros, up to three rows below a diagonal block: each block has as many rows of padding.
 PADDING = 3
 
 
 def gaussian_radii(n: int, draws: int, rng: np.random.Generator, dtype: type[np.floating[Any]], /) -> np.ndarray:
-    """Draw spectral radii of real n × n matrices with independent standard normal entries."""
-    # Shapes: -> (draws,)
+    """Draw spectral radii ``(draws,)`` of real n × n matrices with independent standard normal entries."""
     letter = "d" if dtype is np.float64 else "s"
     if n <= DOUBLE_SHIFT_UP_TO:
-        return _double_shift(n, _packed(n, draws, rng, dtype), letter)
-    return np.array([_multishift(n, _packed(n, 1, rng, dtype)[0], letter) for _ in range(draws)])
+        return _double_shift(n, _draw_hessenberg(n, draws, rng, dtype), letter)
+    return np.array([_multishift(n, _draw_hessenberg(n, 1, rng, dtype)[0], letter) for _ in range(draws)])
 
 
-def _packed(n: int, draws: int, rng: np.random.Generator, dtype: type[np.floating[Any]]) -> np.ndarray:
-    # One row a matrix, columns first, such that a LAPACK routine given the leading dimension n + PADDING sees the
-    # whole as one block-diagonal matrix: entry (b n + i, b n + j) lies at b n (n + PADDING + 1) + j (n + PADDING) + i.
+def _draw_hessenberg(n: int, draws: int, rng: np.random.Generator, dtype: type[np.floating[Any]]) -> np.ndarray:
+    """Draw Hessenberg forms in the storage of LAPACK, ``(draws, n (n + PADDING + 1))``."""
+    # One matrix per row, in column-major order, such that LAPACK with the leading dimension n + PADDING reads all of
+    # it as one block-diagonal matrix: entry (b n + i, b n + j) lies at b n (n + PADDING + 1) + j (n + PADDING) + i.
     leading = n + PADDING
     packed = np.zeros((draws, n * (leading + 1)), dtype)
     columns = packed[:, : n * leading].reshape(draws, n, leading)
-    # What lies below the subdiagonal is never read.
+    # The entries below the subdiagonal are never read.
     columns[:, :, :n] = rng.standard_normal((draws, n, n), dtype=dtype)  # pyright: ignore[reportArgumentType]
     above = np.arange(n - 1)
     columns[:, above, above + 1] = np.sqrt(rng.chisquare(n - 1 - above, (draws, n - 1)))
@@ -54,7 +54,7 @@ def _double_shift(n: int, packed: np.ndarray, letter: str) -> np.ndarray:
         size = ctypes.c_int(left * n)
         arguments = (no, no, size, one, size, packed, leading, real, imaginary, one, one, packed, one, info)
         lahqr(*map(_address, arguments))
-        # Not converged: one block is lost, those after it are done, those before it are still to do.
+        # If one block did not converge, those after it are done and those before it remain.
         first = -(-info.value // n)
         done = slice(first * n, left * n)
         radii[first:left] = np.hypot(real[done], imaginary[done]).reshape(-1, n).max(1)

@@ -13,14 +13,13 @@ from unitcircle.ensembles._incomplete_gamma import log_gammainc, log_gammaincc, 
 
 
 def _shapes(n: int, smallest: float) -> np.ndarray:
-    # Below, Q(k, r²) is negligible beside Q of the largest shape, and P(k, r²) is one.
+    # For smaller k, Q(k, r²) is negligible beside Q of the largest shape, and P(k, r²) is one.
     x = min(smallest * smallest, float(n))
     return np.arange(max(1, int(x - 13.5 * np.sqrt(x) - 20)), n + 1, dtype=float)
 
 
 def kostlan_log_laws(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for entries with ``E|w_ij|² = 1``."""
-    # Shapes: r (R,)
+    """Return log P(ρ ≤ r) and log P(ρ > r) at sorted radii ``(R,)`` for entries with ``E|w_ij|² = 1``."""
     k, x = _shapes(n, float(r[0])), (r * r)[:, None]
     log_cdf = log_gammainc(k, x).sum(1)
     with np.errstate(divide="ignore"):
@@ -31,8 +30,7 @@ def kostlan_log_laws(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
 
 
 def kostlan_log_density(n: int, r: np.ndarray, /) -> np.ndarray:
-    """Return the logarithm of the density ``F(r) Σ_k 2r p_{k-1}(r²) / P(k, r²)``, p the Poisson mass of mean r²."""
-    # Shapes: r (R,) -> (R,)
+    """Return the log of the density ``F(r) Σ_k 2r p_{k-1}(r²) / P(k, r²)`` ``(R,)``, p the Poisson mass of mean r²."""
     k, x = _shapes(n, float(r[0])), (r * r)[:, None]
     log_p = log_gammainc(k, x)
     return log_p.sum(1) + special.logsumexp(log_poisson(k - 1, x) - log_p, axis=1) + np.log(2 * r)

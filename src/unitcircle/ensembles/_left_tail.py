@@ -26,8 +26,7 @@ LOG_CONSTANT = 0.5 * np.log(2 / np.pi)
 
 
 def left_tail(n: int, r: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return log F(r) and log F'(r) for a real Gaussian matrix of unit variance, however small they are."""
-    # Shapes: r (R,)
+    """Return log F(r) and log F'(r) at radii ``(R,)`` for a real Gaussian matrix of unit variance."""
     step = max(1, STACK // (n + 100) ** 2)
     parts = [_left_tail(n, r[start : start + step]) for start in range(0, r.size, step)]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
@@ -37,9 +36,9 @@ def _left_tail(n: int, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     half, odd = divmod(n, 2)
     size = half + odd
     j = np.arange(size)
-    # Rounded up, for the nodes are kept from call to call.
+    # The number of nodes is rounded up because they are cached.
     nodes, weights = gauss_legendre(16 * int(np.ceil((2 * size + 4 * r.max() + 16) / 16)))
-    # The end point rides along: there the integrand is the derivative of the matrix.
+    # The end point is appended: there the integrand is the derivative of the matrix.
     y = r[:, None] * np.append(nodes, 1)
     t = toeplitz_elements(y.ravel(), size).reshape(*y.shape, -1)
     half_log = 0.5 * log_gammainc(2 * j + 1, (r * r)[:, None])
@@ -63,7 +62,7 @@ def _left_tail(n: int, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kappa(size: int, y: np.ndarray) -> np.ndarray:
-    # Downwards every term is positive; the start, far above y², is forgotten like y²/(2j) to the power of the steps.
+    # In downward recurrence every term is positive, and the error of the start decays like powers of y²/(2j).
     x = y * y
     start = size + int(np.ceil(x.max())) + 60
     value = np.zeros_like(y)

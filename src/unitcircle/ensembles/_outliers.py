@@ -60,16 +60,14 @@ def _intensity(n: int, r: np.ndarray, field: str) -> tuple[np.ndarray, np.ndarra
 
 
 def outlier_log_laws(n: int, r: np.ndarray, field: str, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithms of P(ρ ≤ r) and of P(ρ > r) for entries of unit variance."""
-    # Shapes: r (R,)
+    """Return log P(ρ ≤ r) and log P(ρ > r) at radii ``(R,)`` for entries of unit variance."""
     count, _ = _intensity(n, r, field)
     with np.errstate(divide="ignore"):
         return -count, np.log(-np.expm1(-count))
 
 
 def outlier_log_density(n: int, r: np.ndarray, field: str, /) -> np.ndarray:
-    """Return the logarithm of the density belonging to :func:`outlier_log_laws`."""
-    # Shapes: r (R,) -> (R,)
+    """Return the logarithm of the density of :func:`outlier_log_laws` at radii ``(R,)``."""
     count, rate = _intensity(n, r, field)
     with np.errstate(divide="ignore"):
         return np.log(rate) - count

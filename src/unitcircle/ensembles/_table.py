@@ -35,10 +35,10 @@ class Table:
     logit: Chebyshev  # The logit of F as a polynomial in log r; its domain is the range of the table
     log_r: CubicHermiteSpline  # The inverse
     error: float  # Largest relative error of a tabulated quantile, measured between the points of the table
-    mean: float  # mean, var, skewness, kurtosis: Moments of r; kurtosis is excess kurtosis
+    mean: float
     var: float
     skewness: float
-    kurtosis: float
+    kurtosis: float  # Excess kurtosis
 
     def quantile(self, logit: np.ndarray, /) -> np.ndarray:
         """Return the radius at a logit; beyond the table, the end of it."""
@@ -65,8 +65,7 @@ class Table:
 
 
 def tabulate(log_laws: LogLaws, low: float, high: float, /) -> Table:
-    """Tabulate a law whose logit runs through ±LOGIT_RANGE between two radii."""
-    # Shapes: log_laws (log F, log(1 - F))
+    """Tabulate a law, given as (log F, log(1 - F)), whose logit runs through ±LOGIT_RANGE between two radii."""
     domain = np.log([low, high])
     middle, half = domain.mean(), np.ptp(domain) / 2
 

@@ -11,11 +11,9 @@ from unitcircle.ensembles._quadrature import gauss_legendre
 
 
 def toeplitz_elements(r: np.ndarray, size: int, /) -> np.ndarray:
-    """Return ``T_m = 2 ∫_0^{π/2} sin((2m+1)θ) erfcx(√2 r sin θ) dθ`` for m = -size..size."""
+    """Return ``T_m = 2 ∫_0^{π/2} sin((2m+1)θ) erfcx(√2 r sin θ) dθ`` for m = -size..size, ``(R, 2 size + 1)``."""
     # Gauss-Legendre quadrature: the integrand is entire in θ, so that size + 8 √r + 20 nodes give all digits
-    # (measured up to r = 100).
-    # Shapes: r (R,) -> (R, 2 size + 1)
-    # Rounded up, for the nodes are kept from call to call.
+    # (measured up to r = 100). Their number is rounded up because the nodes are cached.
     nodes = 16 * int(np.ceil((size + 8 * np.sqrt(r.max()) + 20) / 16))
     sine, weight = _quadrature(size, nodes)
     t = special.erfcx(r[:, None] * sine) @ weight
