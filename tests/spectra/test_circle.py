@@ -3,7 +3,7 @@ import pytest
 from scipy.linalg import block_diag, null_space
 from tests.cases import grcar, haar_orthogonal, jordan
 
-from unitcircle.spectra._circle import Side, circle_distance, placed_eigenvalues
+from unitcircle.spectra._circle import Side, circle_distance, eigenvalue_groups
 from unitcircle.spectra._nilpotent import nilpotency_index
 from unitcircle.spectra._triangular import triangular_parts
 
@@ -83,23 +83,25 @@ class TestTriangularParts:
             part.eigenvalues, part.condition, part.modulus_condition, strict=True
         ):
             shifted = W - z * np.eye(9)
-            (x, y) = (null_space(M, rcond=1e-10)[:, 0] for M in (shifted, shifted.conj().T))
-            assert condition == pytest.approx(abs(np.vdot(y, x)), rel=1e-9)
+            (x, y) = (null_space(M, rcond=100 * 9 * EPS)[:, 0] for M in (shifted, shifted.conj().T))
+            assert condition == pytest.approx(abs(np.vdot(y, x)), rel=1e3 * 9 * EPS)
             # Over real E of unit norm, max d|λ| is the nuclear norm of the real gradient.
             gradient = np.real(z.conj() / abs(z) * np.outer(y.conj(), x) / np.vdot(y, x))
-            assert 1 / modulus_condition == pytest.approx(np.linalg.norm(gradient, "nuc"), rel=1e-6)
+            assert 1 / modulus_condition == pytest.approx(np.linalg.norm(gradient, "nuc"), rel=1e3 * 9 * EPS)
 
     def test_compression_to_an_invariant_subspace(self):
         W = np.random.default_rng(2).standard_normal((8, 8))
         (part,) = triangular_parts(W, eps=EPS)
         members = np.argsort(np.abs(part.eigenvalues))[-3:]
         T, condition, block = part.compression(members)
-        assert np.sort(np.abs(np.diagonal(T))) == pytest.approx(np.sort(np.abs(part.eigenvalues[members])), rel=1e-12)
+        rounding = 100 * 8 * EPS
+        moduli = np.sort(np.abs(part.eigenvalues[members]))
+        assert np.sort(np.abs(np.diagonal(T))) == pytest.approx(moduli, rel=rounding)
         values, X = np.linalg.eig(W)
-        inside = [np.abs(part.eigenvalues[members] - z).min() < 1e-9 for z in values]
+        inside = [np.abs(part.eigenvalues[members] - z).min() < rounding for z in values]
         projector = (X * np.array(inside)) @ np.linalg.inv(X)
         # LAPACK's condition is 1 / √(1 + ‖R‖_F²), a lower bound of 1 / ‖P‖ = 1 / √(1 + ‖R‖₂²) by at most √3.
-        assert 1 / np.linalg.norm(projector, 2) >= condition * (1 - 1e-9)
+        assert 1 / np.linalg.norm(projector, 2) >= condition * (1 - rounding)
         assert condition >= 1 / np.linalg.norm(projector, 2) / 3**0.5
         assert block is part.blocks[0]
 
@@ -108,7 +110,7 @@ def test_every_eigenvalue_is_placed_once():
     W = block_diag(jordan(1, 3), 0.5 * np.eye(2), haar_orthogonal(4, np.random.default_rng(0)), [[3.0]])
     Q = haar_orthogonal(10, np.random.default_rng(1))
     (part,) = triangular_parts(Q @ W @ Q.T, eps=EPS)
-    groups = placed_eigenvalues(part)
+    groups = eigenvalue_groups(part)
     members = np.concatenate([group.members for group in groups])
     assert np.array_equal(np.sort(members), np.arange(10))
     counts = {side: sum(len(group.members) for group in groups if group.side is side) for side in Side}

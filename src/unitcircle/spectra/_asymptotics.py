@@ -10,12 +10,12 @@ import numpy as np
 
 from unitcircle import _array
 from unitcircle.errors import ArgumentError
-from unitcircle.spectra._circle import Group, Side, placed_eigenvalues
+from unitcircle.spectra._circle import Group, Side, eigenvalue_groups
 from unitcircle.spectra._nilpotent import CLEAR
 from unitcircle.spectra._triangular import triangular_parts
 
 LARGEST = 1e305
-"""No eigenvalue, nor its error bound, overflows where n times the largest entry stays below."""
+"""Where n times the largest entry stays below this, no eigenvalue or error bound overflows."""
 
 
 class Asymptotics(StrEnum):
@@ -32,29 +32,29 @@ class Asymptotics(StrEnum):
     EXPLODES = "explodes"
     """‖Wᵗ‖ ~ ρᵗ, times a power of t: ρ > 1."""
     UNDECIDED = "undecided"
-    """Rounding in the element type of the weight allows more than one of the others."""
+    """Within rounding in the element type of the weight, more than one of the other verdicts is possible."""
 
 
-_IN_WORDS = {
+_DESCRIPTIONS = {
     Asymptotics.VANISHES: "the powers vanish",
     Asymptotics.CONVERGES: "the powers converge to a limit that is not zero",
     Asymptotics.BOUNDED: "the powers stay bounded and have no limit",
     Asymptotics.GROWS: "the powers grow polynomially",
     Asymptotics.EXPLODES: "the powers explode",
-    Asymptotics.UNDECIDED: "rounding does not tell what the powers do",
+    Asymptotics.UNDECIDED: "what the powers do is within rounding error",
 }
 
 
 @dataclass(frozen=True)
 class AsymptoticsResult:
-    """What the powers of one weight do, and how this is known.
+    """The asymptotics of the powers of one weight, with the evidence.
 
     Attributes
     ----------
     verdict
         The asymptotics.
     evidence
-        What was measured, one phrase each.
+        The measurements behind the verdict, one phrase each.
     tolerance
         The change of W, in the spectral norm, that the verdict allows for. Within it a defective eigenvalue, or one
         on the unit circle, counts as such: almost every matrix nearby has neither.
@@ -81,7 +81,7 @@ class AsymptoticsResult:
     trust_horizon: float
 
     def __str__(self) -> str:
-        return f"{_IN_WORDS[self.verdict]} ({'; '.join(self.evidence)})"
+        return f"{_DESCRIPTIONS[self.verdict]} ({'; '.join(self.evidence)})"
 
 
 def asymptotics(W: Any, /) -> Any:
@@ -94,10 +94,10 @@ def asymptotics(W: Any, /) -> Any:
         \sup_t \|W^t\| < ∞ &\iff ρ(W) \le 1,\ \text{every}\ |λ| = 1\ \text{semisimple}
 
     The verdict is that of a matrix within rounding of W in the type W arrived in: a float32 orthogonal matrix is
-    BOUNDED though its eigenvalues are off the circle by 1e-7. Exact zeros stay zeros, so a Jordan block as it is
-    written down is judged exactly. A dense matrix goes to Schur form; eigenvalues that rounding could have made from
-    one multiple eigenvalue are judged together, by their mean and by the Jordan structure of W on their invariant
-    subspace. UNDECIDED where more than one reading is left.
+    BOUNDED although its eigenvalues are off the circle by 1e-7. Exact zeros stay zeros, so an explicit Jordan block is
+    classified exactly. A dense matrix is reduced to Schur form; eigenvalues that rounding could have split from one
+    multiple eigenvalue are classified together, by their mean and by the Jordan structure of W on their invariant
+    subspace. The verdict is UNDECIDED if more than one remains possible.
 
     Parameters
     ----------
@@ -143,20 +143,20 @@ def asymptotics(W: Any, /) -> Any:
     results = np.empty(weight.batch, dtype=object)
     for index in np.ndindex(weight.batch):
         parts = triangular_parts(weight.value[index], eps=weight.eps)
-        results[index] = _result([group for part in parts for group in placed_eigenvalues(part)])
+        results[index] = _result([group for part in parts for group in eigenvalue_groups(part)])
     return results if weight.batch else results[()]
 
 
 def _result(groups: list[Group]) -> AsymptoticsResult:
-    on = [group for group in groups if group.side is Side.ON]
-    verdict = _verdict({group.side for group in groups}, on)
-    multiplicity = sum(len(group.members) for group in on)
+    unit_groups = [group for group in groups if group.side is Side.ON]
+    verdict = _verdict({group.side for group in groups}, unit_groups)
+    multiplicity = sum(len(group.members) for group in unit_groups)
     bounds = [_modulus_bounds(group) for group in groups]
     radius = max(low for low, _ in bounds), max(high for _, high in bounds)
     bounded = {Asymptotics.VANISHES: 0, Asymptotics.CONVERGES: multiplicity, Asymptotics.BOUNDED: None}
     growth_degree = 0 if verdict in bounded else None
     if verdict is Asymptotics.GROWS:
-        growth_degree = max(group.jordan_size for group in on) - 1
+        growth_degree = max(group.jordan_size for group in unit_groups) - 1
     return AsymptoticsResult(
         verdict=verdict,
         evidence=tuple(_evidence(groups, radius)),
@@ -165,23 +165,23 @@ def _result(groups: list[Group]) -> AsymptoticsResult:
         unit_eigenvalues=multiplicity,
         growth_degree=growth_degree,
         limit_rank=bounded.get(verdict),
-        # A Jordan block of size k splits by the k-th root of what disturbs it.
-        trust_horizon=min((group.error ** (-1 / group.jordan_size) for group in on), default=np.inf),
+        # A perturbation splits a Jordan block of size k by its k-th root.
+        trust_horizon=min((group.error ** (-1 / group.jordan_size) for group in unit_groups), default=np.inf),
     )
 
 
-def _verdict(sides: set[Side], on: list[Group]) -> Asymptotics:
+def _verdict(sides: set[Side], unit_groups: list[Group]) -> Asymptotics:
     if Side.OUTSIDE in sides:
         return Asymptotics.EXPLODES
     if Side.UNRESOLVED in sides:
         return Asymptotics.UNDECIDED
-    if any(group.jordan_size > 1 for group in on):
+    if any(group.jordan_size > 1 for group in unit_groups):
         return Asymptotics.GROWS
-    if any(abs(group.mean - 1) >= CLEAR * group.error for group in on):
+    if any(abs(group.mean - 1) >= CLEAR * group.error for group in unit_groups):
         return Asymptotics.BOUNDED
-    if any(abs(group.mean - 1) > group.error for group in on):
+    if any(abs(group.mean - 1) > group.error for group in unit_groups):
         return Asymptotics.UNDECIDED
-    return Asymptotics.CONVERGES if on else Asymptotics.VANISHES
+    return Asymptotics.CONVERGES if unit_groups else Asymptotics.VANISHES
 
 
 def _modulus_bounds(group: Group) -> tuple[float, float]:
@@ -197,11 +197,11 @@ def _evidence(groups: list[Group], radius: tuple[float, float]) -> list[str]:
     low, high = radius
     middle, half = (low + high) / 2, (high - low) / 2
     phrases = [f"spectral radius {middle:.6g}" + (f" ± {half:.1g}" if half > 1e-6 * middle else "")]
-    on = [group for group in groups if group.side is Side.ON]
-    if on:
-        count = sum(len(group.members) for group in on)
+    unit_groups = [group for group in groups if group.side is Side.ON]
+    if unit_groups:
+        count = sum(len(group.members) for group in unit_groups)
         phrases.append(f"{count} eigenvalue{'s' if count > 1 else ''} on the unit circle")
-        worst = max(on, key=lambda group: group.jordan_size)
+        worst = max(unit_groups, key=lambda group: group.jordan_size)
         phrases.append(
             f"{_number(worst.mean)} has a Jordan block of size {worst.jordan_size}"
             if worst.jordan_size > 1

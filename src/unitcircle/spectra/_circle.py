@@ -1,4 +1,4 @@
-"""On which side of the unit circle the eigenvalues of a weight lie, when rounding has moved them."""
+"""On which side of the unit circle the eigenvalues of a weight lie, within rounding."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from unitcircle.spectra._nilpotent import CLEAR, nilpotency_index
 from unitcircle.spectra._triangular import Triangular
 
 DOUBT = 10.0
-"""How much larger the backward error may be than allowed for, if that makes a defective eigenvalue of several."""
+"""Factor of the backward error at which separate eigenvalues are tried as one defective eigenvalue."""
 ILL_CONDITIONED = 0.1
-"""An eigenvalue with |yᴴx| above this is no fragment of a defective one."""
+"""An eigenvalue with |yᴴx| above this is not a fragment of a defective one."""
 ANGLES = 64
 """Points of the unit circle from which the search for its distance starts."""
 
@@ -36,10 +36,10 @@ class Side(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Eigenvalues that rounding cannot tell apart, and what can be said of them together."""
+    """Eigenvalues that are equal within rounding, and their common place relative to the unit circle."""
 
     members: np.ndarray  # Indices of the eigenvalues
-    eigenvalues: np.ndarray  # They themselves, as computed
+    eigenvalues: np.ndarray  # Their computed values
     side: Side  # Where they lie
     error: float  # Error bound of their mean; of a single one, of its modulus
     jordan_size: int  # Size of the largest Jordan block (1: semisimple) where the side is ON, else 0
@@ -47,17 +47,17 @@ class Group:
 
     @property
     def mean(self) -> complex:
-        """Their mean: well conditioned where they are not."""
+        """Their mean, which is well conditioned even if single eigenvalues are not."""
         return complex(self.eigenvalues.mean())
 
 
-def placed_eigenvalues(weight: Triangular, /) -> list[Group]:
+def eigenvalue_groups(weight: Triangular, /) -> list[Group]:
     r"""Group the eigenvalues that a backward error could merge, and place each group against the unit circle.
 
     A backward error δ moves a simple eigenvalue by :math:`δ / |y^H x|`. Discs of that radius that overlap make a
-    group, judged by its mean and by the compression of W to its invariant subspace, both known to
-    :math:`δ \|P\|` with P the spectral projector. A placement stands only if a somewhat larger δ does not turn
-    separate eigenvalues into a defective one.
+    group, placed by its mean and by the compression of W to its invariant subspace, both known to
+    :math:`δ \|P\|` with P the spectral projector. The placement is rejected if a δ that is ``DOUBT`` times as large
+    merges separate eigenvalues into a defective one.
 
     Parameters
     ----------
@@ -71,10 +71,10 @@ def placed_eigenvalues(weight: Triangular, /) -> list[Group]:
     """
     groups: dict[int, Group] = {}
     for members, near in _candidates(weight, 1.0):
-        group = _judged(weight, members, 1.0) if near else _far(weight, members)
+        group = _place_near(weight, members, 1.0) if near else _place_far(weight, members)
         groups.update((i, group) for i in members.tolist())
     for block, (start, end) in zip(weight.blocks, pairwise(weight.starts.tolist()), strict=True):
-        # Each eigenvalue's own error bound may be too wide: what counts is whether any of them can cross the circle.
+        # The error bound of a single eigenvalue may be too wide: what counts is whether any can cross the circle.
         if (
             any(groups[i].side is Side.UNRESOLVED for i in range(start, end))
             and circle_distance(block.T) >= CLEAR * block.backward_error
@@ -86,7 +86,7 @@ def placed_eigenvalues(weight: Triangular, /) -> list[Group]:
     for members, near in _candidates(weight, DOUBT):
         merged = {groups[i] for i in members.tolist()}
         if near and len(merged) > 1 and weight.condition[members].min() < ILL_CONDITIONED:
-            group = _judged(weight, members, DOUBT)
+            group = _place_near(weight, members, DOUBT)
             if group.jordan_size > 1:
                 doubtful = replace(group, side=Side.UNRESOLVED, jordan_size=0)
                 groups.update((int(i), doubtful) for group in merged for i in group.members)
@@ -100,8 +100,8 @@ def _candidates(weight: Triangular, level: float) -> Iterator[tuple[np.ndarray, 
         first_order = delta / weight.condition
     distance = np.abs(eigenvalues[:, None] - eigenvalues)
     gap = (distance + np.diag(np.full(len(distance), np.inf))).min(axis=1)
-    # A pair with coupling c at distance d has |yᴴx| ~ d / c and moves by √(δc) = √(d · δ / |yᴴx|) once it has met:
-    # first order says far more than that, and would merge everything.
+    # A pair with coupling c at distance d has |yᴴx| ~ d / c and, once merged, moves by √(δc) = √(d · δ / |yᴴx|). The
+    # first-order bound is far larger, and would merge everything.
     radius = np.sqrt(first_order) * np.sqrt(np.clip(gap, delta, first_order))
     near = np.abs(np.abs(eigenvalues) - 1) < CLEAR * first_order
     _, label = connected_components(csr_array(distance <= radius[:, None] + radius), directed=False)
@@ -110,7 +110,7 @@ def _candidates(weight: Triangular, level: float) -> Iterator[tuple[np.ndarray, 
         yield members, bool(near[members].any())
 
 
-def _far(weight: Triangular, members: np.ndarray) -> Group:
+def _place_far(weight: Triangular, members: np.ndarray) -> Group:
     """Place a group none of whose discs comes near the circle."""
     eigenvalues, delta = weight.eigenvalues[members], float(weight.backward_error[members].max())
     return Group(members, eigenvalues, _side(eigenvalues), _first_order(weight, members), 0, delta)
@@ -121,22 +121,22 @@ def _first_order(weight: Triangular, members: np.ndarray) -> float:
     return float((weight.backward_error[members] / weight.condition[members]).max())
 
 
-def _judged(weight: Triangular, members: np.ndarray, level: float) -> Group:
+def _place_near(weight: Triangular, members: np.ndarray, level: float) -> Group:
     """Place a group by its mean, by its Jordan structure, or by the pseudospectrum of its compression."""
     eigenvalues = weight.eigenvalues[members]
     mean, m = eigenvalues.mean(), len(members)
     compression, condition, block = weight.compression(members)
     delta = level * block.backward_error
     error = scatter = delta / condition
-    if len(set(weight.owner[members])) > 1:  # what couples blocks moves no eigenvalue
+    if len(set(weight.owner[members])) > 1:  # coupling between blocks moves no eigenvalue
         error = min(error, level * _first_order(weight, members))
-    # The disc of an ill-conditioned eigenvalue is wide: to lie anywhere in it is no sign of being on the circle.
-    on = error / CLEAR if m == 1 and condition < ILL_CONDITIONED else error
+    # The disc of an ill-conditioned eigenvalue is wide: that the circle meets it is no evidence.
+    width = error / CLEAR if m == 1 and condition < ILL_CONDITIONED else error
     excess = abs(mean) - 1
     size = 0
     if excess >= CLEAR * error:
         side = Side.OUTSIDE  # the largest modulus is at least that of the mean
-    elif abs(excess) <= min(on, 1 / CLEAR) and (
+    elif abs(excess) <= min(width, 1 / CLEAR) and (
         size := nilpotency_index(compression - mean * np.eye(m), tolerance=2 * m * scatter)
     ):
         side = Side.ON

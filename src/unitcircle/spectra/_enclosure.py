@@ -1,4 +1,4 @@
-"""Two-sided bounds on the spectral radius of a matrix at hand, each by a theorem of its own."""
+"""Two-sided bounds on the spectral radius of an explicit matrix, one method per theorem."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POSITIVE_STEPS = 100
 
 @dataclass(frozen=True)
 class Enclosure:
-    """An interval that holds the spectral radius, the best value in it, the theorem behind it, and what it cost."""
+    """An interval that contains the spectral radius, with the best estimate, the method and its cost."""
 
     value: float
     lower: float
@@ -27,7 +27,7 @@ class Enclosure:
 
     @property
     def error(self) -> float:
-        """The largest |ρ − value| that the interval leaves possible."""
+        """The largest |ρ − value| within the interval."""
         return max(self.upper - self.value, self.value - self.lower)
 
     def meets(self, tol: float) -> bool:
@@ -39,7 +39,7 @@ class Enclosure:
         return replace(self, value=self.value * scale, lower=self.lower * scale, upper=self.upper * scale)
 
     def within(self, lower: float, upper: float) -> Self:
-        """Return the enclosure narrowed to an interval that is known to hold ρ as well."""
+        """Return the intersection with another interval that contains ρ."""
         lower, upper = max(lower, self.lower), min(upper, self.upper)
         return replace(self, value=min(max(self.value, lower), upper), lower=lower, upper=upper)
 
@@ -52,12 +52,15 @@ def eigensystem(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def by_eigenvalues(A: np.ndarray) -> Enclosure:
     """Enclose ρ by LAPACK's eigenvalues λ_i of a balanced A and their condition numbers κ_i."""
-    # They are the eigenvalues of some A + E with ‖E‖ ≤ ε = n·eps·‖A‖_F. Since ‖(z − A − E)⁻¹‖ ≤ Σ κ_i / |z −
-    # λ_i|, no eigenvalue crosses a circle |z| = r on the way from A + E to A where ε Σ κ_i / |r − |λ_i|| < 1.
+    # The λ_i are the eigenvalues of some A + E with ‖E‖ ≤ ε = n·eps·‖A‖_F. Since
+    # ‖(z − A − E)⁻¹‖ ≤ Σ κ_i / |z − λ_i|, no eigenvalue crosses a circle |z| = r on the way from A + E to A where
+    # ε Σ κ_i / |r − |λ_i|| < 1.
     #
     # Wilkinson (1965), The Algebraic Eigenvalue Problem, chapter 2 (condition numbers); Horn and Johnson (2013),
     # Matrix Analysis, Theorem 2.4.9.2 (continuity of eigenvalues).
-    # Balancing with powers of two is an exact similarity; within LAPACK it would hide what the error is relative to.
+    #
+    # Balancing with powers of two is an exact similarity. It is done here, not within LAPACK, since the error is
+    # relative to the norm of the balanced matrix.
     B = linalg.matrix_balance(A, permute=False)[0]
     norm = float(linalg.norm(B))
     try:
@@ -83,7 +86,7 @@ def by_eigenvalues(A: np.ndarray) -> Enclosure:
 
 
 def by_powers(A: np.ndarray, tol: float) -> Enclosure:
-    """Enclose ρ by repeated squaring, with a bound on every rounding error carried along."""
+    """Enclose ρ by repeated squaring, with a running bound of the rounding error."""
     # (|tr Aᵏ| / n)^(1/k) ≤ ρ ≤ ‖Aᵏ‖_F^(1/k), k = 1, 2, 4, ...
     #
     # Horn and Johnson (2013), Matrix Analysis, Corollary 5.6.14 (Gelfand's formula); Higham (2002), Accuracy and
@@ -111,7 +114,7 @@ def by_powers(A: np.ndarray, tol: float) -> Enclosure:
             upper = min(upper, root(norm + error, 2 * k))
             break
         power, error, log_norm = power / norm, error / norm, log_norm + float(np.log(norm))
-    # Each of the logarithms is rounded relative to itself.
+    # Every logarithm is rounded relative to its size.
     slack = 64 * EPS * (1 + abs(float(np.log(upper))))
     lower, upper = lower * (1 - slack), upper * (1 + slack)
     return Enclosure((lower + upper) / 2, lower, upper, "powers")
@@ -119,7 +122,7 @@ def by_powers(A: np.ndarray, tol: float) -> Enclosure:
 
 def vanishes_exactly(A: np.ndarray) -> bool:
     """Return whether a power of A is zero in integer arithmetic, as far as double precision holds that exactly."""
-    # By powers of two; with more than 26 places there is no room for a product.
+    # Scaled to integers by a power of two; with more than 26 binary places a product is not exact.
     scaled = (A * 2.0**places for places in range(27))
     power = next((candidate for candidate in scaled if np.array_equal(candidate, np.rint(candidate))), None)
     for _ in range(int(np.ceil(np.log2(len(A))))):
@@ -139,7 +142,7 @@ def by_gram_matrix(A: Any, tol: float, rng: np.random.Generator) -> Enclosure | 
     u = rng.standard_normal(n)
     square = float(np.linalg.norm(A if isinstance(A, np.ndarray) else A.data) ** 2)
     c = square / n
-    # E‖E u‖² = ‖E‖_F² for E = Aᴴ A − c I: a probe at twice what the tolerance allows is not worth a product.
+    # The expectation of ‖E u‖² is ‖E‖_F² for E = Aᴴ A − c I: a probe far beyond the tolerance saves the product.
     if linalg.norm(A.conj().T @ (A @ u) - c * u) > 4 * tol * c:
         return None
     gram = A.conj().T @ A
@@ -154,7 +157,7 @@ def by_gram_matrix(A: Any, tol: float, rng: np.random.Generator) -> Enclosure | 
 
 def by_positive_vector(apply: Callable[[np.ndarray], np.ndarray], n: int, tol: float, limit: int) -> Enclosure:
     """Enclose ρ of a non-negative irreducible A: min (A x)_i / x_i ≤ ρ ≤ max (A x)_i / x_i for every x > 0."""
-    # The vectors are those of power iteration on A + σ I, whose σ > 0 keeps them positive and ends periodicity.
+    # The vectors are those of power iteration on A + σ I: σ > 0 keeps them positive and removes periodicity.
     #
     # Horn and Johnson (2013), Matrix Analysis, Theorem 8.1.26 (Collatz and Wielandt).
     x = np.ones(n)

@@ -9,12 +9,12 @@ import numpy as np
 from scipy import linalg
 
 EPS = float(np.finfo(np.float64).eps)
-# Points share each triangular solve, as columns: enough of them to make it matrix-matrix work, few enough for a cache.
+# Points solved together, as columns: enough for matrix-matrix products, few enough to fit in cache.
 POINTS = 2048
 ROWS = 24
 # Below this size LAPACK's SVD of each point is as fast as a vectorised Lanczos process.
 SMALL = 12
-# A point that needs more steps than this has a crowd of equal singular values: its SVD is cheaper.
+# A point that needs more steps than this has a cluster of singular values: its SVD is cheaper.
 STEPS = 60
 CHECKS = frozenset({3, 6, 9, 12, 16, 20, 25, 31, 38, 48, 60})
 
@@ -54,17 +54,16 @@ class Resolvent:
     def smallest_singular_values(
         self, z: np.ndarray, /, *, relative: float = 0.0, progress: Callable[[int, int], None] | None = None
     ) -> np.ndarray:
-        """Return σ_min(zI − W) at each point."""
-        # Shapes: z (m,) -> (m,)
+        """Return σ_min(zI − W) at points z ``(m,)``, to the tolerance or to a relative error."""
         sigma = np.empty(len(z))
         for first in range(0, len(z), POINTS):
             chunk = slice(first, min(first + POINTS, len(z)))
-            sigma[chunk] = self._chunk(z[chunk], relative)
+            sigma[chunk] = self._singular_values_of_chunk(z[chunk], relative)
             if progress is not None:
                 progress(chunk.stop, len(z))
         return sigma
 
-    def _chunk(self, z: np.ndarray, relative: float) -> np.ndarray:
+    def _singular_values_of_chunk(self, z: np.ndarray, relative: float) -> np.ndarray:
         if self.is_normal:
             return np.abs(z[:, None] - self.eigenvalues).min(axis=1)
         if self.n <= SMALL:
@@ -79,7 +78,7 @@ class Resolvent:
         return np.linalg.svd(shifted, compute_uv=False)[:, -1]
 
     def _by_lanczos(self, z: np.ndarray, relative: float) -> tuple[np.ndarray, np.ndarray]:
-        """Run Lanczos on ((zI − T)*(zI − T))⁻¹ at all points together; points leave as they converge."""
+        """Run Lanczos on ((zI − T)*(zI − T))⁻¹ at all points together, and drop points as they converge."""
         n, tolerance = self.n, self.tolerance(z)
         sigma, converged = np.zeros(len(z)), np.zeros(len(z), dtype=bool)
         todo = np.arange(len(z))
@@ -97,16 +96,15 @@ class Resolvent:
                 beta = np.sqrt(_inner(w, w))
                 before, q = q, w / np.where(beta == 0.0, 1.0, beta)
             alphas, betas = np.vstack([alphas, alpha]), np.vstack([betas, beta])
-            # A solution that overflows belongs to a point where zI − T is singular far below rounding: σ = 0.
-            lost = ~np.isfinite(alpha) | ~np.isfinite(beta)
-            done = lost.copy()
+            # A solve overflows only where zI − T is singular far below rounding: σ = 0.
+            overflow = ~np.isfinite(alpha) | ~np.isfinite(beta)
+            done = overflow.copy()
             if step in CHECKS:
-                sigma[todo[~lost]], error = _ritz(alphas[:, ~lost], betas[:, ~lost])
-                small = tolerance[todo[~lost]]
-                done[~lost] = (error <= np.maximum(small, relative * sigma[todo[~lost]])) | (
-                    sigma[todo[~lost]] <= small
-                )
-            sigma[todo[lost]] = 0.0
+                finite = todo[~overflow]
+                sigma[finite], error = _ritz(alphas[:, ~overflow], betas[:, ~overflow])
+                small = tolerance[finite]
+                done[~overflow] = (error <= np.maximum(small, relative * sigma[finite])) | (sigma[finite] <= small)
+            sigma[todo[overflow]] = 0.0
             converged[todo[done]] = True
             if done.any():
                 keep = ~done
@@ -118,7 +116,7 @@ class Resolvent:
 
     def _inverse_pivots(self, z: np.ndarray) -> np.ndarray:
         pivots = z - self.eigenvalues[:, None]
-        # Where z is an eigenvalue, a perturbation below rounding keeps the solves defined.
+        # At an eigenvalue, a perturbation below rounding avoids division by zero.
         least = EPS * EPS * self.norm
         return 1.0 / np.where(np.abs(pivots) < least, least, pivots)
 
@@ -162,8 +160,8 @@ def _ritz(alphas: np.ndarray, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray
     tridiagonal[:, k, k] = alphas.T
     tridiagonal[:, k[1:], k[:-1]] = betas[:-1].T
     theta = np.linalg.eigvalsh(tridiagonal)[:, -1]
-    # The eigenvector from its last component backwards, the direction in which it grows: stable, and far cheaper
-    # than the eigenvectors of every Ritz value.
+    # The eigenvector is computed from its last component backwards, the direction in which it grows: stable, and
+    # far cheaper than the eigenvectors of all Ritz values.
     after, component, square = np.zeros(columns), np.ones(columns), np.ones(columns)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for j in range(steps - 1, 0, -1):

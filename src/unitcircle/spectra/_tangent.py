@@ -14,7 +14,7 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
     .. math:: τ = \frac{‖\mathrm{skew}(Q^T Δ)‖_F^2}{‖Q^T Δ‖_F^2}
 
     with skew(A) = (A − Aᵀ)/2 and, for complex weights, ᴴ in place of ᵀ (the unitary group). The rest changes QᵀQ, by
-    ``2 sym(QᵀΔ)`` to first order. A change in no particular direction has τ = (n − 1)/2n on average for a real weight.
+    ``2 sym(QᵀΔ)`` to first order. A real Δ with independent Gaussian entries has τ = (n − 1)/2n on average.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
         raise ShapeError("change", rule, f"shapes {tuple(change.shape)} and {tuple(Q.shape)}")
     xp = namespace(change)
     norm = xp.linalg.matrix_norm
-    turned = xp.matmul(_transposed(xp, Q), change)
+    turned = xp.matmul(_adjoint(xp, Q), change)
     size = norm(turned)
     moved = size > 0
-    share = (norm(turned - _transposed(xp, turned)) / (2 * xp.where(moved, size, xp.ones_like(size)))) ** 2
+    share = (norm(turned - _adjoint(xp, turned)) / (2 * xp.where(moved, size, xp.ones_like(size)))) ** 2
     return xp.where(moved, share, xp.full_like(share, xp.nan))
 
 
@@ -95,5 +95,5 @@ def polar_factor(W: Any, /) -> Any:
     return xp.matmul(U, Vh)
 
 
-def _transposed(xp: Any, W: Any) -> Any:
+def _adjoint(xp: Any, W: Any) -> Any:
     return xp.conj(xp.matrix_transpose(W))

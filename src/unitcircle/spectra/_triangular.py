@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 STORED, COMPUTED = 4.0, 12.0
-"""Roundoffs of the element type, and of double precision, that a weight may be away from what its maker meant."""
+"""Roundoffs of the element type, and of double precision, by which a weight may differ from the intended one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,23 +24,22 @@ class Block:
 
     T: np.ndarray  # (m, m) upper triangular
     Z: np.ndarray  # (m, m) unitary
-    # (m,) |yᴴx| of each eigenvalue's unit left and right eigenvectors: a backward error δ moves the eigenvalue by
-    # δ / |yᴴx|, to first order.
+    # (m,) |yᴴx| of the unit left and right eigenvectors: to first order a backward error δ moves the eigenvalue by
+    # δ / |yᴴx|.
     condition: np.ndarray
     # (m,) the same for its modulus alone, under perturbations that are real if the block is.
     modulus_condition: np.ndarray
-    # The change of the block, in the spectral norm, that must be allowed for: storage and the arithmetic that
-    # made the weight, and the QR iteration, whose error on Haar matrices was measured below n / 3 roundoffs for n
-    # from 16 to 1000.
+    # The error of the block in the spectral norm: of storage, of the arithmetic that computed the weight, and of
+    # the QR iteration, measured below n / 3 roundoffs on Haar matrices for n from 16 to 1000.
     backward_error: float
 
     @classmethod
     def of(cls, W: np.ndarray, eps: float) -> Block:
         one = np.ones(1)
-        if len(W) == 1:  # exact: no arithmetic touches a 1 × 1 block
+        if len(W) == 1:  # exact: a 1 × 1 block needs no arithmetic
             return cls(W.astype(complex), one[None], one, one, _backward_error(W, eps))
         _, exponent = np.frexp(np.abs(W).max())
-        scale = float(np.ldexp(1.0, exponent - 1))  # exact, and nothing on the way overflows
+        scale = float(np.ldexp(1.0, exponent - 1))  # a power of two: exact, and no intermediate result overflows
         scaled = W / scale
         T, Z = _complex_schur(scaled)
         # On a triangular matrix LAPACK skips the QR iteration and keeps the order: only eigenvectors are computed.
@@ -86,8 +85,7 @@ class Triangular:
     """A weight whose graph is connected, as W = P Z T Zᴴ Pᵀ with P a permutation and Z block-diagonal."""
 
     # The diagonal blocks are the strongly connected components of the graph of W (its Frobenius normal form), so
-    # eigenvalues of different blocks do not disturb each other by rounding, and those of a triangular W are
-    # exact.
+    # rounding does not couple eigenvalues of different blocks, and those of a triangular W are exact.
 
     W: np.ndarray  # (n, n), permuted to block upper triangular form
     blocks: tuple[Block, ...]  # Schur forms of the diagonal blocks, in order
@@ -136,15 +134,14 @@ class Triangular:
         return Block(T, np.eye(0), self.condition, self.modulus_condition, _backward_error(self.W, self.eps))
 
     def compression(self, members: np.ndarray) -> tuple[np.ndarray, float, Block]:
-        """Return W on the invariant subspace of a few eigenvalues."""
-        # Shapes: -> (m, m)
+        """Return W on the invariant subspace of m eigenvalues, ``(m, m)``, its condition, and the block it is from."""
         first = self.owner[members[0]]
         if len(members) == 1:
             i = int(members[0])
             return self.eigenvalues[i, None, None], float(self.modulus_condition[i]), self.blocks[first]
-        inside = bool(np.all(self.owner[members] == first))
-        block = self.blocks[first] if inside else self.whole
-        members = members - self.starts[first] if inside else members
+        one_block = bool(np.all(self.owner[members] == first))
+        block = self.blocks[first] if one_block else self.whole
+        members = members - self.starts[first] if one_block else members
         m, n = len(members), len(block.T)
         if m == n:
             return block.T, 1.0, block
@@ -158,8 +155,7 @@ class Triangular:
 
 
 def triangular_parts(W: np.ndarray, /, *, eps: float) -> list[Triangular]:
-    """Split a weight into the direct summands its exact zeros show, each in block-triangular Schur form."""
-    # Shapes: W (n, n)
+    """Split a weight ``(n, n)`` into direct summands by its exact zeros, each in block-triangular Schur form."""
     if np.iscomplexobj(W) and not np.imag(W).any():
         return triangular_parts(np.real(W), eps=eps)
     graph = csr_array(W != 0)
