@@ -1,4 +1,4 @@
-"""The standard deviation of an entry that puts the spectral radius where it is wanted, whatever the size."""
+"""The standard deviation of an entry for a given spectral radius, at any size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def std_for_radius(n: int, /, *, radius: float = 1.0, at: str | float = "mean", 
     n
         Size of the matrix.
     radius
-        The spectral radius wanted.
+        The target spectral radius.
     at
         ``"mean"``, ``"median"``, or a probability p: then ``P(ρ ≤ radius) = p``.
     field
@@ -32,7 +32,7 @@ def std_for_radius(n: int, /, *, radius: float = 1.0, at: str | float = "mean", 
     Raises
     ------
     ArgumentError
-        ``radius`` is not positive and finite, or ``at`` none of those above.
+        ``radius`` is not positive and finite, or ``at`` is none of the values above.
 
     Examples
     --------

@@ -25,8 +25,8 @@ class HaarSpacing(WeightLaw):
     """Gaps between neighbouring eigenphases, over their mean, as n grows.
 
     With ``E(s) = det(1 - K_s)``, ``K_s(x, y) = sin π(x-y) / (π(x-y))`` on ``L²(0, s)``, the probability of no phase
-    in an interval of s mean gaps: ``P(S > s) = -E'(s)``. Orthogonal and unitary matrices have the same limit;
-    eigenphases drawn independently of each other would have ``e^{-s}`` instead.
+    in an interval of s mean gaps: ``P(S > s) = -E'(s)``. Orthogonal and unitary matrices have the same limit; for
+    independent eigenphases it is ``e^{-s}``.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class HaarSpacing(WeightLaw):
 
     @property
     def largest(self) -> Law:
-        """About the law of the widest of the n/2 gaps, as if they were independent."""
+        """The law of the widest of the n/2 gaps, approximated as independent."""
         return LargestCoordinate(self, self._largest_sf, self._largest_pdf, end=LARGEST)
 
     def _largest_sf(self, s: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from unitcircle.ensembles._quadrature import gauss_legendre
 # Length of the axis and number of nodes: both were doubled without a change beyond rounding.
 LENGTH = 12.0
 NODES = 32
-# Left of this F is below e^-70, and the kernel too wide for LENGTH.
+# Left of this F is below e^-70, and the kernel is too wide for LENGTH.
 LEFTMOST = -12.0
 
 
@@ -29,7 +29,7 @@ def tracy_widom_sf(s: Any, /) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Probabilities, accurate relative to themselves.
+        Probabilities, with a small relative error in the right tail.
 
     References
     ----------

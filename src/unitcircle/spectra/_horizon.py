@@ -17,9 +17,9 @@ from unitcircle.spectra._power import log_norms
 from unitcircle.spectra._scaled import ScaledMatrix
 
 EPS = float(np.finfo(np.float64).eps)
-# Every one of the first powers is looked at.
+# Every one of the first powers is tested.
 EXACT = 64
-# After them, so many evenly spaced powers in each doubling of t (as a power of two).
+# Then this number of evenly spaced powers per doubling of t (as a power of two).
 SCAN = 3
 # Doubling goes on while the rounding it gathers, n·eps·t, may hide no more than this part of the change looked for.
 TRUST = 0.01
@@ -31,9 +31,9 @@ def horizon(W: Any, factor: float, /, *, direction: Literal["either", "down", "u
 
     .. math:: \min \{t ≥ 1 : ‖W^t‖_2 ≤ 1/f \text{ or } ‖W^t‖_2 ≥ f\}
 
-    (to rounding, n·eps·t relative; ‖W⁰‖₂ = 1). Every t up to 64 is looked at; after that eight in each doubling of t,
-    and the first that has passed is traced back by bisection. So the result T is always a passage, W^T has passed and
-    W^{T-1} has not; but beyond 64 a passage that comes and goes between two powers looked at is not seen.
+    (to rounding, n·eps·t relative; ‖W⁰‖₂ = 1). Every t up to 64 is tested, then eight per doubling of t, and the first
+    passage is located by bisection. The result T is always a passage: the condition holds for W^T and not for
+    W^{T-1}. Beyond 64, a passage that reverses between two tested powers is not detected.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The Kreiss constant of a weight: the transient growth that its resolvent announces."""
+"""The Kreiss constant of a weight: a bound of its transient growth from the resolvent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unitcircle.spectra._pseudospectrum import single
 from unitcircle.spectra._resolvent import Resolvent
 
 EPS = float(np.finfo(np.float64).eps)
-# Directions searched: so many evenly spread over the whole turn, and those of so many of the largest eigenvalues.
+# Directions searched: this number, evenly spread over the circle, and those of as many of the largest eigenvalues.
 DIRECTIONS = 64
-# Distances |z| − 1 searched: so many for each factor of ten, up to FAR.
+# Distances |z| − 1 searched: this number per factor of ten, up to FAR.
 PER_DECADE = 2
 FAR = 30.0
 # Peaks of the grid that are refined, how closely (in log(|z| − 1) and radians; the value's error is the square),
@@ -93,9 +93,9 @@ def kreiss_constant(W: Any, /) -> Kreiss:
 
     .. math:: K(W) = \sup_{|z| > 1} (|z| - 1) ‖(zI - W)^{-1}‖_2, \qquad K(W) ≤ \sup_t ‖W^t‖_2 ≤ e\,n\,K(W)
 
-    Searched on a grid of distances from the unit circle and directions, the directions of the largest eigenvalues
-    among them, then refined round the highest peaks. That is a global search, not a proof: the value is a lower
-    bound of K(W), and every value of the resolvent in it is exact to rounding.
+    The search covers a grid of distances from the unit circle and directions, including those of the largest
+    eigenvalues, and refines the highest peaks. It is a global search, not a proof: the value is a lower bound of K(W),
+    and every value of the resolvent in it is exact to rounding.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def kreiss_constant(W: Any, /) -> Kreiss:
     -------
     Kreiss
         Value, place and status. Points nearer to the unit circle than √(n·eps) (eps of the element type of ``W``)
-        are not looked at, for rounding hides which side of it an eigenvalue lies on.
+        are not searched, since rounding hides on which side of the circle an eigenvalue lies.
 
     Raises
     ------

@@ -42,9 +42,9 @@ def power_norms(
     .. math:: \log ‖W^t‖, \qquad t = 0, 1, …, T
 
     Never overflows or underflows: every power is kept as a matrix times a power of two. A normal weight needs only
-    its eigenvalues, ‖Wᵗ‖₂ = ρᵗ. Any other is multiplied out; once the eigenvectors are known to be well conditioned
-    and enough eigenvalues have died out, |λ/ρ|ᵗ κ(V) < eps, only the surviving eigenvectors are kept. That shortcut
-    is taken if it gives the same norm as the product at the step where it begins.
+    its eigenvalues, ‖Wᵗ‖₂ = ρᵗ. For other weights every power is a product, until the eigenvectors are
+    well conditioned and enough eigenvalues are negligible, |λ/ρ|ᵗ κ(V) < eps; then only the remaining eigenvectors
+    are used, if they give the same norm as the product at the step where they replace it.
 
     Parameters
     ----------

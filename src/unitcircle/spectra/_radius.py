@@ -132,13 +132,13 @@ def spectral_radius(
     rng
         Generator or seed of the random start; the default gives the same result every time.
     max_cost
-        Most products with W (for a batch: with each); then LAPACK is not the last resort either. By default as many
-        as a basis of 512 vectors takes, at most 8193, and LAPACK up to n = 8192.
+        Largest number of products with W (for a batch: with each weight); if given, there is no fallback to LAPACK.
+        The default allows a basis of 512 vectors, at most 8193 products, and a fallback to LAPACK up to n = 8192.
 
     Returns
     -------
     RadiusEstimate
-        ``float()`` of it is ρ; NOT_CONVERGED with the narrowest interval found if that is wider than asked.
+        ``float()`` of it is ρ; NOT_CONVERGED with the narrowest interval found if it is wider than ``tol``.
 
     Raises
     ------
