@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unitcircle.spectra._asymptotics import Asymptotics
+from unitcircle.spectra import Asymptotics
 
 VANISHES, CONVERGES, BOUNDED, GROWS, EXPLODES, _ = Asymptotics
 

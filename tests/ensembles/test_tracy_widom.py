@@ -5,6 +5,9 @@ from scipy import integrate, special
 from unitcircle.ensembles._tracy_widom import tracy_widom_sf
 
 EPS = np.finfo(float).eps
+NODES = 32
+# One unit of the last digit that Bornemann (2010) prints.
+PUBLISHED = 1e-12
 
 
 def test_quantiles_of_the_published_tables():
@@ -19,15 +22,20 @@ def test_mean_and_variance():
     sf = tracy_widom_sf(s)
     mean = low + w @ sf
     second = low**2 + w @ (2 * s * sf)
-    # Published values (Bornemann 2010).
-    assert mean == pytest.approx(-1.206533574582, abs=1e-11)
-    assert second - mean**2 == pytest.approx(1.607781034581, abs=1e-10)
+    assert mean == pytest.approx(-1.206533574582, abs=PUBLISHED)
+    assert second - mean**2 == pytest.approx(1.607781034581, abs=PUBLISHED)
 
 
 def test_tails():
     far = tracy_widom_sf(np.array([-40.0, -8.0, 10.0, 30.0]))
-    np.testing.assert_allclose(far[:2], 1, atol=1e-11)
+    assert far[0] == pytest.approx(1, abs=NODES * EPS)
+    # F₁(s) ~ 2^{-11/48} e^{ζ'(-1)/2} |s|^{-1/16} e^{-|s|³/24 - |s|^{3/2}/(3√2)} (1 + O(|s|^{-3/2})):
+    # Baik, Buckingham and DiFranco (2008).
+    constant = 2 ** (-11 / 48) * np.exp(-0.1654211437 / 2)
+    left = constant * 8 ** (-1 / 16) * np.exp(-(8**3) / 24 - 8**1.5 / (3 * 2**0.5))
+    assert 1 - far[1] == pytest.approx(left, rel=8**-1.5, abs=NODES * EPS)
     # 1 - F₁(s) ~ ½ ∫_s^∞ Ai(x) dx · (1 + o(1)) = trace of the kernel.
-    trace = integrate.quad(lambda x: special.airy(2 * x + 10.0)[0], 0, 10)[0]
-    assert far[2] == pytest.approx(trace, rel=1e-9)
+    trace = integrate.quad(lambda x: special.airy(2 * x + 10.0)[0], 0, 10, epsabs=0)[0]
+    # The relative condition of Ai(s) is s^{3/2}.
+    assert far[2] == pytest.approx(trace, rel=NODES * 10**1.5 * EPS)
     assert 0 < far[3] < 1e-40

@@ -27,14 +27,16 @@ class TestLabelledTable:
         commutator = np.linalg.norm(D @ D.conj().T - D.conj().T @ D)
         assert (commutator <= 10 * case.n * EPS * np.linalg.norm(D) ** 2) == case.normal
         if case.norm is not None:
-            assert np.linalg.norm(case.matrix, 2) == pytest.approx(case.norm, rel=1e-10)
+            assert np.linalg.norm(case.matrix, 2) == pytest.approx(
+                case.norm, rel=2e-11
+            )  # Grcar's is known to 11 digits
 
     def test_in_double_precision(self, case):
         result = asymptotics(case.matrix)
         assert result.verdict is case.verdict
         assert result.limit_rank == case.limit_rank
         low, high = result.radius
-        assert low - 1e-11 <= case.radius <= high + 1e-11  # Grcar's radius is known to 12 digits
+        assert low - 5e-12 <= case.radius <= high + 5e-12  # Grcar's radius is known to 12 digits
         if case.growth_degree is not None:
             assert result.growth_degree == case.growth_degree
         for other in (case.matrix.T, case.matrix[::-1, ::-1], case.matrix.astype(complex)):

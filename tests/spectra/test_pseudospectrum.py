@@ -22,8 +22,11 @@ GRCAR_32 = {
 
 def test_reference_values():
     result = pseudospectrum(grcar(32), np.array(list(GRCAR_32)))
-    assert result.tolerance < 1e-12
-    np.testing.assert_allclose(result.smallest_singular_values, list(GRCAR_32.values()), rtol=0, atol=5e-12)
+    assert result.tolerance <= 4.1 * 32 * EPS * (np.linalg.norm(grcar(32)) + 3)
+    # Twelve digits are known.
+    np.testing.assert_allclose(
+        result.smallest_singular_values, list(GRCAR_32.values()), rtol=5e-12, atol=result.tolerance
+    )
     shift = pseudospectrum(np.eye(10, k=1), [0.5])
     np.testing.assert_allclose(shift.smallest_singular_values, [0.000732426939157], atol=5e-16 + shift.tolerance)
 
@@ -92,7 +95,9 @@ def test_libraries(library):
     # zI − W = [[z, -1], [0, z]] at z = 1.15: σ_min = sqrt(z² + ½ − sqrt(z² + ¼)).
     z2 = 1.15**2
     expected = (z2 + 0.5 - (z2 + 0.25) ** 0.5) ** 0.5
-    np.testing.assert_allclose(np.asarray(result.smallest_singular_values)[1, 2], expected, rtol=1e-6 / 8)
+    np.testing.assert_allclose(
+        np.asarray(result.smallest_singular_values)[1, 2], expected, rtol=np.finfo(np.float32).eps
+    )
 
 
 def test_misuse():
