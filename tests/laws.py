@@ -34,12 +34,12 @@ LEVEL = 1e-6
 def summaries(weights):
     """Return numbers that know places, scale and spectrum: name → one a weight."""
     weights = weights.reshape(len(weights), -1, weights.shape[-1])
-    found = {"first": weights[:, 0, 0], "corner": weights[:, 0, -1], "norm": np.linalg.norm(weights, axis=(1, 2))}
+    numbers = {"first": weights[:, 0, 0], "corner": weights[:, 0, -1], "norm": np.linalg.norm(weights, axis=(1, 2))}
     if weights.shape[1] > 1:
-        found |= {"above": weights[:, 0, 1], "below": weights[:, 1, 0]}
+        numbers |= {"above": weights[:, 0, 1], "below": weights[:, 1, 0]}
     if weights.shape[1] == weights.shape[2]:
-        found["trace of square"] = np.einsum("kij,kji->k", weights, weights)
-    return {name: np.real(values) for name, values in found.items()} | {"imaginary": np.imag(weights[:, 0, 0])}
+        numbers["trace of square"] = np.einsum("kij,kji->k", weights, weights)
+    return {name: np.real(values) for name, values in numbers.items()} | {"imaginary": np.imag(weights[:, 0, 0])}
 
 
 def rounding(eps):
