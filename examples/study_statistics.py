@@ -1,4 +1,4 @@
-"""What the statistics of a study are worth with few runs: coverage of the intervals, errors of the verdicts.
+"""How far the statistics of a study can be trusted with few runs: coverage of intervals, false verdicts.
 
 Prints the figures of docs/studies.md. ``python examples/study_statistics.py [groups]``
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from unitcircle.experiments.comparison import Interval, Judge, Row, Standing, _statistics
+from unitcircle.experiments.comparison import Interval, Judge, Row, Standing
 
 CONFIDENCE = 0.95
 LABELS = "ABCDEFG"
@@ -31,13 +31,14 @@ def row(label: str, scores: np.ndarray) -> Row:
 
 def main(groups: int) -> None:
     rng = np.random.default_rng(1)
-    # Ten pairs are tested exactly; fewer resamples of the bootstrap only make its ends a little noisier.
-    _statistics.RESAMPLES = 1999
     judge = Judge(by_steps=False, higher_is_better=True, confidence=CONFIDENCE)
     for name, (mean, draw) in LAWS.items():
         for n in (5, 10, 20):
-            found = [_statistics.mean_interval(draw(rng, n), CONFIDENCE) for _ in range(groups)]
-            print(f"{name:16} {n:3} runs: coverage {np.mean([f.low <= mean <= f.high for f in found]):.3f}")
+            # The interval of a mean is that of the difference to a reference that always scores 0.
+            zero = row("zero", np.zeros(n))
+            intervals = [judge.paired(row("", draw(rng, n)), zero).difference_interval for _ in range(groups)]
+            coverage = np.mean([interval.low <= mean <= interval.high for interval in intervals])
+            print(f"{name:16} {n:3} runs: coverage {coverage:.3f}")
         verdicts = alone = 0
         for _ in range(groups):
             rows = judge.all_against([row(label, draw(rng, 10)) for label in LABELS], "A", "")[1:]
