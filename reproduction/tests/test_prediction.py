@@ -282,7 +282,7 @@ def test_what_is_planted_is_found():
     assert new.p < 0.01
     assert (new.values > 0.4).all()
     # The results go together across tasks, so that experience tells something, too.
-    assert (new.remembered > 0.6).all()
+    assert (new.memory > 0.6).all()
 
 
 def test_a_diagnostic_that_turns_round_is_worth_less_than_nothing_out_of_sample():

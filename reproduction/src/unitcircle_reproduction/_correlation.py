@@ -26,19 +26,18 @@ _ALMOST = 1 - 1e-9
 class Correlation:
     """Spearman's ρ with its 95 % interval, NaN where there is none."""
 
-    value: float  # value, low, high: The correlation and the ends of its interval
+    value: float
     low: float
     high: float
-    points: int  # points, families: What it rests on
-    families: int
+    points: int  # Number of initializers
+    families: int  # Number of their families
 
     def __str__(self) -> str:
         return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
 
 
 def multiplicities(families: Sequence[str], seed: int, /, *, resamples: int = RESAMPLES) -> dict[str, np.ndarray]:
-    """Draw how often each family is taken in every resample of the bootstrap."""
-    # Shapes: -> (resamples,)
+    """Draw for each family how often every resample of the bootstrap contains it ``(resamples,)``."""
     names = sorted(set(families))
     rng = np.random.default_rng([seed, 23])
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
@@ -46,21 +45,19 @@ def multiplicities(families: Sequence[str], seed: int, /, *, resamples: int = RE
 
 
 def weighted_spearman(x: np.ndarray, y: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
-    """Return Spearman's ρ of points of which each is there as often as its weight says."""
-    # The ranks are mid-ranks among the points with their weights; infinities are ranked as what they are.
-    # Shapes: x, y (..., m), weights (..., m) -> (...)
+    """Return Spearman's ρ of points ``(..., m)``, each counted as often as its weight ``(..., m)`` says."""
+    # The ranks are mid-ranks among the weighted points; infinities are ranked like other values.
     total = weights.sum(-1)
     a, b = (centred_ranks(values, weights) for values in (x, y))
     variance = (weights * a * a).sum(-1) * (weights * b * b).sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (weights * a * b).sum(-1) / np.sqrt(variance)
-    # What is left of equal ranks by rounding is no variance.
+    # Ranks that are equal but for rounding have no variance.
     return np.where(variance > (1e-9 * total**3) ** 2, np.clip(ratio, -1, 1), np.nan)
 
 
 def centred_ranks(values: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
-    """Return mid-ranks among weighted points, their weighted mean taken off."""
-    # Shapes: values (..., m), weights (..., m) -> (..., m)
+    """Return mid-ranks ``(..., m)`` among weighted points, less their weighted mean."""
     below = (values[..., None, :] < values[..., :, None]) + 0.5 * (values[..., None, :] == values[..., :, None])
     ranks = (below @ weights[..., None])[..., 0]
     with np.errstate(invalid="ignore"):
@@ -68,21 +65,19 @@ def centred_ranks(values: np.ndarray, weights: np.ndarray, /) -> np.ndarray:
 
 
 def interval(value: float, resampled: np.ndarray, families: int, /, *, bounded: bool = True) -> tuple[float, float]:
-    """Return the 95 % interval of a correlation, or of another number from −1 to 1."""
+    """Return the 95 % interval of a correlation, or of another number from −1 to 1, from resamples ``(resamples,)``."""
     #     tanh(artanh ρ ± t s),   s² = F/(F − 1) · variance of artanh ρ* over the resamples ρ*
     #
     # t is Student's with F − 1 degrees of freedom for F families: with a dozen, quantiles of the resamples
     # themselves come out too narrow.
-    # Shapes: resampled (resamples,)
     ((low, high),) = simultaneous(np.array([value]), resampled[:, None], families, bounded=bounded)
     return float(low), float(high)
 
 
 def simultaneous(values: np.ndarray, resampled: np.ndarray, families: int, /, *, bounded: bool = True) -> np.ndarray:
-    """Return intervals that hold all together with 95 %."""
-    # As :func:`interval`, with t widened by how much further the largest of the standardized deviations goes than
-    # a single one: less than a correction that counts the numbers, for diagnostics are alike.
-    # Shapes: values (d,), resampled (resamples, d) -> (d, 2)
+    """Return simultaneous 95 % intervals ``(d, 2)`` of values ``(d,)`` from resamples ``(resamples, d)``."""
+    # As :func:`interval`, with t widened by the ratio of the 95 % quantile of the largest standardized deviation to
+    # that of a single one: less than Bonferroni's correction, because diagnostics are correlated.
     ends = np.full((len(values), 2), np.nan)
     known = ~np.isnan(values) & (2 * (~np.isnan(resampled)).sum(0) >= len(resampled))
     if families < FEWEST_FAMILIES or not known.any():
@@ -122,8 +117,7 @@ def rank_correlation(
 
 def screening(value: float, low: float, high: float, /) -> Verdict:
     """Judge one correlation by its interval: above 0.7 it would be prediction, beyond 0 it is screening."""
-    # It fails where the interval holds 0 and excludes prediction; an interval that excludes neither decides
-    # nothing.
+    # It fails where the interval contains 0 and excludes prediction; one that excludes neither is undecided.
     if math.isnan(value) or math.isnan(low):
         return Verdict.UNDECIDED
     if low >= STRONG or high <= -STRONG:

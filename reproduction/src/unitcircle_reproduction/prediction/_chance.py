@@ -11,12 +11,11 @@ SHUFFLES = 2000
 
 
 def orders(groups: Sequence[Mapping[str, str]], seed: int, /, *, shuffles: int = SHUFFLES) -> list[np.ndarray]:
-    """Draw which point's result each point is given, family by family, for all groups alike."""
-    # The families are put into a random order, and the members of each; the results in that order are laid along
-    # the points in the order of their names. Families of one size thus exchange their results whole, whatever
-    # their members have in common (exact); those of different sizes nearly so. A member that a group lacks is
-    # passed over.
-    # Shapes: -> (shuffles, points)
+    """Draw for each group whose result each point is given ``(shuffles, points)``, families moving as a whole."""
+    # The families, and the members within each, are put into a random order; the results in that order are given
+    # to the points in the order of their names. Families of one size thus exchange all their results, which is an
+    # exact permutation test whatever their members share; for families of different sizes it is nearly exact. All
+    # groups have the same order; a member that a group lacks is skipped.
     members = {name: family for group in groups for name, family in group.items()}
     families = sorted(set(members.values()))
     rng = np.random.default_rng([seed, 29])
@@ -37,10 +36,9 @@ def orders(groups: Sequence[Mapping[str, str]], seed: int, /, *, shuffles: int =
 
 
 def chance(values: np.ndarray, shuffled: np.ndarray, /) -> np.ndarray:
-    """Return how often chance alone gives a number as far from 0, corrected for how many are looked at."""
+    """Return p-values ``(d,)`` of values ``(d,)`` against shuffles ``(shuffles, d)``, corrected for their number."""
     # p = (1 + shuffles whose largest standardized number is at least as far from 0) / (1 + shuffles): the single
-    # step of Westfall and Young, exact if the shuffled are what could have been instead.
-    # Shapes: values (d,), shuffled (shuffles, d) -> (d,)
+    # step of Westfall and Young, exact if values and shuffles are exchangeable under the null hypothesis.
     #
     # P. H. Westfall, S. S. Young, "Resampling-based multiple testing", Wiley 1993, section 2.5.
     known = ~np.isnan(values)
@@ -57,8 +55,7 @@ def chance(values: np.ndarray, shuffled: np.ndarray, /) -> np.ndarray:
 
 
 def above(value: float, shuffled: np.ndarray, /) -> float:
-    """Return p: how often chance gives a number as large."""
-    # Shapes: shuffled (shuffles,)
+    """Return the one-sided p-value of a value against shuffles ``(shuffles,)``."""
     if math.isnan(value):
         return math.nan
     return float((1 + np.sum(~(shuffled < value - 1e-12))) / (1 + len(shuffled)))

@@ -63,9 +63,9 @@ def _panel(ax: Axes, values: np.ndarray, ends: np.ndarray, names: Sequence[str],
         look["color"] = "white" if abs(value) > 0.6 else COLORS["black"]
         known = not np.isnan(low)
         weight = "bold" if low > 0 or high < 0 else "normal"
-        ax.text(s, d - 0.15 * known, _signed(value, 2), fontsize=8, fontweight=weight, **look)
+        ax.text(s, d - 0.15 * known, _format_signed(value, 2), fontsize=8, fontweight=weight, **look)
         if known:
-            ax.text(s, d + 0.26, f"{_signed(low, 1)} … {_signed(high, 1)}", fontsize=6, **look)
+            ax.text(s, d + 0.26, f"{_format_signed(low, 1)} … {_format_signed(high, 1)}", fontsize=6, **look)
     ax.set_xticks(range(len(names)), names, fontsize=7)
     ax.set_yticks(range(len(DIAGNOSTICS)), list(DIAGNOSTICS.values()), fontsize=8)
     ax.set_xlim(-0.5, width - 0.5)
@@ -73,7 +73,7 @@ def _panel(ax: Axes, values: np.ndarray, ends: np.ndarray, names: Sequence[str],
     ax.spines[:].set_visible(False)
 
 
-def _signed(value: float, digits: int) -> str:
+def _format_signed(value: float, digits: int) -> str:
     # Without a negative zero.
     return f"{round(float(value), digits) + 0.0:+.{digits}f}".replace("-", "−")
 

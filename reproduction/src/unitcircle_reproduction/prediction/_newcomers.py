@@ -25,8 +25,8 @@ class Newcomers:
 
     values: np.ndarray  # (kinds,): Spearman's ρ of prediction and result in each kind of task left out
     # (kinds,): the same of the mean rank that the initializer itself reached in the other kinds of task. Not a
-    # prediction for newcomers, but what a diagnosis competes with where there is experience.
-    remembered: np.ndarray
+    # prediction for newcomers, but what a diagnosis competes with where earlier results exist.
+    memory: np.ndarray
     low: float  # low, high: Interval of the mean of the values
     high: float
     p: float  # Share of shuffles whose mean is as large
@@ -53,7 +53,7 @@ def newcomers(screened: Screen, /) -> Newcomers:
     total = float(mean(values, -1))
     low, high = interval(total, mean(np.concatenate(resampled), -1), screened.families)
     p = above(total, mean(np.concatenate(shuffled), -1))
-    return Newcomers(values, _remembered(screened, y), low, high, p)
+    return Newcomers(values, _memory(screened, y), low, high, p)
 
 
 def _correlations(
@@ -104,7 +104,7 @@ def _standard(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(there & (spread > 1e-9 * total), scaled, 0.0).mT
 
 
-def _remembered(screened: Screen, y: Sequence[np.ndarray]) -> np.ndarray:
+def _memory(screened: Screen, y: Sequence[np.ndarray]) -> np.ndarray:
     """Return the correlation of each kind of task with the mean rank in the others ``(kinds,)``."""
     ranks = pd.DataFrame(
         {

@@ -82,7 +82,7 @@ def newcoming(scored: Screen, timed: Screen) -> Claim:
         sentences.append(
             f"{outcome}: {np.nanmean(fit.values):+.2f} [{fit.low:+.2f}, {fit.high:+.2f}] on average "
             f"({p_text(fit.p)}), {np.nanmin(fit.values):+.2f} at worst, against "
-            f"{np.nanmean(fit.remembered):+.2f} for memory"
+            f"{np.nanmean(fit.memory):+.2f} for memory"
         )
         table += [
             {
@@ -91,7 +91,7 @@ def newcoming(scored: Screen, timed: Screen) -> Claim:
                 "diagnosis, ρ here": float(value),
                 "memory of the other tasks, ρ here": float(memory),
             }
-            for kind, value, memory in zip(screened.kinds, fit.values, fit.remembered, strict=True)
+            for kind, value, memory in zip(screened.kinds, fit.values, fit.memory, strict=True)
         ]
     p, ends = tests[0]
     verdict = ruling(p, [ends])

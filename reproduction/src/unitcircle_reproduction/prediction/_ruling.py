@@ -9,9 +9,9 @@ from unitcircle_reproduction._correlation import STRONG
 
 BET = "The product's own bet: what is measured on an untrained network says how well it will train."
 FEWEST_KINDS = 3
-"""Kinds of task below which nothing is said of others."""
+"""Kinds of task below which nothing is inferred for others."""
 LEVEL = 0.05
-"""Of the p-values, corrected for whatever was chosen among."""
+"""Level of the p-values, which are corrected for the choice among diagnostics."""
 
 
 def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
@@ -22,7 +22,7 @@ def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
     # HOLDS           p at most .05               an interval lies beyond 0.7: prediction
     # CONDITIONALLY   p at most .05               none does: screening
     # FAILS           p above .05                 every interval excludes 0.7
-    # UNDECIDED       p above .05, or no p        some interval includes it, or none is there
+    # UNDECIDED       p above .05, or no p        some interval includes it, or there is none
     # ==============  ==========================  =======================================
     #
     # Chance is what the permutation of families gives, with every choice made anew; the intervals are those of

@@ -23,20 +23,20 @@ from unitcircle_reproduction.prediction._runs import DIAGNOSTICS
 
 @dataclass(frozen=True, eq=False)
 class Screen:
-    """Rank correlations of every diagnostic with one outcome, in every setting: found, resampled and shuffled."""
+    """Rank correlations of every diagnostic with one outcome, in every setting: measured, resampled and shuffled."""
 
-    # Whatever is made of the correlations found (a mean, a choice of the best, a sign learned elsewhere) is made
-    # in the same way of those of every resample and of every shuffle: no choice escapes its interval or its p.
+    # Every statistic of the correlations (a mean, the choice of the best, a sign learned elsewhere) is computed
+    # anew from those of every resample and every shuffle, so that its interval and p-value include the choice.
 
     outcome: str  # "score" or "speed"
-    rankings: tuple[Ranking, ...]  # Those where the outcome has something to tell
+    rankings: tuple[Ranking, ...]  # Those whose initializers the outcome can rank
     values: np.ndarray  # (settings, diagnostics): Spearman's ρ; NaN where there is none
     # (resamples, settings, diagnostics): after whole families were drawn anew, for all settings alike.
     resampled: np.ndarray
     # (shuffles, settings, diagnostics): after families got each other's results, in all settings alike.
     shuffled: np.ndarray
-    drawn: dict[str, np.ndarray]  # Family → how often it is there in each resample
-    order: tuple[np.ndarray, ...]  # One a setting, (shuffles, points): whose result each point gets
+    drawn: dict[str, np.ndarray]  # Family → how often each resample contains it
+    order: tuple[np.ndarray, ...]  # For each setting, (shuffles, points): whose result each point gets
 
     @cached_property
     def kinds(self) -> list[str]:
@@ -49,14 +49,12 @@ class Screen:
         return len({family for ranking in self.rankings for family in ranking.families})
 
     def by_kind(self, values: np.ndarray, /) -> np.ndarray:
-        """Return means over the settings of each kind of task, so that each kind counts once."""
-        # Shapes: values (..., settings, d) -> (..., kinds, d)
+        """Return means over the settings of each kind of task: ``(..., settings, d)`` to ``(..., kinds, d)``."""
         masks = [[ranking.kind == kind for ranking in self.rankings] for kind in self.kinds]
         return np.stack([mean(values[..., np.array(mask), :], -2) for mask in masks], -2)
 
     def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the mean over the kinds of task of every diagnostic."""
-        # Shapes: -> (diagnostics,)
+        """Return for every diagnostic its mean over the kinds of task, the interval and the p-value."""
         means, resampled, shuffled = (mean(self.by_kind(a), -2) for a in (self.values, self.resampled, self.shuffled))
         return means, simultaneous(means, resampled, self.families), chance(means, shuffled)
 
@@ -77,16 +75,14 @@ class Screen:
         )
 
     def transferred(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return what each diagnostic is worth in a kind of task if its sign is learned from the others."""
-        # Shapes: -> (kinds, diagnostics)
-        values = _signed_by_others(self.by_kind(self.values))
-        resampled = mean(_signed_by_others(self.by_kind(self.resampled)), -2)
+        """Return ρ ``(kinds, diagnostics)`` in each kind of task with the sign learned from the others."""
+        values = _align_with_others(self.by_kind(self.values))
+        resampled = mean(_align_with_others(self.by_kind(self.resampled)), -2)
         pooled = mean(values, -2)
         return values, np.array([interval(pooled[d], resampled[:, d], self.families) for d in range(len(DIAGNOSTICS))])
 
     def chosen(self) -> tuple[list[str], np.ndarray, tuple[float, float], float, float]:
-        """Return what the best diagnostic of the other kinds of task is worth in each."""
-        # Shapes: -> (kinds,)
+        """Return name and ρ ``(kinds,)`` of the best diagnostic of the others, its interval, p and mean by chance."""
         which, worth = _best_of_others(self.by_kind(self.values))
         resampled, shuffled = (mean(_best_of_others(self.by_kind(a))[1], -1) for a in (self.resampled, self.shuffled))
         names = list(DIAGNOSTICS)
@@ -112,20 +108,20 @@ def screen(rankings: Sequence[Ranking], outcome: str, /, *, seed: int = 0) -> Sc
         weights = np.stack([drawn[family] for family in ranking.families], -1)
         for d, name in enumerate(DIAGNOSTICS):
             x = ranking.points[name].to_numpy()
-            there = ~np.isnan(x)
+            known = ~np.isnan(x)
             # A diagnostic that few initializers have says nothing of the others.
-            if 2 * there.sum() < len(x):
+            if 2 * known.sum() < len(x):
                 continue
-            x = np.where(there, x, 0.0)
-            values[k, d] = weighted_spearman(x, y, there.astype(float))
-            resampled[:, k, d] = weighted_spearman(x, y, weights * there)
-            shuffled[:, k, d] = _shuffled(x, y, there, order[k])
+            x = np.where(known, x, 0.0)
+            values[k, d] = weighted_spearman(x, y, known.astype(float))
+            resampled[:, k, d] = weighted_spearman(x, y, weights * known)
+            shuffled[:, k, d] = _shuffled_spearman(x, y, known, order[k])
     return Screen(outcome, usable, values, resampled, shuffled, drawn, tuple(order))
 
 
-def _shuffled(x: np.ndarray, y: np.ndarray, there: np.ndarray, order: np.ndarray) -> np.ndarray:
-    if not there.all():
-        return weighted_spearman(x, y[order], there.astype(float))
+def _shuffled_spearman(x: np.ndarray, y: np.ndarray, known: np.ndarray, order: np.ndarray) -> np.ndarray:
+    if not known.all():
+        return weighted_spearman(x, y[order], known.astype(float))
     # The ranks of shuffled results are the shuffled ranks.
     a, b = (centred_ranks(values, np.ones(len(x))) for values in (x, y))
     size = np.sqrt((a * a).sum() * (b * b).sum())
@@ -133,14 +129,14 @@ def _shuffled(x: np.ndarray, y: np.ndarray, there: np.ndarray, order: np.ndarray
 
 
 def mean(values: np.ndarray, axis: int, /) -> np.ndarray:
-    """Return the mean of what is there, NaN where nothing is."""
-    there = ~np.isnan(values)
-    count = there.sum(axis)
-    total = np.where(there, values, 0.0).sum(axis)
+    """Return the mean of the values that are not NaN; NaN where all are."""
+    known = ~np.isnan(values)
+    count = known.sum(axis)
+    total = np.where(known, values, 0.0).sum(axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _signed_by_others(by_kind: np.ndarray) -> np.ndarray:
+def _align_with_others(by_kind: np.ndarray) -> np.ndarray:
     return np.sign(_others(by_kind)) * by_kind
 
 
@@ -153,5 +149,5 @@ def _best_of_others(by_kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     others = _others(by_kind)
     size = np.where(np.isnan(others), -1.0, np.abs(others))
     which = size.argmax(-1)
-    taken = np.take_along_axis(_signed_by_others(by_kind), which[..., None], -1)[..., 0]
+    taken = np.take_along_axis(_align_with_others(by_kind), which[..., None], -1)[..., 0]
     return which, taken
