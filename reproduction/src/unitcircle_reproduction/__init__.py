@@ -1,7 +1,7 @@
-"""Every figure, table and claim of the texts, ours beside theirs.
+"""The figures, tables and claims of five texts, measured again.
 
-``unitcircle reproduce NAME|NAME/SECTION|all [--quick|--full] [--out DIR]`` measures each claim, says whether it holds,
-and writes one HTML page. Nothing is tuned to make a claim hold.
+``unitcircle reproduce NAME|NAME/SECTION|all [--quick|--full] [--out DIR]`` measures each claim, judges whether it holds,
+and writes one HTML page. No setting is tuned to make a claim hold.
 """
 
 import lazy_loader

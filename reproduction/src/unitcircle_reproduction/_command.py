@@ -21,19 +21,20 @@ def reproduce(
     seed: int = 0,
     records: tuple[Path, ...] = (),
 ) -> int:
-    """Measure the claims of the texts, say whether each holds, and write one HTML page.
+    """Measure the claims of the texts, judge whether each holds, and write one HTML page.
 
-    Training runs are kept below --out, and the same command resumes them. If it is stopped, by Ctrl-C too, the page
+    Training runs are stored below --out, and the same command resumes them. If it is interrupted (Ctrl-C), the page
     holds the claims measured so far.
 
     Args:
-        names: Texts by name, sections of them such as eigen/multi30k, or all.
-        quick: Small settings, ten minutes on two cores for all texts; the default.
-        full: Full settings, for a night or a GPU.
-        out: Folder of the page, its figures and numbers.
-        workers: Processes that train; one per core by default.
-        seed: Seed of everything random, from 0 to 99; two seeds share no draw.
-        records: For prediction: folders of studies that have been run, such as out/studies/prediction.
+        names: Texts (radius, orthogonal, powers, eigen, well-behaved, prediction), sections of them such as
+            eigen/multi30k, or all.
+        quick: Small settings, ten minutes on two cores for all texts; used unless --full is given.
+        full: Full settings, for a night on two cores or a GPU.
+        out: Folder for the page, its figures and its numbers.
+        workers: Number of processes that train; one per core by default.
+        seed: Seed of everything random, from 0 to 99; different seeds share no random numbers.
+        records: Folders of finished studies, such as out/studies/prediction; used by the text prediction only.
 
     Returns
     -------
