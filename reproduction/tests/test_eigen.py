@@ -23,7 +23,7 @@ from unitcircle_reproduction.eigen import _studies as studies
 from unitcircle_reproduction.eigen import _text as chapter
 from unitcircle_reproduction.eigen import _trained as trained
 from unitcircle_reproduction.eigen import _trained_figures as figures
-from unitcircle_reproduction.eigen._nets import trained as trained_nets
+from unitcircle_reproduction.eigen._nets import trained_nets
 from unitcircle_reproduction.eigen._regimes import ACTIVATIONS, Behaviour
 
 EPS = np.finfo(float).eps
@@ -46,24 +46,24 @@ EPS = np.finfo(float).eps
 )
 def test_forecast_and_motion_agree_where_the_answer_is_known(W, activation, behaviour):
     W = np.array(W)
-    assert regimes.expected(W, activation) is behaviour
+    assert regimes.forecast(W, activation) is behaviour
     states = regimes.trajectory(W, ACTIVATIONS[activation], np.array([0.3, 0.2]))
-    assert regimes.seen(states) is behaviour
+    assert regimes.observe(states) is behaviour
 
 
 def test_a_relu_kills_a_rotation_that_the_eigenvalues_call_growing():
     W = np.array([[0.0, -1.2], [1.2, 0.0]])
-    assert regimes.expected(W, "ReLU") is Behaviour.GROWS
+    assert regimes.forecast(W, "ReLU") is Behaviour.GROWS
     states = regimes.trajectory(W, ACTIVATIONS["ReLU"], np.array([0.3, 0.2]))
     # (x, y) -> 1.2 (max(-y, 0), max(x, 0)): two steps and a positive start is at the origin.
     assert (states[3] == 0).all()
-    assert regimes.seen(states) in {Behaviour.DECAYS, Behaviour.SPIRALS}
+    assert regimes.observe(states) in {Behaviour.DECAYS, Behaviour.SPIRALS}
 
 
 def test_equal_moduli_are_all_asked():
     # One eigenvalue of this weight is real and positive, and of the same modulus as the others.
     W = np.diag([1.1, 0.0, 0.0]) + np.array([[0, 0, 0], [0, 0, -1.1], [0, 1.1, 0]])
-    assert regimes.expected(W, "tanh") is Behaviour.OSCILLATES
+    assert regimes.forecast(W, "tanh") is Behaviour.OSCILLATES
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from unitcircle_reproduction.orthogonal import _clipping as clipping
 from unitcircle_reproduction.orthogonal import _depth as depth
 from unitcircle_reproduction.orthogonal import _memory as memory
 from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
-from unitcircle_reproduction.orthogonal._contenders import Contender, contenders, judged, stated
+from unitcircle_reproduction.orthogonal._contenders import Contender, claim_on, contenders, judge_groups
 
 TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
 
@@ -72,7 +72,7 @@ def test_contenders_of_several_cells_are_paired_by_seed(learned):
     *_, group = learned
     assert [row.label for row in group.rows] == ["learns", "stays", "Adam"]
     assert {row.seeds for row in group.rows} == {tuple(range(8))}
-    reference, other = judged({"": group}, "stays", ["learns"])[""].rows
+    reference, other = judge_groups({"": group}, "stays", ["learns"])[""].rows
     assert (reference.label, reference.verdict) == ("stays", Standing.REFERENCE)
     mean = np.mean(np.subtract(other.scores, reference.scores))
     assert other.difference == pytest.approx(mean)
@@ -90,7 +90,7 @@ def test_contenders_of_several_cells_are_paired_by_seed(learned):
 )
 def test_a_statement_is_judged_by_its_groups(learned, reference, other, are, follows):
     *_, group = learned
-    claim = stated(Statement("a", "A", "said", reference, (other,), are), {"linear map": group}, "Remark.")
+    claim = claim_on(Statement("a", "A", "said", reference, (other,), are), {"linear map": group}, "Remark.")
     assert claim.verdict is follows
     assert claim.measured.endswith("Remark.")
     assert [row["contender"] for row in claim.table] == [reference, other]
@@ -107,8 +107,8 @@ def test_contenders_that_are_trained_are_not_trained_again(learned, monkeypatch)
 
 def test_comparisons_of_several_groups_are_one_family(learned):
     *_, group = learned
-    (alone,) = judged({"one": group}, "stays", ["learns"]).values()
-    both = judged({"one": group, "two": group}, "stays", ["learns"])
+    (alone,) = judge_groups({"one": group}, "stays", ["learns"]).values()
+    both = judge_groups({"one": group, "two": group}, "stays", ["learns"])
     assert alone.rows[1].p_holm == alone.rows[1].p == 2 / 2**8
     # Holm counts both comparisons, and counts them once.
     assert [held.rows[1].p_holm for held in both.values()] == [2 * 2 / 2**8] * 2

@@ -149,7 +149,7 @@ def test_a_diverged_run_is_counted_and_left_out():
     assert found.diverged == 2
     assert found.accuracy.size == 0
     assert persistence._measurable([found]) == []
-    assert "2 of stack" in persistence._diverged([found])
+    assert "2 of stack" in persistence._divergence_note([found])
 
 
 def test_recurrent_curves_are_those_of_the_first_order(tmp_path):
@@ -230,8 +230,8 @@ def test_a_precise_exponent_near_one_is_one_and_a_vague_one_is_not():
 
 
 def test_the_power_in_the_width_is_said_to_exclude_or_to_admit():
-    assert perturbation._beside(np.array([-0.41, -0.4, -0.39]), -1).endswith("excludes it")
-    assert perturbation._beside(np.array([-1.1, -1.0, -0.9]), -1).endswith("admits it")
+    assert perturbation._compare(np.array([-0.41, -0.4, -0.39]), -1).endswith("excludes it")
+    assert perturbation._compare(np.array([-1.1, -1.0, -0.9]), -1).endswith("admits it")
 
 
 def test_why_leaves_out_rates_at_which_a_network_diverged():

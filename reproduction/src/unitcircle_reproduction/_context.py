@@ -63,7 +63,7 @@ class Context:
             raise ArgumentError("seed", f"must be from 0 to {REPETITIONS - 1}", str(self.seed))
         for folder in self.records:
             if not folder.is_dir():
-                raise ArgumentError("records", "must be folders that are there", str(folder))
+                raise ArgumentError("records", "must be existing folders", str(folder))
 
     def pick(self, quick: T, full: T, /) -> T:
         """Return the setting for the quick or the full effort."""
@@ -109,7 +109,7 @@ class Context:
         Comparison
             The comparison of its records.
         """
-        assert study.first_seed == self.first_seed, "the study is to be seeded when it is made"
+        assert study.first_seed == self.first_seed, "the study must come from Context.seeded"
         if (known := self._comparisons.get(study.name)) is not None and known[0] == study:
             return known[1]
         engine: EngineKind = Here() if here and not self.full else Local(self.workers)

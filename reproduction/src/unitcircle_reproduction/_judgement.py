@@ -13,7 +13,7 @@ CONFIDENCE = 0.95
 
 
 class Evidence(NamedTuple):
-    """One comparison: its name, and 1 where it is as the text says, −1 the contrary, 0 where that cannot be told."""
+    """One comparison: its name, and 1 if it is as the text says, −1 if the contrary, 0 if undecided."""
 
     name: str
     sign: int
@@ -28,7 +28,7 @@ def follows(evidence: Sequence[Evidence], /) -> tuple[Verdict, str]:
     """Return what follows from all comparisons of a claim, each counted once, and its condition."""
     names = {sign: [name for name, other in evidence if other == sign] for sign in (1, -1, 0)}
     if not evidence:
-        return Verdict.UNDECIDED, "no run is there"
+        return Verdict.UNDECIDED, "there are no runs"
     if len(names[1]) == len(evidence):
         return Verdict.HOLDS, ""
     if len(names[0]) == len(evidence):

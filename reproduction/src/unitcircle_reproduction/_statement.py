@@ -1,4 +1,4 @@
-"""What a text says of contenders, and the claim that follows where they are compared."""
+"""A statement of a text about contenders, and the claim that follows when they are compared."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CAPTION = "Left: every seed; right: mean score on validation data, 95 % interval
 
 @dataclass(frozen=True)
 class Statement:
-    """What is said of contenders: that the others are better, or worse, than a reference."""
+    """A statement about contenders: that the others are better, or worse, than a reference."""
 
-    name: str  # name, title, text: name, title and statement of the claim
+    name: str
     title: str
-    text: str
-    reference: str  # reference, others: labels of contenders
-    others: tuple[str, ...]
+    text: str  # What the source says
+    reference: str  # Label of a contender
+    others: tuple[str, ...]  # Labels
     others_are: Standing = Standing.BETTER
 
 
@@ -38,7 +38,7 @@ def claim_of(
     figures: Mapping[str, Callable[[], Figure]] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Claim:
-    """Return what follows for a statement from judged groups, by heading: every row of the others counts once."""
+    """Return what follows for a statement from judged groups by heading; every row of the others is one comparison."""
     evidence = [
         Evidence(", ".join(filter(None, (row.label, heading))), _sign(row.verdict, statement.others_are))
         for heading, group in groups.items()
@@ -93,7 +93,7 @@ def table(heading: str, group: Group, /) -> list[dict[str, Any]]:
             "difference": ("× " if by_steps and not math.isnan(row.difference) else "")
             + with_interval(row.difference, row.difference_interval),
             "p (Holm)": "" if math.isnan(row.p_holm) else number(row.p_holm),
-            "told": str(row.verdict),
+            "verdict": str(row.verdict),
         }
         for row in group.rows
     ]

@@ -25,7 +25,6 @@ LAWS: dict[str, Initializer] = {
 
 def participation(W: np.ndarray, /) -> float:
     """Return the median over the eigenvectors of ``1 / Σ_i |v_i|⁴`` for ``‖v‖ = 1``: the units that one touches."""
-    # Shapes: W (n, n)
     vectors = np.linalg.eig(W)[1]
     return float(np.median(1 / (np.abs(vectors) ** 4).sum(0)))
 
@@ -33,7 +32,6 @@ def participation(W: np.ndarray, /) -> float:
 def gap_ratio(W: np.ndarray, /) -> float:
     """Return the mean of ``min(s_k, s_{k+1}) / max(s_k, s_{k+1})`` over the gaps s between the phases in (0, π)."""
     # 0.386 for independent phases (Poisson), about 0.6 for those of a Haar matrix, 1 for equal gaps.
-    # Shapes: W (n, n)
     #
     # Y. Y. Atas, E. Bogomolny, O. Giraud, G. Roux, "Distribution of the ratio of consecutive level spacings in
     # random matrix ensembles", Phys. Rev. Lett. 110 (2013), 084101.

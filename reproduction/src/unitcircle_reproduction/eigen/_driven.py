@@ -20,23 +20,19 @@ from unitcircle_reproduction.eigen import _dynamics_figures as figures
 N = 64
 BURN_IN = 100
 SMALL = 0.01
-"""Nats per step that we call none."""
+"""Nats per step that count as zero."""
 
 
 @dataclass(frozen=True)
 class Driven:
     """What an untrained net does under random inputs."""
 
-    # leading, stderr: Leading Lyapunov exponent, nats per step, mean over sequences, and its standard error over
-    # them.
-    leading: float
-    stderr: float
-    # Mean of log(1 − h²) over units and time: what the activation takes from a difference in each step, nats.
-    log_gain: float
-    gain: float  # Mean of 1 − h², the slope sech² of tanh
-    # distance, saturation: ‖h‖/√n and share of units with |h| ≥ .95, mean over the second half of the time.
-    distance: float
-    saturation: float
+    leading: float  # Leading Lyapunov exponent, nats per step, mean over sequences
+    stderr: float  # Its standard error over sequences
+    log_gain: float  # Mean of log(1 − h²) over units and time, nats per step
+    gain: float  # Mean of 1 − h², the slope of tanh
+    distance: float  # ‖h‖/√n, mean over time after the burn-in
+    saturation: float  # Share of units with |h| ≥ .95, mean over time after the burn-in
     dimension: float  # Participation ratio of the last states over the sequences
 
 
@@ -51,8 +47,7 @@ def structured(modulus: float, /) -> dict[str, Initializer]:
 
 
 def tanh_net(W: np.ndarray, inputs: np.ndarray, /) -> nn.RNN:
-    """Return ``h_t = tanh(W h_{t-1} + U x_t)`` as torch's module, in double precision."""
-    # Shapes: W (n, n), inputs (n, m)
+    """Return ``h_t = tanh(W h_{t-1} + U x_t)`` as torch's module, W ``(n, n)`` and U ``(n, m)`` in double precision."""
     net = nn.RNN(inputs.shape[1], len(W), bias=False).double()
     net.load_state_dict({"weight_hh_l0": torch.from_numpy(W.copy()), "weight_ih_l0": torch.from_numpy(inputs)})
     return net
@@ -60,7 +55,6 @@ def tanh_net(W: np.ndarray, inputs: np.ndarray, /) -> nn.RNN:
 
 def drive(W: np.ndarray, /, *, scale: float, steps: int, sequences: int, seed: int) -> Driven:
     """Drive a tanh net by independent Gaussian inputs of standard deviation ``scale`` to every unit."""
-    # Shapes: W (n, n)
     rng = np.random.default_rng([seed, 17])
     features = 16
     U = rng.standard_normal((len(W), features)) * scale / math.sqrt(features)

@@ -31,7 +31,7 @@ class TrainedNet:
     saturation: tuple[float, float]
 
 
-def trained(context: Context, comparisons: Iterable[tuple[Study, Comparison]], /) -> list[TrainedNet]:
+def trained_nets(context: Context, comparisons: Iterable[tuple[Study, Comparison]], /) -> list[TrainedNet]:
     """Return the tanh-RNNs of some studies whose spectra were recorded at start and end, the A/A rows left out."""
     nets: list[TrainedNet] = []
     for study, comparison in comparisons:

@@ -1,4 +1,4 @@
-"""What a recurrence without input does, read off the eigenvalues of its weight, and then watched."""
+"""What a recurrence without input does: forecast from the eigenvalues of its weight, and observed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from unitcircle_reproduction.eigen import _dynamics_figures as figures
 
 STEPS = 1500
 LARGE = 1e6
-"""A state of this norm has left for good."""
+"""A state beyond this norm counts as growing without bound."""
 STILL = 1e-8
-"""A step this small, of the largest state seen, is none."""
-KEPT = "log₁₀ of a difference after 100 steps"
+"""A step below this share of the largest norm counts as no motion."""
+REMAINDER = "log₁₀ of a difference after 100 steps"
 ALIGNED = 0.9999
 """Mean cosine of successive steps from which an approach counts as straight."""
 
@@ -96,8 +96,7 @@ def trajectory(
     steps: int = STEPS,
     largest: float = LARGE,
 ) -> np.ndarray:
-    """Return ``h_{t+1} = φ(W h_t)`` for t = 0..steps, the last state repeated once it is too large."""
-    # Shapes: W (n, n), start (n,) -> (steps + 1, n)
+    """Return ``h_{t+1} = φ(W h_t)`` for t = 0..steps, ``(steps + 1, n)``; a state that is too large is repeated."""
     states = [np.asarray(start, float)]
     for _ in range(steps):
         h = states[-1]
@@ -105,11 +104,10 @@ def trajectory(
     return np.array(states)
 
 
-def expected(W: np.ndarray, activation: str, /) -> Behaviour:
-    """Return what the eigenvalues alone foretell: those of the Jacobian at the point where the slope is largest."""
+def forecast(W: np.ndarray, activation: str, /) -> Behaviour:
+    """Return the behaviour that the eigenvalues of the Jacobian at the steepest slope predict."""
     #     |φ'_max λ_1| < 1    a fixed point, by a spiral unless all λ of the largest modulus are positive
     #     otherwise           growth; where φ is bounded, an endless motion unless all λ beyond the circle are positive
-    # Shapes: W (n, n)
     values = SLOPES[activation] * np.asarray(eigenvalues(W))
     moduli = np.abs(values)
     # Moduli that are equal by construction are so to rounding.
@@ -124,7 +122,7 @@ def expected(W: np.ndarray, activation: str, /) -> Behaviour:
     return Behaviour.SETTLES if straight else Behaviour.OSCILLATES
 
 
-def seen(states: np.ndarray, /) -> Behaviour:
+def observe(states: np.ndarray, /) -> Behaviour:
     """Return what a trajectory ``(T + 1, n)`` did."""
     norms = np.linalg.norm(states, axis=1)
     if norms[-1] > LARGE:
@@ -151,7 +149,7 @@ def _majority(case: Case, activation: str, rng: np.random.Generator) -> tuple[Be
     for _ in range(5):
         start = rng.uniform(-0.5, 0.5, n)
         phi, pair = ACTIVATIONS[activation], (start, start + 1e-6 * rng.standard_normal(n))
-        behaviours.append(seen(trajectory(case.weight, phi, start)))
+        behaviours.append(observe(trajectory(case.weight, phi, start)))
         first, beside = (trajectory(case.weight, phi, h, steps=100, largest=np.inf) for h in pair)
         ratios.append(float(np.linalg.norm(beside[-1] - first[-1]) / np.linalg.norm(beside[0] - first[0])))
     most = max(behaviours, key=behaviours.count)
@@ -166,23 +164,23 @@ def claim(context: Context, /) -> Claim:
     for case in cases(context.draws):
         leading = complex(eigenvalues(case.weight)[0])
         for activation in ACTIVATIONS:
-            forecast = expected(case.weight, activation)
+            predicted = forecast(case.weight, activation)
             behaviour, count, ratio = _majority(case, activation, rng)
             rows.append(
                 {
                     "units: eigenvalues": case.name,
                     "|λ₁|": abs(leading),
                     "φ": activation,
-                    "from the eigenvalues": str(forecast),
+                    "from the eigenvalues": str(predicted),
                     "seen": str(behaviour),
                     "starts": f"{count} of 5",
-                    KEPT: ratio,
-                    "agree": "yes" if forecast is behaviour else "no",
+                    REMAINDER: ratio,
+                    "agree": "yes" if predicted is behaviour else "no",
                 }
             )
     right = {a: [row["agree"] == "yes" for row in rows if row["φ"] == a] for a in ACTIVATIONS}
     counts = ", ".join(f"{name} {sum(hits)} of {len(hits)}" for name, hits in right.items())
-    ratios = {a: [(row["seen"], row[KEPT]) for row in rows if row["φ"] == a] for a in ACTIVATIONS}
+    ratios = {a: [(row["seen"], row[REMAINDER]) for row in rows if row["φ"] == a] for a in ACTIVATIONS}
     turning = [value for behaviour, value in ratios["tanh"] if behaviour == Behaviour.OSCILLATES]
     sigmoid = [value for _, value in ratios["sigmoid"]]
     verdict, condition = judge_forecast(right)

@@ -114,7 +114,7 @@ def discrimination(context: Context, comparisons: Sequence[tuple[Study, Comparis
         value = rank_correlation(x, y, [row["start"] for row in selected], seed=context.draws).value
         if not math.isnan(value):
             ranked.append({"task": selected[0]["task"], "initializers": len(selected), "Spearman": value})
-            pooled += zip(_centred(x), _centred(y), (row["start"] for row in selected), strict=True)
+            pooled += zip(_ranks(x), _ranks(y), (row["start"] for row in selected), strict=True)
     together = rank_correlation(*zip(*pooled, strict=True), seed=context.draws) if pooled else NOTHING
     listed = "; ".join(f"{row['task']} {row['Spearman']:+.2f}" for row in ranked)
     verdict = further_out(together)
@@ -144,7 +144,7 @@ def discrimination(context: Context, comparisons: Sequence[tuple[Study, Comparis
 NOTHING = Correlation(math.nan, math.nan, math.nan, 0, 0)
 
 
-def _centred(values: Sequence[float]) -> list[float]:
+def _ranks(values: Sequence[float]) -> list[float]:
     """Return ranks from −1 to 1."""
     ranks = stats.rankdata(values)
     return ((2 * ranks - len(ranks) - 1) / max(len(ranks) - 1, 1)).tolist()

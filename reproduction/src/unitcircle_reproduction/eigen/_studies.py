@@ -42,11 +42,11 @@ def _tomita(
         return [
             Experiment("tomita(grammar=4)", cells, learning_rates=rates, rank_by="steps", options=options),
         ]
-    # The protocol of the shipped study "tomita": hard grammars have longer.
+    # The protocol of the shipped study "tomita": harder grammars train for more steps.
     shipped = Study.load("tomita").experiments
     first = sorted(shipped, key=lambda experiment: "grammar=4" not in experiment.task)
-    own = {"patience": None} if to_the_end else {}
-    return [replace(e, cells=cells, options={**e.options, **own}) for e in first]
+    changes = {"patience": None} if to_the_end else {}
+    return [replace(e, cells=cells, options={**e.options, **changes}) for e in first]
 
 
 def _study(
@@ -54,10 +54,9 @@ def _study(
 ) -> Study:
     # With eight pairs the smallest p is 1/128: it survives Holm's correction for up to six rows.
     seeds, tuning = context.pick((8, 2), (10, 3))
-    given = {EIGEN: _EIGEN} | inits
     study = Study(
         name,
-        initializers=given,
+        initializers={EIGEN: _EIGEN} | inits,
         experiments=tuple(experiments),
         reference=EIGEN,
         seeds=seeds,
@@ -72,7 +71,7 @@ def plain(context: Context, /) -> Study:
     inits = {"Xavier": "xavier_normal", "Kaiming": "kaiming_normal", "Haar": "orthogonal"}
     more = {"torch default": "torch_default", "identity": "identity", "np-RNN": "normalized_positive_definite"}
     name = context.pick("eigen-tomita-quick", "eigen-tomita")
-    # A run that stops early is not measured at its end, and the spectra of these are looked at.
+    # A run that stops early has no spectrum at its end, which this chapter needs.
     experiments = _tomita(context, ("tanh",), (1e-3, 3e-3), 600, 20, to_the_end=True)
     return _study(context, name, inits | context.pick({}, more), experiments)
 
@@ -166,8 +165,7 @@ def reported(context: Context, study: Study, comparison: Comparison, /) -> Itera
 
 def pixels(context: Context, /) -> list[Study]:
     """Return the studies of pixel MNIST: tanh-RNNs, ReLU-RNNs against the recipes made for them, gated cells."""
-    # As many steps as a night has beside everything else: what begins to learn is seen, the last percents are
-    # not.
+    # As many steps as one night allows: enough to see what begins to learn, not the final accuracy.
     rates = (3e-4, 1e-3)
     plain = Experiment(_PIXELS, ("tanh",), learning_rates=rates, options={"steps": 1000, "evaluate_every": 200})
     gated = replace(

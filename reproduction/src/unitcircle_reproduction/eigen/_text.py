@@ -12,7 +12,7 @@ from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.eigen import _angles, _driven, _regimes
 from unitcircle_reproduction.eigen import _structure as parts
 from unitcircle_reproduction.eigen import _studies as studies
-from unitcircle_reproduction.eigen._nets import trained
+from unitcircle_reproduction.eigen._nets import trained_nets
 from unitcircle_reproduction.eigen._rivals import outperforms, unavailable
 from unitcircle_reproduction.eigen._trained import spectra, surface
 
@@ -27,9 +27,9 @@ QUICK = {
 """Of a claim in the quick reproduction: what is run, and what only the full one runs."""
 
 
-def _trained(context: Context) -> Iterator[Claim]:
+def _training(context: Context) -> Iterator[Claim]:
     planned = (studies.plain(context), studies.regression(context), studies.structure(context))
-    nets = trained(context, _comparisons(context, planned))
+    nets = trained_nets(context, _comparisons(context, planned))
     yield surface(context, nets)
     yield spectra(nets)
 
@@ -147,7 +147,7 @@ TEXT = Text(
     "(2023); we could read its abstract and introduction only",
     {
         "regimes": lambda context: [_regimes.claim(context)],
-        "trained": _trained,
+        "trained": _training,
         "tomita": _tomita,
         "wait": _wait,
         "pixel-mnist": _pixels,

@@ -77,7 +77,7 @@ def radii(nets: Sequence[TrainedNet], /) -> Figure:
 
 def structures(group: Group, moduli: Mapping[str, float], names: Mapping[str, str], /) -> Figure:
     """Draw the test score of every seed: by modulus to the left, by structure at one modulus to the right."""
-    # moduli, names: label → modulus, or name of the structure, of the rows to draw.
+    # moduli maps labels of rows to their modulus, names to the name of their structure.
     figure = Figure(figsize=(8.2, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     rows = {row.label: row for row in group.rows}

@@ -12,7 +12,7 @@ from unitcircle.experiments.studies import Experiment, Store
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._statement import Statement
-from unitcircle_reproduction.orthogonal._contenders import Contender, contenders, judged, stated
+from unitcircle_reproduction.orthogonal._contenders import Contender, claim_on, contenders, judge_groups
 
 FREE, CLIPPED = "exploding, not clipped", "exploding, clipped at 1"
 QUIET_FREE, QUIET_CLIPPED = "torch default, not clipped", "torch default, clipped at 1"
@@ -39,7 +39,7 @@ _OMEGA = Statement(
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train with and without both remedies of Pascanu et al."""
     clipping = {f"digits, weights N(0, {factor**2}/n)": _clipping(context, factor) for factor in FACTORS}
-    yield stated(_CLIPPING, clipping, _control(context, next(iter(clipping.values()))))
+    yield claim_on(_CLIPPING, clipping, _control(context, next(iter(clipping.values()))))
     delays, steps = context.pick((10,), (20, 50)), context.pick(400, 4000)
     copying = {
         f"copying(delay={delay})": contenders(
@@ -58,7 +58,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     ratios = [
         _log_ratios(context.studies / f"orthogonal-omega-{delays[0]}-tanh-omega-{omega}", -1) for omega in (0.0, 1.0)
     ]
-    yield stated(
+    yield claim_on(
         _OMEGA,
         copying,
         f"tanh, n = {UNITS}, torch's default weight. After training without Ω a gradient changes by "
@@ -87,7 +87,7 @@ def _control(context: Context, group: Group) -> str:
         _decades(_log_ratios(context.studies / f"orthogonal-clipping-{factor}-tanh-clip-None", 0, "gaussian"))
         for factor in FACTORS
     )
-    free, clipped = judged({"": group}, QUIET_FREE, [QUIET_CLIPPED])[""].rows
+    free, clipped = judge_groups({"": group}, QUIET_FREE, [QUIET_CLIPPED])[""].rows
     interval = clipped.difference_interval
     return (
         f"The exploding weights are Gaussian with {' and '.join(map(str, FACTORS))} times the critical standard "

@@ -60,8 +60,8 @@ def contenders(
     return replace(groups[0], rows=tuple(rows[member.label] for member in members))
 
 
-def judged(groups: Mapping[str, Group], reference: str, others: Sequence[str], /) -> dict[str, Group]:
-    """Return the groups with the reference first and the others held against it: Holm over all groups at once."""
+def judge_groups(groups: Mapping[str, Group], reference: str, others: Sequence[str], /) -> dict[str, Group]:
+    """Return the groups, reference first, the others compared with it: Holm's correction over all groups."""
     chosen = [replace(group, rows=_chosen(group, reference, others)) for group in groups.values()]
     return dict(zip(groups, judge(*chosen, reference=reference, confidence=CONFIDENCE), strict=True))
 
@@ -72,8 +72,8 @@ def _chosen(group: Group, reference: str, others: Sequence[str]) -> tuple[Row, .
     return (rows[reference], *(row for label, row in rows.items() if label in others))
 
 
-def stated(statement: Statement, groups: Mapping[str, Group], remark: str, /) -> Claim:
-    """Return the claim that a statement makes of some groups, by heading, with what they gave."""
-    held = judged(groups, statement.reference, statement.others)
-    sentences = [sentence(heading, group) for heading, group in held.items()]
-    return claim_of(statement, held, " ".join([*sentences, remark]))
+def claim_on(statement: Statement, groups: Mapping[str, Group], remark: str, /) -> Claim:
+    """Return the claim that follows for a statement from groups by heading, with their results in words."""
+    judged = judge_groups(groups, statement.reference, statement.others)
+    sentences = [sentence(heading, group) for heading, group in judged.items()]
+    return claim_of(statement, judged, " ".join([*sentences, remark]))

@@ -9,7 +9,7 @@ from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._statement import Statement
-from unitcircle_reproduction.orthogonal._contenders import Contender, contenders, stated
+from unitcircle_reproduction.orthogonal._contenders import Contender, claim_on, contenders
 
 TANH, LSTM = "tanh, torch default", "LSTM, forget bias 1"
 UNITARY, ROTATIONS, CONSTRAINED = "unitary evolution", "tanh, block rotations", "tanh, kept orthogonal"
@@ -58,9 +58,9 @@ def claims(context: Context, /) -> Iterator[Claim]:
     copying = {f"copying(delay={delay})": _copying(context, delay) for delay in context.pick((10,), (20, 50, 100, 200))}
     adding = {f"adding(length={length})": _adding(context, length) for length in context.pick((30,), (50, 100, 200))}
     size = context.pick(*SIZES)
-    yield stated(_UNITARY, copying | adding, f"All have n = {size} units; those of the unitary network are complex.")
-    yield stated(_ORTHOGONAL, copying | adding, f"All have n = {size} units.")
-    yield stated(_TYPED, adding, f"All have n = {size} units.")
+    yield claim_on(_UNITARY, copying | adding, f"All have n = {size} units; those of the unitary network are complex.")
+    yield claim_on(_ORTHOGONAL, copying | adding, f"All have n = {size} units.")
+    yield claim_on(_TYPED, adding, f"All have n = {size} units.")
 
 
 def _copying(context: Context, delay: int) -> Group:

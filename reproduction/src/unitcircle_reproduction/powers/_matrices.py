@@ -69,8 +69,7 @@ def by_structure(blocks: Sequence[tuple[complex, int]], /) -> Asymptotics:
 
 def see(matrix: np.ndarray, /, steps: int = LONG) -> Seen:
     """Judge by the largest of a few powers from steps/4, steps/2 and steps on, without any eigenvalue."""
-    # A few, for the norm of the powers of a rotation seen in oblique axes goes up and down.
-    # Shapes: matrix (n, n)
+    # Several, because the norm of the powers of a rotation in oblique axes oscillates.
     window = np.stack([matrix_power(matrix, k, method="squaring") for k in range(WINDOW)])
     power, log_scale, logs = matrix, 0.0, []
     for _ in range(steps.bit_length() - 1):

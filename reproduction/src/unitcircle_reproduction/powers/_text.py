@@ -210,7 +210,7 @@ def _nilpotent(context: Context) -> Claim:
 # The scalar analogy ---------------------------------------------------------------------------------------------------
 
 
-def _scaled(matrix: np.ndarray, radius: float) -> np.ndarray:
+def _scale_to_radius(matrix: np.ndarray, radius: float) -> np.ndarray:
     return matrix * (radius / float(spectral_radius(matrix)))
 
 
@@ -219,14 +219,14 @@ def _scalar(context: Context) -> Claim:
     n, steps = context.pick(32, 128), 600
     matrices = {
         "orthogonal, ρ = 0.95": 0.95 * Orthogonal().sample(n, rng=rng),
-        "Gaussian, ρ = 0.95": _scaled(Gaussian().sample(n, rng=rng), 0.95),
+        "Gaussian, ρ = 0.95": _scale_to_radius(Gaussian().sample(n, rng=rng), 0.95),
         "shear, ρ = 0.9": np.array([[0.9, 10.0], [0.0, 0.8]]),
         "Jordan block of size 8, λ = 0.9": jordan(0.9, 8),
-        "Grcar 32, ρ = 0.95": _scaled(grcar(32), 0.95),
+        "Grcar 32, ρ = 0.95": _scale_to_radius(grcar(32), 0.95),
     }
     rows = [_transient(name, A, steps) for name, A in matrices.items()]
     gaussian = [
-        float(np.exp(power_norms(_scaled(Gaussian().sample(n, rng=rng), 0.95), 60).max()))
+        float(np.exp(power_norms(_scale_to_radius(Gaussian().sample(n, rng=rng), 0.95), 60).max()))
         for _ in range(context.pick(40, 400))
     ]
     interval = stats.ttest_1samp(gaussian, 0.0).confidence_interval(0.95)

@@ -46,9 +46,9 @@ class Radii:
         """The law of ρ/√n from 2 to 10⁴ units."""
         exact = self.context.pick((2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000), (2, 3, 4, 5, 7, *SIZES))
         budget = self.context.pick(2e7, 2e9)
-        return [self._normalized(n, int(min(DRAWS, budget / n**2.5))) for n in exact]
+        return [self._law_at(n, int(min(DRAWS, budget / n**2.5))) for n in exact]
 
-    def _normalized(self, n: int, draws: int) -> Normalized:
+    def _law_at(self, n: int, draws: int) -> Normalized:
         law, unit = SpectralRadius(n), np.sqrt(n)
         sampled = (np.nan, np.nan)
         if draws >= 20:

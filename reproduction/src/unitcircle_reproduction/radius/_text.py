@@ -73,7 +73,7 @@ def _poisson(radii: Radii) -> Claim:
         f"far at the 1 % level for {DRAWS:,} draws). Variance over mean is {dispersion:.3f} (draws: 95 % interval "
         f"{low:.3f} to {high:.3f}) where a Poisson law has 1, and is proportional to std: ρ scales with its entries, a "
         f"Poisson variable does not scale. Not too far: {', '.join(fitting)}.",
-        _fitted(poisson),
+        _poisson_verdict(poisson),
         table=[
             {
                 "law": f.name,
@@ -94,7 +94,7 @@ def _poisson(radii: Radii) -> Claim:
     )
 
 
-def _fitted(poisson: RadiusFit) -> Verdict:
+def _poisson_verdict(poisson: RadiusFit) -> Verdict:
     return Verdict.HOLDS if poisson.pvalue > SIGNIFICANCE else Verdict.FAILS
 
 
@@ -133,11 +133,11 @@ def _slope(radii: Radii) -> Claim:
     )  # fmt: skip
 
 
-def about(value: float, said: float, /) -> Verdict:
-    """Judge "about `said`": within 5 % it holds, to the digits given conditionally."""
-    if abs(value / said - 1) <= NEAR:
+def about(value: float, stated: float, /) -> Verdict:
+    """Judge "about `stated`": within 5 % it holds, to the digits given conditionally."""
+    if abs(value / stated - 1) <= NEAR:
         return Verdict.HOLDS
-    return Verdict.CONDITIONALLY if round(value) == said else Verdict.FAILS
+    return Verdict.CONDITIONALLY if round(value) == stated else Verdict.FAILS
 
 
 def _naming(radii: Radii) -> Claim:

@@ -46,8 +46,7 @@ class Movement:
 
 
 def movement(W: np.ndarray, Q: np.ndarray, /) -> Movement:
-    """Measure how weights have moved from orthogonal ones."""
-    # Shapes: W (..., n, n) -> (...)
+    """Measure how weights have moved from orthogonal ones: ``(..., n, n)`` to ``(...)``."""
     side = np.sqrt(W.shape[-1])
     # LAPACK refuses what is not finite.
     lost = np.asarray(~np.isfinite(W).all((-2, -1)))

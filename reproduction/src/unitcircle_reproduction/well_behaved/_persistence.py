@@ -35,8 +35,8 @@ def training_claims(context: Context, /) -> Iterator[Claim]:
         for width in widths
     ]
     recurrent = [train_recurrent(context, setting, runs) for setting in _recurrent_settings(context)]
-    yield _persistence(_measurable(trained), _diverged(trained))
-    yield _recurrent(_measurable(recurrent), _diverged(recurrent))
+    yield _persistence(_measurable(trained), _divergence_note(trained))
+    yield _recurrent(_measurable(recurrent), _divergence_note(recurrent))
     widths = context.pick((32, 64, 128), (32, 64, 128, 256, 512))
     swept = {
         optimizer: [trained_stack(context, Regimen("stack", n, optimizer, rate, 100), runs) for n in widths]
@@ -58,7 +58,7 @@ def _measurable(results: Sequence[WeightCourse]) -> list[WeightCourse]:
     return [result for result in results if len(result.accuracy) > 1]
 
 
-def _diverged(results: Sequence[WeightCourse]) -> str:
+def _divergence_note(results: Sequence[WeightCourse]) -> str:
     lost = [f"{result.diverged} of {result.setting}" for result in results if result.diverged]
     return f" Diverged and left out: {'; '.join(lost)}." if lost else ""
 
@@ -94,7 +94,7 @@ def persistence_verdict(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str
     return (Verdict.CONDITIONALLY if 2 * len(near) >= len(learned) else Verdict.FAILS), condition
 
 
-def _learned(rows: Sequence[dict[str, Any]]) -> str:
+def _learning(rows: Sequence[dict[str, Any]]) -> str:
     learned = [row for row in rows if row["accuracy"] >= LEARNED]
     near = [row for row in rows if row["‖WᵀW − I‖/√n"] < NEAR]
     if not learned:
@@ -119,7 +119,7 @@ def _persistence(trained: Sequence[WeightCourse], diverged: str) -> Claim:
         "Weights initialized orthogonally tend to remain nearly orthogonal after training (seen on generated data and "
         "few steps); gradient descent changes them gently, without breaking the structure. Why?",
         f"Eight square ReLU layers of {widths[0]} to {widths[-1]} units on digits, {len(trained[0].accuracy)} networks "
-        f"a setting. After 10 steps ‖WᵀW − I‖/√n is {min(early):.4f} to {max(early):.2f}. {_learned(rows)} What looks "
+        f"a setting. After 10 steps ‖WᵀW − I‖/√n is {min(early):.4f} to {max(early):.2f}. {_learning(rows)} What looks "
         f"like persistence is little movement: a small rate, few steps, or a wide layer that needs little.{diverged}",
         verdict,
         condition=condition,
@@ -140,7 +140,7 @@ def _recurrent(trained: Sequence[WeightCourse], diverged: str) -> Claim:
         "Recurrent weights stay near orthogonal while training",
         "The same of a weight that is used at every step (the post has feed-forward layers in mind).",
         f"tanh networks that read digits pixel by pixel, {len(trained[0].accuracy)} a setting. "
-        f"{_learned(rows)}{diverged}",
+        f"{_learning(rows)}{diverged}",
         verdict,
         condition=condition,
         table=rows,

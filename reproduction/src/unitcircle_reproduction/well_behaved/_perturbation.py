@@ -25,12 +25,11 @@ def interval(values: np.ndarray, /) -> tuple[float, float]:
 
 
 def perturbation_verdict(early: Mapping[str, np.ndarray], end: Mapping[str, np.ndarray], /) -> tuple[Verdict, str]:
-    """Judge whether ‖WᵀW − I‖ is of the order of the learning rate, by its exponent in the rate."""
+    """Judge whether ‖WᵀW − I‖ is of the order of the learning rate, by exponents ``(R,)`` in the rate."""
     # An exponent is *one* if its 95 % interval over networks contains 1 or lies between 0.8 and 1.2. The claim
-    # holds if it is one at the end for every optimizer, holds early in training if only there it is, and fails
-    # otherwise. An interval with both 0 and 1 cannot tell proportion from independence: at the end it leaves the
-    # claim undecided, and early it is not one.
-    # Shapes: early, end (R,)
+    # holds if it is one at the end for every optimizer, holds early in training if it is one only there, and fails
+    # otherwise. An interval that contains both 0 and 1 cannot tell proportionality from independence: at the end
+    # it leaves the claim undecided, and early it does not count as one.
     if not end or any(low <= 0 and high >= 1 for low, high in map(interval, end.values())):
         return Verdict.UNDECIDED, "the exponent of the deviation in the learning rate is not known well enough"
     if all(map(_is_one, end.values())):
@@ -46,7 +45,7 @@ def _is_one(exponents: np.ndarray) -> bool:
 
 
 def _across(trained: Sequence[WeightCourse], optimizer: str, what: str) -> list[WeightCourse]:
-    # What is swept at the one rate, or width, at which the most were trained.
+    # The sweep at the rate (or width) at which most stacks were trained.
     of = [result for result in trained if result.setting.optimizer == optimizer]
     fixed = "learning_rate" if what == "width" else "width"
     values = [getattr(result.setting, fixed) for result in of]
@@ -64,7 +63,7 @@ def _words(exponents: np.ndarray) -> str:
     return "{:+.2f} ({:+.2f} to {:+.2f})".format(exponents.mean(), *interval(exponents))
 
 
-def _beside(exponents: np.ndarray, predicted: float) -> str:
+def _compare(exponents: np.ndarray, predicted: float) -> str:
     low, high = interval(exponents)
     return f"{_words(exponents)}, which {'admits' if low <= predicted <= high else 'excludes'} it"
 
@@ -122,10 +121,10 @@ def why(
         f"{gradient_interval[0]:.3f} to {gradient_interval[1]:.3f}), where no direction in particular has (n − 1)/2n = "
         f"{expected:.3f}, and that of the movement ends at {share.min():.2f} to {share.max():.2f}. "
         f"The deviation is {ratio.min():.2f} to {ratio.max():.2f} times the drift. Drift after 100 steps goes with "
-        f"the width n to a power that first order puts at 0 for SGD: {_beside(in_width['sgd'], 0)}; and at ½ for "
-        f"Adam: {_beside(in_width['adam'], 0.5)}. At the end a change of the loss of order 1 would have taken a drift "
-        f"proportional to 1/n, the power −1: measured are {_beside(at_end['sgd'], -1)}, for SGD, and "
-        f"{_beside(at_end['adam'], -1)}, for Adam.",
+        f"the width n to a power that first order puts at 0 for SGD: {_compare(in_width['sgd'], 0)}; and at ½ for "
+        f"Adam: {_compare(in_width['adam'], 0.5)}. At the end a change of the loss of order 1 would have taken a drift "
+        f"proportional to 1/n, the power −1: measured are {_compare(at_end['sgd'], -1)}, for SGD, and "
+        f"{_compare(at_end['adam'], -1)}, for Adam.",
         verdict,
         condition=condition,
         table=[
@@ -142,10 +141,10 @@ def why(
             "stack. Right: drift after 100 steps against width, mean and standard deviation; dotted: first "
             "order.": partial(figures.why, trained, recurrent, swept)
         },
-        data={"rate_exponents_early": _listed(early), "rate_exponents": _listed(end), "exponents": _listed(in_width),
-            "final_exponents": _listed(at_end), "gradient_share": gradient.tolist()},
+        data={"rate_exponents_early": _lists(early), "rate_exponents": _lists(end), "exponents": _lists(in_width),
+            "final_exponents": _lists(at_end), "gradient_share": gradient.tolist()},
     )  # fmt: skip
 
 
-def _listed(exponents: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
+def _lists(exponents: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
     return {optimizer: values.tolist() for optimizer, values in exponents.items()}
