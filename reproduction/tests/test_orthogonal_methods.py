@@ -19,6 +19,7 @@ from unitcircle_reproduction.orthogonal import _memory as memory
 from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
 from unitcircle_reproduction.orthogonal._contenders import Contender, claim_on, contenders, judge_groups
 
+EPS32 = float(np.finfo(np.float32).eps)
 TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
 
 
@@ -167,7 +168,8 @@ def test_runs_read_beyond_their_horizon_and_the_stabilizer_stills_the_norm(tmp_p
     strong = [Run(**(run.to_dict() | {"measure_at": (), "norm_stabilizer": 1000.0})) for run in runs]
     assert np.abs(np.diff(stabilizer.beyond(strong, longest=100).norms)).mean() < np.abs(np.diff(plain.norms)).mean()
     alone = stabilizer.beyond(runs[:1], longest=100)
-    np.testing.assert_allclose(alone.bits[0], plain.bits[0], rtol=1e-3)
+    # Float32 through 60 steps of training and 100 of reading.
+    np.testing.assert_allclose(alone.bits[0], plain.bits[0], rtol=60 * 100 * EPS32)
 
 
 def test_an_overflow_counts_as_guessing(tmp_path):
@@ -178,7 +180,7 @@ def test_an_overflow_counts_as_guessing(tmp_path):
     found = stabilizer.beyond([run], longest=400)
     assert found.norms[0, -1] == np.inf
     assert found.drift[0] == np.inf
-    assert found.bits[0, -1] == pytest.approx(np.log2(task.outputs), rel=1e-5)
+    assert found.bits[0, -1] == pytest.approx(np.log2(task.outputs), rel=8 * EPS32)
 
 
 def test_the_stabilizer_is_judged_by_ranks():
