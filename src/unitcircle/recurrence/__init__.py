@@ -13,12 +13,15 @@ RecurrentLayer(name='lstm', cell=<Cell.LSTM: 'lstm'>, ...)
 
 from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation
 from unitcircle.recurrence._cell import GATES, Cell
+from unitcircle.recurrence._flax_layout import from_flax
 from unitcircle.recurrence._jacobian import jacobian, jvp
+from unitcircle.recurrence._keras_layout import from_keras
 from unitcircle.recurrence._layer import Direction, RecurrentLayer, layer_label
-from unitcircle.recurrence._layouts import from_flax, from_keras, from_onnx, from_torch
+from unitcircle.recurrence._onnx_layout import from_onnx
 from unitcircle.recurrence._source import Source
 from unitcircle.recurrence._step import step
 from unitcircle.recurrence._structured import from_diagonal, from_low_rank, from_lru, from_mamba, from_s4d
+from unitcircle.recurrence._torch_layout import from_torch
 
 __all__ = [
     "ACTIVATIONS",

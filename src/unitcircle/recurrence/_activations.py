@@ -1,4 +1,4 @@
-"""Activation functions with their derivatives, by the name frameworks give them."""
+"""Activation functions with their derivatives, by the names that frameworks give them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _expit(x: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0.0, -x))
 
 
-def _clipped_line(slope: float) -> Activation:
+def _hard_sigmoid(slope: float) -> Activation:
     return Activation(
         lambda x: np.clip(slope * x + 0.5, 0.0, 1.0), lambda x: np.where(np.abs(slope * x) < 0.5, slope, 0.0)
     )
@@ -55,8 +55,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": Activation(_expit, lambda x: _expit(x) * _expit(-x)),
     "relu": Activation(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0)),
     "linear": Activation(lambda x: x, np.ones_like),
-    "hard_sigmoid": _clipped_line(0.2),
-    "hard_sigmoid6": _clipped_line(1.0 / 6.0),
+    "hard_sigmoid": _hard_sigmoid(0.2),
+    "hard_sigmoid6": _hard_sigmoid(1.0 / 6.0),
     "elu": _exponential_unit(1.0, 1.0),
     "selu": _exponential_unit(1.6732632423543772, 1.0507009873554805),
     "leaky_relu": Activation(lambda x: np.where(x > 0, x, 0.01 * x), lambda x: np.where(x > 0, 1.0, 0.01)),
@@ -80,7 +80,7 @@ _ALIASES = {
 
 
 def activation(name: str, /) -> Activation:
-    """Return the activation of a name.
+    """Return an activation by its name.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def activation(name: str, /) -> Activation:
     Raises
     ------
     UnknownNameError
-        No such activation; the message lists those that exist.
+        Unknown activation; the message lists the known ones.
     """
     lower = name.lower()
     lower = _ALIASES.get(lower, lower)

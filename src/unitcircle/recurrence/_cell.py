@@ -20,7 +20,7 @@ class Cell(StrEnum):
         lstm                               c' = f ⊙ c + i ⊙ g,   h' = W_hr (o ⊙ φ(c'))
         diagonal                           h' = λ ⊙ h + U x   (LRU, S4D, S5, Mamba at its resting step size)
 
-    ``rnn`` is a plain cell with another activation than tanh, relu or none.
+    ``rnn`` is a plain cell with an activation other than tanh, ReLU or the identity.
     """
 
     RNN = "rnn"
@@ -64,7 +64,7 @@ class Cell(StrEnum):
         Raises
         ------
         UnknownNameError
-            No such layout.
+            Unknown layout.
         """
         if layout not in _STACKS:
             raise UnknownNameError("layout", layout, _STACKS)

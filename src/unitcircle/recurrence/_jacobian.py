@@ -11,7 +11,7 @@ from unitcircle.errors import ShapeError
 from unitcircle.recurrence._activations import activation
 from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._layer import RecurrentLayer
-from unitcircle.recurrence._step import block, checked_state, drive_of
+from unitcircle.recurrence._step import block, drive_of, state_array
 
 
 def jacobian(layer: RecurrentLayer, x: Any, state: Any, /) -> np.ndarray:
@@ -41,7 +41,7 @@ def jacobian(layer: RecurrentLayer, x: Any, state: Any, /) -> np.ndarray:
     ArgumentError
         An input where the layer's source holds no input weight.
     UnknownNameError
-        An activation that is not known.
+        An unknown activation.
 
     Examples
     --------
@@ -78,15 +78,15 @@ def jvp(layer: RecurrentLayer, x: Any, state: Any, tangents: Any, /) -> np.ndarr
     ArgumentError
         An input where the layer's source holds no input weight.
     UnknownNameError
-        An activation that is not known.
+        An unknown activation.
     """
-    state = checked_state(layer, state)
-    arrived = to_numpy(tangents, argument="tangents")
-    if arrived.ndim < 2 or arrived.shape[-2] != layer.state_size:
-        raise ShapeError("tangents", f"must have shape (..., {layer.state_size}, p)", f"shape {arrived.shape}")
+    state = state_array(layer, state)
+    directions = to_numpy(tangents, argument="tangents")
+    if directions.ndim < 2 or directions.shape[-2] != layer.state_size:
+        raise ShapeError("tangents", f"must have shape (..., {layer.state_size}, p)", f"shape {directions.shape}")
     drive = {gate: drive_of(layer, gate, x) for gate in layer.cell.gates or ("h",)}
-    batch = np.broadcast_shapes(*(np.shape(d)[:-1] for d in drive.values()), state.shape[:-1], arrived.shape[:-2])
-    V = np.broadcast_to(arrived, (*batch, *arrived.shape[-2:]))
+    batch = np.broadcast_shapes(*(np.shape(d)[:-1] for d in drive.values()), state.shape[:-1], directions.shape[:-2])
+    V = np.broadcast_to(directions, (*batch, *directions.shape[-2:]))
     if layer.diagonal is not None:
         return layer.diagonal[:, None] * V
     if layer.cell is Cell.LSTM:

@@ -28,12 +28,12 @@ class Source:
     dtype: str = ""
 
 
-def described(options: dict[str, Any], layout: str, weight: Any, /) -> dict[str, Any]:
+def layer_options(options: dict[str, Any], layout: str, weight: Any, /) -> dict[str, Any]:
     """Return the options of a layer with a name, and with a source that names layout and element type."""
     source: Source = options.get("source", Source())
     source = replace(source, layout=source.layout or layout, dtype=source.dtype or dtype_name(weight))
-    named: dict[str, Any] = {"name": ""}
-    return named | options | {"source": source}
+    defaults: dict[str, Any] = {"name": ""}
+    return defaults | options | {"source": source}
 
 
 def dtype_name(weight: Any, /) -> str:

@@ -1,4 +1,4 @@
-"""One step of a recurrent layer, in NumPy and double precision: the reference every framework is held against."""
+"""One step of a recurrent layer, in NumPy and double precision: the reference for every framework."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def step(layer: RecurrentLayer, x: Any, state: Any, /) -> np.ndarray:
     ArgumentError
         An input where the layer's source holds no input weight.
     UnknownNameError
-        An activation that is not known.
+        An unknown activation.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def step(layer: RecurrentLayer, x: Any, state: Any, /) -> np.ndarray:
     >>> step(layer, None, [1.0, 0.0])
     array([0., 1.])
     """
-    state = checked_state(layer, state)
+    state = state_array(layer, state)
     drive = {gate: drive_of(layer, gate, x) for gate in layer.cell.gates or ("h",)}
     if layer.cell is Cell.DIAGONAL:
         return layer.diagonal * state + drive["h"]
@@ -88,7 +88,7 @@ def block(layer: RecurrentLayer, gate: str, /) -> np.ndarray:
     return (layer.projected_gates or layer.gates)[gate].astype(np.float64, copy=False)
 
 
-def checked_state(layer: RecurrentLayer, state: Any, /) -> np.ndarray:
+def state_array(layer: RecurrentLayer, state: Any, /) -> np.ndarray:
     """Return a state in double precision, or raise if it does not fit the layer."""
     array = to_numpy(state, argument="state")
     if array.ndim == 0 or array.shape[-1] != layer.state_size:
@@ -102,7 +102,7 @@ def drive_of(layer: RecurrentLayer, gate: str, x: Any, /) -> Any:
     if x is None:
         return bias
     if gate not in layer.inputs:
-        raise ArgumentError("x", "must be None, for the layer has no input weight", f"shape {np.shape(x)}")
+        raise ArgumentError("x", "must be None because the layer has no input weight", f"shape {np.shape(x)}")
     array = to_numpy(x, argument="x")
     if array.ndim == 0 or array.shape[-1] != layer.input_size:
         raise ShapeError("x", f"must have shape (..., {layer.input_size})", f"shape {array.shape}")

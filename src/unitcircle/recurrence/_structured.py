@@ -10,7 +10,7 @@ from unitcircle._array import to_numpy
 from unitcircle.errors import ShapeError
 from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._layer import RecurrentLayer
-from unitcircle.recurrence._source import described
+from unitcircle.recurrence._source import layer_options
 
 
 def from_diagonal(eigenvalues: Any, /, *, B: Any = None, **options: Any) -> RecurrentLayer:
@@ -19,7 +19,7 @@ def from_diagonal(eigenvalues: Any, /, *, B: Any = None, **options: Any) -> Recu
     Parameters
     ----------
     eigenvalues
-        λ, real or complex, of any shape; units are counted in row-major order.
+        λ, real or complex, of any shape; units are numbered in row-major order.
     B
         Input weight ``(n, m)``, real or complex, or None.
     **options
@@ -43,7 +43,7 @@ def from_diagonal(eigenvalues: Any, /, *, B: Any = None, **options: Any) -> Recu
     diagonal = to_numpy(eigenvalues, argument="eigenvalues").ravel()
     inputs = {} if B is None else {"h": to_numpy(B, argument="B")}
     return RecurrentLayer(
-        cell=Cell.DIAGONAL, diagonal=diagonal, inputs=inputs, **described(options, "diagonal", diagonal)
+        cell=Cell.DIAGONAL, diagonal=diagonal, inputs=inputs, **layer_options(options, "diagonal", diagonal)
     )
 
 
@@ -76,11 +76,11 @@ def from_lru(nu_log: Any, theta_log: Any, /, *, B: Any = None, gamma_log: Any = 
     Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML 2023, Lemma 3.2 and section 3.3.
     """
     nu, theta = _double(nu_log, "nu_log"), _double(theta_log, "theta_log")
-    _same_shape("theta_log", theta, "nu_log", nu)
+    _check_same_shape("theta_log", theta, "nu_log", nu)
     scaled = B
     if B is not None and gamma_log is not None:
         scaled = np.exp(_double(gamma_log, "gamma_log"))[:, None] * to_numpy(B, argument="B")
-    return from_diagonal(np.exp(-np.exp(nu) + 1j * np.exp(theta)), B=scaled, **described(options, "lru", nu_log))
+    return from_diagonal(np.exp(-np.exp(nu) + 1j * np.exp(theta)), B=scaled, **layer_options(options, "lru", nu_log))
 
 
 def from_s4d(A: Any, log_step: Any, /, *, B: Any = None, **options: Any) -> RecurrentLayer:
@@ -122,17 +122,17 @@ def from_s4d(A: Any, log_step: Any, /, *, B: Any = None, **options: Any) -> Recu
         step = step.reshape(-1, *(1,) * (rates.ndim - 1))
     with np.errstate(over="ignore"):  # A of positive real part may overflow; the finding says so
         eigenvalues = np.exp(step * rates)
-    held = None
+    gains = None
     if B is not None:
         gain = np.where(rates == 0, step, (eigenvalues - 1) / np.where(rates == 0, 1, rates))
-        held = gain.ravel()[:, None] * to_numpy(B, argument="B")
-    return from_diagonal(eigenvalues, B=held, **described(options, "s4d", A))
+        gains = gain.ravel()[:, None] * to_numpy(B, argument="B")
+    return from_diagonal(eigenvalues, B=gains, **layer_options(options, "s4d", A))
 
 
 def from_mamba(A_log: Any, dt_bias: Any, /, **options: Any) -> RecurrentLayer:
     """Return the recurrence of a selective state space at its resting step, ``λ = exp(−softplus(b_Δ) exp(A_log))``.
 
-    Mamba's step depends on the input, ``Δ = softplus(W_Δ x + b_Δ)``; this is its value where ``W_Δ x`` is zero.
+    Mamba's step depends on the input, ``Δ = softplus(W_Δ x + b_Δ)``; this is its value at ``W_Δ x = 0``.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def from_mamba(A_log: Any, dt_bias: Any, /, **options: Any) -> RecurrentLayer:
     Returns
     -------
     RecurrentLayer
-        A layer of kind ``diagonal`` with d·N units and no input weight, for Mamba's depends on the input.
+        A layer of kind ``diagonal`` with d·N units and no input weight, because Mamba's depends on the input.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def from_mamba(A_log: Any, dt_bias: Any, /, **options: Any) -> RecurrentLayer:
         raise ShapeError("dt_bias", f"must have shape {rates.shape[:1]}", f"shape {bias.shape}")
     with np.errstate(divide="ignore"):
         step = np.log(np.logaddexp(bias, 0.0))
-    return from_s4d(rates, step, **described(options, "mamba", A_log))
+    return from_s4d(rates, step, **layer_options(options, "mamba", A_log))
 
 
 def from_low_rank(
@@ -216,7 +216,7 @@ def from_low_rank(
     """
     left, right = _double(m, "m"), _double(n, "n")
     left, right = (factor[:, None] if factor.ndim == 1 else factor for factor in (left, right))
-    _same_shape("n", right, "m", left)
+    _check_same_shape("n", right, "m", left)
     if left.ndim != 2:
         raise ShapeError("m", "must have shape (N, rank)", f"shape {left.shape}")
     return RecurrentLayer(
@@ -227,7 +227,7 @@ def from_low_rank(
         biases={} if bias is None else {"h": to_numpy(bias, argument="bias")},
         leak=leak if isinstance(leak, int | float) else _double(leak, "leak"),
         activations={"h": activation},
-        **described(options, "low-rank", m),
+        **layer_options(options, "low-rank", m),
     )
 
 
@@ -235,6 +235,6 @@ def _double(array: Any, argument: str) -> np.ndarray:
     return to_numpy(array, argument=argument).astype(np.float64)
 
 
-def _same_shape(argument: str, array: np.ndarray, other: str, shaped: np.ndarray) -> None:
-    if array.shape != shaped.shape:
-        raise ShapeError(argument, f"must have the shape of {other}, {shaped.shape}", f"shape {array.shape}")
+def _check_same_shape(argument: str, array: np.ndarray, other: str, reference: np.ndarray) -> None:
+    if array.shape != reference.shape:
+        raise ShapeError(argument, f"must have the shape of {other}, {reference.shape}", f"shape {array.shape}")
