@@ -1,7 +1,7 @@
-"""Recurrent weights to start from: named, frozen, serialisable specifications, each a function of a Gaussian array.
+"""Initializers of recurrent weights: named, frozen, serialisable specifications, each a function of a Gaussian array.
 
 ``weight = init(z)`` for a standard-normal ``z`` of any array library; ``init.sample(n, rng=0)`` draws it with NumPy;
-``init.certificate(W)`` measures what was promised; ``parse("eigen(modulus=0.95)")`` reads ``str(init)`` back.
+``init.certificate(W)`` measures the promised property; ``parse("eigen(modulus=0.95)")`` reads ``str(init)`` back.
 
 ====================================  ===================================================  =================
 initializer                           weight                                               eigenvalues

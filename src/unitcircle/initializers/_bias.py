@@ -18,24 +18,42 @@ from unitcircle.recurrence import Cell
 
 @dataclass(frozen=True)
 class _GateBias(Initializer):
-    """The bias of the gate that keeps the state; ``gates`` says what its companions get."""
+    """The bias of the gate that keeps the state; ``gates`` adds that of its companion."""
 
     axes = 1
     square = False
     companion: ClassVar[str] = ""
 
     def gates(self, z: Any, /, *, cell: str) -> dict[str, Any]:
-        """Return the bias of every gate this initializer decides."""
-        # A framework with two bias vectors (torch: input and recurrent) adds them: put these into one of them
-        # and zeros into the other, or the time constants come out squared.
-        # Shapes: z (..., n) -> (..., n)
+        """Return the bias of every gate that this initializer sets.
+
+        A framework with two bias vectors (torch: input and recurrent) adds them: put these values into one and zeros
+        into the other.
+
+        Parameters
+        ----------
+        z
+            Standard-normal array ``(..., n)``.
+        cell
+            ``"lstm"`` or ``"gru"``.
+
+        Returns
+        -------
+        dict
+            Gate → bias ``(..., n)``.
+
+        Raises
+        ------
+        UnknownNameError
+            Not a gated cell.
+        """
         gated = [kind for kind in Cell if kind.gated]
         if cell not in gated:
             raise UnknownNameError("cell", cell, gated)
         return self.by_gate(z, Cell(cell).gates, keeping=Cell(cell).keeping)
 
     def by_gate(self, z: Any, gates: Collection[str], /, *, keeping: str) -> dict[str, Any]:
-        """Return the biases that are decided, of a cell with these gates of which one keeps the state."""
+        """Return gate → bias ``(..., n)`` for the gates it sets, of a cell whose gate ``keeping`` keeps the state."""
         bias = self(z)
         return {keeping: bias} | ({self.companion: -bias} if self.companion in gates else {})
 
@@ -47,7 +65,7 @@ class Chrono(_GateBias):
     .. math:: b_f = \log u, \quad u \sim U(1, T - 1), \qquad b_i = -b_f
 
     A gate with bias b forgets with the time constant 1 + eᵇ steps, here between 2 and T. ``init(z)`` is b_f, and
-    :meth:`gates` adds the input gate's. In a GRU the update gate z takes b_f; one gate does both.
+    :meth:`gates` adds b_i. In a GRU b_f is the bias of the update gate z, which does both.
 
     Parameters
     ----------

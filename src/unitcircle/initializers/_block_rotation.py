@@ -36,7 +36,7 @@ class BlockRotation(Initializer):
     Raises
     ------
     ShapeError
-        When called: the list has not ⌊n/2⌋ phases.
+        When called: the list does not have ⌊n/2⌋ phases.
 
     References
     ----------
@@ -80,11 +80,11 @@ class BlockRotation(Initializer):
         if isinstance(self.phases, str):
             uniform = ndtr(namespace(z).linalg.diagonal(z)[..., ::2][..., :pairs])
             return pi * (2 * uniform - 1) if self.phases == "uniform" else pi / 2 * uniform
-        given = self.phases if isinstance(self.phases, tuple) else (self.phases,) * pairs
-        if len(given) != pairs:
+        listed = self.phases if isinstance(self.phases, tuple) else (self.phases,) * pairs
+        if len(listed) != pairs:
             n = z.shape[-1]
-            raise ShapeError("z", f"must have 2 × {len(given)} units, or one more, for these phases", f"n = {n}")
-        phases = in_library_of(z, np.asarray(given, dtype=dtype_name(z)))
+            raise ShapeError("z", f"must have 2 × {len(listed)} units, or one more, for these phases", f"n = {n}")
+        phases = in_library_of(z, np.asarray(listed, dtype=dtype_name(z)))
         return namespace(z).broadcast_to(phases, (*z.shape[:-2], pairs))
 
     def _measure(self, W: Weight) -> Certificate:

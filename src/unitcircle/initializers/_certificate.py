@@ -1,4 +1,4 @@
-"""What an initializer promises of its weights, how far a given weight is from it, and how far it may be."""
+"""Certificates: the property that an initializer promises, the residual of a weight, and its tolerance."""
 
 from __future__ import annotations
 
@@ -82,11 +82,9 @@ def isometry(promise: str, W: Weight, scale: float, /) -> Certificate:
 def random_law(
     promise: str, sample: np.ndarray, distribution: Callable[[np.ndarray], np.ndarray], eps: float, /
 ) -> Certificate:
-    """Certify that the numbers along the last axis are independent draws of a continuous law."""
-    # The residual is the Kolmogorov-Smirnov distance to the distribution function, the worst over the leading
-    # axes. The tolerance is its bound sqrt(log(2/α) / 2N) at the level of five standard errors, valid for
-    # every N.
-    # Shapes: sample (..., N)
+    """Certify that the last axis of a sample ``(..., N)`` holds independent draws of a continuous law."""
+    # The residual is the Kolmogorov-Smirnov distance to the distribution function, the worst over the leading axes.
+    # The tolerance is its bound sqrt(log(2/α) / 2N) at the level of five standard errors, valid for every N.
     #
     # P. Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", Annals of Probability 18
     # (1990), corollary 1.

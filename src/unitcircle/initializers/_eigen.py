@@ -41,8 +41,8 @@ class Eigen(Initializer):
     =============  ===================================================  ==========================================
 
     ``"haar"`` is our default: it alone has no eigenvalue that prefers a phase and no mode confined to a few units,
-    and differs from :class:`Orthogonal` in cost only, as far as the spectrum goes. In our experiments no angles were
-    best on every task, and a constant angle acts as a bandwidth: at θ = 0.1 the weight is close to the identity.
+    and differs from :class:`Orthogonal` in cost only, as far as the spectrum goes. In our experiments no choice of
+    angles was best on every task, and a constant angle acts as a bandwidth: at θ = 0.1 the weight is close to I.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Eigen(Initializer):
     Raises
     ------
     ShapeError
-        When called: the list has not n − 1 angles.
+        When called: the list does not have n − 1 angles.
 
     References
     ----------
@@ -97,9 +97,9 @@ class Eigen(Initializer):
         first = xp.linalg.diagonal(z)[..., :-1]
         if self.angles == "haar":
             rest = xp.linalg.vector_norm(xp.triu(z, k=1), axis=-1)[..., :-1]
-            return _on_circle(first, rest)
+            return _normalize(first, rest)
         if self.angles == "uniform":
-            return _on_circle(first, xp.linalg.diagonal(z, offset=1))
+            return _normalize(first, xp.linalg.diagonal(z, offset=1))
         n = z.shape[-1]
         angles = self.angles if isinstance(self.angles, tuple) else (float(self.angles),) * (n - 1)
         dtype = dtype_name(z)
@@ -117,7 +117,7 @@ class Eigen(Initializer):
         return Certificate(promise, max(certificate.residual, outside), certificate.tolerance)
 
 
-def _on_circle(x: Any, y: Any) -> tuple[Any, Any]:
+def _normalize(x: Any, y: Any) -> tuple[Any, Any]:
     """Return (x, y) divided by its length: the cosine and sine of its angle."""
     xp = namespace(x)
     length = xp.sqrt(x * x + y * y)

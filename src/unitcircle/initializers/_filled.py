@@ -1,4 +1,4 @@
-"""What an initialization did: every block that was filled, with its certificate."""
+"""The result of an initialization: every block that was filled, with its certificate."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Filled:
     gate
         The gate, or empty for a whole tensor.
     init
-        What was asked.
+        Its initializer.
     certificate
-        What was measured on the stored numbers.
+        The certificate of the stored numbers.
     """
 
     tensor: str
@@ -38,7 +38,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Initialization:
-    """What an initialization of a model did.
+    """The result of initializing a model.
 
     Attributes
     ----------
@@ -58,17 +58,17 @@ def require(filled: Iterable[Filled], /) -> tuple[Filled, ...]:
     Parameters
     ----------
     filled
-        What was filled.
+        The filled blocks.
 
     Returns
     -------
     tuple of Filled
-        The same.
+        The same blocks.
 
     Raises
     ------
     CertificateError
-        Some do not; the message lists them.
+        Some blocks do not; the message lists them.
     """
     blocks = tuple(filled)
     broken = [str(block) for block in blocks if not block.certificate.holds]

@@ -21,8 +21,8 @@ REGISTRY: dict[str, type[Specification]] = {}
 class Initializer(Specification, ABC):
     """A named, frozen, serialisable specification of a distribution over weights.
 
-    ``weight = init(z)``: an initializer is a pure function of a standard-normal array, in whatever array library
-    that array belongs to. Two initializers are equal if their parameters are; ``str(init)`` is a text that
+    ``weight = init(z)``: an initializer is a pure function of a standard-normal array, in the array library of
+    that array. Two initializers are equal if their parameters are; ``str(init)`` is a text that
     :func:`parse` reads back.
     """
 
@@ -37,7 +37,7 @@ class Initializer(Specification, ABC):
     square: ClassVar[bool] = True
     """Whether the weight must be square."""
     field: ClassVar[str] = "real"
-    """The numbers it is defined for: ``"real"`` only, or ``"complex"`` as well."""
+    """The scalars it is defined for: ``"real"`` only, or ``"complex"`` as well."""
 
     def __call__(self, z: ArrayT, /) -> ArrayT:
         """Return the weight made from a standard-normal array.
@@ -71,7 +71,7 @@ class Initializer(Specification, ABC):
         return cast(self._weight(z))
 
     def certificate(self, W: Any, /) -> Certificate:
-        """Measure a weight, or the worst of a batch, against the property this initializer promises.
+        """Measure a weight, or the worst of a batch, against the property that this initializer promises.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Initializer(Specification, ABC):
         """Return the certificate of a checked weight in double precision."""
 
     def residual(self, W: Any, /) -> float:
-        """Return how far a weight is from the property promised: the residual of its certificate."""
+        """Return how far a weight is from the promised property: the residual of its certificate."""
         return self.certificate(W).residual
 
     def sample(

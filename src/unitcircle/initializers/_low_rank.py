@@ -21,8 +21,7 @@ class LowRank(Initializer):
     .. math:: W = g M N^T / n, \qquad M, N \in \mathbb R^{n \times r}, \qquad M_{ij}, N_{ij} \sim N(0, 1)
 
     ‖W‖_F is about g√r and the r non-zero eigenvalues, those of g NᵀM/n, are of the order g √(r/n): the weight is far
-    from normal. M is columns 1 … r of z and N columns r + 1 … 2r, hence n ≥ 2r: rank and Gaussian columns for
-    both factors come from one square z.
+    from normal. M is columns 1 … r of z and N columns r + 1 … 2r, hence n ≥ 2r.
 
     Parameters
     ----------

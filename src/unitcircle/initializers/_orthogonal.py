@@ -34,9 +34,9 @@ class Orthogonal(_Isometry):
 
     H_k is the reflection of the k-th axis onto the direction of ``z[k:, k]``, and D is the sign that makes the
     diagonal of R positive, without which QR does not give Haar measure (at n = 4 the mean trace would be −0.83, not
-    0). That is Stewart's method: no QR is computed, for the columns that QR would leave at step k are Gaussian again.
-    It takes about half the time of QR, or less (``python -m benchmarks initializers``). The same
-    ``z`` gives the same weight in every array library, up to rounding.
+    0). That is Stewart's method: no QR is computed, because the columns that QR would leave at step k are Gaussian
+    again. It takes about half the time of QR, or less (``python -m benchmarks initializers``). The same ``z`` gives the
+    same weight in every array library, up to rounding.
 
     A complex ``z`` gives a Haar unitary weight; a rectangular one orthonormal columns (tall) or rows (wide).
     The determinant is +1 or −1 with equal probability. Every |λ| is g. On a stack of gates this makes the *stack*
@@ -78,8 +78,8 @@ class OrthogonalSVD(_Isometry):
     .. math:: z = U S V^T, \qquad W = g U \ (V^T \text{ if wide})
 
     Not uniform: LAPACK fixes the signs of U in its own way. At n = 4 the mean trace is −0.29 (Haar: 0) and 88 % of the
-    determinants are negative; at n = 64 the mean trace is unbiased. Offered to reproduce results made with it; it
-    takes about four times as long as QR. Another linear algebra library may give another W for the same z.
+    determinants are negative; at n = 64 the mean trace is unbiased. It serves to reproduce results obtained with it,
+    and takes about four times as long as QR. Another linear algebra library may give another W for the same z.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The rules that parameters of specifications obey, checked when one is made."""
+"""Validation of the parameters of a specification."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def haar(z: Any, /, *, gain: float = 1.0) -> Any:
 
 
 def _product(vectors: Any, tau: Any) -> Any:
-    """Return the first n columns of ``H_1 ⋯ H_n``, the vectors lying below the diagonal."""
+    """Return the first n columns of ``H_1 ⋯ H_n``; the vectors ``(..., m, n)`` lie below the diagonal."""
     kind = library(vectors)
     if kind == "numpy":
         return _lapack_product(vectors, tau)
@@ -75,9 +75,8 @@ def _lapack_product(vectors: np.ndarray, tau: np.ndarray) -> np.ndarray:
 
 
 def _compact_product(vectors: Any, tau: Any) -> Any:
-    """Return the product in compact form, ``I − V T Vᴴ`` with ``T⁻¹ = striu(VᴴV) + diag(1/τ)``."""
+    """Return the product ``(..., m, n)`` in compact form, ``I − V T Vᴴ`` with ``T⁻¹ = striu(VᴴV) + diag(1/τ)``."""
     # For libraries without LAPACK's product: only matrix products and one solve, all of them batched.
-    # Shapes: vectors (..., m, n), tau (..., n) -> (..., m, n)
     #
     # T. Joffrain, T. M. Low, E. S. Quintana-Ortí, R. van de Geijn, F. G. Van Zee, "Accumulating Householder
     # transformations, revisited", ACM Trans. Math. Softw. 32 (2006).

@@ -23,8 +23,8 @@ class Ring(Initializer):
     .. math:: W = \operatorname{diag}(r_k e^{iφ_k}), \qquad r_k^2 \sim U(r_{\min}^2, r_{\max}^2), \qquad
               φ_k \sim U(0, φ_{\max})
 
-    The result is complex whatever the type of z; from half precision, complex64. There is no half
-    precision to store it in, and bfloat16 parts would round a modulus of 0.999 to 1.
+    The result is complex for every type of z. Half precision gives complex64: bfloat16 parts would round a modulus of
+    0.999 to 1.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ class Ring(Initializer):
     Raises
     ------
     ArgumentError
-        The radii are not in order.
+        ``r_min`` is not below ``r_max``.
 
     Notes
     -----
-    r_k is made of ``z[k, k]`` and φ_k of ``z[k, k + 1]`` (the last from column 0), so that a single unit has the two
-    from one number: each has its law, but they are not independent.
+    r_k is computed from ``z[k, k]`` and φ_k from ``z[k, k + 1]`` (the last from column 0), so that a single unit takes
+    both from one number: each has its law, but they are not independent.
 
     References
     ----------
@@ -84,13 +84,13 @@ class Ring(Initializer):
         area = (np.abs(eigenvalues) ** 2 - self.r_min**2) / (self.r_max**2 - self.r_min**2)
         phase = np.mod(np.angle(eigenvalues), 2 * pi)
         laws = [random_law(promise, area, lambda x: np.clip(x, 0, 1), W.eps)]
-        laws.append(random_law(promise, phase, lambda x: _wrapped(x, self.max_phase), W.eps))
+        laws.append(random_law(promise, phase, lambda x: _wrapped_uniform_cdf(x, self.max_phase), W.eps))
         residual = max(law.residual for law in laws)
         beside = bool(np.any(W.value * (1 - np.eye(W.n))))
         return Certificate(promise, inf if beside else residual, laws[0].tolerance)
 
 
-def _wrapped(phase: np.ndarray, longest: float) -> np.ndarray:
-    """Return the distribution function at a phase in [0, 2π) of U(0, longest) taken modulo 2π."""
+def _wrapped_uniform_cdf(phase: np.ndarray, longest: float) -> np.ndarray:
+    """Return the distribution function of U(0, longest) modulo 2π, at phases in [0, 2π)."""
     turns = 2 * pi * np.arange(int(longest // (2 * pi)) + 1)
     return np.clip((longest - turns), 0, phase[..., None]).sum(axis=-1) / longest

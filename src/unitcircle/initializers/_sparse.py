@@ -29,7 +29,7 @@ class Sparse(Initializer):
 
     .. math:: W = \frac{r}{ρ(A)} A, \qquad A_{ij} \sim N(0, 1) \text{ with probability } p, \text{ else } 0
 
-    :meth:`sample` draws the non-zero entries only and returns a SciPy sparse array, whatever n; calling the
+    :meth:`sample` draws the non-zero entries only and returns a SciPy sparse array; calling the
     initializer makes the dense weight from a dense ``z``: an entry is kept where ``Φ(z) < p``, and its value is
     ``Φ⁻¹(Φ(z)/p)``, again standard normal.
 
@@ -108,7 +108,7 @@ class Sparse(Initializer):
         Warns
         -----
         RuntimeWarning
-            The radius did not converge; the message says what is known of it.
+            The radius did not converge; the message gives its bounds.
         """
         if not isinstance(n, Integral) or n < 1:
             raise ShapeError("n", "must be a positive number of units", repr(n))

@@ -27,7 +27,7 @@ class UnitaryEvolution(Initializer):
     transform. The matrix is formed in O(n² log n). A uniformly random permutation is drawn for each weight of a
     batch; the source draws one and fixes it.
 
-    The first eight rows of a real ``z`` are used, hence n ≥ 8; the result is complex, from half precision complex64.
+    The first eight rows of a real ``z`` are used, hence n ≥ 8; the result is complex (complex64 for half precision).
 
     Raises
     ------

@@ -50,7 +50,7 @@ def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[-2:][0], shape[-1:][0]
 
 
-def _one_of(owner: Initializer, first: str, second: str) -> None:
+def _check_one_of(owner: Initializer, first: str, second: str) -> None:
     for parameter in (first, second):
         if getattr(owner, parameter) is not None:
             number(owner, parameter, "must be positive", lambda value: value > 0)
@@ -66,7 +66,7 @@ class Gaussian(_Independent):
     .. math:: W_{ij} \sim N(0, s^2), \qquad s = r / \sqrt n
 
     With s = r/√n the spectral radius of a large n × n weight tends to r. At finite n its mean is higher: for r = 1
-    it is 1.051 at n = 100 and 1.024 at n = 1000. ``at`` asks for the exact size instead: s = r/m(n), with m the mean,
+    it is 1.051 at n = 100 and 1.024 at n = 1000. ``at`` sets the exact size instead: s = r/m(n), with m the mean,
     median or a quantile of the radius for unit entries (:func:`unitcircle.ensembles.std_for_radius`).
 
     Parameters
@@ -82,7 +82,7 @@ class Gaussian(_Independent):
     Raises
     ------
     ArgumentError
-        Both are given, or not positive; or ``at`` beside ``std``, or none of the above.
+        Both are given, or not positive; ``at`` is given with ``std``, or is not one of these values.
 
     References
     ----------
@@ -105,7 +105,7 @@ class Gaussian(_Independent):
     at: str | float | None = None
 
     def __post_init__(self) -> None:
-        _one_of(self, "std", "radius")
+        _check_one_of(self, "std", "radius")
         if self.at is None:
             return
         if self.std is not None:
@@ -115,17 +115,15 @@ class Gaussian(_Independent):
 
     def _weight(self, z: Any) -> Any:
         if self.at is not None and dtype_name(z).startswith("complex"):
-            raise DtypeError("z", "must be real where the radius is asked for exactly", f"dtype {dtype_name(z)}")
+            raise DtypeError("z", "must be real where the radius is exact (at=...)", f"dtype {dtype_name(z)}")
         return super()._weight(z)
 
     def _std(self, fan_out: int, fan_in: int) -> float:
         if self.at is None:
             return self.std or (self.radius or 1.0) / sqrt(fan_in)
         if fan_out != fan_in:
-            raise ShapeError(
-                "z", "must be square where the radius is asked for exactly", f"shape ({fan_out}, {fan_in})"
-            )
-        from unitcircle.ensembles import std_for_radius  # noqa: PLC0415  (the exact law: start-up for who asks)
+            raise ShapeError("z", "must be square where the radius is exact (at=...)", f"shape ({fan_out}, {fan_in})")
+        from unitcircle.ensembles import std_for_radius  # noqa: PLC0415  (start-up time is for those who ask for the exact law)
 
         return std_for_radius(fan_in, radius=self.radius or 1.0, at=self.at)
 
@@ -158,7 +156,7 @@ class Uniform(_Independent):
     std: float | None = None
 
     def __post_init__(self) -> None:
-        _one_of(self, "limit", "std")
+        _check_one_of(self, "limit", "std")
 
     def _std(self, fan_out: int, fan_in: int) -> float:  # noqa: ARG002
         return self.std or (self.limit or 1 / sqrt(fan_in)) / sqrt(3)

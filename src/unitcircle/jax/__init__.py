@@ -1,9 +1,10 @@
-"""JAX and flax: initializers of JAX's own form, initialization that knows the gates, and measurements by scan.
+"""JAX and flax: initializers in the form of JAX's own, initialization gate by gate, and measurements by scan.
 
-``initializer("orthogonal")`` is what ``jax.nn.initializers.orthogonal()`` is: ``(key, shape, dtype) -> Array``.
+``initializer("orthogonal")`` has the form of ``jax.nn.initializers.orthogonal()``, ``(key, shape, dtype) -> Array``.
 ``initialize(params, recurrent="orthogonal", bias="forget_bias", key=0)`` fills every gate of every flax cell of a tree
-of parameters; ``initialize_`` does so to an nnx module in place; ``to_layers`` hands both to ``unitcircle.diagnose``.
-``gradient_flow``, ``lyapunov_exponents`` and ``eigenvalues_along`` measure any ``step(x, state) -> state``.
+of parameters; ``initialize_`` fills an nnx module in place; ``to_layers`` returns the layers of either for
+``unitcircle.diagnose``. ``gradient_flow``, ``lyapunov_exponents`` and ``eigenvalues_along`` measure any
+``step(x, state) -> state``.
 """
 
 from unitcircle.errors import MissingExtraError

@@ -1,4 +1,4 @@
-"""Finding the recurrent cells of flax, linen and nnx, in a tree of parameters."""
+"""The recurrent cells of flax, linen and nnx, in a tree of parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Path = tuple[str, ...]
 Leaves = dict[Path, Any]
 
 MGU = "mgu"
-"""The minimal gated unit: flax has it, and it is no cell of ours. Its gate f both keeps and admits."""
+"""The minimal gated unit: flax has it, and a RecurrentLayer cannot describe it. Its gate f both keeps and admits."""
 
 _KINDS = (Cell.LSTM, Cell.GRU, MGU, Cell.RNN)
 _FUSED = {len(cell.gates): cell for cell in (Cell.LSTM, Cell.GRU, Cell.RNN)}
@@ -28,7 +28,7 @@ def _gates(kind: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Block:
+class GateSlice:
     """One gate's share of a parameter: block ``position`` of ``count`` along its last axis."""
 
     path: Path
@@ -63,11 +63,10 @@ class CellParameters:
     kind: str  # "lstm", "gru", "mgu" or "rnn"
     # The cell's modules by the names linen gives them, if_ of nnx being if: module → leaf → path.
     modules: Mapping[str, Mapping[str, Path]]
-    recurrent: Mapping[str, Block]  # recurrent, input: Gate → kernel (..., n, n) and (..., m, n)
-    input: Mapping[str, Block]
-    # Gate → the bias vectors that the cell adds, the input's first: two for gate n of linen's GRU, else one or
-    # none.
-    biases: Mapping[str, tuple[Block, ...]]
+    recurrent: Mapping[str, GateSlice]  # Gate → kernel (..., n, n)
+    input: Mapping[str, GateSlice]  # Gate → kernel (..., m, n)
+    # Gate → the bias vectors that the cell adds, input first: two for gate n of linen's GRU, else at most one
+    biases: Mapping[str, tuple[GateSlice, ...]]
 
     @property
     def name(self) -> str:
@@ -90,13 +89,13 @@ class CellParameters:
         return "f" if self.kind == MGU else Cell(self.kind).keeping
 
 
-def flattened(tree: Any, /) -> tuple[Leaves, Any]:
+def flatten(tree: Any, /) -> tuple[Leaves, Any]:
     """Return the leaves of a tree by path, and the structure that ``structure.unflatten`` builds it from again."""
     entries, structure = tree_flatten_with_path(tree)
-    return {tuple(keystr((key,), simple=True) for key in _named(path)): leaf for path, leaf in entries}, structure
+    return {tuple(keystr((key,), simple=True) for key in _strip_value(path)): leaf for path, leaf in entries}, structure
 
 
-def _named(path: tuple[Any, ...]) -> tuple[Any, ...]:
+def _strip_value(path: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return a path without the attribute in which a variable of an nnx state keeps its array."""
     wrapped = len(path) > 1 and isinstance(path[-1], GetAttrKey) and path[-1].name == "value"
     return path[:-1] if wrapped else path
@@ -109,12 +108,12 @@ def cells_of(leaves: Leaves, /) -> Iterator[CellParameters]:
         if len(path) >= 2:
             groups.setdefault(path[:-2], {}).setdefault(path[-2], {})[path[-1]] = path
     for path, modules in groups.items():
-        # `if` is a word of Python: nnx's attribute is `if_`.
-        named = {name.removesuffix("_"): module for name, module in modules.items()}
-        shapes = {name: jnp.shape(leaves[module["kernel"]]) for name, module in named.items() if "kernel" in module}
+        # `if` is a keyword of Python: nnx's attribute is `if_`.
+        by_name = {name.removesuffix("_"): module for name, module in modules.items()}
+        shapes = {name: jnp.shape(leaves[module["kernel"]]) for name, module in by_name.items() if "kernel" in module}
         kind, fused = _kind(shapes)
         if kind:
-            yield _cell(path, kind, named, fused=fused)
+            yield _cell(path, kind, by_name, fused=fused)
 
 
 def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, bool]:
@@ -139,15 +138,15 @@ def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, bool]:
 def _cell(path: Path, kind: str, modules: Mapping[str, Mapping[str, Path]], *, fused: bool) -> CellParameters:
     gates = _gates(kind)
 
-    def named(side: str, gate: str) -> str:
+    def module_name(side: str, gate: str) -> str:
         return f"dense_{side}" if fused else side if kind == "rnn" else f"{side}{gate}"
 
-    def blocks(side: str, leaf: str) -> dict[str, Block]:
-        by_gate: dict[str, Block] = {}
+    def blocks(side: str, leaf: str) -> dict[str, GateSlice]:
+        by_gate: dict[str, GateSlice] = {}
         for position, gate in enumerate(gates):
-            parts = modules[named(side, gate)]
+            parts = modules[module_name(side, gate)]
             if leaf in parts:
-                by_gate[gate] = Block(parts[leaf], *((position, len(gates)) if fused else ()))
+                by_gate[gate] = GateSlice(parts[leaf], *((position, len(gates)) if fused else ()))
         return by_gate
 
     sides = [blocks(side, "bias") for side in ("i", "h")]

@@ -84,7 +84,7 @@ def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: 
     state
         The initial state: any tree of real arrays, N numbers in all.
     every
-        Measure every so many steps: steps 0, ``every``, 2 ``every``, ...
+        Interval between measurements, in steps: 0, ``every``, 2 ``every``, ...
 
     Returns
     -------
@@ -103,7 +103,7 @@ def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: 
     run = trajectory(step, inputs, state)
     at = jnp.arange(0, run.steps, every)
 
-    def one(point: Any) -> jax.Array:
+    def eigenvalues(point: Any) -> jax.Array:
         x, s = point
         J = jax.jacfwd(lambda s: run.step(x, s))(s)
         # LAPACK has no half precision.
@@ -111,4 +111,4 @@ def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: 
         return values[jnp.argsort(-jnp.abs(values))]
 
     points = (jax.tree.map(lambda leaf: leaf[::every], run.inputs), run.states[:-1:every])
-    return StepEigenvalues(jax.lax.map(one, points), at)
+    return StepEigenvalues(jax.lax.map(eigenvalues, points), at)

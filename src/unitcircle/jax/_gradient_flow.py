@@ -116,7 +116,7 @@ def gradient_flow(
             raise ArgumentError("loss", "must be a scalar function of the last state", str(value))
         cotangent = jax.grad(lambda s: loss(run.unravel(s)))(last)
 
-    def scaled(log_scale: jax.Array, g: jax.Array) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, Any]]:
+    def rescale(log_scale: jax.Array, g: jax.Array) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, Any]]:
         norm = _norm(g)
         g = jnp.where(norm > 0, g / jnp.where(norm > 0, norm, 1), g)
         log_scale += jnp.log(norm)
@@ -126,9 +126,9 @@ def gradient_flow(
         x, s = at
         log_scale, g = carry
         _, pull = jax.vjp(lambda s: run.step(x, s), s)
-        return scaled(log_scale, pull(g)[0])
+        return rescale(log_scale, pull(g)[0])
 
-    carry, first = scaled(jnp.zeros((), last.dtype), cotangent)
+    carry, first = rescale(jnp.zeros((), last.dtype), cotangent)
     _, rest = jax.lax.scan(back, carry, (run.inputs, run.states[:-1]), reverse=True)
     # The scan stacks its results in the order of time.
     log_norms, parts = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[::-1]]), first, rest)

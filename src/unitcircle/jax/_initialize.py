@@ -1,4 +1,4 @@
-"""Initialization of flax cells that knows the gates."""
+"""Initialization of flax cells, gate block by gate block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jax.core import Tracer
 from unitcircle._filling import Filling, PerGate, Spec, biases_of
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Filled, Initialization, Initializer, require
-from unitcircle.jax._cells import Block, CellParameters, Leaves, cells_of, flattened
+from unitcircle.jax._cells import CellParameters, GateSlice, Leaves, cells_of, flatten
 from unitcircle.jax._initializer import draw, gaussian
 from unitcircle.jax._nnx import is_module, parameters_of, update
 
@@ -26,14 +26,14 @@ def initialize(
     *,
     key: jax.Array | int,
     recurrent: PerGate = None,
-    input: PerGate = None,  # noqa: A002  (the name of the thing)
+    input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
 ) -> tuple[Tree, Initialization]:
-    """Return parameters with every flax recurrent cell initialized gate by gate, and what was done.
+    """Return parameters with every flax recurrent cell initialized gate by gate, and their certificates.
 
     SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell and MGUCell, of linen and of nnx, at any depth. Each gate block
-    gets a draw of its own, those inside nnx's fused kernels too, and each index of leading axes. Everything else is
-    the same object as before. It measures what it wrote: call it outside ``jax.jit``.
+    gets its own draw, also inside nnx's fused kernels and for each index of leading axes. Everything else is
+    the same object as before. The certificates need values: call it outside ``jax.jit``.
 
     Parameters
     ----------
@@ -46,20 +46,20 @@ def initialize(
         Specification of the recurrent and the input weights: one for all gates, or a mapping from gates (``"*"`` for
         the others) such as ``{"g": "eigen", "*": "orthogonal"}``. None leaves them as they are.
     bias
-        ``forget_bias``, ``chrono``, ``zeros`` or ``constant``. Gates a forget bias does not decide get zero; of the two
-        biases of gate n in linen's GRU the recurrent one does. None leaves the biases as they are.
+        ``forget_bias``, ``chrono``, ``zeros`` or ``constant``. Gates that a forget bias does not set get zero, and so
+        does the recurrent one of the two biases of gate n in linen's GRU. None leaves the biases as they are.
 
     Returns
     -------
     tuple
-        Parameters of the same structure, and for each block what was asked and how far it is from it.
+        Parameters of the same structure, and every filled block with its initializer and certificate.
 
     Raises
     ------
     CertificateError
         A block does not have the property its initializer promises.
     ArgumentError
-        Nothing to do, or nothing to do it to; parameters without numbers (traced or abstract); a bias that no cell
+        No initializer, or no recurrent cell; parameters without values (traced or abstract); a bias that no cell
         has.
     UnknownNameError
         A gate that does not exist.
@@ -68,12 +68,12 @@ def initialize(
     --------
     >>> from flax import linen as nn
     >>> variables = nn.RNN(nn.LSTMCell(16)).init(jax.random.key(0), jnp.zeros((1, 5, 8)))
-    >>> variables, done = initialize(variables, recurrent="orthogonal", bias="forget_bias", key=1)
-    >>> print(done.filled[1])
+    >>> variables, result = initialize(variables, recurrent="orthogonal", bias="forget_bias", key=1)
+    >>> print(result.filled[1])
     params.cell.hf.kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     """
     filling = Filling.parse(recurrent, input, bias)
-    leaves, structure = flattened(params)
+    leaves, structure = flatten(params)
     cells = list(cells_of(leaves))
     if not cells:
         rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell or MGUCell"
@@ -96,7 +96,7 @@ def initialize_(
     *,
     key: jax.Array | int,
     recurrent: PerGate = None,
-    input: PerGate = None,  # noqa: A002  (the name of the thing)
+    input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
 ) -> Initialization:
     """Initialize every recurrent cell of a flax nnx module, gate by gate, in place.
@@ -116,13 +116,13 @@ def initialize_(
     Returns
     -------
     Initialization
-        For each block what was asked and how far it is from it.
+        Every filled block with its initializer and certificate.
 
     Raises
     ------
     ArgumentError
-        Not an nnx module (of linen, :func:`initialize` takes the parameters); and as in :func:`initialize`, whose
-        other errors are raised too. The module is then as it was.
+        Not an nnx module (for linen, :func:`initialize` takes the parameters); and as in :func:`initialize`, whose
+        other errors are raised too. The module is then unchanged.
 
     Examples
     --------
@@ -132,11 +132,11 @@ def initialize_(
     ['r', 'z', 'n']
     """
     if not is_module(module):
-        remedy = "Of linen modules and trees of parameters: new, done = initialize(params, ...)."
+        remedy = "For linen modules and trees of parameters: params, result = initialize(params, ...)."
         raise ArgumentError("module", "must be a flax.nnx.Module", type(module).__name__, remedy)
-    filled, done = initialize(parameters_of(module), key=key, recurrent=recurrent, input=input, bias=bias)
+    filled, result = initialize(parameters_of(module), key=key, recurrent=recurrent, input=input, bias=bias)
     update(module, filled)
-    return done
+    return result
 
 
 def _keys(key: jax.Array) -> Iterator[jax.Array]:
@@ -150,12 +150,12 @@ def _check_numbers(cells: Sequence[CellParameters], leaves: Leaves) -> None:
     for cell in cells:
         leaf = leaves[next(iter(cell.recurrent.values())).path]
         if isinstance(leaf, Tracer) or not isinstance(leaf, jax.Array | np.ndarray):
-            rule = "must hold arrays with numbers"
+            rule = "must hold arrays with values"
             raise ArgumentError("params", rule, f"{type(leaf).__name__} at {cell.name}", "Call it outside jax.jit.")
 
 
 def _fill_kernels(
-    blocks: Mapping[str, Block], specs: Mapping[str, Initializer], leaves: Leaves, source: Iterator[jax.Array]
+    blocks: Mapping[str, GateSlice], specs: Mapping[str, Initializer], leaves: Leaves, source: Iterator[jax.Array]
 ) -> Iterator[Filled]:
     for gate, init in Filling.by_gate(specs, blocks).items():
         block = blocks[gate]
@@ -170,9 +170,9 @@ def _fill_kernels(
 def _fill_biases(cell: CellParameters, init: Initializer, leaves: Leaves, source: Iterator[jax.Array]) -> Filled:
     keeping = cell.biases[cell.keeping][0]
     old = keeping.of(leaves)
-    decided = biases_of(init, gaussian(next(source), old.shape, old.dtype), cell.biases, keeping=cell.keeping)
+    values = biases_of(init, gaussian(next(source), old.shape, old.dtype), cell.biases, keeping=cell.keeping)
     for gate, blocks in cell.biases.items():
         # The biases of a gate are added: the initializer is for their sum.
-        for block, value in zip(blocks, [decided.get(gate, 0.0), *[0.0] * len(blocks)], strict=False):
+        for block, value in zip(blocks, [values.get(gate, 0.0), *[0.0] * len(blocks)], strict=False):
             block.put(leaves, value)
     return Filled(keeping.name, cell.keeping, init, init.certificate(keeping.of(leaves)))

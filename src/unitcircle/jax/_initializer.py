@@ -37,18 +37,18 @@ def draw(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: Any, 
 
 
 def draw_bias(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: Any, gates: int, /) -> jax.Array:
-    """Draw a bias ``(..., k n)``; of a chrono or forget bias only the gates that it decides are not zero."""
+    """Draw a bias ``(..., k n)``; of a chrono or forget bias only the gates that it sets are not zero."""
     if gates == 1 or not isinstance(init, Chrono | ForgetBias):
         return draw(init, key, shape, dtype)
     cell = gated_cell(init, gates)
     z = gaussian(key, (*shape[:-1], shape[-1] // gates), dtype)
-    decided = init.gates(z, cell=cell)
-    return jnp.concatenate([decided.get(gate, jnp.zeros_like(z)) for gate in cell.stack("flax")], axis=-1).astype(dtype)
+    biases = init.gates(z, cell=cell)
+    return jnp.concatenate([biases.get(gate, jnp.zeros_like(z)) for gate in cell.stack("flax")], axis=-1).astype(dtype)
 
 
 @dataclass(frozen=True)
 class JaxInitializer:
-    """What :func:`initializer` returns: equal and hashable by its specification, as flax modules need."""
+    """The return value of :func:`initializer`: equal and hashable by its specification, as flax modules need."""
 
     init: Initializer
     gates: int = 1
@@ -73,28 +73,28 @@ class JaxInitializer:
 
 
 def initializer(spec: Initializer | str, /, *, gates: int = 1) -> Callable[..., jax.Array]:
-    r"""Return an initializer of JAX's own form, ``(key, shape, dtype=float32) -> Array``.
+    r"""Return an initializer in the form of JAX's own, ``(key, shape, dtype=float32) -> Array``.
 
     .. math:: K = W^T, \qquad W = \mathrm{init}(z), \quad z \sim N(0, 1) \text{ from the key}
 
     Kernels of JAX and flax act on rows, ``h @ K``, and have the shape ``(in, out)``: they are the transposes of our
-    weights, so that fan_in and fan_out mean what they say. ``shape`` and ``dtype`` are static under ``jax.jit``.
+    weights. ``shape`` and ``dtype`` are static under ``jax.jit``.
 
     Parameters
     ----------
     spec
         Specification, or its text.
     gates
-        Number k of gates of a fused kernel ``(m, k n)``, such as flax nnx's ``dense_h``: each block is a draw of its
-        own. Of a bias ``(k n,)`` of 4 gates (i f g o) or 3 (r z n), ``forget_bias`` and ``chrono`` fill the gates that
-        they decide, with zeros in the others.
+        Number k of gates of a fused kernel ``(m, k n)``, such as flax nnx's ``dense_h``: each block gets its own
+        draw. In a bias ``(k n,)`` of 4 gates (i f g o) or 3 (r z n), ``forget_bias`` and ``chrono`` fill the gates that
+        they set, and put zeros into the others.
 
     Returns
     -------
     Callable
         ``(key, shape, dtype)`` to an array. Leading axes of a kernel's shape are a batch of weights. bfloat16 and
-        float16 are computed in float32 and cast last; complex types are for the laws that have them. It is hashable
-        and equal to another of the same specification.
+        float16 are computed in float32 and cast last; complex types are for initializers that are complex. It is
+        hashable, and equal to another of the same specification.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""flax parameters and modules as recurrent layers, which is what a diagnosis reads."""
+"""The recurrent layers of flax parameters and modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from unitcircle._array import dtype_name
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._cells import MGU, CellParameters, cells_of, flattened
+from unitcircle.jax._cells import MGU, CellParameters, cells_of, flatten
 from unitcircle.jax._nnx import is_module, parameters_of, submodule
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_flax
 
@@ -23,18 +23,18 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
     model
         Parameters or variables of linen modules, or a state of nnx: any tree of arrays with SimpleCell, LSTMCell,
         OptimizedLSTMCell or GRUCell inside, at any depth. Or a ``flax.nnx.Module`` with those cells. Kernels with
-        leading axes (stacked by ``nn.scan`` or ``vmap``) are one layer an index.
+        leading axes (stacked by ``nn.scan`` or ``vmap``) give one layer per index.
 
     Returns
     -------
     list of RecurrentLayer
-        In the order of the tree. An nnx module says its activations, its ``residual`` and its direction; of bare
-        parameters tanh and sigmoid, no residual, and forward unless they are those of a ``backward_rnn``.
+        In the order of the tree, with the activations, the ``residual`` and the direction of an nnx module. Bare
+        parameters do not hold these: tanh, sigmoid, no residual, and forward unless the path has ``backward_rnn``.
 
     Raises
     ------
     ArgumentError
-        No recurrent cell, or an MGUCell, which is no cell of ours.
+        No recurrent cell, or an MGUCell, which a RecurrentLayer cannot describe.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
     ('cell', ['r', 'z', 'n'], (5, 5))
     """
     module = model if is_module(model) else None
-    leaves, _ = flattened(model if module is None else parameters_of(module))
+    leaves, _ = flatten(model if module is None else parameters_of(module))
     cells = list(cells_of(leaves))
     if not cells:
         rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell or GRUCell"
@@ -52,7 +52,7 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
     layers: list[RecurrentLayer] = []
     for cell in cells:
         if cell.kind == MGU:
-            rule = "must hold cells that a RecurrentLayer describes"
+            rule = "must hold cells that a RecurrentLayer can describe"
             raise ArgumentError("model", rule, f"an MGUCell at {cell.name}", "Pass the other cells alone.")
         layers += _layers_of(cell, leaves, module)
     return layers

@@ -1,4 +1,4 @@
-"""A step function run over inputs, with its full state as a vector."""
+"""The trajectory of a step function over inputs, with its full state as a vector."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def trajectory(step: StepFunction, inputs: Any, state: Any, /) -> Trajectory:
         return ravel_pytree(step(x, unravel(s)))[0]
 
     def forward(s: jax.Array, x: Any) -> tuple[jax.Array, jax.Array]:
-        following = flat(x, s)
-        return following, following
+        after = flat(x, s)
+        return after, after
 
     _, states = jax.lax.scan(forward, start, xs, length=min(lengths))
     return Trajectory(flat, xs, jnp.concatenate([start[None], states]), unravel)

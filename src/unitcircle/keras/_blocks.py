@@ -11,17 +11,15 @@ from unitcircle.recurrence import Cell
 
 
 def draw(init: Initializer, shape: tuple[int, int], rng: np.random.Generator, /) -> np.ndarray:
-    """Draw one block in float64, in Keras's layout."""
-    # Shapes: shape (in, out)
+    """Draw one block ``(in, out)`` in float64, in Keras's layout."""
     weight = init(rng.standard_normal(shape[::-1]))
     if np.iscomplexobj(weight):
-        raise ArgumentError("spec", "must be a real initializer, for Keras's weights are real", str(init))
+        raise ArgumentError("spec", "must be a real initializer, because Keras's weights are real", str(init))
     return weight.T
 
 
 def bias_of(init: Initializer, cell: Cell, shape: tuple[int, ...], rng: np.random.Generator, /) -> np.ndarray:
-    """Return the bias of a cell; of the two rows of a GRU with ``reset_after`` the recurrent one is zero."""
-    # Shapes: shape (k·n,) or (2, k·n)
+    """Return a bias ``(k·n,)``, or ``(2, k·n)`` of a GRU with ``reset_after``, whose recurrent row is zero."""
     gates = cell.stack("keras")
     bias = np.zeros((*shape[:-1], len(gates), shape[-1] // len(gates)))
     row = bias[0] if len(shape) == 2 else bias

@@ -1,4 +1,4 @@
-"""Finding the recurrent cells of a model."""
+"""The recurrent cells of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LAYERS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 
 @dataclass(frozen=True)
 class RecurrentCell:
-    """A built cell, and where it stands."""
+    """A built cell and its place in the model."""
 
     name: str  # Names of the wrappers and the layer, joined by slashes, as :func:`unitcircle.read` gives them
     kind: Cell  # LSTM, GRU or RNN, whose activation the layer knows
@@ -49,13 +49,13 @@ class RecurrentCell:
         return self.cell.bias is not None
 
     def share(self, gate: str, /) -> slice:
-        """Return the columns of a stack that are a gate's."""
+        """Return the columns of a gate in a stack."""
         place = self.gates.index(gate)
         return slice(place * self.units, (place + 1) * self.units)
 
 
 def recurrent_cells(model: keras.Layer, /) -> list[RecurrentCell]:
-    """Return every recurrent cell of a model, each shared one once."""
+    """Return every recurrent cell of a model; a shared cell comes once."""
     if not isinstance(model, keras.Layer):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError("model", "must be a Keras model or layer", type(model).__name__)
     cells_by_id: dict[int, RecurrentCell] = {}
@@ -80,6 +80,6 @@ def _visit(layer: Any, path: str, *, reverse: bool, outermost: bool = False) -> 
     if kind is not None:
         yield RecurrentCell(name, kind, cell, reverse)
         return
-    # No public door leads to the layers that a layer which is not a model holds.
+    # Keras has no public way to list the layers inside a layer that is not a model.
     for child in layer._flatten_layers(include_self=False, recursive=False):  # pyright: ignore[reportPrivateUsage]
         yield from _visit(child, name, reverse=reverse)

@@ -22,15 +22,15 @@ def initialize_(
     /,
     *,
     recurrent: PerGate = None,
-    input: PerGate = None,  # noqa: A002  (the name of the thing)
+    input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
     rng: np.random.Generator | int | None = None,
 ) -> Initialization:
     """Initialize every recurrent layer of a built model, gate block by gate block, in place.
 
-    SimpleRNN, GRU, LSTM and their cells, inside RNN, StackedRNNCells, Bidirectional and whatever else holds layers,
-    shared ones once. Keras stores a kernel ``(in, k·out)``; each of its k blocks gets a draw of its own, in float64,
-    cast last.
+    SimpleRNN, GRU, LSTM and their cells, inside RNN, StackedRNNCells, Bidirectional and any other layer that
+    holds layers; a shared layer is filled once. Keras stores a kernel ``(in, k·out)``; each of its k blocks gets its
+    own draw, computed in float64 and cast last.
 
     Parameters
     ----------
@@ -38,11 +38,11 @@ def initialize_(
         A built model, layer or cell.
     recurrent, input
         Specification of the recurrent and the input weights: one for all gates, or a mapping from gates (``"*"`` for
-        the others); None and gates not named are left as they are. Gates go by our names: i f g o (Keras: i f c o),
+        the others); None and gates not named are left as they are. Gates have our names: i f g o (Keras: i f c o),
         z r n (Keras: z r h), and h for a SimpleRNN.
     bias
         ``chrono``, ``forget_bias``, ``zeros`` or ``constant``. Every gate is overwritten, with zeros where the
-        initializer decides nothing; of the two bias vectors of a GRU with ``reset_after`` the recurrent one gets zeros.
+        initializer sets nothing; of the two bias vectors of a GRU with ``reset_after`` the recurrent one gets zeros.
     rng
         Seed or ``numpy.random.Generator``; a seed gives the same weights on every backend. A fresh one by default. No
         global random state is touched.
@@ -50,20 +50,20 @@ def initialize_(
     Returns
     -------
     Initialization
-        For each block what was asked and how far it is from it.
+        Every filled block with its initializer and certificate.
 
     Raises
     ------
     CertificateError
         A block does not have the property its initializer promises.
     ArgumentError
-        Nothing to do, or nothing to do it to; a model that is not built; a complex initializer.
+        No initializer, or no recurrent layer; a model that is not built; a complex initializer.
 
     Examples
     --------
     >>> model = keras.Sequential([keras.Input((None, 8)), keras.layers.LSTM(16, name="lstm")])
-    >>> done = initialize_(model, recurrent="orthogonal", bias="forget_bias", rng=0)
-    >>> print(done.filled[1])
+    >>> result = initialize_(model, recurrent="orthogonal", bias="forget_bias", rng=0)
+    >>> print(result.filled[1])
     lstm/recurrent_kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     """
     filling = Filling.parse(recurrent, input, bias)
@@ -105,5 +105,5 @@ def _assign(variable: Any, array: np.ndarray) -> np.ndarray:
 
 
 def _certificate(init: Initializer, block: np.ndarray, variable: Any) -> Certificate:
-    # As a tensor, for NumPy has no bfloat16 and would not know how coarsely the numbers are stored.
+    # As a tensor: NumPy has no bfloat16, whose eps the tolerance needs.
     return init.certificate(keras.ops.convert_to_tensor(block, dtype=variable.dtype))

@@ -1,4 +1,4 @@
-"""An initializer of Keras made of one of ours."""
+"""A Keras initializer that draws from one of ours."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from unitcircle.recurrence import Cell
 
 @keras.saving.register_keras_serializable("unitcircle")
 class Initializer(keras.initializers.Initializer):
-    """One of our initializers as Keras takes it: ``recurrent_initializer=Initializer("orthogonal")``.
+    """A Keras initializer that draws from one of ours: ``recurrent_initializer=Initializer("orthogonal")``.
 
-    Keras stores a kernel ``(in, k·out)``, the transpose of ours, with k gate blocks side by side; each block gets a
-    draw of its own. Called again, it draws anew, where Keras's own initializers repeat themselves. It is saved with
+    Keras stores a kernel ``(in, k·out)``, the transpose of ours, with k gate blocks side by side; each block gets its
+    own draw. A second call gives another draw, where Keras's own initializers repeat theirs. It is saved with
     the model, and loaded with it once ``unitcircle.keras`` is imported.
 
     Parameters
@@ -29,27 +29,27 @@ class Initializer(keras.initializers.Initializer):
     spec
         Specification, or its text.
     seed
-        A number fixes the whole sequence of draws, the same on every backend; without one each initializer is
+        An integer fixes the whole sequence of draws, the same on every backend; with None each initializer is
         different. Keras's global seed is neither read nor changed. A layer that copies its configuration copies the
-        seed with it: give none inside ``Bidirectional``, whose directions would start alike (finding UC103), or use
+        seed with it: give none inside ``Bidirectional``, whose directions would start equal (finding UC103), or use
         :func:`initialize_` on the model.
     gates
         Number k of gate blocks: 4 for an LSTM, 3 for a GRU, 1 for one weight. By default a kernel ``(n, 3n)`` or
-        ``(n, 4n)`` has 3 or 4, any other one. Give it for input kernels, which have the same shape only by chance,
+        ``(n, 4n)`` has 3 or 4 gates, any other kernel 1. Give it for input kernels, which have these shapes by chance,
         for biases, and as 1 for other kernels of these shapes.
 
     Raises
     ------
     ArgumentError
-        ``gates`` or ``seed`` is not a number that serves.
+        ``gates`` is not positive, or ``seed`` is negative or not an integer.
 
     Notes
     -----
-    Weights are computed in float64 and cast last to the type asked.
+    Weights are computed in float64 and cast last to the requested type.
 
     The bias ``(4n,)`` of an LSTM or ``(3n,)``, ``(2, 3n)`` of a GRU takes ``chrono`` and ``forget_bias`` with ``gates``
-    given (the shape ``(2, 3n)`` tells it). Give the LSTM ``unit_forget_bias=False``: otherwise it asks for pieces of
-    its bias, and puts its own 1 into the forget gate. The update gate z of Keras's GRU keeps the state,
+    given (the shape ``(2, 3n)`` tells it). Give the LSTM ``unit_forget_bias=False``: otherwise it draws its bias in
+    pieces, and puts 1 into the forget gate. The update gate z of Keras's GRU keeps the state,
     ``h' = z h + (1 − z) hh``, as ours does. Of the two bias vectors of ``reset_after`` only the input's is filled.
 
     Examples
@@ -84,7 +84,7 @@ class Initializer(keras.initializers.Initializer):
         Returns
         -------
         tensor
-            Of Keras's backend.
+            A tensor of Keras's backend.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A Keras model as recurrent layers."""
+"""The recurrent layers of a Keras model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unitcircle.recurrence import RecurrentLayer, Source, from_keras
 def to_layers(model: keras.Layer, /) -> list[RecurrentLayer]:
     """Return the recurrent layers of a built model, for :func:`unitcircle.diagnose`.
 
-    They are those that :func:`unitcircle.read` finds in the model's ``.keras`` file, with the weights of now.
+    The same layers that :func:`unitcircle.read` finds in the model's ``.keras`` file, with their current weights.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""PyTorch: initialization that knows the gates, orthogonality kept while training, and the regularizers of the sources.
+"""PyTorch: initialization gate by gate, weights that stay orthogonal during training, and regularizers.
 
 ``initialize_(model, recurrent="orthogonal", input="xavier_uniform", bias="chrono(max_steps=784)")`` walks a module,
-fills every gate block of every layer and direction on its own, and returns certificates of what it did.
+fills every gate block of every layer and direction on its own, and returns a certificate for each.
 """
 
 from unitcircle.errors import MissingExtraError

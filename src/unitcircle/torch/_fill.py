@@ -1,4 +1,4 @@
-"""Filling one tensor, gate block by gate block."""
+"""Initialization of one tensor, gate block by gate block."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def draw(init: Initializer, shape: tuple[int, ...], like: torch.Tensor, generato
 
 
 def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
-    """Return the gate blocks of a stacked tensor as views."""
-    # Shapes: tensor (k·n, m) -> (n, m)
+    """Return the gate blocks ``(n, m)`` of a stacked tensor ``(k·n, m)`` as views."""
     if gates < 1 or tensor.shape[0] % gates:
         raise ShapeError(
             "tensor", f"must have a multiple of {gates} rows, one block a gate", f"shape {tuple(tensor.shape)}"
@@ -45,7 +44,7 @@ def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
 def fill_(
     tensor: torch.Tensor, init: Initializer | str, /, *, gates: int | None = None, rng: Rng = None
 ) -> torch.Tensor:
-    """Fill one tensor, in torch's own convention ``(out, in)``, each gate block with a draw of its own.
+    """Fill one tensor, in torch's convention ``(out, in)``, each gate block with its own draw.
 
     Parameters
     ----------
@@ -55,8 +54,8 @@ def fill_(
     init
         Specification, or its text.
     gates
-        Number k of gate blocks: 4 for an LSTM, 3 for a GRU; None for one weight. Of a bias of so many gates
-        ``forget_bias`` and ``chrono`` fill those that they decide, with zeros in the others.
+        Number k of gate blocks: 4 for an LSTM, 3 for a GRU; None for one weight. In a bias with gates
+        ``forget_bias`` and ``chrono`` fill the gates that they set, and put zeros into the others.
     rng
         Seed, ``torch.Generator`` or ``numpy.random.Generator``; a fresh seed by default. torch's global random state
         is not touched.
@@ -71,7 +70,7 @@ def fill_(
     ShapeError
         The shape does not fit the gates or the initializer.
     ArgumentError
-        A complex initializer for a real tensor, or a gate bias for another number of gates than 3 and 4.
+        A complex initializer for a real tensor, or a gate bias for a number of gates other than 3 or 4.
 
     Examples
     --------

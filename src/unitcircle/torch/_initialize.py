@@ -1,4 +1,4 @@
-"""Initialization that knows the gates."""
+"""Initialization of a module, gate block by gate block."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from unitcircle.torch._random import Rng, generator_of
 
 @dataclass(frozen=True)
 class Initialization(initializers.Initialization):
-    """What :func:`initialize_` did.
+    """The result of :func:`initialize_`.
 
     Attributes
     ----------
     filled
         Every block that was filled, with its certificate.
     deferred
-        Tensors on the meta device, which have no numbers yet: call again after ``module.to_empty(...)``.
+        Tensors on the meta device, which have no values yet: call again after ``module.to_empty(...)``.
     suspects
-        Square Linear modules whose name says that they are recurrent; they were left as they are. Pass those that
-        are in ``linear=``.
+        Square Linear modules that look recurrent by their names; they were not changed. Pass those that are
+        recurrent in ``linear=``.
     """
 
     deferred: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ def initialize_(
     /,
     *,
     recurrent: PerGate = None,
-    input: PerGate = None,  # noqa: A002  (the name of the thing)
+    input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
     linear: Collection[str] = (),
     rng: Rng = None,
@@ -58,10 +58,10 @@ def initialize_(
     r"""Initialize every recurrent layer of a module, gate block by gate block, in place.
 
     Every layer and direction of nn.RNN, nn.GRU and nn.LSTM, their cells, and the Linear modules you name, at any
-    depth, shared ones once. A weight is stored ``(k·n, n)``; each of its k blocks gets a draw of its own.
+    depth; a shared module is filled once. A weight is stored ``(k·n, n)``; each of its k blocks gets its own draw.
 
-    With a projection (``proj_size=p``) the state fed back has p entries. The recurrence asked for, R (p × p), is put
-    where that state lives: W_hr gets orthonormal rows and W_hh = W_hrᵀ R, so that the effective recurrence W_hh W_hr
+    With a projection (``proj_size=p``) the state fed back has p entries. The initializer gives R (p × p), which
+    acts on that state: W_hr gets orthonormal rows and W_hh = W_hrᵀ R, so that the effective recurrence W_hh W_hr
     has the eigenvalues of R and n − p zeros.
 
     Parameters
@@ -72,8 +72,8 @@ def initialize_(
         Specification of the recurrent and the input weights: one for all gates, or a mapping from gates (``"*"`` for
         the others) such as ``{"g": "eigen", "*": "orthogonal"}``. None leaves them as they are.
     bias
-        ``forget_bias``, ``chrono``, ``zeros`` or ``constant``. torch adds two bias vectors; their *sum* is what is
-        asked. Gates a forget bias does not decide get zero. None leaves the biases as they are.
+        ``forget_bias``, ``chrono``, ``zeros`` or ``constant``. torch adds two bias vectors; the initializer gives
+        their *sum*. Gates that a forget bias does not set get zero. None leaves the biases as they are.
     linear
         Names of square Linear modules in your own code that are recurrent: ``["h2h"]``.
     rng
@@ -83,24 +83,24 @@ def initialize_(
     Returns
     -------
     Initialization
-        For each block what was asked and how far it is from it; what was deferred; what looks recurrent but was not
-        named.
+        Every filled block with its initializer and certificate; the deferred tensors; the Linear modules that look
+        recurrent but were not named.
 
     Raises
     ------
     CertificateError
         A block does not have the property its initializer promises.
     ArgumentError
-        Nothing to do, or nothing to do it to; a complex initializer for real weights; a recurrent weight that is
-        parametrized, for writing to it would do nothing.
+        No initializer, or no recurrent layer; a complex initializer for real weights; a recurrent weight that is
+        parametrized, because writing to it would have no effect.
     UnknownNameError
         A gate or Linear module that does not exist.
 
     Examples
     --------
     >>> lstm = nn.LSTM(8, 16)
-    >>> done = initialize_(lstm, recurrent="orthogonal", bias="forget_bias", rng=0)
-    >>> print(done.filled[1])
+    >>> result = initialize_(lstm, recurrent="orthogonal", bias="forget_bias", rng=0)
+    >>> print(result.filled[1])
     weight_hh_l0[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     >>> (lstm.bias_ih_l0 + lstm.bias_hh_l0)[16:32].unique().tolist()
     [1.0]

@@ -1,4 +1,4 @@
-"""A module as recurrent layers."""
+"""The recurrent layers of a module."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from unitcircle.torch._modules import recurrent_tensors, suspects
 def to_layers(model: nn.Module, /, *, linear: Collection[str] = ()) -> list[RecurrentLayer]:
     """Return the recurrent layers of a module, for :func:`unitcircle.diagnose`.
 
-    They are those that :func:`unitcircle.read` finds in a file of the model's state dict, with the weights of now: a
-    parametrized weight is the one that acts.
+    The same layers that :func:`unitcircle.read` finds in a file of the model's state dict, with their current weights;
+    a parametrized weight is the computed one.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def to_layers(model: nn.Module, /, *, linear: Collection[str] = ()) -> list[Recu
     -------
     list of RecurrentLayer
         One per layer and direction, in the order of ``named_modules``. A weight that several modules share is one
-        layer. Blocks are views of the module's weights where these are on the host.
+        layer. Blocks are views of the module's weights on the CPU.
 
     Raises
     ------

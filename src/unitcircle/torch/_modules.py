@@ -1,4 +1,4 @@
-"""Finding the recurrent tensors of a module."""
+"""The recurrent tensors of a module."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RecurrentTensors:
     names
         The same names → qualified names: ``"rnn.weight_hh_l1_reverse"``.
     key
-        The name that measurements of a running model give the layer: ``"rnn.l1_reverse"``; of a cell its path.
+        Its name in measurements of a running model: ``"rnn.l1_reverse"``; of a cell its path.
     layer
         Its place in a stack, from 0.
     direction
@@ -79,11 +79,11 @@ class RecurrentTensors:
             for layer in range(module.num_layers):
                 for direction in ways:
                     suffix = f"l{layer}{'_reverse' * (direction == 'reverse')}"
-                    stored, names = _stored(module, path, f"_{suffix}")
+                    stored, names = _tensors_of(module, path, f"_{suffix}")
                     key = f"{path}.{suffix}".lstrip(".")
                     yield cls(path, kind, _cell(module), stored, names, key, layer, direction)
         elif isinstance(module, nn.RNNCellBase):
-            yield cls(path, kind, _cell(module), *_stored(module, path, ""), path or kind)
+            yield cls(path, kind, _cell(module), *_tensors_of(module, path, ""), path or kind)
 
     @classmethod
     def of_square(cls, module: nn.Module, path: str = "", /) -> Self | None:
@@ -157,7 +157,7 @@ class RecurrentTensors:
 
     @property
     def label(self) -> str:
-        """The name for people, that of a diagnosis: ``"rnn l1 reverse"``."""
+        """The name in a diagnosis: ``"rnn l1 reverse"``."""
         return layer_label(self._layer_name, self.layer, self.direction)
 
     @property
@@ -169,17 +169,17 @@ class RecurrentTensors:
         return dict(zip(self.gates, tensor.chunk(len(self.gates)), strict=True))
 
     def as_layer(self) -> RecurrentLayer:
-        """Return the layer in our convention, on the host.
+        """Return the layer in our convention, on the CPU.
 
         Returns
         -------
         RecurrentLayer
-            Named by :attr:`path`. Its blocks are views of the module's tensors where these are on the host.
+            Named by :attr:`path`. Its blocks are views of the module's tensors on the CPU.
 
         Raises
         ------
         ArgumentError
-            The tensors are on the meta device and have no numbers.
+            The tensors are on the meta device and have no values.
         """
         if self.recurrent.is_meta:
             remedy = "Call module.to_empty(device=...) and load or initialize its weights first."
@@ -202,10 +202,10 @@ def _cell(module: nn.RNNBase | nn.RNNCellBase) -> Cell:
     return Cell.GRU if isinstance(module, nn.GRU | nn.GRUCell) else Cell.plain(str(module.nonlinearity))
 
 
-def _stored(
+def _tensors_of(
     module: nn.RNNBase | nn.RNNCellBase, path: str, suffix: str
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return name in torch → tensor, and → qualified name."""
+    """Return role → tensor, and role → qualified name."""
     stored = {role: getattr(module, role + suffix, None) for role in ROLES}
     tensors = {role: tensor for role, tensor in stored.items() if isinstance(tensor, torch.Tensor)}
     return tensors, {role: f"{path}.{role}{suffix}".lstrip(".") for role in tensors}
@@ -231,15 +231,15 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
     UnknownNameError
         A name in ``linear`` that no Linear has.
     ArgumentError
-        A Linear that is named is not square.
+        A named Linear is not square.
     """
     # The tensors are kept alive: the id of a computed weight that was freed may be given to the next one.
     seen: dict[int, torch.Tensor] = {}
     unused = set(linear)
     for path, part in module.named_modules():
         layers = list(RecurrentTensors.of(part, path))
-        if isinstance(part, nn.Linear) and (named := {path, path.rpartition(".")[2]} & set(linear)):
-            unused -= named
+        if isinstance(part, nn.Linear) and (matches := {path, path.rpartition(".")[2]} & set(linear)):
+            unused -= matches
             square = RecurrentTensors.of_square(part, path)
             if square is None:
                 arrived = f"{path}.weight with shape {tuple(part.weight.shape)}".lstrip(".")
@@ -255,7 +255,7 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
 
 
 def suspects(module: nn.Module, linear: Collection[str] = ()) -> list[str]:
-    """Return square Linear modules whose name says that they are recurrent and that nobody named."""
+    """Return the square Linear modules that look recurrent by their names and are not in ``linear``."""
     return [
         path
         for path, part in module.named_modules()

@@ -1,4 +1,4 @@
-"""Gate blocks that stay orthogonal while training."""
+"""Gate blocks that stay orthogonal during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unitcircle.errors import DtypeError, ShapeError, UnknownNameError
 from unitcircle.torch._modules import recurrent_tensors
 
 
-class PerGate(nn.Module):
+class BlockwiseParametrization(nn.Module):
     """A parametrization for each gate block of a stacked weight ``(k·n, n)``."""
 
     def __init__(self, blocks: Sequence[nn.Module], gain: float) -> None:
@@ -21,12 +21,12 @@ class PerGate(nn.Module):
         self.gain = gain
 
     def forward(self, free: torch.Tensor) -> torch.Tensor:
-        """Return the stack of orthogonal blocks made from the free parameters."""
+        """Return the stack of orthogonal blocks ``(k·n, n)`` that the free parameters stand for."""
         parts = free.chunk(len(self.blocks))
         return self.gain * torch.cat([block(part) for block, part in zip(self.blocks, parts, strict=True)])
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return free parameters of a stack: of its blocks where they are orthogonal, else of the nearest ones."""
+        """Return the free parameters of a stack, or of the nearest one with orthogonal blocks."""
         parts = (weight / self.gain).chunk(len(self.blocks))
         return torch.cat(
             [block.right_inverse(_nearest_orthogonal(part)) for block, part in zip(self.blocks, parts, strict=True)]  # pyright: ignore[reportCallIssue]
@@ -53,7 +53,7 @@ def parametrize_orthogonal(
 
     ``torch.nn.utils.parametrizations.orthogonal(lstm, "weight_hh_l0")`` keeps the *stack* orthogonal, whose blocks then
     have singular values down to 0. This puts torch's parametrization on each block. The weight starts at the polar
-    factor of each of its present blocks, so that orthogonal blocks stay what they are.
+    factor of each of its present blocks, so that orthogonal blocks do not change.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def parametrize_orthogonal(
     Raises
     ------
     UnknownNameError
-        The module itself has no such recurrent weight; for one inside it, pass the submodule.
+        The module itself has no such recurrent weight; for a weight of a submodule, pass the submodule.
     DtypeError
         bfloat16 or float16, in which torch's maps fail at the first forward pass.
     ShapeError
@@ -87,8 +87,10 @@ def parametrize_orthogonal(
     >>> bool(torch.allclose(block.T @ block, torch.eye(5), atol=1e-5))
     True
     """
-    named = ["weight"] if isinstance(module, nn.Linear) else []
-    known = {t.name: len(t.gates) for t in recurrent_tensors(module) if "." not in t.name} | dict.fromkeys(named, 1)
+    linear_names = ["weight"] if isinstance(module, nn.Linear) else []
+    known = {t.name: len(t.gates) for t in recurrent_tensors(module) if "." not in t.name} | dict.fromkeys(
+        linear_names, 1
+    )
     if name not in known:
         raise UnknownNameError("name", name, known)
     weight: torch.Tensor = getattr(module, name)
@@ -107,5 +109,5 @@ def parametrize_orthogonal(
             scratch.weight.copy_(_nearest_orthogonal(part / gain))
         parametrizations.orthogonal(scratch, orthogonal_map=orthogonal_map)
         blocks.append(scratch.get_submodule("parametrizations.weight.0"))
-    parametrize.register_parametrization(module, name, PerGate(blocks, gain))
+    parametrize.register_parametrization(module, name, BlockwiseParametrization(blocks, gain))
     return module

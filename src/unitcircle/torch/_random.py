@@ -1,4 +1,4 @@
-"""Randomness of torch code: one conversion of what a caller may pass as ``rng``."""
+"""Random numbers of torch code: the generator that an argument ``rng`` stands for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The regularizers of the sources, as small differentiable functions to add to a loss."""
+"""Regularizers from the literature, as differentiable terms to add to a loss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unitcircle.torch._fill import blocks_of
 
 
 def pascanu_omega(states: Sequence[torch.Tensor], loss: torch.Tensor, /) -> torch.Tensor:
-    r"""Return Ω, which asks each step of the backward pass to keep the norm of the gradient.
+    r"""Return Ω, which penalizes every step of the backward pass that changes the norm of the gradient.
 
     .. math:: Ω = \sum_t \left( \frac{‖δ_{t+1} \, ∂h_{t+1}/∂h_t‖}{‖δ_{t+1}‖} - 1 \right)^2, \qquad
               δ_{t+1} = ∂L/∂h_{t+1}
@@ -62,7 +62,7 @@ def pascanu_omega(states: Sequence[torch.Tensor], loss: torch.Tensor, /) -> torc
 
 
 def norm_stabilizer(states: torch.Tensor, /) -> torch.Tensor:
-    r"""Return the norm stabilizer, which asks successive hidden states to have the same norm.
+    r"""Return the norm stabilizer, which penalizes a change of norm between successive hidden states.
 
     .. math:: \frac{1}{T} \sum_{t=1}^{T} (‖h_t‖ - ‖h_{t-1}‖)^2
 
