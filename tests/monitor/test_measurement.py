@@ -7,7 +7,7 @@ import unitcircle as uc
 from unitcircle.diagnosis import Place
 from unitcircle.monitor import METRICS
 from unitcircle.monitor._measurement import BlockMonitor
-from unitcircle.monitor._weights import Block
+from unitcircle.monitor._weights import WeightBlock
 from unitcircle.spectra import tangent_share
 
 N = 48
@@ -20,7 +20,7 @@ def _monitor(groups=METRICS):
 
 
 def _block(W, gradient=float("nan")):
-    return Block(Place("W"), W, gradient=gradient)
+    return WeightBlock(Place("W"), W, gradient=gradient)
 
 
 def _haar(rng):

@@ -12,12 +12,12 @@ from unitcircle.diagnosis import Place
 from unitcircle.monitor import RULES, Monitor, TrainingStopped, UnitcircleWarning
 from unitcircle.monitor._finding_reporter import QUIET, FindingReporter
 from unitcircle.monitor._history import LENGTH, History
-from unitcircle.monitor._weights import Role
+from unitcircle.monitor._weights import WeightRole
 
 NAN, INF = math.nan, math.inf
 
 
-def _found(code, columns, *, role=Role.PLAIN, block="W"):
+def _found(code, columns, *, role=WeightRole.PLAIN, block="W"):
     """Return the findings of the last measurement of a run given as metric → values."""
     history = History()
     place = {block: (Place(block, tensor=block), role)}
@@ -102,7 +102,7 @@ def test_a_radius_that_passed_and_still_grows():
     (found,) = _found("UC302", columns)
     assert str(found.severity) == "warning"
     assert found.evidence["passed"] == 20
-    (gate,) = _found("UC302", columns, role=Role.GATE)
+    (gate,) = _found("UC302", columns, role=WeightRole.GATE)
     assert str(gate.severity) == "note"
     # A plain network that learns to remember raises ρ: no harm is seen while the loss falls, or is low.
     for loss in ([1.0, 0.9, 0.8, 0.7, 0.6], [1.0, 0.2, 0.2, 0.2, 0.2]):
@@ -164,21 +164,21 @@ def test_a_spike_after_transient_growth():
 
 def test_a_spike_of_a_gated_cell_is_a_note():
     columns = {"loss": QUIET_LOSS, "loss_peak": [1.0, 1.0, 1.0, 1.0, 9.0], "W/transient": [0.1, 0.1, 0.5, 1.2, 1.3]}
-    (found,) = _found("UC304", columns, role=Role.GATE)
+    (found,) = _found("UC304", columns, role=WeightRole.GATE)
     assert str(found.severity) == "note"
 
 
 def test_a_weight_that_is_applied_once_is_not_judged_by_what_is_about_time():
     radius = {"W/radius": [1.0, 1.2, 1.6, 1.7, 1.8]}
     spike = {"loss": QUIET_LOSS, "loss_peak": [1.0, 1.0, 1.0, 1.0, 9.0], "W/transient": [0.1, 0.1, 0.5, 1.2, 1.3]}
-    assert not _found("UC302", radius, role=Role.SQUARE)
-    assert not _found("UC304", spike, role=Role.SQUARE)
+    assert not _found("UC302", radius, role=WeightRole.SQUARE)
+    assert not _found("UC304", spike, role=WeightRole.SQUARE)
     for code, columns in (
         ("UC301", {"W/gradient": DEAD, "loss": [2.0] * 6}),
         ("UC303", {"W/orthogonality": [1e-6, 0.6]}),
         ("UC305", {"W/norm": [1.0, NAN]}),
     ):
-        assert _found(code, columns, role=Role.SQUARE)
+        assert _found(code, columns, role=WeightRole.SQUARE)
 
 
 @pytest.mark.parametrize(("peak", "spikes"), [(-0.9, False), (0.5, False), (3.5, True)])
@@ -252,7 +252,7 @@ def test_a_note_is_not_repeated():
     alarm = FindingReporter("ignore", ["UC303"])
     history = History()
     for value in (0.0, 0.9):
-        history.add(0, {"W/orthogonality": value}, {"W": (Place("W"), Role.PLAIN)})
+        history.add(0, {"W/orthogonality": value}, {"W": (Place("W"), WeightRole.PLAIN)})
     assert [m for m in range(200) if list(alarm.findings(history, m))] == [0]
 
 
@@ -261,7 +261,7 @@ def test_a_note_does_not_silence_the_warning_that_it_becomes():
     heard = []
     for k in range(20):
         loss = 1 / (k + 1) if k < 9 else 10.0 + k
-        history.add(k, {"W/radius": 1.0 + k / 4, "loss": loss}, {"W": (Place("W"), Role.PLAIN)})
+        history.add(k, {"W/radius": 1.0 + k / 4, "loss": loss}, {"W": (Place("W"), WeightRole.PLAIN)})
         heard += [str(finding.severity) for finding in alarm.findings(history, k)]
     assert heard == ["note", "warning"]
 

@@ -9,7 +9,7 @@ import unitcircle as uc
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.monitor import Monitor, UnitcircleWarning
 from unitcircle.monitor._square_weights import square_weights
-from unitcircle.monitor._weights import ENTRIES, Role, spread
+from unitcircle.monitor._weights import ENTRIES, WeightRole, spread
 
 N = 12
 
@@ -158,8 +158,8 @@ def test_roles():
     model = nn.ModuleDict({"gru": nn.GRU(2, N), "rnn": nn.RNN(2, N), "cell": CTRNN(), "out": nn.Linear(N, N)})
     monitor = Monitor(model, names="h2h", sinks=[])
     roles = {name: block.role for name, block in monitor._weights.blocks().items()}
-    assert roles == {f"gru.weight_hh_l0.{gate}": Role.GATE for gate in "rzn"} | {
-        "rnn.weight_hh_l0": Role.PLAIN,
-        "cell.h2h.weight": Role.PLAIN,
-        "out.weight": Role.SQUARE,
+    assert roles == {f"gru.weight_hh_l0.{gate}": WeightRole.GATE for gate in "rzn"} | {
+        "rnn.weight_hh_l0": WeightRole.PLAIN,
+        "cell.h2h.weight": WeightRole.PLAIN,
+        "out.weight": WeightRole.SQUARE,
     }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle.diagnosis import Place
-from unitcircle.monitor._weights import Role
+from unitcircle.monitor._weights import WeightRole
 
 LENGTH = 32
 """Measurements kept: more than any rule looks back, and few enough for every checkpoint."""
@@ -40,9 +40,9 @@ class History:
     def __init__(self) -> None:
         self._records: deque[tuple[int, dict[str, float]]] = deque(maxlen=LENGTH)
         self._first: dict[str, float] = {}
-        self.places: dict[str, tuple[Place, Role]] = {}
+        self.places: dict[str, tuple[Place, WeightRole]] = {}
 
-    def add(self, step: int, scalars: Mapping[str, float], places: Mapping[str, tuple[Place, Role]], /) -> None:
+    def add(self, step: int, scalars: Mapping[str, float], places: Mapping[str, tuple[Place, WeightRole]], /) -> None:
         """Append a measurement."""
         self._records.append((step, dict(scalars)))
         self.places = dict(places)
@@ -66,7 +66,7 @@ class History:
         steps, values = zip(*points, strict=True) if points else ((), ())
         return Series(np.array(steps, int), np.array(values, float), self._first.get(name, math.nan))
 
-    def blocks(self) -> Iterator[tuple[str, Place, Role]]:
+    def blocks(self) -> Iterator[tuple[str, Place, WeightRole]]:
         """Yield the name, the place and the role of every watched block."""
         for name, (place, role) in self.places.items():
             yield name, place, role

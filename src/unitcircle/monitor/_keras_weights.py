@@ -11,7 +11,7 @@ import numpy as np
 from unitcircle.diagnosis import Place
 from unitcircle.errors import ArgumentError
 from unitcircle.keras import to_layers  # its own error says what to do where Keras or a backend is missing
-from unitcircle.monitor._weights import Block, Role, Weights, spread
+from unitcircle.monitor._weights import WeightBlock, WeightRole, Weights, spread
 from unitcircle.recurrence import RecurrentLayer
 
 import keras  # isort: skip
@@ -23,19 +23,21 @@ class KerasWeights(Weights):
     def __init__(self, read: Callable[[], keras.Model], limit: int) -> None:
         self._read, self._limit = read, limit
 
-    def blocks(self) -> dict[str, Block]:
+    def blocks(self) -> dict[str, WeightBlock]:
         """Return name → block."""
         model = self._read()
         layers = _recurrent(model)
-        blocks: dict[str, Block] = {}
+        blocks: dict[str, WeightBlock] = {}
         for layer in layers:
             tensor = layer.source.tensors[0]
             for gate, value in layer.gates.items():
                 matrix = np.asarray(value)
                 if layer.cell.gated:
-                    blocks[f"{layer.label}.{gate}"] = Block(Place(layer.label, gate, tensor), matrix, Role.GATE)
+                    blocks[f"{layer.label}.{gate}"] = WeightBlock(
+                        Place(layer.label, gate, tensor), matrix, WeightRole.GATE
+                    )
                 else:
-                    blocks[layer.label] = Block(Place(layer.label, tensor=tensor), matrix)
+                    blocks[layer.label] = WeightBlock(Place(layer.label, tensor=tensor), matrix)
         owned = {name for layer in layers for name in layer.source.tensors}
         squares = [variable for variable in model.trainable_variables if _is_square(variable, owned)]
         for k in spread([int(np.prod(variable.shape)) for variable in squares], self._limit):
@@ -43,7 +45,7 @@ class KerasWeights(Weights):
             # Keras multiplies from the right.
             value = np.asarray(keras.ops.convert_to_numpy(squares[k]), np.float32).T
             name = path.removeprefix(f"{model.name}/")
-            blocks[name] = Block(Place(name, tensor=path), value, Role.SQUARE)
+            blocks[name] = WeightBlock(Place(name, tensor=path), value, WeightRole.SQUARE)
         if not blocks:
             raise ArgumentError("model", "must hold a recurrent layer, or a square weight that trains", model.name)
         return blocks

@@ -10,7 +10,7 @@ import numpy as np
 from unitcircle._array import to_numpy
 from unitcircle.monitor._frame_schedule import is_frame
 from unitcircle.monitor._leading_values import LeadingValues
-from unitcircle.monitor._weights import Block
+from unitcircle.monitor._weights import WeightBlock
 from unitcircle.spectra import polar_factor, tangent_share
 
 METRICS = (
@@ -47,11 +47,11 @@ class BlockMonitor:
         self._before: np.ndarray | None = None
         self._exact = 0
 
-    def keep(self, block: Block, /) -> None:
+    def keep(self, block: WeightBlock, /) -> None:
         """Copy the weight, one optimizer step before it is measured."""
         self._before = block.value.copy()
 
-    def measure(self, block: Block, /, *, exact: bool) -> tuple[dict[str, float], np.ndarray | None]:
+    def measure(self, block: WeightBlock, /, *, exact: bool) -> tuple[dict[str, float], np.ndarray | None]:
         r"""Measure the weight.
 
         ::

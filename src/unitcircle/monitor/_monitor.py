@@ -27,7 +27,7 @@ from unitcircle.monitor._pace import Cost, Pace
 from unitcircle.monitor._record import MonitorRecord
 from unitcircle.monitor._seldom import SeldomMeasurements
 from unitcircle.monitor._sink_group import SinkGroup
-from unitcircle.monitor._weights import Block, Role
+from unitcircle.monitor._weights import WeightBlock, WeightRole
 
 FIRST_EXACT = 0.1
 """Seconds that a first exact measurement may take; a longer one waits until it is within the share."""
@@ -112,7 +112,7 @@ class Monitor:
         self._batch = BatchMeter(self._weights, checked.batch, checked.loss, self._metrics)
         self._rng = checked.rng
         self._blocks: dict[str, BlockMonitor] = {}
-        self._places: dict[str, tuple[Place, Role]] = {}
+        self._places: dict[str, tuple[Place, WeightRole]] = {}
         self._pace = Pace(checked.every, checked.overhead)
         self._seldom = SeldomMeasurements()
         self._history = History()
@@ -122,7 +122,9 @@ class Monitor:
         self.should_stop = False
         # Imports and first calls of LAPACK would count as the cost of the first measurement, from which the time of
         # the next is planned.
-        BlockMonitor(self._metrics, np.random.default_rng(0)).measure(Block(Place(), np.diag([1.0, 0.5])), exact=True)
+        BlockMonitor(self._metrics, np.random.default_rng(0)).measure(
+            WeightBlock(Place(), np.diag([1.0, 0.5])), exact=True
+        )
 
     def step(self, step: int | None = None, loss: Any = None) -> None:
         """Count an optimizer step and measure if it is time; call it after ``backward`` and before ``optimizer.step``.
@@ -237,7 +239,7 @@ class Monitor:
         self._seldom.note("batch", measurement, seconds)
         return record | numbers, seldom + seconds, failures
 
-    def _affords_exact(self, blocks: Mapping[str, Block]) -> bool:
+    def _affords_exact(self, blocks: Mapping[str, WeightBlock]) -> bool:
         """Whether the eigenvalues of the weights that are not small have their turn, and time for it."""
         needed = bool({"radius", "drift"} & self._metrics)
         seconds = self._seldom.cost("exact") * _cubes(blocks) if needed else 0.0
@@ -338,13 +340,13 @@ class Monitor:
         self._pace, self._history, self._reporter, self._blocks = pace, history, reporter, blocks
 
 
-def _cubes(blocks: Mapping[str, Block]) -> float:
+def _cubes(blocks: Mapping[str, WeightBlock]) -> float:
     """Return Σ n³ of the recurrent weights that are not small: the time of their eigenvalues is proportional to it."""
     sizes = (len(block.value) for block in blocks.values() if block.recurrent)
     return float(sum(n**3 for n in sizes if n > DIRECT))
 
 
-def _check_same_weights(saved: Mapping[str, BlockMonitor], blocks: Mapping[str, Block]) -> None:
+def _check_same_weights(saved: Mapping[str, BlockMonitor], blocks: Mapping[str, WeightBlock]) -> None:
     remedy = "Give it to a monitor of the same model, with the same names and square_limit."
     if saved.keys() != blocks.keys():
         rule = f"must be of the weights {', '.join(blocks)}"

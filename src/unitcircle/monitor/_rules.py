@@ -12,7 +12,7 @@ import numpy as np
 
 from unitcircle.diagnosis import Finding, Place, Rule, Severity, rule_of
 from unitcircle.monitor._history import History, Series
-from unitcircle.monitor._weights import Role
+from unitcircle.monitor._weights import WeightRole
 
 DEAD = 1e-4
 """Share of its first value below which a gradient counts as gone."""
@@ -125,7 +125,7 @@ def radius_grows(history: History) -> Iterator[Finding]:
     loss = history.series("loss")
     learns = _is_low(loss) or _falls(loss)
     for name, place, role in history.blocks():
-        if role is Role.SQUARE:
+        if role is WeightRole.SQUARE:
             continue
         radius = history.series(f"{name}/radius")
         last, threshold = radius.values[-CONFIRMED - 1 :], RADIUS * max(1.0, radius.first)
@@ -134,7 +134,7 @@ def radius_grows(history: History) -> Iterator[Finding]:
         if (np.diff(last) >= 0).all() and last[-1] > GROWN * last[0]:
             passed = int(radius.steps[-_run_at_end(radius.values > threshold)])
             yield Finding(
-                Severity.NOTE if role is Role.GATE or learns else Severity.WARNING,
+                Severity.NOTE if role is WeightRole.GATE or learns else Severity.WARNING,
                 place,
                 f"the spectral radius passed {threshold:.3g} by step {passed} and is still "
                 f"growing: {last[0]:.3g} → {radius.now:.3g} since step {int(radius.steps[-len(last)])}",
@@ -211,7 +211,7 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
     if len(earlier) and not _rose(float(earlier.max()), peak.now, HIGHER - 1):
         return
     for name, place, role in history.blocks():
-        if role is Role.SQUARE:
+        if role is WeightRole.SQUARE:
             continue
         growth = history.series(f"{name}/transient")
         if len(growth) < CONFIRMED + 1:
@@ -219,7 +219,7 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
         preceding, before = float(growth.values[-2]), growth.values[-LOOK_BACK - 2 : -2]
         if preceding > TRANSIENT and preceding > float(np.min(before)) + math.log(1.25):
             yield Finding(
-                Severity.NOTE if role is Role.GATE else Severity.WARNING,
+                Severity.NOTE if role is WeightRole.GATE else Severity.WARNING,
                 place,
                 f"the loss spiked to {peak.now:.3g} (usual: {float(np.median(usual)):.3g}) between steps "
                 f"{int(growth.steps[-2])} and {history.step}, after the transient growth of W had risen from "

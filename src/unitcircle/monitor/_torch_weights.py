@@ -15,7 +15,7 @@ from unitcircle.dynamics import DrivenLayer, driven_layers, gradient_flow, lyapu
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.monitor._finding_reporter import UnitcircleWarning
 from unitcircle.monitor._square_weights import square_weights
-from unitcircle.monitor._weights import BatchDynamics, Block, Role, Weights
+from unitcircle.monitor._weights import BatchDynamics, WeightBlock, WeightRole, Weights
 from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
 COMPILED = "_orig_mod."
@@ -54,15 +54,17 @@ class TorchWeights(Weights):
             # 4: this method, weights_of, Monitor, and the line that made the monitor.
             warnings.warn(message, UnitcircleWarning, stacklevel=4)
 
-    def blocks(self) -> dict[str, Block]:
+    def blocks(self) -> dict[str, WeightBlock]:
         """Return name → block; with a projection P the weight that acts on the state fed back, P W."""
-        blocks: dict[str, Block] = {}
+        blocks: dict[str, WeightBlock] = {}
         with torch.no_grad():
             for tensors in recurrent_tensors(self._module):
                 blocks |= _blocks(tensors)
             for square in self._squares:
                 name = square.name.replace(COMPILED, "")
-                blocks[name] = _square_block(name, square.tensor, Role.PLAIN if square.named else Role.SQUARE)
+                blocks[name] = _square_block(
+                    name, square.tensor, WeightRole.PLAIN if square.named else WeightRole.SQUARE
+                )
         return blocks
 
     def gradient_norm(self) -> float:
@@ -107,28 +109,28 @@ class TorchWeights(Weights):
         return torch.tensor(array)
 
 
-def _blocks(tensors: RecurrentTensors) -> dict[str, Block]:
+def _blocks(tensors: RecurrentTensors) -> dict[str, WeightBlock]:
     name = tensors.name.replace(COMPILED, "")
     gates = tensors.gates
     gradient = tensors.recurrent.grad if tensors.recurrent.is_leaf else None
     # One copy from the device for the stack, not one a gate.
     stack = _array(tensors.recurrent)
     projection = None if tensors.projection is None else _array(tensors.projection)
-    found: dict[str, Block] = {}
+    found: dict[str, WeightBlock] = {}
     rows = len(stack) // len(gates)
     for k, gate in enumerate(gates):
         part = slice(k * rows, (k + 1) * rows)
         value = stack[part] if projection is None else projection @ stack[part]
         norm = _norm(None if gradient is None else gradient[part])
         if len(gates) > 1:
-            found[f"{name}.{gate}"] = Block(Place(name, gate, name), value, Role.GATE, norm)
+            found[f"{name}.{gate}"] = WeightBlock(Place(name, gate, name), value, WeightRole.GATE, norm)
         else:
-            found[name] = Block(Place(name, tensor=name), value, Role.PLAIN, norm)
+            found[name] = WeightBlock(Place(name, tensor=name), value, WeightRole.PLAIN, norm)
     return found
 
 
-def _square_block(name: str, tensor: Tensor, role: Role) -> Block:
-    return Block(Place(name, tensor=name), _array(tensor), role, _norm(tensor.grad if tensor.is_leaf else None))
+def _square_block(name: str, tensor: Tensor, role: WeightRole) -> WeightBlock:
+    return WeightBlock(Place(name, tensor=name), _array(tensor), role, _norm(tensor.grad if tensor.is_leaf else None))
 
 
 def _norm(gradient: Tensor | None) -> float:

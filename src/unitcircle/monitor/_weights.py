@@ -19,7 +19,7 @@ ENTRIES = 1 << 24
 """Most entries of all the square weights that are watched though nobody named them: 64 MiB for each copy in float32."""
 
 
-class Role(StrEnum):
+class WeightRole(StrEnum):
     """What a watched weight does, which decides about the rules that look at it."""
 
     PLAIN = "plain"
@@ -31,19 +31,19 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class WeightBlock:
     """One square weight."""
 
     place: Place  # Where it is
     # (n, n) in NumPy, float32 or float64 (or complex); it may share memory with the network: read it now.
     value: np.ndarray
-    role: Role = Role.PLAIN  # What it does
+    role: WeightRole = WeightRole.PLAIN
     gradient: float = float("nan")  # ‖∂L/∂W‖_F; NaN where there is no gradient
 
     @property
     def recurrent(self) -> bool:
         """Whether it is applied again and again."""
-        return self.role is not Role.SQUARE
+        return self.role is not WeightRole.SQUARE
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Weights(ABC):
     """The watched weights of a model, whatever its framework."""
 
     @abstractmethod
-    def blocks(self) -> dict[str, Block]:
+    def blocks(self) -> dict[str, WeightBlock]:
         """Return name → block, as they are now."""
 
     def gradient_norm(self) -> float:
@@ -88,20 +88,20 @@ class NamedWeights(Weights):
         self._read = read
         self._pending = False
 
-    def blocks(self) -> dict[str, Block]:
+    def blocks(self) -> dict[str, WeightBlock]:
         """Return name → block, as they are now."""
         arrays = self._read()
         if not isinstance(cast("object", arrays), Mapping) or not arrays:
             raise ArgumentError("model", "must be a module, or return a mapping of weights", type(arrays).__name__)
         self._pending = any(library(array) == "jax" for array in arrays.values())
-        blocks: dict[str, Block] = {}
+        blocks: dict[str, WeightBlock] = {}
         for name, array in arrays.items():
             value = to_numpy(array, argument=name)
             if value.dtype.kind not in "fc" or value.dtype.itemsize < 4:
                 value = value.astype(np.float32)
             if value.ndim != 2 or value.shape[0] != value.shape[1] or not value.size:
                 raise ShapeError(name, "must be square", f"shape {value.shape}")
-            blocks[name] = Block(Place(name, tensor=name), value)
+            blocks[name] = WeightBlock(Place(name, tensor=name), value)
         return blocks
 
     def settle(self) -> None:
