@@ -6,7 +6,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from tests.checkpoints.test_hdf5 import damaged
-from tests.checkpoints.test_keras import SHARED
+from tests.checkpoints.test_keras import EIGHT_DIGITS, SHARED
 
 import unitcircle.checkpoints
 from unitcircle.checkpoints import _onnx, _onnx_graph, _onnx_wire
@@ -646,7 +646,7 @@ def test_real_files(file):
     assert len(found) == len(measured)
     assert sorted(found) == sorted(distinct)
     for key, values in found.items():
-        np.testing.assert_allclose(values, distinct[key], rtol=1e-7)
+        np.testing.assert_allclose(values, distinct[key], rtol=EIGHT_DIGITS)
     assert bool(coverage.notes) == (file == "silero_vad")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.checkpoints.test_keras import EIGHT_DIGITS
 
 from unitcircle.checkpoints import read
 
@@ -40,9 +41,8 @@ def test_every_gate_has_the_reference_spectrum(name):
     for record in records:
         direction = {"fwd": "forward", "bwd": "reverse"}[record["direction"]]
         W = gates[tensor_name(record), direction, record["gate"]].astype(np.float64)
-        # The reference values have 8 digits.
-        assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(record["rho"], rel=1e-7)
-        assert np.linalg.norm(W, 2) == pytest.approx(record["sigma_max"], rel=1e-7)
+        assert np.abs(np.linalg.eigvals(W)).max() == pytest.approx(record["rho"], rel=EIGHT_DIGITS, abs=0)
+        assert np.linalg.norm(W, 2) == pytest.approx(record["sigma_max"], rel=EIGHT_DIGITS, abs=0)
 
 
 def contents(layer):

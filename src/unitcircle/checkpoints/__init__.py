@@ -1,4 +1,4 @@
-"""Files of weights become recurrent layers; nothing in a file is ever executed."""
+"""Recurrent layers from checkpoint files; nothing in a file is ever executed."""
 
 from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._read import Layers, read

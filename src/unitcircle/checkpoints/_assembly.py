@@ -250,17 +250,18 @@ class _Assembly:
         # Names like "bias" are so common that only the shape shows whether they belong here.
         biases = [full if full and self.tensors[full].shape == (units,) else None for full in match.biases]
         inputs = match.inputs if match.inputs and units in self.tensors[match.inputs].shape else None
-        recurrent, drive, layout = self.load(name), self.load(inputs), "columns?"
-        if drive is not None and drive.shape != (units, units):
+        recurrent, input_weight, layout = self.load(name), self.load(inputs), "columns?"
+        if input_weight is not None and input_weight.shape != (units, units):
             # The input weight tells on which side the author writes the state.
-            layout = "columns" if len(drive) == units else "rows"
-            recurrent, drive = (recurrent, drive) if layout == "columns" else (recurrent.T, drive.T)
+            layout = "columns" if len(input_weight) == units else "rows"
+            if layout == "rows":
+                recurrent, input_weight = recurrent.T, input_weight.T
         if layout == "columns?":
             self.notes[_ASSUMED_COLUMNS] = None
         return from_torch(
             recurrent,
             cell=self._plain_cell(match.prefix),
-            weight_ih=drive,
+            weight_ih=input_weight,
             bias_ih=self.load(biases[0]),
             bias_hh=self.load(biases[1]),
             name=_layer_name(match.prefix, name),

@@ -1,4 +1,4 @@
-"""What was read from a file, what was not, and why."""
+"""Which tensors of a file were read, which were not, and why."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What of a file was analysed, and what was skipped for which reason.
+    """The tensors of a file that were analysed, and those that were skipped, with the reason.
 
     Attributes
     ----------
@@ -40,9 +40,9 @@ class Coverage:
     skipped
         The tensors that did not, but that might be taken for recurrent weights, each with the reason.
     notes
-        What holds for the file as a whole: "no recurrent node; looks like an unrolled LSTM".
+        Remarks about the whole file: "no recurrent node; looks like an unrolled LSTM".
     other
-        How many further tensors cannot be recurrent weights: vectors, convolutions, embeddings.
+        Number of further tensors, which cannot be recurrent weights: vectors, convolutions, embeddings.
     """
 
     analysed: tuple[Entry, ...] = ()
@@ -52,7 +52,7 @@ class Coverage:
 
     @property
     def undecided(self) -> tuple[Entry, ...]:
-        """The skipped tensors about which a person should decide."""
+        """The skipped tensors that a person should decide about."""
         return tuple(entry for entry in self.skipped if entry.undecided)
 
     def __str__(self) -> str:

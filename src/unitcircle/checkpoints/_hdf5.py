@@ -154,7 +154,7 @@ class Hdf5File(Mapping[str, np.ndarray]):
         nbytes = math.prod(shape) * bits.itemsize
         self._left -= nbytes
         if self._left < 0:
-            raise self._broken(name, f"declares {nbytes} bytes in a file of {self._size}, more than it can hold")
+            raise self._error(name, f"declares {nbytes} bytes in a file of {self._size}, more than it can hold")
         if "inline" in entry:
             data = base64.b64decode(entry["inline"])
         elif "offset" in entry:
@@ -162,7 +162,7 @@ class Hdf5File(Mapping[str, np.ndarray]):
         else:
             return self._join_chunks(name, entry, bits, shape)
         if len(data) != nbytes:
-            raise self._broken(name, f"declares {nbytes} bytes and holds {len(data)}")
+            raise self._error(name, f"declares {nbytes} bytes and holds {len(data)}")
         return _decode(np.frombuffer(data, bits).reshape(shape), entry["type"])
 
     def dtype(self, name: str, /) -> str:
@@ -175,9 +175,9 @@ class Hdf5File(Mapping[str, np.ndarray]):
         nbytes = math.prod(chunk) * bits.itemsize
         # A chunk at the edge is stored whole, so that it may exceed the array, but not each of its sides by far.
         if min(chunk) < 1 or nbytes > self._left + math.prod(shape) * bits.itemsize:
-            raise self._broken(name, f"is cut into chunks of {nbytes} bytes")
+            raise self._error(name, f"is cut into chunks of {nbytes} bytes")
         if math.prod(math.ceil(n / c) for n, c in zip(shape, chunk, strict=True)) != len(entry["chunks"]):
-            raise self._broken(name, f"does not hold all of its chunks, only {len(entry['chunks'])}")
+            raise self._error(name, f"does not hold all of its chunks, only {len(entry['chunks'])}")
         result = np.zeros(shape, bits)
         for corner, offset, size, mask in entry["chunks"]:
             data = self._bytes(name, offset, size)
@@ -185,7 +185,7 @@ class Hdf5File(Mapping[str, np.ndarray]):
                 if not mask >> position & 1:
                     data = self._undo_filter(name, data, method, nbytes, bits.itemsize)
             if len(data) != nbytes:
-                raise self._broken(name, f"has a chunk of {len(data)} bytes where {nbytes} belong")
+                raise self._error(name, f"has a chunk of {len(data)} bytes where {nbytes} belong")
             target = result[tuple(slice(start, start + side) for start, side in zip(corner, chunk, strict=True))]
             piece = np.frombuffer(data, bits).reshape(chunk)
             target[...] = piece[tuple(slice(side) for side in target.shape)]
@@ -199,7 +199,7 @@ class Hdf5File(Mapping[str, np.ndarray]):
             try:
                 return inflater.decompress(data, nbytes + CHECKSUM_BYTES)
             except zlib.error as error:
-                raise self._broken(name, f"has a damaged compressed chunk ({error})") from error
+                raise self._error(name, f"has a damaged compressed chunk ({error})") from error
         if method == SHUFFLE:
             # First bytes of all entries, then all second ones: these compress better.
             count = len(data) // itemsize
@@ -207,18 +207,18 @@ class Hdf5File(Mapping[str, np.ndarray]):
             return planes.T.tobytes() + data[count * itemsize :]
         if method == FLETCHER32:
             return data[:-CHECKSUM_BYTES]
-        raise self._broken(name, f"is compressed by filter {method}, which is neither gzip nor shuffle")
+        raise self._error(name, f"is compressed by filter {method}, which is neither gzip nor shuffle")
 
     def _bytes(self, name: str, offset: int | None, nbytes: int) -> bytes:
         if nbytes == 0:
             return b""
         if offset is None or offset < 0 or offset + nbytes > self._size:
-            raise self._broken(name, f"declares {nbytes} bytes at {offset} in a file of {self._size}")
+            raise self._error(name, f"declares {nbytes} bytes at {offset} in a file of {self._size}")
         with self._path.open("rb") as file:
             file.seek(offset)
             return file.read(nbytes)
 
-    def _broken(self, name: str, what: str) -> CheckpointError:
+    def _error(self, name: str, what: str) -> CheckpointError:
         return CheckpointError(f"{self._shown} cannot be read: the array {name!r} {what}. Copy or save it again.")
 
 

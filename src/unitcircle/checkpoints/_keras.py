@@ -142,7 +142,7 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
     shape = _shape(file, recurrent)
     if recurrent is None or (numbered and not _is_stack(shape, _shape(file, kernel))):
         return [_square(file, group, name) for name in leaves.values() if _is_square(_shape(file, name))]
-    reason, undecided = _unfit(file, group, recurrent), False
+    reason, undecided = _reason_to_skip(file, group, recurrent), False
     if not reason and numbered and not _is_cell(group):
         reason, undecided = "of the shape of a recurrent kernel, in a layer that is not known to be recurrent", True
     if reason:
@@ -168,7 +168,7 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
         return [Entry(recurrent, shape, f"its layer does not fit together: {error}")]
 
 
-def _unfit(file: Hdf5File, group: _Group, recurrent: str) -> str:
+def _reason_to_skip(file: Hdf5File, group: _Group, recurrent: str) -> str:
     """Return why a recurrent kernel is not one we can read; empty if it is."""
     shape = file.shapes[recurrent] or ()
     if any(name not in file for name in group.leaves.values()):

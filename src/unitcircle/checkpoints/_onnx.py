@@ -75,7 +75,7 @@ def _model(path: Path) -> Model:
 
 
 @dataclass(frozen=True, eq=False)
-class _Recurrent:
+class _RecurrentNode:
     """A recurrent node and its constant inputs."""
 
     scope: Scope
@@ -90,7 +90,7 @@ class _Recurrent:
     def leaves(self) -> tuple[tuple[str, Tensor], ...]:
         return tuple(leaf for constant in self.inputs.values() if constant is not None for leaf in constant.leaves)
 
-    def repeats(self, other: _Recurrent) -> bool:
+    def repeats(self, other: _RecurrentNode) -> bool:
         """Whether both are one layer: the same stored weights, or equal ones of which only one can run."""
         if self.node.op != other.node.op:
             return False
@@ -102,7 +102,7 @@ class _Recurrent:
 
 def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLayer], Coverage]:
     layers: list[RecurrentLayer] = []
-    distinct: list[_Recurrent] = []
+    distinct: list[_RecurrentNode] = []
     analysed: dict[Tensor, Entry] = {}
     skipped: dict[Tensor | None, Entry] = {}
     notes: list[str] = []
@@ -121,7 +121,7 @@ def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLaye
                 continue
             places = {"W": 1, "R": 2, "B": 3} | ({"P": 7} if node.op == "LSTM" else {})
             inputs = {key: folding.constant(scope, node.input(place)) for key, place in places.items()}
-            one = _Recurrent(scope, node, inputs)
+            one = _RecurrentNode(scope, node, inputs)
             if any(one.repeats(other) for other in distinct):
                 repeated += 1
                 continue
@@ -188,7 +188,7 @@ def _stored_tensors(scope: Scope) -> Iterator[tuple[Tensor, str]]:
             yield value.tensor, node.outputs[0] if node.outputs else node.name
 
 
-def _layers(one: _Recurrent, path: str) -> tuple[RecurrentLayer, ...] | str:
+def _layers(one: _RecurrentNode, path: str) -> tuple[RecurrentLayer, ...] | str:
     """Return the layers of a node, one per direction, or why there are none."""
     R = one.inputs["R"]
     if R is None:
@@ -215,7 +215,7 @@ def _layers(one: _Recurrent, path: str) -> tuple[RecurrentLayer, ...] | str:
         return f"the weights of {one.name} do not fit together: {error}"
 
 
-def _unread(one: _Recurrent, places: dict[str, int]) -> Iterator[str]:
+def _unread(one: _RecurrentNode, places: dict[str, int]) -> Iterator[str]:
     for key, place in places.items():
         if one.node.input(place) and one.inputs[key] is None:
             yield f"the input {key} of {one.name} is computed when the model runs, and is taken for absent"

@@ -142,10 +142,10 @@ def read_legacy(path: Path, /) -> Named:
     tensors = _Tensors(content)
     with path.open("rb") as stream:
 
-        def following() -> Any:
+        def read_next() -> Any:
             return unpickle(stream, persistent=tensors.persistent, build=tensors.build)
 
-        _, _, system, root, keys = (following() for _ in range(5))
+        _, _, system, root, keys = (read_next() for _ in range(5))
         tensors.big_endian = isinstance(system, Inert) and ("little_endian", False) in system.entries
         position = stream.tell()
     for key in keys if isinstance(keys, list) else []:

@@ -1,4 +1,4 @@
-"""``uc.read``: a file becomes its recurrent layers, without executing anything in it."""
+"""``uc.read``: the recurrent layers of a file, without executing anything in it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from unitcircle.recurrence import RecurrentLayer
 
 
 class Layers(Sequence[RecurrentLayer]):
-    """The recurrent layers of a file, with what was and what was not read.
+    """The recurrent layers of a file, and its coverage.
 
     Attributes
     ----------
     coverage : Coverage
-        What was analysed, what was skipped and why.
+        Which tensors were analysed, which were skipped, and why.
     format : str
-        What the file is: ``"safetensors"``, ``"TorchScript"``, ...
+        Format of the file: ``"safetensors"``, ``"TorchScript"``, ...
     path : Path
         The file or folder.
     """
@@ -65,7 +65,7 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
         safetensors, PyTorch (state dict, TorchScript, whole module; zip or legacy), npz, npy, Keras, HDF5, ONNX, a
         folder, or a Hugging Face index.
     tensors
-        Names of tensors to read as recurrent weights although the file does not mark them as such.
+        Names of tensors to read as recurrent weights although the reader does not recognise them as such.
     layout
         Layout of these tensors: ``"torch"`` or ``"keras"``, followed by a colon and a cell if the shape does not
         determine one, such as ``"torch:linear"``. The one tensor of an ``.npy`` file need not be named.
@@ -74,7 +74,7 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
     -------
     Layers
         A sequence of :class:`~unitcircle.recurrence.RecurrentLayer` with ``coverage``, ``format`` and ``path``; empty
-        where none is recognised in the file.
+        if none is recognised.
 
     Raises
     ------
