@@ -29,6 +29,14 @@ def test_json(capsys):
     assert law["naive_mean"] == pytest.approx(1.0635441497010383, rel=10 * 10 * sys.float_info.epsilon)
 
 
+def test_the_seed_is_that_of_the_draws(capsys):
+    def mean(*seed):
+        assert main(["radius", "--n", "3", "--draws", "10", *seed, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["sampled_mean"]
+
+    assert mean("--seed", "0") == mean() != mean("--seed", "1")
+
+
 def test_without_draws_there_is_no_histogram(capsys):
     assert main(["radius", "--n", "3"]) == 0
     assert "█" not in capsys.readouterr().out

@@ -43,6 +43,14 @@ def test_array_file(tmp_path, capsys):
     assert "bounded" in capsys.readouterr().out
 
 
+def test_the_seed_is_that_of_the_draw(capsys):
+    def radius(*seed):
+        assert main(["spectrum", "gaussian", "--n", "8", *seed, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["weights"][0]["radius"]
+
+    assert radius("--seed", "0") == radius() != radius("--seed", "1")
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_figure_is_written_whole(tmp_path, capsys, suffix):
     target = tmp_path / "new" / f"figure.{suffix}"
