@@ -89,3 +89,11 @@ def test_what_is_compared_by_default(rng):
     assert (result.level, result.pvalue) == (again.level, again.pvalue) == (0.01, compare(W, again.law).pvalue)
     # As far from the law as no random weight: the least p-value that 199 draws can give.
     assert compare(np.eye(20), Circular(20, 1.0)).pvalue == 1 / 200
+
+
+def test_draws_and_rng_are_those_of_the_random_weights():
+    # A weight that is farther from the law than any drawn one has the least p-value of so many draws.
+    assert compare(np.eye(20), Circular(20, 1.0), draws=99).pvalue == 1 / 100
+    law = Circular(20, 1.0)
+    W = law.draw_weight(np.random.default_rng(1))
+    assert len({compare(W, law, draws=99, rng=seed).pvalue for seed in range(4)}) > 1
