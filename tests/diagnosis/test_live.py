@@ -74,6 +74,14 @@ def test_the_gradient_is_that_of_autograd():
     assert layer.live.dimension == pytest.approx(dimension, rel=256 * N * EPS)
 
 
+def test_the_loss_is_the_one_given():
+    model, data = reader(), batch()
+    (default,) = diagnose(model, data).layers
+    (tenfold,) = diagnose(model, data, loss=lambda output, y: 10 * nn.functional.cross_entropy(output, y)).layers
+    shift = np.log(10) + 0 * default.live.log_gradient
+    np.testing.assert_allclose(tenfold.live.log_gradient - default.live.log_gradient, shift, rtol=0, atol=64 * T * EPS)
+
+
 def test_the_typical_direction_is_the_median_singular_value_of_the_product():
     model, (x, y) = scaled(reader(), 0.9), batch(steps=6)
     (layer,) = diagnose(model, (x[:1], y[:1])).layers
