@@ -105,6 +105,15 @@ def test_a_map_without_fixed_points_has_none():
     assert result.states.shape == (0, 1, 2)
 
 
+def test_iterations_and_tolerance_are_those_given():
+    zero, starts = torch.zeros(1, dtype=torch.float64), np.array([[0.5]])
+    accepted = fixed_points(lambda x, s: 0.5 * s, state=zero, starts=starts, iterations=0, tolerance=1.0)
+    assert accepted.tolerance == 1.0
+    np.testing.assert_array_equal(accepted.states, [starts])
+    assert fixed_points(lambda x, s: 0.5 * s, state=zero, starts=starts, iterations=0).converged == 0
+    assert fixed_points(lambda x, s: 0.5 * s, state=zero, starts=starts).tolerance == 16 * EPS
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".json"])
 @pytest.mark.parametrize("w", [2.0, None])
 def test_saved_and_read_back_number_by_number(tmp_path, suffix, w):

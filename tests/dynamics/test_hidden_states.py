@@ -88,3 +88,18 @@ def test_autonomous_recurrences_have_no_input_to_explain_anything():
     result = hidden_states(lambda x, s: s.roll(1, -1), 4, initial=torch.eye(3, dtype=torch.float64))
     assert result.states.shape == (4, 3, 3)
     assert (result.input_share == 0).all()
+
+
+def test_a_unit_is_saturated_from_the_threshold_on():
+    states = torch.tensor([0.2, 0.8], dtype=torch.float64)
+    saturation = [hidden_states(lambda x, s: s, 3, initial=states, threshold=level).saturation for level in (0.1, 0.5)]
+    np.testing.assert_array_equal(saturation, [[1.0] * 3, [0.5] * 3])
+    np.testing.assert_array_equal(hidden_states(lambda x, s: s, 3, initial=states).saturation, [0.0] * 3)
+
+
+def test_replicas_are_as_many_as_asked():
+    initial = torch.zeros(5, 3, dtype=torch.float64)
+    shares = [
+        hidden_states(lambda x, s: s + x, drive(batch=5), initial=initial, replicas=r).input_share for r in (2, 3)
+    ]
+    assert (shares[0] != shares[1]).all()
