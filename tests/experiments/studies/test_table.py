@@ -83,6 +83,8 @@ def test_curves_have_a_row_an_evaluation(planned, records):
     one = table[table["key"] == ended[0].run.key]
     assert one["step"].tolist() == ended[0].curves["step"]
     assert one["radius[h]"].tolist() == [1.0] * EVALUATIONS
+    assert set(table["label"]) == {"A", "B", "A (again)"}
+    assert "label" not in curve_table(records.values())
 
 
 def test_no_record_gives_an_empty_table(planned):
