@@ -45,6 +45,11 @@ def test_cheap_measurements_keep_to_the_interval_asked(clock):
     assert _train(pace, clock, 101, step_s=1.0, cost_s=1e-3) == list(range(0, 101, 10))
 
 
+def test_all_of_the_time_as_overhead_puts_nothing_off(clock):
+    pace = Pace(every=1, overhead=1.0)
+    assert _train(pace, clock, 50, step_s=0.01, cost_s=1.0) == list(range(50))
+
+
 @pytest.mark.parametrize("every", [1, 7, 100])
 @pytest.mark.parametrize("overhead", [0.01, 0.1])
 @pytest.mark.parametrize("cost", [0.02, 0.5, 3.0])

@@ -106,6 +106,12 @@ def test_numbers_have_seven_digits_and_the_time_all_of_them(tmp_path):
     assert -1e-3 <= line["time"] - now < 60
 
 
+def test_the_time_of_a_line_is_that_of_the_clock_in_milliseconds(tmp_path, monkeypatch):
+    monkeypatch.setattr("unitcircle.monitor._json_lines.time", lambda: 1_700_000_000.12345)
+    JsonLines(tmp_path / "run.jsonl")({}, 3)
+    assert json.loads((tmp_path / "run.jsonl").read_text())["time"] == 1_700_000_000.123
+
+
 def test_the_file_grows_by_the_numbers_alone(tmp_path):
     rng = np.random.default_rng(0)
     W, path = rng.standard_normal((64, 64)) / 8, tmp_path / "run.jsonl"
