@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 from tests.experiments.engines.crashing import attempts
 
 from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
-from unitcircle.experiments.engines import TLS, Dask, Local, Slurm, engine_kind
+from unitcircle.experiments.engines import TLS, Dask, Here, Local, Slurm, engine_kind
 from unitcircle.experiments.engines._address import host_and_port, refuse_public
 from unitcircle.experiments.engines._cluster import DaskEngine
 from unitcircle.experiments.studies import Store
@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_an_engine_is_named_by_a_text():
     assert engine_kind("local") == Local()
+    assert engine_kind("here") == Here()
     assert engine_kind("slurm") == Slurm()
     assert engine_kind("dask://10.0.0.1:8786") == Dask("10.0.0.1:8786")
     for text in ("ray", "dask", "dask://", "dask://host:port", "dask://host:1/path", "dask://me@host:1"):
