@@ -136,3 +136,12 @@ def test_a_warning_stops_and_a_note_does_not(severity, stops):
     else:
         with pytest.warns(monitor.UnitcircleWarning, match="UC302"):
             reporter.report(finding)
+
+
+def test_every_hundredth_step_is_measured_by_default():
+    steps = []
+    options = {"overhead": 1.0, "on_finding": "ignore", "sinks": [lambda record, step: steps.append(step)]}
+    monitor = Monitor(lambda: {"W": np.diag([0.5, 0.4])}, **options)
+    for _ in range(201):
+        monitor.step()
+    assert steps == [0, 100, 200]
