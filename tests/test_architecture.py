@@ -40,10 +40,16 @@ def imported(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
             base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield from ((module, alias.name) for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+    yield from ((module, "") for module in by_name(tree))
+
+
+def by_name(tree: ast.Module) -> Iterator[str]:
+    """Yield the module of every ``import_module("...")`` with a literal."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called == "import_module" and isinstance(node.args[0].value, str):
-                yield node.args[0].value, ""
+                yield node.args[0].value
 
 
 def graph_of(texts: Mapping[str, str], packages: set[str]) -> dict[str, set[str]]:
@@ -145,18 +151,10 @@ def test_import_module_with_a_literal_names_an_optional_framework_only():
     named = [
         (name, module)
         for name, path in sources().items()
-        for module, what in by_name(ast.parse(path.read_text(encoding="utf-8")))
+        for module in by_name(ast.parse(path.read_text(encoding="utf-8")))
         if module.partition(".")[0] in DISTRIBUTIONS
     ]
     assert named == []
-
-
-def by_name(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    for call in calls:
-        called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if called == "import_module" and call.args and isinstance(call.args[0], ast.Constant):
-            yield str(call.args[0].value), ""
 
 
 @pytest.mark.parametrize(
