@@ -41,6 +41,8 @@ class Coverage:
         The tensors that did not, but that might be taken for recurrent weights, each with the reason.
     notes
         Remarks about the whole file: "no recurrent node; looks like an unrolled LSTM".
+    unread
+        What looks recurrent and was not read, one sentence each: "this looks like RWKV-7 (w0, w1, w2, k_k): not read".
     other
         Number of further tensors, which cannot be recurrent weights: vectors, convolutions, embeddings.
     """
@@ -49,6 +51,7 @@ class Coverage:
     skipped: tuple[Entry, ...] = ()
     notes: tuple[str, ...] = ()
     other: int = 0
+    unread: tuple[str, ...] = ()
 
     @property
     def undecided(self) -> tuple[Entry, ...]:
@@ -58,6 +61,7 @@ class Coverage:
     def __str__(self) -> str:
         lines = [f"analysed {len(self.analysed)} tensors, skipped {len(self.skipped)}, other {self.other}"]
         lines += [f"skipped {entry.name} {_shape(entry.shape)}: {entry.reason}" for entry in self.skipped]
+        lines += self.unread
         lines += self.notes
         if self.undecided:
             names = " ".join(f"--tensor {entry.name}" for entry in self.undecided[:3])
@@ -74,6 +78,7 @@ class Coverage:
             skipped=tuple(entry for part in parts for entry in part.skipped),
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
             other=sum(part.other for part in parts),
+            unread=tuple(dict.fromkeys(text for part in parts for text in part.unread)),
         )
 
 

@@ -137,4 +137,5 @@ def _coverage_dict(coverage: Coverage) -> dict[str, Any]:
         "skipped": entries(coverage.skipped),
         "other": coverage.other,
         "notes": list(coverage.notes),
+        "unread": list(coverage.unread),
     }

@@ -15,6 +15,8 @@ from unitcircle.recurrence._source import Source
 
 Direction = Literal["forward", "reverse"]
 Blocks = Mapping[str, np.ndarray]
+PARTS = ("activation", "bias", "input", "leak")
+"""The parts of a layer that a source may leave unknown."""
 
 
 def _no_blocks() -> Blocks:
@@ -69,6 +71,10 @@ class RecurrentLayer:
         Its place in a stack, from 0.
     source
         File, tensors, layout, element type.
+    unknown
+        Parts that the cell may have and the source does not hold, so that what stands here is an assumption:
+        ``"bias"`` (taken as zero), ``"input"``, ``"leak"`` (taken as 1), ``"activation"``. Empty where a missing part
+        is missing by design, as with ``bias=False``.
     """
 
     name: str
@@ -89,6 +95,7 @@ class RecurrentLayer:
     direction: Direction = "forward"
     layer: int = 0
     source: Source = field(default_factory=Source)
+    unknown: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         default = {gate: _DEFAULT_ACTIVATION.get(gate, "tanh") for gate in self.cell.gates}
@@ -97,6 +104,9 @@ class RecurrentLayer:
         elif self.cell in _PLAIN_ACTIVATION:
             default["h"] = _PLAIN_ACTIVATION[self.cell]
         object.__setattr__(self, "activations", MappingProxyType(default | dict(self.activations)))
+        object.__setattr__(self, "unknown", frozenset(self.unknown))
+        if strangers := sorted(self.unknown.difference(PARTS)):
+            raise UnknownNameError("unknown", strangers[0], PARTS)
         for blocks in ("gates", "inputs", "biases", "recurrent_biases", "bias_parts", "peepholes", "projected_gates"):
             object.__setattr__(self, blocks, MappingProxyType(dict(getattr(self, blocks))))
         self._check()
