@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from unitcircle.checkpoints._assembly import assemble
+from unitcircle.checkpoints._choice import chosen_layers
 from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -16,8 +17,9 @@ def stored(*shape, dtype="float32", values=None):
     return StoredTensor(array.shape, array.dtype.name, lambda: array)
 
 
-def assembled(tensors, **options):
-    layers, coverage = assemble(tensors, file="f", **options)
+def assembled(tensors, *, names=(), layout=None, **options):
+    chosen = chosen_layers(tensors, names, layout, file="f")
+    layers, coverage = assemble(tensors, file="f", chosen=chosen, **options)
     names = {entry.name for entry in (*coverage.analysed, *coverage.skipped)}
     assert len(names) + coverage.other == len(tensors), "every tensor is accounted for once"
     return layers, coverage
@@ -173,7 +175,7 @@ def test_a_stack_in_unknown_order_is_left_to_a_person():
     assert [entry.name for entry in coverage.undecided] == ["rnn.h2h.weight"]
     assert "a stack of 4 square blocks" in coverage.skipped[0].reason
     assert "--tensor rnn.h2h.weight --layout torch|keras" in str(coverage)
-    (layer,), coverage = assembled(tensors, chosen=["rnn.h2h.weight"], layout="torch")
+    (layer,), coverage = assembled(tensors, names=["rnn.h2h.weight"], layout="torch")
     assert layer.cell == "lstm"
     assert not coverage.undecided
 
@@ -192,16 +194,16 @@ def test_a_stack_of_square_blocks_is_left_to_a_person(blocks, transposed):
 
 
 def test_a_choice_goes_before_what_the_name_says():
-    (layer,), _ = assembled({"weight_hh": stored(4, 4)}, chosen=["weight_hh"], layout="keras:rnn_relu")
+    (layer,), _ = assembled({"weight_hh": stored(4, 4)}, names=["weight_hh"], layout="keras:rnn_relu")
     assert layer.source.layout == "keras"
     with pytest.raises(UnknownNameError, match="tensor must be one of weight_hh"):
-        assembled({"weight_hh": stored(4, 4)}, chosen=["weight"])
+        assembled({"weight_hh": stored(4, 4)}, names=["weight"])
     with pytest.raises(UnknownNameError, match="layout must be one of"):
-        assembled({"weight_hh": stored(4, 4)}, chosen=["weight_hh"], layout="theano")
+        assembled({"weight_hh": stored(4, 4)}, names=["weight_hh"], layout="theano")
     with pytest.raises(ArgumentError, match="must be a matrix"):
-        assembled({"b": stored(4)}, chosen=["b"])
+        assembled({"b": stored(4)}, names=["b"])
     with pytest.raises(ArgumentError, match="layout must name a cell, for the shape tells none"):
-        assembled({"w": stored(8, 4)}, chosen=["w"])
+        assembled({"w": stored(8, 4)}, names=["w"])
 
 
 @pytest.mark.parametrize(

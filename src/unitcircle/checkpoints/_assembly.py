@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle.checkpoints._choice import cell_of_stack
 from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._families import Match, gated_families, keras_family, plain_families
 from unitcircle.checkpoints._impostors import is_of_optimizer, suspicion
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import (
     Cell,
     RecurrentLayer,
@@ -27,9 +28,6 @@ from unitcircle.recurrence import (
     from_torch,
 )
 
-_CELL_OF_STACK = {1: Cell.RNN_TANH, 3: Cell.GRU, 4: Cell.LSTM}
-_ACTIVATIONS: dict[str, str] = {Cell.RNN_TANH: "tanh", Cell.RNN_RELU: "relu", Cell.LINEAR: "linear"}
-_LAYOUTS = ("torch", "keras")
 _ASSUMED_COLUMNS = "hand-written plain cells are taken to act on columns; their spectra are the same either way"
 _ASSUMED_TANH = "plain cells whose file does not name the activation are taken as tanh"
 
@@ -40,15 +38,12 @@ def assemble(
     *,
     file: str,
     texts: Mapping[str, str] | None = None,
-    chosen: Sequence[str] = (),
-    layout: str | None = None,
+    chosen: Sequence[RecurrentLayer] = (),
 ) -> tuple[list[RecurrentLayer], Coverage]:
-    """Return the recurrent layers among named tensors, and what became of every tensor."""
+    """Return the chosen layers and the recurrent layers among the other tensors, and what became of every tensor."""
     work = _Assembly(tensors, file, texts or {})
-    for name in chosen:
-        if name not in tensors:
-            raise UnknownNameError("tensor", name, tensors)
-        work.choose(name, layout or "torch")
+    for layer in chosen:
+        work.keep(layer)
     work.set_aside()
     for name in list(work.free):
         if name in work.free:
@@ -69,27 +64,6 @@ class _Assembly:
 
     def __post_init__(self) -> None:
         self.free = dict(self.tensors)
-
-    def choose(self, name: str, layout: str) -> None:
-        """Make a layer from a tensor because a person says so."""
-        framework, _, kind = layout.partition(":")
-        if framework not in _LAYOUTS:
-            raise UnknownNameError("layout", layout, [*_LAYOUTS, *(f"{known}:CELL" for known in _LAYOUTS)])
-        shape = self.tensors[name].shape
-        if len(shape) != 2 or 0 in shape:
-            raise ArgumentError(f"tensor {name}", "must be a matrix", f"shape {shape}")
-        cell = kind or _cell_of(*(shape if framework == "torch" else shape[::-1]))
-        if cell is None:
-            raise ArgumentError(
-                "layout", "must name a cell, for the shape tells none", repr(layout), f"Shape: {shape}."
-            )
-        weight, source = self.tensors[name].load(), self.source((name,), framework)
-        if framework == "torch":
-            self.keep(from_torch(weight, cell=cell, name=name, source=source))
-        else:
-            # Of a SimpleRNN the activation decides, not the cell.
-            activation = _ACTIVATIONS.get(cell, "tanh")
-            self.keep(from_keras(weight, cell=cell, activation=activation, name=name, source=source))
 
     def set_aside(self) -> None:
         """Take out what cannot be a weight of its own: the state of optimizers, and second names of one memory."""
@@ -176,7 +150,7 @@ class _Assembly:
         if match is None:
             return None
         rows, columns = self.tensors[name].shape
-        cell = _cell_of(rows, columns if match.projection is None else self.tensors[match.projection].shape[-1])
+        cell = cell_of_stack(rows, columns if match.projection is None else self.tensors[match.projection].shape[-1])
         if cell is None:
             raise ArgumentError(name, "must stack 1, 3 or 4 square blocks", f"shape {(rows, columns)}")
         if cell is Cell.RNN_TANH:
@@ -199,7 +173,7 @@ class _Assembly:
         if match is None:
             return None
         units, columns = self.tensors[name].shape
-        cell = _cell_of(columns, units)
+        cell = cell_of_stack(columns, units)
         if cell is None:
             raise ArgumentError(name, "must stack 1, 3 or 4 square blocks", f"shape {(units, columns)}")
         if cell is Cell.RNN_TANH:
@@ -292,10 +266,6 @@ _STRUCTURED: tuple[tuple[str, tuple[str, ...], Callable[..., RecurrentLayer | No
     ("m", ("n",), _low_rank),
 )
 """A name that starts a structured recurrence, the names of its other parts, and what makes the layer."""
-
-
-def _cell_of(rows: int, columns: int) -> Cell | None:
-    return _CELL_OF_STACK.get(rows // columns) if rows % columns == 0 else None
 
 
 def _layer_name(prefix: str, name: str) -> str:

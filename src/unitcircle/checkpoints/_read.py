@@ -11,6 +11,7 @@ from typing import overload
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._assembly import assemble
+from unitcircle.checkpoints._choice import chosen_layers
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._folder import files_of, shards_of
 from unitcircle.checkpoints._format import Format, recognise
@@ -127,7 +128,9 @@ def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
     if kind is Format.NPY and _only_square(named):
         chosen = tuple(named)
     _require_tensors_of(layout, chosen)
-    layers, coverage = assemble(named, file=str(path), texts=texts, chosen=chosen, layout=layout)
+    layers, coverage = assemble(
+        named, file=str(path), texts=texts, chosen=chosen_layers(named, chosen, layout, file=str(path))
+    )
     if kind is Format.NPY and layers and layout is None:
         note = "a bare matrix is taken as the weight of a tanh cell that acts on columns; pass layout= if it is not"
         coverage = replace(coverage, notes=(*coverage.notes, note))
@@ -146,7 +149,7 @@ def _read_many(path: Path, kind: Format, chosen: tuple[str, ...], layout: str | 
         named: dict[str, StoredTensor] = {}
         for file in files:
             named |= read_safetensors(file)
-        layers, coverage = assemble(named, file=str(path), chosen=chosen, layout=layout)
+        layers, coverage = assemble(named, file=str(path), chosen=chosen_layers(named, chosen, layout, file=str(path)))
         return Layers(layers, coverage=coverage, format=Format.SHARDED.value, path=path)
     if chosen:
         raise ArgumentError("tensors", "must belong to one file, or to one set of shards", f"the folder {path}")
