@@ -167,7 +167,7 @@ def test_a_path_that_vanishes_while_it_is_read(tmp_path, monkeypatch):
     def gone(path):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("unitcircle.checkpoints._read.read_npy", gone)
+    monkeypatch.setattr("unitcircle.checkpoints._readers.read_npy", gone)
     np.save(tmp_path / "w.npy", np.eye(2))
     with pytest.raises(CheckpointError, match="it cannot be read"):
         read(tmp_path / "w.npy")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
+from unitcircle.checkpoints._archive import Archive
 from unitcircle.errors import CheckpointError
 
 
@@ -26,68 +29,117 @@ class Format(StrEnum):
     ONNX = "ONNX"
 
 
-_REFUSED = [
-    (0, b"\x1f\x8b", "a gzip archive; unpack it first"),
-    (0, b"7z\xbc\xaf", "a 7-zip archive; unpack it first"),
-    (0, b"BZh", "a bzip2 archive; unpack it first"),
-    (0, b"\xfd7zXZ", "an xz archive; unpack it first"),
-    (0, b"GGUF", "a GGUF file, which holds no recurrent layer this reader knows; convert it to safetensors"),
-    (4, b"TFL3", "a TensorFlow Lite model; convert the model it was made from to ONNX"),
-    (257, b"ustar", "a tar archive; unpack it first, or load and save it with a newer torch"),
-    (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself; run git lfs pull"),
-]
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 
 
+class Head(NamedTuple):
+    """What tells the format of a file."""
+
+    start: bytes  # Its first bytes, at most 4096
+    size: int  # Its size in bytes, -1 of a folder
+    at_user_block: bool  # Whether HDF5 starts behind a user block
+
+
+def _has(place: int, magic: bytes) -> Callable[[Head], bool]:
+    return lambda head: head.start[place : place + len(magic)] == magic
+
+
+def _is_safetensors(head: Head) -> bool:
+    claimed = int.from_bytes(head.start[:8], "little")
+    return head.start[8:9] == b"{" and (claimed <= head.size or head.start[5:8] == b"\0\0\0")
+
+
+_SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
+    (Format.FOLDER, lambda head: head.size < 0),
+    (Format.HDF5, lambda head: head.start.startswith(_HDF5) or head.at_user_block),
+    (Format.ZIP, lambda head: head.start.startswith((b"PK\x03\x04", b"PK\x05\x06"))),
+    (Format.NPY, lambda head: head.start.startswith(b"\x93NUMPY")),
+    (Format.SAFETENSORS, _is_safetensors),
+    (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
+    (Format.SHARDED, lambda head: head.start.lstrip().startswith(b"{") and b"\0" not in head.start),
+    # An ONNX file has no magic number: it starts with its first field, the version of the format.
+    (Format.ONNX, lambda head: head.start.startswith(b"\x08")),
+)
+"""The formats, and what the first bytes of a file in each have in common; the first that fits counts."""
+
+
+def _leaf(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+_MEMBERS: tuple[tuple[Format, Callable[[list[str]], bool]], ...] = (
+    (Format.TORCHSCRIPT, lambda names: {"data.pkl", "constants.pkl"} <= {_leaf(name) for name in names}),
+    (Format.PYTORCH, lambda names: any(_leaf(name) == "data.pkl" for name in names)),
+    (Format.KERAS, lambda names: "config.json" in names or "model.weights.h5" in names),
+    (Format.NPZ, lambda names: any(name.endswith(".npy") for name in names)),
+)
+"""The formats that are zip archives, and the members each has; the first that fits counts."""
+
+_REFUSED: tuple[tuple[Callable[[Head], bool], str], ...] = (
+    (_has(0, b"\x1f\x8b"), "a gzip archive; unpack it first"),
+    (_has(0, b"7z\xbc\xaf"), "a 7-zip archive; unpack it first"),
+    (_has(0, b"BZh"), "a bzip2 archive; unpack it first"),
+    (_has(0, b"\xfd7zXZ"), "an xz archive; unpack it first"),
+    (_has(0, b"GGUF"), "a GGUF file, which holds no recurrent layer this reader knows; convert it to safetensors"),
+    (_has(4, b"TFL3"), "a TensorFlow Lite model; convert the model it was made from to ONNX"),
+    (_has(257, b"ustar"), "a tar archive; unpack it first, or load and save it with a newer torch"),
+    (_has(0, b"version https://git-lfs"), "a Git LFS pointer, not the file itself; run git lfs pull"),
+)
+"""What is called by its right name and refused, with a remedy."""
+
+
 def recognise(path: Path, /) -> Format:
-    """Return the format of a file or folder."""
-    head, at_user_block, size = _head_of(path)
-    for place, magic, what in _REFUSED:
-        if head[place : place + len(magic)] == magic:
+    """Return the format of a file or folder; of a zip archive, :func:`recognise_archive` tells more."""
+    head = _head_of(path)
+    for holds, what in _REFUSED:
+        if holds(head):
             message = f"it is {what}"
             raise CheckpointError(message)
-    claimed = int.from_bytes(head[:8], "little")
-    signs = {
-        Format.FOLDER: size < 0,
-        Format.HDF5: head.startswith(_HDF5) or at_user_block,
-        Format.ZIP: head.startswith((b"PK\x03\x04", b"PK\x05\x06")),
-        Format.NPY: head.startswith(b"\x93NUMPY"),
-        Format.SAFETENSORS: head[8:9] == b"{" and (claimed <= size or head[5:8] == b"\0\0\0"),
-        Format.PYTORCH_LEGACY: head[:1] == b"\x80" and _LEGACY in head[:32],
-        Format.SHARDED: head.lstrip().startswith(b"{") and b"\0" not in head,
-        # An ONNX file has no magic number: it starts with its first field, the version of the format.
-        Format.ONNX: head.startswith(b"\x08"),
-    }
-    sign = next((format_ for format_, holds in signs.items() if holds), None)
+    sign = next((format_ for format_, holds in _SIGNS if holds(head)), None)
     if sign is not None:
         return sign
-    if head[:1] == b"\x80" and head[1:2] <= b"\x05":
+    if head.start[:1] == b"\x80" and head.start[1:2] <= b"\x05":
         message = "a bare pickle that torch.save did not write is not read; save the weights with numpy.savez"
         raise CheckpointError(message)
     message = (
-        f"its first bytes {head[:8]!r} are those of no format that is read here: "
+        f"its first bytes {head.start[:8]!r} are those of no format that is read here: "
         "safetensors, PyTorch, TorchScript, npz, npy, Keras, HDF5, ONNX"
     )
     raise CheckpointError(message)
 
 
-def _head_of(path: Path) -> tuple[bytes, bool, int]:
-    """Return the first bytes of a file, whether HDF5 starts behind a user block, and its size (of a folder: -1)."""
+def recognise_archive(archive: Archive, /) -> Format:
+    """Return the format of a zip archive, by the names of its members."""
+    names = archive.names
+    kind = next((format_ for format_, holds in _MEMBERS if holds(names)), None)
+    if kind is not None:
+        return kind
+    if any(_leaf(name) in {"model.json", "archive_format"} for name in names):
+        message = (
+            "a TorchScript file of torch 1.3 or older, or a torch.export program; save a state_dict with torch.save"
+        )
+        raise CheckpointError(message)
+    listed = ", ".join(repr(name) for name in names[:5]) or "nothing"
+    message = f"a zip archive that is no checkpoint: it holds {listed:.200}"
+    raise CheckpointError(message)
+
+
+def _head_of(path: Path) -> Head:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            return b"", False, -1
+            return Head(b"", -1, at_user_block=False)
         if not stat.S_ISREG(status.st_mode):
             message = "it is neither a file nor a folder"
             raise CheckpointError(message)
         with path.open("rb") as file:
-            head = file.read(4096)
+            start = file.read(4096)
             at_user_block = any(file.seek(place) and file.read(8) == _HDF5 for place in (512, 1024, 2048, 4096))
     except (OSError, ValueError) as error:
         message = f"it cannot be opened ({error.strerror if isinstance(error, OSError) else error})"
         raise CheckpointError(message) from error
-    if not head:
+    if not start:
         message = "it is empty"
         raise CheckpointError(message)
-    return head, at_user_block, status.st_size
+    return Head(start, status.st_size, at_user_block)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
-from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._choice import chosen_layers
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._folder import files_of, shards_of
-from unitcircle.checkpoints._format import Format, recognise
-from unitcircle.checkpoints._numpy import read_npy, read_npz
-from unitcircle.checkpoints._pytorch import read_legacy, read_zip
+from unitcircle.checkpoints._format import Format, recognise, recognise_archive
+from unitcircle.checkpoints._readers import READERS, Contents, File, Found
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, CheckpointError
@@ -36,7 +34,7 @@ class Layers(Sequence[RecurrentLayer]):
         The file or folder.
     """
 
-    def __init__(self, layers: Iterable[RecurrentLayer], *, coverage: Coverage, format: str, path: Path) -> None:  # noqa: A002
+    def __init__(self, layers: Iterable[RecurrentLayer], coverage: Coverage, *, format: str, path: Path) -> None:  # noqa: A002
         self._layers = tuple(layers)
         self.coverage = coverage
         self.format = format
@@ -107,34 +105,30 @@ def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
         _require_tensors_of(layout, chosen)
     if kind in {Format.FOLDER, Format.SHARDED}:
         return _read_many(path, kind, chosen, layout)
-    archive = Archive(path) if kind is Format.ZIP else None
-    texts: dict[str, str] = {}
-    if archive is not None:
-        kind = _kind_of(archive)
-    if kind is Format.SAFETENSORS:
-        named = read_safetensors(path)
-    elif archive is not None and kind in {Format.PYTORCH, Format.TORCHSCRIPT}:
-        named, texts = read_zip(path, archive)
-    elif kind is Format.PYTORCH_LEGACY:
-        named, texts = read_legacy(path)
-    elif archive is not None and kind is Format.NPZ:
-        named = read_npz(archive)
-    elif kind is Format.NPY:
-        named = read_npy(path)
-    else:
-        if not chosen:
-            return _read_graph(path, kind)
-        named = _tensors_of_graph(path, kind)
-    if kind is Format.NPY and _only_square(named):
-        chosen = tuple(named)
+    file = File(path)
+    if kind is Format.ZIP:
+        kind = recognise_archive(file.archive)
+    reader = READERS[kind]
+    if kind is Format.NPY:
+        return _read_array(file, reader.contents(file), chosen, layout)
+    found = _read_chosen(file, reader.contents(file), chosen, layout) if chosen else reader.read(file)
+    return Layers(*found, format=kind.value, path=path)
+
+
+def _read_chosen(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Found:
+    layers = chosen_layers(contents.tensors, chosen, layout, file=str(file.path))
+    return assemble(contents.tensors, file=str(file.path), texts=contents.texts, chosen=layers)
+
+
+def _read_array(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Layers:
+    if _only_square(contents.tensors):
+        chosen = tuple(contents.tensors)
     _require_tensors_of(layout, chosen)
-    layers, coverage = assemble(
-        named, file=str(path), texts=texts, chosen=chosen_layers(named, chosen, layout, file=str(path))
-    )
-    if kind is Format.NPY and layers and layout is None:
+    layers, coverage = _read_chosen(file, contents, chosen, layout)
+    if layers and layout is None:
         note = "a bare matrix is taken as the weight of a tanh cell that acts on columns; pass layout= if it is not"
         coverage = replace(coverage, notes=(*coverage.notes, note))
-    return Layers(layers, coverage=coverage, format=kind.value, path=path)
+    return Layers(layers, coverage, format=Format.NPY.value, path=file.path)
 
 
 def _require_tensors_of(layout: str | None, chosen: tuple[str, ...]) -> None:
@@ -150,7 +144,7 @@ def _read_many(path: Path, kind: Format, chosen: tuple[str, ...], layout: str | 
         for file in files:
             named |= read_safetensors(file)
         layers, coverage = assemble(named, file=str(path), chosen=chosen_layers(named, chosen, layout, file=str(path)))
-        return Layers(layers, coverage=coverage, format=Format.SHARDED.value, path=path)
+        return Layers(layers, coverage, format=Format.SHARDED.value, path=path)
     if chosen:
         raise ArgumentError("tensors", "must belong to one file, or to one set of shards", f"the folder {path}")
     parts: list[Layers] = []
@@ -161,48 +155,9 @@ def _read_many(path: Path, kind: Format, chosen: tuple[str, ...], layout: str | 
         parts.append(_read(file, (), None))
     coverage = Coverage.merged(part.coverage for part in parts)
     layers = [layer for part in parts for layer in part]
-    return Layers(layers, coverage=coverage, format=kind.value, path=path)
+    return Layers(layers, coverage, format=kind.value, path=path)
 
 
-def _read_graph(path: Path, kind: Format) -> Layers:
-    # Imported here: users of the other formats do not wait for these readers.
-    if kind is Format.ONNX:
-        from unitcircle.checkpoints._onnx import read_onnx as reader  # noqa: PLC0415
-    elif kind is Format.KERAS:
-        from unitcircle.checkpoints._keras import read_keras as reader  # noqa: PLC0415
-    else:
-        from unitcircle.checkpoints._keras import read_hdf5 as reader  # noqa: PLC0415
-    layers, coverage = reader(path)
-    return Layers(layers, coverage=coverage, format=kind.value, path=path)
-
-
-def _tensors_of_graph(path: Path, kind: Format) -> dict[str, StoredTensor]:
-    if kind is Format.ONNX:
-        from unitcircle.checkpoints._onnx import onnx_tensors as tensors  # noqa: PLC0415
-    else:
-        from unitcircle.checkpoints._keras import keras_tensors as tensors  # noqa: PLC0415
-    return tensors(path)
-
-
-def _kind_of(archive: Archive) -> Format:
-    names = archive.names
-    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
-        scripted = any(name.rpartition("/")[2] == "constants.pkl" for name in names)
-        return Format.TORCHSCRIPT if scripted else Format.PYTORCH
-    if "config.json" in names or "model.weights.h5" in names:
-        return Format.KERAS
-    if any(name.endswith(".npy") for name in names):
-        return Format.NPZ
-    if any(name.rpartition("/")[2] in {"model.json", "archive_format"} for name in names):
-        message = (
-            "a TorchScript file of torch 1.3 or older, or a torch.export program; save a state_dict with torch.save"
-        )
-        raise CheckpointError(message)
-    listed = ", ".join(repr(name) for name in names[:5]) or "nothing"
-    message = f"a zip archive that is no checkpoint: it holds {listed:.200}"
-    raise CheckpointError(message)
-
-
-def _only_square(named: dict[str, StoredTensor]) -> bool:
+def _only_square(named: Mapping[str, StoredTensor]) -> bool:
     (tensor,) = named.values()
     return tensor.is_matrix and tensor.shape[0] == tensor.shape[1]

@@ -1,0 +1,101 @@
+"""The reader of each format: a module of its own that opens a file, and one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from unitcircle.checkpoints._archive import Archive
+from unitcircle.checkpoints._assembly import assemble
+from unitcircle.checkpoints._coverage import Coverage
+from unitcircle.checkpoints._format import Format
+from unitcircle.checkpoints._numpy import read_npy, read_npz
+from unitcircle.checkpoints._pytorch import read_legacy, read_zip
+from unitcircle.checkpoints._safetensors import read_safetensors
+from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.recurrence import RecurrentLayer
+
+Found = tuple[list[RecurrentLayer], Coverage]
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is read: its path, and the archive it is, opened once."""
+
+    path: Path
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The members of a zip archive."""
+        return Archive(self.path)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The named tensors of a file, and the texts beside them by name: activations, options."""
+
+    tensors: Mapping[str, StoredTensor]
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a format is read."""
+
+    contents: Callable[[File], Contents]
+    layers: Callable[[File], Found] | None = None  # Where the format says itself which tensors are which layer
+
+    def read(self, file: File, /) -> Found:
+        """Return the recurrent layers of a file, and what became of every tensor."""
+        if self.layers is not None:
+            return self.layers(file)
+        contents = self.contents(file)
+        return assemble(contents.tensors, file=str(file.path), texts=contents.texts)
+
+
+# Imported in the body: users of the other formats do not wait for these readers.
+def _onnx_tensors(file: File) -> Contents:
+    from unitcircle.checkpoints._onnx import onnx_tensors  # noqa: PLC0415
+
+    return Contents(onnx_tensors(file.path))
+
+
+def _onnx_layers(file: File) -> Found:
+    from unitcircle.checkpoints._onnx import read_onnx  # noqa: PLC0415
+
+    return read_onnx(file.path)
+
+
+def _keras_tensors(file: File) -> Contents:
+    from unitcircle.checkpoints._keras import keras_tensors  # noqa: PLC0415
+
+    return Contents(keras_tensors(file.path))
+
+
+def _keras_layers(file: File) -> Found:
+    from unitcircle.checkpoints._keras import read_keras  # noqa: PLC0415
+
+    return read_keras(file.path)
+
+
+def _hdf5_layers(file: File) -> Found:
+    from unitcircle.checkpoints._keras import read_hdf5  # noqa: PLC0415
+
+    return read_hdf5(file.path)
+
+
+_PYTORCH = Reader(lambda file: Contents(*read_zip(file.path, file.archive)))
+READERS: Mapping[Format, Reader] = {
+    Format.SAFETENSORS: Reader(lambda file: Contents(read_safetensors(file.path))),
+    Format.PYTORCH: _PYTORCH,
+    Format.TORCHSCRIPT: _PYTORCH,
+    Format.PYTORCH_LEGACY: Reader(lambda file: Contents(*read_legacy(file.path))),
+    Format.NPZ: Reader(lambda file: Contents(read_npz(file.archive))),
+    Format.NPY: Reader(lambda file: Contents(read_npy(file.path))),
+    Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
+    Format.KERAS: Reader(_keras_tensors, _keras_layers),
+    Format.HDF5: Reader(_keras_tensors, _hdf5_layers),
+}
+"""The reader of every format that is one file."""
