@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FRAMES = 6
-"""Spectra in a film strip."""
+"""Spectra side by side."""
 
 
 def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
-    """Write a run as one self-contained HTML page: curves, findings, the spectrum over time as a film strip.
+    """Write a run as one self-contained HTML page: curves, findings, the spectrum at some steps side by side.
 
     Parameters
     ----------
     run
         The run.
     path
-        Where to; written whole, then renamed.
+        Where to write; the file is written whole, then renamed.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
             ax.set(title=title, xlabel="step")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        # One for all: the weights have the same colours everywhere, and it hides no curve.
+        # One legend for all axes: the weights have the same colours everywhere, and it hides no curve.
         lines = {line.get_label(): line for ax in axes for line in ax.get_lines() if line.get_label() in run.blocks}
         if handles := [lines[block] for block in run.blocks if block in lines]:
             figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)
