@@ -59,7 +59,7 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
         text = text.replace(ink, "currentColor")
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # matplotlib repeats every text in a comment, where the names of a model would not be escaped.
+    # matplotlib repeats every text in a comment, where names from a model would not be escaped.
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip())
 
