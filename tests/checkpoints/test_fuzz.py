@@ -62,6 +62,14 @@ def sharded():
     return json.dumps({"weight_map": {"a.weight_hh": "part.safetensors", "b": "part.safetensors"}}).encode()
 
 
+def equinox():
+    buffer = io.BytesIO(b'{"hidden_size": 2}\n')
+    buffer.seek(0, io.SEEK_END)
+    for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_hh_l0"):
+        np.save(buffer, WEIGHTS[name])
+    return buffer.getvalue()
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -72,6 +80,7 @@ FORMATS = {
     "npz, compressed": lambda: numpy_file(np.savez_compressed, **WEIGHTS),
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
+    "Equinox": equinox,
 }
 
 

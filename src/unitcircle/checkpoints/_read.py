@@ -11,10 +11,11 @@ from typing import overload
 
 from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._choice import chosen_layers
+from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._folder import files_of, shards_of
 from unitcircle.checkpoints._format import Format, recognise, recognise_archive
-from unitcircle.checkpoints._readers import READERS, Contents, File, Found
+from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, CheckpointError
@@ -117,7 +118,7 @@ def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
 
 def _read_chosen(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Found:
     layers = chosen_layers(contents.tensors, chosen, layout, file=str(file.path))
-    return assemble(contents.tensors, file=str(file.path), texts=contents.texts, chosen=layers)
+    return layers_of(contents, file, layers)
 
 
 def _read_array(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Layers:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._assembly import assemble
+from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
+from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
-from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.recurrence import RecurrentLayer
 
 Found = tuple[list[RecurrentLayer], Coverage]
@@ -33,14 +34,6 @@ class File:
 
 
 @dataclass(frozen=True)
-class Contents:
-    """The named tensors of a file, and the texts beside them by name: activations, options."""
-
-    tensors: Mapping[str, StoredTensor]
-    texts: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True)
 class Reader:
     """How a format is read."""
 
@@ -51,8 +44,18 @@ class Reader:
         """Return the recurrent layers of a file, and what became of every tensor."""
         if self.layers is not None:
             return self.layers(file)
-        contents = self.contents(file)
-        return assemble(contents.tensors, file=str(file.path), texts=contents.texts)
+        return layers_of(self.contents(file), file)
+
+
+def layers_of(contents: Contents, file: File, /, chosen: Sequence[RecurrentLayer] = ()) -> Found:
+    """Return the layers that a person chose, those that the format describes, and those that names tell."""
+    used = {name for layer in chosen for name in layer.source.tensors}
+    described = [layer for layer in contents.layers if used.isdisjoint(layer.source.tensors)]
+    layers, coverage = assemble(
+        contents.tensors, file=str(file.path), texts=contents.texts, chosen=[*chosen, *described]
+    )
+    notes, unread = (*coverage.notes, *contents.notes), (*coverage.unread, *contents.unread)
+    return layers, replace(coverage, notes=notes, unread=unread)
 
 
 # Imported in the body: users of the other formats do not wait for these readers.
@@ -94,6 +97,7 @@ READERS: Mapping[Format, Reader] = {
     Format.PYTORCH_LEGACY: Reader(lambda file: Contents(*read_legacy(file.path))),
     Format.NPZ: Reader(lambda file: Contents(read_npz(file.archive))),
     Format.NPY: Reader(lambda file: Contents(read_npy(file.path))),
+    Format.EQUINOX: Reader(lambda file: read_equinox(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
     Format.HDF5: Reader(_keras_tensors, _hdf5_layers),
