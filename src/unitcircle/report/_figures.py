@@ -71,6 +71,7 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
         ax.scatter(values.real, values.imag, s=size, color=color, alpha=0.75, lw=0, label=name or None, zorder=2)
     limit = 1.12 * reach
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="Re λ", ylabel="Im λ")
+    ax.locator_params(nbins=6)
     ax.set_aspect("equal")
     ax.set_title(title or (f"spectral radius ρ = {radius:.3g}" if len(weights_by_name) == 1 else "eigenvalues"))
     if len(weights_by_name) > 1:
@@ -128,13 +129,15 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax)
     weights_by_name = _by_name(weights)
     ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=1)
+    largest = 1.0
     for k, (name, weight) in enumerate(weights_by_name.items()):
         sigma = _singular_values(weight)
+        largest = max(largest, *sigma)
         share = (np.arange(sigma.size) + 0.5) / sigma.size
         dash = DASHES[k // len(CYCLE) % len(DASHES)]
         ax.plot(share, sigma, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
     ax.set(xlabel="share of the directions", ylabel="singular value σ", xlim=(0, 1), title="stretch in each direction")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.05 * largest)
     if len(weights_by_name) > 1:
         ax.legend(loc="best")
     return ax
