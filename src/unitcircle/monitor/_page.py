@@ -71,14 +71,15 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
     }
     panels = {metric: title for metric, title in panels.items() if _curves_of(run, metric)}
     with style(), rc_context(FIGURE_RC):
-        figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)), layout="constrained")
+        figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)))
+        figure.set_layout_engine("constrained", h_pad=0.1)  # between a label of one row and a title of the next
         axes = np.atleast_1d(np.asarray(figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False))).ravel()
         for ax, (metric, title) in zip(axes, panels.items(), strict=False):
             curves = _curves_of(run, metric)
             for name, (steps, values) in curves.items():
                 names = run.layers if metric in BATCH else run.blocks
                 k = names.index(name) if name in names else 0
-                # A Python list keeps gaps where a value is not finite.
+                # NaN leaves a gap where a value is not finite.
                 gappy = np.where(np.isfinite(values), values, np.nan)
                 (line,) = ax.plot(steps, gappy, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
                 line.set_label(name)
