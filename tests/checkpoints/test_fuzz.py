@@ -70,6 +70,13 @@ def equinox():
     return buffer.getvalue()
 
 
+def flax():
+    from flax import serialization
+
+    cell = {"hi": {"kernel": WEIGHTS["rnn.weight_hh_l0"][:2]}, "ii": {"kernel": WEIGHTS["rnn.weight_hh_l0"][2:4]}}
+    return serialization.to_bytes({"params": {"cell": cell}, "step": 3})
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -81,6 +88,7 @@ FORMATS = {
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
     "Equinox": equinox,
+    "flax msgpack": flax,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable
 from enum import StrEnum
@@ -26,6 +27,7 @@ class Format(StrEnum):
     NPY = "NumPy array"
     NPZ = "NumPy archive"
     EQUINOX = "Equinox"
+    MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
     ONNX = "ONNX"
@@ -52,6 +54,11 @@ def _is_safetensors(head: Head) -> bool:
     return head.start[8:9] == b"{" and (claimed <= head.size or head.start[5:8] == b"\0\0\0")
 
 
+def _is_msgpack(head: Head) -> bool:
+    # A map of a few entries or of a counted number, whose first key is a text.
+    return re.match(rb"(?:[\x81-\x8f]|\xde..|\xdf....)[\xa1-\xbf\xd9]", head.start, re.DOTALL) is not None
+
+
 def _is_equinox(head: Head) -> bool:
     if head.start.startswith(b"{"):
         return b"\n\x93NUMPY" in head.start
@@ -66,6 +73,7 @@ _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.NPY, lambda head: head.start.startswith(b"\x93NUMPY")),
     (Format.SAFETENSORS, _is_safetensors),
     (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
+    (Format.MSGPACK, _is_msgpack),
     (Format.SHARDED, lambda head: head.start.lstrip().startswith(b"{") and b"\0" not in head.start),
     # An ONNX file has no magic number: it starts with its first field, the version of the format.
     (Format.ONNX, lambda head: head.start.startswith(b"\x08")),

@@ -13,6 +13,7 @@ from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
+from unitcircle.checkpoints._msgpack import read_msgpack
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
@@ -98,6 +99,7 @@ READERS: Mapping[Format, Reader] = {
     Format.NPZ: Reader(lambda file: Contents(read_npz(file.archive))),
     Format.NPY: Reader(lambda file: Contents(read_npy(file.path))),
     Format.EQUINOX: Reader(lambda file: read_equinox(file.path)),
+    Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
     Format.HDF5: Reader(_keras_tensors, _hdf5_layers),
