@@ -2,6 +2,7 @@
 
 import struct
 import zipfile
+import zlib
 
 import pytest
 
@@ -131,3 +132,29 @@ def test_the_directory_of_a_64_bit_archive(tmp_path, monkeypatch):
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match=f"claims {1 << 40} bytes"):
         Archive(path)
+
+
+def test_the_directory_is_parsed_once_and_a_checksum_computed_once(path, monkeypatch):
+    archive = Archive(path)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    checked = []
+    crc32 = zlib.crc32
+    monkeypatch.setattr(zlib, "crc32", lambda content: checked.append(1) or crc32(content))
+    for _ in range(3):
+        assert bytes(archive.read("stored")) == b"abc" * 100
+    assert checked == [1]
+
+
+def test_an_archive_inside_of_a_file(path, tmp_path):
+    content = b"before" + path.read_bytes() + b"behind"
+    archive = Archive(path, memoryview(content)[6 : 6 + path.stat().st_size])
+    assert bytes(archive.read("stored")) == b"abc" * 100
+    assert bytes(archive.read("deflated")) == bytes(100_000)
+
+
+def test_a_long_name_is_cut_in_messages(tmp_path):
+    with zipfile.ZipFile(tmp_path / "long", "w") as archive:
+        archive.writestr("n" * 60_000, b"content")
+    with pytest.raises(CheckpointError) as caught:
+        Archive(tmp_path / "long").read("m" * 60_000)
+    assert len(str(caught.value)) < 300

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from unitcircle.checkpoints._stream import Stream
 from unitcircle.errors import CheckpointError
 
 MAX_DIRECTORY = 8 << 20
@@ -26,17 +27,24 @@ def map_file(path: Path, /) -> memoryview:
 class Archive:
     """The members of a zip archive: stored ones as views of the file, compressed ones within a total size."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: memoryview | None = None) -> None:
+        """Open the archive that a file is, or that some bytes inside of the file are."""
         self.path = path
-        self._file = map_file(path)
+        self._file = map_file(path) if content is None else content
         self._left = 3 * len(self._file) + ALLOWANCE
+        self._sound: set[str] = set()
         self._check_directory()
         try:
-            with zipfile.ZipFile(path) as archive:
-                self._members = {info.filename: info for info in archive.infolist()}
+            self._zip = zipfile.ZipFile(Stream(self._file))  # type: ignore[arg-type]  # all that zipfile calls is there
+            self._members = {info.filename: info for info in self._zip.infolist()}
         except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError) as error:
-            message = f"damaged or truncated zip archive ({error})"
+            message = f"damaged or truncated zip archive ({error!s:.200})"
             raise CheckpointError(message) from error
+
+    @property
+    def length(self) -> int:
+        """The length of the whole archive in bytes, packed."""
+        return len(self._file)
 
     @property
     def names(self) -> list[str]:
@@ -53,17 +61,18 @@ class Archive:
     def read(self, name: str, /) -> memoryview:
         """Return the content of a member, after checking its checksum."""
         if name not in self._members:
-            message = f"the archive has no member {name!r}"
+            message = f"the archive has no member {name!r:.200}"
             raise CheckpointError(message)
         info = self._members[name]
         if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
             content = self._view(info)
-            if info.CRC and zlib.crc32(content) != info.CRC:
-                message = f"the checksum of member {name!r} is wrong: the file is damaged"
+            if info.CRC and name not in self._sound and zlib.crc32(content) != info.CRC:
+                message = f"the checksum of member {name!r:.200} is wrong: the file is damaged"
                 raise CheckpointError(message)
+            self._sound.add(name)
             return content
         if info.compress_type != zipfile.ZIP_DEFLATED:
-            message = f"member {name!r} is encrypted or compressed in an unusual way; pack it again"
+            message = f"member {name!r:.200} is encrypted or compressed in an unusual way; pack it again"
             raise CheckpointError(message)
         self._left -= info.file_size
         if self._left < 0:
@@ -80,7 +89,7 @@ class Archive:
 
     def _unpack(self, info: zipfile.ZipInfo, length: int) -> bytes:
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(info) as member:
+            with self._zip.open(info) as member:
                 content = member.read(length)
         except (
             zipfile.BadZipFile,
@@ -91,10 +100,10 @@ class Archive:
             OSError,
             ValueError,
         ) as error:
-            message = f"member {info.filename!r} is damaged or encrypted ({error})"
+            message = f"member {info.filename!r:.200} is damaged or encrypted ({error!s:.200})"
             raise CheckpointError(message) from error
         if len(content) != length:
-            message = f"member {info.filename!r} is truncated"
+            message = f"member {info.filename!r:.200} is truncated"
             raise CheckpointError(message)
         return content
 
@@ -103,12 +112,12 @@ class Archive:
         start = info.header_offset
         header = bytes(self._file[start : start + 30])
         if len(header) < 30 or not header.startswith(_LOCAL):
-            message = f"member {info.filename!r} is not where the directory says"
+            message = f"member {info.filename!r:.200} is not where the directory says"
             raise CheckpointError(message)
         start += 30 + sum(struct.unpack("<HH", header[26:30]))
         content = self._file[start : start + info.file_size]
         if len(content) != info.file_size or info.file_size != info.compress_size:
-            message = f"member {info.filename!r} is truncated"
+            message = f"member {info.filename!r:.200} is truncated"
             raise CheckpointError(message)
         return content
 
