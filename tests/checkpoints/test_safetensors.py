@@ -46,7 +46,7 @@ def test_bfloat16_and_8_bit_floats(tmp_path):
 def test_an_unknown_type_is_refused_only_where_it_is_needed(tmp_path):
     header = {"x": {"dtype": "F4", "shape": [3], "data_offsets": [0, 2]}}
     tensor = read_safetensors(written(tmp_path / "new", header, b"ab"))["x"]
-    with pytest.raises(CheckpointError, match="elements of type F4"):
+    with pytest.raises(CheckpointError, match="elements of type 'F4'"):
         tensor.load()
 
 

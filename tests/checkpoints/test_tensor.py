@@ -54,8 +54,24 @@ def test_nothing_outside_the_buffer_is_read(shape, options, message):
         elements(memoryview(bytes(160)), "float64", shape, **options)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8_e4m3fn", "bool"])
+def test_an_empty_tensor_is_empty(dtype):
+    empty = elements(memoryview(b""), dtype, (3, 0, 5), offset=7, strides=(1 << 61, 9, 1))
+    assert empty.shape == (3, 0, 5)
+    assert empty.dtype == elements(memoryview(bytes(16)), dtype, (1,)).dtype
+
+
+def test_an_empty_tensor_with_a_huge_side_is_refused():
+    with pytest.raises(CheckpointError, match="damaged or hostile"):
+        elements(memoryview(b""), "float32", (0, 1 << 61))
+
+
+def test_the_stride_of_a_single_element_does_not_matter():
+    assert elements(memoryview(bytes(4)), "float32", (1, 1), strides=(1 << 61, 1 << 61)).shape == (1, 1)
+
+
 def test_an_unknown_type_is_said():
-    with pytest.raises(CheckpointError, match="elements of type QInt8 cannot be read"):
+    with pytest.raises(CheckpointError, match="elements of type 'QInt8' cannot be read"):
         elements(memoryview(b"\0"), "QInt8", (1,))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ ITEMSIZE = {
 }
 """Bytes per element of every element type that can be read."""
 
+_LOADED = {"float8_e4m3fn": "float32", "float8_e5m2": "float32", "bfloat16": "float32"}
 _RAW = {"float8_e4m3fn": "uint8", "float8_e5m2": "uint8", "bfloat16": "uint16"}
 
 
@@ -62,29 +64,30 @@ def elements(
     """Return the values of a tensor in a buffer, as a view wherever NumPy has the element type."""
     size = ITEMSIZE.get(dtype)
     if size is None:
-        message = f"elements of type {dtype} cannot be read; convert them to float32"
+        message = f"elements of type {dtype!r:.80} cannot be read; convert them to float32"
         raise CheckpointError(message)
+    if 0 in shape:
+        # NumPy counts the bytes of an empty array as if its empty sides had one element.
+        if min(shape) < 0 or math.prod(max(extent, 1) for extent in shape) * size >= 1 << 62:
+            message = f"a tensor claims the shape {shape!r:.200}: the file is damaged or hostile"
+            raise CheckpointError(message)
+        return np.zeros(shape, _LOADED.get(dtype, dtype))
     if strides is None:
-        steps, step = [], 1
-        for extent in reversed(shape):
-            steps.append(step)
-            step *= extent
-        strides = tuple(reversed(steps))
+        strides = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
     count = len(buffer) // size
-    if 0 not in shape:
-        last = offset + sum((extent - 1) * step for extent, step in zip(shape, strides, strict=True))
-        if min((offset, *strides, *shape)) < 0 or last >= count:
-            message = f"a tensor of shape {shape} does not lie inside its storage of {count} elements"
-            raise CheckpointError(message)
-        # A view that repeats its storage could be any size without a byte in the file.
-        if np.prod(shape, dtype=object) > count:
-            message = f"a tensor of shape {shape} repeats its storage of {count} elements; call contiguous() first"
-            raise CheckpointError(message)
+    last = offset + sum((extent - 1) * step for extent, step in zip(shape, strides, strict=True))
+    if min((offset, *strides, *shape)) < 0 or last >= count:
+        message = f"a tensor of shape {shape!r:.200} does not lie inside its storage of {count} elements"
+        raise CheckpointError(message)
+    # A view that repeats its storage could be any size without a byte in the file.
+    if math.prod(shape) > count:
+        message = f"a tensor of shape {shape!r:.200} repeats its storage of {count} elements; call contiguous() first"
+        raise CheckpointError(message)
     raw = np.dtype(_RAW.get(dtype, dtype)).newbyteorder(">" if big_endian else "<")
     flat = np.frombuffer(buffer, dtype=raw, count=count)
-    view = np.lib.stride_tricks.as_strided(
-        flat[offset:], shape=shape, strides=tuple(step * size for step in strides), writeable=False
-    )
+    # Steps along a side of one element do not matter, and may be anything.
+    steps = tuple(step * size if extent > 1 else 0 for extent, step in zip(shape, strides, strict=True))
+    view = np.lib.stride_tricks.as_strided(flat[offset:], shape=shape, strides=steps, writeable=False)
     if dtype == "bfloat16":
         return (view.astype(np.uint32) << 16).view(np.float32)
     if dtype == "float8_e5m2":
