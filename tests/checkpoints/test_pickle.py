@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from unitcircle.checkpoints import _pickle
+from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._objects import named_tensors
 from unitcircle.checkpoints._pickle import Global, Inert, unpickle
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -153,7 +154,7 @@ def test_too_many_instructions_are_refused(monkeypatch):
 
 def test_deep_nesting_exhausts_no_stack():
     depth = 50_000
-    tensors, _ = named_tensors(load(b"I1\n" + b"\x85" * depth + b"."))
+    tensors = named_tensors(load(b"I1\n" + b"\x85" * depth + b".")).tensors
     assert tensors == {}
     # As a key it would be hashed, tuple in tuple, by Python's unpickler.
     read = load(b"}I1\n" + b"\x85" * depth + b"I2\ns.")
@@ -163,7 +164,7 @@ def test_deep_nesting_exhausts_no_stack():
 def test_a_billion_laughs_are_visited_once():
     # Ten references to a list of ten references to a list of ...: 10³⁰ leaves in 600 bytes.
     laughs = b"".join(b"](" + b"h%c" % (k - 1) * 10 + b"eq%c" % k for k in range(1, 30))
-    tensors, _ = named_tensors(load(b"]q\0" + laughs + b"."))
+    tensors = named_tensors(load(b"]q\0" + laughs + b".")).tensors
     assert tensors == {}
 
 
@@ -180,7 +181,8 @@ def test_names_are_those_of_a_state_dict():
     module.state = (state, None)
     root.entries = [("rnn", module), ("optimizer", [moment, weight]), (3, same), ("3", same), (None, None)]
     root.entries.append((1 << 70, leaf()))
-    tensors, texts = named_tensors(root)
+    contents = named_tensors(root)
+    tensors, texts = contents.tensors, contents.texts
     assert tensors["rnn.weight_hh_l0"] is tensors["optimizer.1"] is weight
     assert tensors["optimizer.0"] is moment
     assert {name.partition("#")[0] for name in tensors} == {"rnn.weight_hh_l0", "optimizer.0", "optimizer.1", "3", "?"}
@@ -193,7 +195,7 @@ def test_a_name_does_not_grow_without_end():
         inner.entries = [("k" * 100, Inert(""))]
         inner = inner.entries[0][1]
     inner.entries = [("w", leaf())]
-    assert named_tensors(root) == ({}, {})
+    assert named_tensors(root) == Contents({})
 
 
 def test_every_instruction_of_python_is_read_or_refused():

@@ -42,7 +42,7 @@ def test_a_file_without_recurrent_weights_is_no_error(tmp_path):
         (b"GGUF" + bytes(20), "a GGUF file"),
         (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer, not the file itself; run git lfs pull"),
         (bytes(257) + b"ustar", "a tar archive"),
-        (b"\x80\x04N.", "a bare pickle that torch.save did not write is not read; save the weights with numpy.savez"),
+        (b"\x80\x04N.", "it is a pickle, and holds no array of numbers"),
         (b"hello world", "are those of no format that is read here"),
         (b"{}", "JSON without a weight_map"),
         (b"{ nonsense", "no valid JSON"),

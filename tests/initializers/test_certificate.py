@@ -3,8 +3,7 @@ import pytest
 
 from unitcircle import initializers as uci
 from unitcircle.errors import CertificateError, NotFiniteError, ShapeError
-from unitcircle.initializers import Certificate
-from unitcircle.initializers._certificate import random_law
+from unitcircle.initializers._certificate import Certificate, random_law
 
 
 def test_a_certificate_says_whether_it_holds():

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unitcircle.checkpoints._archive import Archive
-from unitcircle.checkpoints._numpy import end_of_array
 from unitcircle.errors import CheckpointError
 
 
@@ -24,10 +23,9 @@ class Format(StrEnum):
     PYTORCH = "PyTorch"
     TORCHSCRIPT = "TorchScript"
     PYTORCH_LEGACY = "PyTorch (legacy)"
+    PICKLE = "pickle"
     NPY = "NumPy array"
     NPZ = "NumPy archive"
-    EQUINOX = "Equinox"
-    MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
     ONNX = "ONNX"
@@ -35,6 +33,11 @@ class Format(StrEnum):
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+# Protocols 2 to 5 name themselves. Before them a container starts with its mark and its place in the memo, an object
+# with the name of its class.
+_PICKLE = re.compile(
+    rb"\x80[\x02-\x05]|\(*(?:[\]}]q|\([dl]p\d+\n|\(?c[\w.]+\n[\w.]+\n[(pq)]|\(i[\w.]+\n\w+\n)", re.DOTALL
+)
 
 
 class Head(NamedTuple):
@@ -54,26 +57,14 @@ def _is_safetensors(head: Head) -> bool:
     return head.start[8:9] == b"{" and (claimed <= head.size or head.start[5:8] == b"\0\0\0")
 
 
-def _is_msgpack(head: Head) -> bool:
-    # A map of a few entries or of a counted number, whose first key is a text.
-    return re.match(rb"(?:[\x81-\x8f]|\xde..|\xdf....)[\xa1-\xbf\xd9]", head.start, re.DOTALL) is not None
-
-
-def _is_equinox(head: Head) -> bool:
-    if head.start.startswith(b"{"):
-        return b"\n\x93NUMPY" in head.start
-    return head.start.startswith(b"\x93NUMPY") and end_of_array(head.start) < head.size
-
-
 _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.FOLDER, lambda head: head.size < 0),
     (Format.HDF5, lambda head: head.start.startswith(_HDF5) or head.at_user_block),
     (Format.ZIP, lambda head: head.start.startswith((b"PK\x03\x04", b"PK\x05\x06"))),
-    (Format.EQUINOX, _is_equinox),
     (Format.NPY, lambda head: head.start.startswith(b"\x93NUMPY")),
     (Format.SAFETENSORS, _is_safetensors),
     (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
-    (Format.MSGPACK, _is_msgpack),
+    (Format.PICKLE, lambda head: _PICKLE.match(head.start) is not None),
     (Format.SHARDED, lambda head: head.start.lstrip().startswith(b"{") and b"\0" not in head.start),
     # An ONNX file has no magic number: it starts with its first field, the version of the format.
     (Format.ONNX, lambda head: head.start.startswith(b"\x08")),
@@ -116,12 +107,9 @@ def recognise(path: Path, /) -> Format:
     sign = next((format_ for format_, holds in _SIGNS if holds(head)), None)
     if sign is not None:
         return sign
-    if head.start[:1] == b"\x80" and head.start[1:2] <= b"\x05":
-        message = "a bare pickle that torch.save did not write is not read; save the weights with numpy.savez"
-        raise CheckpointError(message)
     message = (
         f"its first bytes {head.start[:8]!r} are those of no format that is read here: "
-        f"{', '.join(kind.value for kind in Format if kind not in {Format.FOLDER, Format.ZIP})}"
+        "safetensors, PyTorch, TorchScript, pickle, npz, npy, Keras, HDF5, ONNX"
     )
     raise CheckpointError(message)
 

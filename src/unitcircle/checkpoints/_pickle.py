@@ -7,9 +7,10 @@ hash is computed. What remains of the danger is size, which the instruction limi
 
 from __future__ import annotations
 
+import codecs
 import pickletools
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any, Protocol
 
 from unitcircle.errors import CheckpointError
 
@@ -17,7 +18,28 @@ from unitcircle.errors import CheckpointError
 # for one class that it does not list, where the tensors beside it are wanted.
 
 MAX_INSTRUCTIONS = 1_000_000
-"""More than any checkpoint of 30,000 tensors needs; at some 100 bytes of memory each, 100 MB."""
+"""Instructions that any file may have; at some 140 bytes of memory each, 140 MB."""
+BYTES_PER_INSTRUCTION = 50
+"""A larger file may have one more instruction for so many of its bytes: memory for them is below 3 times the file."""
+
+
+class Instructions:
+    """How many instructions the pickles of one file may still have together."""
+
+    def __init__(self, size: int = 0) -> None:
+        self.limit = self.left = MAX_INSTRUCTIONS + size // BYTES_PER_INSTRUCTION
+
+
+class ByteSource(Protocol):
+    """What a pickle is read from."""
+
+    def read(self, count: int, /) -> bytes:
+        """Return at most so many bytes."""
+        ...
+
+    def readline(self) -> bytes:
+        """Return a line with its end."""
+        ...
 
 
 class Global:
@@ -45,20 +67,39 @@ Build = Callable[[Inert], Any]
 Persistent = Callable[[Any], Any]
 
 
-def unpickle(file: IO[bytes], /, *, persistent: Persistent, build: Build) -> Any:
+def unpickle(
+    file: ByteSource, /, *, persistent: Persistent, build: Build, instructions: Instructions | None = None
+) -> Any:
     """Read one pickle from where a file stands, and leave the file just behind it."""
     machine = _Machine(persistent, build)
+    instructions = instructions or Instructions()
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-            if count >= MAX_INSTRUCTIONS:
-                message = f"its pickle has more than {MAX_INSTRUCTIONS} instructions; save the state_dict alone"
+        while (code := file.read(1)) != b".":
+            name, reader = _OPCODES[code]
+            argument = reader(file) if reader else None
+            instructions.left -= 1
+            if instructions.left < 0:
+                message = f"its pickle has more than {instructions.limit} instructions; save the state_dict alone"
                 raise CheckpointError(message)
-            if opcode.name != "STOP":
-                machine.perform(opcode.name, argument)
+            machine.perform(name, argument)
         return machine.stack.pop()
     except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
-        message = f"its pickle is damaged or truncated ({error})"
+        message = f"its pickle is damaged or truncated ({error!s:.200})"
         raise CheckpointError(message) from error
+
+
+def _read_string(file: ByteSource) -> str:
+    """Return the bytes of a quoted text of Python 2, one character each."""
+    line = file.readline().strip()
+    if len(line) < 2 or line[:1] not in {b"'", b'"'} or line[-1:] != line[:1]:
+        raise ValueError("a text without quotes")
+    return codecs.escape_decode(line[1:-1])[0].decode("latin-1")  # pyright: ignore[reportAttributeAccessIssue]  # has no stub; pickle calls it too
+
+
+_OPCODES: dict[bytes, tuple[str, Callable[[Any], Any] | None]] = {
+    opcode.code.encode("latin-1"): (opcode.name, opcode.arg.reader if opcode.arg else None)
+    for opcode in pickletools.opcodes
+} | {b"S": ("STRING", _read_string)}
 
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -70,6 +111,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_DICT": lambda: Inert(""),
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_CONSTRUCTORS = {f"{module}.{name}" for module in ("copy_reg", "copyreg") for name in ("_reconstructor", "__newobj__")}
 _LITERALS = frozenset(
     opcode.name
     for opcode in pickletools.opcodes
@@ -190,6 +232,9 @@ class _Machine:
 
     def _call(self, function: Any, arguments: Any) -> None:
         name = function.name if isinstance(function, Global) else "?"
+        # The first protocols make an object by a call with its class.
+        if name in _CONSTRUCTORS and isinstance(arguments, tuple) and isinstance(arguments[0], Global):
+            name, arguments = arguments[0].name, ()
         self.stack.append(self.build(Inert(name, arguments if isinstance(arguments, tuple) else (arguments,))))
 
     def _reduce(self, _: Any) -> None:

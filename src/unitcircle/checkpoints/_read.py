@@ -15,7 +15,7 @@ from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._folder import files_of, shards_of
 from unitcircle.checkpoints._format import Format, recognise, recognise_archive
-from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
+from unitcircle.checkpoints._readers import READERS, File, Found, assembled
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, CheckpointError
@@ -62,8 +62,8 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
     Parameters
     ----------
     path
-        safetensors, PyTorch (state dict, TorchScript, whole module; zip or legacy), npz, npy, Keras, HDF5, ONNX, a
-        folder, or a Hugging Face index.
+        safetensors, PyTorch (state dict, TorchScript, whole module; zip or legacy), plain pickles of arrays, npz, npy,
+        Keras, HDF5, ONNX, a folder, or a Hugging Face index.
     tensors
         Names of tensors to read as recurrent weights although the reader does not recognise them as such.
     layout
@@ -118,7 +118,7 @@ def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
 
 def _read_chosen(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Found:
     layers = chosen_layers(contents.tensors, chosen, layout, file=str(file.path))
-    return layers_of(contents, file, layers)
+    return assembled(contents, file.path, chosen=layers)
 
 
 def _read_array(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Layers:

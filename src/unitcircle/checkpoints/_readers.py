@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from unitcircle.checkpoints._archive import Archive
+from unitcircle.checkpoints._archive import Archive, map_file
 from unitcircle.checkpoints._assembly import assemble
+from unitcircle.checkpoints._bare_pickle import read_pickle
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
-from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
-from unitcircle.checkpoints._msgpack import read_msgpack
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
@@ -45,16 +44,12 @@ class Reader:
         """Return the recurrent layers of a file, and what became of every tensor."""
         if self.layers is not None:
             return self.layers(file)
-        return layers_of(self.contents(file), file)
+        return assembled(self.contents(file), file.path)
 
 
-def layers_of(contents: Contents, file: File, /, chosen: Sequence[RecurrentLayer] = ()) -> Found:
-    """Return the layers that a person chose, those that the format describes, and those that names tell."""
-    used = {name for layer in chosen for name in layer.source.tensors}
-    described = [layer for layer in contents.layers if used.isdisjoint(layer.source.tensors)]
-    layers, coverage = assemble(
-        contents.tensors, file=str(file.path), texts=contents.texts, chosen=[*chosen, *described]
-    )
+def assembled(contents: Contents, path: Path, /, *, chosen: Sequence[RecurrentLayer] = ()) -> Found:
+    """Return the layers that the tensors of a file make, beside those that a person chose, and the coverage."""
+    layers, coverage = assemble(contents.tensors, file=str(path), texts=contents.texts, chosen=chosen)
     notes, unread = (*coverage.notes, *contents.notes), (*coverage.unread, *contents.unread)
     return layers, replace(coverage, notes=notes, unread=unread)
 
@@ -90,16 +85,15 @@ def _hdf5_layers(file: File) -> Found:
     return read_hdf5(file.path)
 
 
-_PYTORCH = Reader(lambda file: Contents(*read_zip(file.path, file.archive)))
+_PYTORCH = Reader(lambda file: read_zip(file.archive))
 READERS: Mapping[Format, Reader] = {
     Format.SAFETENSORS: Reader(lambda file: Contents(read_safetensors(file.path))),
     Format.PYTORCH: _PYTORCH,
     Format.TORCHSCRIPT: _PYTORCH,
-    Format.PYTORCH_LEGACY: Reader(lambda file: Contents(*read_legacy(file.path))),
+    Format.PYTORCH_LEGACY: Reader(lambda file: read_legacy(map_file(file.path), alone=file.path.stem)),
+    Format.PICKLE: Reader(lambda file: read_pickle(map_file(file.path), alone=file.path.stem)),
     Format.NPZ: Reader(lambda file: Contents(read_npz(file.archive))),
     Format.NPY: Reader(lambda file: Contents(read_npy(file.path))),
-    Format.EQUINOX: Reader(lambda file: read_equinox(file.path)),
-    Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
     Format.HDF5: Reader(_keras_tensors, _hdf5_layers),

@@ -1,4 +1,4 @@
-"""``unitcircle explain``: the description of a finding."""
+"""``unitcircle explain``: the page of a code."""
 
 from __future__ import annotations
 
