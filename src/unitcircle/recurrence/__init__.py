@@ -11,7 +11,7 @@ RecurrentLayer(name='lstm', cell=<Cell.LSTM: 'lstm'>, ...)
 (['i', 'f', 'g', 'o'], (3, 3), 6)
 """
 
-from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation
+from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation, is_known_activation
 from unitcircle.recurrence._cell import GATES, Cell
 from unitcircle.recurrence._flax_layout import from_flax
 from unitcircle.recurrence._jacobian import jacobian, jvp
@@ -41,6 +41,7 @@ __all__ = [
     "from_onnx",
     "from_s4d",
     "from_torch",
+    "is_known_activation",
     "jacobian",
     "jvp",
     "layer_label",

@@ -102,3 +102,23 @@ def activation(name: str, /) -> Activation:
     if lower not in ACTIVATIONS:
         raise UnknownNameError("activation", name, ACTIVATIONS)
     return ACTIVATIONS[lower]
+
+
+def is_known_activation(name: str, /) -> bool:
+    """Return whether :func:`activation` has a function of this name.
+
+    Parameters
+    ----------
+    name
+        A name in any framework's spelling.
+
+    Returns
+    -------
+    bool
+        Whether it is known.
+    """
+    try:
+        activation(name)
+    except UnknownNameError:
+        return False
+    return True
