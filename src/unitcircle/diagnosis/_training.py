@@ -1,0 +1,138 @@
+"""Whether a layer was trained: what its weights and biases give away."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from unitcircle.recurrence import RecurrentLayer
+
+FEW = 64
+"""Fewer numbers than this do not show which law they follow."""
+ENOUGH = 50_000
+"""Of larger blocks this many entries, evenly spaced, are tested."""
+SIGNIFICANCE = 1e-4
+"""A law is refused below this probability, shared by the tests of one layer."""
+CUT = 2.0
+"""Keras and JAX truncate their Gaussians at this many standard deviations."""
+
+
+@dataclass(frozen=True)
+class TrainingEvidence:
+    """Whether a layer was trained, and what shows it.
+
+    Attributes
+    ----------
+    trained
+        True, False, or None where the weights do not show it.
+    reason
+        The evidence, as a clause: "the biases of gate f are neither constant nor uniform on ±1/√n".
+    """
+
+    trained: bool | None
+    reason: str
+
+    def __str__(self) -> str:
+        head = {True: "trained", False: "as initialized", None: "trained or not cannot be told"}[self.trained]
+        return f"{head}: {self.reason}"
+
+
+def training_evidence(layer: RecurrentLayer, /) -> TrainingEvidence:
+    """Judge whether a layer was trained.
+
+    Every initializer in use leaves a law that training destroys: entries uniform up to a sharp bound or Gaussian,
+    orthogonal columns, biases of one value or uniform on ±1/√n.
+
+    Parameters
+    ----------
+    layer
+        A layer whose weights are finite.
+
+    Returns
+    -------
+    TrainingEvidence
+        The judgement and its reason.
+    """
+    if not layer.gates:
+        return TrainingEvidence(None, "the eigenvalues of a diagonal recurrence follow no fixed law")
+    if (moved := _moved_bias(layer)) is not None:
+        gate = f" of gate {moved}" if layer.cell.gated else ""
+        return TrainingEvidence(True, f"the biases{gate} are neither constant nor uniform on ±1/√n")
+    blocks = [np.asarray(block, dtype=float) for block in (layer.projected_gates or layer.gates).values()]
+    law = _structure(blocks)
+    if law is None and blocks[0].size < FEW:
+        return TrainingEvidence(None, f"{blocks[0].size} recurrent weights are too few to show a law")
+    law = law or _law_of_entries(blocks)
+    if law is None:
+        return TrainingEvidence(True, "the recurrent weights follow the law of no initializer")
+    if not layer.biases:
+        # Trained weights of a small layer may look Gaussian, and only biases would show the difference.
+        decided = False if law != "Gaussian" else None
+        return TrainingEvidence(decided, f"the recurrent weights are {law}; there are no biases")
+    return TrainingEvidence(False, f"the recurrent weights are {law}, and the biases are as initialized")
+
+
+def _moved_bias(layer: RecurrentLayer) -> str | None:
+    """Return the gate whose biases no initializer in use would give, or None."""
+    for blocks in layer.bias_parts.values() or [layer.biases]:
+        values = {gate: np.asarray(block, dtype=float) for gate, block in blocks.items()}
+        opposite = "f" in values and "i" in values and np.array_equal(values["f"], -values["i"])  # chrono
+        limit = 1.01 / math.sqrt(layer.hidden_size)
+        for gate, bias in values.items():
+            initial = np.ptp(bias) == 0 or np.abs(bias).max() <= limit or (opposite and gate in "fi")
+            if not initial:
+                return gate
+    return None
+
+
+def _structure(blocks: list[np.ndarray]) -> str | None:
+    """Return the structure of blocks that an initializer made: constant, or orthogonal one by one or as a stack."""
+    # Trained blocks are never exactly a multiple of the identity, nor orthogonal to a thousandth.
+    if all(np.array_equal(block, block.flat[0] * np.eye(*block.shape)) for block in blocks):
+        return "zero or a multiple of the identity"
+    if all(orthogonality_defect(block) < 1e-3 for block in blocks):
+        return "orthogonal"
+    return "orthogonal as a stack" if orthogonality_defect(np.concatenate(blocks)) < 1e-3 else None
+
+
+def orthogonality_defect(W: np.ndarray, /) -> float:
+    """Return ‖WᵀW/g² − I‖_F / √n with g² the mean square of a column: 0 for a scaled semi-orthogonal W."""
+    gram = W.T @ W
+    g2 = np.trace(gram) / len(gram)
+    return float(np.linalg.norm(gram / g2 - np.eye(len(gram))) / math.sqrt(len(gram))) if g2 > 0 else math.inf
+
+
+def _law_of_entries(blocks: list[np.ndarray]) -> str | None:
+    """Return the law that the entries of every block follow, or None."""
+    level = SIGNIFICANCE / len(blocks)
+    entries = [np.sort(block.ravel()[:: max(1, block.size // ENOUGH)]) for block in blocks]
+    bound = max(float(np.abs(values).max()) for values in entries)
+    if all(_p_value(values, lambda x: (x + bound) / (2 * bound)) >= level for values in entries):
+        return f"uniform on ±{bound:.3g}"
+    if all(max(_p_value(values, law) for law in _gaussians(values)) >= level for values in entries):
+        return "Gaussian"
+    return None
+
+
+def _gaussians(values: np.ndarray) -> list[Callable[[np.ndarray], np.ndarray]]:
+    """Return the distribution functions of the Gaussian, and of the truncated one, that have a sample's spread."""
+    from scipy.special import ndtr  # noqa: PLC0415  (0.3 s of start-up)
+
+    std = math.sqrt(float(np.mean(values**2))) or 1.0
+    inside = float(ndtr(CUT) - ndtr(-CUT))
+    density = math.exp(-(CUT**2) / 2) / math.sqrt(2 * math.pi)
+    wide = std / math.sqrt(1 - 2 * CUT * density / inside)
+    return [lambda x: ndtr(x / std), lambda x: np.clip((ndtr(x / wide) - ndtr(-CUT)) / inside, 0, 1)]
+
+
+def _p_value(values: np.ndarray, distribution: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Return the Kolmogorov-Smirnov p-value of sorted values, by the limit law."""
+    from scipy.special import kolmogorov  # noqa: PLC0415  (0.3 s of start-up)
+
+    levels, count = distribution(values), len(values)
+    steps = np.arange(count + 1) / count
+    distance = max(float((steps[1:] - levels).max()), float((levels - steps[:-1]).max()))
+    return float(kolmogorov(math.sqrt(count) * distance))
