@@ -10,7 +10,7 @@ from unitcircle.diagnosis import RULES, Severity, diagnose, explain
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError, UnknownNameError
 from unitcircle.recurrence import from_torch
 
-EYE = from_torch(np.eye(16, 4), cell="lstm", weight_ih=np.ones((16, 3)), name="lstm")
+EYE = from_torch(np.eye(16, 4), cell="lstm", weight_ih=np.ones((16, 3)), bias_ih=np.zeros(16), name="lstm")
 
 
 def test_the_worst_comes_first():
@@ -47,7 +47,7 @@ def test_json_is_strict_and_versioned():
     assert layer["gates"]["f"]["log_norm"] == "-inf"
     assert {f["code"] for f in report["findings"]} >= {"UC102", "UC110"}
     assert set(report["findings"][0]) == {
-        "code", "name", "severity", "layer", "gate", "tensor", "message", "why", "remedy", "evidence",
+        "code", "name", "severity", "layer", "gate", "tensor", "message", "why", "remedy", "evidence", "action",
     }  # fmt: skip
 
 

@@ -18,9 +18,10 @@ def linear(W, cell="linear"):
     return from_torch(np.asarray(W, dtype=float), cell=cell, name="rnn")
 
 
-def lstm(bias_ih=None, bias_hh=None, weight=None, n=N):
+def lstm(bias_ih=None, bias_hh=None, weight=None, n=N, **options):
     zeros = np.zeros((4 * n, n))
-    return from_torch(zeros if weight is None else weight, cell="lstm", bias_ih=bias_ih, bias_hh=bias_hh, name="lstm")
+    weight = zeros if weight is None else weight
+    return from_torch(weight, cell="lstm", bias_ih=bias_ih, bias_hh=bias_hh, name="lstm", **options)
 
 
 def forget(value, n=N):
@@ -66,10 +67,13 @@ def test_uc106_gives_the_lag_where_the_gradient_is_lost():
     assert finding.severity is Severity.WARNING
 
 
-def test_uc106_is_a_note_unless_the_length_was_named():
+def test_without_a_length_the_first_line_answers_and_there_is_no_finding():
     W = 0.8 * initializers.Orthogonal().sample(N, rng=0)
-    (finding,) = findings(linear(W, "rnn_tanh"), "UC106")
-    assert finding.severity is Severity.NOTE
+    assert findings(linear(W, "rnn_tanh"), "UC106") == []
+    assert findings(from_diagonal(np.full(4, 0.2)), "UC112") == []
+    answer = diagnose([linear(W, "rnn_tanh")]).answer
+    assert answer.reach == 31
+    assert answer.sentence == "rnn_tanh: carries a signal over 64 steps? no: 1/1000 is left after 31 steps"
 
 
 def test_uc106_names_an_explosion():
@@ -106,7 +110,7 @@ def test_uc108_names_a_defective_eigenvalue_on_the_circle():
 @pytest.mark.parametrize(
     ("ih", "hh", "words"),
     [
-        (None, None, "no forget bias"),
+        (forget(0.0), None, "no forget bias"),
         (forget(0.0), forget(0.0), "no forget bias"),
         (forget(1.0), forget(1.0), "both torch biases of the forget gate are 1: together they act as 2"),
     ],
@@ -122,13 +126,13 @@ def test_uc110_names_a_missing_and_a_doubled_forget_bias(ih, hh, words):
 )
 def test_the_remedy_of_a_length_is_a_call_of_the_framework_the_weights_came_from(layout, before, after):
     source = Source(layout=layout)
-    gated = from_torch(np.zeros((4 * N, N)), cell="lstm", name="lstm", source=source)
+    gated = lstm(forget(0.0), source=source)
     (finding,) = findings(gated, "UC110", steps=100)
     call = f"unitcircle.{before}.initialize_(model, bias='chrono(max_steps=100)'{after})"
     assert finding.remedy == f"{call}, or 'forget_bias'"
     plain = from_torch(0.1 * np.eye(N), cell="rnn_tanh", weight_ih=np.eye(N), name="rnn", source=source)
     remedies = [finding.remedy for finding in diagnose([plain], steps=100).findings]
-    assert f"unitcircle.{before}.initialize_(model, recurrent='block_rotation'{after})" in remedies
+    assert f"unitcircle.{before}.initialize_(model, recurrent='orthogonal'{after})" in remedies
 
 
 def test_uc110_names_the_default_bias_of_torch():
@@ -148,8 +152,13 @@ def test_uc110_is_silent_on_trained_biases():
     assert findings(lstm(ih, forget(0.0)), "UC110") == []
 
 
+def test_uc110_does_not_take_an_absent_bias_for_a_bias_of_zero():
+    assert findings(lstm(), "UC110") == []
+    assert findings(lstm(unknown={"bias"}), "UC110") == []
+
+
 def test_uc110_retention_is_the_sigmoid_of_the_bias():
-    (finding,) = findings(lstm(), "UC110")
+    (finding,) = findings(lstm(forget(0.0)), "UC110")
     assert finding.evidence["retention"] == 0.5
     assert "after 10 steps" in finding.message  # 2^-10 < 1/1000
 
@@ -211,6 +220,6 @@ def test_a_state_that_overflows_is_an_explosion_not_a_warning():
 
 
 def test_remedies_can_be_read_whatever_the_length():
-    (finding,) = findings(lstm(), "UC110", steps=2)
+    (finding,) = findings(lstm(forget(0.0)), "UC110", steps=2)
     assert "chrono(max_steps=3)" in finding.remedy
     assert initializers.parse("chrono(max_steps=3)").max_steps == 3

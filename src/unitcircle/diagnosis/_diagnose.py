@@ -105,7 +105,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         the module is not run.
     steps
         The length T over which the network must carry a signal (steps). With a batch the default, and the maximum, is
-        its length. Otherwise the default is 64, and findings about the length are then notes.
+        its length. Otherwise the report answers for 64 steps, and no finding is about the length.
     data
         Only without a batch: inputs ``(time, batch, m)`` that drive the layers of input size m; standard-normal
         inputs by default.
@@ -184,7 +184,8 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
             model = checkpoints.read(cast("str | os.PathLike[str]", model))
         if isinstance(model, Layers):
             subject, kind, coverage = str(model.path), str(model.format), model.coverage
-        examination = _examine(list(cast("Iterable[RecurrentLayer]", model)), steps, data, seed)
+        optimizer = coverage is not None and any("optimizer" in entry.reason for entry in coverage.skipped)
+        examination = _examine(list(cast("Iterable[RecurrentLayer]", model)), steps, data, seed, optimizer=optimizer)
     findings = [finding for rule in rules for finding in rule.findings(examination)]
     findings.sort(key=lambda finding: -finding.severity)  # stable: within a severity by code, then by place
     return Diagnosis(subject, kind, examination, tuple(findings), coverage)
@@ -199,13 +200,15 @@ def _seed_of(rng: Rng) -> int:
     raise ArgumentError("rng", "must be a seed or a numpy.random.Generator", repr(rng))
 
 
-def _examine(layers: Sequence[RecurrentLayer], steps: int | None, data: np.ndarray | None, seed: int) -> Examination:
+def _examine(
+    layers: Sequence[RecurrentLayer], steps: int | None, data: np.ndarray | None, seed: int, *, optimizer: bool
+) -> Examination:
     """Return the examination of layers without their model."""
     if data is not None:
         _check_data(data, layers)
     length = DEFAULT_STEPS if steps is None else steps
     examined = [LayerExamination(layer, length, data, seed) for layer in layers]
-    return Examination(examined, length, steps_given=steps is not None)
+    return Examination(examined, length, steps_given=steps is not None, optimizer_state=optimizer)
 
 
 def _check_data(data: np.ndarray, layers: Sequence[RecurrentLayer]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 
 from unitcircle._json import to_json
 from unitcircle.checkpoints import Coverage
+from unitcircle.diagnosis._answer import Answer, answer
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._page import diagnosis_page
+from unitcircle.diagnosis._remedy import Remedy, merged_remedy
 from unitcircle.diagnosis._text import diagnosis_text
 
 SCHEMA = 1
@@ -51,6 +54,20 @@ class Diagnosis:
         return self.examination.layers
 
     @property
+    def answer(self) -> Answer:
+        """The answer to whether the network carries a signal over the length."""
+        return answer(self.examination, self.coverage)
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """The one remedy of all findings that an initialization remedies; None where there are none."""
+        return self._remedy
+
+    @cached_property
+    def _remedy(self) -> Remedy | None:
+        return merged_remedy(self.findings, self.examination)
+
+    @property
     def worst(self) -> Severity | None:
         """The worst severity among the findings, or None where there is none."""
         return max((finding.severity for finding in self.findings), default=None)
@@ -62,8 +79,10 @@ class Diagnosis:
             "subject": self.subject,
             "format": self.format,
             "steps": self.examination.steps,
+            "answer": self.answer.to_dict(),
             "layers": [_layer_dict(layer) for layer in self.layers],
             "findings": [finding.to_dict() for finding in self.findings],
+            "remedy": None if self.remedy is None else vars(self.remedy),
             "trials": None if self.examination.trials is None else self.examination.trials.to_dict(),
             "coverage": None if self.coverage is None else _coverage_dict(self.coverage),
         }
@@ -98,7 +117,7 @@ def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
             "radius": float(s.radius),
             "norm": float(s.norm),
             "departure_from_normality": float(s.departure_from_normality),
-            "log_norm": float(layer.log_norms[gate][-1]),
+            "log_norm": layer.log_norm(gate),
         }
         for gate, s in layer.spectra.items()
     }
@@ -124,6 +143,10 @@ def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
             "log_growth": driven.log_growth.tolist(),
             "saturation": driven.saturation,
         },
+        "unmeasured": layer.unmeasured,
+        "unknown": sorted(recurrent.unknown),
+        "trained": layer.training.trained,
+        "training": layer.training.reason,
         "live": None if layer.live is None else layer.live.to_dict(),
     }
 

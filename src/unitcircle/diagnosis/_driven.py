@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unitcircle.errors import ShapeError
-from unitcircle.recurrence import Cell, RecurrentLayer, jvp, step
+from unitcircle.recurrence import Cell, RecurrentLayer, is_known_activation, jvp, step
 
 BATCH = 4
 PROBES = 8
 LARGEST_COST = 5e11
 """Above this many multiplications (minutes) nothing is measured."""
+LOST = 1e-3
+"""A gradient below this share of its end value counts as lost: other terms of the loss dominate."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,29 +91,30 @@ def drive(
     Returns
     -------
     DrivenDynamics or None
-        None where it would take more than 5·10¹¹ multiplications, and for a ReLU layer without inputs and biases:
-        it stays at the origin, where the slope of ReLU is a convention.
+        None where :func:`reason_not_to_drive` gives a reason.
 
     Raises
     ------
     ShapeError
         ``data`` does not fit the layer's inputs.
     """
-    if 2 * steps * BATCH * (PROBES + 1) * max(len(layer.gates), 1) * layer.hidden_size**2 > LARGEST_COST:
-        return None
-    if layer.cell is Cell.RNN_RELU and not layer.inputs and not any(b.any() for b in layer.biases.values()):
+    if reason_not_to_drive(layer, steps):
         return None
     layer = _to_double(layer)
     rng = np.random.default_rng(rng)
     m = layer.input_size or 0
     if data is None:
         inputs = rng.standard_normal((2 * steps, BATCH, m))
-        words = f"standard-normal inputs ({BATCH} trajectories)" if m else "no input (its weights are not in the file)"
+        words = f"standard-normal inputs ({BATCH} trajectories)" if m else "no input"
+        if not m and "input" in layer.unknown:
+            words = "no input (its input weights are unknown)"
     else:
         if data.ndim != 3 or data.shape[-1] != m or not data.shape[0]:
             raise ShapeError("data", f"must have shape (time, batch, {m})", f"shape {data.shape}")
         inputs = data[np.arange(2 * steps) % data.shape[0], :BATCH].astype(float)
         words = f"the data given ({inputs.shape[1]} trajectories)"
+    if "bias" in layer.unknown:
+        words += ", with biases of 0 because they are unknown"
     state = np.zeros((inputs.shape[1], layer.state_size))
     sequence = [x if m else None for x in inputs]
     tangents = rng.standard_normal((inputs.shape[1], layer.state_size, PROBES))
@@ -137,6 +140,23 @@ def drive(
     with np.errstate(invalid="ignore"):
         spread = np.where(np.isfinite(logs).all(axis=1), logs.std(axis=1), np.nan)
     return DrivenDynamics(logs.mean(axis=1), spread, saturated / max(steps, 1), words)
+
+
+def reason_not_to_drive(layer: RecurrentLayer, steps: int, /) -> str:
+    """Return why a layer is not driven, as a clause; empty where it is."""
+    # A ReLU layer without inputs and biases stays at the origin, where the slope of ReLU is a convention.
+    at_origin = layer.cell is Cell.RNN_RELU and not layer.inputs and not any(b.any() for b in layer.biases.values())
+    cost = 2 * steps * BATCH * (PROBES + 1) * max(len(layer.gates), 1) * layer.hidden_size**2
+    strange = sorted({name for name in layer.activations.values() if not is_known_activation(name)})
+    reasons = {
+        "its leak is unknown; name it with leak=, 1 for none": "leak" in layer.unknown,
+        "its biases are unknown; name them in tensors=": "bias" in layer.unknown and layer.cell.gated,
+        f"its activation {', '.join(strange)} is not known": bool(strange),
+        "its activation is unknown": "activation" in layer.unknown,
+        f"{layer.state_size} states over {steps} steps take too long": cost > LARGEST_COST,
+        "a ReLU layer without inputs and biases stays at the origin": at_origin,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def _to_double(layer: RecurrentLayer) -> RecurrentLayer:

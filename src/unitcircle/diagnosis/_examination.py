@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from unitcircle.diagnosis._driven import DrivenDynamics, drive
-from unitcircle.diagnosis._finding import Place, Severity
+from unitcircle.diagnosis._driven import DrivenDynamics, drive, reason_not_to_drive
+from unitcircle.diagnosis._finding import Place
 from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._training import TrainingEvidence, training_evidence
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.recurrence import RecurrentLayer
 from unitcircle.spectra import Spectrum, power_norms, spectrum
 
 DEFAULT_STEPS = 64
-"""The length (steps) if the user passes none: findings about the length are then notes, not warnings."""
+"""The length (steps) if the user passes none: the report then answers for it, and no finding is about it."""
 
 
 def chrono_for(steps: int, /) -> str:
@@ -87,13 +89,47 @@ class LayerExamination:
             return {}
         return {gate: np.asarray(power_norms(block, steps=self.steps)) for gate, block in self.blocks.items()}
 
+    def log_norm(self, gate: str, /) -> float:
+        """Return log ‖W^T‖₂ of a gate (nats), by repeated squaring: one singular value instead of T."""
+        logs = self.__dict__.get("log_norms")
+        if logs is not None:
+            return float(logs[gate][-1])
+        return _log_norm_of_power(self.blocks[gate], self.steps)
+
+    @cached_property
+    def unmeasured(self) -> str:
+        """Why the dynamics over the length are not known, as a clause; empty where they are."""
+        if not self.finite:
+            return "its weights are not finite"
+        if self.live is not None or self.layer.diagonal is not None:
+            return ""
+        return reason_not_to_drive(self.layer, self.steps)
+
+    @property
+    def fitting_data(self) -> np.ndarray | None:
+        """The inputs given, where they have as many features as the layer; otherwise None."""
+        return self.data if self.data is not None and self.data.shape[-1] == self.layer.input_size else None
+
     @cached_property
     def driven(self) -> DrivenDynamics | None:
-        """The driven dynamics of the layer; None where it is too large, not finite, or measured in its model."""
-        if not self.finite or self.live is not None:
+        """The driven dynamics of the layer; None where they are not known, or were measured in its model."""
+        if self.unmeasured or self.live is not None or self.layer.diagonal is not None:
             return None
-        data = self.data if self.data is not None and self.data.shape[-1] == self.layer.input_size else None
-        return drive(self.layer, steps=self.steps, data=data, rng=self.seed)
+        return drive(self.layer, steps=self.steps, data=self.fitting_data, rng=self.seed)
+
+    @cached_property
+    def slowest_rate(self) -> float:
+        """Of a linear recurrence: log |λ| of its slowest eigenvalue (nats per step)."""
+        values = self.layer.diagonal if self.layer.diagonal is not None else self.spectra["h"].eigenvalues
+        largest = float(np.abs(np.asarray(values)).max())
+        return math.log(largest) if largest > 0 else -math.inf
+
+    @cached_property
+    def training(self) -> TrainingEvidence:
+        """Whether the layer was trained, from its own weights."""
+        if not self.finite:
+            return TrainingEvidence(True, "its weights are not finite")
+        return training_evidence(self.layer)
 
     def place(self, gate: str = "") -> Place:
         """Return the place of a finding in this layer."""
@@ -115,19 +151,42 @@ class Examination:
         Whether the user passed T; otherwise a memory shorter than T is only a note.
     trials
         The ranking of the initializers that were tried on a live model; None if none was.
+    optimizer_state
+        Whether the file holds the state of an optimizer, which only training makes.
     """
 
     layers: Sequence[LayerExamination]
     steps: int
     steps_given: bool = True
     trials: Trials | None = None
+    optimizer_state: bool = False
+
+    def trained(self, layer: LayerExamination, /) -> bool | None:
+        """Return whether a layer was trained; None where nothing shows it."""
+        return True if layer.training.trained is None and self.optimizer_state else layer.training.trained
 
     @property
     def chrono(self) -> str:
         """The specification of forget biases spread over T."""
         return chrono_for(self.steps)
 
-    @property
-    def length_severity(self) -> Severity:
-        """Severity of findings about T: a warning if the user passed T, otherwise a note."""
-        return Severity.WARNING if self.steps_given else Severity.NOTE
+
+def _log_norm_of_power(W: np.ndarray, t: int) -> float:
+    """Return log ‖Wᵗ‖₂ by repeated squaring, rescaled so that nothing overflows."""
+    result, log = np.eye(len(W)), 0.0
+    square, log_square = W, 0.0
+    while True:
+        size = float(np.abs(square).max())
+        if size == 0:
+            return -math.inf
+        square, log_square = square / size, log_square + math.log(size)
+        if t & 1:
+            result, log = square @ result, log + log_square
+            size = float(np.abs(result).max())
+            if size == 0:
+                return -math.inf
+            result, log = result / size, log + math.log(size)
+        t >>= 1
+        if not t:
+            return log + math.log(np.linalg.norm(result, 2))
+        square, log_square = square @ square, 2 * log_square

@@ -63,6 +63,8 @@ class Finding:
         Stable code, set by the registry: ``"UC101"``. ``unitcircle explain UC101`` prints its page.
     name
         The rule's short name, set by the registry: ``"stacked-orthogonal"``.
+    action
+        Where an initialization is the remedy, its arguments of ``initialize_``: ``{"recurrent": "orthogonal"}``.
     """
 
     severity: Severity
@@ -73,6 +75,7 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     code: str = ""
     name: str = ""
+    action: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as JSON-ready values."""
@@ -87,6 +90,7 @@ class Finding:
             "why": self.why,
             "remedy": self.remedy,
             "evidence": dict(self.evidence),
+            "action": dict(self.action),
         }
 
     def __str__(self) -> str:

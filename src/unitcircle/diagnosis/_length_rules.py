@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from unitcircle.diagnosis._driven import DrivenDynamics
+from unitcircle.diagnosis._driven import LOST, DrivenDynamics
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
-from unitcircle.diagnosis._remedy import initialize_call
+from unitcircle.diagnosis._remedy import Action, helpful_action, initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.recurrence import Cell
 from unitcircle.spectra import Asymptotics
 
-LOST = 1e-3
-"""A gradient below this share of its end value counts as lost: other terms of the loss dominate."""
 TRANSIENT = 10.0
 """Transient growth by more than this factor is reported."""
+SATURATED_SHARE = 0.5
+"""From this share of saturated states on, the saturation is named as the cause of a loss."""
 ONE_ACTIVATION = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
 
 
@@ -38,32 +38,57 @@ def length_out_of_reach(exam: Examination) -> Iterator[Finding]:
     the direction of noise.
 
     Standard-normal inputs are a convention: a layer inside a network receives other inputs. Pass `--data` to use
-    yours. Without `--steps` the length is 64 and the finding is a note: a network whose task needs 10 steps may forget
-    what is older.
+    yours. Without `--steps` the first line of the report answers for 64 steps and there is no finding: a network whose
+    task needs 10 steps may forget what is older.
 
     ## Remedy
-    Vanishing, plain RNN: use an orthogonal or block-rotation recurrent weight, with a gain near 1.05. Vanishing, LSTM
-    or GRU: spread the forget biases over the length, `bias="chrono(max_steps=T)"`. Exploding: use a smaller gain, or a
-    gradient penalty (Pascanu's Ω) rather than clipping alone.
+    Vanishing, plain RNN: an orthogonal or block-rotation recurrent weight. Vanishing, LSTM or GRU: forget biases spread
+    over the length, `bias="chrono(max_steps=T)"`. Each is tried on the rebuilt cell, and proposed only where more is
+    left afterwards. A trained network cannot be given a longer memory by an initializer: it must be trained again.
+    Exploding: use a smaller gain, or a gradient penalty (Pascanu's Ω) rather than clipping alone.
     """
+    if not exam.steps_given:
+        return
+    actions: dict[Cell, Action | None] = {}
     for layer in exam.layers:
-        if layer.layer.cell in {Cell.DIAGONAL, Cell.LINEAR} or (driven := layer.driven) is None:
+        cell = layer.layer.cell
+        if cell in {Cell.DIAGONAL, Cell.LINEAR} or (driven := layer.driven) is None:
             continue
         vanish, explode = driven.first_below(LOST), driven.first_above(1 / LOST)
         if explode is not None:
             remedy = "lower the recurrent gain, or penalise it (Pascanu's Ω)"
             yield _length_finding(exam, layer, driven, lag=explode, what="rises above 1000", remedy=remedy)
         elif vanish is not None:
-            arguments = {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
-            remedy = initialize_call(layer, **arguments)
-            yield _length_finding(exam, layer, driven, lag=vanish, what="falls below 1/1000", remedy=remedy)
+            if cell not in actions:  # one trial for each kind of cell: layers of one kind need the same
+                actions[cell] = helpful_action(layer, exam.steps)
+            action = actions[cell]
+            remedy = _no_initializer(layer) if action is None else initialize_call(layer, **action)
+            yield _length_finding(
+                exam, layer, driven, lag=vanish, what="falls below 1/1000", remedy=remedy, action=action
+            )
+
+
+def _no_initializer(layer: LayerExamination) -> str:
+    if layer.layer.cell.gated and not layer.layer.biases:
+        return "create the layer with biases (bias=True), which a longer memory of its gates needs"
+    if layer.driven is not None and layer.driven.saturation > SATURATED_SHARE:
+        return f"{layer.driven.saturation:.0%} of the states are saturated: scale inputs and input weights down"
+    return "no initializer that was tried on the rebuilt cell leaves more; a gated cell remembers longer"
 
 
 def _length_finding(
-    exam: Examination, layer: LayerExamination, driven: DrivenDynamics, /, *, lag: int, what: str, remedy: str
+    exam: Examination,
+    layer: LayerExamination,
+    driven: DrivenDynamics,
+    /,
+    *,
+    lag: int,
+    what: str,
+    remedy: str,
+    action: Action | None = None,
 ) -> Finding:
     return Finding(
-        exam.length_severity,
+        Severity.WARNING,
         layer.place(),
         f"under {driven.inputs} the state's Jacobian {what} at lag {lag} of {exam.steps} "
         f"({driven.growth_rate:+.3f} nats a step)",
@@ -72,6 +97,7 @@ def _length_finding(
         else "a gradient explodes on its way back",
         remedy,
         {"lag": lag, "steps": exam.steps, "growth_rate": driven.growth_rate, "log_growth": driven.log_growth.tolist()},
+        action=action or {},
     )
 
 
@@ -91,9 +117,7 @@ def transient_growth(exam: Examination) -> Iterator[Finding]:
     A normal weight (orthogonal, block rotations) has no transient: ‖Wᵗ‖ = ρᵗ. Otherwise scale by the Kreiss constant
     or the numerical radius rather than by ρ.
     """
-    for layer in exam.layers:
-        if layer.layer.cell not in ONE_ACTIVATION:
-            continue
+    for layer in _powers_of_one_weight(exam):
         for gate, logs in layer.log_norms.items():
             radius, peak = float(layer.spectra[gate].radius), int(np.argmax(logs))
             if radius >= 1 or logs[peak] < math.log(TRANSIENT):
@@ -103,9 +127,18 @@ def transient_growth(exam: Examination) -> Iterator[Finding]:
                 layer.place(gate),
                 f"ρ = {radius:.3f} < 1, but ‖Wᵗ‖ grows to {math.exp(min(logs[peak], 700)):.3g} at step {peak}",
                 "within that length a gradient grows, although the spectral radius is below 1",
-                "a normal weight (orthogonal, block_rotation) has no transient growth",
+                "a normal weight (orthogonal, block_rotation) has no transient growth; if it is intended, clip the "
+                "gradient",
                 {"radius": radius, "peak_norm_log": float(logs[peak]), "peak_step": peak},
+                action={"recurrent": "orthogonal"},
             )
+
+
+def _powers_of_one_weight(exam: Examination) -> Iterator[LayerExamination]:
+    """Yield the layers whose state is taken through powers of their one weight: plain cells without a leak."""
+    for layer in exam.layers:
+        if layer.layer.cell in ONE_ACTIVATION and "leak" not in layer.layer.unknown:
+            yield layer
 
 
 @rule("UC108", "polynomial-growth")
@@ -122,9 +155,7 @@ def polynomial_growth(exam: Examination) -> Iterator[Finding]:
     ## Remedy
     Scale the weight so that ρ is slightly below 1, or replace it by an orthogonal one, which is always semisimple.
     """
-    for layer in exam.layers:
-        if layer.layer.cell not in ONE_ACTIVATION:
-            continue
+    for layer in _powers_of_one_weight(exam):
         for gate, s in layer.spectra.items():
             if s.asymptotics.verdict is not Asymptotics.GROWS:
                 continue
@@ -137,6 +168,7 @@ def polynomial_growth(exam: Examination) -> Iterator[Finding]:
                 "powers of this weight grow without bound although ρ = 1",
                 "scale ρ below 1, or use an orthogonal weight",
                 {"radius": float(s.radius), "log_norm": growth, "steps": exam.steps},
+                action={"recurrent": "orthogonal"},
             )
 
 
@@ -146,8 +178,9 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
 
     ## What was found
     The forget-gate bias still has its initial values: one value for all units, or small values from the default
-    U(±1/√n). *Missing*: its mean is below 0.5. *Doubled*: torch adds two biases, and both hold the same positive
-    value, so a forget bias of 1 acts as 2. A bias that training has moved beyond ±1/√n is never reported.
+    U(±1/√n), and nothing else in the layer shows that it was trained. *Missing*: its mean is below 0.5. *Doubled*:
+    torch adds two biases, and both hold the same positive value, so a forget bias of 1 acts as 2. A layer made without
+    biases (`bias=False`), or whose biases are not known, is not reported.
 
     ## Why it matters
     With bias b the cell state keeps a share σ(b) at each step: one half at b = 0, so that 0.1 % is left after 10
@@ -160,26 +193,26 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
     """
     for layer in exam.layers:
         bias = layer.layer.biases.get("f")
-        if layer.layer.cell is not Cell.LSTM or not layer.finite or len(layer.layer.gates["f"]) < 2:
+        if layer.layer.cell is not Cell.LSTM or bias is None or not layer.finite or len(layer.layer.gates["f"]) < 2:
             continue
-        n = layer.layer.hidden_size
-        total = np.zeros(n) if bias is None else np.asarray(bias, dtype=float)
+        total = np.asarray(bias, dtype=float)
         parts = [np.asarray(part["f"], dtype=float) for part in layer.layer.bias_parts.values() if "f" in part]
         constant = float(np.ptp(total)) == 0.0
-        untrained = constant or all(float(np.abs(part).max()) <= 1.01 / math.sqrt(n) for part in parts or [total])
-        if not untrained:
+        if exam.trained(layer):
             continue
         mean = float(total.mean())
         doubled = len(parts) == 2 and constant and mean > 0 and all(float(np.ptp(part)) == 0 for part in parts)
+        action = {"bias": exam.chrono}
         if doubled and parts[0][0] == parts[1][0]:
             message = f"both torch biases of the forget gate are {parts[0][0]:g}: together they act as {mean:g}"
-            remedy = f"set the sum: {initialize_call(layer, bias='forget_bias')}"
+            action = {"bias": "forget_bias"}
+            remedy = f"set the sum: {initialize_call(layer, **action)}"
         elif mean < 0.5:
-            what = "no forget bias" if bias is None or not total.any() else f"a mean forget bias of {mean:.2f}"
+            what = "no forget bias" if not total.any() else f"a mean forget bias of {mean:.2f}"
             retention = _sigmoid(mean)
             memory = math.log(LOST) / -np.logaddexp(0.0, -mean)
             message = f"{what}: a step keeps {retention:.2f} of the cell state, 1/1000 is left after {memory:.0f} steps"
-            remedy = f"{initialize_call(layer, bias=exam.chrono)}, or 'forget_bias'"
+            remedy = f"{initialize_call(layer, **action)}, or 'forget_bias'"
         else:
             continue
         yield Finding(
@@ -189,6 +222,7 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
             "the forget bias sets how long the cell state remembers before training has begun",
             remedy,
             {"mean_bias": mean, "retention": _sigmoid(mean), "parts": [float(part.mean()) for part in parts]},
+            action=action,
         )
 
 
@@ -209,8 +243,9 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
     If the slowest unit forgets long before T, no unit of the layer can span T steps.
 
     ## Remedy
-    Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc. Draw the moduli from a ring close enough to 1,
-    `ring(r_min=0.9, r_max=0.999)`: a memory of m steps needs |λ| ≈ 1 − 1/m.
+    Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc. A memory of m steps needs |λ| ≈ 1 − 1/m: in an LRU,
+    draw the moduli from a ring close enough to 1; in a Mamba or S4D, use a smaller step Δ for some units (`dt_bias`,
+    `log_dt`). Without `--steps` a short memory is no finding: the first line of the report says how long it is.
     """
     for layer in exam.layers:
         if layer.layer.cell not in {Cell.DIAGONAL, Cell.LINEAR} or not layer.finite:
@@ -229,19 +264,44 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
                 f"{outside} of {len(moduli)} eigenvalues lie outside the unit circle, the largest at {radius:.6g}: "
                 f"×10^{exam.steps * math.log10(radius):.3g} after {exam.steps} steps",
                 "nothing limits a linear recurrence: its state grows without bound",
-                "parametrise |λ| = exp(-exp(ν)), which stays inside the disc",
+                _inside_the_disc(layer),
                 evidence,
             )
-        elif memory < exam.steps / 4:
+        elif exam.steps_given and memory < exam.steps / 4:
             yield Finding(
-                exam.length_severity,
+                Severity.WARNING,
                 layer.place(),
                 f"the slowest eigenvalue has modulus {radius:.4f}: "
                 f"1/1000 is left after {memory:.0f} of {exam.steps} steps",
                 "no unit of this layer remembers for the length you need",
-                "draw moduli closer to 1: ring(r_min=0.9, r_max=0.999)",
+                _longer_memory(layer, exam.steps),
                 evidence,
+                action={"recurrent": "orthogonal"} if layer.layer.cell is Cell.LINEAR else {},
             )
+
+
+def _inside_the_disc(layer: LayerExamination) -> str:
+    remedies = {
+        "mamba": "A_log and dt_bias cannot give |λ| > 1; look for damage in the file",
+        "s4d": "keep the real part of A negative, A = −exp(log_A_real) + i A_imag",
+    }
+    other = "parametrise |λ| = exp(-exp(ν)), which stays inside the disc"
+    return remedies.get(layer.layer.source.layout, other)
+
+
+def _longer_memory(layer: LayerExamination, steps: int) -> str:
+    """Return what lengthens the memory of a linear recurrence, in the parameters that it has."""
+    modulus = 1 - 1 / max(steps, 2)
+    step = f"so that Δ|A| falls to 1/{steps} in some units"
+    remedies = {
+        "mamba": f"lower dt_bias, {step}: Δ = softplus(dt_bias), |A| = exp(A_log)",
+        "s4d": f"lower log_dt, {step}",
+        "lru": f"draw nu_log from ring(r_min=0.9, r_max={modulus:.6g})",
+    }
+    if layer.layer.cell is Cell.LINEAR:
+        return initialize_call(layer, recurrent="orthogonal")
+    other = f"draw moduli closer to 1: a memory of {steps} steps needs {modulus:.6g}"
+    return remedies.get(layer.layer.source.layout, other)
 
 
 @rule("UC113", "swapped-activations")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
-from unitcircle.diagnosis._length_rules import LOST
 from unitcircle.diagnosis._live_layer import LiveLayer
-from unitcircle.diagnosis._remedy import initialize_call
+from unitcircle.diagnosis._remedy import effect_of_best, initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._trial import AS_IT_IS
 
@@ -37,17 +37,15 @@ def _power(nats: float) -> str:
 def _length_remedy(exam: Examination, layer: LayerExamination) -> str:
     """Return what to do about a vanishing gradient: the best of the initializers tried, if any was tried."""
     if exam.trials is not None and exam.trials.better:
-        best, baseline = exam.trials.better[0], exam.trials.as_it_is
-        low, high = best.interval("flow")
-        return (
-            f"{best.call}  (measured over {best.seeds} seeds: the gradient over {exam.steps} steps changes by "
-            f"10^{best.mean('flow'):.2f} [{low:.2f}, {high:.2f}] instead of 10^{baseline.mean('flow'):.1f})"
-        )
+        return f"{exam.trials.better[0].call}  ({effect_of_best(exam.trials, exam.steps)})"
     if exam.trials is not None and len(exam.trials.ranking) > 1:
         return f"no initializer that was tried is better than the model {AS_IT_IS}; try others with try_initializers"
     advice = "; measure remedies with try_initializers=['remedies'], or --try remedies"
-    arguments = {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
-    return f"{initialize_call(layer, **arguments)}{advice}"
+    return f"{initialize_call(layer, **_length_action(exam, layer))}{advice}"
+
+
+def _length_action(exam: Examination, layer: LayerExamination) -> dict[str, str]:
+    return {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
 
 
 @rule("UC201", "gradient-vanishes")
@@ -94,6 +92,7 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
             f"nothing before step {step} can be learned until training lengthens the reach of the gradient",
             _length_remedy(exam, layer),
             {"step": step, "lag": lag, "steps": live.steps, "of": of, "log_norm": curve.tolist(), "gate": gate},
+            action=_length_action(exam, layer),
         )
 
 
@@ -326,4 +325,5 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
             "no unit remembers for the length of the sequence before training has begun",
             initialize_call(layer, bias=exam.chrono),
             {"slowest": activity.slowest, "openness": activity.openness, "memory": memory, "steps": exam.steps},
+            action={"bias": exam.chrono},
         )

@@ -11,7 +11,8 @@ import numpy as np
 
 from unitcircle._files import written_whole
 from unitcircle.diagnosis._examination import LayerExamination
-from unitcircle.diagnosis._text import DiagnosisData, fate, group_findings, headline, subject, trial_rows, trials_legend
+from unitcircle.diagnosis._measurements import fate
+from unitcircle.diagnosis._text import DiagnosisData, group_findings, headline, subject, trial_rows, trials_legend
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.report import (
     COLORS,
@@ -56,7 +57,10 @@ def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) ->
     body = render(
         "unitcircle.diagnosis/page.html",
         subject=subject(diagnosis),
+        answer=diagnosis.answer.sentence,
         headline=headline(diagnosis),
+        unread=diagnosis.coverage.unread if diagnosis.coverage else (),
+        remedy=diagnosis.remedy,
         conditions=_conditions(diagnosis),
         groups=group_findings(diagnosis.findings),
         places=lambda group: [(finding.place, finding.message) for finding in group],
@@ -114,7 +118,7 @@ def _table(diagnosis: DiagnosisData) -> Markup:
 
 
 def _final_norm(layer: LayerExamination, gate: str) -> str:
-    return factor(float(layer.log_norms[gate][-1])).removeprefix("×")
+    return factor(layer.log_norm(gate)).removeprefix("×")
 
 
 def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -> Markup:

@@ -1,10 +1,43 @@
-"""The call that remedies a finding, in the framework that its layer came from."""
+"""The calls that remedy findings: one by one, and merged into the one line that a person should run."""
 
 from __future__ import annotations
 
-from unitcircle.diagnosis._examination import LayerExamination
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from unitcircle._filling import biases_of
+from unitcircle.diagnosis._driven import LOST, DrivenDynamics, drive
+from unitcircle.diagnosis._examination import Examination, LayerExamination, chrono_for
+from unitcircle.diagnosis._finding import Finding
+from unitcircle.diagnosis._trial import Trials
+from unitcircle.initializers import parse
+from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.report import factor
 
 _CALLS = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}
+Action = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do about the findings of a model, all at once.
+
+    Attributes
+    ----------
+    text
+        A line of code to run, or a sentence where no line of code can help.
+    codes
+        The codes of the findings it remedies.
+    effect
+        What it was seen to do, or why that is not known.
+    """
+
+    text: str
+    codes: tuple[str, ...]
+    effect: str
 
 
 def initialize_call(layer: LayerExamination, /, **arguments: str) -> str:
@@ -12,3 +45,104 @@ def initialize_call(layer: LayerExamination, /, **arguments: str) -> str:
     framework = layer.layer.source.layout.partition("-")[0]
     arguments_text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     return f"unitcircle.{_CALLS.get(framework, 'torch.initialize_(model, {})').format(arguments_text)}"
+
+
+def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator, /) -> RecurrentLayer:
+    """Return a layer with the recurrent weights and biases that an ``initialize_`` would give it."""
+    changes: dict[str, Mapping[str, np.ndarray]] = {}
+    n = layer.hidden_size
+    if "recurrent" in action:
+        init = parse(action["recurrent"])
+        changes["gates"] = {gate: np.asarray(init.sample(n, rng=rng)) for gate in layer.gates}
+    if "bias" in action:
+        z = rng.standard_normal(n)
+        values = biases_of(parse(action["bias"]), z, layer.cell.gates, keeping=layer.cell.keeping)
+        changes["biases"] = {gate: np.zeros(n) for gate in layer.biases} | values
+        changes["recurrent_biases"] = {gate: np.zeros(n) for gate in layer.recurrent_biases}
+    return replace(layer, **changes, bias_parts={})
+
+
+def helpful_action(layer: LayerExamination, steps: int, /) -> Action | None:
+    """Return the initialization that brings a layer closest to keeping its norm over the length, or None."""
+    # Each is tried on the rebuilt cell, and one that leaves as little as there is now is no remedy.
+    driven = layer.driven
+    recurrent = layer.layer
+    if driven is None or recurrent.projection is not None:
+        return None
+    if recurrent.cell.gated:
+        bias = {"bias": chrono_for(steps)}
+        actions: list[Action] = [bias, {"recurrent": "orthogonal", **bias}] if recurrent.biases else []
+    elif recurrent.cell in {Cell.DIAGONAL, Cell.LOW_RANK_RNN}:
+        actions = []
+    else:
+        names = ["block_rotation", "orthogonal", *(["identity"] if recurrent.cell is Cell.RNN_RELU else [])]
+        actions = [{"recurrent": name} for name in names]
+    outcomes = [(distance(driven_by(layer, action)), place) for place, action in enumerate(actions)]
+    best, place = min(outcomes, default=(math.inf, 0))
+    return actions[place] if best < distance(driven) - math.log(10) else None
+
+
+def driven_by(layer: LayerExamination, action: Action, /) -> DrivenDynamics | None:
+    """Return the driven dynamics of a layer after an initialization."""
+    rng = np.random.default_rng(layer.seed)
+    return drive(initialized(layer.layer, action, rng), steps=layer.steps, data=layer.fitting_data, rng=layer.seed)
+
+
+def distance(driven: DrivenDynamics | None) -> float:
+    """Return how far the norm is from unchanged at the end of the length (nats)."""
+    end = math.inf if driven is None else float(driven.log_growth[-1])
+    return abs(end) if not math.isnan(end) else math.inf
+
+
+def merged_remedy(findings: Sequence[Finding], exam: Examination, /) -> Remedy | None:
+    """Return the one remedy of all findings that an initialization remedies; None where there are none."""
+    # The findings come the worst first, and of two that ask for different weights the first decides.
+    chosen = [finding for finding in findings if finding.action]
+    if not chosen:
+        return None
+    codes = tuple(dict.fromkeys(finding.code for finding in chosen))
+    affected = {finding.place.layer for finding in chosen}
+    layers = [layer for layer in exam.layers if layer.layer.label in affected] or list(exam.layers)
+    action: dict[str, str] = {}
+    for finding in chosen:
+        action = {**finding.action, **action}
+    action = {name: action[name] for name in ("recurrent", "bias") if name in action}
+    if exam.trials is not None and exam.trials.better:
+        return Remedy(exam.trials.better[0].call, codes, effect_of_best(exam.trials, exam.steps))
+    call = initialize_call(layers[0], **action)
+    if all(exam.trained(layer) for layer in layers):
+        text = f"before the next training run: {call}"
+        return Remedy(text, codes, "these weights are trained, and initializing them would erase what they learned")
+    return Remedy(call, codes, _effect(layers, action))
+
+
+def effect_of_best(trials: Trials, steps: int, /) -> str:
+    """Return what the best of the initializers tried on copies of a model does to its gradient."""
+    best, baseline = trials.better[0], trials.as_it_is
+    low, high = best.interval("flow")
+    return (
+        f"measured over {best.seeds} seeds: the gradient over {steps} steps changes by "
+        f"10^{best.mean('flow'):.2f} [{low:.2f}, {high:.2f}] instead of 10^{baseline.mean('flow'):.1f}"
+    )
+
+
+def _effect(layers: Sequence[LayerExamination], action: Action) -> str:
+    """Return what an initialization does to the layer that it should help most."""
+    driven = [layer for layer in layers if layer.driven is not None and layer.layer.projection is None]
+    if not driven:
+        live = any(layer.live is not None for layer in layers)
+        return "try_initializers=['remedies'], or --try remedies, measures it on copies" if live else "not measured"
+    worst = max(driven, key=lambda layer: distance(layer.driven))
+    fits = {name: text for name, text in action.items() if name != "bias" or worst.layer.cell.gated}
+    after = driven_by(worst, fits)
+    if after is None or worst.driven is None:
+        return "not measured"
+    return (
+        f"measured on the rebuilt {worst.layer.label}: over {worst.steps} steps the state's Jacobian changes by "
+        f"{_change(after)} instead of {_change(worst.driven)}"
+    )
+
+
+def _change(driven: DrivenDynamics) -> str:
+    lag = driven.first_below(LOST)
+    return factor(float(driven.log_growth[-1])) + ("" if lag is None else f" (1/1000 after {lag} steps)")

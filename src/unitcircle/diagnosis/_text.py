@@ -1,4 +1,4 @@
-"""A diagnosis in the terminal: measurements, findings, coverage, at 80 columns."""
+"""A diagnosis in the terminal: the answer, measurements, findings, one remedy, coverage."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from unitcircle.checkpoints import Coverage
+from unitcircle.diagnosis._answer import Answer
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._measurements import MeasurementsTable
+from unitcircle.diagnosis._remedy import Remedy
 from unitcircle.diagnosis._trial import Trial, Trials
-from unitcircle.report import factor
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
-    from rich.table import Table
 
 COLORS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 WIDTH = 80
@@ -37,6 +38,10 @@ class DiagnosisData(Protocol):
     def coverage(self) -> Coverage | None: ...
     @property
     def layers(self) -> Sequence[LayerExamination]: ...
+    @property
+    def answer(self) -> Answer: ...
+    @property
+    def remedy(self) -> Remedy | None: ...
 
 
 def diagnosis_text(diagnosis: DiagnosisData, /) -> str:
@@ -54,13 +59,18 @@ def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(subject(diagnosis), style="bold"), Text(headline(diagnosis))]
+    parts: list[RenderableType] = [Text(diagnosis.answer.sentence, style="bold"), Text(subject(diagnosis))]
+    parts += [Text(f"unread: {text}", style="yellow") for text in _unread(diagnosis)]
+    parts += [Text(headline(diagnosis)), Text("")]
     if diagnosis.layers:
-        parts += [_table(diagnosis), Text(_legend(diagnosis), style="dim")]
+        table = MeasurementsTable(diagnosis.layers, diagnosis.examination.steps)
+        parts += [table, Text(_legend(diagnosis), style="dim")]
     for group in group_findings(diagnosis.findings):
         parts += [Text(""), *_finding(group)]
     if diagnosis.examination.trials is not None:
         parts += [Text(""), *_trials(diagnosis.examination.trials, diagnosis.examination.steps)]
+    if diagnosis.remedy is not None:
+        parts += [Text(""), *_remedy(diagnosis.remedy)]
     if diagnosis.coverage is not None:
         parts += [Text(""), Text(f"coverage: {diagnosis.coverage}", style="dim")]
     return Group(*parts)
@@ -72,52 +82,26 @@ def subject(diagnosis: DiagnosisData, /) -> str:
 
 
 def headline(diagnosis: DiagnosisData, /) -> str:
-    """Return the one-line summary of a diagnosis."""
-    count = len(diagnosis.layers)
+    """Return the number of findings by severity, and what was judged about training."""
     counts = Counter(finding.severity for finding in diagnosis.findings)
-    severities = (
-        ", ".join(f"{counts[s]} {s}{'s' * (counts[s] > 1)}" for s in sorted(counts, reverse=True)) or "no findings"
-    )
-    return f"{count} recurrent layer{'s' * (count != 1)}; {severities}"
+    severities = [f"{counts[s]} {s}{'s' * (counts[s] > 1)}" for s in sorted(counts, reverse=True)]
+    findings = ", ".join(severities) or "no findings"
+    return f"{findings}; {training(diagnosis)}" if diagnosis.layers else findings
 
 
-def fate(layer: LayerExamination, /) -> str:
-    """Return what a layer does over T steps, in a few words."""
-    if not layer.finite:
-        return "not finite"
-    if layer.live is not None:
-        return f"gradient {factor(layer.live.change(layer.steps))}"
-    driven = layer.driven
-    if driven is None:
-        return f"not measured: {layer.layer.state_size} states"
-    return f"state {factor(float(driven.log_growth[-1]))}"
-
-
-def _table(diagnosis: DiagnosisData) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("layer", overflow="fold", max_width=24)
-    table.add_column("cell", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("gate", no_wrap=True)
-    for heading in ("ρ", "σ₁", "depart."):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column(f"over {diagnosis.examination.steps} steps", overflow="fold", min_width=15)
+def training(diagnosis: DiagnosisData, /) -> str:
+    """Return whether the layers were trained, and the evidence."""
+    exam = diagnosis.examination
+    by_state: dict[bool | None, list[LayerExamination]] = {}
     for layer in diagnosis.layers:
-        recurrent = layer.layer
-        first = (recurrent.label, str(recurrent.cell), str(recurrent.hidden_size))
-        if recurrent.diagonal is not None:
-            rows = [("λ", f"{np.abs(recurrent.diagonal).max():.4f}", "", "")]
-        else:
-            rows = [
-                (gate, f"{s.radius:.3f}", f"{s.norm:.3f}", f"{s.departure_from_normality:.2f}")
-                for gate, s in layer.spectra.items()
-            ] or [(gate, "", "", "") for gate in recurrent.gates]
-        for k, row in enumerate(rows):
-            table.add_row(*(first if k == 0 else ("", "", "")), *row, fate(layer) if k == 0 else "")
-    return table
+        by_state.setdefault(exam.trained(layer), []).append(layer)
+    if len(by_state) > 1:
+        words = {True: "trained", False: "as initialized", None: "not known to be trained"}
+        return ", ".join(f"{len(layers)} {words[state]}" for state, layers in by_state.items())
+    evidence = diagnosis.layers[0].training
+    if evidence.trained is None and exam.optimizer_state:
+        return "trained: the file holds the state of an optimizer"
+    return str(evidence)
 
 
 def _legend(diagnosis: DiagnosisData) -> str:
@@ -128,9 +112,28 @@ def _legend(diagnosis: DiagnosisData) -> str:
             f"gradient: norm of the gradient at each layer's state, {steps} steps back, over {live.sequences} sequences"
         )
     driven = next((layer.driven for layer in diagnosis.layers if layer.driven is not None), None)
-    if driven is None:
-        return "the dynamics were not measured"
-    return f"state: growth of the full state's Jacobian over {steps} steps, under {driven.inputs}"
+    lines: list[str] = []
+    if driven is not None:
+        lines.append(f"state: growth of the full state's Jacobian over {steps} steps, under {driven.inputs}")
+    if any(layer.layer.diagonal is not None for layer in diagnosis.layers):
+        lines.append(f"slowest: |λ|^{steps} of the slowest eigenvalue")
+    reasons = dict.fromkeys(layer.unmeasured for layer in diagnosis.layers if layer.unmeasured and layer.finite)
+    lines += [f"not measured: {reason}" for reason in reasons]
+    return "\n".join(lines) or "the dynamics were not measured"
+
+
+def _unread(diagnosis: DiagnosisData) -> tuple[str, ...]:
+    return diagnosis.coverage.unread if diagnosis.coverage is not None else ()
+
+
+def _remedy(remedy: Remedy) -> list[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return [
+        Text(f"do this: {remedy.text}", style="bold green"),
+        Padding(Text(f"it remedies {', '.join(remedy.codes)}; {remedy.effect}"), (0, 0, 0, 2)),
+    ]
 
 
 def trial_rows(trials: Trials, /) -> list[tuple[str, ...]]:
@@ -190,5 +193,7 @@ def _finding(group: Sequence[Finding]) -> list[RenderableType]:
     head.append(f"{first.code} {first.severity}", style=COLORS[first.severity])
     head.append(f"  {first.name}", style="bold")
     places = [Text.assemble((str(finding.place), "bold"), f": {finding.message}") for finding in group]
-    lines = [*places, Text(f"why: {first.why}"), Text(f"fix: {first.remedy}", style="green")]
+    lines = [*places, Text(f"why: {first.why}")]
+    if not first.action:  # what an initialization remedies is merged into one line at the end
+        lines.append(Text(f"fix: {first.remedy}", style="green"))
     return [head, *(Padding(line, (0, 0, 0, 2)) for line in lines)]

@@ -12,16 +12,10 @@ from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
+from unitcircle.diagnosis._training import orthogonality_defect
 
 MANY = 8
 """Fewer units than this are too few for a statistical test."""
-
-
-def _orthogonality_defect(W: np.ndarray) -> float:
-    """Return ‖WᵀW/g² − I‖_F / √n with g² the mean square of a column: 0 for a scaled semi-orthogonal W."""
-    gram = W.T @ W
-    g2 = np.trace(gram) / len(gram)
-    return float(np.linalg.norm(gram / g2 - np.eye(len(gram))) / math.sqrt(len(gram))) if g2 > 0 else math.inf
 
 
 def _storage_eps(exam: LayerExamination) -> float:
@@ -51,8 +45,8 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
         k = len(layer.blocks)
         if not layer.finite or k < 2 or layer.layer.hidden_size < 2 or layer.layer.projection is not None:
             continue
-        of_stack = _orthogonality_defect(layer.stack)
-        of_gates = min(_orthogonality_defect(block) for block in layer.blocks.values())
+        of_stack = orthogonality_defect(layer.stack)
+        of_gates = min(orthogonality_defect(block) for block in layer.blocks.values())
         # Rounding each entry by a relative u moves the defect by about u, whatever n is.
         if of_stack > max(4 * _storage_eps(layer), 1e-3) or of_gates < 0.1:
             continue
@@ -66,6 +60,7 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
             "each gate block is a truncated orthogonal matrix that loses norm in every direction",
             f"initialize gate by gate: {initialize_call(layer, recurrent='orthogonal')}",
             {"stack_defect": of_stack, "smallest_gate_defect": of_gates, "radius": radii, "expected": 1 / math.sqrt(k)},
+            action={"recurrent": "orthogonal"},
         )
 
 
@@ -99,6 +94,7 @@ def zeroed_gate(exam: Examination) -> Iterator[Finding]:
             "these gates cannot see the hidden state",
             f"initialize gate by gate: {initialize_call(layer, recurrent='identity')}",
             {"zero": zero, "identity": eye},
+            action={"recurrent": "identity"},
         )
 
 
@@ -182,6 +178,7 @@ def default_uniform(exam: Examination) -> Iterator[Finding]:
             "a signal through such a weight alone loses 42 % a step",
             initialize_call(layer, recurrent="orthogonal"),
             {"bound": bound, "largest_entry": reach, "ks_p_value": p_value, "radius": radii},
+            action={"recurrent": "orthogonal"},
         )
 
 
