@@ -1,4 +1,4 @@
-"""Experiments: which initializer trains which network best, asked so that the answer can be trusted (needs torch)."""
+"""Experiments: tasks, models, training, and statistical comparisons of initializers (needs torch)."""
 
 from importlib.util import find_spec as _find_spec
 
@@ -12,5 +12,5 @@ from unitcircle.experiments import comparison, engines, models, studies, tasks, 
 
 __all__ = ["comparison", "engines", "models", "studies", "tasks", "training"]
 
-# A distribution of its own since 0.2.
+# A separate distribution since 0.2.
 __getattr__ = _moved(__name__, {"reproduce": "unitcircle_reproduction"})

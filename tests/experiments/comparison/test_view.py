@@ -55,7 +55,7 @@ def comparison():
 def test_who_wins_by_how_much_and_what_is_to_be_doubted(comparison):
     said = words(study_view(comparison))
     assert "A line and another." in said
-    assert "partial: 74 of 76 runs, 1 failed, 1 missing; the comparison uses the runs that have ended" in said
+    assert "partial: 74 of 76 runs, 1 failed, 1 missing; the comparison uses the finished runs" in said
     assert "score: accuracy, higher is better, baseline 0.1, solved at 0.9" in said
     assert "First: Haar, mean 0." in said
     assert "Every other one is worse by the same test." in said
@@ -89,8 +89,8 @@ def test_progress_says_what_is_there(comparison):
 
 def test_equals_cannot_be_told_apart():
     said = words(study_view(compared(study(LABELS), lambda label, run: record(run, 0.5 + noise(label, run)))))
-    assert "The data cannot tell it from" in said
-    assert "The data cannot tell from torch default: " in said
+    assert "Not significantly different from it: " in said
+    assert "Not significantly different from torch default: " in said
     assert "Better than" not in said
     assert "Worse than" not in said
     assert "complete: 40 runs" in said

@@ -1,4 +1,4 @@
-"""What follows from the records of a study: intervals, tests and verdicts, and their figures, tables and pages."""
+"""Statistics of the records of a study: intervals, tests and verdicts, and their figures, tables and pages."""
 
 __all__ = [
     "Comparison",

@@ -31,13 +31,13 @@ UNKNOWN = Interval(math.nan, math.nan)
 
 
 def compare(study: Study, find: Find, /) -> Comparison:
-    """Compare the initializers of a study from the runs that have ended.
+    """Compare the initializers of a study from its finished runs.
 
-    In each group (task, cell, size, input scale) every initializer is taken at the learning rate chosen for it, and
-    compared with the reference by pairs of runs with the same seed. A verdict other than "cannot tell" needs both: a
-    p-value of the paired permutation test below 1 − confidence after Holm's correction for the rows of the group, and
-    an interval that excludes a difference of zero (ranked by steps: a ratio of one). The A/A row is no hypothesis and
-    is not counted in the correction.
+    In each group (task, cell, size, input scale) every initializer is compared with the reference at the learning rate
+    chosen for it, by pairs of runs with the same seed. A row is better or worse only if both the p-value of the paired
+    permutation test, after Holm's correction for the rows of the group, is below 1 − confidence, and the interval
+    excludes a difference of zero (ranked by steps: a ratio of one). The A/A row is not a hypothesis and is not counted
+    in the correction.
 
     A diverged run counts as the task's baseline, or as the worst score of the group if that is worse, and as never
     solved. A failed run has no result: it is counted, and its pair is left out.
@@ -161,7 +161,7 @@ def _group(
 
 
 def _equals_of_first(group: Group, confidence: float) -> tuple[str, ...]:
-    """Return the labels that the same test does not tell from the first row's."""
+    """Return the labels of the rows that the same test does not distinguish from the first row."""
     contenders = tuple(row for row in group.rows if row.seeds and row.verdict is not Standing.NOISE)
     if not contenders:
         return ()
@@ -170,7 +170,7 @@ def _equals_of_first(group: Group, confidence: float) -> tuple[str, ...]:
 
 
 def _scoring(task: Task, records: Sequence[Record], name: str) -> Score:
-    """Return the function record → score; a diverged run is no better than guessing or than any other run."""
+    """Return the function record → score; a diverged run gets the baseline or the worst score, whichever is worse."""
     scores = [record.summary.get(name, math.nan) for record in records if record.status is Status.FINISHED]
     finite = [value for value in (task.baseline, *scores) if math.isfinite(value)]
     worst = (min if task.higher_is_better else max)(finite, default=math.nan)

@@ -1,4 +1,4 @@
-"""Rows held against a reference: paired differences, corrected p-values, standings."""
+"""Rows compared with a reference: paired differences, corrected p-values, verdicts."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from unitcircle.experiments.comparison._statistics import (
 
 
 def judge(*groups: Group, reference: str, twin: str = "", confidence: float = 0.95) -> list[Group]:
-    """Hold the rows of groups against a reference, all of them as one family of tests.
+    """Compare the rows of groups with a reference, all of them as one family of tests.
 
     Each group is ranked by its score or by its steps (``rank_by``), and runs of one seed are paired. Holm's correction
-    counts the rows of all groups together, except the reference, the A/A row and rows without a run: these are no
-    hypotheses. What an earlier call said of the rows is replaced.
+    counts the rows of all groups together, except the reference, the A/A row and rows without a run, which are not
+    hypotheses. The results of an earlier call are replaced.
 
     Parameters
     ----------
     groups
         With the rows to judge, the reference among the rows of each.
     reference
-        Label of the row that the others are held against.
+        Label of the row that the others are compared with.
     twin
         Label of the A/A row; empty where there is none.
     confidence
@@ -56,7 +56,7 @@ def judge(*groups: Group, reference: str, twin: str = "", confidence: float = 0.
 
 @dataclass(frozen=True)
 class Judge:
-    """How the rows of a group are held against one of them.
+    """How the rows of a group are compared with one of them.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Judge:
         rows
             Of one group, in any order.
         label
-            Of the row that the others are held against.
+            Of the row that the others are compared with.
         twin
             Label of the A/A row; empty where there is none.
 
@@ -137,7 +137,7 @@ class Judge:
         if row.p_holm >= 1 - self.confidence or not (low > null or high < null):
             return Standing.UNDECIDED
         better = (low > null) is (self.higher_is_better and not self.by_steps)
-        # The median of the ratios and the mean rank may point to different sides: then the data decide nothing.
+        # The median of the ratios and the mean rank may point to different sides: then the row is undecided.
         if self.by_steps and better is not (row.effect > 0):
             return Standing.UNDECIDED
         return Standing.BETTER if better else Standing.WORSE

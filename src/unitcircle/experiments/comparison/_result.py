@@ -19,7 +19,7 @@ class Standing(StrEnum):
     UNDECIDED = "cannot tell"
     REFERENCE = "reference"
     NOISE = "noise floor"
-    """The A/A row: the reference's law once more."""
+    """The A/A row: the reference again, with other draws."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Row:
         Seeds of the runs with a result, their test scores, and their steps to the threshold on validation data
         (inf: never).
     missing, failed, diverged
-        Number of runs not done yet, of runs without a result, and of runs that diverged (among ``seeds``).
+        Number of runs not finished yet, of runs without a result, and of runs that diverged (among ``seeds``).
     mean, interval, median, worst, deviation
         Statistics of the scores; the worst in the sense of the task. NaN without a score.
     solved, success
@@ -169,7 +169,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a study, complete or from the runs that have ended.
+    """The result of a study, complete or from its finished runs.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Comparison:
     confidence
         Confidence of every interval; 1 − confidence is the level of the tests.
     planned, present, missing, failed
-        Number of runs of the study, tuning included: in total, with a result, not done yet, and without a result.
+        Number of runs of the study, tuning included: in total, with a result, not finished yet, and without a result.
     groups
         In the order of the study file.
     """

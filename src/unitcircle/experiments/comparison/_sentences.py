@@ -1,4 +1,4 @@
-"""What a comparison shows, in sentences."""
+"""Sentences that state the results of a comparison."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
     Returns
     -------
     list of str
-        Sentences, the answer first and the reservations last.
+        Sentences, the result first and the limitations last.
     """
     write = Numbers(group)
     reference = comparison.reference
@@ -33,7 +33,7 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
             lines.append(f"{opening} {reference}: {_list(rows, write, group)}.")
     undecided = [row for row in group.rows if row.verdict is Standing.UNDECIDED and row.seeds]
     if undecided:
-        lines.append(f"The data cannot tell from {reference}: {_list(undecided, write, group)}.")
+        lines.append(f"Not significantly different from {reference}: {_list(undecided, write, group)}.")
     lines += _noise(group, comparison, write)
     if group.shares:
         shares = sorted(group.shares.items(), key=lambda item: -item[1])
@@ -54,7 +54,7 @@ def _first(group: Group, write: Numbers) -> list[str]:
         about = f"mean {write.score(first.mean)} {write.interval(first.interval, write.score)}"
     line = f"First: {first.label}, {about.strip()}."
     if group.not_told_from_first:
-        return [f"{line} The data cannot tell it from {', '.join(group.not_told_from_first)}."]
+        return [f"{line} Not significantly different from it: {', '.join(group.not_told_from_first)}."]
     others = [row for row in group.rows if row.label != first.label and row.verdict is not Standing.NOISE]
     if not any(row.seeds for row in others):
         return [line]
@@ -87,10 +87,10 @@ def _noise(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
     lines = [f"Noise floor: {comparison.reference} with other draws {verb} {about}."]
     if noise.p < 1 - comparison.confidence:
         share = f"{100 * (1 - comparison.confidence):.3g} %"
-        lines[0] += f" p = {write.p(noise.p)}: among equals this happens in {share} of groups only; doubt the verdicts."
+        lines[0] += f" p = {write.p(noise.p)}: by chance this happens in {share} of groups; doubt the verdicts."
     within = [row.label for row in group.rows if row.within_noise and row.verdict in {Standing.BETTER, Standing.WORSE}]
     if within:
-        lines.append(f"Significant, yet no larger than that: {', '.join(within)}.")
+        lines.append(f"Significant, but no larger than the noise floor: {', '.join(within)}.")
     return lines
 
 

@@ -77,7 +77,7 @@ def share_interval(successes: int, count: int, confidence: float, /) -> Interval
 
 
 def paired_p(differences: Sequence[float], /) -> float:
-    """Return the two-sided p-value of the paired permutation test: under the null every sign is a fair coin's.
+    """Return the two-sided p-value of the paired permutation test: under the null either sign has probability ½.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ def cliffs_delta(values: Sequence[float], others: Sequence[float], /) -> float:
 def rank_differences(values: Sequence[float], others: Sequence[float], /) -> np.ndarray:
     """Return the differences of paired values in their ranks among all values; equal values share a rank.
 
-    Censored values (infinities) are equal. A swap within a pair does not change the ranks, so that under the null the
-    sign of each difference is a fair coin's.
+    Censored values (infinities) are equal. A swap within a pair does not change the ranks, so that under the null
+    hypothesis either sign of each difference has probability ½.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def progress_line(comparison: Comparison, /) -> str:
         return f"complete: {comparison.present:,} runs{failed}"
     return (
         f"partial: {comparison.present:,} of {comparison.planned:,} runs{failed}, "
-        f"{comparison.missing:,} missing; the comparison uses the runs that have ended"
+        f"{comparison.missing:,} missing; the comparison uses the finished runs"
     )
 
 
@@ -64,12 +64,12 @@ def study_progress_view(comparison: Comparison, /) -> console.Group:
     Parameters
     ----------
     comparison
-        Comparison of the runs that have ended.
+        Comparison of the finished runs.
 
     Returns
     -------
     rich.console.Group
-        For each row the chosen learning rate and the number of runs that have ended, diverged and failed.
+        For each row the chosen learning rate and the number of finished, diverged and failed runs.
     """
     from rich import box, console
     from rich.table import Table
@@ -155,7 +155,7 @@ def legend(comparison: Comparison, /) -> str:
     steps = any(group.rank_by == "steps" for group in comparison.groups)
     ratio = " (of steps: median ratio, ×0 and ×∞ where one never reached the threshold)" if steps else ""
     return (
-        f"▲ better, ▼ worse than {comparison.reference}, the reference; no mark: the data cannot tell; ~: the "
+        f"▲ better, ▼ worse than {comparison.reference}, the reference; no mark: not significant; ~: the "
         f"difference is no larger than between the reference and itself. Differences{ratio} are paired by seed; "
         f"p: paired permutation test, corrected by Holm within a table. * smallest or largest of the rates tried."
     )

@@ -1,7 +1,7 @@
-"""Studies: which initializer is better, by how much, and where the data cannot tell.
+"""Studies: comparisons of initializers over tasks, cells, learning rates and seeds.
 
 A study is a TOML file. :func:`execute` trains the runs that have no record yet;
-:func:`unitcircle.experiments.comparison.compare` says what follows from the records.
+:func:`unitcircle.experiments.comparison.compare` computes the statistics of the records.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The expected time of a run, from the times of the runs that have ended."""
+"""The expected time of a run, from the times of finished runs."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Outcome:
     failed
         Number of runs of the whole study that failed for good.
     left
-        Number of runs that are yet to end.
+        Number of runs that have not ended.
     seconds
         Wall time.
     problems
@@ -117,7 +117,7 @@ def execute(
         kind = Local(workers)
     if isinstance(kind, Local) and kind.gpu_fraction is not None and not any(map(_on_gpu, study.experiments)):
         rule, remedy = "needs an experiment on a GPU", "Leave it out, or write device = 'cuda' in the study file."
-        raise ArgumentError("gpu_fraction", rule, f"{kind.gpu_fraction} for a study on the processor alone", remedy)
+        raise ArgumentError("gpu_fraction", rule, f"{kind.gpu_fraction} for a study that uses only the CPU", remedy)
     if minutes is not None and not minutes >= 0:
         raise ArgumentError("minutes", "must be a number that is not negative", str(minutes))
     store = Store(folder)
@@ -222,10 +222,10 @@ class _Execution:
         if written:
             self._finish(tuple(written), list(written.values()), seconds)
         lost = [run for run in stack if run not in written]
-        given_up = self._plan.lose(lost)
-        if tried := tuple(run for run in lost if run not in given_up):
+        failed = self._plan.lose(lost)
+        if tried := tuple(run for run in lost if run not in failed):
             self._emit("lost", tried, reply.error)
-        for run in given_up:
+        for run in failed:
             record = _failure(run, reply.error)
             self._store.write(record)
             self._plan.end([record])

@@ -41,7 +41,7 @@ def check_setting(setting: Run, /) -> None:
     task, cell = Task.parse(setting.task), TrainableCell.parse(setting.cell)
     translates = task.architecture == "encoder_decoder"
     if not cell.recurrent and (translates or task.every_step):
-        raise ArgumentError("cells", f"must be recurrent for {task.name}, which asks for many answers", str(cell))
+        raise ArgumentError("cells", f"must be recurrent for {task.name}, which has an output at every step", str(cell))
     of_states = "omega" if setting.omega else "norm_stabilizer"
     if getattr(setting, of_states) and (translates or not cell.recurrent):
         rule = "must be 0 for a network without a single sequence of states"

@@ -65,8 +65,8 @@ def memory_of_parameters(run: Run, /) -> float:
 def _bytes_per_step(run: Run, task: Task, cell: TrainableCell, batch: Batch) -> float:
     """Return the bytes that a forward pass in double precision saves for each sequence and step."""
     # The difference of two batches: what does not grow with the batch is not counted.
-    one, two = (_saved_bytes(run, task, cell, _sequences(batch, task, count)) for count in (1, 2))
-    return (two - one) / len(batch.inputs)
+    single, double = (_saved_bytes(run, task, cell, _sequences(batch, task, count)) for count in (1, 2))
+    return (double - single) / len(batch.inputs)
 
 
 def _sequences(batch: Batch, task: Task, count: int) -> Batch:

@@ -100,7 +100,7 @@ class Plan:
         self._study, self._store, self._limit = study, store, limit
         self._retry_failed = retry_failed
         self._tuning, self._reported = _Pool(), _Pool()
-        # Runs to be tried alone: one bad run of a stack takes the others down with it.
+        # Runs to be tried alone: one run that crashes ends the others of its stack.
         self._alone: list[Run] = []
         self._retried: set[str] = set()
         self._active: dict[str, Run] = {}
@@ -212,10 +212,10 @@ class Plan:
         """
         for run in stack:
             self._active.pop(run.key, None)
-        given_up = [run for run in stack if run.key in self._retried]
+        failed = [run for run in stack if run.key in self._retried]
         self._alone += [run for run in stack if run.key not in self._retried]
         self._retried |= {run.key for run in stack}
-        return given_up
+        return failed
 
     @property
     def ended(self) -> int:

@@ -1,4 +1,4 @@
-"""A study: what is compared, on what, how it is tuned, how often it is repeated."""
+"""A study: initializers, experiments, tuning, and number of repetitions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from unitcircle.initializers import Initializer
 FIRST_TUNING_SEED = 1000
 """Learning rates are chosen with seeds from here on, never with those that are reported: these are all below."""
 TWIN = " (again)"
-"""Ends the label of the A/A row: the reference's law once more, with other draws."""
+"""Suffix of the label of the A/A row: the reference again, with other draws."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ class Experiment:
 @positional_fields
 @dataclass(frozen=True)
 class Study:
-    """What a study file says.
+    """The contents of a study file.
 
-    Learning rates are chosen first, on validation data, with ``tuning_seeds`` seeds of their own; then ``seeds`` runs
-    at the chosen rate are reported on test data.
+    Learning rates are chosen first, on validation data, with ``tuning_seeds`` separate seeds; then ``seeds`` runs at
+    the chosen rate are reported on test data.
 
     Attributes
     ----------
@@ -114,18 +114,18 @@ class Study:
     experiments
         What they are compared on.
     reference
-        Label of the one that the others are held against; the first by default.
+        Label of the initializer that the others are compared with; the first by default.
     seeds, tuning_seeds
         Repetitions that are reported, and that choose the learning rate.
     first_seed
-        The reported seeds count up from here, those that tune from here plus 1,000: a study with another first seed,
-        as far away as there are repetitions, is a repetition with fresh draws.
+        The reported seeds count up from here, the tuning seeds from here plus 1,000. A study whose first seed differs
+        by at least the number of seeds is an independent repetition.
     twin
         Whether the reference is run once more with other draws, as the noise floor.
     confidence
         Of every interval.
     description
-        A sentence for who reads the results.
+        A sentence for readers of the results.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Study:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", self.name):
-            rule = "must be letters, digits, '.', '_' and '-', for it names the folder of results"
+            rule = "must be letters, digits, '.', '_' and '-', because it names the folder of results"
             raise ArgumentError("name", rule, repr(self.name))
         if not self.initializers:
             raise ArgumentError("initializers", "must hold at least one entry", "none")
@@ -161,7 +161,7 @@ class Study:
         object.__setattr__(self, "reference", self.reference or next(iter(self.initializers)))
         if self.reference not in self.initializers:
             raise UnknownNameError("reference", self.reference, self.initializers)
-        # Every name in the file is read now, not in a worker an hour later.
+        # Every specification in the file is parsed now, not in a worker an hour later.
         for experiment in self.experiments:
             for setting in experiment.settings():
                 for label in self.labels:
@@ -178,10 +178,10 @@ class Study:
         return range(self.first_seed, self.first_seed + self.seeds)
 
     def labels_in(self, setting: Run, /) -> tuple[str, ...]:
-        """Return the rows of one setting: of those that would be the same run there, one stands for all.
+        """Return the rows of one setting, where rows that would train the same runs are merged into one.
 
-        A cell without a recurrent weight to initialize has no A/A row, and one row for each bias; none but one where
-        it has no bias either.
+        A cell without a recurrent weight to initialize has no A/A row, and one row for each bias initializer, or a
+        single row if it has no bias either.
 
         Parameters
         ----------
@@ -225,7 +225,7 @@ class Study:
         """
         if len(experiment.learning_rates) == 1:
             return []
-        # Nobody reads the dynamics of a run that only chooses a rate.
+        # The dynamics of tuning runs are not used.
         row = replace(self._row_setting(setting, label), measure_at=())
         first = FIRST_TUNING_SEED + self.first_seed
         seeds = range(first, first + self.tuning_seeds)
@@ -253,7 +253,7 @@ class Study:
         Raises
         ------
         ArgumentError
-            The file is not there, is no TOML, or breaks a rule.
+            The file does not exist, is not TOML, or breaks a rule.
         UnknownNameError
             A key, task, cell or initializer that does not exist.
         """
