@@ -278,7 +278,7 @@ def test_initial_states_in_the_modules_own_structure():
         (lambda: as_recurrence(nn.GRU(M, N), layer=1), UnknownNameError, "layer"),
         (lambda: as_recurrence(nn.RNNCell(M, N, nonlinearity="selu")), ArgumentError, "tanh or relu"),
         (lambda: as_recurrence(lambda x, s: s, state=torch.zeros(2)).trajectory(0), ArgumentError, "one step"),
-        (lambda: as_recurrence(nn.Linear(M, N)), ArgumentError, "state must show the state of Linear"),
+        (lambda: as_recurrence(nn.Linear(M, N)), ArgumentError, "state must be an example of the state of Linear"),
         (lambda: as_recurrence(torch.tanh, state=torch.zeros(3, dtype=torch.int64)), DtypeError, "int64"),
         (lambda: as_recurrence(nn.GRU(M, N)).trajectory(torch.zeros(T, B, N)), ShapeError, "m = 3"),
         (lambda: as_recurrence(nn.GRU(M, N)).trajectory(torch.zeros(0, B, M)), ArgumentError, "at least one step"),

@@ -1,4 +1,4 @@
-"""Live networks: what their states and gradients do over time and depth (needs torch)."""
+"""Live networks: measurements of states and gradients over time and depth (needs torch)."""
 
 from importlib.util import find_spec as _find_spec
 

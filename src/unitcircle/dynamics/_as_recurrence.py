@@ -87,7 +87,7 @@ def as_recurrence(
         return StackRecurrence(module, layer=None, direction="forward", dtype=dtype)
     if state is None:
         remedy = "Pass state=, a tensor or a tuple or dictionary of tensors."
-        raise ArgumentError("state", f"must show the state of {_name(module)}", "None", remedy)
+        raise ArgumentError("state", f"must be an example of the state of {_name(module)}", "None", remedy)
     if isinstance(module, nn.Module):
         return ModuleRecurrence(module, state, batched=batched, dtype=dtype)
     return FunctionRecurrence(module, state, batched=batched)

@@ -36,7 +36,7 @@ def call(model: Callable[..., Any], batch: Any, dtype: torch.dtype | None, /) ->
     except RuntimeError as error:
         if "dtype" not in str(error):
             raise
-        remedy = "It creates tensors of its own: pass dtype=None to measure it in its own precision."
+        remedy = "It creates tensors in another precision: pass dtype=None to measure it in its own precision."
         raise ArgumentError("model", "must compute in the precision of its input", str(error), remedy) from error
 
 

@@ -1,4 +1,4 @@
-"""The recurrent gain at which a network keeps its gradient over the length of the user's own data."""
+"""The recurrent gain at which the gradient of a network keeps its norm over the length of the user's data."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def calibrate_(
     probes: int = 8,
     rng: Rng = 0,
 ) -> Calibration:
-    r"""Scale the recurrent weights of an untrained network so that its gradient survives the length of a batch.
+    r"""Scale the recurrent weights of an untrained network so that its gradient keeps its norm over a batch.
 
     Layers are calibrated one after the other, lowest first, each on the inputs that it receives in the batch and from
     the zero state::
@@ -52,8 +52,8 @@ def calibrate_(
 
     The norm is estimated with random cotangents, averaged over probes (squares) and over the batch (logarithms), since
     a single cotangent of a Gaussian network varies too much. A grid of gains brackets the answer, which a scalar search
-    then refines. An LSTM or GRU gets no gain: its biases are spread over the length (Chrono), because in our pilot any
-    bias common to all units was worse.
+    then refines. An LSTM or GRU gets no gain: its biases are spread over the length (Chrono), because in our pilot
+    experiments any bias common to all units was worse.
 
     Parameters
     ----------
@@ -192,7 +192,8 @@ def _calibrate_layer(curve: _Curve, logs: np.ndarray) -> LayerCalibration:
     likeness = float(W.trace()) / (math.sqrt(n) * norm) if norm else 1.0
     if likeness > IDENTITY_LIKE:
         reason = (
-            f"the cosine between the recurrent weight and the identity is {likeness:.2f}: a gain would only saturate it"
+            f"the cosine between the recurrent weight and the identity is {likeness:.2f}: "
+            "a gain would only saturate the units"
         )
         return _result(curve, CalibrationStatus.IDENTITY_LIKE, reason)
     values = np.array([curve.value(x) for x in logs])
@@ -228,7 +229,7 @@ def _crossing(curve: _Curve, logs: np.ndarray, values: np.ndarray) -> LayerCalib
 def _maximum(curve: _Curve, logs: np.ndarray, values: np.ndarray) -> LayerCalibration:
     best = int(np.argmax(values))
     if best in {0, len(values) - 1}:
-        reason = f"the typical direction is kept best at the end of the range, at gain {math.exp(logs[best]):.3g}"
+        reason = f"the mean log singular value is largest at the end of the range, at gain {math.exp(logs[best]):.3g}"
         return _result(curve, CalibrationStatus.OUT_OF_RANGE, reason)
     if _first_fall(curve, logs[: best + 1]) is not None or _first_fall(curve, logs[best:][::-1]) is not None:
         reason = "the mean log singular value has more than one maximum"

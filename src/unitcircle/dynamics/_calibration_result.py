@@ -13,7 +13,7 @@ Criterion = Literal["gradient_ratio", "typical_direction"]
 
 
 class CalibrationStatus(StrEnum):
-    """Outcome of calibrating one layer; every member but the first two is a refusal.
+    """Outcome of calibrating one layer; all members except the first two are refusals.
 
     Attributes
     ----------

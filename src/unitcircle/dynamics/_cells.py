@@ -172,7 +172,7 @@ class LSTMTorchCell(TorchCell):
         h = torch.sigmoid(o) * torch.tanh(c)
         if self.projection is not None:
             h = h @ self.projection.t()
-        # The view is a node of its own in the graph: the gradient of c excludes what flows to c through h.
+        # The view is a separate node in the graph: the gradient of c excludes what flows to c through h.
         return h, c.view_as(c)
 
     def coefficients(self, drive: Tensor, state: State, /) -> State:

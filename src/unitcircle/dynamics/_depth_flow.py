@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from unitcircle._growth import Flow
 from unitcircle.dynamics._batch import call, loss_of
-from unitcircle.dynamics._restoration import as_found
+from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
 
@@ -89,7 +89,7 @@ def depth_flow(
     Returns
     -------
     DepthFlow
-        Norms by depth, per-layer Jacobian norms, and the bound by their product.
+        Norms by depth, Jacobian norms of the layers, and the bound by their product.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def depth_flow(
                 raise UnknownNameError("layers", name, (key for key in modules if key))
     points: list[Tensor] = []  # The inputs of the layers in the order of their calls, then the output
     called: list[str] = []
-    with as_found(model), torch.enable_grad():
+    with evaluation_mode(model), torch.enable_grad():
 
         def hook_of(name: str) -> Callable[..., Any]:
             def hook(_module: nn.Module, arguments: tuple[Any, ...]) -> Any:

@@ -13,7 +13,7 @@ from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._batch import call
 from unitcircle.dynamics._layers import FUSED, STEPWISE
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._restoration import as_found
+from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._unrolling import unrolled
 from unitcircle.torch import RecurrentTensors
 
@@ -105,7 +105,7 @@ def driven_layers(
             handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
     tensors = {name: take(t) for name, t in (*model.named_parameters(), *model.named_buffers())}
     try:
-        with as_found(model), torch.no_grad(), unrolled(model):
+        with evaluation_mode(model), torch.no_grad(), unrolled(model):
             call(lambda *a, **k: functional_call(model, tensors, a, k), batch, dtype)
     finally:
         for handle in handles:

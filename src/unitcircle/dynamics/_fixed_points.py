@@ -273,7 +273,7 @@ def _starts(recurrence: Recurrence, starts: Any, rng: Rng) -> Tensor:
     return s.to(recurrence.device, recurrence.dtype)
 
 
-# Every start has a damping of its own: a step that reduces its cost is taken and the damping divided by 10 (towards
+# Every start has its own damping: a step that reduces its cost is taken and the damping divided by 10 (towards
 # Newton's method), another is rejected and the damping multiplied by 4 (towards short steps of steepest descent).
 def _descend(orbit: _Orbit, s: Tensor, iterations: int, tolerance: float) -> Tensor:
     s = s.clone()

@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._restoration import as_found
+from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._unrolling import unrolled
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 
@@ -86,13 +86,13 @@ class FunctionRecurrence(Recurrence):
         if self.batched:
             return self._ravel(self._next(x, self.unravel(state)), True)
 
-        def one(x_t: Tensor | None, s: Tensor) -> Tensor:
+        def step_sample(x_t: Tensor | None, s: Tensor) -> Tensor:
             sample = pytree.tree_map(lambda leaf: leaf.squeeze(0), self.unravel(s.unsqueeze(0)))
             return self._ravel(self._next(x_t, sample), False).squeeze(0)
 
         if len(state) == 1:  # as vmap would, without its overhead
-            return one(None if x is None else x[0], state[0]).unsqueeze(0)
-        return vmap(one, in_dims=(None if x is None else 0, 0), randomness="different")(x, state)
+            return step_sample(None if x is None else x[0], state[0]).unsqueeze(0)
+        return vmap(step_sample, in_dims=(None if x is None else 0, 0), randomness="different")(x, state)
 
     def sequence(self, inputs: Any, /) -> Tensor | int:
         if isinstance(inputs, int):
@@ -129,11 +129,11 @@ class ModuleRecurrence(FunctionRecurrence):
         self._tensors = {name: take(tensor) for name, tensor in (*module.named_parameters(), *module.named_buffers())}
 
     def as_found(self) -> AbstractContextManager[Any]:
-        return as_found(self._module)
+        return evaluation_mode(self._module)
 
     @contextmanager
     def _plain(self) -> Generator[None]:
-        with as_found(self._module, random=False), unrolled(self._module):
+        with evaluation_mode(self._module, random=False), unrolled(self._module):
             yield
 
     def _call(self, x: Any, state: Any) -> Any:
@@ -143,5 +143,5 @@ class ModuleRecurrence(FunctionRecurrence):
         except RuntimeError as error:
             if "dtype" not in str(error):
                 raise
-            remedy = "It creates tensors of its own: pass dtype=None to measure it in its own precision."
+            remedy = "It creates tensors in another precision: pass dtype=None to measure it in its own precision."
             raise ArgumentError("module", "must compute in the precision of its input", str(error), remedy) from error

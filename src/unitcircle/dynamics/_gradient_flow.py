@@ -17,7 +17,7 @@ from unitcircle._growth import Flow, Step, steepest
 from unitcircle.dynamics._batch import call, loss_of
 from unitcircle.dynamics._cells import State
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._restoration import as_found
+from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._unrolling import StateRecord, unrolled
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
@@ -153,7 +153,7 @@ def gradient_flow(
     if norm not in {"gradient", "jacobian", "spectral"}:
         raise UnknownNameError("norm", norm, ("gradient", "jacobian", "spectral"))
     with ExitStack() as stack:
-        stack.enter_context(model.as_found() if isinstance(model, Recurrence) else as_found(model))
+        stack.enter_context(model.as_found() if isinstance(model, Recurrence) else evaluation_mode(model))
         stack.enter_context(torch.enable_grad())
         record = StateRecord()
         if isinstance(model, Recurrence):

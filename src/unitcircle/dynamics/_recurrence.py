@@ -1,4 +1,4 @@
-"""The one primitive: a step over the full state, seen as a vector."""
+"""The common interface of all measurements: a step over the full state as one vector."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Linearization(ABC):
 class Recurrence(ABC):
     """A recurrence ``s_{t+1} = F(x_t, s_t)`` over the full state as one real vector.
 
-    The full state is everything one step hands to the next: of an LSTM ``(h, c)``, of a stack the states of all its
+    The full state is everything one step passes to the next: of an LSTM ``(h, c)``, of a stack the states of all its
     layers, in the order of torch's own state tensors. Vectors are batched: ``s`` is ``(B, N)``, ``x`` ``(B, m)``.
 
     Attributes
@@ -215,7 +215,7 @@ class FunctionalLinearization(Linearization):
         return self._recurrence.step(None if x is None else x.unsqueeze(0), state.unsqueeze(0)).squeeze(0)
 
     def push(self, t: int, Q: Tensor, /) -> Tensor:
-        def one(x: Tensor | None, state: Tensor, tangents: Tensor) -> Tensor:
+        def push_sample(x: Tensor | None, state: Tensor, tangents: Tensor) -> Tensor:
             # u -> Jᵀu is linear: the transpose of its derivative, at any u, is J.
             reverse: Any = vjp(lambda s: self._step(x, s), state)
             value, pull = reverse
@@ -225,7 +225,7 @@ class FunctionalLinearization(Linearization):
 
         x = None if self._xs is None else self._xs[t]
         dims = (None if x is None else 0, 0, 0)
-        return vmap(one, in_dims=dims, randomness="different")(x, self._states[t], Q)
+        return vmap(push_sample, in_dims=dims, randomness="different")(x, self._states[t], Q)
 
     def dense(self, start: int, stop: int, /) -> Tensor:
         x = None if self._xs is None else self._xs[start:stop].flatten(0, 1)

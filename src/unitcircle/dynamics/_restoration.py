@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextmanager
-def as_found(module: nn.Module, /, *, random: bool = True) -> Generator[None]:
+def evaluation_mode(module: nn.Module, /, *, random: bool = True) -> Generator[None]:
     """Measure in evaluation mode (no dropout, fixed running statistics), then restore."""
     training = [part for part in module.modules() if part.training]
     devices = {p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"}

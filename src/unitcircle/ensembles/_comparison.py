@@ -35,14 +35,14 @@ class Outlier:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A weight beside the law of a random one.
+    """A weight compared with the law of a random one.
 
     Attributes
     ----------
     law
         The law.
     values
-        What it speaks of, for this weight.
+        The values of this weight that the law describes, such as its eigenvalues.
     distance
         ``sup |F_n - F|`` between the weight's distribution function and the law's.
     pvalue
@@ -105,7 +105,7 @@ def compare(
     Raises
     ------
     ArgumentError
-        ``level`` is no probability, or too small for so few draws.
+        ``level`` is not a probability, or too small for so few draws.
 
     Examples
     --------

@@ -115,7 +115,7 @@ def _log_sf_series(terms: _Terms) -> np.ndarray:
         k[:, :, -1] = upper / terms.u[-1] - k[:, :, :-1] @ limit
     else:
         k += (terms.u - np.exp(log_scale) * upper)[:, :, None] * w[:, None, :]
-    # log det(1 - K) = -Σ tr Kᵏ/k; eight terms, for K has eigenvalues below SERIES_BELOW.
+    # log det(1 - K) = -Σ tr Kᵏ/k; eight terms, because K has eigenvalues below SERIES_BELOW.
     k2 = k @ k
     k3, k4 = k2 @ k, k2 @ k2
 

@@ -2,8 +2,8 @@
 
 Householder reflectors that bring a standard Gaussian matrix to upper Hessenberg form leave the entries on and above
 the diagonal standard normal, and the subdiagonal χ-distributed with n-1, ..., 1 degrees of freedom, all independent.
-The O(n³) reduction, more than half of an eigenvalue computation, is thereby not needed: what remains is LAPACK's QR
-iteration, called with the interpreter lock released.
+This avoids the O(n³) reduction, more than half of an eigenvalue computation. What remains is LAPACK's QR iteration,
+called with the interpreter lock released.
 """
 
 from __future__ import annotations

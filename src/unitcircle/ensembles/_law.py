@@ -69,12 +69,12 @@ class Law(ABC):
     # Quantiles -----------------------------------------------------------------------------------------------------
 
     def ppf(self, q: Any, /) -> Any:
-        """Return the x with ``P(X ≤ x) = q``, elementwise; NaN where q is no probability."""
+        """Return the x with ``P(X ≤ x) = q``, elementwise; NaN where q is not a probability."""
         q = np.asarray(q, float)
         return self._quantile(q, 1 - q)
 
     def isf(self, q: Any, /) -> Any:
-        """Return the x with ``P(X > x) = q``, elementwise; NaN where q is no probability."""
+        """Return the x with ``P(X > x) = q``, elementwise; NaN where q is not a probability."""
         q = np.asarray(q, float)
         return self._quantile(1 - q, q)
 
@@ -84,7 +84,7 @@ class Law(ABC):
         result[lower == 0], result[upper == 0] = self.support()
         low, high = self._range()
         inside = (lower > 0) & (upper > 0)
-        # An end point takes the probability that lies at it, or nearer to it than rounding can tell.
+        # An end point takes the probability that lies at it, or nearer to it than rounding resolves.
         for end, at_end in ((low, lower <= self.cdf(low)), (high, upper <= self.sf(high))):
             result[inside & at_end] = end
             inside &= ~at_end

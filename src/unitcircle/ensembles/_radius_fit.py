@@ -1,4 +1,4 @@
-"""Which law do sampled spectral radii follow? Maximum likelihood for the candidates, and how well each fits."""
+"""Candidate laws of sampled spectral radii: maximum-likelihood fits, and how well each fits."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ CANDIDATES = {
     "shifted lognormal": _Candidate(_fit_shifted_lognormal, stats.lognorm),
     "generalized extreme value": _scipy(stats.genextreme),
 }
-"""The candidates of :func:`fit_radius_law` beside the exact law."""
+"""The candidates of :func:`fit_radius_law` other than the exact law."""
 
 
 def fit_radius_law(samples: Any, /, *, n: int | None = None, field: Field = "real") -> tuple[RadiusFit, ...]:
@@ -119,8 +119,8 @@ def fit_radius_law(samples: Any, /, *, n: int | None = None, field: Field = "rea
 
     Notes
     -----
-    The Poisson law lives on the integers: its likelihood is zero, and its distance cannot fall below half its largest
-    jump. It also has no scale: a radius doubles with std, its law does not stay Poisson.
+    The support of the Poisson law is the integers: its likelihood is zero, and its distance is at least half its
+    largest jump. It also has no scale parameter: a Poisson variable times a factor is not Poisson.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def _fit_candidate(name: str, candidate: _Candidate, samples: np.ndarray) -> Rad
 
 
 def _distance(samples: np.ndarray, law: Any) -> float:
-    # At the integers too, and from both sides, for a law may jump there.
+    # At the integers too, and from both sides, because a law may jump there.
     points = np.unique(np.concatenate((samples, np.arange(np.floor(samples.min()), np.ceil(samples.max()) + 1))))
     ordered = np.sort(samples)
     at = abs(np.searchsorted(ordered, points, "right") / samples.size - law.cdf(points))

@@ -17,7 +17,7 @@ CHUNK = 1 << 17
 
 
 class Sampler(Protocol):
-    """Whatever draws square weights: every initializer does."""
+    """An object that draws square weights, such as any initializer."""
 
     def sample(self, n: int, /, *, rng: np.random.Generator, size: int) -> np.ndarray:
         """Draw ``(size, n, n)``."""
@@ -49,8 +49,8 @@ def sample_radii(
     draws
         Number of weights.
     rng
-        Generator or seed. Every chunk of weights has a generator of its own, spawned from it: the result does not
-        depend on ``workers``.
+        Generator or seed. Every chunk of weights has its own generator, spawned from it: the result does not depend on
+        ``workers``.
     workers
         Threads; all cores if not given.
     progress

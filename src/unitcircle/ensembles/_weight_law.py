@@ -1,4 +1,4 @@
-"""What the laws of eigenvalues, singular values and spacings of a random weight have in common."""
+"""The common interface of the laws of eigenvalues, singular values and spacings of a random weight."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Elementwise = Callable[[np.ndarray], np.ndarray]
 class WeightLaw(Law):
     """The law of one eigenvalue, singular value or spacing of a random weight.
 
-    :meth:`cdf` and the other methods of a :class:`Law` speak of the :meth:`coordinate` of one value, as the weight
-    grows; :attr:`largest` is the law of the largest coordinate of a whole weight.
+    :meth:`cdf` and the other methods of a :class:`Law` describe the :meth:`coordinate` of one value, as n grows;
+    :attr:`largest` is the law of the largest coordinate of a whole weight.
     """
 
     quantity: ClassVar[str]
-    """What the law speaks of: ``"eigenvalues"``."""
+    """What the law describes: ``"eigenvalues"``."""
 
     @staticmethod
     @abstractmethod
     def values(W: Any, /) -> np.ndarray:
-        """Return what the law speaks of, for one weight, in decreasing order."""
+        """Return the values of one weight that the law describes, in decreasing order."""
 
     def coordinate(self, values: np.ndarray, /) -> np.ndarray:
         """Return the real number of each value that the law is about: the value itself."""

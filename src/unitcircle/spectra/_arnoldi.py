@@ -17,8 +17,8 @@ FAILURE = 1e-6
 """Probability, over the random start, that an eigenvalue lies beyond the upper bound."""
 
 FIRST_ORDER = 1e-4
-"""Largest first-order error, relative to the radius, that is believed: the pseudospectra of Grcar's matrix or of a
-near-triangular one make it stay near 1e-2 whatever the residual, for the condition number grows as that shrinks."""
+"""Largest first-order error, relative to the radius, that is trusted: the pseudospectra of Grcar's matrix or of a
+near-triangular one keep it near 1e-2 for any residual, because the condition number grows as the residual shrinks."""
 
 LARGEST_BASIS = 512
 FIRST_CHECK = 24
@@ -55,7 +55,7 @@ class _Krylov:
 
     # Let q(z) = Π (z − θ_i), so that ‖q(A) v‖ = ‖v‖ Π h_{j+1,j}. An eigenvalue λ of A with unit left vector y has
     # yᴴ q(A) v = q(λ) yᴴ v, and |yᴴ v| ≥ δ but for a probability of at most 2 δ / √π. So λ lies where |q(z)| ≤
-    # ‖v‖ Π h_{j+1,j} / δ, whatever its condition: an eigenvalue cannot go unseen.
+    # ‖v‖ Π h_{j+1,j} / δ, whatever its condition: no eigenvalue is missed.
 
     hessenberg: np.ndarray  # H, (m + 1, m)
     start_norm: float  # ‖v‖

@@ -19,7 +19,7 @@ LARGEST = 1e305
 
 
 class Asymptotics(StrEnum):
-    """What the powers Wᵗ do as t → ∞."""
+    """The behaviour of the powers Wᵗ as t → ∞."""
 
     VANISHES = "vanishes"
     """Wᵗ → 0: ρ < 1."""
@@ -41,7 +41,7 @@ _DESCRIPTIONS = {
     Asymptotics.BOUNDED: "the powers stay bounded and have no limit",
     Asymptotics.GROWS: "the powers grow polynomially",
     Asymptotics.EXPLODES: "the powers explode",
-    Asymptotics.UNDECIDED: "what the powers do is within rounding error",
+    Asymptotics.UNDECIDED: "the behaviour of the powers is within rounding error",
 }
 
 
@@ -85,7 +85,7 @@ class AsymptoticsResult:
 
 
 def asymptotics(W: Any, /) -> Any:
-    r"""Decide what the powers of a weight do: vanish, converge, stay bounded, grow or explode.
+    r"""Determine whether the powers of a weight vanish, converge, stay bounded, grow or explode.
 
     .. math::
         W^t \to 0 &\iff ρ(W) < 1 \\
@@ -93,7 +93,7 @@ def asymptotics(W: Any, /) -> Any:
             \operatorname{rank}(W - I) = \operatorname{rank}(W - I)^2 \\
         \sup_t \|W^t\| < ∞ &\iff ρ(W) \le 1,\ \text{every}\ |λ| = 1\ \text{semisimple}
 
-    The verdict is that of a matrix within rounding of W in the type W arrived in: a float32 orthogonal matrix is
+    The verdict is that of a matrix within rounding of W in the element type of W: a float32 orthogonal matrix is
     BOUNDED although its eigenvalues are off the circle by 1e-7. Exact zeros stay zeros, so an explicit Jordan block is
     classified exactly. A dense matrix is reduced to Schur form; eigenvalues that rounding could have split from one
     multiple eigenvalue are classified together, by their mean and by the Jordan structure of W on their invariant

@@ -130,7 +130,7 @@ def _place_near(weight: Triangular, members: np.ndarray, level: float) -> Group:
     error = scatter = delta / condition
     if len(set(weight.owner[members])) > 1:  # coupling between blocks moves no eigenvalue
         error = min(error, level * _first_order(weight, members))
-    # The disc of an ill-conditioned eigenvalue is wide: that the circle meets it is no evidence.
+    # The disc of an ill-conditioned eigenvalue is wide: an intersection with the circle is not evidence.
     width = error / CLEAR if m == 1 and condition < ILL_CONDITIONED else error
     excess = abs(mean) - 1
     size = 0

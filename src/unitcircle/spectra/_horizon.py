@@ -42,13 +42,13 @@ def horizon(W: Any, factor: float, /, *, direction: Literal["either", "down", "u
     factor
         The factor f of the norm, above 1.
     direction
-        ``"down"`` waits only for a fall to 1/f, ``"up"`` only for a rise to f.
+        ``"down"``: only a decrease to 1/f counts; ``"up"``: only an increase to f.
 
     Returns
     -------
     float or array
         The lag, a whole number of steps; infinite where the norm never changes so much: within 0.01·min(1, log
-        f)/(n·eps) steps, after which rounding hides what the norm does (eps of float64; where the powers of W are
+        f)/(n·eps) steps, after which the norm is unknown because of rounding (eps of float64; where the powers of W are
         bounded to the rounding of its element type, eps of that). Shape ``(...)``.
 
     Raises
@@ -74,7 +74,7 @@ def horizon(W: Any, factor: float, /, *, direction: Literal["either", "down", "u
 
     @cache
     def verdicts() -> list[Asymptotics]:
-        # In the element type that arrived: it says how much of a distance to the unit circle is rounding.
+        # In the element type of W: it determines how much of a distance to the unit circle is rounding.
         return [result.verdict for result in np.ravel(np.asarray(asymptotics(W), dtype=object))]
 
     rows = w.value.reshape(-1, w.n, w.n)

@@ -36,7 +36,7 @@ RISE = 1e-3
 
 
 class KreissStatus(StrEnum):
-    """How the Kreiss constant was found; ``message`` says why, and what to do."""
+    """How the Kreiss constant was computed; ``message`` gives the reason and the remedy."""
 
     message: str
 
@@ -74,7 +74,7 @@ class Kreiss:
     z
         Where the supremum is attained; infinite where it is approached as z → ∞ (K = 1), NaN where K is infinite.
     status
-        How it was found; ``print`` shows its ``message``.
+        How it was computed; ``print`` shows its ``message``.
     """
 
     value: float

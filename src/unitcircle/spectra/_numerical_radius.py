@@ -85,7 +85,7 @@ def _search(W: np.ndarray) -> float:
             return float(np.linalg.eigvalsh(hermitian)[-1])
         return float(linalg.eigvalsh(hermitian, subset_by_index=[n - 1, n - 1])[0])
 
-    # The field of values of a real weight is its own mirror image: half a turn says everything.
+    # The field of values of a real weight is symmetric about the real axis: half a turn is enough.
     turn = np.pi if np.isrealobj(W) else 2 * np.pi
     angles = np.linspace(0.0, turn, round(LINES * turn / (2 * np.pi)) + 1)
     h = np.array([support(angle) for angle in angles])
@@ -102,7 +102,7 @@ def _search(W: np.ndarray) -> float:
 
     best = float(h.max())
     peaks = np.flatnonzero((h >= np.r_[h[:1], h[:-1]]) & (h >= np.r_[h[1:], h[-1:]]))
-    # Where the field of values is a disc every line is a peak, and one is as good as another.
+    # If the field of values is a disc, every line is a peak, and any of them will do.
     for k in peaks[np.argsort(-h[peaks], kind="stable")][:PEAKS]:
         around = angles[max(k - 1, 0)], angles[min(k + 1, len(h) - 1)]
         # Only a maximum whose corners reach beyond what is known can raise it.

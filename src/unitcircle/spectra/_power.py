@@ -126,7 +126,7 @@ def _normal(values: np.ndarray, logs: np.ndarray, norm: str) -> np.ndarray:
 
 
 class _Eigenvectors:
-    """Wᵗ ≈ V Λᵗ U with the eigenvalues that have not died out by step t, by decreasing modulus."""
+    """Wᵗ ≈ V Λᵗ U with the eigenvalues that are not negligible at step t, by decreasing modulus."""
 
     def __init__(self, values: np.ndarray, right: np.ndarray, left: np.ndarray, condition: float) -> None:
         self.values, self.right, self.left, self.condition = values, right, left, condition
@@ -149,7 +149,7 @@ class _Eigenvectors:
         return int(np.count_nonzero(t * sizes > math.log(EPS / self.condition)))
 
     def log_norms(self, t: np.ndarray, norm: str) -> np.ndarray:
-        """Return log ‖Wᵗ‖ for increasing steps, of which the first says who survives."""
+        """Return log ‖Wᵗ‖ for increasing steps, of which the first determines the eigenvalues used."""
         k = self.survivors(int(t[0]))
         # V = QR and U* = PS with k columns each: ‖V Λᵗ U‖ = ‖R Λᵗ S*‖, a small matrix.
         R = np.asarray(np.linalg.qr(self.right[:, :k], mode="r"))
@@ -160,11 +160,11 @@ class _Eigenvectors:
         return np.log(sizes) + t * self.log_radius
 
     def fill(self, logs: np.ndarray, first: int, norm: str, progress: Progress | None) -> None:
-        """Fill in every step from the first one on, in batches that shrink with the survivors."""
+        """Fill in every step from the first one on, in batches that shrink with the number of eigenvalues used."""
         steps = len(logs) - 1
         while first <= steps:
             k = self.survivors(first)
-            # A batch ends when a tenth of the survivors may have died: |λ/ρ|ᵗ falls like the inverse of t.
+            # A batch ends when a tenth of them may have become negligible: |λ/ρ|ᵗ falls like the inverse of t.
             count = max(1, min(steps + 1 - first, BATCH // k**2, math.ceil(0.1 * first)))
             t = np.arange(first, first + count)
             logs[t] = self.log_norms(t, norm)

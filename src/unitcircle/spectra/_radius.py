@@ -1,4 +1,4 @@
-"""The spectral radius of one weight, dense, sparse or an operator, never without a bound on its error."""
+"""The spectral radius of one weight (dense, sparse or an operator) with a bound on its error."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from unitcircle.spectra._enclosure import (
 DIRECT = 256
 """Size up to which LAPACK's eigenvalues cost no more than a Krylov space."""
 LARGEST_DIRECT = 8192
-"""Size up to which LAPACK is the last resort: half a GiB for a real matrix, several for its eigenvectors."""
+"""Size up to which LAPACK is the fallback: half a GiB for a real matrix, several for its eigenvectors."""
 LEAST_COST = 8
 """Products that the cheapest answer takes."""
 
 
 class RadiusStatus(Enum):
-    """Whether the error of a spectral radius is within the tolerance; ``message`` says why, and what to do."""
+    """Whether the error of a spectral radius is within the tolerance; ``message`` gives the reason and the remedy."""
 
     message: str
 
@@ -44,7 +44,7 @@ class RadiusStatus(Enum):
         "not converged",
         (
             "The interval is wider than the tolerance: max_cost or the largest Krylov basis was used up, or the "
-            "eigenvalues are too ill-conditioned. Its ends hold; raise max_cost to narrow it, or accept a larger tol."
+            "eigenvalues are too ill-conditioned. The interval is valid; raise max_cost or tol."
         ),
     )
 
@@ -57,12 +57,12 @@ class RadiusStatus(Enum):
 
 @dataclass(frozen=True, eq=False)
 class RadiusEstimate:
-    """A spectral radius, the interval it lies in, and how that is known.
+    """A spectral radius, an interval that contains it, and the method that gave it.
 
     Attributes
     ----------
     value
-        ρ as far as it is known; for a batch, an array of the batch's shape and library, as ``lower``, ``upper`` and
+        The estimate of ρ; for a batch, an array of the batch's shape and library, as ``lower``, ``upper`` and
         ``error`` are.
     lower, upper
         lower ≤ ρ ≤ upper.
@@ -71,7 +71,7 @@ class RadiusEstimate:
     status
         CONVERGED if error ≤ tol · value, for every weight of a batch; otherwise ``print`` shows its ``message``.
     method
-        What the interval rests on, for a batch each method once, joined by commas:
+        The method that gave the interval; for a batch each method once, joined by commas:
 
         - ``"structure"``: ρ is a diagonal entry, or the geometric mean of a cycle: certain.
         - ``"eigenvalues"``: LAPACK's eigenvalues and their condition numbers, for a backward error of n·eps·‖W‖_F.
@@ -82,7 +82,7 @@ class RadiusEstimate:
         - ``"arnoldi"``: a Krylov space of random start: the upper bound fails with probability 10⁻⁶, the lower one
           holds to first order in the residual.
     matvecs
-        Products with W that were spent; 0 where LAPACK did it alone.
+        Number of products with W; 0 if only LAPACK was used.
     """
 
     value: Any
@@ -118,9 +118,9 @@ def spectral_radius(
 
     ρ(W) = max |λ| over the eigenvalues λ of W
 
-    A matrix at hand is split into its irreducible blocks first. A block of up to 256 units, or one that nothing
-    cheaper resolves, goes to LAPACK, and where its eigenvalues are too ill-conditioned to repeated squaring. A larger
-    one is tried as a multiple of an isometry, then as a non-negative matrix, then by Arnoldi's method.
+    A matrix (not an operator) is first split into its irreducible blocks. A block of up to 256 units is solved by
+    LAPACK, or by repeated squaring if its eigenvalues are too ill-conditioned. A larger block is tried as a multiple of
+    an isometry, then as a non-negative matrix, then by Arnoldi's method, and by LAPACK if none of these succeeds.
 
     Parameters
     ----------

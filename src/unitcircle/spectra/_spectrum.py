@@ -1,4 +1,4 @@
-"""Everything about the spectrum of one weight, computed at its first use."""
+"""The spectrum of one weight and derived quantities, each computed at its first use."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Spectrum:
 
     @cached_property
     def asymptotics(self) -> Any:
-        """The fate of Wᵗ: see :func:`asymptotics`."""
+        """The behaviour of Wᵗ for large t: see :func:`asymptotics`."""
         return asymptotics(self.weight.source)
 
     def horizon(self, factor: float, /, *, direction: Literal["either", "down", "up"] = "either") -> Any:
@@ -78,7 +78,7 @@ class Spectrum:
         factor
             The factor, above 1.
         direction
-            ``"down"`` counts only a fall to 1/factor, ``"up"`` only a rise to it.
+            ``"down"``: only a decrease to 1/factor counts; ``"up"``: only an increase to the factor.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""How much of the movement of a weight keeps it orthogonal."""
+"""The share of a change of a weight that is tangent to the orthogonal group."""
 
 from __future__ import annotations
 
