@@ -82,8 +82,8 @@ class Filling:
 def _by_gate(spec: PerGate) -> dict[str, Initializer]:
     if spec is None:
         return {}
-    named = spec if isinstance(spec, Mapping) else {"*": spec}
-    return {gate: parse(init) for gate, init in named.items()}
+    specs = spec if isinstance(spec, Mapping) else {"*": spec}
+    return {gate: parse(init) for gate, init in specs.items()}
 
 
 def biases_of(init: Initializer, z: Any, gates: Collection[str], /, *, keeping: str) -> dict[str, Any]:

@@ -106,12 +106,12 @@ class Specification:
             raise SpecificationError(message)
         if name not in cls.registry:
             raise UnknownNameError(cls.kind, name, cls.registry)
-        named = cls.registry[name]
-        known = {field.name for field in named.parameter_fields()}
+        subclass = cls.registry[name]
+        known = {field.name for field in subclass.parameter_fields()}
         for parameter in values:
             if parameter not in known:
                 raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
-        return named(**of_declared_type(named, {key: _freeze(value) for key, value in values.items()}))
+        return subclass(**of_declared_type(subclass, {key: _freeze(value) for key, value in values.items()}))
 
     @classmethod
     def _require_class(cls, specification: Specification) -> Self:

@@ -52,7 +52,7 @@ class ArgumentError(UnitcircleError, ValueError):
     arrived
         What arrived instead, as the rest of a sentence: "shape (3, 4)".
     remedy
-        What to do about it, a sentence of its own; empty where the rule already says it.
+        What to do about it, a separate sentence; empty where the rule already says it.
     """
 
     def __init__(self, argument: str, rule: str, arrived: str, remedy: str = "") -> None:

@@ -23,15 +23,15 @@ class BlockRotation(Initializer):
     .. math:: W = m \begin{pmatrix} \cos φ & -\sin φ \\ \sin φ & \cos φ \end{pmatrix} ⊕ \cdots,
               \qquad λ = m e^{\pm i φ}
 
-    Formed in closed form: no matrix exponential. If n is odd the last unit is a block of its own, the number m.
+    Computed in closed form, without a matrix exponential. If n is odd the last unit is a 1 × 1 block, the number m.
 
     Parameters
     ----------
     modulus
         m, positive.
     phases
-        ``"uniform"``: φ ~ U(−π, π), Henaff's; ``"cayley"``: φ ~ U(0, π/2), the choice made for scaled Cayley
-        weights; a number: every φ (rad); a list of ⌊n/2⌋ numbers: the phases themselves.
+        ``"uniform"``: φ ~ U(−π, π), as in Henaff et al.; ``"cayley"``: φ ~ U(0, π/2), as for scaled Cayley weights;
+        a number: every φ (rad); a list of ⌊n/2⌋ numbers: the phases themselves.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Certificates: the property that an initializer promises, the residual of a weight, and its tolerance."""
+"""Certificates: the property that an initializer guarantees, the residual of a weight, and its tolerance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feed-forward chain hidden in the recurrent weight: as far from normal as a matrix can be."""
+"""A feed-forward chain as a recurrent weight: all of its norm is departure from normality."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Chain(Initializer):
 
     .. math:: W_{i,i+1} = g, \qquad W_{i+1,i} = f, \qquad W_{ij} = 0 \text{ otherwise}
 
-    Without feedback every eigenvalue is 0, yet ‖Wᵗ‖ = gᵗ for t < n: the spectral radius says nothing about how long
-    the signal lives. With feedback the eigenvalues are 2 √(gf) cos(kπ/(n + 1)), k = 1 … n.
+    Without feedback every eigenvalue is 0, yet ‖Wᵗ‖ = gᵗ for t < n: the spectral radius does not determine how
+    long a signal persists. With feedback the eigenvalues are 2 √(gf) cos(kπ/(n + 1)), k = 1 … n.
 
     Parameters
     ----------

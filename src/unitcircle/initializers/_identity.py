@@ -21,7 +21,7 @@ class Identity(Initializer):
     .. math:: W = s I
 
     Every eigenvalue is s; a rectangular weight has ones on its main diagonal. The IRNN pairs it with ReLU and zero
-    biases; a small scale (0.01) is the source's choice where only short memory is wanted.
+    biases; the source uses a small scale (0.01) for tasks that need only short memory.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ class NormalizedPositiveDefinite(Initializer):
 
     .. math:: W = A / λ_{\max}(A), \qquad A = I + R^T R / n, \qquad R_{ij} \sim N(0, 1)
 
-    All eigenvalues are real, in about [0.2, 1] for a large n: one direction is kept, every other one decays.
+    All eigenvalues are real, in about [0.2, 1] for large n: one direction keeps its norm, all others decay.
 
     References
     ----------

@@ -40,7 +40,7 @@ def haar(z: Any, /, *, gain: float = 1.0) -> Any:
     head = xp.linalg.diagonal(z)
     norm = xp.sqrt(xp.sum(xp.real(below * xp.conj(below)) if _is_complex(z) else below * below, axis=-2))
     ones = xp.ones_like(norm)
-    # Of probability zero, but float32 has met it: a column of zeros counts as one along its axis.
+    # Of probability zero, but it occurs in float32: a column of zeros counts as one along its axis.
     head = xp.where(norm == 0, xp.ones_like(head), head)
     norm = xp.where(norm == 0, ones, norm)
     sign = xp.where((xp.real(head) if _is_complex(z) else head) >= 0, ones, -ones)

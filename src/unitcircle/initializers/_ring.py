@@ -1,4 +1,4 @@
-"""The LRU's weight: complex eigenvalues in an annulus, side by side."""
+"""The weight of the LRU: a complex diagonal with eigenvalues in an annulus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unitcircle.initializers._parameters import number
 
 @dataclass(frozen=True)
 class Ring(Initializer):
-    r"""A complex diagonal weight, its eigenvalues uniform in area over a sector of an annulus: the LRU's.
+    r"""The weight of the LRU: a complex diagonal, its eigenvalues uniform in area over a sector of an annulus.
 
     .. math:: W = \operatorname{diag}(r_k e^{iφ_k}), \qquad r_k^2 \sim U(r_{\min}^2, r_{\max}^2), \qquad
               φ_k \sim U(0, φ_{\max})

@@ -1,4 +1,4 @@
-"""The uRNN's unitary weight: a product of structured factors."""
+"""The unitary weight of the uRNN: a product of structured factors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBERS = 8
 
 @dataclass(frozen=True)
 class UnitaryEvolution(Initializer):
-    r"""A unitary weight of O(n) parameters, the uRNN's.
+    r"""The weight of the uRNN: unitary, with O(n) parameters.
 
     .. math:: W = D_3 R_2 F^{-1} D_2 Π R_1 F D_1, \qquad W^H W = I
 

@@ -46,7 +46,7 @@ class _Independent(Initializer):
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    # A bias of n units stands for the n × n weight beside it.
+    # A bias of n units has the fans of the n × n weight.
     return shape[-2:][0], shape[-1:][0]
 
 

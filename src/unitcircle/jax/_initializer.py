@@ -60,7 +60,7 @@ class JaxInitializer:
         if len(sizes) < 2 - bias:
             raise ShapeError("shape", f"must have two axes (in, out) or more for {self.init}", f"{tuple(sizes)}")
         if not sizes or sizes[-1] % self.gates:
-            raise ShapeError("shape", f"must end in a multiple of {self.gates}, one block a gate", f"{tuple(sizes)}")
+            raise ShapeError("shape", f"must end in a multiple of {self.gates}, one block per gate", f"{tuple(sizes)}")
         if bias:
             return draw_bias(self.init, key, tuple(sizes), dtype, self.gates)
         stack = (*sizes[:-2], self.gates, sizes[-1] // self.gates, sizes[-2])

@@ -21,8 +21,8 @@ class Initializer(keras.initializers.Initializer):
     """A Keras initializer that draws from one of ours: ``recurrent_initializer=Initializer("orthogonal")``.
 
     Keras stores a kernel ``(in, k·out)``, the transpose of ours, with k gate blocks side by side; each block gets its
-    own draw. A second call gives another draw, where Keras's own initializers repeat theirs. It is saved with
-    the model, and loaded with it once ``unitcircle.keras`` is imported.
+    own draw. A second call gives another draw, whereas Keras's own initializers with a seed repeat the same values. It
+    is saved with the model, and loaded with it once ``unitcircle.keras`` is imported.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ class Initializer(keras.initializers.Initializer):
         Specification, or its text.
     seed
         An integer fixes the whole sequence of draws, the same on every backend; with None each initializer is
-        different. Keras's global seed is neither read nor changed. A layer that copies its configuration copies the
-        seed with it: give none inside ``Bidirectional``, whose directions would start equal (finding UC103), or use
-        :func:`initialize_` on the model.
+        different. Keras's global seed is neither read nor changed. A layer that copies its configuration also copies
+        the seed: pass None inside ``Bidirectional``, whose two directions would otherwise start with equal weights
+        (finding UC103), or use :func:`initialize_` on the model.
     gates
-        Number k of gate blocks: 4 for an LSTM, 3 for a GRU, 1 for one weight. By default a kernel ``(n, 3n)`` or
-        ``(n, 4n)`` has 3 or 4 gates, any other kernel 1. Give it for input kernels, which have these shapes by chance,
+        Number k of gate blocks: 4 for an LSTM, 3 for a GRU, 1 for one weight. By default a kernel ``(n, 3n)`` or ``(n,
+        4n)`` has 3 or 4 gates, any other kernel 1. Pass it for input kernels, which may have these shapes by chance,
         for biases, and as 1 for other kernels of these shapes.
 
     Raises
@@ -48,8 +48,8 @@ class Initializer(keras.initializers.Initializer):
     Weights are computed in float64 and cast last to the requested type.
 
     The bias ``(4n,)`` of an LSTM or ``(3n,)``, ``(2, 3n)`` of a GRU takes ``chrono`` and ``forget_bias`` with ``gates``
-    given (the shape ``(2, 3n)`` tells it). Give the LSTM ``unit_forget_bias=False``: otherwise it draws its bias in
-    pieces, and puts 1 into the forget gate. The update gate z of Keras's GRU keeps the state,
+    given (for the shape ``(2, 3n)`` it is known). Pass ``unit_forget_bias=False`` to the LSTM: otherwise it draws its
+    bias in pieces, and sets the forget gate to 1. The update gate z of Keras's GRU keeps the state,
     ``h' = z h + (1 − z) hh``, as ours does. Of the two bias vectors of ``reset_after`` only the input's is filled.
 
     Examples
@@ -125,5 +125,5 @@ class Initializer(keras.initializers.Initializer):
         pair = len(shape) == 2 and shape[0] == 2 and cell is Cell.GRU
         if not (pair or len(shape) == 1) or shape[-1] % len(cell.gates):
             rule = f"must be that of the bias of a cell with {gates} gates"
-            raise ShapeError("shape", rule, str(shape), "Give an LSTM unit_forget_bias=False.")
+            raise ShapeError("shape", rule, str(shape), "Pass unit_forget_bias=False to the LSTM.")
         return bias_of(self.spec, cell, shape, self._rng)

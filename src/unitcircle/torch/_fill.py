@@ -34,7 +34,7 @@ def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
     """Return the gate blocks ``(n, m)`` of a stacked tensor ``(k·n, m)`` as views."""
     if gates < 1 or tensor.shape[0] % gates:
         raise ShapeError(
-            "tensor", f"must have a multiple of {gates} rows, one block a gate", f"shape {tuple(tensor.shape)}"
+            "tensor", f"must have a multiple of {gates} rows, one block per gate", f"shape {tuple(tensor.shape)}"
         )
     return list(tensor.chunk(gates))
 

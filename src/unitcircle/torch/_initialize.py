@@ -39,7 +39,7 @@ class Initialization(initializers.Initialization):
     def __str__(self) -> str:
         lines = [str(filled) for filled in self.filled]
         lines += [f"{name}: deferred, it is on the meta device" for name in self.deferred]
-        lines += [f"{name}: left alone; if it is recurrent, pass linear=[{name!r}]" for name in self.suspects]
+        lines += [f"{name}: not changed; if it is recurrent, pass linear=[{name!r}]" for name in self.suspects]
         return "\n".join(lines)
 
 

@@ -23,7 +23,7 @@ def to_layers(model: nn.Module, /, *, linear: Collection[str] = ()) -> list[Recu
         A module; nn.RNN, nn.GRU, nn.LSTM and their cells are found at any depth.
     linear
         Names of square Linear modules in your own code that are recurrent: ``["h2h"]``. They are taken as plain tanh
-        layers without input weights, since a Linear does not say what happens around it.
+        layers without input weights, because a Linear module does not determine its activation or inputs.
 
     Returns
     -------

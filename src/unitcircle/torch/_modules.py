@@ -99,7 +99,7 @@ class RecurrentTensors:
         Returns
         -------
         RecurrentTensors or None
-            A tanh cell, since a Linear does not say which activation follows it.
+            A tanh cell, because the activation after a Linear module is unknown.
         """
         weight, bias = (getattr(module, name, None) for name in ("weight", "bias"))
         if not isinstance(weight, torch.Tensor) or weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
