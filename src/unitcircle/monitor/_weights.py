@@ -27,7 +27,7 @@ class WeightRole(StrEnum):
     GATE = "gate"
     """One gate of a gated cell."""
     SQUARE = "square"
-    """A square weight that is applied once: its spectral radius says nothing about time."""
+    """A square weight that is applied once: its spectral radius does not describe dynamics."""
 
 
 @dataclass(frozen=True, eq=False)
