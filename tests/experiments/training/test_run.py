@@ -123,7 +123,7 @@ def test_bad_configurations_are_refused_in_words(options, message):
 
 def test_a_record_of_another_protocol_or_no_record_is_refused(tmp_path):
     values = Record(RUN, Status.FINISHED).to_dict()
-    with pytest.raises(ArgumentError, match="today's protocol"):
+    with pytest.raises(ArgumentError, match="current protocol"):
         Record.from_dict(values | {"key": "0" * 16})
     with pytest.raises(ArgumentError, match="schema"):
         Record.from_dict(values | {"schema": 0})

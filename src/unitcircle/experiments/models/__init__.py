@@ -1,4 +1,4 @@
-"""Models: cells over stacked runs, and what is built around them.
+"""Models: cells that process many runs at once, and the networks built from them.
 
 =============================  ==================================================================================
 specification                  cell
@@ -61,6 +61,6 @@ from unitcircle.experiments.models._strongly_typed import StronglyTyped as Stron
 from unitcircle.experiments.models._unitary_evolution import UnitaryEvolution as UnitaryEvolution
 
 AnyNetwork = Network | EncoderDecoder
-"""What is trained: it has parameters, outputs, and cells whose recurrent weights it names."""
+"""A network to be trained: it has parameters, outputs, and cells with recurrent weights."""
 
 __getattr__ = moved(__name__, {"Cell": "unitcircle.experiments.models:TrainableCell"})

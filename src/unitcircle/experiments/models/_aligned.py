@@ -1,13 +1,13 @@
 """Memory in which a run has the same bits alone as in a stack of many.
 
-This is promised (:func:`train`, docs/models.md) and tested, and more than tidiness: a record is found by the key of its
-run alone, which says nothing about the runs that were trained beside it. Without it, a study that is resumed, or split
-over machines with other stacks, would mix results of two roundings under one key, and a chaotic training run turns a
-last bit into another score. The price is this file and memory padded to 128 bytes a run.
+This is documented (:func:`train`, docs/models.md) and tested, because a record is identified by the key of its run
+alone, which does not depend on the runs that were trained together with it. Otherwise a study that is resumed, or split
+over machines with other stacks, would mix results of different rounding under one key, and in a chaotic training run a
+change of the last bit leads to another score. The cost is this file and memory padded to 128 bytes per run.
 
-A library's product may add in another order where a matrix starts elsewhere in a cache line, and a vectorised function
-may round its last few entries, which do not fill a vector, in another way. So the memory of every run starts at a
-multiple of two vectors. What a library computes for the stack as a whole in yet another order is done run by run.
+A library's product may add in another order if a matrix starts at another place in a cache line, and a vectorised
+function may round its last few entries, which do not fill a vector, differently. So the memory of every run starts at a
+multiple of two vectors. Operations whose order of summation depends on the size of the stack are done run by run.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def affine(x: Tensor, U: Tensor, b: Tensor | None, /) -> Tensor:
 
 
 class _Apart(Function):
-    """The identity, in memory of its own forward and backward."""
+    """The identity, into newly allocated memory both forward and backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]

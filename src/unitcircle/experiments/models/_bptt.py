@@ -3,7 +3,7 @@
 One step of a small network is a few microseconds of work; autograd's bookkeeping costs more than that. So a step
 forward is one product and its activations, in place; a step backward is one product and the slopes of the activations;
 and gradients of weights are summed over chunks of steps that are still in the cache. A chunk has the same number of
-steps whatever stands beside a run, so that its sums have the same order.
+steps for any number of runs, so that its sums have the same order.
 
 With δ_t = ∂L/∂(pre-activation of step t), stored as rows ``(B, k)``, and x̃ = (x, 1), Ũ = (U, b), every cell has
 
@@ -62,7 +62,7 @@ def drive_(out: Tensor, x: Tensor, U: Tensor, first: int, last: int, /) -> None:
 
 
 def undrive_(into_U: Tensor, into_x: Tensor | None, delta: Tensor, x: Tensor, U: Tensor, *, first: int) -> None:
-    """Add ``Σ_t x̃_t δ_tᵀ`` to ``into_U`` ``(R, m + 1, k)`` and write ``Uᵀ δ_t`` into ``into_x`` where it is asked."""
+    """Add ``Σ_t x̃_t δ_tᵀ`` to ``into_U`` ``(R, m + 1, k)`` and write ``Uᵀ δ_t`` into ``into_x`` if it is not None."""
     last = first + delta.shape[1]
     # The transpose of ∂L/∂Ũ: with few rows and k columns the product is the faster one.
     into_U.baddbmm_(flat(x[:, first:last]).transpose(1, 2), flat(delta))

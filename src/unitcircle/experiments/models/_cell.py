@@ -23,10 +23,10 @@ State = tuple[Tensor, ...]
 
 
 class Role(StrEnum):
-    """What initializes a parameter: the initializer that the run names for this role, or one of the cell's own."""
+    """Which initializer a parameter has: the run's initializer for this role, or one that the cell defines."""
 
     RECURRENT = "recurrent"
-    """Square gate blocks, each with a draw of its own."""
+    """Square gate blocks, each drawn independently."""
     INPUT = "input"
     """Gate blocks ``(n, m)``, times the input scale."""
     BIAS = "bias"
@@ -34,7 +34,7 @@ class Role(StrEnum):
     READOUT = "readout"
     """``(outputs, features)``."""
     OWN = "own"
-    """The initializer that the cell states."""
+    """An initializer that the cell defines."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Parameter:
     shape
         Of one run: ``(k·n, n)`` for stacked recurrent blocks, in torch's orientation (rows are outputs).
     role
-        What initializes it.
+        Which initializer it has.
     gates
         Names of the k stacked blocks.
     own
         Its initializer, for the role OWN; of its shape, or elementwise.
     trainable
-        Whether it is trained, or stays what it was drawn as.
+        Whether it is trained; otherwise it keeps its initial value.
     """
 
     shape: tuple[int, ...]
@@ -66,10 +66,10 @@ class Parameter:
 class TrainableCell(Specification, ABC):
     """The specification of a cell to be trained, with its step, for R runs at once.
 
-    Every tensor has the R runs in front, and no operation mixes them.
+    Every tensor has a leading axis of R runs, and no operation mixes runs.
 
-    A run alone is R = 1, and its numbers do not depend on the runs beside it. A subclass is a frozen dataclass with a
-    ``name``, its parameters, and :meth:`step`; it may override :meth:`scan` where the whole sequence is faster.
+    The result of a run does not depend on the other runs; a single run has R = 1. A subclass is a frozen dataclass with
+    a ``name``, its parameters, and :meth:`step`; it may override :meth:`scan` with a faster method for sequences.
 
     Parameters
     ----------
@@ -132,11 +132,11 @@ class TrainableCell(Specification, ABC):
         """
 
     def effective(self, parameters: Parameters, /) -> Parameters:
-        """Return parameters with what a step computes from them alone, such as a weight; :meth:`step` takes both."""
+        """Return the parameters with quantities that depend on them alone, such as a parametrized weight."""
         return parameters
 
     def initial(self, parameters: Parameters, batch: int, /) -> State:
-        """Return the initial state: zero, one part; a cell with more parts, or a learned start, overrides it."""
+        """Return the initial state: zero, one part; a cell with more parts, or a trained one, overrides this."""
         like = next(iter(parameters.values()))
         return (like.new_zeros(like.shape[0], batch, self.features),)
 
@@ -169,8 +169,8 @@ class TrainableCell(Specification, ABC):
     def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
         """Return h at every step, and the whole state after the last.
 
-        A run has the same bits whatever stands beside it. Here the loop is run for one run after another; a cell may
-        have a faster way for all of them at once.
+        The result of a run has the same bits for any R. Here one run is computed after another; a cell may override
+        this with a faster computation of all runs at once.
 
         Parameters
         ----------
@@ -184,18 +184,18 @@ class TrainableCell(Specification, ABC):
         Returns
         -------
         tuple
-            h ``(R, T, B, features)``, and the state. A loss on the latter alone has the cheaper gradient.
+            h ``(R, T, B, features)``, and the state. The gradient of a loss that uses only the state is cheaper.
         """
         names = tuple(parameters)
         begin = self.initial(parameters, inputs.shape[2]) if start is None else start
 
-        def one(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        def scan_run(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
             parameters = dict(zip(names, others, strict=False))
             states = self.unrolled(parameters, x, others[len(names) :])
             return torch.stack([state[0] for state in states[1:]], 1), *states[-1]
 
         # The order of a sum in autograd, or in a library below it, may depend on the size of the stack.
-        hidden, *state = run_by_run(one, inputs, *parameters.values(), *begin)
+        hidden, *state = run_by_run(scan_run, inputs, *parameters.values(), *begin)
         return hidden, tuple(state)
 
     def forward(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:

@@ -1,4 +1,4 @@
-"""Two stacks of cells with attention between them: one reads a sequence, the other answers with another."""
+"""Two stacks of cells with attention between them: one encodes a sequence, the other generates another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unitcircle.initializers import Gaussian, XavierNormal, Zeros
 
 @dataclass(frozen=True)
 class EncoderDecoder:
-    r"""An encoder and a decoder of one kind of cell, with attention over what was encoded.
+    r"""An encoder and a decoder of one kind of cell, with attention over the states of the encoder.
 
     With s_j the encoder's states, s_m the one after a source's last token, and h_t the decoder's states,
 
@@ -25,10 +25,10 @@ class EncoderDecoder:
         a_{tj} &= \text{softmax}_j(h_t^\top A s_j), \qquad c_t = \sum_j a_{tj} s_j, \\
         p(y_t) &= \text{softmax}(V \tanh(C [c_t; h_t]) + b).
 
-    This is Luong's attention of the form "general" without feeding its result back, which lets a whole sequence pass
-    each cell at once; and Cho's decoder, which is shown the encoder's last state at every step, since a cell's state
-    may have parts that another cell's has not. Padding has no influence: it follows the source's tokens, and attention
-    does not see it.
+    The attention is Luong's "general" form without input feeding, so that each cell processes a whole sequence at once.
+    As in Cho's decoder, the last output of the encoder is an input of every step; it does not become the initial state,
+    because the states of different cells have different parts. Padding has no influence: it follows the tokens of the
+    source, and the attention masks it.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class EncoderDecoder:
     layers
         Cells on top of each other, in the encoder and in the decoder.
     padding, start, end
-        Tokens that stand for no text.
+        Special tokens.
 
     References
     ----------
@@ -82,7 +82,7 @@ class EncoderDecoder:
         }
 
     def stacks(self, parameters: Parameters, /) -> dict[str, dict[str, Tensor]]:
-        """Return the parameters of every cell, by the names it knows: ``"encoder.0"`` → name → ``(R, ...)``."""
+        """Return the parameters of every cell, by their names in the cell: ``"encoder.0"`` → name → ``(R, ...)``."""
         stacks: dict[str, dict[str, Tensor]] = {}
         for name, value in parameters.items():
             side, _, rest = name.partition(".")
@@ -130,21 +130,21 @@ class EncoderDecoder:
 
     @torch.no_grad()
     def translate(self, parameters: Parameters, inputs: Tensor, /, *, steps: int | None = None) -> Tensor:
-        """Answer with the likeliest token, step by step, until the end.
+        """Generate the most probable token, step by step, until the end token.
 
         Parameters
         ----------
         parameters
             Of R runs.
         inputs
-            Sources, integers ``(R, T_s, B)``; a row of start tokens and what follows it is not looked at.
+            Sources, integers ``(R, T_s, B)``; a row of start tokens and what follows it is ignored.
         steps
-            The longest answer; ``2 T_s + 10`` by default.
+            Largest number of generated tokens; ``2 T_s + 10`` by default.
 
         Returns
         -------
         Tensor
-            Integers ``(R, T, B)``: answers with their end, then padding; T is the length of the longest.
+            Integers ``(R, T, B)``: generated tokens with the end token, then padding; T is the largest length.
         """
         source, _ = self._parts(inputs)
         states, last, real = self._encode(parameters, inputs)
@@ -188,16 +188,16 @@ def _read(parameters: Parameters, hidden: Tensor, states: Tensor, real: Tensor) 
     """Return the logits ``(R, T_t, B, outputs)`` to the decoder's states ``(R, T_t, B, k)``."""
     names = ("attention.weight", "combination.weight", "readout.weight", "readout.bias")
 
-    def one(h: Tensor, s: Tensor, real: Tensor, *weights: Tensor) -> tuple[Tensor]:
+    def read_run(h: Tensor, s: Tensor, real: Tensor, *weights: Tensor) -> tuple[Tensor]:
         A, C, V, b = weights
         # A sequence is a matrix: (1, B, T, k).
-        asked, s = affine(h, A.transpose(1, 2), None).transpose(1, 2), s.transpose(1, 2)
-        scores = (asked @ s.transpose(-1, -2)).masked_fill(~real.transpose(1, 2).unsqueeze(2), -torch.inf)
+        queries, s = affine(h, A.transpose(1, 2), None).transpose(1, 2), s.transpose(1, 2)
+        scores = (queries @ s.transpose(-1, -2)).masked_fill(~real.transpose(1, 2).unsqueeze(2), -torch.inf)
         context = (torch.softmax(scores, -1) @ s).transpose(1, 2)
         return (affine(torch.tanh(affine(torch.cat([context, h], -1), C, None)), V, b),)
 
-    # These products are large: nothing is gained by stacking the runs, and each has the numbers it has alone.
-    return run_by_run(one, hidden, states, real, *(parameters[name] for name in names))[0]
+    # These products are large: stacking the runs gains nothing, and run by run each has the same bits as alone.
+    return run_by_run(read_run, hidden, states, real, *(parameters[name] for name in names))[0]
 
 
 def _rows(weight: Tensor, tokens: Tensor) -> Tensor:

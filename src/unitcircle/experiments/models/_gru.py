@@ -38,8 +38,8 @@ class GRU(TrainableCell):
         r, z = σ(W h_{t-1} + U x_t + b), \quad q = W_n h_{t-1} + b_q, \quad n = \tanh(U_n x_t + b_n + r ⊙ q),
         \qquad h_t = (1 - z) ⊙ n + z ⊙ h_{t-1}
 
-    One bias for each gate, and ``candidate_bias`` b_q, which the reset gate multiplies; it starts at zero. nn.GRU has
-    two biases for r and z that it adds.
+    One bias for each gate, and ``candidate_bias`` b_q, which is multiplied by the reset gate and initialized to zero.
+    nn.GRU has two biases for r and z, which are added.
 
     References
     ----------

@@ -36,7 +36,7 @@ class LSTM(TrainableCell):
         i, f, o = σ(W h_{t-1} + U x_t + b), \quad g = \tanh(W_g h_{t-1} + U_g x_t + b_g), \qquad
         c_t = f ⊙ c_{t-1} + i ⊙ g, \quad h_t = o ⊙ \tanh c_t
 
-    One bias for each gate, where nn.LSTM has two that it adds.
+    One bias for each gate, where nn.LSTM has two that are added.
 
     References
     ----------

@@ -21,11 +21,11 @@ class Network:
     cell
         The cell.
     inputs
-        m, features a step; integers below m stand for unit vectors.
+        m, features per step; integers below m stand for unit vectors.
     outputs
-        Numbers in an answer.
+        Number of outputs.
     every_step
-        Whether every step answers.
+        Whether there is an output at every step.
     """
 
     cell: TrainableCell
@@ -42,7 +42,7 @@ class Network:
         }
 
     def cell_parameters(self, parameters: Parameters, /) -> dict[str, Tensor]:
-        """Return those of the cell, by the names it knows."""
+        """Return the parameters of the cell, by their names in the cell."""
         return {name.removeprefix("cell."): value for name, value in parameters.items() if name.startswith("cell.")}
 
     def stacks(self, parameters: Parameters, /) -> dict[str, dict[str, Tensor]]:

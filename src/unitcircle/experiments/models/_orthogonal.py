@@ -1,4 +1,4 @@
-"""The tanh-RNN whose recurrent weight is turned by training, and nothing else."""
+"""The tanh-RNN whose recurrent weight is only rotated by training."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Orthogonal(Tanh):
     .. math:: h_t = \tanh(W_0 Q h_{t-1} + U x_t + b), \qquad Q = \exp(A - A^T)
               \;\text{ or }\; Q = (I - K)^{-1} (I + K), \; K = (A - A^T) / 2
 
-    W_0 is the draw of the run's recurrent initializer and stays as it is; A is trained and starts at zero. So the
-    weight starts at the draw itself, with either sign of the determinant, and keeps the draw's singular values: it
-    stays orthogonal where the draw is (times its gain), to the rounding of one map, which does not add up.
+    W_0 is drawn by the run's recurrent initializer and not trained; A is trained and starts at zero. The weight starts
+    at W_0, with either sign of the determinant, and keeps the singular values of W_0: if W_0 is orthogonal (times a
+    gain), so is the weight, up to the rounding error of one evaluation of the map, which does not accumulate.
 
-    Both maps are onto the rotations but for the Cayley map's Q with the eigenvalue −1; the Cayley map costs one
-    solution of linear equations, the exponential several products and, backwards, an exponential of twice the size.
-    The map is computed in single precision at least.
+    Both maps reach all rotations, except that the Cayley map does not reach those with the eigenvalue −1. The Cayley
+    map costs the solution of one linear system, the exponential several products and, backwards, an exponential of
+    twice the size. The map is computed in single precision at least.
 
     Parameters
     ----------

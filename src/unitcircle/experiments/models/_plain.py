@@ -21,7 +21,7 @@ class Plain(TrainableCell):
 
     @property
     def leak(self) -> float:
-        """The share of a step that is new, 1 but for :class:`Leaky`."""
+        """α, the share of the new value in a step; 1 except in :class:`Leaky`."""
         return 1.0
 
     def parameters(self, inputs: int, /) -> dict[str, Parameter]:

@@ -18,13 +18,13 @@ _LAYERS: dict[str, type[nn.Module] | None] = {"linear": None, "tanh": nn.Tanh, "
 
 @dataclass(frozen=True)
 class Stack(TrainableCell):
-    r"""A deep feed-forward stack, for questions about depth: the deep linear networks of Saxe among them.
+    r"""A deep feed-forward stack, such as the deep linear networks of Saxe, McClelland and Ganguli.
 
     .. math:: h = φ(W_L \, φ(W_{L-1} \cdots φ(W_1 x + b_1) \cdots) + b_L)
 
     W_1 is ``(n, m)``, with the input initializer; W_2, …, W_L are ``(n, n)``, each with a draw of the recurrent
-    initializer. A linear stack has no biases. There is no recurrence: a step ignores the state, and of a sequence the
-    last input is read. The readout comes on top, so that a linear network has L + 1 matrices.
+    initializer. A linear stack has no biases. There is no recurrence: a step ignores the state, and only the
+    last input of a sequence is used. The readout comes on top, so that a linear network has L + 1 matrices.
 
     Parameters
     ----------

@@ -16,11 +16,11 @@ from unitcircle.experiments.models._cell import Parameter, Parameters, Role, Sta
 
 @dataclass(frozen=True)
 class StronglyTyped(TrainableCell):
-    r"""The T-RNN: a running average that the input steers, with no recurrent weight.
+    r"""The T-RNN: a running average with a rate that depends on the input, without a recurrent weight.
 
     .. math:: f_t = σ(V x_t + b), \qquad h_t = f_t ⊙ h_{t-1} + (1 - f_t) ⊙ W x_t
 
-    No recurrent initializer applies. The gradient through a unit is Π f_t, which no initialization makes explode.
+    No recurrent initializer applies. The gradient through a unit is Π f_t ≤ 1, which cannot explode.
 
     References
     ----------

@@ -25,9 +25,9 @@ class UnitaryEvolution(TrainableCell):
         \text{modReLU}(z) = \max(0, |z| + b) \, z / |z|
 
     D are diagonal with trained phases, R are trained reflections I − 2vvᴴ/‖v‖², F is the unitary Fourier transform
-    and Π a permutation that is drawn once. The recurrence has 7n parameters of its own, b and h_0 among its others; no
-    recurrent initializer applies. The state is the 2n numbers (Re h, Im h), which are also read out. Half precision is
-    computed in single precision.
+    and Π a permutation that is drawn once. W has 7n trained parameters; b and h_0 are trained too. No recurrent
+    initializer applies. The state is the 2n numbers (Re h, Im h), which are also read out. Half precision is computed
+    in single precision.
 
     A step applies the factors in O(n log n); a whole sequence forms W once, which is faster for the sizes trained here.
 
@@ -113,14 +113,14 @@ class UnitaryEvolution(TrainableCell):
         return hidden, (h,)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
-        def one(phases: Tensor, reflections: Tensor) -> tuple[Tensor, ...]:
+        def weight_of_run(phases: Tensor, reflections: Tensor) -> tuple[Tensor, ...]:
             parts = {"phases": phases, "reflections": reflections}
             eye = torch.eye(self.size, dtype=torch.complex(phases, phases).dtype, device=phases.device)
             # Rows of the identity move to columns of W.
             return (self.evolve(parts, eye.unsqueeze(0)).transpose(1, 2),)
 
         # Fourier transforms of a batch may be rounded in another way than alone.
-        return {"h": run_by_run(one, _wide(parameters["phases"]), _wide(parameters["reflections"]))[0]}
+        return {"h": run_by_run(weight_of_run, _wide(parameters["phases"]), _wide(parameters["reflections"]))[0]}
 
 
 def _reflect(v: Tensor, h: Tensor) -> Tensor:

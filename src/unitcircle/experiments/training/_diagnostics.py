@@ -88,13 +88,13 @@ class Diagnostics:
     def measure(
         self, step: int, parameters: Parameters, runs: np.ndarray, /, *, ended: np.ndarray, lost: np.ndarray
     ) -> None:
-        """Measure the runs ``(K,)`` whose ``measure_at`` names this step, or −1 and the run has ended."""
-        asked = ~lost & ((step in self._at) | (ended & (-1 in self._at)))
-        if not asked.any():
+        """Measure the runs ``(K,)`` whose ``measure_at`` has this step, or has −1 if the run has ended."""
+        due = ~lost & ((step in self._at) | (ended & (-1 in self._at)))
+        if not due.any():
             return
         began = time.perf_counter()
         high = {name: _high(value.detach().cpu()) for name, value in parameters.items()}
-        for k in map(int, np.flatnonzero(asked)):
+        for k in map(int, np.flatnonzero(due)):
             self._measurements[runs[k]].append({"step": step} | self._dynamics(select(high, k)))
         self.seconds += time.perf_counter() - began
 

@@ -27,7 +27,7 @@ class TrainingProgress:
         self._task, self._patience, self._end = task, runs[0].patience, runs[0].steps
         self._curves: list[dict[str, list[float]]] = [{name: [] for name in _CURVES} for _ in runs]
         self._score = np.full(count, -math.inf if task.higher_is_better else math.inf)
-        self._held = np.zeros(count, int)
+        self._evaluations_solved = np.zeros(count, int)
         self._steps = np.zeros(count, int)
         self._solved_at = np.full(count, math.inf)
         self._messages = [""] * count
@@ -66,9 +66,9 @@ class TrainingProgress:
             self._steps[r] = step
             solved = self._task.solved(float(evaluation.score[k]))
             self._solved_at[r] = min(self._solved_at[r], step if solved else math.inf)
-            self._held[r] = self._held[r] + 1 if solved else 0
-            held = self._patience is not None and self._held[r] >= self._patience
-            self.running[r] = not held and step < self._end
+            self._evaluations_solved[r] = self._evaluations_solved[r] + 1 if solved else 0
+            stops = self._patience is not None and self._evaluations_solved[r] >= self._patience
+            self.running[r] = not stops and step < self._end
 
     def leave(self, parameters: Mapping[str, Tensor], /) -> np.ndarray:
         """Keep the last parameters of the runs that have ended, and return the rows ``(K,)`` that remain."""
@@ -81,7 +81,7 @@ class TrainingProgress:
     def fell_back(self) -> np.ndarray:
         """Which runs ended with other parameters than their best ``(R,)``."""
         pairs = [(value, self.last[name]) for name, value in self.best.items()]
-        return torch.stack([(one != other).flatten(1).any(1) for one, other in pairs]).any(0).cpu().numpy()
+        return torch.stack([(best != last).flatten(1).any(1) for best, last in pairs]).any(0).cpu().numpy()
 
     def curves(self, r: int, /) -> dict[str, list[float]]:
         """Return the curves of one run."""

@@ -26,7 +26,7 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     """With a loss or a gradient that was not finite: a result, not a crash."""
     FAILED = "failed"
-    """The process that trained it died twice or raised an exception: there is no result."""
+    """Its process was killed twice or raised an exception: there is no result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Record:
             _check_type("curves", curve, list)
         run = Run.from_dict(values["run"])
         if run.key != values["key"]:
-            rule = "must have been written under today's protocol"
+            rule = "must have been written under the current protocol"
             raise ArgumentError("record", rule, f"key {values['key']} for a run whose key is {run.key}")
         numbers = {name: _read_numbers(values[name]) for name in ("summary", "curves", "seconds", "memory_mb")}
         return cls(

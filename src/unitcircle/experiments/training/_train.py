@@ -35,9 +35,9 @@ _CHECK_EVERY = 20
 def train(runs: Sequence[Run], /) -> list[Record]:
     """Train runs that differ in recurrent initializer, bias, seed and twin only, as one batched program.
 
-    Every parameter, state and gradient has the R runs in front, one batched product serves all runs, and no operation
-    mixes them: a run gives the same numbers alone and in any stack (bit for bit on the machines of our tests; elsewhere
-    to rounding, if a library's batched product rounds differently for another R). A run that has ended, by divergence
+    Every parameter, state and gradient has a leading axis of R runs, products are batched, and no operation mixes
+    runs: a run gives the same numbers alone and in any stack (bit for bit on the machines of our tests; elsewhere to
+    rounding, if a library's batched product rounds differently for another R). A run that has ended, by divergence
     or patience, is removed, and the others continue.
 
     Parameters

@@ -26,7 +26,7 @@ def initial_parameters(
 ) -> dict[str, Tensor]:
     """Draw the parameters of many runs, each from its own seed, in double precision, and stack them.
 
-    Every parameter has a random stream of its own, given by its name and the seed: two runs that differ only in the
+    Every parameter has its own random stream, given by its name and the seed: two runs that differ only in the
     recurrent initializer have the same input weights, readout and data. A twin has another stream for its recurrent
     weights and the same streams for all else.
 
