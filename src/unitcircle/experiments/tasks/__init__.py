@@ -1,18 +1,18 @@
-"""Tasks: documented protocols of what a network is asked.
+"""Tasks: inputs, targets, losses and scores of training problems.
 
 ===========================================  ==============================================  =========================
-specification                                what is asked                                   score
+specification                                target                                          score
 ===========================================  ==============================================  =========================
 ``adding(length=50)``                        the sum of two marked numbers                   mean squared error
 ``character_language_model(path=...)``       every next character of a text                  bits per character
-``copying(delay=20)``                        ten symbols, again, after a delay               cross entropy, nats a step
+``copying(delay=20)``                        ten symbols, after a delay                      cross entropy, nats a step
 ``data(digest=...)``                         the arrays passed to :func:`from_data`          accuracy, or a metric
 ``deep_linear_map(size=64)``                 a linear map, from a stack of layers            mean squared error
-``delayed_digits(blank=100)``                as ``digits``, after a wait: the default        accuracy
-``digits``                                   the digit whose 64 pixels came one by one       accuracy
+``delayed_digits(blank=100)``                as ``digits``, after a delay: the default       accuracy
+``digits``                                   a digit, from its 64 pixels one by one          accuracy
 ``ett(path=...)``                            the oil temperature of the next 24 hours        mean squared error
 ``mackey_glass(tau=17, horizon=84)``         a chaotic series, 84 steps ahead                mean squared error
-``mnist(permuted=false)``                    the digit whose 784 pixels came one by one      accuracy
+``mnist(permuted=false)``                    a digit, from its 784 pixels one by one         accuracy
 ``module(factory="package.module:name")``    the task that a user's function returns         its own
 ``multi30k(vocabulary=2000)``                the English of a German caption                 BLEU
 ``tomita(grammar=4)``                        whether a string is in a regular language       balanced accuracy

@@ -19,8 +19,8 @@ class Adding(Task):
     .. math:: x_t = (u_t, m_t), \quad u_t \sim U(0, 1), \quad y = \sum_t m_t u_t
 
     One number is marked (m = 1) in the first half of the sequence, one in the second. The constant answer 1 has the
-    mean squared error 1/6. Training data are drawn afresh at every step; 2,000 sequences validate, 10,000 test (a
-    test set of 512 would put the baseline anywhere between .154 and .172).
+    mean squared error 1/6. Training data are new at every step. There are 2,000 validation and 10,000 test sequences
+    (on 512 test sequences the score of the constant answer would vary between .154 and .172).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Finite automata over the symbols 0 and 1: which strings they accept, how many, and a fair draw of either kind."""
+"""Finite automata over the symbols 0 and 1: which strings they accept, how many, and uniform draws of either class."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Automaton:
         return symbols
 
     def draw(self, rng: np.random.Generator, size: int, length: int, /, *, accepted: bool) -> list[list[int]]:
-        """Return different strings of a length, every one as likely as any other, in random order."""
+        """Return different strings of a length, drawn uniformly, in random order."""
         count = self.count(length, accepted=accepted)
         ranks: dict[int, None] = {}
         if count <= 4 * size:

@@ -9,7 +9,7 @@ import numpy as np
 from unitcircle.errors import ArgumentError, MissingExtraError
 
 PADDING, START, END, DROPPED = range(4)
-"""Tokens that stand for no text; those of the text begin after them."""
+"""Special tokens; those of the text begin after them."""
 _FIRST = DROPPED + 1
 SMALLEST = _FIRST + 256
 """Tokens that any vocabulary has: every byte is one."""

@@ -16,7 +16,7 @@ from unitcircle.experiments.tasks._content import digest_of, read_checked
 from unitcircle.experiments.tasks._task import Batch, Split, Task
 
 UNKNOWN = 0
-"""Stands for every character that the training part does not hold."""
+"""Stands for every character that is not in the training part."""
 HELD_OUT_BATCH = 256
 
 
@@ -26,11 +26,11 @@ class CharacterLanguageModel(Task):
 
     .. math:: \frac{1}{N \ln 2} \sum_t -\ln p(c_{t+1} \mid c_{t-length+1}, ..., c_t) \quad \text{bits per character}
 
-    A UTF-8 file, split in order: the first 90 % train, 5 % validate, 5 % test. The vocabulary is that of the training
-    part, plus one symbol for all other characters. Training windows begin anywhere; held-out windows follow each other
-    without overlap, each from the zero state (a state carried from window to window would score a little better); a
-    last part shorter than a window is left out. The baseline is the score of the character frequencies of the training
-    part, with one added to each count.
+    A UTF-8 file, split in order: the first 90 % are training data, the next 5 % validation data, the last 5 % test
+    data. The vocabulary is that of the training part, plus one symbol for all other characters. Training windows begin
+    anywhere; held-out windows follow each other without overlap, each from the zero state (carrying the state from
+    window to window would give a slightly better score); a last part shorter than a window is left out. The baseline is
+    the score of the character frequencies of the training part, with one added to each count.
 
     Parameters
     ----------

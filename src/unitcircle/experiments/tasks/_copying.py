@@ -26,9 +26,10 @@ class Copying(Task):
     .. math:: x = (s_1, ..., s_{10}, \underbrace{0, ..., 0}_{T-1}, 9, \underbrace{0, ..., 0}_{10}), \qquad
               y = (\underbrace{0, ..., 0}_{T+10}, s_1, ..., s_{10}), \qquad s_i \sim U\{1, ..., 8\}
 
-    T + 20 steps, ten kinds of inputs, nine of answers, one at every step. The score is the cross entropy, averaged over
-    all steps. The baseline, 10·ln 8/(T + 20), knows when to answer but not the symbols. Solved means a tenth of that,
-    0.21 nats a symbol. Training data are drawn afresh at every step; 1,000 sequences validate, 5,000 test.
+    T + 20 steps, ten input symbols, nine output symbols, one output per step. The score is the cross entropy, averaged
+    over all steps. The baseline, 10·ln 8/(T + 20), is that of a network that knows when to output symbols but not
+    which. The threshold is a tenth of it, 0.21 nats per symbol. Training data are new at every step. There are 1,000
+    validation and 5,000 test sequences.
 
     Parameters
     ----------

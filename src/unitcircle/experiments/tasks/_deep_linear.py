@@ -20,11 +20,11 @@ class DeepLinearMap(Task):
 
     .. math:: x \sim N(0, I_n), \qquad y = A x, \qquad A A^T = I_k
 
-    A is the first k rows of a Haar-distributed orthogonal matrix of the seed: every answer has mean 0 and variance 1,
-    so the score, the mean squared error, is a share of the variance; the constant answer 0 has the score 1. Solved
-    means 0.3: what counts is the number of steps until then, against the depth of the stack. There is no noise, so the
-    error can reach 0. Training data are drawn afresh; 200 inputs validate (at every step, where steps are counted), and
-    10,000 test.
+    A is the first k rows of a Haar-distributed orthogonal matrix, drawn with the seed. Every target has mean 0 and
+    variance 1, so the score, the mean squared error, is a share of the variance; the constant answer 0 has the score 1.
+    The threshold is 0.3; the result of interest is the number of steps to reach it as a function of the depth. There is
+    no noise, so the error can reach 0. Training data are new at every step. There are 200 validation inputs, few
+    enough to evaluate at every step, and 10,000 test inputs.
 
     Parameters
     ----------

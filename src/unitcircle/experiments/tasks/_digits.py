@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 × 8 pixels, read pixel by pixel, with or without a wait before the answer."""
+"""Handwritten digits of 8 × 8 pixels, read pixel by pixel, with or without a delay before the answer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ PIXELS = 64
 
 @dataclass(frozen=True)
 class Digits(Task):
-    """Name a handwritten digit whose 64 pixels arrive one by one.
+    """Classify a handwritten digit from its 64 pixels, read one by one.
 
-    Scikit-learn's copy of the UCI digits (offline): 1,097 train, 200 validate, 500 test; pixels scaled to [0, 1].
+    Scikit-learn's copy of the UCI digits (offline): 1,097 training, 200 validation and 500 test digits, with pixels
+    scaled to [0, 1].
 
     References
     ----------
@@ -52,7 +53,7 @@ class Digits(Task):
 
 @dataclass(frozen=True)
 class DelayedDigits(Digits):
-    """Name a digit after a wait: the 64 pixels of :class:`Digits`, then blank steps (zeros), then the answer.
+    """Classify a digit after a delay: the 64 pixels of :class:`Digits`, then blank steps (zeros), then the answer.
 
     Of the small tasks that we tried, this one separates initializers best: no short-range structure helps.
 

@@ -26,9 +26,10 @@ WHAT = "ETTh1.csv or ETTh2.csv (https://github.com/zhouhaoyi/ETDataset), or a fo
 class Ett(Task):
     """Forecast the oil temperature of a transformer for the next hours from seven hourly series.
 
-    Twelve months of 30 days train, four validate, four test; a held-out window may look back across the border. Every
-    series is scaled by its mean and standard deviation over the training months; the score is the mean squared error of
-    the oil temperature, averaged over the hours ahead. The baseline repeats the last temperature.
+    Twelve months of 30 days are training data, the next four validation data, the next four test data; the input of a
+    held-out window may begin in the part before. Every series is scaled by its mean and standard deviation over the
+    training months; the score is the mean squared error of the oil temperature, averaged over the hours ahead. The
+    baseline repeats the last temperature.
 
     Parameters
     ----------

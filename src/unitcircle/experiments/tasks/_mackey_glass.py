@@ -1,4 +1,4 @@
-"""The Mackey-Glass series: a chaotic delay differential equation, forecast."""
+"""Forecasts of the Mackey-Glass series, a chaotic solution of a delay differential equation."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ TRANSIENT = 300
 WINDOWS = 400
 """Windows in one series."""
 TRAIN, VALIDATION, TEST = 512, 32, 128
-"""Series, each from a start of its own."""
+"""Series, each from its own initial history."""
 HELD_OUT_BATCH, HELD_OUT_STRIDE = 1280, 20
 
 
 @dataclass(frozen=True)
 class MackeyGlass(Task):
-    r"""Forecast a chaotic series some way ahead.
+    r"""Forecast a chaotic time series.
 
     .. math:: \dot x(t) = 0.2 \, \frac{x(t - \tau)}{1 + x(t - \tau)^{10}} - 0.1 \, x(t)
 
-    Sampled once a unit of time; the answer is the value ``horizon`` units after the last input. Mean and variance of
-    the training series are scaled to 0 and 1, so the score, the mean squared error, is a share of the variance. 512
-    series train (a window may begin at any of 400 places of each), 32 validate and 128 test (20 windows of each), all
-    from different constant histories in [0.5, 1.5], the first 300 units left out. The baseline is the better of two
-    answers: the last value, and the mean. Solved means a tenth of the variance: our choice.
+    Sampled once per unit of time; the target is the value ``horizon`` units after the last input. Mean and variance of
+    the training series are scaled to 0 and 1, so the score, the mean squared error, is a share of the variance. There
+    are 512 training series (a window may begin at any of 400 places of each), 32 validation and 128 test series (20
+    windows of each), all from different constant histories in [0.5, 1.5] and without the first 300 units. The baseline
+    is the better of two forecasts: the last value, and the mean. The threshold, a tenth of the variance, is our choice.
 
     Integrated by the classical Runge-Kutta method of order 4 with step 0.1; half-way between its steps the delayed
     value comes from the cubic Hermite interpolant, of the same order.

@@ -17,7 +17,7 @@ from unitcircle.experiments.tasks._download import fetch
 from unitcircle.experiments.tasks._task import Batch, Split, Task
 
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-"""The mirror that torchvision reads; the authors' own site no longer hands the files out."""
+"""The mirror that torchvision reads; the authors' site no longer provides the files."""
 FILES = {
     "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
@@ -36,11 +36,11 @@ LARGEST = 1 << 30
 
 @dataclass(frozen=True)
 class Mnist(Task):
-    """Name a handwritten digit whose 784 pixels arrive one by one.
+    """Classify a handwritten digit from its 784 pixels, read one by one.
 
-    The original files, checked: the first 50,000 of the training digits train, up to 10,000 of the others validate, the
-    10,000 of the test file test. Pixels are scaled to [0, 1] and read row by row, or in one random order for all
-    (psMNIST).
+    The original files, with their checksums: the first 50,000 digits of the training file are training data, up to
+    10,000 of the others validation data, the 10,000 of the test file test data. Pixels are scaled to [0, 1] and read
+    row by row, or in one random order for all (psMNIST).
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Mnist(Task):
     seed
         Of the permutation, by NumPy's legacy generator; 92916 in the literature.
     validation
-        Digits that validate, at most 10,000: on a CPU an evaluation on all of them takes as long as a hundred steps.
+        Number of validation digits, at most 10,000: on a CPU an evaluation of all takes as long as a hundred steps.
     folder
         Folder with the four gz files. None: the folder that ``UNITCIRCLE_DATA`` names, or the cache, or their source.
         The content of the files is checked, so the key of a run is the same wherever they are.

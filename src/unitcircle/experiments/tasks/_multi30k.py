@@ -26,8 +26,8 @@ _SHA256 = {
 class Multi30k(Translation):
     """Translate the German caption of a photograph into English.
 
-    29,000 pairs train, 1,014 validate, the 1,000 of the 2016 test set test; raw text, with its case and punctuation,
-    about thirteen words a sentence.
+    29,000 training pairs, 1,014 validation pairs, and the 1,000 pairs of the 2016 test set; raw text with case and
+    punctuation, about thirteen words per sentence.
 
     Parameters
     ----------

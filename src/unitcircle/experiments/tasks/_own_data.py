@@ -49,10 +49,10 @@ _TASKS: dict[str, OwnData] = {}
 
 @dataclass(frozen=True)
 class OwnData(Task):
-    """Sequences passed to :func:`from_data`, named by their content.
+    """Sequences passed to :func:`from_data`, identified by a digest of their content.
 
-    The text of this task can be read back in the process that holds the data, and in no other: a study, whose runs
-    have processes of their own, uses ``module(factory=...)``.
+    The text of this task can be parsed only in the process that holds the data. A study, whose runs are trained in
+    other processes, uses ``module(factory=...)`` instead.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class OwnData(Task):
 
     @property
     def every_step(self) -> bool:
-        """Whether every step answers; where lengths differ, the weights say which one counts."""
+        """Whether there is an output at every step; if lengths differ, the weights select the last one."""
         return self.answers_every_step or self.padded
 
     @property
@@ -162,7 +162,7 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
     baseline: float = math.nan,
     threshold: float = math.nan,
 ) -> OwnData:
-    """Make a task of sequences that you have.
+    """Make a task from your own sequences.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
     symbols
         m for integer inputs below it, which stand for unit vectors; None: the inputs are numbers.
     every_step
-        Whether an answer is asked at every step, or after the last one only.
+        Whether there is a target at every step, or only after the last one.
     metric
         The score, ``metric(targets, predictions)``; None: accuracy or mean squared error. It is called once for
         all held-out answers of a run. The digest holds its name only: rename a metric that you change.

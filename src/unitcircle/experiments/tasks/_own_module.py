@@ -1,4 +1,4 @@
-"""A task that a user's function returns, named in a study file."""
+"""A task that a user's function returns, for study files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class OwnModule(Specification):
     """The task that ``package.module:function`` returns, imported from the working directory too.
 
     The function takes no argument and returns a task: that of :func:`from_data`, or an instance of a subclass of
-    :class:`Task` whose parameters describe it completely. ``Task.parse("module(factory=...)")`` is this very task; a
-    run knows it by the text of the module (:attr:`Task.key_text`).
+    :class:`Task` whose parameters describe it completely. ``Task.parse("module(factory=...)")`` returns this task
+    itself; a run identifies it by the text ``module(...)`` (:attr:`Task.key_text`).
 
     Parameters
     ----------

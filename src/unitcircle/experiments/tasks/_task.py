@@ -1,4 +1,4 @@
-"""Tasks: sequences, targets, a loss, a score, and the score from which the task counts as solved."""
+"""Tasks: sequences, targets, a loss, a score, and the threshold of the score."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Batch:
         ``(B, ...)``, or ``(T, B, ...)`` for a task that answers at every step: integers for classes, else numbers
         ``(..., outputs)``.
     weights
-        Weights of the answers, ``(B,)`` or ``(T, B)``: 0 where no answer is asked, such as padding. None: all are 1.
+        Weights of the targets, ``(B,)`` or ``(T, B)``: 0 where there is no target, such as padding. None: all are 1.
     """
 
     inputs: np.ndarray
@@ -43,7 +43,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Task(Specification, ABC):
-    """A documented protocol: deterministic, seeded, and fully described by its parameters.
+    """A training problem: deterministic, seeded, and fully described by its parameters.
 
     Training data are drawn from the generator that :meth:`sample` is passed. Validation and test data are the same for
     every run. A subclass is a frozen dataclass with a ``name``; defining it makes it known to :meth:`parse`.
@@ -54,15 +54,15 @@ class Task(Specification, ABC):
     example = "tomita(grammar=4)"
 
     every_step: ClassVar[bool] = False
-    """Whether an answer is asked at every step, or after the last step only."""
+    """Whether there is a target at every step, or only after the last step."""
     classes: ClassVar[bool] = True
-    """Whether the answers are classes, with cross entropy as loss, or numbers, with the mean squared error."""
+    """Whether the targets are classes, with cross entropy as loss, or numbers, with the mean squared error."""
     higher_is_better: ClassVar[bool] = True
     """Whether a larger score is better."""
     unit: ClassVar[str] = "accuracy"
     """Name of the score, with its unit: the label of an axis."""
     whole: ClassVar[bool] = False
-    """Whether the score is computed from all answers together (:meth:`score_of_all`), and is not a mean over them."""
+    """Whether the score is computed from all outputs together (:meth:`score_of_all`), and is not a mean over them."""
     signature: ClassVar[str] = ""
     """The signature of the library that computes the score, such as sacrebleu's for BLEU; empty if there is none."""
     places: ClassVar[tuple[str, ...]] = ()
@@ -87,14 +87,14 @@ class Task(Specification, ABC):
         return vars(self).get("_key_text", str(self))
 
     def with_key_text(self, text: str, /) -> Self:
-        """Return an equal task that a run knows by another text."""
+        """Return an equal task with another key text."""
         task = copy(self)
         object.__setattr__(task, "_key_text", text)
         return task
 
     @classmethod
     def unresolved(cls, text: str | Specification, /) -> Specification:
-        """Return the specification that a text or a task names, as it is written: nothing is imported or opened."""
+        """Return the specification of a text or a task as it is written: nothing is imported or opened."""
         return super().unresolved(text.key_text if isinstance(text, Task) else text)
 
     @property
@@ -110,7 +110,7 @@ class Task(Specification, ABC):
 
     @property
     def title(self) -> str:
-        """The key text without parameters that tell nothing, such as unset places: the label in tables and figures."""
+        """The key text without parameters that add nothing, such as unset places: the label in tables and figures."""
         return self.key_text if self._key_text_differs else self._text(without=self._omissions)
 
     @property

@@ -38,7 +38,7 @@ Labelled = list[tuple[list[int], bool]]
 
 @dataclass(frozen=True)
 class Tomita(Task):
-    r"""Tell after its last symbol whether a string belongs to a regular language.
+    r"""Classify a string, after its last symbol, by whether it belongs to a regular language.
 
     ===  ========================================================================================
     1    ``1*``
@@ -46,18 +46,19 @@ class Tomita(Task):
     3    no run of ones of odd length before (anywhere before) a run of zeros of odd length
     4    no ``000``
     5    an even number of zeros and an even number of ones
-    6    the number of zeros less that of ones is a multiple of 3
+    6    the number of zeros minus that of ones is a multiple of 3
     7    ``0*1*0*1*``
     ===  ========================================================================================
 
     A fixed training set as in the literature: lengths 0 to 15, 20, 25 and 30, of each length at most 150 strings of
-    either class and at most 20 more of one than of the other, drawn uniformly by counting paths of the automaton (where
-    a language is rare, as 1 and 2 are, rejection would never find it). Validation: other strings of all lengths up to
-    30, at most 10 of a length and class. Test: lengths 40, 50, ..., 100, at most 50 of a length and class. Training
-    draws each class with probability ½, held-out strings are weighted to match: the score is the balanced accuracy.
+    either class and at most 20 more of one than of the other, drawn uniformly by counting paths of the automaton
+    (rejection sampling would practically never draw a member of languages 1 and 2). Validation: other strings of all
+    lengths up to 30, at most 10 of a length and class. Test: lengths 40, 50, ..., 100, at most 50 of a length and
+    class. Training draws each class with probability ½, held-out strings are weighted to match: the score is the
+    balanced accuracy.
 
-    Inputs are 0, 1 and 2 (begin). Shorter strings are padded behind with begins of weight 0: the state after the last
-    symbol depends on the string alone, and nothing shows a network how long a string will be.
+    Inputs are 0, 1 and 2 (begin). Shorter strings are padded at the end with begin symbols of weight 0: the state after
+    the last symbol depends on the string alone, and the network has no information about the length of a string.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ class Tomita(Task):
     def held_out(self, split: Split, /) -> Iterator[Batch]:
         strings = _pools(self)[1] if split == "validation" else _test(self)
         accepted = sum(label for _, label in strings)
-        # Integers, whose sums are exact: all right is 1, not 1 and some rounding.
+        # Integers, whose sums are exact: a perfect score is exactly 1.
         weights = np.array([accepted, len(strings) - accepted], np.float32)
         for _, group in groupby(strings, key=lambda pair: len(pair[0])) if split == "test" else [(0, strings)]:
             symbols, labels, last = _arrays(group)

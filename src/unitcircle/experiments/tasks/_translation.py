@@ -36,7 +36,7 @@ class Translation(Task):
     network's own translations (:meth:`corpus_score`); :meth:`scores` is the share of next tokens that are right.
 
     Both languages have one vocabulary of byte pairs, learned from the training text. A batch is a sixteenth of a pool
-    that is drawn at random and sorted by length: every sentence is as likely as every other, and little is padded.
+    that is drawn at random and sorted by length: sentences have equal probabilities, and little padding is needed.
 
     Parameters
     ----------
