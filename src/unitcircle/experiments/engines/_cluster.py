@@ -111,7 +111,7 @@ class Slurm(EngineKind):
     cores, memory, walltime
         Resources of each job, such as 8, ``"4GB"``, ``"01:00:00"``.
     partition, account
-        Partition that the jobs are submitted to, and account that is charged.
+        Partition and account of the jobs.
     directives
         Further ``#SBATCH`` options: ``("--gres=gpu:1",)``.
     prologue
@@ -245,7 +245,7 @@ class DaskEngine(Engine):
             self._close()
 
 
-_GONE = "The Dask scheduler is gone. The records written so far are kept: start it and run the study again."
+_GONE = "The Dask scheduler does not answer. The records written so far are kept: start it and run the study again."
 
 
 def engine_kind(text: str, /) -> EngineKind:

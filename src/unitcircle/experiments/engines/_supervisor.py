@@ -107,7 +107,7 @@ class Local(EngineKind):
 class Supervisor(Engine):
     """Persistent worker processes, each with its own pipe, started when there is a task for them."""
 
-    # The processes are in sessions of their own, so that Ctrl-C reaches the driver only. If the driver is killed, they
+    # The processes are in separate sessions, so that Ctrl-C reaches the driver only. If the driver is killed, they
     # finish their task, which writes its records, and exit at the end of the pipe.
 
     def __init__(self, function: Callable[[Any], Any], environments: Sequence[Mapping[str, str]], /) -> None:
@@ -244,6 +244,6 @@ def _processors() -> int:
 
 def _gpus() -> list[str]:
     """Return the names of the GPUs that this process may use."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
-    return named.split(",")[:count] if named else [str(k) for k in range(count)]
+    return visible.split(",")[:count] if visible else [str(k) for k in range(count)]
