@@ -1,4 +1,4 @@
-"""Diagnosis, initialization and monitoring of recurrent networks: can they carry a signal over the length you need?
+"""Diagnose, initialize and monitor recurrent networks, so that signals and gradients last over the length you need.
 
 Importing this package imports no framework, no plotting library and not even NumPy: every public name is loaded
 when it is first used.
