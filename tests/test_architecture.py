@@ -31,15 +31,21 @@ def sources() -> dict[str, Path]:
     }
 
 
+def from_imports(tree: ast.Module, package: str) -> Iterator[tuple[str, ast.alias]]:
+    """Yield (module, name) for every ``from module import name``, wherever it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((module, alias) for alias in node.names)
+
+
 def imported(tree: ast.Module, package: str) -> Iterator[tuple[str, str]]:
     """Yield (module, name) for every import, wherever it stands; name is empty for ``import module``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            yield from ((module, alias.name) for alias in node.names)
+    yield from ((module, alias.name) for module, alias in from_imports(tree, package))
     yield from ((module, "") for module in by_name(tree))
 
 

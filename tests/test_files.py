@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from unitcircle._files import written_whole
 from unitcircle.errors import ArgumentError
+from unitcircle.report import written_whole
 
 
 def test_the_name_is_taken_after_the_content_has_reached_the_disk(tmp_path, monkeypatch):

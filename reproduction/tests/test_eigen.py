@@ -9,11 +9,12 @@ import pytest
 
 from unitcircle.experiments.comparison import Comparison, Group, Interval, Row, Standing
 from unitcircle.experiments.studies import Experiment, Study
-from unitcircle.experiments.tasks import Mnist
+from unitcircle.experiments.tasks import Mnist, Task
 from unitcircle.experiments.training import train
 from unitcircle.initializers import BlockRotation, Eigen, Orthogonal
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction._correlation import Correlation
+from unitcircle_reproduction.eigen import TEXT
 from unitcircle_reproduction.eigen import _angles as angles
 from unitcircle_reproduction.eigen import _driven as driven
 from unitcircle_reproduction.eigen import _regimes as regimes
@@ -282,7 +283,7 @@ def test_what_is_not_run_here_says_so(tmp_path, monkeypatch):
     for measure in (chapter._pixels, chapter._translation):
         (said,) = measure(Context(tmp_path))
         assert (said.verdict, "needs --full and the data" in said.condition) == (Verdict.UNDECIDED, True)
-    monkeypatch.setattr(rivals.Task, "parse", lambda _: Mnist(folder=str(tmp_path / "nowhere")))
+    monkeypatch.setattr(Task, "parse", lambda _: Mnist(folder=str(tmp_path / "nowhere")))
     made = studies.pixels(Context(tmp_path, full=True))
     said = chapter._with_data(Context(tmp_path, full=True), "pixel-mnist", "T", "the others", made)
     assert (said.verdict, said.condition) == (Verdict.UNDECIDED, "not run: the data are not here")
@@ -439,7 +440,7 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
     small = driven.Driven(0.0, 0.0, 0.0, 1.0, 0.1, 0.0, 2.0)
     monkeypatch.setattr(driven, "drive", lambda *_, **__: small)
     monkeypatch.setattr(trained, "drive", lambda *_, **__: small)
-    found = list(chapter.TEXT.claims(context))
+    found = list(TEXT.claims(context))
     assert [claim.name for claim in found] == [
         "regimes", "surface", "spectra", "tomita", "rectified", "gated", "wait", "pixel-mnist", "multi30k", "modulus",
         "structure", "angles", "exponents", "regime", "discrimination",

@@ -9,9 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from unitcircle_reproduction import Context, Verdict
-from unitcircle_reproduction._claim import Claim, Text
-from unitcircle_reproduction._page import Chapter, write_report
+from unitcircle_reproduction import Chapter, Claim, Context, Text, Verdict, write_report
 from unitcircle_reproduction.orthogonal import _drive as drive
 from unitcircle_reproduction.orthogonal import _fibonacci, _powers
 from unitcircle_reproduction.orthogonal import _rotation as rotation

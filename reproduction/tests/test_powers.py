@@ -7,6 +7,7 @@ from tests import cases
 from unitcircle.report import style
 from unitcircle.spectra import Asymptotics
 from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.powers import TEXT
 from unitcircle_reproduction.powers import _matrices as matrices
 from unitcircle_reproduction.powers import _text as powers
 
@@ -16,7 +17,7 @@ EPS = np.finfo(float).eps
 @pytest.fixture(scope="module")
 def claims(tmp_path_factory):
     context = Context(tmp_path_factory.mktemp("powers"), workers=1)
-    return {claim.name: claim for claim in powers.TEXT.claims(context)}
+    return {claim.name: claim for claim in TEXT.claims(context)}
 
 
 def test_every_claim_is_there_with_its_verdict(claims):

@@ -7,6 +7,7 @@ import pytest
 
 from unitcircle.report import style
 from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.radius import TEXT
 from unitcircle_reproduction.radius import _text as radius
 
 
@@ -21,7 +22,7 @@ def claims(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Context, "pick", lambda _, quick, __: quick[:7] if isinstance(quick, tuple) else quick)
         context = Context(tmp_path_factory.mktemp("radius"), workers=1)
-        return {claim.name: claim for claim in radius.TEXT.claims(context)}
+        return {claim.name: claim for claim in TEXT.claims(context)}
 
 
 def test_every_claim_is_there_with_its_verdict(claims):

@@ -10,8 +10,9 @@ from scipy.linalg import expm
 from unitcircle.dynamics import depth_flow
 from unitcircle.initializers import Orthogonal
 from unitcircle.report import style
-from unitcircle.spectra._tangent import tangent_share
+from unitcircle.spectra import tangent_share
 from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction.well_behaved import TEXT
 from unitcircle_reproduction.well_behaved import _depth as depth
 from unitcircle_reproduction.well_behaved import _persistence as persistence
 from unitcircle_reproduction.well_behaved import _perturbation as perturbation
@@ -285,7 +286,7 @@ def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
         return trained_stack(context, replace(setting, width=setting.width // 8), runs)
 
     monkeypatch.setattr(persistence, "trained_stack", narrow)
-    claims = {claim.name: claim for claim in source.TEXT.claims(Context(tmp_path))}
+    claims = {claim.name: claim for claim in TEXT.claims(Context(tmp_path))}
     assert list(claims) == ["bound", "isometry", "low-rank", "persistence", "recurrent", "why"]
     assert claims["bound"].verdict is Verdict.HOLDS
     assert claims["isometry"].verdict is Verdict.CONDITIONALLY

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._choice import chosen_layers
-from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._tensor import StoredTensor
 
 RNG = np.random.default_rng(3)

@@ -83,6 +83,21 @@ def sharded():
     return json.dumps({"weight_map": {"a.weight_hh": "part.safetensors", "b": "part.safetensors"}}).encode()
 
 
+def equinox():
+    buffer = io.BytesIO(b'{"hidden_size": 2}\n')
+    buffer.seek(0, io.SEEK_END)
+    for name in ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_hh_l0"):
+        np.save(buffer, WEIGHTS[name])
+    return buffer.getvalue()
+
+
+def flax():
+    from flax import serialization
+
+    cell = {"hi": {"kernel": WEIGHTS["rnn.weight_hh_l0"][:2]}, "ii": {"kernel": WEIGHTS["rnn.weight_hh_l0"][2:4]}}
+    return serialization.to_bytes({"params": {"cell": cell}, "step": 3})
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -95,6 +110,8 @@ FORMATS = {
     "npz, compressed": lambda: numpy_file(np.savez_compressed, **WEIGHTS),
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
+    "Equinox": equinox,
+    "flax msgpack": flax,
 }
 
 

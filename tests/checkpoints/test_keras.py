@@ -204,13 +204,14 @@ class TestLegacyHdf5:
             "flat": "neither one block",
             "integer": "no floating type",
             "misfit": "does not fit together: bias",
-            "peephole": "peephole",
+            "peephole": "of a recurrent cell whose equation is not in the file",
         }
         assert reasons.keys() == expected.keys()
         for name, words in expected.items():
             assert words in reasons[name]
         assert coverage.notes == ("no recurrent layer found",)
-        assert coverage.other == 8
+        assert sorted(text.split(" looks")[0] for text in coverage.unread) == sorted(groups)
+        assert coverage.other == 5
 
     def test_arrays_of_another_program_are_told_by_their_names(self, tmp_path, process):
         with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -230,6 +231,138 @@ class TestLegacyHdf5:
         assert [entry.name for entry in read(tmp_path / "a").coverage.undecided] == ["layers/mixer/vars/1"]
         (found,) = read(tmp_path / "a", tensors="layers/mixer/vars/1", layout="keras")
         np.testing.assert_array_equal(found.gates["h"], arrays[1].T)
+
+
+SQUARE = {"kernel:0": np.ones((3, 4)), "recurrent_kernel:0": np.ones((4, 4)), "bias:0": np.zeros(4)}
+STACK = named(weights("LSTM", n=4))
+EYE = {"kernel:0": np.eye(4)}
+MIXED = {"input_kernel:0": np.ones((3, 8)), "recurrent_kernel:0": np.ones((2, 8))}
+ITS_OWN = "looks like a recurrent cell of its own"
+CUSTOM_GROUPS = {
+    "other leaves": (
+        {"rnn/mixed_cfc_cell": MIXED},
+        f"rnn/mixed_cfc_cell {ITS_OWN}, a CfC by its name (input_kernel, recurrent_kernel): not read",
+    ),
+    "a further leaf": ({"rnn/rnn/ctrnn_cell": SQUARE | {"scale:0": np.ones(4)}}, f"rnn/ctrnn_cell {ITS_OWN}, a CT-RNN"),
+    "a further leaf in a layer": ({"encoder/encoder": STACK | {"decay:0": np.ones(4)}}, f"encoder {ITS_OWN} ("),
+    "the name of the cell alone": ({"layer/layer/leaky_rnn_cell": SQUARE}, f"layer/leaky_rnn_cell {ITS_OWN}, a leaky"),
+    "any other cell": ({"outer/outer/fancy_cell_3": STACK}, f"outer/fancy_cell_3 {ITS_OWN} ("),
+    "a subgroup": ({"a/a": STACK, "a/a/gate": EYE}, f"a {ITS_OWN} (bias, kernel, recurrent_kernel, gate/kernel)"),
+    "a GRU-ODE": (
+        {"rnn/rnn/gruode/dense": EYE, "rnn/rnn/gruode/dense_1": EYE},
+        f"rnn/gruode {ITS_OWN}, a GRU-ODE by its name (dense/kernel, dense_1/kernel)",
+    ),
+    "a CfC in layers": (
+        {"rnn/rnn/wired_cfc_cell/layer0": {"ff1/kernel:0": np.eye(4)}},
+        f"rnn/wired_cfc_cell {ITS_OWN}",
+    ),
+    "no name at all": ({"rnn/rnn/dense_1": EYE}, f"rnn {ITS_OWN} ("),
+    "a recurrent layer": ({"cfc/cfc": STACK}, f"cfc {ITS_OWN}, a CfC by its name"),
+}
+
+
+class TestCustomCells:
+    """A cell that is none of Keras' own is never judged as one, and never passed over in silence."""
+
+    @pytest.mark.parametrize("case", CUSTOM_GROUPS)
+    def test_weights_alone(self, tmp_path, process, case):
+        groups, words = CUSTOM_GROUPS[case]
+        write_legacy(tmp_path / "a.h5", groups | {"dense/dense": {"kernel:0": np.eye(3)}})
+        layers, coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert not layers
+        (sentence,) = coverage.unread
+        assert sentence.startswith(words)
+        assert sentence.endswith(": not read")
+        # Every array of the cell is listed, and a person may choose among its matrices.
+        listed = {entry.name: entry for entry in coverage.skipped if not entry.name.startswith("dense")}
+        assert len(listed) == sum(map(len, groups.values()))
+        assert all(entry.undecided == (len(entry.shape) == 2) for entry in listed.values())
+        assert {entry.reason for entry in listed.values()} == {"of a recurrent cell whose equation is not in the file"}
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "my_lstm/my_lstm",
+            "encoder/encoder/lstm_cell_12",
+            "rnn/rnn/lstm_cell",
+            "rnn_2/stacked_rnn_cells/lstm_cell_1",
+            "time_distributed/lstm/lstm_cell",
+            "model/bidirectional/forward_encoder/lstm_cell_4",
+            "rnn/rnn",
+        ],
+    )
+    def test_names_that_keras_or_its_users_give_its_own_layers(self, tmp_path, process, path):
+        arrays = weights("LSTM")
+        write_legacy(tmp_path / "a.h5", {path: named(arrays)})
+        (found,), coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert_holds(found, "LSTM", arrays)
+        assert (coverage.unread, coverage.notes) == ((), ())
+
+    def test_a_model_named_rnn_is_no_cell(self, tmp_path, process):
+        write_legacy(tmp_path / "a.h5", {"rnn/lstm/lstm_cell": STACK, "rnn/dense": {"kernel:0": np.eye(4)}})
+        layers, coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert (len(layers), coverage.unread) == (1, ())
+
+    def test_the_hidden_cell_of_an_lmu_is_read_and_its_memory_is_not(self, tmp_path, process):
+        groups = {"lmu/lmu_cell": {"kernel:0": np.ones((3, 1))}, "lmu/lmu_cell/simple_rnn_cell": SQUARE}
+        write_legacy(tmp_path / "a.h5", groups)
+        (found,), coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert found.cell is Cell.RNN_TANH
+        assert coverage.unread == (
+            "lmu/lmu_cell looks like a recurrent cell of its own, an LMU by its name (kernel): not read",
+        )
+
+    def test_the_class_decides_where_there_is_a_configuration(self, tmp_path, process):
+        cell = {"class_name": "pack>MixedCfcCell", "config": {"name": "odd"}, "registered_name": "pack>MixedCfcCell"}
+        layers = [layer("RNN", "rnn", cell=cell), layer("pack>MyLSTM", "mine"), layer("LSTM", "cfc_cell")]
+        groups = {"rnn/rnn/odd": STACK, "mine/mine": STACK, "cfc_cell/cfc_cell": STACK}
+        write_legacy(tmp_path / "a.h5", groups, model_config=json.dumps(model(*layers)), keras_version="2.8.0")
+        (found,), coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert found.name == "cfc_cell"
+        assert [text.partition(" (")[0] for text in coverage.unread] == [
+            "rnn/odd looks like a recurrent cell of its own, a CfC by its name, of the class MixedCfcCell",
+            "mine looks like a recurrent cell of its own, of the class MyLSTM",
+        ]
+        groups = {"layers/rnn/cell": weights("LSTM"), "layers/my_lstm/cell": weights("LSTM")}
+        write_keras(tmp_path / "a.keras", groups | {"layers/lstm/cell": weights("LSTM", seed=1)}, layers)
+        (found,), coverage = read_keras(tmp_path / "a.keras", process=process)
+        assert found.name == "cfc_cell"
+        assert sorted(text.split(" ")[0] for text in coverage.unread) == ["my_lstm/cell", "rnn/cell"]
+
+    def test_a_tree_of_keras_3_without_its_configuration(self, tmp_path, process):
+        arrays = weights("GRU", bias=(2, 6))
+        seed = [np.zeros(2, np.uint32)]
+        write_tree(tmp_path / "a.h5", {"layers/encoder/cell": arrays, "layers/encoder/cell/seed_generator": seed})
+        (found,), coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert (found.name, found.cell, coverage.unread) == ("encoder", Cell.GRU, ())
+        groups = {"layers/rnn/cell": arrays, "layers/fast/cell": [*arrays, np.ones(2)], "layers/my_gru": arrays}
+        write_tree(tmp_path / "a.h5", groups)
+        layers, coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert not layers
+        assert [text.split(" looks")[0] for text in coverage.unread] == ["fast/cell", "my_gru", "rnn"]
+
+
+class TestActivations:
+    @pytest.mark.parametrize(
+        ("value", "name"),
+        [
+            ("leaky_relu", "leaky_relu(0.2)"),
+            ({"class_name": "LeakyReLU", "config": {"negative_slope": 0.1}}, "leaky_relu(0.1)"),
+            ({"class_name": "LeakyReLU", "config": {}}, "leaky_relu(0.3)"),
+            ({"class_name": "ReLU", "config": {"max_value": None, "negative_slope": 0.0}}, "relu"),
+            ({"class_name": "ReLU", "config": {"max_value": 6.0}}, "relu(?)"),
+            ({"class_name": "function", "config": "mine>tanh"}, "mine>tanh"),
+            ("swish_custom", "swish_custom"),
+        ],
+    )
+    def test_a_function_keeps_its_name_and_constants(self, tmp_path, process, value, name):
+        config = model(layer("LSTM", activation=value))
+        write_legacy(tmp_path / "a.h5", {"lstm": STACK}, model_config=json.dumps(config), keras_version="3.1")
+        (found,), _ = read_hdf5(tmp_path / "a.h5", process=process)
+        assert found.activations["g"] == name
+        known = name in {"relu"} or name.startswith("leaky")
+        assert found.unknown == (frozenset() if known else {"activation"})
+        np.testing.assert_array_equal(found.gates["i"], STACK["recurrent_kernel:0"][:, :4].T)
 
 
 class TestKeras3:

@@ -128,6 +128,30 @@ class TestNodes:
         stored = zip(names, [*weights("LSTM"), *weights("GRU")], strict=True)
         assert [layer.cell for layer in read(tmp_path, proto(nodes, stored=stored))[0]] == [Cell.LSTM, Cell.GRU]
 
+    @pytest.mark.parametrize(
+        ("functions", "alpha", "beta", "names"),
+        [
+            (["HardSigmoid", "Tanh", "Tanh"], [], [], ("hard_sigmoid", "tanh", "tanh")),
+            (["HardSigmoid", "Tanh", "Elu"], [1 / 6, 0.5], [0.5], ("hard_sigmoid6", "tanh", "elu(0.5)")),
+            (["HardSigmoid", "Tanh", "Tanh"], [0.3, 0, 0], [0.4, 0, 0], ("hard_sigmoid(0.3, 0.4)", "tanh", "tanh")),
+            (["Sigmoid", "LeakyRelu", "Affine"], [0.2, 2.0], [1.0], ("sigmoid", "leaky_relu(0.2)", "affine(2, 1)")),
+            (["Sigmoid", "ScaledTanh", "Tanh"], [1.7], [0.6], ("sigmoid", "scaled_tanh(1.7, 0.6)", "tanh")),
+            (["Sigmoid", "ScaledTanh", "Tanh"], [], [], ("sigmoid", "scaledtanh", "tanh")),
+            (["Sigmoid", "LeakyRelu", "Elu"], [0.2], [], ("sigmoid", "LeakyRelu(?)", "Elu(?)")),
+            (["Sigmoid", "Custom", "Tanh"], [], [], ("sigmoid", "custom", "tanh")),
+        ],
+    )
+    def test_activations_keep_their_constants(self, tmp_path, functions, alpha, beta, names):
+        arrays = weights("LSTM")
+        given = {"activation_alpha": alpha, "activation_beta": beta}
+        node = recurrent("LSTM", activations=functions, **{key: value for key, value in given.items() if value})
+        (layer,), coverage = read(tmp_path, proto([node], stored=zip("WRB", arrays, strict=True)))
+        assert_holds(layer, "LSTM", arrays)
+        assert [layer.activations[gate] for gate in "fgc"] == [name.lower() for name in names]
+        known = not any(word in name.lower() for name in names for word in ("?", "scaledtanh", "custom"))
+        assert layer.unknown == (set() if known else {"activation"})
+        assert not coverage.notes
+
     def test_what_a_layer_cannot_express_is_noted(self, tmp_path):
         W, R, _ = weights("LSTM")
         nodes = [
@@ -382,6 +406,59 @@ class TestFolding:
         stored = [("side", side), ("row", row), ("many", np.zeros(1000, np.int64)), ("column", row.T)]
         with pytest.raises(CheckpointError, match="its constants unfold to far more than its size"):
             read(tmp_path, proto([*nodes, recurrent("RNN", inputs=("X", "", "R"))], stored=stored))
+
+    def test_a_negative_side_frees_no_room_for_a_large_one(self, tmp_path):
+        """276 bytes of this kind took 1.5 GB: a negative size was paid back to the budget."""
+        nodes = [
+            helper.make_node("ConstantOfShape", ["negative"], ["none"]),
+            helper.make_node("ConstantOfShape", ["large"], ["R"]),
+        ]
+        stored = [("negative", np.array([-(1 << 40)])), ("large", np.array([1, 1 << 15, 1 << 15]))]
+        users = [recurrent("RNN", name=name, inputs=("X", "", name), n=1 << 15) for name in ("none", "R")]
+        with pytest.raises(CheckpointError, match="unfold to far more than its size"):
+            read(tmp_path, proto([*nodes, *users], stored=stored))
+
+    def test_dequantization_that_broadcasts(self, tmp_path):
+        """36 KB of this kind took 3.7 GB: a column less a row is a matrix."""
+        x, zero = np.zeros((1 << 14, 1), np.int8), np.zeros((1, 1 << 14), np.int8)
+        nodes = [helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["R"])]
+        stored = [("x", x), ("zero", zero), ("scale", np.float32(1))]
+        with pytest.raises(CheckpointError, match="unfold to far more than its size"):
+            read(tmp_path, proto([*nodes, recurrent("RNN", inputs=("X", "", "R"))], stored=stored))
+
+    def test_a_tensor_without_entries_and_with_huge_sides(self, tmp_path):
+        model = proto([recurrent("RNN", inputs=("X", "", "R"))], stored=[("R", np.zeros((0, 1, 1), np.float32))])
+        model.graph.initializer[0].dims[1:] = [1 << 62, 1 << 62]
+        with pytest.raises(CheckpointError, match="the tensor 'R' has shape"):
+            read(tmp_path, model)
+
+    def test_a_function_that_calls_itself_very_often(self, tmp_path):
+        """660 KB of this kind took 1 GB: every call was put on the list before one was visited."""
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
+        call = helper.make_node("f", ["x"], ["a"], domain="local")
+        function = helper.make_function("local", "f", ["x"], ["a"], [call] * 6_000, opsets)
+        with pytest.raises(CheckpointError, match="unfolds to more than 10000 graphs"):
+            read(tmp_path, proto([helper.make_node("f", ["X"], ["Y"], domain="local")], functions=[function]))
+
+    def test_many_nodes_and_long_chains_take_linear_time(self, tmp_path, monkeypatch):
+        """2,000 nodes took 17 s, for each was compared with all; each link of a chain listed all before it."""
+        count, calls = 3_000, []
+        monkeypatch.setattr(_onnx, "_digest", lambda array: calls.append(1) or array.tobytes())
+        R = rng().standard_normal((count, 1, 1, 1)).astype(np.float32)
+        nodes = [recurrent("RNN", name=f"n{k}", inputs=("X", "", f"R{k}"), n=1) for k in range(count)]
+        model = proto(nodes, stored=[(f"R{k}", R[k]) for k in range(count)])
+        layers, _ = read(tmp_path, model)
+        assert len(layers) == count
+        assert len(calls) == count
+        one = tensor("one", np.ones((1, 1), np.float32))
+        chain = [const(f"c{k}", R[k, 0]) for k in range(count)]
+        chain += [helper.make_node("Concat", [f"s{k}", f"c{k}"], [f"s{k + 1}"], axis=0) for k in range(count)]
+        users = [recurrent("RNN", name=f"u{k}", inputs=("X", "", f"s{k}")) for k in range(1, count, 100)]
+        model = proto([*chain, *users])
+        model.graph.initializer.append(one)
+        model.graph.initializer[0].name = "s0"
+        with pytest.raises(CheckpointError, match="a weight is made of more than 1000 constants"):
+            read(tmp_path, model)
 
     def test_a_stack_reordered_inside_a_branch(self, tmp_path):
         """The way PyTorch exports an LSTMCell: slices of the outer weight, in another order, made three-dimensional."""

@@ -22,7 +22,7 @@ def test_specifications_side_by_side(capsys):
     out = capsys.readouterr().out
     assert "‖W^20‖" in out
     # Nothing is cut off: every word of the sentence is there.
-    sentence = "Vanishes: after 20 steps the strongest direction is ×0; below 1/1000 from step 16 on."
+    sentence = "Vanishes: after 20 steps the largest amplification is ×0; below 1/1000 from step 16 on."
     assert [word for word in sentence.split(" ") if word not in out] == []
     assert max(map(len, out.splitlines())) <= 80
 

@@ -140,12 +140,12 @@ def test_query(file, capsys):
         (["export", "{file}", "--csv", "runs.txt"], "must end in .csv"),
         (
             ["export", "{file}", "--csv", "runs.csv"],
-            "must have at least one run that has ended; got none in out/studies",
+            "must have at least one finished run; got none in out/studies",
         ),
         (["export", "{file}", "--parquet", "runs.parquet", "--curves"], "Run it first, with unitcircle study run"),
         (
             ["query", "{file}", "select * from runs"],
-            "must have at least one run that has ended; got none in out/studies",
+            "must have at least one finished run; got none in out/studies",
         ),
         (["run", "{file}", "--minutes", "-3"], "minutes must be a number that is not negative; got -3.0"),
         (["run", "{file}", "--workers", "0"], "workers must be at least 1"),
@@ -173,7 +173,7 @@ def test_an_interrupt_keeps_what_has_ended(file, capsys, monkeypatch):
 
     monkeypatch.setattr(studies, "execute", interrupted)
     assert cli.main(["study", "run", file]) == 130
-    assert "run again to resume" in " ".join(capsys.readouterr().out.split())
+    assert "run the command again to resume" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow

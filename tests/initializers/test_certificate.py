@@ -3,7 +3,8 @@ import pytest
 
 from unitcircle import initializers as uci
 from unitcircle.errors import CertificateError, NotFiniteError, ShapeError
-from unitcircle.initializers._certificate import Certificate, random_law
+from unitcircle.initializers import Certificate
+from unitcircle.initializers._certificate import random_law
 
 
 def test_a_certificate_says_whether_it_holds():

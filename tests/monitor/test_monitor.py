@@ -205,7 +205,7 @@ def test_a_batch_that_fails_later_ends_no_training():
             monitor.step()
     (warning,) = caught
     assert issubclass(warning.category, UnitcircleWarning)
-    assert str(warning.message) == "the batch could not be measured, and training goes on: StopIteration: "
+    assert str(warning.message) == "the batch could not be measured; training continues: StopIteration: "
     assert warning.filename == __file__
     assert [step for step, record in records if "rnn.l0/exponent" in record] == [0]
     assert len(records) == 40
@@ -422,8 +422,8 @@ def test_weights_of_any_framework():
         (lambda: {"W": np.eye(2)}, {"sinks": None}, r"sinks must be functions .* got None.* TensorBoard\(writer"),
         (lambda: {"W": np.eye(2)}, {"sinks": 5}, "sinks must be functions"),
         (lambda: {"W": np.eye(2)}, {"sinks": ["x", 5]}, "sinks must be functions"),
-        (lambda: {"W": np.eye(2)}, {"rules": None}, "rules must be a text or several; got None"),
-        (lambda: {"W": np.eye(2)}, {"metrics": [1]}, "metrics must be a text or several"),
+        (lambda: {"W": np.eye(2)}, {"rules": None}, "rules must be a string or several; got None"),
+        (lambda: {"W": np.eye(2)}, {"metrics": [1]}, "metrics must be a string or several"),
         (lambda: {"W": np.eye(2)}, {"on_finding": ["x"]}, "must be 'warn'"),
         (lambda: {"W": np.eye(2)}, {"rng": -1}, "rng must be a NumPy Generator or a seed"),
         (lambda: {"W": np.eye(2)}, {"rng": "x"}, "rng must be a NumPy Generator or a seed"),

@@ -144,7 +144,7 @@ def test_orthogonality_that_is_lost():
     columns = {"W/orthogonality": [1e-6, 0.3, 0.6], "W/drift": [0.0, 0.2, 0.4], "W/tangent": [1.0, 0.3, 0.3]}
     (found,) = _found("UC303", columns)
     assert str(found.severity) == "note"
-    assert "moved by 0.4, 30% of it tangent" in found.message
+    assert "changed by 0.4, 30% of it tangent" in found.message
     assert not _found("UC303", {"W/orthogonality": [1e-6, 0.3]})
     assert not _found("UC303", {"W/orthogonality": [0.9, 1.0]})  # it never was
 

@@ -56,7 +56,7 @@ def test_a_sink_that_fails_is_told_of_once_and_stops_neither_training_nor_the_ot
     monitor = Monitor(lambda: {"W": np.eye(2)}, every=1, overhead=1.0, sinks=sinks, on_finding=heard.append)
     with pytest.warns(UnitcircleWarning, match="failed at step 0") as caught:
         monitor.step(loss=float("nan"))
-    assert "the sink _Broken failed at step 0, and training goes on: OSError: [Errno 28] No space" in str(
+    assert "the sink _Broken failed at step 0; training continues: OSError: [Errno 28] No space" in str(
         caught[0].message
     )
     assert "the sink JsonLines failed" in str(caught[1].message)

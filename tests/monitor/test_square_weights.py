@@ -80,7 +80,7 @@ def test_a_name_makes_it_recurrent():
     assert "cell.h2h.weight/transient" in _record(nested, names="h2h")
     assert "W/transient" in _record(Raw(), names="W")
     assert "W/transient" not in _record(Raw())
-    with pytest.warns(UnitcircleWarning, match=r"h2h: recurrent by name.*names=\['h2h'\]") as caught:
+    with pytest.warns(UnitcircleWarning, match=r"h2h: recurrent by its name.*names=\['h2h'\]") as caught:
         record = _record(model)
     assert "h2h.weight/radius" in record
     assert caught[0].filename == __file__

@@ -121,7 +121,7 @@ def test_a_stop_reaches_the_other_processes(tmp_path, monkeypatch):
 def test_a_checkpoint_without_the_state_is_told(tmp_path):
     trainer = _trainer(tmp_path)
     trainer.state.global_step = 8
-    with pytest.warns(UnitcircleWarning, match="without a state at step 8"):
+    with pytest.warns(UnitcircleWarning, match="without a saved state at step 8"):
         TransformersCallback().on_train_begin(trainer.args, trainer.state, trainer.control, trainer.model)
 
 

@@ -203,8 +203,8 @@ def test_two_monitors_may_write_to_one_file_in_turns(tmp_path):
     run = read_run(_write(tmp_path / "run.jsonl", records))
     assert {record["run"] for record in run.records} == {"b"}
     assert len(run.records) == 10
-    assert "the run of the last line; the file holds 1 other" in _text(run)
-    assert "the file holds 1 other</p>" in watch_page(run, tmp_path / "run.html").read_text()
+    assert "the run of the last line; the file holds 1 other run" in _text(run)
+    assert "the file holds 1 other run</p>" in watch_page(run, tmp_path / "run.html").read_text()
 
 
 def _on_batch(step, drop):

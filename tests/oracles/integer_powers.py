@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from unitcircle.spectra._asymptotics import Asymptotics
+from unitcircle.spectra import Asymptotics
 
 ORBIT = 40
 """Powers tried for a repetition: a bounded integer matrix of 4 units has eigenvalues of order at most 12."""

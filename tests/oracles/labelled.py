@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import block_diag, circulant, companion, dft, expm, hadamard, pascal
 from tests.cases import haar_orthogonal, jordan, rotation
 
-from unitcircle.spectra._asymptotics import Asymptotics
+from unitcircle.spectra import Asymptotics
 
 VANISHES, CONVERGES, BOUNDED, GROWS, EXPLODES, _ = Asymptotics
 Draw = Callable[[np.random.Generator], np.ndarray]

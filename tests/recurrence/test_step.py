@@ -101,6 +101,34 @@ def test_activations_and_slopes_equal_the_naive_ones(name):
     close(phi.slope(x), np.imag(nudged) / naive.TINY)
 
 
+@pytest.mark.parametrize(
+    ("name", "function", "slope"),
+    [
+        ("affine(2, 1)", lambda x: 2 * x + 1, lambda x: 2.0),
+        ("elu(0.5)", lambda x: x if x > 0 else 0.5 * np.expm1(x), lambda x: 1.0 if x > 0 else 0.5 * np.exp(x)),
+        (
+            "Hard_Sigmoid(0.3, 0.4)",
+            lambda x: min(max(0.3 * x + 0.4, 0), 1),
+            lambda x: 0.3 if 0 < 0.3 * x + 0.4 < 1 else 0,
+        ),
+        ("leaky_relu(0.2)", lambda x: max(x, 0.2 * x), lambda x: 1.0 if x > 0 else 0.2),
+        ("scaled_tanh(1.5, 0.7)", lambda x: 1.5 * np.tanh(0.7 * x), lambda x: 1.05 / np.cosh(0.7 * x) ** 2),
+        ("thresholded_relu(0.5)", lambda x: x if x > 0.5 else 0.0, lambda x: 1.0 if x > 0.5 else 0.0),
+    ],
+)
+def test_activations_with_constants(name, function, slope):
+    x = np.linspace(-4, 4, 33)
+    phi = activation(name)
+    np.testing.assert_allclose(phi.value(x), [function(one) for one in x], rtol=8 * np.finfo(float).eps)
+    np.testing.assert_allclose(phi.slope(x), [slope(one) for one in x], rtol=64 * np.finfo(float).eps, atol=1e-16)
+
+
+@pytest.mark.parametrize("name", ["leaky_relu()", "leaky_relu(x)", "leaky_relu(1, 2)", "tanh(2)", "leaky_relu(0.2"])
+def test_constants_that_no_activation_has(name):
+    with pytest.raises(UnknownNameError):
+        activation(name)
+
+
 def test_activations_have_the_names_of_frameworks():
     assert activation("HardSigmoid") is ACTIVATIONS["hard_sigmoid"]
     assert activation("swish") is ACTIVATIONS["silu"]

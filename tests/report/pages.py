@@ -71,12 +71,16 @@ def assert_a_browser_shows(page, size, tmp_path, *, figures):
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     flags += ["--disable-sync", "--disable-component-update", "--enable-logging=stderr"]
     flags.append(f"--user-data-dir={tmp_path / 'profile'}")
-    probe = tmp_path / "probe.html"
-    # The page reports on itself: what the script attached, and whether it is wider than the window.
-    report = "`${document.documentElement.scrollWidth <= innerWidth} ${document.querySelectorAll('svg').length}`"
-    check = f"<script>document.title = {report}</script>"
+    # The page reports on itself: what the script attached, and whether it is wider than its frame. It stands in a frame
+    # because a browser window is never narrower than 500 pixels, whatever --window-size says.
+    width, height = size.split(",")
+    fits, drawn = "document.documentElement.scrollWidth <= innerWidth", "document.querySelectorAll('svg').length"
+    probe, frame = tmp_path / "probe.html", tmp_path / "frame.html"
+    check = f"<script>parent.postMessage(`${{{fits}}} ${{innerWidth}} ${{{drawn}}}`, '*')</script>"
     probe.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{check}</body>"), encoding="utf-8")
-    command = [CHROMIUM, *flags, f"--window-size={size}", "--dump-dom", probe.as_uri()]
+    inside = f'<iframe src="probe.html" style="border: 0; width: {width}px; height: {height}px"></iframe>'
+    frame.write_text(f"<script>onmessage = (event) => {{ document.title = event.data }}</script>{inside}")
+    command = [CHROMIUM, *flags, "--window-size=1280,900", "--dump-dom", frame.as_uri()]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in run.stderr
-    assert f"<title>true {figures}</title>" in run.stdout
+    assert f"<title>true {width} {figures}</title>" in run.stdout

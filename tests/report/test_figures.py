@@ -1,5 +1,7 @@
 """Figures show the numbers they claim to show."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -57,6 +59,26 @@ def test_overview_has_a_panel_a_weight():
     figure = report.weight_overview({"a": ROTATION, "b": JORDAN, "c": JORDAN, "d": JORDAN, "e": ROTATION})
     titles = [ax.get_title() for ax in figure.get_axes()]
     assert [t for t in titles if t in set("abcde")] == list("abcde")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_no_text_of_an_overview_lies_on_another(count):
+    names = [f"eigen(modulus=0.{k}, angles=uniform)" for k in range(count)]
+    figure = report.weight_overview(dict.fromkeys(names, ROTATION))
+    figure.draw_without_rendering()
+    legends = [legend for part in (figure, *figure.subfigs) for legend in part.legends]
+    boxes = [
+        text.get_window_extent() for ax in figure.get_axes() for text in (ax.title, ax.xaxis.label, ax.yaxis.label)
+    ]
+    boxes = [box for box in boxes + [legend.get_window_extent() for legend in legends] if box.width > 0]
+    assert len(legends) == (count > 1)
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_a_singular_value_of_one_is_not_on_the_edge(ax):
+    report.plot_singular_values(np.eye(2), ax=ax)
+    assert ax.get_ylim() == (0, 1.05)
 
 
 def test_save_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch):

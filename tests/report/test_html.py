@@ -3,10 +3,11 @@
 import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from tests.report.pages import HOSTILE, assert_hostile_names_are_inert, hover_of
 
-from unitcircle.report import inline_svg, page, render, style, table
+from unitcircle.report import COLORS, FIGURE_RC, inline_svg, page, render, style, table
 
 ESCAPED = "&lt;/script&gt;&lt;img src=x onerror=&#34;alert(1)&#34;&gt;&#39;`&lt;!--&lt;script&gt;&amp;"
 
@@ -52,6 +53,17 @@ def test_label_and_text_of_a_figure_are_inert():
     assert svg.startswith(f'<svg role="img" aria-label="{ESCAPED}"')
     assert "<!--" not in outlines
     assert_hostile_names_are_inert(page("", svg, {}))
+
+
+def test_dark_colours_of_a_figure_are_those_of_the_page():
+    figure = Figure()
+    with rc_context(FIGURE_RC):
+        figure.subplots().plot([0, 1], color=COLORS["blue"], label="x")
+    text = page("", inline_svg(figure, label="line"), {})
+    assert COLORS["blue"].lower() not in text.partition("<svg")[2]
+    assert "stroke: var(--blue)" in text
+    assert "stroke: currentColor" in text
+    assert text.count("--blue:") == 2  # light, dark
 
 
 def test_a_template_whose_variable_is_missing_is_refused():

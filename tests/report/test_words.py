@@ -14,12 +14,12 @@ ROTATION = np.array([[0.0, -1.0], [1.0, 0.0]])
     ("W", "start"),
     [
         (0.5 * ROTATION, "Vanishes"),
-        (0.9999 * ROTATION, "Barely fades"),
-        (np.eye(3), "Settles on a fixed limit"),
-        (ROTATION, "Neither vanishes nor explodes"),
-        (np.array([[1.0, 1.0], [0.0, 1.0]]), "Grows like a power of t"),
+        (0.9999 * ROTATION, "Decays slowly"),
+        (np.eye(3), "Converges to a limit that is not zero"),
+        (ROTATION, "Stays bounded"),
+        (np.array([[1.0, 1.0], [0.0, 1.0]]), "Grows polynomially"),
         (1.1 * ROTATION, "Explodes"),
-        (np.array([[0.99, 10.0], [0.0, 0.98]]), "Vanishes in the end, but"),
+        (np.array([[0.99, 10.0], [0.0, 0.98]]), "Vanishes eventually, but"),
     ],
 )
 def test_fate_comes_first(W, start):

@@ -202,6 +202,8 @@ class _Assembly:
         parameters: dict[str, dict[str, Any]] = {}
         for (part, leaf), full in names.items():
             parameters.setdefault(part, {})[leaf] = self.load(full)
+        if parameters.keys() == {"hi", "ii"}:  # a cell of one gate, named as those of several
+            parameters = {"h": parameters["hi"], "i": parameters["ii"]}
         used = [name, *(full for full in names.values() if full != name)]
         return from_flax(parameters, name=_layer_name(prefix, name), source=self.source(used))
 

@@ -1,18 +1,41 @@
-"""What a reader returns: named tensors, the texts beside them, and what became of the rest."""
+"""What a reader finds in a file, before names decide which tensors are which layer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.errors import CheckpointError
+from unitcircle.recurrence import RecurrentLayer
+
+MAX_DEPTH = 64
+"""Levels of a tree of names."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contents:
-    """The named tensors of a file, and what stands beside them."""
+    """The named tensors of a file, and what the format itself says about them."""
 
     tensors: Mapping[str, StoredTensor]
-    texts: Mapping[str, str] = field(default_factory=dict[str, str])  # Activations and options, by name
-    notes: tuple[str, ...] = ()  # Remarks for the coverage
-    unread: tuple[str, ...] = ()  # What looks recurrent and was not read
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])  # Texts beside them by name: activations, options
+    layers: Sequence[RecurrentLayer] = ()  # Layers that the format describes, which no name need tell
+    notes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()  # What looks recurrent and was not read, one sentence each
+
+
+class Names:
+    """The names of a tree of tensors, bounded: a long key at every level would take the square of the file."""
+
+    def __init__(self, size: int, separator: str) -> None:
+        self._left = 2 * size + (16 << 20)
+        self._separator = separator
+
+    def join(self, parent: str, part: object) -> str:
+        """Return the name of an entry of a named branch."""
+        name = f"{parent}{self._separator}{part}" if parent else str(part)
+        self._left -= len(name) + 100
+        if self._left < 0:
+            message = "its names take more room than the file: refused as hostile"
+            raise CheckpointError(message)
+        return name

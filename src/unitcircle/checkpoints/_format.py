@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unitcircle.checkpoints._archive import Archive
+from unitcircle.checkpoints._numpy import end_of_array
 from unitcircle.errors import CheckpointError
 
 
@@ -26,6 +27,8 @@ class Format(StrEnum):
     PICKLE = "pickle"
     NPY = "NumPy array"
     NPZ = "NumPy archive"
+    EQUINOX = "Equinox"
+    MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
     ONNX = "ONNX"
@@ -57,14 +60,27 @@ def _is_safetensors(head: Head) -> bool:
     return head.start[8:9] == b"{" and (claimed <= head.size or head.start[5:8] == b"\0\0\0")
 
 
+def _is_msgpack(head: Head) -> bool:
+    # A map of a few entries or of a counted number, whose first key is a text.
+    return re.match(rb"(?:[\x81-\x8f]|\xde..|\xdf....)[\xa1-\xbf\xd9]", head.start, re.DOTALL) is not None
+
+
+def _is_equinox(head: Head) -> bool:
+    if head.start.startswith(b"{"):
+        return b"\n\x93NUMPY" in head.start
+    return head.start.startswith(b"\x93NUMPY") and end_of_array(head.start) < head.size
+
+
 _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.FOLDER, lambda head: head.size < 0),
     (Format.HDF5, lambda head: head.start.startswith(_HDF5) or head.at_user_block),
     (Format.ZIP, lambda head: head.start.startswith((b"PK\x03\x04", b"PK\x05\x06"))),
+    (Format.EQUINOX, _is_equinox),
     (Format.NPY, lambda head: head.start.startswith(b"\x93NUMPY")),
     (Format.SAFETENSORS, _is_safetensors),
     (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
     (Format.PICKLE, lambda head: _PICKLE.match(head.start) is not None),
+    (Format.MSGPACK, _is_msgpack),
     (Format.SHARDED, lambda head: head.start.lstrip().startswith(b"{") and b"\0" not in head.start),
     # An ONNX file has no magic number: it starts with its first field, the version of the format.
     (Format.ONNX, lambda head: head.start.startswith(b"\x08")),
@@ -109,7 +125,7 @@ def recognise(path: Path, /) -> Format:
         return sign
     message = (
         f"its first bytes {head.start[:8]!r} are those of no format that is read here: "
-        "safetensors, PyTorch, TorchScript, pickle, npz, npy, Keras, HDF5, ONNX"
+        f"{', '.join(kind.value for kind in Format if kind not in {Format.FOLDER, Format.ZIP})}"
     )
     raise CheckpointError(message)
 

@@ -7,7 +7,8 @@ import re
 from unitcircle.checkpoints._tensor import StoredTensor
 
 _OPTIMIZER = re.compile(
-    r"(^|[./])(optim\w*|opt|adam\w*|rmsprop\w*|momentum\w*|exp_avg\w*|\w*moment[12]?)(:\d+)?([./]|$)", re.IGNORECASE
+    r"(^|[./])(optim(?!izedlstm)\w*|opt|opt_state|adam\w*|rmsprop\w*|momentum\w*|exp_avg\w*|\w*moment[12]?)(:\d+)?([./]|$)",
+    re.IGNORECASE,
 )
 
 # The first that matches gives the reason, so the more special ones come first.

@@ -6,7 +6,7 @@ import re
 import tempfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,8 +19,18 @@ from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._hdf5 import Hdf5File, Hdf5Process
+from unitcircle.checkpoints._keras_cells import (
+    CustomCell,
+    custom_cell,
+    homes,
+    inside,
+    parts_of,
+    relative_leaves,
+    sounds_recurrent,
+)
 from unitcircle.checkpoints._keras_config import KerasLayer, KerasModel
 from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras
 
@@ -116,12 +126,19 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
         group, _, leaf = name.rpartition("/")
         # "kernel:0", and "kernel_1:0" where TensorFlow 1 met the name twice.
         groups[group][re.sub(r"(_\d+)?:\d+$", "", leaf)] = name
+    custom = _custom_cells(groups, model)
+    custom = _custom_cells(groups, model)
     layers: list[RecurrentLayer] = []
     analysed: list[Entry] = []
     skipped: list[Entry] = []
+    unread: list[str] = []
     if moments:
         skipped.append(Entry("optimizer", (moments,), "tensors of an optimizer: moments and counters, not weights"))
     for group in sorted((_Group(name, leaves, model) for name, leaves in groups.items()), key=_order(file, model)):
+        if (cell := custom.get(group.path)) is not None:
+            unread.append(cell.sentence)
+            skipped += [_of_custom_cell(file, name) for name in group.leaves.values()]
+            continue
         layer = _layer(file, group, path)
         if isinstance(layer, RecurrentLayer):
             layers.append(layer)
@@ -129,8 +146,51 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
             analysed += mentioned
         else:
             skipped += (mentioned := layer)
+            unread += _unread(group, layer)
         other += len(group.leaves) - len(mentioned)
-    return layers, Coverage(tuple(analysed), tuple(skipped), tuple(_notes(model, layers)), other)
+    notes = tuple(_notes(model, layers))
+    return layers, Coverage(tuple(analysed), tuple(skipped), notes, other, tuple(dict.fromkeys(unread)))
+
+
+def _custom_cells(groups: Mapping[str, Mapping[str, str]], model: KerasModel) -> dict[str, CustomCell]:
+    """Return, for every group that belongs to a cell which is none of Keras' own, that cell."""
+    objects = {path: _Group(path, leaves, model).object for path, leaves in groups.items()}
+    known = homes({objects[path]: leaves for path, leaves in groups.items()})
+    below: dict[str, list[str]] = defaultdict(list)
+    for name in objects.values():
+        parts = name.split("/")
+        for count in range(1, len(parts)):
+            below["/".join(parts[:count])].append("/".join(parts[count:]))
+    cells: dict[str, CustomCell] = {}
+    found: dict[str, CustomCell] = {}
+    # Outer groups first: what is below a cell belongs to it, unless it is a cell that Keras has.
+    for path, name in sorted(objects.items(), key=lambda item: item[1]):
+        if model.layer(name) is not None:
+            continue
+        kind = model.custom_class(name)
+        if kind and ("recurrent_kernel" in groups[path] or name.endswith("/cell")):
+            place = "/".join(parts_of(name))
+        else:
+            place = custom_cell(name, groups[path], below[name], known) or inside(cells, name, known)
+        if place:
+            cell = cells.setdefault(place, CustomCell(place, kind or model.custom_class(place)))
+            cell.leaves += relative_leaves(place, name, groups[path])
+            found[path] = cell
+    return found
+
+
+def _of_custom_cell(file: Hdf5File, name: str) -> Entry:
+    shape = _shape(file, name)
+    return Entry(name, shape, "of a recurrent cell whose equation is not in the file", undecided=len(shape) == 2)
+
+
+def _unread(group: _Group, skipped: list[Entry]) -> Iterator[str]:
+    """Say what looks recurrent in a group that gave no layer."""
+    name = group.keras_layer.name
+    kind = group.model.custom_class(group.object)
+    undecided = any(entry.undecided for entry in skipped)
+    if "recurrent_kernel" in group.leaves or (undecided and sounds_recurrent(f"{name}/{kind}")):
+        yield f"{name} looks recurrent ({', '.join(group.leaves)}): not read ({skipped[0].reason})"
 
 
 def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[Entry]:
@@ -151,7 +211,7 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
     tensors = tuple(name for name in (recurrent, kernel, bias) if name is not None)
     try:
         with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
-            return from_keras(
+            layer = from_keras(
                 file[recurrent],
                 cell=keras_layer.cell or _CELL_OF_GATES[shape[1] // shape[0]],
                 kernel=None if kernel is None else file[kernel],
@@ -164,6 +224,7 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
                 direction="reverse" if keras_layer.reverse else "forward",
                 source=Source(str(path), tensors, dtype=file.dtype(recurrent)),
             )
+            return marked(layer)
     except ArgumentError as error:
         return [Entry(recurrent, shape, f"its layer does not fit together: {error}")]
 
@@ -173,8 +234,6 @@ def _reason_to_skip(file: Hdf5File, group: _Group, recurrent: str) -> str:
     shape = file.shapes[recurrent] or ()
     if any(name not in file for name in group.leaves.values()):
         return "its layer holds arrays of no floating type"
-    if any("peephole" in leaf for leaf in group.leaves):
-        return "its layer has peephole weights, whose layout in Keras is not known"
     if len(shape) > 2:
         return "the kernel of a convolutional recurrence, not a matrix that acts on units"
     if len(shape) < 2 or not shape[0] or shape[1] not in {shape[0] * k for k in _CELL_OF_GATES}:

@@ -19,6 +19,12 @@ _CELLS = {"SimpleRNN": Cell.RNN, "GRU": Cell.GRU, "LSTM": Cell.LSTM}
 _CLASSES = (
     _CELLS | {f"{name}Cell": cell for name, cell in _CELLS.items()} | {"CuDNNGRU": Cell.GRU, "CuDNNLSTM": Cell.LSTM}
 )
+# Name or class -> family, the keys of its constant and its default. The function is not that of torch, of slope 0.01.
+_SLOPES = {
+    "leaky_relu": ("leaky_relu", (), 0.2),
+    "leakyrelu": ("leaky_relu", ("negative_slope", "alpha"), 0.3),
+}
+_RELU_CONSTANTS = ("max_value", "negative_slope", "threshold")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class KerasModel:
     by_path: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
     # HDF5 of Keras 1 and 2: the layer's own name.
     by_name: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
+    # Classes that are not Keras' own recurrent layers, by the same two keys.
+    classes: dict[str, str] = field(default_factory=dict[str, str])
     code: list[str] = field(default_factory=list[str])  # Names of the Lambda layers, which hold Python code
     version: int = 2  # Major version of Keras that wrote the file; hard_sigmoid is another function since 3
 
@@ -74,6 +82,12 @@ class KerasModel:
         named = (self.by_name.get(part) for part in reversed(path.split("/")))
         return next((layer for layer in named if layer is not None), None)
 
+    def custom_class(self, path: str, /) -> str:
+        """Return the class of a layer or cell that is none of Keras' recurrent ones, empty where it is not known."""
+        place = path.removesuffix("/cell")
+        keys = (path, place, place.rpartition("/")[2])
+        return next((self.classes[key] for key in keys if key in self.classes), "")
+
     def _visit(self, node: Any, path: str, name: str, depth: int, side: str = "", *, turned: bool = False) -> None:
         kind, config = _class_and_config(node)
         if depth > MAX_DEPTH or config is None:
@@ -100,6 +114,8 @@ class KerasModel:
             children = [(f"cells/{place}", child, "") for place, child in _with_names(config.get("cells"))]
         else:
             children = [(f"layers/{place}", child, "") for place, child in _with_names(config.get("layers"))]
+            if depth and not children:
+                self.classes[path] = self.classes[own_name] = kind.rpartition(">")[2]
             # The name of the outermost model is in no path of the file.
             name = name if depth else ""
         for place, child, which in children:
@@ -123,11 +139,20 @@ class KerasModel:
     def _activation(self, value: Any) -> str:
         if value is None:
             return "linear"
+        constants: dict[str, Any] = {}
         if isinstance(value, dict):  # a function or an object, as Keras 3 serializes it
             inner = value.get("config")
+            constants = inner if isinstance(inner, dict) else {}
             value = inner if isinstance(inner, str) else value.get("class_name")
         name = str(value).lower()
-        return "hard_sigmoid6" if name == "hard_sigmoid" and self.version >= 3 else name
+        if name == "hard_sigmoid" and self.version >= 3:
+            return "hard_sigmoid6"
+        if name in _SLOPES:
+            family, keys, default = _SLOPES[name]
+            slope = next((constants[key] for key in keys if isinstance(constants.get(key), int | float)), default)
+            return f"{family}({slope:.6g})"
+        # A ReLU that is cut or tilted is another function.
+        return f"{name}(?)" if name == "relu" and any(constants.get(key) for key in _RELU_CONSTANTS) else name
 
 
 def _class_and_config(node: Any) -> tuple[str, dict[str, Any] | None]:
@@ -143,7 +168,7 @@ def _class_and_config(node: Any) -> tuple[str, dict[str, Any] | None]:
 def _with_names(layers: Any) -> Iterator[tuple[str, Any]]:
     seen: Counter[str] = Counter()
     for layer in layers if isinstance(layers, list) else []:
-        place = _snake(_class_and_config(layer)[0])
+        place = _snake(_class_and_config(layer)[0].rpartition(">")[2])
         yield f"{place}_{seen[place]}" if seen[place] else place, layer
         seen[place] += 1
 

@@ -50,7 +50,7 @@ def named_tensors(root: Any, /, *, alone: str = "array") -> Contents:
     tensors, notes = with_usual_names(walk.tensors, walk.texts)
     if walk.moments:
         notes.append(f"{walk.moments} moments of an optimizer are left out")
-    return Contents(tensors, walk.texts, tuple(notes) + tuple(walk.notes), tuple(walk.unread))
+    return Contents(tensors, walk.texts, notes=(*notes, *walk.notes), unread=tuple(walk.unread))
 
 
 @dataclass

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
 from unitcircle.checkpoints._coverage import Coverage, Entry
+from unitcircle.checkpoints._onnx_activations import named_in_order
 from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, Constant, Folding, Scope
 from unitcircle.checkpoints._onnx_graph import ExternalDataError, Function, Model, Node, Tensor
 from unitcircle.checkpoints._onnx_unrolled import UnrolledCell, unrolled_cells
 from unitcircle.checkpoints._onnx_wire import WireError
 from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_onnx
 
@@ -25,7 +29,7 @@ MAX_DEPTH = 32
 MAX_SCOPES = 10_000
 """Bodies, branches and calls. Two calls in each function of a chain make 2^n of a few hundred bytes."""
 _CELLS = {"LSTM": Cell.LSTM, "GRU": Cell.GRU, "RNN": Cell.RNN}
-_INEXPRESSIBLE = ("clip", "input_forget", "activation_alpha", "activation_beta")
+_INEXPRESSIBLE = ("clip", "input_forget")
 
 
 def read_onnx(path: str | Path, /) -> tuple[list[RecurrentLayer], Coverage]:
@@ -86,23 +90,46 @@ class _RecurrentNode:
     def name(self) -> str:
         return self.node.name or next(filter(None, self.node.outputs), self.node.op)
 
-    @property
+    @cached_property
     def leaves(self) -> tuple[tuple[str, Tensor], ...]:
         return tuple(leaf for constant in self.inputs.values() if constant is not None for leaf in constant.leaves)
 
-    def repeats(self, other: _RecurrentNode) -> bool:
-        """Whether both are one layer: the same stored weights, or equal ones of which only one can run."""
-        if self.node.op != other.node.op:
-            return False
-        same = [tensor for _, tensor in self.leaves] == [tensor for _, tensor in other.leaves]
-        return (same or self.scope.excludes(other.scope)) and all(
-            _equal(value, other.inputs[name]) for name, value in self.inputs.items()
+    @cached_property
+    def weights(self) -> tuple[object, ...]:
+        """Equal for nodes of one kind whose weights have equal values."""
+        return self.node.op, *(None if value is None else _digest(value.value) for value in self.inputs.values())
+
+
+class _Distinct:
+    """The recurrent nodes met, to recognise those that are one layer with another."""
+
+    def __init__(self) -> None:
+        self._stored: set[tuple[object, ...]] = set()
+        self._branches: dict[tuple[object, ...], set[str]] = defaultdict(set)
+
+    def repeats(self, one: _RecurrentNode) -> bool:
+        """Whether a node holds the weights of another: the same, or equal ones of which only one can run."""
+        return (one.weights, *(tensor for _, tensor in one.leaves)) in self._stored or any(
+            self._branches[key] - {branch} for key, branch in self._forks(one)
         )
+
+    def add(self, one: _RecurrentNode) -> None:
+        """Record a node."""
+        self._stored.add((one.weights, *(tensor for _, tensor in one.leaves)))
+        for key, branch in self._forks(one):
+            self._branches[key].add(branch)
+
+    def _forks(self, one: _RecurrentNode) -> Iterator[tuple[tuple[object, ...], str]]:
+        """Iterate over every If around a node: the way to it with the weights, and the branch the node is in."""
+        way = one.scope.branches
+        for depth, (node, branch) in enumerate(way):
+            if node.op == "If":
+                yield (one.weights, way[:depth], node), branch
 
 
 def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLayer], Coverage]:
     layers: list[RecurrentLayer] = []
-    distinct: list[_RecurrentNode] = []
+    distinct = _Distinct()
     analysed: dict[Tensor, Entry] = {}
     skipped: dict[Tensor | None, Entry] = {}
     notes: list[str] = []
@@ -122,7 +149,7 @@ def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLaye
             places = {"W": 1, "R": 2, "B": 3} | ({"P": 7} if node.op == "LSTM" else {})
             inputs = {key: folding.constant(scope, node.input(place)) for key, place in places.items()}
             one = _RecurrentNode(scope, node, inputs)
-            if any(one.repeats(other) for other in distinct):
+            if distinct.repeats(one):
                 repeated += 1
                 continue
             layers_of_node = _layers(one, path)
@@ -131,7 +158,7 @@ def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLaye
                 tensor = one.leaves[0][1] if one.leaves else None
                 skipped[tensor] = Entry(f"{one.name}:R", shape, layers_of_node)
                 continue
-            distinct.append(one)
+            distinct.add(one)
             layers += layers_of_node
             analysed |= {tensor: Entry(name, tensor.dims, one.name) for name, tensor in one.leaves}
             notes += _unread(one, places)
@@ -150,10 +177,8 @@ def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLaye
 
 def _scopes(model: Model) -> Iterator[Scope]:
     """Iterate over the main graph, and every body, branch and call of a function in it, outermost first."""
-    pending = [(Scope(model.graph), 0)]
-    for _ in range(MAX_SCOPES):
-        if not pending:
-            return
+    pending, count = [(Scope(model.graph), 0)], 1
+    while pending:
         scope, depth = pending.pop()
         yield scope
         inner: list[tuple[Scope, int]] = []
@@ -163,12 +188,14 @@ def _scopes(model: Model) -> Iterator[Scope]:
             function = model.functions.get((node.domain, node.op))
             if function is not None:
                 inner.append((_scope_of_call(function, node, scope), depth + 1))
+            if count + len(inner) > MAX_SCOPES:
+                message = f"it unfolds to more than {MAX_SCOPES} graphs"
+                raise WireError(message)
         if inner and depth >= MAX_DEPTH:
             message = f"functions and graphs are nested deeper than {MAX_DEPTH}"
             raise WireError(message)
+        count += len(inner)
         pending += reversed(inner)
-    message = f"it unfolds to more than {MAX_SCOPES} graphs"
-    raise WireError(message)
 
 
 def _scope_of_call(function: Function, node: Node, scope: Scope) -> Scope:
@@ -194,12 +221,16 @@ def _layers(one: _RecurrentNode, path: str) -> tuple[RecurrentLayer, ...] | str:
     if R is None:
         return f"the recurrent weight of {one.name} is computed when the model runs"
     arrays = {key: None if value is None else value.value for key, value in one.inputs.items()}
-    direction, activations = (one.scope.attribute(one.node, name) for name in ("direction", "activations"))
+    direction, functions = (one.scope.attribute(one.node, name) for name in ("direction", "activations"))
+    constants = [
+        () if attribute is None else attribute.floats
+        for attribute in (one.scope.attribute(one.node, f"activation_{name}") for name in ("alpha", "beta"))
+    ]
     linear = one.scope.attribute(one.node, "linear_before_reset")
     kinds = {tensor.dtype for _, tensor in R.leaves}
     try:
         with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
-            return from_onnx(
+            layers = from_onnx(
                 R.value,
                 cell=_CELLS[one.node.op],
                 W=arrays["W"],
@@ -207,10 +238,11 @@ def _layers(one: _RecurrentNode, path: str) -> tuple[RecurrentLayer, ...] | str:
                 P=arrays.get("P"),
                 direction=direction.text if direction is not None else "forward",
                 linear_before_reset=linear is not None and linear.number != 0,
-                activations=activations.texts if activations is not None else (),
+                activations=named_in_order(functions.texts if functions else (), *constants),
                 name=one.name,
                 source=Source(path, tuple(name for name, _ in R.leaves), dtype=kinds.pop() if len(kinds) == 1 else ""),
             )
+            return tuple(marked(layer) for layer in layers)
     except ArgumentError as error:
         return f"the weights of {one.name} do not fit together: {error}"
 
@@ -236,7 +268,6 @@ def _unrolled_notes(cells: list[UnrolledCell], layers: bool) -> Iterator[str]:
         yield "no recurrent node found"
 
 
-def _equal(one: Constant | None, other: Constant | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.value is other.value or np.array_equal(one.value, other.value, equal_nan=True)
+def _digest(array: np.ndarray) -> tuple[object, ...]:
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    return array.shape, array.dtype, blake2b(data, digest_size=16).digest()

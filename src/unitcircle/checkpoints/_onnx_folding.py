@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,12 @@ from unitcircle.checkpoints._onnx_wire import WireError
 
 MAX_DEPTH = 200
 """Operations on a way from a stored tensor; each takes three frames of Python's stack, which has 1000."""
+MAX_PARTS = 1000
+"""Constants that one weight may be made of."""
 ALLOWANCE = 64 << 20
 """Bytes that the constants of a small file may unfold to beyond twice its size."""
+QUANTIZED = frozenset({2, 3})
+"""TensorProto.DataType of uint8 and int8."""
 DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
 
 
@@ -58,22 +63,31 @@ class Scope:
             scope = None if name in graph.inputs else scope.parent
         return None
 
-    def excludes(self, other: Scope, /) -> bool:
-        """Whether this graph and another are in different branches of one If, so that only one of them runs."""
-        for (node, branch), (node_, branch_) in zip(self.branches, other.branches, strict=False):
-            if node is not node_:
-                return False
-            if branch != branch_:
-                return node.op == "If"
-        return False
-
 
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A value that depends on nothing but constants."""
 
     value: np.ndarray  # The array
-    leaves: tuple[tuple[str, Tensor], ...] = ()  # The stored floating-point tensors it was made of, with their names
+    stored: tuple[tuple[str, Tensor], ...] = ()  # The stored tensor that it is, with its name
+    parts: tuple[Constant, ...] = ()  # What it was made of; each lists its own, or a chain would take the square
+
+    @cached_property
+    def leaves(self) -> tuple[tuple[str, Tensor], ...]:
+        """The stored tensors of weights it was made of, with their names."""
+        found: dict[tuple[str, Tensor], None] = {}
+        pending: list[Constant] = [self]
+        seen: set[Constant] = {self}
+        while pending:
+            constant = pending.pop()
+            found |= dict.fromkeys(constant.stored)
+            fresh = dict.fromkeys(part for part in reversed(constant.parts) if part not in seen)
+            seen |= fresh.keys()
+            pending += fresh
+            if len(seen) > MAX_PARTS:
+                message = f"a weight is made of more than {MAX_PARTS} constants"
+                raise WireError(message)
+        return tuple(found)
 
 
 class Folding:
@@ -85,7 +99,7 @@ class Folding:
 
     def spend(self, nbytes: int) -> None:
         """Count memory before it is allocated."""
-        self._left -= nbytes
+        self._left -= max(nbytes, 0)
         if self._left < 0:
             message = "its constants unfold to far more than its size"
             raise WireError(message)
@@ -125,13 +139,13 @@ class Folding:
             raise
         except (ValueError, TypeError, IndexError, KeyError, OverflowError):
             return None  # the operation is malformed, and no runtime could do it either
-        leaves = {leaf: None for constant in inputs if constant is not None for leaf in constant.leaves}
-        return Constant(value, tuple(leaves))
+        return Constant(value, parts=tuple(constant for constant in inputs if constant is not None))
 
 
 def _constant_of(tensor: Tensor, name: str) -> Constant | None:
     array = tensor.array
-    return None if array is None else Constant(array, ((name, tensor),) if tensor.floating else ())
+    is_weight = tensor.floating or (tensor.kind in QUANTIZED and len(tensor.dims) > 1)
+    return None if array is None else Constant(array, ((name, tensor),) if is_weight else ())
 
 
 def _literal(scope: Scope, node: Node) -> Constant | None:
@@ -253,6 +267,9 @@ def _split(call: _Call) -> list[np.ndarray]:
 
 def _constant_of_shape(call: _Call) -> np.ndarray:
     shape = [int(side) for side in call[0].ravel()]
+    if min(shape, default=0) < 0:
+        message = "a side is negative"
+        raise ValueError(message)
     attribute = call.scope.attribute(call.node, "value")
     value = None if attribute is None or attribute.tensor is None else attribute.tensor.array
     fill = np.zeros(1, np.float32) if value is None else value
@@ -271,11 +288,12 @@ def _arithmetic(function: Callable[..., np.ndarray]) -> Callable[[_Call], np.nda
 def _dequantize(call: _Call) -> np.ndarray:
     x, scale = call[0], call[1]
     zero = call[2] if len(call.arrays) > 2 else np.zeros((), x.dtype)
-    call.room(x.shape, np.dtype(np.float64))
     if scale.ndim:  # one scale per slice of the axis
         sides = [1] * x.ndim
         sides[call.integer("axis", 1)] = -1
         scale, zero = scale.reshape(sides), zero.reshape(sides) if zero.ndim else zero
+    # The difference in int32, its product and the result.
+    call.room(np.broadcast_shapes(x.shape, scale.shape, zero.shape), np.dtype(np.complex128))
     # In int32: the difference of two int8 needs nine bits.
     return ((x.astype(np.int32) - zero.astype(np.int32)) * scale).astype(scale.dtype)
 

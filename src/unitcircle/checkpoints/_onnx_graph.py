@@ -19,6 +19,7 @@ from unitcircle.checkpoints._onnx_wire import Budget, WireError, fields, integer
 MAX_DEPTH = 32
 """Graphs within graphs; parsing recurses, and Python's stack is limited."""
 MAX_AXES = 16
+MAX_ENTRIES = 1 << 40
 BFLOAT16 = 16
 DTYPES = {
     1: np.dtype("<f4"),
@@ -80,7 +81,8 @@ class Tensor:
             elif number == 13 or (number == 14 and value == EXTERNAL):
                 message_ = "its tensors are in other files"
                 raise ExternalDataError(message_)
-        if len(dims) > MAX_AXES or min(dims, default=0) < 0:
+        # NumPy cannot hold a shape whose sides have a product beyond 64 bits, even where one of them is zero.
+        if len(dims) > MAX_AXES or min(dims, default=0) < 0 or math.prod(max(side, 1) for side in dims) > MAX_ENTRIES:
             message_ = f"the tensor {name!r} has shape {tuple(dims[:MAX_AXES])}"
             raise WireError(message_)
         return cls(name, tuple(dims), kind, raw, tuple(packed), tuple(numbers))

@@ -15,7 +15,7 @@ from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._folder import files_of, shards_of
 from unitcircle.checkpoints._format import Format, recognise, recognise_archive
-from unitcircle.checkpoints._readers import READERS, File, Found, assembled
+from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, CheckpointError
@@ -118,7 +118,7 @@ def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
 
 def _read_chosen(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Found:
     layers = chosen_layers(contents.tensors, chosen, layout, file=str(file.path))
-    return assembled(contents, file.path, chosen=layers)
+    return layers_of(contents, file, layers)
 
 
 def _read_array(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Layers:

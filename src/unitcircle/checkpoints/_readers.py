@@ -12,7 +12,9 @@ from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._bare_pickle import read_pickle
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
+from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
+from unitcircle.checkpoints._msgpack import read_msgpack
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
@@ -44,12 +46,16 @@ class Reader:
         """Return the recurrent layers of a file, and what became of every tensor."""
         if self.layers is not None:
             return self.layers(file)
-        return assembled(self.contents(file), file.path)
+        return layers_of(self.contents(file), file)
 
 
-def assembled(contents: Contents, path: Path, /, *, chosen: Sequence[RecurrentLayer] = ()) -> Found:
-    """Return the layers that the tensors of a file make, beside those that a person chose, and the coverage."""
-    layers, coverage = assemble(contents.tensors, file=str(path), texts=contents.texts, chosen=chosen)
+def layers_of(contents: Contents, file: File, /, chosen: Sequence[RecurrentLayer] = ()) -> Found:
+    """Return the layers that a person chose, those that the format describes, and those that names tell."""
+    used = {name for layer in chosen for name in layer.source.tensors}
+    described = [layer for layer in contents.layers if used.isdisjoint(layer.source.tensors)]
+    layers, coverage = assemble(
+        contents.tensors, file=str(file.path), texts=contents.texts, chosen=[*chosen, *described]
+    )
     notes, unread = (*coverage.notes, *contents.notes), (*coverage.unread, *contents.unread)
     return layers, replace(coverage, notes=notes, unread=unread)
 
@@ -94,6 +100,8 @@ READERS: Mapping[Format, Reader] = {
     Format.PICKLE: Reader(lambda file: read_pickle(map_file(file.path), alone=file.path.stem)),
     Format.NPZ: Reader(lambda file: Contents(read_npz(file.archive))),
     Format.NPY: Reader(lambda file: Contents(read_npy(file.path))),
+    Format.EQUINOX: Reader(lambda file: read_equinox(file.path)),
+    Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
     Format.HDF5: Reader(_keras_tensors, _hdf5_layers),

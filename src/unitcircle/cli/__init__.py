@@ -1,7 +1,7 @@
 """The command line: parsing and printing only, no mathematics.
 
-Each command is a function in a file of its own whose signature is its command line (tyro); what it needs is
-imported when it runs, so that ``unitcircle --help`` loads no numerical library.
+Each command is a function in its own file, whose signature is its command line (tyro). Its imports happen when it
+runs, so that ``unitcircle --help`` loads no numerical library.
 """
 
 __all__ = ["INTERRUPTED", "console", "main"]
@@ -28,7 +28,7 @@ COMMANDS = {
     "study": study,
     "watch": watch,
 }
-DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version says which release.)"
+DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version prints the release.)"
 GROUP = "unitcircle.commands"
 """Entry points of other distributions: name of a command → its function."""
 NOT_INSTALLED = {

@@ -43,8 +43,8 @@ def diagnose(
             only its weights are examined.
         tensor: Name of a tensor that is a recurrent weight, if the file does not say so. May be repeated.
         layout: The layout of --tensor: torch, keras, onnx or flax.
-        select: Codes, or beginnings of codes, to run.
-        ignore: Codes, or beginnings of codes, to leave out.
+        select: Codes of the findings to look for, or prefixes of codes.
+        ignore: Codes of the findings to leave out, or prefixes of codes.
         html: Also write the report to this file, as one self-contained HTML page.
         as_json: Print JSON (versioned schema) instead of text.
         fail_on: The severity from which the exit status is 1.

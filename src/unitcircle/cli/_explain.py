@@ -1,4 +1,4 @@
-"""``unitcircle explain``: the page of a code."""
+"""``unitcircle explain``: the description of a finding."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def run(
     minutes: float | None = None,
     retry_failed: bool = False,
 ) -> int:
-    """Do the runs of a study that have no record yet, then compare; run the command again to resume.
+    """Train the runs of a study that have no record yet, then compare; run the command again to resume.
 
     Writes to the folder OUT/NAME: runs/*.json (one record per run, from which the other files are made), table.csv,
     comparison.json, figure.png, figure.svg and report.html. Exit status: 0 the study is complete, 1 runs are missing
@@ -57,7 +57,7 @@ def run(
         engine: Where to run: local, here (this process, no worker), dask://HOST:PORT or slurm.
         gpu_fraction: Share of a GPU that one worker takes: 0.25 puts four on each.
         partition: Slurm: partition of the jobs.
-        account: Slurm: account that is charged.
+        account: Slurm: account of the jobs.
         jobs: Slurm: number of jobs.
         cores: Slurm: workers per job, one thread each.
         memory: Slurm: memory per job, such as 16GB.
@@ -82,7 +82,7 @@ def run(
                 definition, folder, engine=kind, minutes=minutes, retry_failed=retry_failed, on_event=on_event
             )
     except KeyboardInterrupt:
-        screen.print(f"stopped; the runs that have ended are kept in {folder}, run again to resume")
+        screen.print(f"stopped; the finished runs are kept in {folder}; run the command again to resume")
         return INTERRUPTED
     _, _, store = open_study(file, out)
     comparison = compare_records(definition, store)
@@ -94,7 +94,7 @@ def run(
 
 
 def show(file: Positional[str], /, *, out: Path = RESULTS) -> int:
-    """Show the progress of a study: which runs have ended or are missing, which learning rates are chosen.
+    """Show the progress of a study: finished and missing runs, chosen learning rates.
 
     Exit status: 0 the study is complete, 1 runs are missing or failed, 2 the study cannot be used.
 
@@ -122,7 +122,7 @@ def compare(
     figure: Path | None = None,
     as_json: Annotated[bool, arg(name="json")] = False,
 ) -> int:
-    """Compare the runs that have ended: ranked tables, differences with their sizes, undecided pairs.
+    """Compare the finished runs: ranked tables, differences with their sizes, undecided pairs.
 
     Exit status: 0 the study is complete, 1 runs are missing or failed, 2 the study cannot be used.
 

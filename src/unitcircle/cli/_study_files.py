@@ -65,12 +65,12 @@ def table_of_ended_runs(table_of: Callable[..., DataFrame], definition: Study, s
     if study_table(records, study=definition).empty:
         report_unreadable(store)
         remedy = "Run it first, with unitcircle study run."
-        raise ArgumentError("study", "must have at least one run that has ended", f"none in {store.folder}", remedy)
+        raise ArgumentError("study", "must have at least one finished run", f"none in {store.folder}", remedy)
     return table_of(records, study=definition)
 
 
 def report_unreadable(store: Store) -> None:
-    """Print the files that hold no record, and why, to the standard error stream."""
+    """Print the files that are not records, with the reason, to the standard error stream."""
     for path, reason in store.problems.items():
         print(f"unitcircle: {path} is left out: {reason}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""The batch of a monitor: measured seldom, and never the end of a training."""
+"""Measurements on the batch of a monitor: rare, and an error in a later one does not stop the training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH_METRICS = frozenset({"flow", "exponent", "states"})
 
 
 class BatchMeter:
-    """Measures what a batch shows of the dynamics of a model."""
+    """Measures the dynamics of a model on a batch."""
 
     def __init__(self, weights: Weights, batch: Any, loss: Callable[..., Any] | None, metrics: Collection[str]) -> None:
         self._weights, self._batch, self._loss = weights, batch, loss
@@ -31,18 +31,18 @@ class BatchMeter:
         return self._batch is not None and bool(self._metrics)
 
     def measure(self, *, first: bool) -> tuple[MonitorRecord, float, list[str]]:
-        """Return numbers and curves for the record, the seconds it took, and what to warn of."""
+        """Return numbers and curves for the record, the seconds spent, and warnings."""
         start = perf_counter()
         try:
             batch = self._batch() if callable(self._batch) else self._batch
             dynamics = self._weights.sample(batch, self._loss, self._metrics)
         except Exception as error:
             cause = f"{type(error).__name__}: {error}".removesuffix(".")
-            # At first it is a mistake in the call; later a long training should survive it.
+            # At the first measurement an error is a wrong argument; later it must not end a long training.
             if first:
                 rule = "must be a batch that the model and loss= take, or a function that returns one"
                 raise ArgumentError("batch", rule, cause) from error
-            failures = [] if self._failed else [f"the batch could not be measured, and training goes on: {cause}"]
+            failures = [] if self._failed else [f"the batch could not be measured; training continues: {cause}"]
             self._failed = True
             return {}, perf_counter() - start, failures
         record: MonitorRecord = dict(dynamics.scalars)

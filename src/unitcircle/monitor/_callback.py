@@ -20,7 +20,7 @@ class MonitorCallback:
 
     def __init__(self, *, sinks: Sinks = (), **options: Unpack[MonitorOptions]) -> None:
         super().__init__()
-        # The monitor is made when training begins; a mistake should show where it was made.
+        # The monitor is created when training begins; a wrong option should be reported where it is passed.
         self._checked = CheckedOptions(options, accepted=self._accepted)
         self._options, self._sinks = options, sinks_of(sinks)
         self._state: Mapping[str, Any] | None = None
@@ -28,7 +28,7 @@ class MonitorCallback:
         self.monitor: Monitor | None = None
 
     def _begin(self, model: Any, sink: Sink) -> Monitor:
-        """Make the monitor of a training, which also writes to a sink of the framework's own."""
+        """Create the monitor of a training, which also writes to a sink of the framework."""
         self._stopped = False
         self.monitor = Monitor(model, sinks=[sink, *self._sinks], **self._options)
         return self.monitor
@@ -39,7 +39,7 @@ class MonitorCallback:
             self.monitor.load_state_dict(self._state)
 
     def _step(self, step: int, loss: Any) -> None:
-        """Count a step; a finding that stops the training is printed, for the framework raises nothing."""
+        """Count a step; a finding that stops the training is printed, because the framework raises nothing."""
         if self.monitor is None:
             return
         try:

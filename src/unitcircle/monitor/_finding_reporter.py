@@ -20,7 +20,7 @@ FOREVER = 1 << 62
 
 
 class UnitcircleWarning(UserWarning):
-    """A finding of the monitor, or something that it has to do without."""
+    """A finding of the monitor, or something that it cannot measure or write."""
 
 
 class FindingReporter:
@@ -34,14 +34,14 @@ class FindingReporter:
             if not any(code.startswith(prefix.upper()) for code in RULES):
                 raise UnknownNameError("rules", prefix, RULES)
         self.on_finding = on_finding
-        # str.startswith takes several beginnings; the empty one is that of every code.
+        # str.startswith takes several prefixes; the empty one is a prefix of every code.
         beginnings = tuple(prefix.upper() for prefix in prefixes) or ("",)
         self._rules: list[Rule[History]] = [rule for code, rule in RULES.items() if code.startswith(beginnings)]
         # Code, severity and place → measurement before which it is not repeated, and times it was reported.
         self._quiet: dict[str, tuple[int, int]] = {}
 
     def findings(self, history: History, measurement: int, /) -> Iterator[Finding]:
-        """Yield the findings of this measurement that were not reported lately."""
+        """Yield the findings of this measurement that were not reported recently."""
         for rule in self._rules:
             for finding in rule.findings(history):
                 key = f"{finding.code} {finding.severity} {finding.place}"
@@ -69,9 +69,9 @@ class FindingReporter:
         return reporter
 
     def state_dict(self) -> dict[str, Any]:
-        """Return until which measurement each finding is not repeated."""
+        """Return, for every finding, the measurement before which it is not repeated."""
         return {key: list(value) for key, value in self._quiet.items()}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Take the state over that :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self._quiet = {key: (int(value[0]), int(value[1])) for key, value in state.items()}

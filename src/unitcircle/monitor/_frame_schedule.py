@@ -1,4 +1,4 @@
-"""Which of a growing number of frames are kept, so that a film stays short however long the run."""
+"""Which measured spectra are recorded, so that their number grows only logarithmically with the length of the run."""
 
 from __future__ import annotations
 

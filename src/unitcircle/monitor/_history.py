@@ -76,6 +76,6 @@ class History:
         return {"records": [[step, scalars] for step, scalars in self._records], "first": dict(self._first)}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Take the measurements over that :meth:`state_dict` returned."""
+        """Restore the measurements that :meth:`state_dict` returned."""
         self._records = deque(((step, dict(scalars)) for step, scalars in state["records"]), maxlen=LENGTH)
         self._first = dict(state["first"])

@@ -1,4 +1,4 @@
-"""The default sink: one line of JSON a record."""
+"""The default sink: one line of JSON per record."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def sinks_of(sinks: Sinks, /) -> list[Sink]:
     functions: list[Sink] = []
     for sink in several if isinstance(several, Iterable) else [several]:
         if not callable(sink) and not isinstance(sink, str | os.PathLike):
-            remedy = "TensorBoard(writer), WandB(run) and MLflow() make sinks of loggers; sinks=[] is none."
+            remedy = "TensorBoard(writer), WandB(run) and MLflow() make sinks of loggers; sinks=[] writes nothing."
             raise ArgumentError("sinks", "must be functions (record, step) or paths", repr(sink), remedy)
         functions.append(sink if callable(sink) else JsonLines(sink))
     return functions

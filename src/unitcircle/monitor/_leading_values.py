@@ -17,10 +17,10 @@ CHECKS = (16, 32, 64)
 NORM_STEPS = 24
 SETTLED = 1e-3
 """Relative residual of the leading Ritz pair at which a search ends."""
-KEPT = 32
-"""Ritz vectors whose sum is the next start: several, for the largest modulus may pass from one to another."""
+RITZ_VECTORS = 32
+"""Ritz vectors whose sum is the next start: several, because another one may become the leading one."""
 NOISE = 0.1
-"""Share of a random vector in the start, without which an eigenvalue that comes from elsewhere would go unseen."""
+"""Share of a random vector in the start: without it an eigenvalue outside the last space would not be found."""
 
 Product = Callable[[np.ndarray], np.ndarray]
 
@@ -42,7 +42,7 @@ class LeadingValues:
     def radius(self, W: np.ndarray, /) -> float:
         """Return the spectral radius of W ``(n, n)``, to about 1 %."""
         steps = FIRST if self._right is None else NEXT
-        value, self._right = self._search(lambda x: W @ x, W, self._right, steps, KEPT)
+        value, self._right = self._search(lambda x: W @ x, W, self._right, steps, RITZ_VECTORS)
         return value
 
     def norm(self, W: np.ndarray, /) -> float:
@@ -70,7 +70,7 @@ class LeadingValues:
         return peak
 
     def _search(
-        self, apply: Product, W: np.ndarray, start: np.ndarray | None, steps: int, vectors_kept: int
+        self, apply: Product, W: np.ndarray, start: np.ndarray | None, steps: int, count: int
     ) -> tuple[float, np.ndarray]:
         n = len(W)
         noise = self._rng.standard_normal(n).astype(W.dtype)
@@ -81,7 +81,7 @@ class LeadingValues:
             start = start + NOISE * np.linalg.norm(start) / np.linalg.norm(noise) * noise
         basis = _arnoldi(apply, start, min(steps, n))
         values, vectors = np.linalg.eig(basis.hessenberg[:-1])
-        order = np.argsort(-np.abs(values))[:vectors_kept]
+        order = np.argsort(-np.abs(values))[:count]
         # Conjugate Ritz vectors of a real weight add up to a real one.
         total = vectors[:, order].sum(1)
         total = total if np.iscomplexobj(W) else total.real
@@ -94,7 +94,7 @@ class LeadingValues:
         return {name: vector for name, vector in starts.items() if vector is not None}
 
     def load_state_dict(self, state: dict[str, np.ndarray], /) -> None:
-        """Take the starts over that :meth:`state_dict` returned."""
+        """Restore the starts that :meth:`state_dict` returned."""
         self._right, self._singular = state.get("right"), state.get("singular")
 
 

@@ -32,7 +32,7 @@ class LightningCallback(MonitorCallback, Callback):
     Gradients are measured as the optimizer sees them: accumulated, unscaled under mixed precision, before Lightning
     clips them. Numbers go to the trainer's loggers, from the main process, over ``trainer.global_step``. The state is
     saved in Lightning's checkpoints. With ``on_finding="stop"`` the trainer ends as with early stopping; the other
-    processes are told at the end of the batch.
+    processes stop at the end of the batch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Sinks for the loggers people use; each library is imported when its sink is made."""
+"""Sinks for common loggers; each library is imported when its sink is created."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TensorBoard:
 
 
 class WandB:
-    """Log numbers under ``unitcircle/`` with a step axis of their own, so that they do not conflict with your steps.
+    """Log numbers under ``unitcircle/`` with a separate step axis, so that they do not conflict with your steps.
 
     Eigenvalues are logged as images of the complex plane. A finding is written to the run's summary as
     ``unitcircle/findings/<code>/<place>``; a warning or an error is also sent as an alert.

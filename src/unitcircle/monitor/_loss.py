@@ -9,7 +9,7 @@ from unitcircle._array import library
 from unitcircle.errors import ArgumentError
 
 WAITING = 64
-"""Losses of JAX kept unread: the step before that many others has surely been computed."""
+"""Number of JAX losses kept unread: a loss that many steps old has been computed."""
 
 
 class LossPeak:
@@ -58,7 +58,7 @@ class LossPeak:
             self._peak = loss
 
     def take_peak(self) -> dict[str, float]:
-        """Return the latest loss and the peak, and forget the peak."""
+        """Return the latest loss and the peak, and reset the peak."""
         self._read(len(self._waiting))
         if self._latest is None:
             return {}

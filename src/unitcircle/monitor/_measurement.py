@@ -27,12 +27,12 @@ METRICS = (
 )
 """The groups of metrics, all measured by default; ``flow``, ``exponent`` and ``states`` need a batch."""
 DIRECT = 128
-"""Size up to which all eigenvalues are no dearer than a Krylov space."""
+"""Size up to which all eigenvalues cost no more than a Krylov space."""
 POWERS = 16
 """Largest power of the weight that is applied to its leading singular vector."""
 ORTHOGONAL = 1e-3
 """Relative deviation from a multiple of an orthogonal matrix up to which W₀ stands for its own polar factor: the share
-of a change that is tangent is then right to about as much."""
+of a change that is tangent then has about the same relative error."""
 
 
 class BlockMonitor:
@@ -64,7 +64,7 @@ class BlockMonitor:
             orthogonality   ‖WᵀW − I‖_F / √n
             drift           ‖W − W₀‖_F / ‖W₀‖_F since the first measurement
             tangent         ‖skew(Qᵀ(W − W₀))‖_F² / ‖W − W₀‖_F², W₀ = Q P (polar); the rest changes WᵀW. Where W₀ is
-                            no multiple of an orthogonal matrix, from the first exact measurement on
+                            not a multiple of an orthogonal matrix, from the first exact measurement on
             update          ‖ΔW‖_F / ‖W‖_F of the last optimizer step
             gradient        ‖∂L/∂W‖_F
 
@@ -78,7 +78,7 @@ class BlockMonitor:
         Returns
         -------
         tuple
-            Numbers by name, and the eigenvalues ``(n,)`` if they were computed and are a frame of the film. NaN for a
+            Numbers by name, and the eigenvalues ``(n,)`` if they were computed and are to be recorded. NaN for a
             weight that is not finite.
         """
         W, groups = block.value, self._groups
@@ -141,7 +141,7 @@ class BlockMonitor:
         return arrays | {"exact": np.array(float(self._exact))} | self._leading.state_dict()
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Take the arrays over that :meth:`state_dict` returned."""
+        """Restore the arrays that :meth:`state_dict` returned."""
         # The checkpoint may have been read onto a device.
         arrays = {name: to_numpy(array) for name, array in state.items()}
         self._reference, self._polar = arrays.pop("reference", None), arrays.pop("polar", None)
@@ -158,7 +158,7 @@ def _relative(change: np.ndarray, to: np.ndarray) -> float:
 
 
 def _is_orthogonal(W: np.ndarray) -> bool:
-    """Whether W is a multiple of an orthogonal matrix, near enough."""
+    """Whether W is a multiple of an orthogonal matrix, within the tolerance."""
     gram = W.conj().T @ W
     size = float(np.trace(gram).real) / len(W)
     deviation = float(np.linalg.norm(gram - size * np.eye(len(W), dtype=W.dtype))) / len(W) ** 0.5

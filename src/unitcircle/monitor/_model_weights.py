@@ -12,7 +12,7 @@ from unitcircle.monitor._weights import NamedWeights, Weights
 
 
 def weights_of(model: Any, options: CheckedOptions, /) -> Weights:
-    """Return the watched weights of a torch module, of a function that returns weights, or of a front's own reader."""
+    """Return the watched weights of a torch module, of a function that returns weights, or of an adapter's reader."""
     if is_live(model):
         # It needs torch, which is imported already since the model exists.
         from unitcircle.monitor._torch_weights import TorchWeights  # noqa: PLC0415

@@ -36,7 +36,7 @@ FIRST_EXACT = 0.1
 class Monitor:
     """Watch recurrent and square weights during training.
 
-    Call :meth:`step` once an optimizer step, after the backward pass and before ``optimizer.step()``::
+    Call :meth:`step` once per optimizer step, after the backward pass and before ``optimizer.step()``::
 
         with Monitor(model, every=100) as monitor:
             for inputs, target in data:
@@ -46,8 +46,8 @@ class Monitor:
                 optimizer.step()
                 optimizer.zero_grad()
 
-    Between measurements a call only counts. A measurement is put off until its cost fits into ``overhead``;
-    :attr:`cost` says what was spent. Nothing of the graph or of the activations is kept alive. For each weight the
+    Between measurements a call only counts. A measurement is postponed until its cost fits into ``overhead``;
+    :attr:`cost` is the time spent. Nothing of the graph or of the activations is kept alive. For each weight the
     monitor keeps a copy of its first value, two vectors and, for one step, a copy of the value before that step.
 
     Parameters
@@ -69,9 +69,9 @@ class Monitor:
             Names of square weights that are recurrent: ``nn.Linear`` modules or parameters that the model's own loop
             applies at every step.
         ``square_limit`` (16)
-            Largest number of other square weights to watch: those of no recurrent layer that are not in ``names``. They
-            get metrics, and the findings that are not about time. If more of them train, an even selection over the
-            depth of the network with at most 2²⁴ entries in all is watched.
+            Largest number of other square weights to watch: trained weights outside recurrent layers that are not in
+            ``names``. They have no findings about time steps. If there are more, evenly spaced ones over the depth of
+            the network are watched, with at most 2²⁴ entries in all.
         ``batch`` (none)
             A small batch as :func:`unitcircle.dynamics.gradient_flow` takes it, or a function that returns one, to
             measure gradient by lag, leading exponent, saturation and dead units.
@@ -82,7 +82,7 @@ class Monitor:
         ``rng`` (0)
             NumPy generator or seed of the eigenvalue searches.
         ``rules`` (all UC3xx)
-            Codes of the findings to look for, or beginnings of codes.
+            Codes of the findings to look for, or prefixes of codes.
         ``on_finding`` (``"warn"``)
             ``"warn"``, ``"stop"`` (raise :class:`TrainingStopped` at a warning or an error), ``"ignore"``, or a
             function of the finding.
@@ -139,8 +139,8 @@ class Monitor:
         Raises
         ------
         ArgumentError
-            The step is no whole number, or the loss not one number; at the first measurement, the batch cannot be
-            measured.
+            The step is not a whole number, the loss is not a single number, or, at the first measurement, the batch
+            cannot be measured.
         TrainingStopped
             A finding, if ``on_finding="stop"``.
         """
@@ -186,7 +186,7 @@ class Monitor:
                 self._monitor_of(name).keep(block)
 
     def _record(self, step: int) -> tuple[list[Finding], list[str]]:
-        """Measure, and send the record; return the findings to report, and what to warn of."""
+        """Measure, and send the record; return the findings to report, and the warnings."""
         self._weights.settle()
         start = perf_counter()
         with self._pace.spending():
@@ -201,7 +201,7 @@ class Monitor:
         return findings, failures
 
     def _measure(self) -> tuple[MonitorRecord, float, list[str]]:
-        """Return a record, the seconds spent in it on what is seldom, and what to warn of."""
+        """Return a record, the seconds of it spent on rare measurements, and warnings."""
         blocks = self._weights.blocks()
         self._places = {name: (block.place, block.role) for name, block in blocks.items()}
         cost, measurement = self._pace.cost(), self._pace.measurements
@@ -210,7 +210,7 @@ class Monitor:
             "monitor/seconds": cost.seconds,
             "monitor/interval": float(cost.interval),
         }
-        # Before the second measurement the share is that of the first alone, which is made on credit.
+        # Before the second measurement the share is that of the first alone, before any training time has passed.
         if measurement:
             record["monitor/share"] = cost.share
         record |= self._loss.take_peak() if "loss" in self._metrics else {}
@@ -240,20 +240,20 @@ class Monitor:
         return record | numbers, seldom + seconds, failures
 
     def _affords_exact(self, blocks: Mapping[str, WeightBlock]) -> bool:
-        """Whether the eigenvalues of the weights that are not small have their turn, and time for it."""
+        """Whether the eigenvalues of the weights that are not small are due, and there is time for them."""
         needed = bool({"radius", "drift"} & self._metrics)
         seconds = self._seldom.cost("exact") * _cubes(blocks) if needed else 0.0
-        # Without anything seldom nothing has to be kept for it, and the rest may use the whole share.
+        # Without rare measurements nothing is reserved for them, and the others may use the whole share.
         self._pace.reserving = seconds > 0 or self._batch.is_used
         if seconds == 0 or not self._seldom.is_due("exact", self._pace.measurements):
             return False
         return (self._pace.measurements == 0 and seconds <= FIRST_EXACT) or self._pace.affords(seconds)
 
     def _affords_batch(self) -> bool:
-        """Whether the batch has its turn, and time for it."""
+        """Whether a measurement on the batch is due, and there is time for it."""
         if not self._batch.is_used or not self._seldom.is_due("batch", self._pace.measurements):
             return False
-        # Always with the first measurement: a mistake in the batch shows at once, and rules need the first value.
+        # Always with the first measurement: an error in the batch is reported at once, and rules need the first value.
         return self._pace.measurements == 0 or self._pace.affords(self._seldom.cost("batch"))
 
     def _monitor_of(self, name: str) -> BlockMonitor:
@@ -265,7 +265,7 @@ class Monitor:
         return self._pace.cost()
 
     def report(self) -> str:
-        """Return what the monitor has cost, as a sentence."""
+        """Return the cost of the monitor, as a sentence."""
         return str(self.cost)
 
     def close(self) -> None:
@@ -280,7 +280,7 @@ class Monitor:
         self.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed training needs, for its checkpoint.
+        """Return the state with which a resumed training continues, for its checkpoint.
 
         Returns
         -------
@@ -312,7 +312,7 @@ class Monitor:
         Raises
         ------
         ArgumentError
-            It is not such a state, or that of a model with other weights. The monitor is then unchanged.
+            Not such a state, or the state of a model with other weights. The monitor is then unchanged.
         """
         # Everything is read into new objects first, so that a broken state changes nothing.
         pace, history, reporter = (
@@ -347,7 +347,7 @@ def _cubes(blocks: Mapping[str, WeightBlock]) -> float:
 
 
 def _check_same_weights(saved: Mapping[str, BlockMonitor], blocks: Mapping[str, WeightBlock]) -> None:
-    remedy = "Give it to a monitor of the same model, with the same names and square_limit."
+    remedy = "Load it into a monitor of the same model, with the same names and square_limit."
     if saved.keys() != blocks.keys():
         rule = f"must be of the weights {', '.join(blocks)}"
         raise ArgumentError("state", rule, ", ".join(saved), remedy)

@@ -35,7 +35,7 @@ class MonitorOptions(WeightOptions, total=False):
 
 
 class CheckedOptions:
-    """Options with their defaults: a single text is made a tuple, a seed a generator."""
+    """Options with their defaults: a single string becomes a tuple, a seed a generator."""
 
     def __init__(
         self, options: Mapping[str, Any], /, *, accepted: Collection[str] = MonitorOptions.__optional_keys__
@@ -59,7 +59,7 @@ class CheckedOptions:
         if not isinstance(cast("object", self.overhead), Real) or not 0 < self.overhead <= 1:
             raise ArgumentError("overhead", "must be a share of the time, in (0, 1]", repr(self.overhead))
         if self.loss is not None and not callable(self.loss):
-            remedy = "The loss of a step is given to monitor.step(loss=loss)."
+            remedy = "Pass the loss of a step to monitor.step(loss=loss)."
             raise ArgumentError("loss", "must be a function, the loss of batch=", type(self.loss).__name__, remedy)
 
 
@@ -84,5 +84,5 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     several: Any = (value,) if isinstance(value, str) else value
     texts = tuple(several) if isinstance(several, Iterable) else (None,)
     if not all(isinstance(text, str) for text in texts):
-        raise ArgumentError(name, "must be a text or several", repr(value))
+        raise ArgumentError(name, "must be a string or several", repr(value))
     return cast("tuple[str, ...]", texts)

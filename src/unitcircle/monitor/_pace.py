@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 MARGIN = 0.95
-"""Part of the share that is planned with: the time to enter and leave a call is on no clock inside it."""
+"""Part of the share that is planned with: a clock inside a call does not measure entering and leaving it."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Cost:
 
 
 class Pace:
-    """Counts steps and says which is measured."""
+    """Counts steps and decides which are measured."""
 
     # A step is measured when `every` steps have passed since the last measurement and measuring once more would leave
     # spent ≤ 0.95 · overhead · elapsed. Otherwise it is put off by as many steps as the missing time takes at the mean
     # step so far. A step ahead of the measurement, its weights are copied for `update`; so it is put off there, before
     # that copy is paid for.
     #
-    # Half of the share is kept for what is measured seldom and costs more, if there is such a thing. Usual measurements
-    # would otherwise spend the share as it grows, and what costs ten times as much would never fit.
+    # Half of the share is reserved for rare, expensive measurements, if there are any. Usual measurements would
+    # otherwise spend the share as it grows, and a measurement that costs ten times as much would never fit.
     #
-    # Only the first measurement is made on credit: the steps before it have taken no time yet.
+    # Only the first measurement exceeds the share: no training time has passed before it.
 
     def __init__(self, every: int, overhead: float) -> None:
         self.every, self.overhead = every, overhead
@@ -82,8 +82,8 @@ class Pace:
 
     def end_call(self) -> None:
         """Count the time since :meth:`call` of a step that is not measured."""
-        # As seldom too, so that it counts against the whole share but not against the half of usual measurements:
-        # a million short calls must not take the turn of what they cannot avoid.
+        # Counted with the rare measurements, so that it counts against the whole share, but a million short calls do
+        # not use up the half for usual measurements.
         now = perf_counter()
         self.spent += now - self._now
         self.seldom += now - self._now
@@ -102,7 +102,8 @@ class Pace:
     @property
     def step_seconds(self) -> float:
         """Mean time of a step of the training alone; 0 before the second call."""
-        # Without the monitor's own time: a dear first measurement would make steps look long, and the wait too short.
+        # Without the monitor's own time: an expensive first measurement would make steps look long, and the wait too
+        # short.
         return max(self.elapsed - self.spent, 0.0) / (self.calls - 1) if self.calls > 1 else 0.0
 
     def affords(self, seconds: float, /) -> bool:
@@ -121,7 +122,7 @@ class Pace:
         missing = needed - self.elapsed
         if missing <= 0:
             return False
-        # At least a tenth longer than it has waited: steps that become faster would have it ask at every step.
+        # At least a tenth longer than it has waited: otherwise, if steps become faster, this is checked at every step.
         waited = self.due - self._last
         self.due += max(math.ceil(missing / self.step_seconds) if self.step_seconds > 0 else 1, waited // 10, 1)
         return True
@@ -138,9 +139,9 @@ class Pace:
             self.spent += self._now - start
 
     def note(self, seconds: float, seldom: float, /) -> None:
-        """Note a measurement at the step that is due, and the part of its time that went to what is seldom."""
+        """Note a measurement at the step that is due, and the part of its time spent on rare measurements."""
         self.seldom += seldom
-        # One with seldom parts says less about a usual one, but is better than nothing.
+        # With rare parts it is only an upper bound for a usual measurement.
         if seldom == 0 or self._usual == 0:
             self._usual = seconds - seldom
         self.measurements += 1
@@ -158,7 +159,7 @@ class Pace:
         return {name: getattr(self, name) for name in names} | {"elapsed": self.elapsed}
 
     def load_state_dict(self, state: dict[str, Any], /) -> None:
-        """Take the counters over that :meth:`state_dict` returned."""
+        """Restore the counters that :meth:`state_dict` returned."""
         for name, value in state.items():
             setattr(self, "_before" if name == "elapsed" else name, value)
         # The clock starts again with the next call: the time between two sessions is not training.

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FRAMES = 6
-"""Spectra in a film strip."""
+"""Spectra side by side."""
 
 
 def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
-    """Write a run as one self-contained HTML page: curves, findings, the spectrum over time as a film strip.
+    """Write a run as one self-contained HTML page: curves, findings, the spectrum at some steps side by side.
 
     Parameters
     ----------
     run
         The run.
     path
-        Where to; written whole, then renamed.
+        Where to write; the file is written whole, then renamed.
 
     Returns
     -------
@@ -71,14 +71,15 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
     }
     panels = {metric: title for metric, title in panels.items() if _curves_of(run, metric)}
     with style(), rc_context(FIGURE_RC):
-        figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)), layout="constrained")
+        figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)))
+        figure.set_layout_engine("constrained", h_pad=0.1)  # between a label of one row and a title of the next
         axes = np.atleast_1d(np.asarray(figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False))).ravel()
         for ax, (metric, title) in zip(axes, panels.items(), strict=False):
             curves = _curves_of(run, metric)
             for name, (steps, values) in curves.items():
                 names = run.layers if metric in BATCH else run.blocks
                 k = names.index(name) if name in names else 0
-                # A Python list keeps gaps where a value is not finite.
+                # NaN leaves a gap where a value is not finite.
                 gappy = np.where(np.isfinite(values), values, np.nan)
                 (line,) = ax.plot(steps, gappy, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
                 line.set_label(name)
@@ -97,7 +98,7 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
             ax.set(title=title, xlabel="step")
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        # One for all: the weights have the same colours everywhere, and it hides no curve.
+        # One legend for all axes: the weights have the same colours everywhere, and it hides no curve.
         lines = {line.get_label(): line for ax in axes for line in ax.get_lines() if line.get_label() in run.blocks}
         if handles := [lines[block] for block in run.blocks if block in lines]:
             figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)

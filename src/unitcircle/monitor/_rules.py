@@ -15,13 +15,13 @@ from unitcircle.monitor._history import History, Series
 from unitcircle.monitor._weights import WeightRole
 
 DEAD = 1e-4
-"""Share of its first value below which a gradient counts as gone."""
+"""Share of its first value below which a gradient counts as vanished."""
 GONE = 1e-6
-"""Factor over the batch's length below which a gradient no longer arrives."""
+"""Factor over the length of the batch below which a gradient counts as vanished."""
 CONFIRMED = 3
-"""Measurements in a row that it takes."""
+"""Measurements in a row that confirm it."""
 LEARNED = 0.5
-"""Share of its first value below which the loss has fallen: small gradients are then what one hopes for."""
+"""Share of its first value below which the loss is low: small gradients are then expected."""
 RADIUS = 1.5
 """Spectral radius, and multiple of its first value, above which growth is reported."""
 GROWN = 1.02
@@ -35,7 +35,7 @@ FALLING = 0.9
 SPIKE = 3.0
 """Multiple of the median of the last losses that is a spike ..."""
 HIGHER = 1.5
-"""... if it is so many times the highest peak of the measurements before: losses of small batches always scatter."""
+"""... if it is so many times the highest peak of the measurements before, because losses of small batches scatter."""
 LOOK_BACK = 10
 TRANSIENT = math.log(2.0)
 """Transient growth (nats) that can make a spike."""
@@ -46,25 +46,26 @@ RULES: dict[str, Rule[History]] = {}
 
 @rule_of(RULES, "UC301", "gradient-died")
 def gradient_died(history: History) -> Iterator[Finding]:
-    """The gradient of a weight has fallen to nothing while the loss has not.
+    """The gradient of a weight has vanished although the loss is not low.
 
     ## What was found
     Either the norm of ∂L/∂W has been below 1/10,000 of its first measured value for three measurements in a row, while
-    the loss is still above half of its first value (a gradient that shrinks with the loss is success, and is not
-    reported). It is a note where the monitor is given no loss, or one that began below zero and so has no floor to be
-    near: the gradient alone does not tell success from failure.
+    the loss is still above half of its first value. (If the loss is lower, a small gradient is expected and is not
+    reported.) The finding is a note if the monitor has no loss, or if the first loss was not positive, because it is
+    then unknown whether the loss is low.
 
-    Or, where a batch is given to the monitor, the gradient that reached the start of the sequence when training began,
-    with at least 1/1000 of its norm, now arrives there with less than 1/1,000,000.
+    Or, if the monitor has a batch: the norm of the gradient at the start of the sequence was at least 1/1000 of that at
+    the end when training began, and is now less than 1/1,000,000 of it.
 
     ## Why it matters
-    From the step named on the weight has hardly changed: what a recurrent network does over time is what it did then.
-    Units that saturate, a gate that closes, a ReLU layer whose units are all off, an earlier step that was too long all
-    look like this.
+    Since the reported step the weight has hardly changed, so the network no longer learns from its gradient. Possible
+    causes are saturated units, a closed gate, a ReLU layer whose units are all inactive, or an earlier optimizer step
+    that was too large.
 
     ## Remedy
     Go back to a checkpoint before that step; clip the gradient's norm or lower the learning rate. Run
-    `unitcircle.diagnose(model, batch)` on the checkpoint after it: UC201, UC203 and UC207 say where the gradient ends.
+    `unitcircle.diagnose(model, batch)` on a checkpoint after it: UC201, UC203 and UC207 show where the gradient
+    vanishes.
     """
     loss = history.series("loss")
     learned, judged = _is_low(loss), loss.first > 0
@@ -78,9 +79,10 @@ def gradient_died(history: History) -> Iterator[Finding]:
         yield Finding(
             Severity.ERROR if judged else Severity.NOTE,
             place,
-            f"the gradient died: ‖∂L/∂W‖ is {gradient.now:.2g} since step {since}, it was {gradient.first:.2g}",
-            "the weight does not learn any more" + (", although the loss is not low" if judged else ""),
-            ("" if judged else "nothing, if the loss is low (monitor.step(loss=loss) lets this be judged); else ")
+            f"the gradient has vanished since step {since}: ‖∂L/∂W‖ is {gradient.now:.2g}, at first "
+            f"{gradient.first:.2g}",
+            "the weight no longer learns" + (", although the loss is not low" if judged else ""),
+            ("" if judged else "nothing, if the loss is low (pass it to monitor.step(loss=loss)); else ")
             + "go back to a checkpoint before that step, clip the gradient or lower the learning rate; then "
             "unitcircle.diagnose(model, batch)",
             {"since": since, "gradient": gradient.now, "first": gradient.first},
@@ -94,9 +96,10 @@ def gradient_died(history: History) -> Iterator[Finding]:
             yield Finding(
                 Severity.WARNING,
                 Place(layer),
-                f"the gradient no longer reaches the start of the batch: since step {since} it changes by "
-                f"10^{reach.now / math.log(10):.1f} on the way, at first by 10^{reach.first / math.log(10):.1f}",
-                "what is early in the sequence is not learned any more",
+                f"the gradient no longer reaches the start of the sequence: since step {since} its norm changes by a "
+                f"factor of 10^{reach.now / math.log(10):.1f} from end to start, at first by "
+                f"10^{reach.first / math.log(10):.1f}",
+                "dependencies on early inputs are no longer learned",
                 "lower the learning rate, or start from initialize_ (unitcircle.torch, .keras or .jax) with a gain or "
                 "a bias for this length; in PyTorch unitcircle.diagnose(model, batch, try_initializers=['remedies']) "
                 "measures which",
@@ -113,10 +116,10 @@ def radius_grows(history: History) -> Iterator[Finding]:
     over them.
 
     ## Why it matters
-    In a plain cell the linear part of a step multiplies the state by ρ: saturation is all that bounds it, and saturated
-    units pass no gradient. It is a note where that does no visible harm: while the loss falls or is below half of its
-    first value (plain tanh networks that learn to remember often end at ρ of 2 or 3), and in a gated cell, where ρ of a
-    gate block says little by itself.
+    In a plain cell the linear part of a step multiplies the state by up to ρ. Only saturation bounds the state, and
+    saturated units pass no gradient. The finding is a note while the loss falls or is below half of its first value
+    (plain tanh networks that learn long dependencies often end with ρ of 2 or 3), and in a gated cell, where ρ of one
+    gate block does not determine the dynamics.
 
     ## Remedy
     A smaller learning rate, clipping, weight decay on the recurrent weight, or a penalty on growth of the gradient in
@@ -147,18 +150,18 @@ def radius_grows(history: History) -> Iterator[Finding]:
 
 @rule_of(RULES, "UC303", "orthogonality-lost")
 def orthogonality_lost(history: History) -> Iterator[Finding]:
-    """A weight that was orthogonal when training began is not any more.
+    """A weight that was orthogonal when training began is no longer orthogonal.
 
     ## What was found
     ‖WᵀW − I‖_F/√n was below 0.1 at the first measurement and is above 0.5. With the tangent share
     τ = ‖skew(Qᵀ(W − W₀))‖²/‖W − W₀‖², Q the polar factor of W₀, to first order it is 2 √(1 − τ) times the drift
-    ‖W − W₀‖/‖W₀‖: a weight stays orthogonal as long as it moves little, or moves along the orthogonal group. Nothing in
-    gradient descent keeps it there: isotropic updates have τ near 1/2, and in our runs accumulated movement had .2 to
-    .45.
+    ‖W − W₀‖/‖W₀‖: a weight stays orthogonal as long as it changes little, or only along the orthogonal group. Gradient
+    descent does not preserve orthogonality: isotropic updates have τ near 1/2, and in our runs the accumulated change
+    had τ from .2 to .45.
 
     ## Why it matters
-    The isometry the initializer gave is gone: singular values now spread, and norms over time with them. That is usual,
-    and no defect by itself: trained networks that work well deviate by about 1, as Gaussian weights do.
+    The weight is no longer an isometry: its singular values spread, and with them norms over time. This is common and
+    not a defect by itself: trained networks that work well deviate by about 1, as Gaussian weights do.
 
     ## Remedy
     None is needed if the loss falls. To keep it: a smaller learning rate for the weight, a penalty on ‖WᵀW − I‖², or a
@@ -169,11 +172,11 @@ def orthogonality_lost(history: History) -> Iterator[Finding]:
         if not (deviation.first <= ORTHOGONAL and deviation.now >= LOST):
             continue
         drift, tangent = history.latest.get(f"{name}/drift"), history.latest.get(f"{name}/tangent")
-        moved = "" if drift is None or tangent is None else f"; it moved by {drift:.2g}, {tangent:.0%} of it tangent"
+        moved = "" if drift is None or tangent is None else f"; it changed by {drift:.2g}, {tangent:.0%} of it tangent"
         yield Finding(
             Severity.NOTE,
             place,
-            f"orthogonality is lost: ‖WᵀW − I‖/√n is {deviation.now:.2g}, it was {deviation.first:.1g}{moved}",
+            f"orthogonality is lost: ‖WᵀW − I‖/√n is {deviation.now:.2g}, at first {deviation.first:.1g}{moved}",
             "singular values spread, and with them the norms of signals and gradients",
             "nothing, if the loss falls; else a smaller learning rate, or a penalty on ‖WᵀW − I‖² (in PyTorch "
             "unitcircle.torch.parametrize_orthogonal keeps it exactly)",
@@ -186,21 +189,22 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
     """The loss spiked, and before it the transient growth of a recurrent weight had risen.
 
     ## What was found
-    The largest loss since the last measurement is more than three times the median of those before, and half as much
-    again as the largest of them. In the measurement before it, ‖Wᵗ v‖ of a weight rose more than twofold above what its
-    eigenvalues give, and by a quarter more than in the measurements before.
+    The largest loss since the last measurement is more than three times the median of the losses before, and more than
+    1.5 times the largest of them. At the measurement before, ‖Wᵗ v‖ of a weight rose to more than twice what its
+    spectral radius gives, and to more than 1.25 times the smallest such factor of the measurements before.
 
     ## Why it matters
-    A non-normal weight amplifies for a while what it will forget in the end: the spectral radius does not show it, the
-    gradient over a sequence does, and one step is then much too long. The order of events is measured, the cause is not
-    proved; in a gated cell, where powers of one gate block are no dynamics, it is a note.
+    A non-normal weight can amplify a signal for some steps before it decays. The spectral radius does not show this
+    transient growth, but the gradient over a sequence contains it, and an optimizer step can then be much too large.
+    The finding reports the order of events and does not prove the cause. In a gated cell, where the powers of one gate
+    block are not the dynamics, it is a note.
 
     ## Remedy
     Clip the gradient's norm; lower the learning rate of the recurrent weight; go back to the checkpoint before the
     growth began.
     """
     peak = history.series("loss_peak")
-    # The losses at the measurements: what is usual, for peaks depend on how many steps lie between.
+    # The losses at the measurements, and not the peaks, which depend on how many steps lie between.
     usual = history.series("loss").values[-LOOK_BACK - 1 : -1]
     if len(usual) < CONFIRMED or not math.isfinite(peak.now):
         return
@@ -221,10 +225,10 @@ def spike_after_transient_growth(history: History) -> Iterator[Finding]:
             yield Finding(
                 Severity.NOTE if role is WeightRole.GATE else Severity.WARNING,
                 place,
-                f"the loss spiked to {peak.now:.3g} (usual: {float(np.median(usual)):.3g}) between steps "
+                f"the loss spiked to {peak.now:.3g} (median before: {float(np.median(usual)):.3g}) between steps "
                 f"{int(growth.steps[-2])} and {history.step}, after the transient growth of W had risen from "
                 f"×{math.exp(float(np.min(before))):.2g} to ×{math.exp(preceding):.2g}",
-                "a non-normal weight amplifies for a while what it forgets in the end, and one step is then too long",
+                "a non-normal weight can amplify the gradient for some steps, and an optimizer step is then too large",
                 "clip the gradient's norm, or lower the learning rate of the recurrent weight",
                 {"loss_peak": peak.now, "usual": float(np.median(usual)), "transient": preceding},
             )
@@ -235,16 +239,16 @@ def not_finite(history: History) -> Iterator[Finding]:
     """A watched weight, its gradient or the loss is NaN or infinite.
 
     ## What was found
-    The weight holds a NaN or an infinity; or the loss does; or the gradient does at two measurements in a row. (One
-    gradient that overflows is usual under mixed precision: the scaler then skips the step.)
+    The weight or the loss contains a NaN or an infinity, or the gradient does at two measurements in a row. (A single
+    gradient that overflows is normal under mixed precision: the scaler then skips the step.)
 
     ## Why it matters
-    A NaN in a weight never goes away: every later step is lost.
+    A weight that contains a NaN stays NaN, so all later steps are useless.
 
     ## Remedy
-    Go back to the last checkpoint with finite weights; clip the gradient's norm; look for a step of the data that is
-    not finite; `torch.autograd.set_detect_anomaly(True)` or `jax.config.update("jax_debug_nans", True)` names the
-    operation.
+    Go back to the last checkpoint with finite weights; clip the gradient's norm; check the data for values that are not
+    finite. `torch.autograd.set_detect_anomaly(True)` or `jax.config.update("jax_debug_nans", True)` reports the
+    operation that produced the first NaN.
     """
     remedy = "go back to a checkpoint with finite weights, clip the gradient, and check the data for NaN"
     for name, place, _ in history.blocks():
@@ -258,7 +262,7 @@ def not_finite(history: History) -> Iterator[Finding]:
             continue
         evidence = {"step": history.step}
         message = f"{what} at step {history.step}"
-        yield Finding(Severity.ERROR, place, message, "every later step is lost", remedy, evidence)
+        yield Finding(Severity.ERROR, place, message, "all later steps are useless", remedy, evidence)
     loss = history.series("loss")
     if _infinite(loss, 1):
         yield Finding(
@@ -272,7 +276,7 @@ def not_finite(history: History) -> Iterator[Finding]:
 
 
 def _rose(before: float, now: float, by: float) -> bool:
-    """Whether a number has risen by more than a share of its size: for a negative loss, multiples say the reverse."""
+    """Whether a number has risen by more than a share of its absolute value, so that a negative loss works too."""
     return now - before > by * abs(before)
 
 

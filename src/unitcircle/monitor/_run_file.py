@@ -55,7 +55,7 @@ class MonitoredRun:
         return self._owners(BATCH)
 
     def _owners(self, metrics: Collection[str]) -> list[str]:
-        """Return what a record holds any of these metrics of, in the order of first mention."""
+        """Return the weights or layers that have any of these metrics, in the order of their first record."""
         ends = tuple(f"/{metric}" for metric in metrics)
         names = dict.fromkeys(name for record in self.records for name in record)
         return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends)))
@@ -124,7 +124,7 @@ class RunFile:
         Returns
         -------
         MonitoredRun
-            Its records by step; where a resumed run wrote a step twice, the later line.
+            Its records by step; if a resumed run wrote a step twice, the later one.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class RunFile:
             self._add(line)
         rest = new[complete:].decode(errors="replace").strip()
         if not self._runs:
-            raise ArgumentError("path", "must hold records of a monitor, one JSON object a line", f"{self.path}")
+            raise ArgumentError("path", "must hold records of a monitor, one JSON object per line", f"{self.path}")
         by_step = self._runs[self._run]
         records = [by_step[step] for step in sorted(by_step)]
         return MonitoredRun(self.path, records, self._unreadable + bool(rest), len(self._runs) - 1)

@@ -1,4 +1,4 @@
-"""What is measured more seldom than the rest, for it costs more: all eigenvalues, and the batch."""
+"""Measurements that are made less often because they cost more: all eigenvalues, and the batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SeldomMeasurements:
         self._kinds: dict[str, tuple[int | None, float]] = {"exact": (None, EIGENVALUES_SECONDS), "batch": (None, 0.0)}
 
     def is_due(self, kind: str, measurement: int, /) -> bool:
-        """Whether a kind has its turn at a measurement, if there is time for it."""
+        """Whether a kind is due at a measurement, if there is time for it."""
         last = self._kinds[kind][0]
         return last is None or measurement - last >= SELDOM
 
@@ -35,5 +35,5 @@ class SeldomMeasurements:
         return {kind: list(value) for kind, value in self._kinds.items()}
 
     def load_state_dict(self, state: Mapping[str, Any], /) -> None:
-        """Take the state over that :meth:`state_dict` returned."""
+        """Restore the state that :meth:`state_dict` returned."""
         self._kinds = {kind: (state[kind][0], float(state[kind][1])) for kind in self._kinds}

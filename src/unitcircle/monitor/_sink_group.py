@@ -9,18 +9,18 @@ from unitcircle.monitor._record import MonitorRecord, Sink
 
 
 class SinkGroup:
-    """Hands every record to every sink; reports the first failure of each, and goes on."""
+    """Passes every record to every sink; reports the first failure of each, and continues."""
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = sinks
         self._failed: set[int] = set()
 
     def send(self, record: MonitorRecord, step: int, /) -> list[str]:
-        """Hand a record over; return what to warn of."""
+        """Pass a record to every sink; return the warnings."""
         return list(self._failures(f"at step {step}", lambda sink: sink(record, step)))
 
     def close(self) -> list[str]:
-        """Close the sinks that can be closed; return what to warn of."""
+        """Close the sinks that can be closed; return the warnings."""
         return list(self._failures("when it was closed", _close))
 
     def _failures(self, when: str, call: Callable[[Sink], Any]) -> Iterator[str]:
@@ -31,7 +31,7 @@ class SinkGroup:
                 if k not in self._failed:
                     self._failed.add(k)
                     name = getattr(sink, "__qualname__", type(sink).__qualname__)
-                    yield f"the sink {name} failed {when}, and training goes on: {type(error).__name__}: {error}"
+                    yield f"the sink {name} failed {when}; training continues: {type(error).__name__}: {error}"
 
 
 def _close(sink: Sink) -> None:

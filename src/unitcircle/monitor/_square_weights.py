@@ -1,4 +1,4 @@
-"""The square weights of a PyTorch module that no recurrent layer owns."""
+"""The square weights of a PyTorch module outside its recurrent layers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SquareWeight:
     name: str  # Qualified name
     module: nn.Module  # Its owner ...
     attribute: str  # ... and its name there
-    named: bool = False  # Whether the user named it as recurrent
+    recurrent: bool = False  # Whether it is in ``names``
 
     @property
     def tensor(self) -> Tensor:
@@ -50,7 +50,7 @@ class SquareWeight:
 
     @property
     def names(self) -> set[str]:
-        """Names it can be given by: its own, and for the weight of a Linear that of the module or its last part."""
+        """Its names in ``names=``: its own, and for the weight of a Linear that of the module or its last part."""
         owner = self.name.rpartition(".")[0]
         return {self.name} | ({owner, owner.rpartition(".")[2]} if isinstance(self.module, nn.Linear) else set())
 
@@ -62,13 +62,13 @@ def square_weights(module: nn.Module, names: Collection[str], limit: int, /) -> 
         for name in names:
             if not any(name in weight.names for weight in candidates):
                 _refuse(module, name, candidates)
-        named = [weight for weight in candidates if weight.names & set(names)]
-        others = [weight for weight in candidates if weight not in named and weight.trains]
+        recurrent = [weight for weight in candidates if weight.names & set(names)]
+        others = [weight for weight in candidates if weight not in recurrent and weight.trains]
         selection = [others[k] for k in spread([weight.tensor.numel() for weight in others], limit)]
     return [
-        SquareWeight(weight.name, weight.module, weight.attribute, weight in named)
+        SquareWeight(weight.name, weight.module, weight.attribute, weight in recurrent)
         for weight in candidates
-        if weight in named or weight in selection
+        if weight in recurrent or weight in selection
     ]
 
 

@@ -1,4 +1,4 @@
-"""The watched weights of a PyTorch module, and what a sampled batch says about its dynamics."""
+"""The watched weights of a PyTorch module, and measurements of its dynamics on a batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
 COMPILED = "_orig_mod."
 SEQUENCES = 8
-"""Sequences of the batch whose states are looked at; the gradient is that of the whole batch."""
+"""Sequences of the batch whose states are measured; the gradient is that of the whole batch."""
 
 
 def unwrap(module: nn.Module, /) -> nn.Module:
@@ -36,7 +36,7 @@ def unwrap(module: nn.Module, /) -> nn.Module:
 
 
 class TorchWeights(Weights):
-    """Every gate block of a module's recurrent layers, the square weights that are named, and some of the others."""
+    """Every gate block of a module's recurrent layers, the square weights in ``names``, and some of the others."""
 
     def __init__(self, module: nn.Module, names: Collection[str], limit: int) -> None:
         module = unwrap(module)
@@ -45,10 +45,10 @@ class TorchWeights(Weights):
         if not self._squares and not any(True for _ in recurrent_tensors(module)):
             rule = "must hold a recurrent layer, or a square weight that trains"
             raise ArgumentError("model", rule, type(module).__name__)
-        named = {name for square in self._squares if square.named for name in square.names}
-        if paths := [path for path in suspects(module) if path not in named]:
+        recurrent = {name for square in self._squares if square.recurrent for name in square.names}
+        if paths := [path for path in suspects(module) if path not in recurrent]:
             message = (
-                f"{', '.join(paths)}: recurrent by name, but watched as a square weight at most; pass names={paths} "
+                f"{', '.join(paths)}: recurrent by its name, but not watched as recurrent; pass names={paths} "
                 "if it is recurrent"
             )
             # 4: this method, weights_of, Monitor, and the line that made the monitor.
@@ -63,7 +63,7 @@ class TorchWeights(Weights):
             for square in self._squares:
                 name = square.name.replace(COMPILED, "")
                 blocks[name] = _square_block(
-                    name, square.tensor, WeightRole.PLAIN if square.named else WeightRole.SQUARE
+                    name, square.tensor, WeightRole.PLAIN if square.recurrent else WeightRole.SQUARE
                 )
         return blocks
 
@@ -116,17 +116,17 @@ def _blocks(tensors: RecurrentTensors) -> dict[str, WeightBlock]:
     # One copy from the device for the stack, not one a gate.
     stack = _array(tensors.recurrent)
     projection = None if tensors.projection is None else _array(tensors.projection)
-    found: dict[str, WeightBlock] = {}
+    blocks: dict[str, WeightBlock] = {}
     rows = len(stack) // len(gates)
     for k, gate in enumerate(gates):
         part = slice(k * rows, (k + 1) * rows)
         value = stack[part] if projection is None else projection @ stack[part]
         norm = _norm(None if gradient is None else gradient[part])
         if len(gates) > 1:
-            found[f"{name}.{gate}"] = WeightBlock(Place(name, gate, name), value, WeightRole.GATE, norm)
+            blocks[f"{name}.{gate}"] = WeightBlock(Place(name, gate, name), value, WeightRole.GATE, norm)
         else:
-            found[name] = WeightBlock(Place(name, tensor=name), value, WeightRole.PLAIN, norm)
-    return found
+            blocks[name] = WeightBlock(Place(name, tensor=name), value, WeightRole.PLAIN, norm)
+    return blocks
 
 
 def _square_block(name: str, tensor: Tensor, role: WeightRole) -> WeightBlock:

@@ -34,7 +34,7 @@ class TransformersCallback(MonitorCallback, TrainerCallback):
     Gradients are measured after the Trainer has clipped them. Numbers are added to the Trainer's own logs, so that
     every logger in ``report_to`` gets them. The loss is the one that the Trainer logs, a mean over ``logging_steps``.
     The state is saved with each checkpoint of the Trainer, and read again when training resumes from a checkpoint in
-    ``output_dir``. With ``on_finding="stop"`` the other processes are told at the end of the step.
+    ``output_dir``. With ``on_finding="stop"`` the other processes stop at the end of the step.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class TransformersCallback(MonitorCallback, TrainerCallback):
 
             monitor.load_state_dict(torch.load(file, weights_only=True))
         elif state.is_world_process_zero:
-            message = f"the monitor starts without a state at step {state.global_step}: there is no {file}"
+            message = f"the monitor starts without a saved state at step {state.global_step}: {file} does not exist"
             warnings.warn(message, UnitcircleWarning, stacklevel=2)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -81,7 +81,7 @@ class TransformersCallback(MonitorCallback, TrainerCallback):
         self._loss = None
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """End the training on every process, if one is to stop: one that went on alone would wait for ever."""
+        """End the training on every process, if one is to stop: a process that continued alone would wait forever."""
         if self._checked.stops:
             import torch  # noqa: PLC0415
             from accelerate.utils import broadcast  # noqa: PLC0415  (the Trainer needs it too)
@@ -95,7 +95,7 @@ class TransformersCallback(MonitorCallback, TrainerCallback):
             return
         if isinstance(loss := logs.get("loss"), float):
             self._loss = loss
-        # The Trainer logs a loss of its own.
+        # The Trainer logs its own loss.
         logs |= {name: value for name, value in self._latest.items() if name not in {"loss", "loss_peak"}}
         self._latest = {}
 
@@ -113,7 +113,7 @@ class TransformersCallback(MonitorCallback, TrainerCallback):
         self._close()
 
     def attached(self, trainer: Trainer, /) -> Self:
-        """Put this callback before those that report: the Trainer calls them in order, and they send what logs hold."""
+        """Put this callback before those that report: they are called in order, and send the current logs."""
         trainer.callback_handler.callbacks.insert(0, self)
         return self
 

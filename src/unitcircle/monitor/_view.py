@@ -101,7 +101,7 @@ def _table(run: MonitoredRun, metrics: Sequence[str]) -> Table:
 
 
 def _latest_value(run: MonitoredRun, block: str, metric: str) -> Any:
-    """Return a number of now; the departure, which is not measured each time, as it last was."""
+    """Return the latest value of a metric; of the departure, which is not always measured, the last one measured."""
     name = f"{block}/{metric}"
     return run.latest(name) if metric == "departure" else run.records[-1].get(name)
 
@@ -120,8 +120,8 @@ def _layers(run: MonitoredRun) -> Table:
 
 
 def others_text(run: MonitoredRun, /) -> str:
-    """Say how many other runs the file holds."""
-    return f"the file holds {run.others} other{'s' if run.others > 1 else ''}"
+    """Return how many other runs the file holds, as text."""
+    return f"the file holds {run.others} other run{'s' if run.others > 1 else ''}"
 
 
 def place_text(finding: Mapping[str, Any], /) -> str:

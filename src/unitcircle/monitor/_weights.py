@@ -16,11 +16,11 @@ from unitcircle.diagnosis import Place
 from unitcircle.errors import ArgumentError, ShapeError
 
 ENTRIES = 1 << 24
-"""Most entries of all the square weights that are watched though nobody named them: 64 MiB for each copy in float32."""
+"""Most entries of all square weights that are watched without being in ``names``: 64 MiB for each copy in float32."""
 
 
 class WeightRole(StrEnum):
-    """What a watched weight does, which decides about the rules that look at it."""
+    """The role of a watched weight, which determines the rules that apply to it."""
 
     PLAIN = "plain"
     """The recurrent weight of a plain cell: its powers are the dynamics."""
@@ -48,7 +48,7 @@ class WeightBlock:
 
 @dataclass(frozen=True, eq=False)
 class BatchDynamics:
-    """What a batch shows of the dynamics of a model."""
+    """Measurements of the dynamics of a model on a batch."""
 
     scalars: dict[str, float]  # "<layer>/<quantity>" → number
     by_lag: dict[str, np.ndarray]  # Layer → (T + 1,) log-norm of the gradient by lag (nats), mean over the batch
@@ -62,11 +62,11 @@ class Weights(ABC):
         """Return name → block, as they are now."""
 
     def gradient_norm(self) -> float:
-        """Return the norm of the whole gradient; NaN where the framework shows none."""
+        """Return the norm of the whole gradient; NaN where the framework gives none."""
         return float("nan")
 
     def settle(self) -> None:  # noqa: B027  (nothing to wait for on the host)
-        """Wait for what the device still has to do, so that its time is not counted as ours."""
+        """Wait for pending work of the device, so that its time is not counted as measuring."""
 
     def is_main(self) -> bool:
         """Whether this process is the one that measures."""

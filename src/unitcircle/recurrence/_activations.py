@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,30 @@ def _expit(x: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0.0, -x))
 
 
-def _hard_sigmoid(slope: float) -> Activation:
+def _affine(slope: float = 1.0, offset: float = 0.0) -> Activation:
+    return Activation(lambda x: slope * x + offset, lambda x: np.full_like(x, slope))
+
+
+def _hard_sigmoid(slope: float = 0.2, offset: float = 0.5) -> Activation:
     return Activation(
-        lambda x: np.clip(slope * x + 0.5, 0.0, 1.0), lambda x: np.where(np.abs(slope * x) < 0.5, slope, 0.0)
+        lambda x: np.clip(slope * x + offset, 0.0, 1.0),
+        lambda x: np.where(np.abs(slope * x + offset - 0.5) < 0.5, slope, 0.0),
     )
 
 
-def _exponential_unit(alpha: float, scale: float) -> Activation:
+def _leaky_relu(slope: float = 0.01) -> Activation:
+    return Activation(lambda x: np.where(x > 0, x, slope * x), lambda x: np.where(x > 0, 1.0, slope))
+
+
+def _scaled_tanh(scale: float = 1.0, slope: float = 1.0) -> Activation:
+    return Activation(lambda x: scale * np.tanh(slope * x), lambda x: scale * slope * (1.0 - np.tanh(slope * x) ** 2))
+
+
+def _thresholded_relu(threshold: float = 1.0) -> Activation:
+    return Activation(lambda x: np.where(x > threshold, x, 0.0), lambda x: np.where(x > threshold, 1.0, 0.0))
+
+
+def _exponential_unit(alpha: float = 1.0, scale: float = 1.0) -> Activation:
     # The exponential of a large positive number would overflow in the branch that is not taken.
     return Activation(
         lambda x: scale * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0))),
@@ -55,11 +73,11 @@ ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": Activation(_expit, lambda x: _expit(x) * _expit(-x)),
     "relu": Activation(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0)),
     "linear": Activation(lambda x: x, np.ones_like),
-    "hard_sigmoid": _hard_sigmoid(0.2),
+    "hard_sigmoid": _hard_sigmoid(),
     "hard_sigmoid6": _hard_sigmoid(1.0 / 6.0),
-    "elu": _exponential_unit(1.0, 1.0),
+    "elu": _exponential_unit(),
     "selu": _exponential_unit(1.6732632423543772, 1.0507009873554805),
-    "leaky_relu": Activation(lambda x: np.where(x > 0, x, 0.01 * x), lambda x: np.where(x > 0, 1.0, 0.01)),
+    "leaky_relu": _leaky_relu(),
     "softplus": Activation(lambda x: np.logaddexp(x, 0.0), _expit),
     "softsign": Activation(lambda x: x / (1.0 + np.abs(x)), lambda x: (1.0 + np.abs(x)) ** -2),
     "silu": Activation(lambda x: x * _expit(x), lambda x: _expit(x) * (1.0 + x * _expit(-x))),
@@ -68,6 +86,16 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 """Every activation by name. ``hard_sigmoid`` has slope 1/5 (Keras 1 and 2, ONNX), ``hard_sigmoid6`` slope 1/6
 (torch, Keras 3)."""
+
+_FAMILIES: dict[str, Callable[..., Activation]] = {
+    "affine": _affine,
+    "elu": _exponential_unit,
+    "hard_sigmoid": _hard_sigmoid,
+    "leaky_relu": _leaky_relu,
+    "scaled_tanh": _scaled_tanh,
+    "thresholded_relu": _thresholded_relu,
+}
+"""Activations with constants: ``"leaky_relu(0.2)"``."""
 
 _ALIASES = {
     "affine": "linear",
@@ -86,6 +114,8 @@ def activation(name: str, /) -> Activation:
     ----------
     name
         A key of :data:`ACTIVATIONS`, or a framework's spelling of one: ``"Tanh"``, ``"HardSigmoid"``, ``"swish"``.
+        Constants may follow: ``"affine(slope, offset)"``, ``"elu(alpha)"``, ``"hard_sigmoid(slope, offset)"``,
+        ``"leaky_relu(slope)"``, ``"scaled_tanh(scale, slope)"``, ``"thresholded_relu(threshold)"``.
 
     Returns
     -------
@@ -99,6 +129,10 @@ def activation(name: str, /) -> Activation:
     """
     lower = name.lower()
     lower = _ALIASES.get(lower, lower)
+    family, _, constants = lower.removesuffix(")").partition("(")
+    if constants and lower.endswith(")") and (make := _FAMILIES.get(family)) is not None:
+        with suppress(ValueError, TypeError):
+            return make(*map(float, constants.split(",")))
     if lower not in ACTIVATIONS:
         raise UnknownNameError("activation", name, ACTIVATIONS)
     return ACTIVATIONS[lower]

@@ -1,4 +1,4 @@
-"""What a person sees: figures, tables, sentences and pages made from measurements.
+"""Figures, tables, sentences and pages that present measurements.
 
 Figures are functions that take ``ax`` and return it; matplotlib is imported when the first one is drawn.
 """

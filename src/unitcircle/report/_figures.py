@@ -53,15 +53,17 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
     Returns
     -------
     matplotlib.axes.Axes
-        The axes decades in.
+        The axes.
     """
     ax = axes_or_new(ax)
     angle = np.linspace(0, 2 * np.pi, 361)
     ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9, zorder=1)
-    named = _by_name(W)
+    weights_by_name = _by_name(W)
     reach = 1.0
     radius = 0.0
-    for (name, weight), color in zip(named.items(), CYCLE * (1 + len(named) // len(CYCLE)), strict=False):
+    for (name, weight), color in zip(
+        weights_by_name.items(), CYCLE * (1 + len(weights_by_name) // len(CYCLE)), strict=False
+    ):
         values = _eigenvalues(weight)
         radius = float(np.abs(values).max())
         reach = max(reach, radius)
@@ -69,9 +71,10 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
         ax.scatter(values.real, values.imag, s=size, color=color, alpha=0.75, lw=0, label=name or None, zorder=2)
     limit = 1.12 * reach
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="Re λ", ylabel="Im λ")
+    ax.locator_params(nbins=6)
     ax.set_aspect("equal")
-    ax.set_title(title or (f"spectral radius ρ = {radius:.3g}" if len(named) == 1 else "eigenvalues"))
-    if len(named) > 1:
+    ax.set_title(title or (f"spectral radius ρ = {radius:.3g}" if len(weights_by_name) == 1 else "eigenvalues"))
+    if len(weights_by_name) > 1:
         ax.legend(loc="upper right")
     return ax
 
@@ -91,19 +94,19 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
     Returns
     -------
     matplotlib.axes.Axes
-        The axes decades in.
+        The axes.
     """
     ax = axes_or_new(ax)
-    named = _by_name(weights)
+    weights_by_name = _by_name(weights)
     t = np.arange(steps + 1)
     ax.axhline(0.0, color=COLORS["grey"], lw=0.9, zorder=1)
-    for k, (name, weight) in enumerate(named.items()):
+    for k, (name, weight) in enumerate(weights_by_name.items()):
         logs = _log_norms(weight, steps) / np.log(10)
         logs[np.isneginf(logs)] = np.nan  # exactly zero: the curve ends
         dash = DASHES[k // len(CYCLE) % len(DASHES)]
         ax.plot(t, logs, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
     ax.set(xlabel="step t", ylabel="log₁₀ ‖Wᵗ‖₂", xlim=(0, steps), title="what happens to a signal fed back t times")
-    if len(named) > 1:
+    if len(weights_by_name) > 1:
         ax.legend(loc="best")
     return ax
 
@@ -121,19 +124,21 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The axes decades in.
+        The axes.
     """
     ax = axes_or_new(ax)
-    named = _by_name(weights)
+    weights_by_name = _by_name(weights)
     ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=1)
-    for k, (name, weight) in enumerate(named.items()):
+    largest = 1.0
+    for k, (name, weight) in enumerate(weights_by_name.items()):
         sigma = _singular_values(weight)
+        largest = max(largest, *sigma)
         share = (np.arange(sigma.size) + 0.5) / sigma.size
         dash = DASHES[k // len(CYCLE) % len(DASHES)]
         ax.plot(share, sigma, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
     ax.set(xlabel="share of the directions", ylabel="singular value σ", xlim=(0, 1), title="stretch in each direction")
-    ax.set_ylim(bottom=0)
-    if len(named) > 1:
+    ax.set_ylim(0, 1.05 * largest)
+    if len(weights_by_name) > 1:
         ax.legend(loc="best")
     return ax
 
@@ -156,7 +161,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes decades in.
+        The axes.
     """
     ax = axes_or_new(ax)
     if isinstance(W, Pseudospectrum):

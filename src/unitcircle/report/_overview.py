@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, cast
 
 from unitcircle._files import written_whole
@@ -51,18 +52,22 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
     with style():
-        figure = Figure(figsize=(2.9 * columns, 2.9 * rows + 3.6), layout="constrained")
-        top, bottom = cast("Sequence[SubFigure]", figure.subfigures(2, 1, height_ratios=[2.9 * rows, 3.6]))
+        # Two weights need the width of three: the titles below are as long as ever.
+        figure = Figure(figsize=(2.9 * max(3, columns), 2.9 * rows + 3.9), layout="constrained")
+        top, bottom = cast("Sequence[SubFigure]", figure.subfigures(2, 1, height_ratios=[2.9 * rows, 3.9]))
         panels = top.subplots(rows, columns, squeeze=False).ravel()
         for ax, (name, W) in zip(panels, weights.items(), strict=False):
-            plot_eigenvalues(W, ax=ax, title=name)
+            plot_eigenvalues(W, ax=ax, title=fill(name, 30))
         for ax in panels[count:]:
             ax.set_axis_off()
         left, right = bottom.subplots(1, 2, width_ratios=[2, 3])
         plot_singular_values(weights, ax=left)
         plot_power_norms(weights, steps=steps, ax=right)
-        left.get_legend().remove()
-        right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        for ax in (left, right):
+            ax.get_legend().remove()
+        # About 0.07 inches a letter, and half an inch for the line before it.
+        ncols = int(figure.get_figwidth() / (0.07 * max(map(len, weights)) + 0.5))
+        bottom.legend(handles=right.get_lines()[1:], loc="outside lower center", ncols=max(1, min(ncols, count)))
     return figure
 
 

@@ -21,6 +21,8 @@ Hover = Mapping[str, Sequence[str]]
 
 INK = "#010203"
 """Colour of text and axes in a figure to be inlined; the page replaces it by its text colour."""
+ADAPTED = {INK: "currentColor", COLORS["black"]: "currentColor", COLORS["blue"].lower(): "var(--blue)"}
+"""Colours of a figure that would be hard to see on a dark page, and what they are there."""
 FIGURE_RC: Any = {
     "text.color": INK,
     "axes.edgecolor": INK,
@@ -55,11 +57,11 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    for ink in (INK, COLORS["black"]):
-        text = text.replace(ink, "currentColor")
+    for color, adapted in ADAPTED.items():
+        text = text.replace(color, adapted)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # matplotlib repeats every text in a comment, where the names of a model would not be escaped.
+    # matplotlib repeats every text in a comment, where names from a model would not be escaped.
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip())
 

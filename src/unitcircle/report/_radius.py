@@ -122,7 +122,7 @@ def plot_radius_law(law: SpectralRadius, /, *, samples: np.ndarray | None = None
     Returns
     -------
     matplotlib.axes.Axes
-        The axes statistics in.
+        The axes.
     """
     ax = axes_or_new(ax)
     r = np.linspace(float(law.ppf(1e-4)), float(law.isf(1e-4)), 300)

@@ -1,4 +1,4 @@
-"""Sentences on what a weight does to a signal."""
+"""Sentences that describe what a weight does to a signal."""
 
 from __future__ import annotations
 
@@ -46,27 +46,27 @@ def words_for(W: Any, logs: np.ndarray, verdict: Asymptotics, /) -> str:
     steps = len(logs) - 1
     end, peak = float(logs[-1]), int(np.nanargmax(logs))
     change = factor(end)
-    over = f"after {steps} steps the strongest direction is {change}"
+    over = f"after {steps} steps the largest amplification is {change}"
     match verdict:
         case Asymptotics.VANISHES:
             steps_left = horizon(W, 1000.0, direction="down")
             if -ISOMETRIC < end < ISOMETRIC:
-                text = f"Barely fades: {over}; falls below 1/1000 at step {steps_left:,.0f}."
+                text = f"Decays slowly: {over}; falls below 1/1000 at step {steps_left:,.0f}."
             elif end <= -ISOMETRIC:
                 text = f"Vanishes: {over}; below 1/1000 from step {steps_left:,.0f} on."
             else:
-                text = f"Vanishes in the end, but {over}; below 1/1000 from step {steps_left:,.0f} on."
+                text = f"Vanishes eventually, but {over}; below 1/1000 from step {steps_left:,.0f} on."
         case Asymptotics.CONVERGES:
-            text = f"Settles on a fixed limit: {over}."
+            text = f"Converges to a limit that is not zero: {over}."
         case Asymptotics.BOUNDED:
-            text = f"Neither vanishes nor explodes: {over}."
+            text = f"Stays bounded: {over}."
         case Asymptotics.GROWS:
-            text = f"Grows like a power of t: {over}."
+            text = f"Grows polynomially: {over}."
         case Asymptotics.EXPLODES:
             reached = horizon(W, 1000.0, direction="up")
             text = f"Explodes: {over}; above ×1000 from step {reached:,.0f} on."
         case _:
-            text = f"Rounding leaves the behaviour for large t open; {over}."
+            text = f"The behaviour for large t is within rounding error; {over}."
     if logs[peak] > max(ISOMETRIC, end + ISOMETRIC):
         text += f" On the way it grows to {factor(float(logs[peak]))} at step {peak} (non-normal)."
     return text

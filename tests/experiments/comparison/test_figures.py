@@ -1,10 +1,12 @@
 """Figures of a comparison: every run is drawn, sweeps are found, labels carry units."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from tests.study_records import finder, noise, record, study
 
 from unitcircle.experiments.comparison import (
@@ -136,8 +138,21 @@ def test_never_has_its_own_place_among_steps(ax):
     planned = study(experiment={"rank_by": "steps"}, twin=False)
     made = compared(planned, lambda label, run: record(run, 0.5, steps=math.inf if run.seed else 100.0))
     plot_seeds(made.groups[0], ax=ax)
-    assert "never" in [text.get_text() for text in ax.texts]
+    assert "never" in [label.get_text() for label in ax.get_xticklabels()]
     assert np.isfinite(np.concatenate([dots.get_offsets() for dots in ax.collections])).all()
+
+
+@pytest.mark.parametrize("fastest", [1, 100, 180])
+def test_never_lies_on_no_other_label(fastest):
+    planned = study(experiment={"rank_by": "steps"}, twin=False)
+    steps = [float(fastest), 200.0]
+    made = compared(planned, lambda label, run: record(run, 0.5, steps=(steps + [math.inf] * 98)[run.seed]))
+    figure = Figure(figsize=(3.5, 3.3), layout="constrained")
+    ax = plot_seeds(made.groups[0], ax=figure.subplots())
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert len(boxes) >= 2
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
 
 
 def test_a_figure_of_nothing_is_empty(tmp_path):

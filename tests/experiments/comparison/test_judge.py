@@ -9,7 +9,7 @@ from scipy import stats
 
 from unitcircle.errors import UnknownNameError
 from unitcircle.experiments import comparison
-from unitcircle.experiments.comparison import Group, Interval, Judge, Row, Standing, _statistics, judge
+from unitcircle.experiments.comparison import Group, Interval, Judge, Row, Standing, _statistics, holm, judge
 
 INF = math.inf
 EPS = np.finfo(float).eps
@@ -59,7 +59,7 @@ def test_the_groups_of_a_claim_are_one_family_of_tests():
     together = judge(first, second, reference="A")
     rows = [r for judged in together for r in judged.rows[1:]]
     assert [r.verdict for r in rows] == [Standing.BETTER, Standing.WORSE, Standing.UNDECIDED]
-    assert [r.p_holm for r in rows] == _statistics.holm([r.p for r in rows]) == [3 * 2 / 2**8] * 2 + [1]
+    assert [r.p_holm for r in rows] == holm([r.p for r in rows]) == [3 * 2 / 2**8] * 2 + [1]
 
 
 def test_a_family_too_large_for_its_seeds_decides_nothing():

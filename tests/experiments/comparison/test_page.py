@@ -39,7 +39,7 @@ def test_names_cannot_become_markup(page):
 
 
 def test_the_table_has_the_verdict_and_its_reasons(page):
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert re.search(r"<td[^>]*>better</td>", text)
     for heading in ("mean [95 %]", "to the reference [95 %]", "p, Holm", "Cliff&#39;s δ", "worst", "solved [95 %]"):
         assert heading in text

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from unitcircle.experiments.comparison import _statistics as statistics
+from unitcircle.experiments.comparison import holm, median_interval, paired_p, rank_differences
 
 INF = math.inf
 EPS = np.finfo(float).eps
@@ -15,10 +16,10 @@ EPS = np.finfo(float).eps
 
 def test_holm_gives_the_values_of_the_literature():
     # R: p.adjust(c(.01, .02, .03, .04, .05), "holm"), and with the order mixed.
-    assert statistics.holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09], abs=4 * EPS)
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02], abs=4 * EPS)
-    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert statistics.holm([]) == []
+    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09], abs=4 * EPS)
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02], abs=4 * EPS)
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -27,16 +28,16 @@ def test_paired_p_is_that_of_all_sign_flips(seed):
     means = [np.mean(np.multiply(signs, sample)) for signs in product([-1, 1], repeat=8)]
     # Two means of eight numbers that are equal but for the order of the sum.
     as_extreme = np.mean(np.abs(means) >= abs(sample.mean()) - 8 * EPS * np.abs(sample).max())
-    assert statistics.paired_p(sample) == as_extreme  # both are a number of 2⁸ flips
+    assert paired_p(sample) == as_extreme  # both are a number of 2⁸ flips
 
 
 @pytest.mark.parametrize(("sample", "p"), [([0.1] * 10, 2 / 1024), ([0.1, 0.2], 0.5), ([0.3], 1), ([0, 0, 0], 1)])
 def test_paired_p_at_its_ends(sample, p):
-    assert statistics.paired_p(sample) == p
+    assert paired_p(sample) == p
 
 
 def test_paired_p_says_nothing_of_what_is_not_a_number():
-    assert statistics.paired_p([0.1, math.nan, 0.2]) == 1
+    assert paired_p([0.1, math.nan, 0.2]) == 1
 
 
 def test_cliffs_delta_counts_pairs_and_takes_the_censored_for_ties():
@@ -49,8 +50,8 @@ def test_cliffs_delta_counts_pairs_and_takes_the_censored_for_ties():
 
 def test_a_swap_within_a_pair_only_flips_its_rank_difference():
     x, y = [3.0, INF, 5.0, 7.0], [4.0, 2.0, INF, 7.0]
-    ranks = statistics.rank_differences(x, y)
-    swapped = statistics.rank_differences([4.0, *x[1:]], [3.0, *y[1:]])
+    ranks = rank_differences(x, y)
+    swapped = rank_differences([4.0, *x[1:]], [3.0, *y[1:]])
     assert swapped.tolist() == [-ranks[0], *ranks[1:]]
     # Mean ranks by counting: how many are below, plus the middle of the equal ones.
     pool = x + y
@@ -75,10 +76,10 @@ def test_interval_of_a_median_lies_between_order_statistics():
     values = [3.0, 1.0, 2.0, 5.0, 4.0, 7.0, 6.0, INF, INF, INF]
     # P(2 ≤ Bin(10, ½) ≤ 8) = 0.979 ≥ 0.95, and no narrower pair of ranks reaches it: x₍₂₎ to x₍₉₎.
     assert stats.binom.cdf(8, 10, 0.5) - stats.binom.cdf(1, 10, 0.5) > 0.95
-    found = statistics.median_interval(values, 0.95)
+    found = median_interval(values, 0.95)
     assert (found.low, found.high) == (2.0, INF)
-    assert not statistics.median_interval(values[:5], 0.95).known  # 2/2⁵ > 0.05
-    assert not statistics.median_interval([], 0.95).known
+    assert not median_interval(values[:5], 0.95).known  # 2/2⁵ > 0.05
+    assert not median_interval([], 0.95).known
 
 
 @pytest.mark.parametrize("values", [[0.7], [], [0.5, math.nan]])

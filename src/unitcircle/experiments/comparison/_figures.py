@@ -150,7 +150,11 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         _plain_ticks(ax.xaxis)
         if any(math.isinf(s) for row in group.rows for s in row.steps):
             ax.axvline(never / 1.25, color=COLORS["grey"], lw=0.8, ls=":")
-            ax.text(never, len(group.rows) - 0.45, "never", ha="center", va="top", fontsize=8, color=COLORS["grey"])
+            low, high = ax.get_xlim()
+            # Room for two labels side by side.
+            last = never / max(1.25, (high / low) ** 0.15)
+            ticks = [tick for tick in ax.get_xticks() if low <= tick < last]
+            ax.set_xticks([*ticks, never], [*(f"{tick:,.0f}" for tick in ticks), "never"])
     else:
         ax.set(xlabel=f"test {group.unit}", title="each seed, mean and interval")
         for value, ls in ((group.baseline, ":"), (group.threshold, "--")):

@@ -63,7 +63,7 @@ def _group(group: Group, comparison: Comparison, heading: str) -> tuple[str, str
 
 
 def _table(group: Group, comparison: Comparison) -> Markup:
-    level = f"{100 * comparison.confidence:g} %"
+    level = f"{100 * comparison.confidence:g}\N{NO-BREAK SPACE}%"
     rows = [_cells(row, group, level) for row in group.rows]
     # A column that is empty in every row is left out.
     headings = [heading for heading in rows[0] if any(cells[heading] for cells in rows)]

@@ -1,0 +1,98 @@
+"""Layers among arrays without names, where their order and shapes leave no doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras, from_torch
+
+Shapes = Sequence[tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Arrays that follow each other and are one layer: the place of the first, the cell, the number of arrays."""
+
+    start: int
+    cell: Cell
+    count: int
+
+
+def equinox_run(shapes: Shapes, start: int, /) -> Run | None:
+    """Return the cell of Equinox whose leaves start at a place: weight_ih, weight_hh, bias, and bias_n of a GRU."""
+    # GRU (3n, m) (3n, n) (3n,) (n,), gates r z n; LSTM (4n, m) (4n, n) (4n,), gates i f g o: torch's orders. Without
+    # biases, two matrices with the same number of rows are a cell only if no third has it: attention has three.
+    first, second, *rest = [*shapes[start : start + 4], (), (), (), ()][:4]
+    if len(first) != 2 or len(second) != 2 or first[0] != second[0] or min(*first, *second) < 1:
+        return None
+    rows, units = second
+    biases = {Cell.GRU: ((rows,), (units,)), Cell.LSTM: ((rows,),)}
+    cell = {3: Cell.GRU, 4: Cell.LSTM}.get(rows // units) if rows % units == 0 and units > 1 else None
+    if cell is None:
+        return None
+    if tuple(rest[: len(biases[cell])]) == biases[cell]:
+        return Run(start, cell, 2 + len(biases[cell]))
+    others = [shape for shape in (*shapes[max(start - 1, 0) : start], rest[0]) if shape[:1] == (rows,)]
+    return Run(start, cell, 2) if not others and first[1] != units else None
+
+
+def keras_run(shapes: Shapes, start: int, /) -> Run | None:
+    """Return the Keras layer whose weights start at a place: kernel ``(m, kn)``, recurrent kernel ``(n, kn)``, bias."""
+    # The bias is (kn,), or (2, 3n) of a GRU that resets after the product.
+    first, second, third = [*shapes[start : start + 3], (), (), ()][:3]
+    if len(first) != 2 or len(second) != 2 or first[1] != second[1] or min(*first, *second) < 1:
+        return None
+    units, columns = second
+    cell = {3: Cell.GRU, 4: Cell.LSTM}.get(columns // units) if columns % units == 0 and units > 1 else None
+    if cell is None or not (third == (columns,) or (cell is Cell.GRU and third == (2, columns))):
+        return None
+    return Run(start, cell, 3)
+
+
+def equinox_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
+    """Return the layer of a run of Equinox leaves."""
+    inputs, recurrent, *biases = names[run.start : run.start + run.count]
+    bias = tensors[biases[0]].load() if biases else None
+    bias_n = _only_of_last_gate(tensors[biases[1]], 3) if len(biases) > 1 else None
+    source = Source(file, (recurrent, inputs, *biases), "torch", tensors[recurrent].dtype)
+    return from_torch(
+        tensors[recurrent].load(),
+        cell=run.cell,
+        weight_ih=tensors[inputs].load(),
+        bias_ih=bias,
+        bias_hh=bias_n,
+        name=recurrent,
+        source=source,
+    )
+
+
+def keras_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
+    """Return the layer of a run of Keras weights."""
+    inputs, recurrent, bias = names[run.start : run.start + run.count]
+    source = Source(file, (recurrent, inputs, bias), "keras", tensors[recurrent].dtype)
+    return from_keras(
+        tensors[recurrent].load(),
+        cell=run.cell,
+        kernel=tensors[inputs].load(),
+        bias=tensors[bias].load(),
+        name=recurrent,
+        source=source,
+    )
+
+
+def stack_layer(name: str, tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
+    """Return the layer of one stack ``(kn, n)`` alone, of which nothing else is known."""
+    tensor = tensors[name]
+    cell = {3: Cell.GRU, 4: Cell.LSTM}[tensor.shape[0] // tensor.shape[1]]
+    layer = from_torch(tensor.load(), cell=cell, name=name, source=Source(file, (name,), "torch", tensor.dtype))
+    return replace(layer, unknown=frozenset({"bias", "input"}))
+
+
+def _only_of_last_gate(bias: StoredTensor, gates: int) -> np.ndarray:
+    """Return a bias of the last gate as that of a whole stack, zero elsewhere."""
+    values = bias.load()
+    return np.concatenate([np.zeros_like(values)] * (gates - 1) + [values])
