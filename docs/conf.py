@@ -5,6 +5,9 @@ import re
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 from unitcircle import monitor
 from unitcircle.diagnosis import RULES as DIAGNOSIS
 from unitcircle.diagnosis import explain
@@ -18,7 +21,9 @@ RULES = DIAGNOSIS | monitor.RULES
 project = "unitcircle"
 copyright = "The unitcircle developers"
 version = release = installed_version("unitcircle")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# Formulas are MathML in the page: they are shown without network, where MathJax would be loaded from a server.
+html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_theme = "furo"
 html_title = "unitcircle"
@@ -55,9 +60,22 @@ def escape_bars(_app, _what, _name, _object, _options, lines: list[str]) -> None
             lines[k] = "".join(part if j % 2 else part.replace("|", r"\|") for j, part in enumerate(parts))
 
 
+def write_inline_formula(translator, node) -> None:
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def write_formula(translator, node) -> None:
+    # A formula that is wider than a phone scrolls by itself.
+    formula = convert(node.astext(), display="block")
+    translator.body.append(f'<div style="overflow-x: auto; padding: 0.6em 0">{formula}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app) -> None:
-    """Connect the hook above."""
+    """Connect the functions above."""
     app.connect("autodoc-process-docstring", escape_bars)
+    app.add_html_math_renderer("mathml", (write_inline_formula, None), (write_formula, None))
 
 
 write_finding_pages()
