@@ -9,7 +9,7 @@ from tests.checkpoints.test_hdf5 import damaged
 from tests.checkpoints.test_keras import EIGHT_DIGITS, SHARED
 
 import unitcircle.checkpoints
-from unitcircle.checkpoints import _onnx, _onnx_graph, _onnx_wire
+from unitcircle.checkpoints import _onnx, _onnx_graph, _onnx_nodes, _onnx_wire
 from unitcircle.checkpoints._keras import read_hdf5
 from unitcircle.checkpoints._onnx import read_onnx
 from unitcircle.checkpoints._onnx_folding import Folding, Scope
@@ -172,6 +172,7 @@ class TestNodes:
             recurrent("GRU", name="late", inputs=("X", "", "late")),
             recurrent("GRU", name="misfit", inputs=("X", "", "five")),
             helper.make_node("DynamicQuantizeLSTM", ["X"], ["Q"], name="quantized", domain="com.microsoft"),
+            helper.make_node("LSTMCell", ["X"], ["V"], name="other", domain="other"),
         ]
         stored = [("five", np.zeros((1, 5, 2), np.float32)), ("square", np.eye(3)), ("vector", np.zeros(3))]
         layers, coverage = read(tmp_path, proto(nodes, stored=stored, inputs=("X", "Z")))
@@ -180,10 +181,12 @@ class TestNodes:
         assert "is computed when the model runs" in reasons["late:R"]
         assert "do not fit together: R must stack 3 gates" in reasons["misfit:R"]
         assert reasons["square"] == "square, but no recurrent node uses it"
-        assert coverage.notes == (
-            "the node 'quantized' (com.microsoft.DynamicQuantizeLSTM) is no standard one: not read",
-            "no recurrent node found",
-        )
+        assert "is computed when the model runs" in reasons["quantized:R"]
+        words = ["the node late (GRU) is recurrent: not read, for the recurrent weight of late is computed when"]
+        words += ["the node misfit (GRU) is recurrent: not read, for the weights of misfit do not fit together: R must"]
+        words += ["the node quantized (DynamicQuantizeLSTM) is recurrent: not read, for the recurrent weight of"]
+        words += ["the node 'other' (other.LSTMCell) looks recurrent: not read"]
+        assert [text[: len(start)] for text, start in zip(coverage.unread, words, strict=True)] == words
         assert coverage.other == 1
 
 
@@ -443,7 +446,7 @@ class TestFolding:
     def test_many_nodes_and_long_chains_take_linear_time(self, tmp_path, monkeypatch):
         """2,000 nodes took 17 s, for each was compared with all; each link of a chain listed all before it."""
         count, calls = 3_000, []
-        monkeypatch.setattr(_onnx, "_digest", lambda array: calls.append(1) or array.tobytes())
+        monkeypatch.setattr(_onnx_nodes, "_digest", lambda array: calls.append(1) or array.tobytes())
         R = rng().standard_normal((count, 1, 1, 1)).astype(np.float32)
         nodes = [recurrent("RNN", name=f"n{k}", inputs=("X", "", f"R{k}"), n=1) for k in range(count)]
         model = proto(nodes, stored=[(f"R{k}", R[k]) for k in range(count)])
@@ -506,8 +509,10 @@ class TestUnrolled:
         stored = [("U", np.ones((5, 5 * k), np.float32)), ("b", np.zeros(5 * k, np.float32)), ("E", np.eye(7))]
         layers, coverage = read(tmp_path, proto(unrolled_cell(k), stored=stored, inputs=("h", "x")))
         assert not layers
-        (note,) = coverage.notes
-        assert note.startswith(f"no recurrent node; gates looks like an unrolled {cell} exported as MatMul + Split")
+        assert coverage.unread == (
+            f"gates looks like an unrolled {cell} exported as MatMul + Split (U), "
+            "whose state is not in the graph: not read",
+        )
         assert {entry.name: entry.undecided for entry in coverage.skipped} == {"U": True, "E": False}
         assert coverage.other == 1
 
@@ -533,7 +538,7 @@ class TestUnrolled:
         model = proto([recurrent("LSTM"), *unrolled_cell(4)], stored=stored, inputs=("X", "h", "x"))
         layers, coverage = read(tmp_path, model)
         assert len(layers) == 1
-        assert coverage.notes[0].startswith("further recurrence; gates looks like an unrolled LSTM")
+        assert coverage.unread[0].startswith("gates looks like an unrolled LSTM")
 
     def test_a_split_of_something_else(self, tmp_path):
         stored = [("U", np.ones((5, 20))), ("b", np.zeros(20))]
@@ -728,13 +733,15 @@ def test_real_files(file):
 
 
 @real
-@pytest.mark.parametrize("file", ["dtln_2", "silero_vad_ifless"])
-def test_real_files_without_a_recurrent_node_say_so(file):
-    layers, coverage = read_onnx(SHARED / f"checkpoints/{file}.onnx")
-    assert not layers
-    assert len(coverage.notes) == 2
-    assert all(note.startswith("no recurrent node; ") and "unrolled LSTM" in note for note in coverage.notes)
-    assert coverage.undecided
+@pytest.mark.parametrize(("file", "same"), [("dtln_2.onnx", "dtln.h5"), ("silero_vad_ifless.onnx", "silero_vad.jit")])
+def test_real_files_without_a_recurrent_node_hold_the_weights_of_their_twins(file, same):
+    pytest.importorskip("h5py")
+    layers, coverage = read_onnx(SHARED / "checkpoints" / file)
+    twins = list(unitcircle.checkpoints.read(SHARED / "checkpoints" / same))[-2:]
+    assert len(layers) == len(twins)
+    for one, other in zip(layers, twins, strict=True):
+        assert_equal_layers(one, other)
+    assert (coverage.notes, coverage.unread, coverage.undecided) == ((), (), ())
 
 
 @real
@@ -744,8 +751,13 @@ def test_the_same_weights_in_two_formats_give_identical_layers():
     exported, _ = read_onnx(SHARED / "checkpoints/dtln_1.onnx")
     assert len(exported) == 2
     for one, other in zip(keras, exported, strict=False):
-        for gate in one.gates:
-            np.testing.assert_array_equal(one.gates[gate], other.gates[gate])
-            np.testing.assert_array_equal(one.inputs[gate], other.inputs[gate])
-            np.testing.assert_array_equal(one.biases[gate], other.biases[gate])
-        assert one.activations == other.activations
+        assert_equal_layers(one, other)
+
+
+def assert_equal_layers(one, other):
+    for kind in ("gates", "inputs", "biases"):
+        blocks, others = getattr(one, kind), getattr(other, kind)
+        assert blocks.keys() == others.keys()
+        for gate, block in blocks.items():
+            np.testing.assert_array_equal(block, others[gate])
+    assert one.activations == other.activations

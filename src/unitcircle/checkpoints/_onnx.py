@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Generator, Iterator
+import re
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, partial
-from hashlib import blake2b
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from unitcircle.checkpoints._coverage import Coverage, Entry
-from unitcircle.checkpoints._onnx_activations import named_in_order
-from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, Constant, Folding, Scope
+from unitcircle.checkpoints._onnx_affine import Affines
+from unitcircle.checkpoints._onnx_cells import layer_of, same_weights
+from unitcircle.checkpoints._onnx_folding import Constant, Folding, Scope
 from unitcircle.checkpoints._onnx_graph import ExternalDataError, Function, Model, Node, Tensor
-from unitcircle.checkpoints._onnx_unrolled import UnrolledCell, unrolled_cells
+from unitcircle.checkpoints._onnx_loops import body_scope, products_of_state
+from unitcircle.checkpoints._onnx_nodes import Distinct, layers_of_node, recurrent_node, remarks
+from unitcircle.checkpoints._onnx_splits import SplitProduct, split_products
+from unitcircle.checkpoints._onnx_unrolled import Finder, UnrolledCell
 from unitcircle.checkpoints._onnx_wire import WireError
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.checkpoints._unknown import marked
-from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_onnx
+from unitcircle.errors import CheckpointError
+from unitcircle.recurrence import Cell, RecurrentLayer
 
 MAX_BYTES = 1 << 31
 """Protocol buffers end here; a larger model has its tensors in other files."""
 MAX_DEPTH = 32
 MAX_SCOPES = 10_000
 """Bodies, branches and calls. Two calls in each function of a chain make 2^n of a few hundred bytes."""
-_CELLS = {"LSTM": Cell.LSTM, "GRU": Cell.GRU, "RNN": Cell.RNN}
-_INEXPRESSIBLE = ("clip", "input_forget")
+_RECURRENT = re.compile(r"LSTM|GRU|RNN|Recurrent|Mamba|SelectiveScan|StateSpace|DeltaNet|LinearAttention")
 
 
 def read_onnx(path: str | Path, /) -> tuple[list[RecurrentLayer], Coverage]:
@@ -78,101 +79,134 @@ def _model(path: Path) -> Model:
     return Model.parse(path.read_bytes())
 
 
-@dataclass(frozen=True, eq=False)
-class _RecurrentNode:
-    """A recurrent node and its constant inputs."""
+@dataclass
+class _Reading:
+    """What has been found in a model so far."""
 
-    scope: Scope
-    node: Node
-    inputs: dict[str, Constant | None]
+    folding: Folding
+    path: str
+    layers: list[RecurrentLayer] = field(default_factory=list[RecurrentLayer])
+    analysed: dict[Tensor, Entry] = field(default_factory=dict[Tensor, Entry])
+    skipped: dict[Tensor | Node, Entry] = field(default_factory=dict["Tensor | Node", Entry])
+    notes: list[str] = field(default_factory=list[str])
+    unread: list[str] = field(default_factory=list[str])
 
-    @property
-    def name(self) -> str:
-        return self.node.name or next(filter(None, self.node.outputs), self.node.op)
+    def nodes(self, scope: Scope, distinct: Distinct, functions: Container[tuple[str, str]]) -> int:
+        """Read the recurrent nodes of a graph; return how many repeat others."""
+        repeated = 0
+        for node in scope.graph.nodes:
+            one = recurrent_node(scope, node, self.folding)
+            if one is None:
+                if _RECURRENT.search(node.op) and (node.domain, node.op) not in functions:
+                    name = f"{node.domain}.{node.op}".removeprefix(".")
+                    self.unread.append(f"the node {node.name or node.op!r} ({name}) looks recurrent: not read")
+            elif distinct.repeats(one):
+                repeated += 1
+            else:
+                made = layers_of_node(one, self.path)
+                if isinstance(made, str):
+                    shape = () if one.inputs["R"] is None else one.inputs["R"].value.shape
+                    self.skipped[one.leaves[0][1] if one.leaves else node] = Entry(f"{one.name}:R", shape, made)
+                    self.unread.append(f"the node {one.name} ({node.op}) is recurrent: not read, for {made}")
+                    continue
+                distinct.add(one)
+                self.layers += made
+                self._analyse(one.leaves, one.name)
+                self.notes += remarks(one)
+        return repeated
 
-    @cached_property
-    def leaves(self) -> tuple[tuple[str, Tensor], ...]:
-        return tuple(leaf for constant in self.inputs.values() if constant is not None for leaf in constant.leaves)
+    def cells(self, cells: list[UnrolledCell], affines: Affines) -> None:
+        """Read the cells that were taken apart."""
+        failed: list[list[UnrolledCell]] = []
+        for steps in same_weights(cells):
+            made = layer_of(steps, affines, self.path)
+            if made is None:
+                failed.append(steps)
+            else:
+                self.layers.append(made[0])
+                self._analyse(made[1], made[0].name)
+        for steps in failed:
+            leaves = dict.fromkeys(leaf for weight in steps[0].weights for leaf in weight.leaves)
+            # The first step of a layer that was read may have no state to multiply.
+            if not leaves or any(tensor not in self.analysed for _, tensor in leaves):
+                what = {Cell.LSTM: "an LSTM", Cell.GRU: "a GRU"}.get(steps[0].cell, "a plain RNN")
+                names = ", ".join(name for name, _ in leaves) or "its gates are no products of stored weights"
+                self.unread.append(f"{steps[0].place} looks like {what} taken apart ({names:.300}): not read")
+                self._doubt(leaves, f"a factor in what looks like {what} taken apart at {steps[0].place}")
 
-    @cached_property
-    def weights(self) -> tuple[object, ...]:
-        """Equal for nodes of one kind whose weights have equal values."""
-        return self.node.op, *(None if value is None else _digest(value.value) for value in self.inputs.values())
+    def splits(self, splits: Iterable[SplitProduct]) -> None:
+        """Say what else is split as gates are."""
+        for split in splits:
+            if any(tensor not in self.analysed and tensor not in self.skipped for tensor, _ in split.candidates):
+                names = ", ".join(entry.name for _, entry in split.candidates)
+                self.unread.append(
+                    f"{split.place} looks like an unrolled {split.cell} exported as MatMul + Split ({names:.300}), "
+                    "whose state is not in the graph: not read"
+                )
+                self.skipped |= {tensor: entry for tensor, entry in split.candidates if tensor not in self.analysed}
 
+    def loop(self, scope: Scope) -> None:
+        """Say where a loop multiplies its state by weights that went into no layer."""
+        found = [(name, weight) for name, weight in products_of_state(scope, self.folding) if self._is_new(weight)]
+        if found:
+            node = scope.branches[-1][0]
+            names = ", ".join(dict.fromkeys(name for name, _ in found))
+            self.unread.append(
+                f"the loop {node.name or node.outputs[0]} multiplies its state by {names:.300}, which looks like a "
+                "recurrent cell: not read"
+            )
+            leaves = dict.fromkeys(leaf for _, weight in found if weight is not None for leaf in weight.leaves)
+            self._doubt(leaves, "a factor of the state of a loop")
 
-class _Distinct:
-    """The recurrent nodes met, to recognise those that are one layer with another."""
+    def coverage(self, constants: Mapping[Tensor, str]) -> Coverage:
+        """Return what became of every tensor."""
+        if not self.layers and not self.unread:
+            self.notes.append("no recurrent node found")
+        rest = {tensor: name for tensor, name in constants.items() if tensor not in self.analysed | self.skipped}
+        for tensor, name in rest.items():
+            if len(tensor.dims) == 2 and tensor.dims[0] == tensor.dims[1] > 1:
+                self.skipped[tensor] = Entry(name, tensor.dims, "square, but no recurrent node uses it")
+        other = sum(tensor not in self.skipped for tensor in rest)
+        notes, unread = (tuple(dict.fromkeys(texts)) for texts in (self.notes, self.unread))
+        return Coverage(tuple(self.analysed.values()), tuple(self.skipped.values()), notes, other, unread)
 
-    def __init__(self) -> None:
-        self._stored: set[tuple[object, ...]] = set()
-        self._branches: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    def _analyse(self, leaves: Iterable[tuple[str, Tensor]], layer: str) -> None:
+        self.analysed |= {tensor: Entry(name, tensor.dims, layer) for name, tensor in leaves}
 
-    def repeats(self, one: _RecurrentNode) -> bool:
-        """Whether a node holds the weights of another: the same, or equal ones of which only one can run."""
-        return (one.weights, *(tensor for _, tensor in one.leaves)) in self._stored or any(
-            self._branches[key] - {branch} for key, branch in self._forks(one)
-        )
+    def _doubt(self, leaves: Iterable[tuple[str, Tensor]], reason: str) -> None:
+        self.skipped |= {
+            tensor: Entry(name, tensor.dims, reason, undecided=len(tensor.dims) == 2)
+            for name, tensor in leaves
+            if tensor not in self.analysed and len(tensor.dims) > 1
+        }
 
-    def add(self, one: _RecurrentNode) -> None:
-        """Record a node."""
-        self._stored.add((one.weights, *(tensor for _, tensor in one.leaves)))
-        for key, branch in self._forks(one):
-            self._branches[key].add(branch)
-
-    def _forks(self, one: _RecurrentNode) -> Iterator[tuple[tuple[object, ...], str]]:
-        """Iterate over every If around a node: the way to it with the weights, and the branch the node is in."""
-        way = one.scope.branches
-        for depth, (node, branch) in enumerate(way):
-            if node.op == "If":
-                yield (one.weights, way[:depth], node), branch
+    def _is_new(self, weight: Constant | None) -> bool:
+        leaves = () if weight is None else weight.leaves
+        return not leaves or any(tensor not in self.analysed for _, tensor in leaves)
 
 
 def _read(model: Model, folding: Folding, path: str) -> tuple[list[RecurrentLayer], Coverage]:
-    layers: list[RecurrentLayer] = []
-    distinct = _Distinct()
-    analysed: dict[Tensor, Entry] = {}
-    skipped: dict[Tensor | None, Entry] = {}
-    notes: list[str] = []
-    unrolled: list[UnrolledCell] = []
+    reading, distinct, affines = _Reading(folding, path), Distinct(), Affines(folding)
     constants: dict[Tensor, str] = {}
+    cells: list[UnrolledCell] = []
+    splits: list[SplitProduct] = []
+    loops: list[Scope] = []
     repeated = 0
     for scope in _scopes(model):
         constants |= dict(_stored_tensors(scope))
-        unrolled += unrolled_cells(scope, folding)
-        for node in scope.graph.nodes:
-            if node.op not in _CELLS or node.domain not in DEFAULT_DOMAINS:
-                if "LSTM" in node.op or "GRU" in node.op:
-                    notes.append(
-                        f"the node {node.name or node.op!r} ({node.domain}.{node.op}) is no standard one: not read"
-                    )
-                continue
-            places = {"W": 1, "R": 2, "B": 3} | ({"P": 7} if node.op == "LSTM" else {})
-            inputs = {key: folding.constant(scope, node.input(place)) for key, place in places.items()}
-            one = _RecurrentNode(scope, node, inputs)
-            if distinct.repeats(one):
-                repeated += 1
-                continue
-            layers_of_node = _layers(one, path)
-            if isinstance(layers_of_node, str):
-                shape = () if inputs["R"] is None else inputs["R"].value.shape
-                tensor = one.leaves[0][1] if one.leaves else None
-                skipped[tensor] = Entry(f"{one.name}:R", shape, layers_of_node)
-                continue
-            distinct.add(one)
-            layers += layers_of_node
-            analysed |= {tensor: Entry(name, tensor.dims, one.name) for name, tensor in one.leaves}
-            notes += _unread(one, places)
+        repeated += reading.nodes(scope, distinct, model.functions)
+        cells += Finder(scope, affines).cells()
+        splits += split_products(scope, folding)
+        loops += [scope] if scope.states else []
     if repeated:
-        notes.append(f"{repeated} further recurrent node(s) hold weights already counted: other branches, or shared")
-    notes += _unrolled_notes(unrolled, bool(layers))
-    for cell in unrolled:
-        skipped |= {tensor: entry for tensor, entry in cell.candidates if tensor not in analysed}
-    rest = {tensor: name for tensor, name in constants.items() if tensor not in analysed and tensor not in skipped}
-    for tensor, name in rest.items():
-        if len(tensor.dims) == 2 and tensor.dims[0] == tensor.dims[1] > 1:
-            skipped[tensor] = Entry(name, tensor.dims, "square, but no recurrent node uses it")
-    other = sum(tensor not in skipped for tensor in rest)
-    return layers, Coverage(tuple(analysed.values()), tuple(skipped.values()), tuple(dict.fromkeys(notes)), other)
+        reading.notes.append(
+            f"{repeated} further recurrent node(s) hold weights already counted: other branches, or shared"
+        )
+    reading.cells(cells, affines)
+    reading.splits(splits)
+    for scope in loops:
+        reading.loop(scope)
+    return reading.layers, reading.coverage(constants)
 
 
 def _scopes(model: Model) -> Iterator[Scope]:
@@ -184,7 +218,7 @@ def _scopes(model: Model) -> Iterator[Scope]:
         inner: list[tuple[Scope, int]] = []
         for node in scope.graph.nodes:
             for name, graph in node.subgraphs:
-                inner.append((Scope(graph, scope, (*scope.branches, (node, name)), {}, scope.attributes), depth + 1))
+                inner.append((body_scope(node, name, graph, scope), depth + 1))
             function = model.functions.get((node.domain, node.op))
             if function is not None:
                 inner.append((_scope_of_call(function, node, scope), depth + 1))
@@ -213,61 +247,3 @@ def _stored_tensors(scope: Scope) -> Iterator[tuple[Tensor, str]]:
         value = node.attributes.get("value") if node.op == "Constant" else None
         if value is not None and value.tensor is not None and value.tensor.floating:
             yield value.tensor, node.outputs[0] if node.outputs else node.name
-
-
-def _layers(one: _RecurrentNode, path: str) -> tuple[RecurrentLayer, ...] | str:
-    """Return the layers of a node, one per direction, or why there are none."""
-    R = one.inputs["R"]
-    if R is None:
-        return f"the recurrent weight of {one.name} is computed when the model runs"
-    arrays = {key: None if value is None else value.value for key, value in one.inputs.items()}
-    direction, functions = (one.scope.attribute(one.node, name) for name in ("direction", "activations"))
-    constants = [
-        () if attribute is None else attribute.floats
-        for attribute in (one.scope.attribute(one.node, f"activation_{name}") for name in ("alpha", "beta"))
-    ]
-    linear = one.scope.attribute(one.node, "linear_before_reset")
-    kinds = {tensor.dtype for _, tensor in R.leaves}
-    try:
-        with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
-            layers = from_onnx(
-                R.value,
-                cell=_CELLS[one.node.op],
-                W=arrays["W"],
-                B=arrays["B"],
-                P=arrays.get("P"),
-                direction=direction.text if direction is not None else "forward",
-                linear_before_reset=linear is not None and linear.number != 0,
-                activations=named_in_order(functions.texts if functions else (), *constants),
-                name=one.name,
-                source=Source(path, tuple(name for name, _ in R.leaves), dtype=kinds.pop() if len(kinds) == 1 else ""),
-            )
-            return tuple(marked(layer) for layer in layers)
-    except ArgumentError as error:
-        return f"the weights of {one.name} do not fit together: {error}"
-
-
-def _unread(one: _RecurrentNode, places: dict[str, int]) -> Iterator[str]:
-    for key, place in places.items():
-        if one.node.input(place) and one.inputs[key] is None:
-            yield f"the input {key} of {one.name} is computed when the model runs, and is taken for absent"
-    for name in _INEXPRESSIBLE:
-        attribute = one.scope.attribute(one.node, name)
-        if attribute is not None and (attribute.number or attribute.floats):
-            yield f"{one.name} has the attribute {name}, which is not taken into account"
-
-
-def _unrolled_notes(cells: list[UnrolledCell], layers: bool) -> Iterator[str]:
-    for cell in cells:
-        yield (
-            f"{'further recurrence' if layers else 'no recurrent node'}; {cell.place} looks like an unrolled "
-            f"{cell.cell} exported as MatMul + Split: the order of its gates is not in the file; "
-            "read the model it was exported from"
-        )
-    if not cells and not layers:
-        yield "no recurrent node found"
-
-
-def _digest(array: np.ndarray) -> tuple[object, ...]:
-    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-    return array.shape, array.dtype, blake2b(data, digest_size=16).digest()

@@ -37,10 +37,14 @@ class Scope:
     parent: Scope | None = None
     # From the main graph inwards, the node and the attribute ("then_branch") that hold this graph.
     branches: tuple[tuple[Node, str], ...] = ()
-    # A function's inputs -> the values a call gives them.
+    # Inputs of a function, or of a loop's body where no step changes them -> the values they are given.
     bindings: Mapping[str, tuple[Scope, str]] = field(default_factory=dict[str, "tuple[Scope, str]"])
     # The attributes a call gives a function.
     attributes: Mapping[str, Attribute] = field(default_factory=dict[str, Attribute])
+    # Inputs of a loop's body -> the outputs that are the same values one step later.
+    states: Mapping[str, str] = field(default_factory=dict[str, str])
+    # Inputs of a Scan's body -> the values that they are slices of.
+    slices: Mapping[str, tuple[Scope, str]] = field(default_factory=dict[str, "tuple[Scope, str]"])
 
     def attribute(self, node: Node, name: str, /) -> Attribute | None:
         """Return an attribute of a node, or the one of the call that it refers to."""
@@ -48,20 +52,24 @@ class Scope:
         # Within a function an attribute may stand for one of the call's (ref_attr_name).
         return self.attributes.get(attribute.reference) if attribute is not None and attribute.reference else attribute
 
-    def resolve(self, name: str, /) -> tuple[Scope, Tensor | tuple[Node, int]] | None:
-        """Return where a value is made: a stored tensor, or a node and the place among its outputs."""
-        scope: Scope | None = self if name else None
-        while scope is not None:
+    def home(self, name: str, /) -> tuple[Scope, str]:
+        """Return the graph where a value is made or given, and its name there."""
+        scope = self
+        while True:
             graph = scope.graph
             if name in scope.bindings:
                 scope, name = scope.bindings[name]
-                continue
-            origin = graph.tensors.get(name) or graph.producers.get(name)
-            if origin is not None:
-                return scope, origin
-            # An input of a loop's body hides what the graphs around it call by that name, and has no constant value.
-            scope = None if name in graph.inputs else scope.parent
-        return None
+            # An input of a loop's body hides what the graphs around it call by that name.
+            elif name in graph.tensors or name in graph.producers or name in graph.inputs or scope.parent is None:
+                return scope, name
+            else:
+                scope = scope.parent
+
+    def resolve(self, name: str, /) -> tuple[Scope, Tensor | tuple[Node, int]] | None:
+        """Return where a value is made: a stored tensor, or a node and the place among its outputs."""
+        scope, name = self.home(name)
+        origin = scope.graph.tensors.get(name) or scope.graph.producers.get(name) if name else None
+        return None if origin is None else (scope, origin)
 
 
 @dataclass(frozen=True, eq=False)

@@ -228,7 +228,8 @@ class Graph:
 
     nodes: tuple[Node, ...]
     tensors: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    inputs: frozenset[str] = frozenset()
+    inputs: Mapping[str, int] = field(default_factory=dict[str, int])  # Name -> place
+    outputs: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, message: memoryview, budget: Budget, depth: int = 0, /) -> Self:
@@ -238,7 +239,8 @@ class Graph:
             raise WireError(message_)
         nodes: list[Node] = []
         tensors: dict[str, Tensor] = {}
-        inputs: set[str] = set()
+        inputs: list[str] = []
+        outputs: list[str] = []
         for number, value in fields(message, budget):
             if isinstance(value, int):
                 continue
@@ -247,9 +249,10 @@ class Graph:
             elif number == 5:
                 tensor = Tensor.parse(value, budget)
                 tensors[tensor.name] = tensor
-            elif number == 11:
-                inputs |= {_text(inner) for key, inner in fields(value, budget) if key == 1}
-        return cls(tuple(nodes), tensors, frozenset(inputs))
+            elif number in {11, 12}:
+                names = [_text(inner) for key, inner in fields(value, budget) if key == 1]
+                (inputs if number == 11 else outputs).append(names[-1] if names else "")
+        return cls(tuple(nodes), tensors, {name: place for place, name in enumerate(inputs)}, tuple(outputs))
 
     @cached_property
     def producers(self) -> dict[str, tuple[Node, int]]:
@@ -282,7 +285,8 @@ class Function:
                 nodes.append(Node.parse(value, budget, 0))
             elif number == 10:
                 domain = _text(value)
-        return cls(Graph(tuple(nodes), {}, frozenset(inputs)), tuple(inputs), (domain, name))
+        places = {name: place for place, name in enumerate(inputs)}
+        return cls(Graph(tuple(nodes), {}, places), tuple(inputs), (domain, name))
 
 
 @dataclass(frozen=True, eq=False)
