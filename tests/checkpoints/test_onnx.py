@@ -509,10 +509,8 @@ class TestUnrolled:
         stored = [("U", np.ones((5, 5 * k), np.float32)), ("b", np.zeros(5 * k, np.float32)), ("E", np.eye(7))]
         layers, coverage = read(tmp_path, proto(unrolled_cell(k), stored=stored, inputs=("h", "x")))
         assert not layers
-        assert coverage.unread == (
-            f"gates looks like an unrolled {cell} exported as MatMul + Split (U), "
-            "whose state is not in the graph: not read",
-        )
+        sentence = f"gates looks like an unrolled {cell} exported as MatMul + Split (U), whose state is not in the graph"
+        assert coverage.unread == (f"{sentence}: not read",)
         assert {entry.name: entry.undecided for entry in coverage.skipped} == {"U": True, "E": False}
         assert coverage.other == 1
 
