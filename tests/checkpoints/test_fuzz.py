@@ -98,6 +98,22 @@ def flax():
     return serialization.to_bytes({"params": {"cell": cell}, "step": 3})
 
 
+def nested_lists():
+    return json.dumps({"state_dict": {name: array.tolist() for name, array in WEIGHTS.items()}}).encode()
+
+
+def rtneural():
+    weights = [WEIGHTS["rnn.weight_ih_l0"].T, WEIGHTS["rnn.weight_hh_l0"].T, WEIGHTS["rnn.bias_hh_l0"]]
+    layer = {"type": "lstm", "shape": [None, 2], "weights": [array.tolist() for array in weights]}
+    return json.dumps({"in_shape": [None, 1], "layers": [layer]}).encode()
+
+
+def amp_model():
+    weights = [0.5] * (4 * 2 * 3 + 8 + 4 + 3)
+    config = {"input_size": 1, "hidden_size": 2, "num_layers": 1}
+    return json.dumps({"architecture": "LSTM", "config": config, "weights": weights}).encode()
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -111,6 +127,9 @@ FORMATS = {
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
     "Equinox": equinox,
+    "JSON": nested_lists,
+    "RTNeural": rtneural,
+    "Neural Amp Modeler": amp_model,
     "flax msgpack": flax,
 }
 

@@ -156,11 +156,16 @@ def test_a_folder_without_checkpoints(tmp_path):
         read(tmp_path)
 
 
-def test_a_large_json_is_no_index(tmp_path, monkeypatch):
-    monkeypatch.setattr("unitcircle.checkpoints._folder.MAX_INDEX", 5)
-    (tmp_path / "f").write_text('{"weight_map": {}}')
-    with pytest.raises(CheckpointError, match="JSON of more than 5 bytes"):
-        read(tmp_path / "f")
+def test_an_index_is_bounded_by_the_memory_it_takes(tmp_path, monkeypatch):
+    index = shards(tmp_path / "model")
+    names = {f"layers.0.experts.{place}.weight": "model-1.safetensors" for place in range(100_000)}
+    content = json.loads(index.read_text())
+    index.write_text(json.dumps({"weight_map": content["weight_map"] | names}))
+    assert index.stat().st_size > 5 << 20
+    assert len(read(index)) == 1
+    monkeypatch.setattr("unitcircle.checkpoints._json_text.ALLOWANCE", 0)
+    with pytest.raises(CheckpointError, match=r"may take [0-9]+ MB of memory: no model, or hostile"):
+        read(index)
 
 
 def test_a_path_that_vanishes_while_it_is_read(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from unitcircle.checkpoints import _safetensors, read
+from unitcircle.checkpoints import _json_text, read
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.errors import CheckpointError
 
@@ -56,9 +56,9 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        (b"{ not json", "its header is no JSON"),
-        (b"{" + b"[" * 100_000, "its header is no JSON"),
-        (b'{"a":1', "its header is no JSON"),
+        (b"{ not json", "its header is no valid JSON"),
+        (b"{" + b"[" * 100_000, "its header is no valid JSON"),
+        (b'{"a":1', "its header is no valid JSON"),
         ({"x": 1}, "lacks dtype, shape or data_offsets"),
         ({"x": ENTRY | {"shape": 3}}, "lacks dtype, shape or data_offsets"),
         ({"x": ENTRY | {"shape": [True, 2]}}, "has the shape"),
@@ -90,6 +90,6 @@ def test_a_header_larger_than_the_file_is_never_allocated(tmp_path):
 
 
 def test_a_header_above_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(_safetensors, "MAX_HEADER", 10)
-    with pytest.raises(CheckpointError, match="larger than 10; split the file"):
-        read(written(tmp_path / "large", {"__metadata__": {}}))
+    monkeypatch.setattr(_json_text, "ALLOWANCE", 0)
+    with pytest.raises(CheckpointError, match=r"its header is JSON of [0-9]+ bytes that may take"):
+        read(written(tmp_path / "large", {str(place): {} for place in range(20_000)}))

@@ -10,7 +10,7 @@ from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._numpy import arrays_behind_each_other
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.checkpoints._unnamed import equinox_layer, equinox_run, stack_layer
+from unitcircle.checkpoints._unnamed import column_layer, column_run, stack_layer
 from unitcircle.errors import CheckpointError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -38,9 +38,9 @@ def _contents(tensors: dict[str, StoredTensor], file: str) -> Contents:
     layers: list[RecurrentLayer] = []
     place = 0
     while place < len(names):
-        run = equinox_run(shapes, place)
+        run = column_run(shapes, place)
         if run is not None:
-            layers.append(equinox_layer(run, names, tensors, file))
+            layers.append(column_layer(run, names, tensors, file))
         place += run.count if run is not None else 1
     notes = ["its arrays have no names: leaf0, leaf1, ... are their places"]
     if not layers and (name := _largest_stack(dict(zip(names, shapes, strict=True)))):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from unitcircle.checkpoints._format import Format, recognise
+from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.errors import CheckpointError
 
-MAX_INDEX = 5 << 20
-"""Bytes of an index: some 50,000 tensors. Python may need 25 times as much memory to parse it."""
 MAX_FILES = 1000
 """Files of one folder that are looked at."""
 _READ = (
@@ -31,14 +29,7 @@ _READ = (
 
 def shards_of(index: Path, /) -> list[Path]:
     """Return the files that an index names, which all lie in its own folder."""
-    if index.stat().st_size > MAX_INDEX:
-        message = f"it is JSON of more than {MAX_INDEX} bytes, no index of shards"
-        raise CheckpointError(message)
-    try:
-        content = json.loads(index.read_bytes())
-    except (ValueError, RecursionError) as error:
-        message = f"it is no valid JSON ({type(error).__name__})"
-        raise CheckpointError(message) from error
+    content = parse_json(index.read_bytes(), size=index.stat().st_size)
     shards = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
         message = "it is JSON without a weight_map; name the file that holds the weights"

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._numpy import end_of_array
@@ -28,6 +28,9 @@ class Format(StrEnum):
     NPY = "NumPy array"
     NPZ = "NumPy archive"
     EQUINOX = "Equinox"
+    RTNEURAL = "RTNeural JSON"
+    AMP_MODEL = "Neural Amp Modeler"
+    JSON = "JSON"
     MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
@@ -81,7 +84,7 @@ _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
     (Format.PICKLE, lambda head: _PICKLE.match(head.start) is not None),
     (Format.MSGPACK, _is_msgpack),
-    (Format.SHARDED, lambda head: head.start.lstrip().startswith(b"{") and b"\0" not in head.start),
+    (Format.JSON, lambda head: head.start.lstrip().startswith((b"{", b"[")) and b"\0" not in head.start),
     # An ONNX file has no magic number: it starts with its first field, the version of the format.
     (Format.ONNX, lambda head: head.start.startswith(b"\x08")),
 )
@@ -99,6 +102,13 @@ _MEMBERS: tuple[tuple[Format, Callable[[list[str]], bool]], ...] = (
     (Format.NPZ, lambda names: any(name.endswith(".npy") for name in names)),
 )
 """The formats that are zip archives, and the members each has; the first that fits counts."""
+
+_DOCUMENTS: tuple[tuple[Format, Callable[[dict[str, Any]], bool]], ...] = (
+    (Format.SHARDED, lambda document: "weight_map" in document),
+    (Format.AMP_MODEL, lambda document: "architecture" in document and isinstance(document.get("weights"), list)),
+    (Format.RTNEURAL, lambda document: "in_shape" in document and isinstance(document.get("layers"), list)),
+)
+"""The formats that are one JSON object, and the entries each has; the first that fits counts."""
 
 _REFUSED: tuple[tuple[Callable[[Head], bool], str], ...] = (
     (_has(0, b"\x1f\x8b"), "a gzip archive; unpack it first"),
@@ -128,6 +138,12 @@ def recognise(path: Path, /) -> Format:
         f"{', '.join(kind.value for kind in Format if kind not in {Format.FOLDER, Format.ZIP})}"
     )
     raise CheckpointError(message)
+
+
+def recognise_document(document: Any, /) -> Format:
+    """Return the format of a JSON document, by its entries."""
+    found = (kind for kind, holds in _DOCUMENTS if isinstance(document, dict) and holds(document))
+    return next(found, Format.JSON)
 
 
 def recognise_archive(archive: Archive, /) -> Format:

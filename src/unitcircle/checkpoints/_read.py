@@ -14,7 +14,7 @@ from unitcircle.checkpoints._choice import chosen_layers
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._folder import files_of, shards_of
-from unitcircle.checkpoints._format import Format, recognise, recognise_archive
+from unitcircle.checkpoints._format import Format, recognise, recognise_archive, recognise_document
 from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -101,14 +101,15 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
 
 
 def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
-    kind = recognise(path)
+    kind, file = recognise(path), File(path)
     if kind is not Format.NPY:
         _require_tensors_of(layout, chosen)
-    if kind in {Format.FOLDER, Format.SHARDED}:
-        return _read_many(path, kind, chosen, layout)
-    file = File(path)
     if kind is Format.ZIP:
         kind = recognise_archive(file.archive)
+    elif kind is Format.JSON:
+        kind = recognise_document(file.document)
+    if kind in {Format.FOLDER, Format.SHARDED}:
+        return _read_many(path, kind, chosen, layout)
     reader = READERS[kind]
     if kind is Format.NPY:
         return _read_array(file, reader.contents(file), chosen, layout)
@@ -150,7 +151,7 @@ def _read_many(path: Path, kind: Format, chosen: tuple[str, ...], layout: str | 
         raise ArgumentError("tensors", "must belong to one file, or to one set of shards", f"the folder {path}")
     parts: list[Layers] = []
     for file in files:
-        if recognise(file) in {Format.FOLDER, Format.SHARDED}:
+        if recognise(file) in {Format.FOLDER, Format.JSON}:
             message = f"its shard {file.name!r} is no file of weights"
             raise CheckpointError(message)
         parts.append(_read(file, (), None))

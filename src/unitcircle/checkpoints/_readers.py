@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from unitcircle.checkpoints._archive import Archive, map_file
 from unitcircle.checkpoints._assembly import assemble
@@ -14,6 +15,8 @@ from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
+from unitcircle.checkpoints._json_model import read_amp_model, read_json, read_rtneural
+from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._msgpack import read_msgpack
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
@@ -33,6 +36,11 @@ class File:
     def archive(self) -> Archive:
         """The members of a zip archive."""
         return Archive(self.path)
+
+    @cached_property
+    def document(self) -> Any:
+        """What a JSON text holds."""
+        return parse_json(self.path.read_bytes(), size=self.path.stat().st_size)
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,10 @@ def layers_of(contents: Contents, file: File, /, chosen: Sequence[RecurrentLayer
     layers, coverage = assemble(
         contents.tensors, file=str(file.path), texts=contents.texts, chosen=[*chosen, *described]
     )
-    notes, unread = (*coverage.notes, *contents.notes), (*coverage.unread, *contents.unread)
+    notes, unread = (
+        (*coverage.notes, *contents.notes),
+        (*coverage.unread, *contents.unread, *(() if layers else contents.suspects)),
+    )
     return layers, replace(coverage, notes=notes, unread=unread)
 
 
@@ -101,6 +112,9 @@ READERS: Mapping[Format, Reader] = {
     Format.NPZ: Reader(lambda file: Contents(read_npz(file.archive))),
     Format.NPY: Reader(lambda file: Contents(read_npy(file.path))),
     Format.EQUINOX: Reader(lambda file: read_equinox(file.path)),
+    Format.RTNEURAL: Reader(lambda file: read_rtneural(file.path, file.document)),
+    Format.AMP_MODEL: Reader(lambda file: read_amp_model(file.path, file.document)),
+    Format.JSON: Reader(lambda file: read_json(file.path, file.document)),
     Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from unitcircle.checkpoints._archive import map_file
+from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import CheckpointError
 
 # Why not the safetensors package: the format is a JSON object and a buffer, for which a compiled dependency is not
-# worth its place. Its header may also take 100 MB, which Python would need gigabytes to parse.
-
-MAX_HEADER = 5 << 20
-"""Bytes of a header: some 50,000 tensors. Python may need 25 times as much memory to parse it."""
+# worth its place.
 
 _DTYPES = {
     "BOOL": "bool",
@@ -44,14 +41,7 @@ def read_safetensors(path: Path, /) -> dict[str, StoredTensor]:
     if len(memory) < 8 or length > len(memory) - 8:
         message = f"its header claims {length} bytes of a file of {len(memory)}: truncated or hostile"
         raise CheckpointError(message)
-    if length > MAX_HEADER:
-        message = f"its header of {length} bytes is larger than {MAX_HEADER}; split the file into shards"
-        raise CheckpointError(message)
-    try:
-        header = json.loads(bytes(memory[8 : 8 + length]))
-    except (ValueError, RecursionError) as error:
-        message = f"its header is no JSON ({type(error).__name__}): damaged"
-        raise CheckpointError(message) from error
+    header = parse_json(bytes(memory[8 : 8 + length]), size=len(memory), what="its header")
     if not isinstance(header, dict):
         message = "its header is no JSON object: damaged"
         raise CheckpointError(message)

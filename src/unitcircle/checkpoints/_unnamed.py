@@ -22,10 +22,11 @@ class Run:
     count: int
 
 
-def equinox_run(shapes: Shapes, start: int, /) -> Run | None:
-    """Return the cell of Equinox whose leaves start at a place: weight_ih, weight_hh, bias, and bias_n of a GRU."""
-    # GRU (3n, m) (3n, n) (3n,) (n,), gates r z n; LSTM (4n, m) (4n, n) (4n,), gates i f g o: torch's orders. Without
-    # biases, two matrices with the same number of rows are a cell only if no third has it: attention has three.
+def column_run(shapes: Shapes, start: int, /) -> Run | None:
+    """Return the cell of Equinox or torch whose arrays start at a place: weight_ih, weight_hh, and biases."""
+    # Equinox: GRU (3n, m) (3n, n) (3n,) (n,), gates r z n; LSTM (4n, m) (4n, n) (4n,), gates i f g o, as in torch,
+    # which has a second bias of the same size. Without biases, two matrices with the same number of rows are a cell
+    # only if no third has it: attention has three.
     first, second, *rest = [*shapes[start : start + 4], (), (), (), ()][:4]
     if len(first) != 2 or len(second) != 2 or first[0] != second[0] or min(*first, *second) < 1:
         return None
@@ -34,8 +35,9 @@ def equinox_run(shapes: Shapes, start: int, /) -> Run | None:
     cell = {3: Cell.GRU, 4: Cell.LSTM}.get(rows // units) if rows % units == 0 and units > 1 else None
     if cell is None:
         return None
-    if tuple(rest[: len(biases[cell])]) == biases[cell]:
-        return Run(start, cell, 2 + len(biases[cell]))
+    for expected in (((rows,), (rows,)), biases[cell]):
+        if tuple(rest[: len(expected)]) == expected:
+            return Run(start, cell, 2 + len(expected))
     others = [shape for shape in (*shapes[max(start - 1, 0) : start], rest[0]) if shape[:1] == (rows,)]
     return Run(start, cell, 2) if not others and first[1] != units else None
 
@@ -53,25 +55,25 @@ def keras_run(shapes: Shapes, start: int, /) -> Run | None:
     return Run(start, cell, 3)
 
 
-def equinox_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
-    """Return the layer of a run of Equinox leaves."""
+def column_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
+    """Return the layer of a run of arrays that act on columns."""
     inputs, recurrent, *biases = names[run.start : run.start + run.count]
     bias = tensors[biases[0]].load() if biases else None
-    bias_n = _only_of_last_gate(tensors[biases[1]], 3) if len(biases) > 1 else None
+    second = _of_all_gates(tensors[biases[1]].load(), len(bias)) if bias is not None and len(biases) > 1 else None
     source = Source(file, (recurrent, inputs, *biases), "torch", tensors[recurrent].dtype)
     return from_torch(
         tensors[recurrent].load(),
         cell=run.cell,
         weight_ih=tensors[inputs].load(),
         bias_ih=bias,
-        bias_hh=bias_n,
+        bias_hh=second,
         name=recurrent,
         source=source,
     )
 
 
-def keras_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
-    """Return the layer of a run of Keras weights."""
+def row_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
+    """Return the layer of a run of arrays of Keras, which act on rows."""
     inputs, recurrent, bias = names[run.start : run.start + run.count]
     source = Source(file, (recurrent, inputs, bias), "keras", tensors[recurrent].dtype)
     return from_keras(
@@ -92,7 +94,6 @@ def stack_layer(name: str, tensors: Mapping[str, StoredTensor], file: str, /) ->
     return replace(layer, unknown=frozenset({"bias", "input"}))
 
 
-def _only_of_last_gate(bias: StoredTensor, gates: int) -> np.ndarray:
-    """Return a bias of the last gate as that of a whole stack, zero elsewhere."""
-    values = bias.load()
-    return np.concatenate([np.zeros_like(values)] * (gates - 1) + [values])
+def _of_all_gates(bias: np.ndarray, rows: int) -> np.ndarray:
+    """Return a bias of the whole stack, or of its last gate alone, as one of the whole stack."""
+    return np.concatenate([np.zeros(rows - len(bias), bias.dtype), bias])

@@ -47,7 +47,7 @@ def units(rows: int, gates: int, argument: str, cell: Cell, /) -> int:
 
 def gate_blocks(stack: np.ndarray, order: Sequence[str], cell: Cell, argument: str, n: int, /) -> dict[str, np.ndarray]:
     """Split a stack ``(k n, ...)``, its gates in a given order, into blocks ``(n, ...)`` in the order of the cell."""
-    if len(stack) != len(order) * n:
+    if stack.shape[:1] != (len(order) * n,):
         rule = f"must stack {len(order)} gates of {n} units for a cell {cell}"
         raise ShapeError(argument, rule, f"shape {stack.shape}")
     blocks = dict(zip(order, np.split(stack, len(order)), strict=True))
