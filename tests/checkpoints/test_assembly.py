@@ -5,7 +5,7 @@ import pytest
 
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.checkpoints._assembly import assemble
-from unitcircle.checkpoints._choice import chosen_layers
+from unitcircle.checkpoints._choice import Choice
 from unitcircle.checkpoints._tensor import StoredTensor
 
 RNG = np.random.default_rng(3)
@@ -17,7 +17,7 @@ def stored(*shape, dtype="float32", values=None):
 
 
 def assembled(tensors, *, names=(), layout=None, **options):
-    chosen = chosen_layers(tensors, names, layout, file="f")
+    chosen = Choice(tuple(names), layout).layers(tensors, file="f")
     layers, coverage = assemble(tensors, file="f", chosen=chosen, **options)
     names = {entry.name for entry in (*coverage.analysed, *coverage.skipped)}
     assert len(names) + coverage.other == len(tensors), "every tensor is accounted for once"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unitcircle.checkpoints._assembly import assemble
-from unitcircle.checkpoints._choice import chosen_layers
+from unitcircle.checkpoints._choice import Choice
 from unitcircle.checkpoints._leak import with_leak
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.diagnosis import diagnose
@@ -24,7 +24,7 @@ def stored(*shape, dtype="float32", values=None):
 
 
 def chosen(tensors, *choices, layout=None, leak=None):
-    return chosen_layers(tensors, choices, layout, leak, file="f")
+    return Choice(choices, layout, leak).layers(tensors, file="f")
 
 
 def torch_tensors(cell, *, bias=True):

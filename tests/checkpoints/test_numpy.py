@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unitcircle.checkpoints import read
-from unitcircle.errors import ArgumentError, CheckpointError
+from unitcircle.errors import CheckpointError
 
 RNG = np.random.default_rng(0)
 
@@ -50,11 +50,13 @@ def test_a_bare_square_matrix_is_a_recurrent_weight(tmp_path):
 
 def test_another_bare_array_needs_a_layout(tmp_path):
     np.save(tmp_path / "stack.npy", RNG.standard_normal((20, 5)))
-    assert not read(tmp_path / "stack.npy")
+    none = read(tmp_path / "stack.npy")
+    assert not none
+    assert [entry.name for entry in none.coverage.undecided] == ["stack"]
     (layer,) = read(tmp_path / "stack.npy", tensors="stack", layout="torch")
     assert layer.cell == "lstm"
-    with pytest.raises(ArgumentError, match="layout must come with the tensors"):
-        read(tmp_path / "stack.npy", layout="torch")
+    (only,) = read(tmp_path / "stack.npy", layout="ofgi")
+    np.testing.assert_array_equal(only.gates["i"], layer.gates["o"])
 
 
 def damaged(tmp_path, change):

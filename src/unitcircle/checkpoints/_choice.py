@@ -28,18 +28,38 @@ def cell_of_stack(rows: int, columns: int, /) -> Cell | None:
     return _CELL_OF_STACK.get(rows // columns) if columns and rows % columns == 0 else None
 
 
-def chosen_layers(
-    tensors: Mapping[str, StoredTensor],
-    choices: Sequence[Parts],
-    layout: str | None = None,
-    leak: float | str | None = None,
-    /,
-    *,
-    file: str,
-) -> list[RecurrentLayer]:
-    """Return the layers whose parts a person names."""
-    convention = Layout.parsed(layout)
-    return [_layer(tensors, _roles(choice, tensors), convention, leak, file) for choice in choices]
+def stacked_blocks(shape: tuple[int, ...], /) -> int:
+    """Return how many square blocks a matrix stacks, one below or beside the other; 0 where it does not."""
+    if len(shape) != 2 or 0 in shape:
+        return 0
+    short, long = sorted(shape)
+    return 0 if long % short else long // short
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person says of a source: which of its tensors are layers, in which layout, with which leak."""
+
+    parts: tuple[Parts, ...] = ()
+    layout: str | None = None
+    leak: float | str | None = None
+
+    @classmethod
+    def of(cls, tensors: Parts | Sequence[Parts], layout: str | None, leak: float | str | None) -> Choice:
+        """Return a choice whose arguments are of the right kind."""
+        parts = (tensors,) if isinstance(tensors, str | Mapping) else tuple(tensors)
+        Layout.parsed(layout)
+        return cls(parts, layout, leak)
+
+    def check_use(self) -> None:
+        """Raise if there is a layout and nothing that it is the layout of."""
+        if self.layout is not None and not self.parts:
+            raise ArgumentError("layout", "must come with the tensors it is the layout of", repr(self.layout))
+
+    def layers(self, tensors: Mapping[str, StoredTensor], /, *, file: str) -> list[RecurrentLayer]:
+        """Return the layers whose parts are chosen."""
+        layout = Layout.parsed(self.layout)
+        return [_layer(tensors, _roles(parts, tensors), layout, self.leak, file) for parts in self.parts]
 
 
 def _roles(choice: Parts, tensors: Mapping[str, StoredTensor]) -> Mapping[str, str | None]:
@@ -98,12 +118,14 @@ def _weights(parts: Mapping[str, _Part], layout: Layout) -> _Weights:
         raise ShapeError(str(projection), rule, f"shape {projection.shape}", _beside(recurrent))
     n = columns if projection is None else projection.shape[1]
     cell = layout.cell or cell_of_stack(stacked, n)
+    if cell is None and not stacked_blocks((stacked, n)):
+        raise ShapeError(str(recurrent), "must be square, or a stack of square blocks", f"shape {recurrent.shape}")
     if cell is None:
         rule = "must name a cell, for the shape tells none"
         raise ArgumentError("layout", rule, f"a weight of shape {recurrent.shape}")
     if cell.gated and not (layout.framework or layout.order):
         example = "".join(cell.stack("torch"))
-        remedy = f"Pass torch, keras, onnx, flax, or the letters in their order, such as {example}."
+        remedy = f"Pass to read torch, keras, onnx, flax, or the letters in their order, such as {example}."
         raise ArgumentError("layout", f"must say the order of the gates of a cell {cell}", "none", remedy)
     order = layout.order or cell.stack(layout.framework or "torch")
     if stacked != len(order) * n:

@@ -7,16 +7,18 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from typing import Any, cast, overload
 
-from unitcircle.checkpoints._assembly import assemble
-from unitcircle.checkpoints._choice import chosen_layers
+from unitcircle.checkpoints._choice import Choice, Parts, stacked_blocks
 from unitcircle.checkpoints._contents import Contents
-from unitcircle.checkpoints._coverage import Coverage
+from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._folder import files_of, shards_of
 from unitcircle.checkpoints._format import Format, recognise, recognise_archive, recognise_document
+from unitcircle.checkpoints._leak import with_leak
+from unitcircle.checkpoints._memory import stored_array, stored_contents
 from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
 from unitcircle.checkpoints._safetensors import read_safetensors
+from unitcircle.checkpoints._sparse_archive import sparse_matrix
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import RecurrentLayer
@@ -31,11 +33,11 @@ class Layers(Sequence[RecurrentLayer]):
         Which tensors were analysed, which were skipped, and why.
     format : str
         Format of the file: ``"safetensors"``, ``"TorchScript"``, ...
-    path : Path
-        The file or folder.
+    path : Path or None
+        The file or folder; None for arrays in memory.
     """
 
-    def __init__(self, layers: Iterable[RecurrentLayer], coverage: Coverage, *, format: str, path: Path) -> None:  # noqa: A002
+    def __init__(self, layers: Iterable[RecurrentLayer], coverage: Coverage, *, format: str, path: Path | None) -> None:  # noqa: A002
         self._layers = tuple(layers)
         self.coverage = coverage
         self.format = format
@@ -53,22 +55,41 @@ class Layers(Sequence[RecurrentLayer]):
 
     def __repr__(self) -> str:
         names = ", ".join(layer.name for layer in self._layers)
-        return f"<Layers of {self.path.name} ({self.format}): {names or 'none'}>"
+        name = self.path.name if self.path else "memory"
+        return f"<Layers of {name} ({self.format}): {names or 'none'}>"
 
 
-def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), layout: str | None = None) -> Layers:
+def read(
+    source: Any,
+    /,
+    *,
+    tensors: Parts | Sequence[Parts] = (),
+    layout: str | None = None,
+    leak: float | str | None = None,
+) -> Layers:
     """Read the recurrent layers of a file, recognised by its content; nothing in the file is executed.
 
     Parameters
     ----------
-    path
-        safetensors, PyTorch (state dict, TorchScript, whole module; zip or legacy), plain pickles of arrays, npz, npy,
-        Keras, HDF5, ONNX, a folder, or a Hugging Face index.
+    source
+        A path: safetensors, PyTorch (state dict, TorchScript, whole module; zip or legacy), plain pickles of arrays,
+        npz (also of ``scipy.sparse.save_npz``), npy, Keras, HDF5, ONNX, a folder, or a Hugging Face index. Or arrays in
+        memory: a state dict, a mapping of arrays nested to any depth, or one array, whose library may be NumPy, SciPy
+        (sparse), PyTorch or JAX.
     tensors
-        Names of tensors to read as recurrent weights although the reader does not recognise them as such.
+        What is recurrent although the reader does not recognise it: the name of a recurrent weight; or, for the whole
+        layer, a mapping of its parts to names, ``{"recurrent": "cell.U", "input": "cell.W", "bias": "cell.b"}``, with
+        ``"recurrent_bias"`` and ``"projection"`` where there are such; or a sequence of these, one for each layer. A
+        part with the name None is one that the layer does not have; one that is left out is unknown.
     layout
-        Layout of these tensors: ``"torch"`` or ``"keras"``, followed by a colon and a cell if the shape does not
-        determine one, such as ``"torch:linear"``. The one tensor of an ``.npy`` file need not be named.
+        Layout of these tensors: ``"torch"``, ``"keras"``, ``"onnx"`` or ``"flax"``, after a colon a cell
+        (``"torch:linear"``) or the order of the stacked gates (``"torch:ifog"``, ``"keras:zrh"``; c or j for g, h for
+        n, u for z). An order alone (``"ifog"``) leaves the side on which the state stands to the shape. The one matrix
+        of an ``.npy`` file need not be named.
+    leak
+        The share α in (0, 1] of its new value by which a unit of a plain cell moves in a step, ``h' = (1 − α) h + α φ(W
+        h + U x + b)``: a number, or the name of a stored tensor. Without ``tensors`` it is that of the layers whose
+        leak the source leaves unknown.
 
     Returns
     -------
@@ -83,14 +104,27 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
     MissingExtraError
         The format needs a package that is not installed.
     ArgumentError
-        ``tensors`` or ``layout`` do not fit the file or its format.
+        ``tensors``, ``layout`` or ``leak`` do not fit the file or its format, or ``source`` is something else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> arrays = {"U": np.zeros((12, 3)), "W": np.zeros((12, 2))}
+    >>> layers = read(arrays, tensors={"recurrent": "U", "input": "W", "bias": None}, layout="ifog")
+    >>> layers[0].cell, list(layers[0].gates), layers[0].input_size
+    (<Cell.LSTM: 'lstm'>, ['i', 'f', 'g', 'o'], 2)
     """
-    path = Path(path)
-    chosen = (tensors,) if isinstance(tensors, str) else tuple(tensors)
+    choice = Choice.of(tensors, layout, leak)
+    if not isinstance(source, str | os.PathLike):
+        return _read_memory(source, choice)
+    if isinstance(source, str) and "://" in source:
+        message = f"{source}: an address is not read; download the file, and pass its path"
+        raise CheckpointError(message)
+    path = Path(cast("str | os.PathLike[str]", source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # parsers warn of damaged headers; whether that is an error is decided here
-            return _read(path, chosen, layout)
+            return _read(path, choice)
     except CheckpointError as error:
         text = str(error)
         message = text if text.startswith(str(path)) else f"{path}: {text}"
@@ -100,66 +134,85 @@ def read(path: str | os.PathLike[str], /, *, tensors: Sequence[str] | str = (), 
         raise CheckpointError(message) from error
 
 
-def _read(path: Path, chosen: tuple[str, ...], layout: str | None) -> Layers:
+def _read(path: Path, choice: Choice) -> Layers:
     kind, file = recognise(path), File(path)
-    if kind is not Format.NPY:
-        _require_tensors_of(layout, chosen)
     if kind is Format.ZIP:
         kind = recognise_archive(file.archive)
     elif kind is Format.JSON:
         kind = recognise_document(file.document)
     if kind in {Format.FOLDER, Format.SHARDED}:
-        return _read_many(path, kind, chosen, layout)
+        return _read_many(path, kind, choice)
     reader = READERS[kind]
-    if kind is Format.NPY:
-        return _read_array(file, reader.contents(file), chosen, layout)
-    found = _read_chosen(file, reader.contents(file), chosen, layout) if chosen else reader.read(file)
+    if kind in {Format.NPY, Format.NPZ}:
+        contents = reader.contents(file)
+        matrix = contents.tensors if kind is Format.NPY else sparse_matrix(contents.tensors, path)
+        found = _of_matrix(matrix, choice, str(path)) if matrix else _of_contents(contents, choice, str(path))
+    elif choice.parts:
+        found = _of_contents(reader.contents(file), choice, str(path))
+    else:
+        choice.check_use()
+        layers, coverage = reader.read(file)
+        if choice.leak is not None:
+            layers = with_leak(layers, choice.leak, reader.contents(file).tensors)
+        found = layers, coverage
     return Layers(*found, format=kind.value, path=path)
 
 
-def _read_chosen(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Found:
-    layers = chosen_layers(contents.tensors, chosen, layout, file=str(file.path))
-    return layers_of(contents, file, layers)
+def _read_memory(source: Any, choice: Choice) -> Layers:
+    """Read arrays that are in memory already."""
+    if isinstance(source, Mapping):
+        found = _of_contents(stored_contents(cast("Mapping[Any, Any]", source)), choice, "")
+        return Layers(*found, format="arrays", path=None)
+    named = {"W": stored_array(source)}
+    # A person who passes one array says that it is recurrent; what does not fit is refused.
+    return Layers(*_of_matrix(named, replace(choice, parts=choice.parts or ("W",)), ""), format="array", path=None)
 
 
-def _read_array(file: File, contents: Contents, chosen: tuple[str, ...], layout: str | None) -> Layers:
-    if _only_square(contents.tensors):
-        chosen = tuple(contents.tensors)
-    _require_tensors_of(layout, chosen)
-    layers, coverage = _read_chosen(file, contents, chosen, layout)
-    if layers and layout is None:
+def _of_contents(contents: Contents, choice: Choice, file: str) -> Found:
+    choice.check_use()
+    chosen = choice.layers(contents.tensors, file=file)
+    layers, coverage = layers_of(contents, file, chosen)
+    if choice.leak is not None and not chosen:
+        layers = with_leak(layers, choice.leak, contents.tensors)
+    return layers, coverage
+
+
+def _of_matrix(named: Mapping[str, StoredTensor], choice: Choice, file: str) -> Found:
+    """Read the one array of a source: if it is square, it is a recurrent weight."""
+    ((name, tensor),) = named.items()
+    square = tensor.is_matrix and tensor.shape[0] == tensor.shape[1]
+    if not choice.parts and (square or (choice.layout is not None and tensor.is_matrix)):
+        choice = replace(choice, parts=(name,))
+    layers, coverage = _of_contents(Contents(named), choice, file)
+    if layers and choice.layout is None:
         note = "a bare matrix is taken as the weight of a tanh cell that acts on columns; pass layout= if it is not"
         coverage = replace(coverage, notes=(*coverage.notes, note))
-    return Layers(layers, coverage, format=Format.NPY.value, path=file.path)
+    elif not layers and stacked_blocks(tensor.shape) > 1 and not coverage.skipped:
+        reason = "a stack of square blocks whose order the file does not tell"
+        coverage = replace(coverage, skipped=(Entry(name, tensor.shape, reason, undecided=True),), other=0)
+    return layers, coverage
 
 
-def _require_tensors_of(layout: str | None, chosen: tuple[str, ...]) -> None:
-    if layout is not None and not chosen:
-        raise ArgumentError("layout", "must come with the tensors it is the layout of", repr(layout))
-
-
-def _read_many(path: Path, kind: Format, chosen: tuple[str, ...], layout: str | None) -> Layers:
+def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
     files = files_of(path) if kind is Format.FOLDER else shards_of(path)
     if all(recognise(file) is Format.SAFETENSORS for file in files):
         # The tensors of one layer may lie in two shards.
         named: dict[str, StoredTensor] = {}
         for file in files:
             named |= read_safetensors(file)
-        layers, coverage = assemble(named, file=str(path), chosen=chosen_layers(named, chosen, layout, file=str(path)))
-        return Layers(layers, coverage, format=Format.SHARDED.value, path=path)
-    if chosen:
+        found = _of_contents(Contents(named), choice, str(path))
+        return Layers(*found, format=Format.SHARDED.value, path=path)
+    choice.check_use()
+    if choice.parts:
         raise ArgumentError("tensors", "must belong to one file, or to one set of shards", f"the folder {path}")
     parts: list[Layers] = []
     for file in files:
         if recognise(file) in {Format.FOLDER, Format.JSON}:
             message = f"its shard {file.name!r} is no file of weights"
             raise CheckpointError(message)
-        parts.append(_read(file, (), None))
+        parts.append(_read(file, Choice()))
     coverage = Coverage.merged(part.coverage for part in parts)
     layers = [layer for part in parts for layer in part]
+    if choice.leak is not None:
+        layers = with_leak(layers, choice.leak, {})
     return Layers(layers, coverage, format=kind.value, path=path)
-
-
-def _only_square(named: Mapping[str, StoredTensor]) -> bool:
-    (tensor,) = named.values()
-    return tensor.is_matrix and tensor.shape[0] == tensor.shape[1]

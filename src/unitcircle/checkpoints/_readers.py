@@ -54,16 +54,14 @@ class Reader:
         """Return the recurrent layers of a file, and what became of every tensor."""
         if self.layers is not None:
             return self.layers(file)
-        return layers_of(self.contents(file), file)
+        return layers_of(self.contents(file), str(file.path))
 
 
-def layers_of(contents: Contents, file: File, /, chosen: Sequence[RecurrentLayer] = ()) -> Found:
+def layers_of(contents: Contents, file: str, /, chosen: Sequence[RecurrentLayer] = ()) -> Found:
     """Return the layers that a person chose, those that the format describes, and those that names tell."""
     used = {name for layer in chosen for name in layer.source.tensors}
     described = [layer for layer in contents.layers if used.isdisjoint(layer.source.tensors)]
-    layers, coverage = assemble(
-        contents.tensors, file=str(file.path), texts=contents.texts, chosen=[*chosen, *described]
-    )
+    layers, coverage = assemble(contents.tensors, file=file, texts=contents.texts, chosen=[*chosen, *described])
     notes, unread = (
         (*coverage.notes, *contents.notes),
         (*coverage.unread, *contents.unread, *(() if layers else contents.suspects)),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from unitcircle import checkpoints
 from unitcircle._array import to_numpy
 from unitcircle._renamed import renamed_arguments
-from unitcircle.checkpoints import Layers
+from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._diagnosis import Diagnosis
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
 from unitcircle.diagnosis._rule import select_rules
+from unitcircle.diagnosis._subject import Subject, is_live, subject_of
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -30,7 +28,7 @@ Rng = int | np.random.Generator
 
 @overload
 def diagnose(
-    model: str | os.PathLike[str] | Layers | Iterable[RecurrentLayer],
+    model: Any,
     /,
     *,
     steps: int | None = None,
@@ -99,10 +97,12 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     Parameters
     ----------
     model
-        A file that :func:`unitcircle.read` reads, its return value, recurrent layers, or a ``torch.nn.Module``.
+        A file, a state dict, other arrays that :func:`unitcircle.read` reads, or its return value; recurrent layers; a
+        ``torch.nn.Module``; or a Keras model, a flax ``nnx`` module or the variables of flax modules, whose weights
+        are judged.
     batch
-        Only for a module: inputs in its own layout, ``(inputs, target)``, or a dictionary of its arguments. Without it
-        the module is not run.
+        Only for a torch module: inputs in its own layout, ``(inputs, target)``, or a dictionary of its arguments, of
+        tensors or NumPy arrays; or a ``DataLoader``, whose first batch is taken. Without it the module is not run.
     steps
         The length T over which the network must carry a signal (steps). With a batch the default, and the maximum, is
         its length. Otherwise the report answers for 64 steps, and no finding is about the length.
@@ -158,37 +158,30 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     if is_live(model) and batch is not None:
         if data is not None:
             raise ArgumentError("data", "must not be given beside a batch, on which a module is run", "both")
-        # It imports torch, which is loaded already because the model is a module.
+        # They import torch, which is loaded already because the model is a module.
         from unitcircle.diagnosis import _live_examination as live  # noqa: PLC0415
+        from unitcircle.diagnosis._live_batch import batch_of  # noqa: PLC0415
 
-        execution = live.Execution(batch, loss, tuple(at), seed)
+        execution = live.Execution(batch_of(batch), loss, tuple(at), seed)
         examination, coverage = live.examine(
             model, execution, steps=steps, initializers=try_initializers, seeds=seeds, weights=weights
         )
-        subject, kind = type(model).__name__, "live"
+        subject = Subject((), coverage, type(model).__name__, "live")
     else:
-        subject, kind, coverage = "layers", "", None
         run_options = (loss, try_initializers, weights, seeds != SEEDS)
         if is_live(model):
             if any(map(bool, run_options)):
                 rule = "must be given for loss, try_initializers, seeds and weights"
                 raise ArgumentError("batch", rule, "none", "Pass diagnose(model, batch).")
-            from unitcircle.diagnosis import _live  # noqa: PLC0415  (as above)
-
-            subject, kind = type(model).__name__, "weights"
-            model, coverage = _live.weights(model, at)
         elif batch is not None or at or any(map(bool, run_options)):
             rule = "must be a torch.nn.Module for batch, loss, at, try_initializers, seeds and weights"
-            raise ArgumentError("model", rule, type(model).__name__, "Drive a file's layers with data=.")
-        if isinstance(model, str | os.PathLike):
-            model = checkpoints.read(cast("str | os.PathLike[str]", model))
-        if isinstance(model, Layers):
-            subject, kind, coverage = str(model.path), str(model.format), model.coverage
-        optimizer = coverage is not None and any("optimizer" in entry.reason for entry in coverage.skipped)
-        examination = _examine(list(cast("Iterable[RecurrentLayer]", model)), steps, data, seed, optimizer=optimizer)
+            raise ArgumentError("model", rule, type(model).__name__, "Drive the layers of others with data=.")
+        subject = subject_of(model, at)
+        optimizer = any("optimizer" in entry.reason for entry in (subject.coverage or Coverage()).skipped)
+        examination = _examine(subject.layers, steps, data, seed, optimizer=optimizer)
     findings = [finding for rule in rules for finding in rule.findings(examination)]
     findings.sort(key=lambda finding: -finding.severity)  # stable: within a severity by code, then by place
-    return Diagnosis(subject, kind, examination, tuple(findings), coverage)
+    return Diagnosis(subject.name, subject.format, examination, tuple(findings), subject.coverage)
 
 
 def _seed_of(rng: Rng) -> int:
@@ -217,9 +210,3 @@ def _check_data(data: np.ndarray, layers: Sequence[RecurrentLayer]) -> None:
     if data.ndim != 3 or not data.size or data.shape[-1] not in sizes:
         fits = " or ".join(map(str, sizes)) or "m; no layer here has input weights to drive"
         raise ShapeError("data", f"must have shape (time, batch, m) with m = {fits}", f"shape {data.shape}")
-
-
-def is_live(model: object, /) -> bool:
-    """Return whether this is a ``torch.nn.Module``, without importing torch."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)
