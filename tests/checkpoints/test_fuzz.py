@@ -114,6 +114,23 @@ def amp_model():
     return json.dumps({"architecture": "LSTM", "config": config, "weights": weights}).encode()
 
 
+def gguf():
+    def text(value):
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    arrays = {"blk.0.ssm_a": -np.ones((2, 3), np.float32), "blk.0.ssm_dt.bias": np.zeros(2, np.float32)}
+    arrays |= {"rnn.weight_hh": WEIGHTS["rnn.weight_hh_l0"]}
+    data = b"GGUF" + struct.pack("<IQQ", 3, len(arrays), 2)
+    data += text("general.architecture") + struct.pack("<I", 8) + text("mamba")
+    data += text("tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b")
+    content = b""
+    for name, array in arrays.items():
+        data += text(name) + struct.pack("<I", array.ndim) + struct.pack(f"<{array.ndim}Q", *array.shape[::-1])
+        data += struct.pack("<IQ", 0, len(content))
+        content += array.tobytes() + bytes(-array.nbytes % 32)
+    return data + bytes(-len(data) % 32) + content
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -127,6 +144,7 @@ FORMATS = {
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
     "Equinox": equinox,
+    "GGUF": gguf,
     "JSON": nested_lists,
     "RTNeural": rtneural,
     "Neural Amp Modeler": amp_model,
@@ -156,7 +174,7 @@ def test_damage_gives_a_checkpoint_error_or_layers(kind, tmp_path):
     (tmp_path / "part.safetensors").write_bytes(save(WEIGHTS))
     path = tmp_path / "file"
     path.write_bytes(data)
-    assert len(read(path)) == 1 or kind == "npy"
+    assert len(read(path)) >= 1 or kind == "npy"
     refused = 0
     cases = FEWER if kind in {"PyTorch quantized", "pickle"} else CASES
     for changed in mutations(data, cases, np.random.default_rng(17)):

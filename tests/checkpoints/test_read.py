@@ -39,7 +39,7 @@ def test_a_file_without_recurrent_weights_is_no_error(tmp_path):
     [
         (b"", "it is empty"),
         (b"\x1f\x8b" + bytes(20), "a gzip archive; unpack it first"),
-        (b"GGUF" + bytes(20), "a GGUF file"),
+        (b"GGUF" + bytes(20), "GGUF of version 0; convert it again"),
         (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer, not the file itself; run git lfs pull"),
         (bytes(257) + b"ustar", "a tar archive"),
         (b"\x80\x04N.", "it is a pickle, and holds no array of numbers"),

@@ -31,6 +31,7 @@ class Format(StrEnum):
     RTNEURAL = "RTNeural JSON"
     AMP_MODEL = "Neural Amp Modeler"
     JSON = "JSON"
+    GGUF = "GGUF"
     MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
@@ -83,6 +84,7 @@ _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.SAFETENSORS, _is_safetensors),
     (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
     (Format.PICKLE, lambda head: _PICKLE.match(head.start) is not None),
+    (Format.GGUF, _has(0, b"GGUF")),
     (Format.MSGPACK, _is_msgpack),
     (Format.JSON, lambda head: head.start.lstrip().startswith((b"{", b"[")) and b"\0" not in head.start),
     # An ONNX file has no magic number: it starts with its first field, the version of the format.
@@ -115,7 +117,6 @@ _REFUSED: tuple[tuple[Callable[[Head], bool], str], ...] = (
     (_has(0, b"7z\xbc\xaf"), "a 7-zip archive; unpack it first"),
     (_has(0, b"BZh"), "a bzip2 archive; unpack it first"),
     (_has(0, b"\xfd7zXZ"), "an xz archive; unpack it first"),
-    (_has(0, b"GGUF"), "a GGUF file, which holds no recurrent layer this reader knows; convert it to safetensors"),
     (_has(4, b"TFL3"), "a TensorFlow Lite model; convert the model it was made from to ONNX"),
     (_has(257, b"ustar"), "a tar archive; unpack it first, or load and save it with a newer torch"),
     (_has(0, b"version https://git-lfs"), "a Git LFS pointer, not the file itself; run git lfs pull"),

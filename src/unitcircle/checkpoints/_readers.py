@@ -15,6 +15,7 @@ from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
 from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
+from unitcircle.checkpoints._gguf import read_gguf
 from unitcircle.checkpoints._json_model import read_amp_model, read_json, read_rtneural
 from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._msgpack import read_msgpack
@@ -113,6 +114,7 @@ READERS: Mapping[Format, Reader] = {
     Format.RTNEURAL: Reader(lambda file: read_rtneural(file.path, file.document)),
     Format.AMP_MODEL: Reader(lambda file: read_amp_model(file.path, file.document)),
     Format.JSON: Reader(lambda file: read_json(file.path, file.document)),
+    Format.GGUF: Reader(lambda file: read_gguf(file.path)),
     Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
