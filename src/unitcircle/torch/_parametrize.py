@@ -15,10 +15,11 @@ from unitcircle.torch._modules import recurrent_tensors
 class BlockwiseParametrization(nn.Module):
     """A parametrization for each gate block of a stacked weight ``(k·n, n)``."""
 
-    def __init__(self, blocks: Sequence[nn.Module], gain: float) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], gain: torch.Tensor) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
-        self.gain = gain
+        self.gain: torch.Tensor
+        self.register_buffer("gain", gain)  # so that a file of the weights holds it
 
     def forward(self, free: torch.Tensor) -> torch.Tensor:
         """Return the stack of orthogonal blocks ``(k·n, n)`` that the free parameters stand for."""
@@ -109,5 +110,7 @@ def parametrize_orthogonal(
             scratch.weight.copy_(_nearest_orthogonal(part / gain))
         parametrizations.orthogonal(scratch, orthogonal_map=orthogonal_map)
         blocks.append(scratch.get_submodule("parametrizations.weight.0"))
-    parametrize.register_parametrization(module, name, BlockwiseParametrization(blocks, gain))
+    parametrize.register_parametrization(
+        module, name, BlockwiseParametrization(blocks, torch.full_like(weight[0, 0], gain))
+    )
     return module
