@@ -39,7 +39,7 @@ def test_torch_names():
         ("enc", "lstm", 0, "forward"),
         ("enc", "lstm", 0, "reverse"),
         ("cell", "gru", 0, "forward"),
-        ("weight_hh_l1", "rnn_tanh", 1, "forward"),
+        ("rnn", "rnn_tanh", 1, "forward"),
     ]
     assert layers[0].source.tensors == ("enc.weight_hh_l0", "enc.weight_ih_l0", "enc.bias_hh_l0")
     assert layers[0].source.layout == "torch"
@@ -110,12 +110,20 @@ def test_low_rank_names():
     assert nothing == []
 
 
-@pytest.mark.parametrize("name", ["h2h.weight", "net/W_rec", "wrec", "recurrent.weight", "Whh", "W_res"])
+@pytest.mark.parametrize("name", ["h2h.weight", "recurrent.weight", "Whh", "encoder.W_hh.weight"])
 def test_hand_written_names(name):
     weight = stored(4, 4)
     (layer,), coverage = assembled({name: weight})
-    assert (layer.cell, layer.source.layout) == ("rnn_tanh", "columns?")
+    assert (layer.cell, layer.source.layout, layer.unknown) == ("rnn_tanh", "columns?", frozenset())
     np.testing.assert_array_equal(layer.gates["h"], weight.load())
+    assert len(coverage.notes) == 3
+    assert "hand-written plain cells whose file holds no leak are taken without one" in coverage.notes
+
+
+@pytest.mark.parametrize("name", ["net/W_rec", "wrec", "net.rec.weight", "W_res"])
+def test_the_leak_of_a_cell_that_mostly_has_one_is_unknown(name):
+    (layer,), coverage = assembled({name: stored(4, 4)})
+    assert (layer.cell, layer.unknown) == ("leaky_rnn", {"leak"})
     assert len(coverage.notes) == 2
 
 
@@ -147,6 +155,10 @@ def test_the_input_weight_tells_the_side_of_a_hand_written_cell():
         ("layer.q_proj.weight", "an attention matrix", False),
         ("rec_mask", "a mask", False),
         ("dale", "a matrix of signs", False),
+        ("attention.query.weight", "an attention matrix", False),
+        ("block.query_key_value.weight", "an attention matrix", False),
+        ("mlp_extractor.value_net.0.weight", "a feed-forward or readout", False),
+        ("value_head.0.weight", "a feed-forward or readout", False),
         ("wo", "a feed-forward or readout", False),
         ("fc2.weight", "a feed-forward or readout", False),
         ("conv1.weight", "a convolution", False),
@@ -173,6 +185,9 @@ def test_a_stack_in_unknown_order_is_left_to_a_person():
     assert layers == []
     assert [entry.name for entry in coverage.undecided] == ["rnn.h2h.weight"]
     assert "a stack of 4 square blocks" in coverage.skipped[0].reason
+    (sentence,) = coverage.unread
+    assert sentence.startswith("rnn looks like a hand-written gated cell (rnn.h2h.weight is a stack of 4 square blocks")
+    assert sentence.endswith("--tensor recurrent=rnn.h2h.weight --layout ifgo, with its gates in their order")
     assert "--tensor rnn.h2h.weight --layout torch|keras" in str(coverage)
     (layer,), coverage = assembled(tensors, names=["rnn.h2h.weight"], layout="torch")
     assert layer.cell == "lstm"

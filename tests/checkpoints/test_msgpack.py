@@ -47,8 +47,8 @@ def test_cells_are_read_by_the_names_of_flax(tmp_path):
     layers = read(saved(tmp_path / "m.msgpack", tree))
     assert layers.format == "flax msgpack"
     assert [(layer.name, layer.cell) for layer in layers] == [
-        ("params/OptimizedLSTMCell_0", "lstm"),
-        ("params/GRUCell_0", "gru"),
+        ("OptimizedLSTMCell_0", "lstm"),
+        ("GRUCell_0", "gru"),
     ]
     kernel = tree["params"]["OptimizedLSTMCell_0"]["hf"]["kernel"]
     np.testing.assert_array_equal(layers[0].gates["f"], kernel.T)
@@ -57,14 +57,14 @@ def test_cells_are_read_by_the_names_of_flax(tmp_path):
 def test_a_cell_of_one_gate(tmp_path):
     tree = {"params": {"cell": {"hi": {"kernel": random(8, 8)}, "ii": {"kernel": random(3, 8)}}}}
     (layer,) = read(saved(tmp_path / "m.msgpack", tree))
-    assert (layer.name, layer.cell, layer.input_size) == ("params/cell", "rnn_tanh", 3)
+    assert (layer.name, layer.cell, layer.input_size) == ("cell", "rnn_tanh", 3)
 
 
 def test_the_state_of_the_optimizer_is_no_layer(tmp_path):
     cells = {"LSTMCell_0": cell("ifgo")}
     tree = {"step": 3, "params": cells, "opt_state": {"0": {"count": 3, "mu": cells, "nu": cells}, "1": {}}}
     layers = read(saved(tmp_path / "m.msgpack", tree))
-    assert [layer.name for layer in layers] == ["params/LSTMCell_0"]
+    assert [layer.name for layer in layers] == ["LSTMCell_0"]
 
 
 def test_an_array_in_chunks(tmp_path):

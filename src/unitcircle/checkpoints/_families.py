@@ -11,11 +11,13 @@ from dataclasses import dataclass
 class Match:
     """A recurrent weight and the names of what belongs to it, where the file has it."""
 
+    family: Family
     prefix: str
     recurrent: str
     inputs: str | None
     bias: str | None
     recurrent_bias: str | None = None
+    inner_bias: str | None = None
     projection: str | None = None
     layer: int = 0
     reverse: bool = False
@@ -27,7 +29,7 @@ class Match:
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """The names of all its tensors, the recurrent weight first."""
+        """The names of its tensors, the recurrent weight first, without the bias inside a reset product."""
         names = (self.recurrent, self.inputs, self.bias, self.recurrent_bias, self.projection)
         return tuple(name for name in names if name)
 
@@ -41,56 +43,76 @@ class Family:
     bias: tuple[str, ...] = ()
     recurrent_bias: tuple[str, ...] = ()
     projection: tuple[str, ...] = ()
-    suffix: str = ""
+    suffix: str = r"(?:_?\d{1,4})?(?::0)?"
+    inner_bias: tuple[str, ...] = ()  # Of a GRU, inside the reset product
+    by_hand: bool = True  # Whether authors of their own cells use it, and not a framework
+    needs_input: bool = False  # Whether the name alone says too little
+    leaky: bool = False  # Whether the cell has a leak, which mostly stands in the code
+    reservoir: bool = False
+    textbook: bool = False  # Whether the cell mostly has none
 
     def match(self, name: str, present: Container[str], /) -> Match | None:
         """Return the layer whose recurrent weight has a name, or None where the name is of another convention."""
+        if self.recurrent not in name:
+            return None
         pattern = rf"(?P<prefix>(?:.*[./_])?){re.escape(self.recurrent)}(?P<end>{self.suffix})"
         match = re.fullmatch(pattern, name, re.DOTALL)
         if match is None:
             return None
         prefix, end = match["prefix"], match["end"]
-        number = re.search(r"_l(\d{1,6})", end)
+        number = re.search(r"_?l?(\d{1,6})(?!\d)", end.removesuffix(":0"))
 
         def sibling(candidates: tuple[str, ...]) -> str | None:
             names = (f"{prefix}{candidate}{end}" for candidate in candidates)
             return next((candidate for candidate in names if candidate in present and candidate != name), None)
 
         return Match(
+            self,
             prefix,
             name,
             sibling(self.inputs),
             sibling(self.bias),
             sibling(self.recurrent_bias),
+            sibling(self.inner_bias),
             sibling(self.projection),
             layer=int(number[1]) if number else 0,
             reverse=end.endswith("_reverse"),
         )
 
 
+_BIASES = ("bias", "b", "bias_i", "bias_x")
+
 gated_families = (
-    Family("weight_hh", ("weight_ih",), ("bias_ih",), ("bias_hh",), ("weight_hr",), r"(?:_l\d+)?(?:_reverse)?"),
-    Family("w_hh", ("w_ih",), ("b_ih",), ("b_hh",)),
-    Family("W_hh", ("W_ih", "W_xh", "W_hx"), ("b_ih", "b_h", "b_hx"), ("b_hh",)),
-)
+    Family("weight_hh", ("weight_ih",), ("bias_ih", *_BIASES), ("bias_hh", "bias_h"), ("weight_hr",),
+           r"(?:_l\d+)?(?:_reverse)?", ("bias_n",), by_hand=False),
+    Family("w_hh", ("w_ih", "w_xh", "w_hx"), ("b_ih", "b_h", *_BIASES), ("b_hh",)),
+    Family("W_hh", ("W_ih", "W_xh", "W_hx"), ("b_ih", "b_h", "b_hx", *_BIASES), ("b_hh",)),
+)  # fmt: skip
 """Names of torch, whose stacks have torch's order of gates."""
 
-keras_family = Family("recurrent_kernel", ("kernel",), ("bias",), suffix=r"(?::0)?")
+keras_family = Family("recurrent_kernel", ("kernel",), ("bias",), suffix=r"(?::0)?", by_hand=False)
 """Names of Keras, whose kernels act on rows."""
 
 plain_families = (
-    Family("h2h.weight", ("i2h.weight", "input2h.weight"), ("i2h.bias", "input2h.bias"), ("h2h.bias",)),
+    Family("h2h.weight", ("input2h.weight",), ("input2h.bias",), ("h2h.bias",), needs_input=True, leaky=True),
+    Family("h2h.weight", ("i2h.weight", "x2h.weight"), ("i2h.bias", "x2h.bias"), ("h2h.bias",)),
     Family("hh.weight", ("ih.weight", "xh.weight"), ("ih.bias", "xh.bias"), ("hh.bias",)),
     Family("recurrent.weight", ("input.weight", "in.weight"), ("input.bias", "in.bias"), ("recurrent.bias",)),
-    Family("rec.weight", ("inp.weight", "in.weight"), ("inp.bias", "in.bias"), ("rec.bias",)),
-    Family("W_rec", ("W_in",), ("b_rec",)),
-    Family("w_rec", ("w_in",), ("b_rec",)),
-    Family("wrec", ("wi", "win"), ("brec", "b")),
-    Family("Wrec", ("Win",), ("brec", "b")),
-    Family("weight_rec", ("weight_in",), ("bias_rec", "bias")),
+    Family("rec.weight", ("inp.weight", "in.weight"), ("inp.bias", "in.bias"), ("rec.bias",), leaky=True),
+    Family("W_rec", ("W_in",), ("b_rec",), leaky=True),
+    Family("w_rec", ("w_in",), ("b_rec",), leaky=True),
+    Family("wrec", ("wi", "win"), ("brec", "b"), leaky=True),
+    Family("Wrec", ("Win",), ("brec", "b"), leaky=True),
+    Family("weight_rec", ("weight_in",), ("bias_rec", "bias"), leaky=True),
     Family("recurrent_weight", ("input_weight",), ("bias",)),
     Family("recurrent_weights", ("input_weights",), ("bias", "biases")),
-    Family("Whh", ("Wxh", "Wih"), ("bh",)),
-    Family("W_res", ("W_in",), ("bias",)),
+    Family("Whh", ("Wxh", "Wih"), ("bh", "b"), textbook=True),
+    Family("Wh", ("Wx",), ("bh", "b"), needs_input=True, textbook=True),
+    Family("W_h", ("W_x",), ("b_h", "b"), needs_input=True, textbook=True),
+    Family("W_h.weight", ("W_x.weight", "W_i.weight"), ("W_x.bias", "W_i.bias"), ("W_h.bias",), needs_input=True),
+    Family("W_res", ("W_in",), ("bias",), leaky=True, reservoir=True),
+    Family("Wres", ("Win",), ("bias",), leaky=True, reservoir=True),
+    Family("W", ("Win", "W_in"), ("bias", "b"), needs_input=True, leaky=True, reservoir=True),
+    Family("w", ("w_in",), ("bias", "w_bias"), needs_input=True, leaky=True, reservoir=True),
 )  # fmt: skip
 """Names that people give the one matrix of a plain cell they wrote themselves."""

@@ -15,11 +15,12 @@ _OPTIMIZER = re.compile(
 _NAMED = [
     (r"mask|adjacency|connectivity", "a mask of the connectivity, by its name"),
     (r"dale|sign", "a matrix of signs, by its name"),
-    (r"attn|attention|query|key|value|multihead|in_proj|(^|[._/])[qkvo]_proj|(^|[._/])w[qkv]$",
+    (r"attn|attention|multihead|in_proj", "an attention matrix, by its name"),
+    (r"(^|[._/])([qkvo]_proj|w_?[qkv]|(query|key|value)s?(_(key|value|proj|layer|linear)\w*)?)([./]|$)",
      "an attention matrix, by its name"),
     (r"embed|(^|[._/])emb", "an embedding, by its name"),
     (r"conv|downsample|upsample", "a convolution, by its name"),
-    (r"(^|[._/])(wo|w_?out|out|output|readout|head|fc\w*|lin(ear)?\w*|dense\w*|mlp|ffn?|proj\w*|classifier|logits)([._/]|$)",
+    (r"(^|[._/])(wo|w_?out|out|output|readout|head|fc\w*|lin(ear)?\w*|dense\w*|mlp|ffn?|proj\w*|classifier|logits|\w+_(net|head|mlp))([._/]|$)",
      "a feed-forward or readout matrix, by its name"),
 ]  # fmt: skip
 _RECURRENT = re.compile(r"rec|hh|hidden|rnn|lstm|gru|cell", re.IGNORECASE)

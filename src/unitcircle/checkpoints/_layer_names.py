@@ -1,0 +1,20 @@
+"""Names of layers that a person recognises: those of the module, without what wraps it."""
+
+from __future__ import annotations
+
+import re
+
+from unitcircle.recurrence import Cell
+
+_WRAPPER = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)[./]")
+_LEADING = re.compile(r"(?:state_dict|model_state_dict|model_state|params|module|model)[./](?=.)", re.DOTALL)
+_WEIGHT = re.compile(r"(^|[./])(?:[WwUu]|weights?|kernel)$")
+_BARE = {Cell.LSTM: "lstm", Cell.GRU: "gru"}
+
+
+def layer_name(prefix: str, cell: Cell, weight: str = "", /) -> str:
+    """Return the name of a layer, from what its tensors' names have in common, or else its weight or its kind."""
+    name = _WEIGHT.sub(r"\1", _WRAPPER.sub("", prefix).rstrip("./_")).rstrip("./_")
+    while (shorter := _LEADING.sub("", name, count=1) if _LEADING.match(name) else name) != name:
+        name = shorter
+    return name or weight.removesuffix(".weight").removesuffix(":0") or _BARE.get(cell, "rnn")

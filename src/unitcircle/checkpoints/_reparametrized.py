@@ -1,0 +1,191 @@
+"""Weights that a file stores as the parts they are computed from: a norm and a direction, a mask, an orthogonal map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.errors import ArgumentError
+
+Weight = Callable[..., np.ndarray]
+_SUFFIXED = re.compile(
+    r"(?P<plain>.*(?:weight|kernel|(?:^|[._/])[WwU])(?:_[a-z]{2})?(?:_l\d+)?(?:_reverse)?)_(?P<part>orig|raw|v)",
+    re.DOTALL,
+)
+_ASSUMED_MAP = (
+    "an orthogonal parametrization is taken as torch's default map: another one changes the weight, "
+    "and leaves its singular values"
+)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Tensors under the names that their modules use; what some are computed from; remarks; what was not understood."""
+
+    tensors: dict[str, StoredTensor]
+    parts: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+    unread: tuple[str, ...]
+
+
+def restored(stored: Mapping[str, StoredTensor], /) -> Restored:
+    """Return tensors in which every reparametrized weight stands under its plain name, computed when it is loaded."""
+    children = _parametrizations(stored)
+    weights: dict[str, tuple[str, tuple[str, ...], Weight]] = {}
+    notes, unread, gone = dict[str, None](), dict[str, None](), set[str]()
+    for name in stored:
+        if name in children:
+            prefix, plain = children[name][0]
+            found = _of_parametrization(name, children[name][1], notes)
+            if found is None:
+                unread[f"{prefix}{plain} is stored in a parametrization that is not known ({name}): not read"] = None
+                continue
+        else:
+            prefix, plain, found = _of_suffix(name, stored)
+        if found is not None and len(stored[name].shape) >= 2:
+            names, weight = found
+            weights[name] = (prefix + plain, names, weight)
+            gone.update((*names, prefix + plain))
+    tensors: dict[str, StoredTensor] = {}
+    parts: dict[str, tuple[str, ...]] = {}
+    for name, tensor in stored.items():
+        if name in weights:
+            plain, names, weight = weights[name]
+            load = _loader(plain, weight, [stored[part] for part in names])
+            tensors[plain], parts[plain] = StoredTensor(tensor.shape, tensor.dtype, load), names
+        elif name not in gone:
+            tensors[name] = tensor
+    return Restored(tensors, parts, tuple(notes), tuple(unread))
+
+
+def _loader(name: str, weight: Weight, parts: list[StoredTensor]) -> Callable[[], np.ndarray]:
+    def load() -> np.ndarray:
+        arrays = [part.load() for part in parts]
+        try:
+            with np.errstate(all="ignore"):  # a norm of zero gives NaN, which the findings name
+                value = weight(*(array.astype(np.float64) for array in arrays))
+        except (ValueError, IndexError) as error:
+            raise ArgumentError(name, "must be stored in parts that fit together", str(error)) from error
+        if value.shape != arrays[0].shape:
+            shapes = ", ".join(str(array.shape) for array in arrays)
+            raise ArgumentError(name, "must be stored in parts that fit together", f"shapes {shapes}")
+        return value.astype(arrays[0].dtype, copy=False)
+
+    return load
+
+
+def _parametrizations(stored: Mapping[str, StoredTensor]) -> dict[str, tuple[tuple[str, str], dict[str, str]]]:
+    """Return, for the first original of every torch parametrization, (prefix, plain name) and leaf → full name."""
+    groups: dict[str, tuple[tuple[str, str], dict[str, str]]] = {}
+    for name in stored:
+        prefix, marker, rest = name.partition("parametrizations.")
+        plain, _, leaf = rest.partition(".")
+        if marker and leaf:
+            groups.setdefault(f"{prefix}{marker}{plain}", ((prefix, plain), {}))[1][leaf] = name
+    return {
+        leaves[first]: (place, leaves)
+        for place, leaves in groups.values()
+        for first in ("original1", "original")
+        if first in leaves and not ("original1" in leaves and first == "original")
+    }
+
+
+def _of_parametrization(
+    name: str, leaves: Mapping[str, str], notes: dict[str, None]
+) -> tuple[tuple[str, ...], Weight] | None:
+    """Return what a parametrized weight is computed from, the part in its own shape first, and how."""
+    kind = leaves.keys() - {"original", "original0", "original1"}
+    bases = sorted((leaf for leaf in kind if re.fullmatch(r"0\.(blocks\.\d+\.)?base", leaf)), key=_natural)
+    if "original1" in leaves:
+        return None if kind or "original0" not in leaves else ((name, leaves["original0"]), _of_norm)
+    if kind == {"0._u", "0._v"}:
+        return (name, leaves["0._u"], leaves["0._v"]), _of_spectral_norm
+    if bases and kind - {*bases} <= {"0.gain"}:
+        notes[_ASSUMED_MAP] = None
+        if "0.gain" not in kind and any("blocks" in leaf for leaf in bases):
+            notes["a gain of 1 is assumed for orthogonal blocks whose file, of unitcircle 0.1, does not hold it"] = None
+        gain = [leaves["0.gain"]] if "0.gain" in leaves else []
+        return (name, *(leaves[leaf] for leaf in bases), *gain), _orthogonal_with_gain if gain else _orthogonal
+    return None
+
+
+def _of_suffix(name: str, stored: Mapping[str, StoredTensor]) -> tuple[str, str, tuple[tuple[str, ...], Weight] | None]:
+    """Return prefix, plain name and parts of a weight stored with suffixes: ``_orig``, ``_raw``, ``_g`` and ``_v``."""
+    match = _SUFFIXED.fullmatch(name)
+    if match is None:
+        return "", "", None
+    plain, part = match["plain"], match["part"]
+    if part == "v":
+        norm = stored.get(f"{plain}_g")
+        is_norm = norm is not None and sum(extent > 1 for extent in norm.shape) <= 1
+        found = ((name, f"{plain}_g"), _of_norm) if is_norm else None
+    elif part == "raw" and "weight" in plain:
+        found = (name,), np.asarray
+        # fastai keeps the raw weight beside the module that it is a weight of.
+        prefix, dot, leaf = plain.rpartition(".")
+        inside = f"{prefix}{dot}module.{leaf}"
+        if inside.replace("_hh", "_ih") in stored:
+            plain = inside
+    elif f"{plain}_mask" in stored:
+        found = (name, f"{plain}_mask"), np.multiply
+    elif f"{plain}_u" in stored:
+        vectors = [f"{plain}_{vector}" for vector in "uv" if f"{plain}_{vector}" in stored]
+        found = (name, *vectors), _of_spectral_norm
+    else:
+        found = None
+    return "", plain, found
+
+
+def _natural(leaf: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", leaf)]
+
+
+def _of_norm(direction: np.ndarray, norm: np.ndarray) -> np.ndarray:
+    """Return g v / ‖v‖, the norm over every axis along which g does not vary."""
+    axes = tuple(axis for axis in range(direction.ndim) if norm.ndim != direction.ndim or norm.shape[axis] == 1)
+    return norm * direction / np.sqrt(np.sum(direction**2, axis=axes, keepdims=True))
+
+
+def _of_spectral_norm(weight: np.ndarray, u: np.ndarray, v: np.ndarray | None = None) -> np.ndarray:
+    """Return W / σ with σ = uᵀ W v, the estimate that the module divides by."""
+    matrix = weight.reshape(len(weight), -1)
+    if v is None:
+        v = matrix.T @ u
+        v = v / np.linalg.norm(v)
+    return weight / (u @ matrix @ v)
+
+
+def _orthogonal_with_gain(free: np.ndarray, *parts: np.ndarray) -> np.ndarray:
+    return parts[-1] * _orthogonal(free, *parts[:-1])
+
+
+def _orthogonal(free: np.ndarray, *bases: np.ndarray) -> np.ndarray:
+    """Return the orthogonal blocks ``base @ map(X)`` that torch makes of its free parameters X."""
+    blocks = list(zip(np.split(free, len(bases)), bases, strict=True))
+    maps = [base @ _exponential(X) if X.shape[0] == X.shape[1] else _of_reflections(X, base) for X, base in blocks]
+    return np.concatenate(maps)
+
+
+def _exponential(free: np.ndarray) -> np.ndarray:
+    # Importing SciPy takes longer than reading a file, and such weights are rare.
+    from scipy.linalg import expm  # noqa: PLC0415
+
+    lower = np.tril(free)
+    return expm(lower - lower.T)
+
+
+def _of_reflections(free: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Return base Q for a weight that is not square, Q the first columns of a product of Householder reflections."""
+    wide = free.shape[0] < free.shape[1]
+    tall = free.T if wide else free
+    rows, columns = tall.shape
+    Q = np.eye(rows, columns)
+    for k in reversed(range(columns)):
+        v = np.concatenate([np.zeros(k), [1.0], tall[k + 1 :, k]])
+        Q -= np.outer(2.0 / (v @ v) * v, v @ Q)
+    Q = base @ (Q * np.trunc(np.diagonal(tall)))
+    return Q.T if wide else Q

@@ -1,0 +1,114 @@
+"""Families that are recognised and not read: one sentence each, and no sentence for what is not recurrent."""
+
+import time
+
+import numpy as np
+import pytest
+from tests.checkpoints.test_assembly import assembled, stored
+
+FAMILIES = {
+    "RWKV-7 (w0, w1, w2, k_k)": [
+        "blocks.0.att." + leaf for leaf in ("w0", "w1", "w2", "k_k", "r_k", "receptance.weight")
+    ],
+    "RWKV-6": ["blocks.0.att.time_decay", "blocks.0.att.time_decay_w1", "blocks.0.att.time_faaaa"],
+    "RWKV": ["rwkv.blocks.0.attention.time_decay", "rwkv.blocks.0.attention.time_first"],
+    "RG-LRU": ["model.0.temporal_block.rg_lru.recurrent_param", "model.0.temporal_block.rg_lru.input_gate_weight"],
+    "RG-LRU (Griffin)": ["b.recurrent_block.rg_lru.a_param", "b.recurrent_block.rg_lru.a_gate.w"],
+    "xLSTM (mLSTM)": ["blocks.0.mlstm_cell.igate.weight", "blocks.0.mlstm_cell.fgate.weight"],
+    "xLSTM (sLSTM)": ["b.slstm_cell._recurrent_kernel_", "b.slstm_cell._bias_"],
+    "minGRU or minLSTM": ["layers.0.to_hidden_and_gate.weight", "layers.0.to_out.weight"],
+    "SRU": ["rnn_lst.0.weight", "rnn_lst.0.weight_c", "rnn_lst.0.bias"],
+    "QRNN": ["qrnn.layers.0.linear.weight", "qrnn.layers.0.linear.bias"],
+    "(LTC)": ["rnn.rnn_cell.gleak", "rnn.rnn_cell.vleak", "rnn.rnn_cell.cm", "rnn.rnn_cell.w", "rnn.rnn_cell.erev"],
+    "(CfC)": ["rnn_cell.ff1.weight", "rnn_cell.ff2.weight", "rnn_cell.time_a.weight", "rnn_cell.time_b.weight"],
+    "RetNet": ["layers.0.retention.q_proj.weight", "layers.0.retention.g_proj.weight"],
+    "(GLA)": ["layers.0.attn.gk_proj.0.weight", "layers.0.attn.gk_proj.1.bias"],
+    "HGRN": ["l.0.attn.f_proj.weight", "l.0.attn.i_proj.weight", "l.0.attn.g_norm.weight"],
+    "(KDA)": ["l.0.attn.A_log", "l.0.attn.f_a_proj.weight", "l.0.attn.b_proj.weight"],
+    "(DeltaNet)": ["l.0.attn.b_proj.weight", "l.0.attn.q_conv1d.weight"],
+    "Mamba-3": ["l.0.mixer.dt_bias", "l.0.mixer.in_proj.weight", "l.0.mixer.B_bias"],
+    "lightning attention": ["l.0.self_attn.slope_rate"],
+    "S4": ["l.0.ssm.Lambda_re", "l.0.ssm.Lambda_im", "l.0.ssm.log_step", "l.0.ssm.P"],
+    "S4 ": ["l.0.kernel.inv_A_real", "l.0.kernel.A_imag", "l.0.kernel.inv_dt", "l.0.kernel.P", "l.0.kernel.B"],
+    "Hyena": ["b.0.mixer.filter_fn.implicit_filter.0.weight"],
+    "(LMU)": ["lmu.e_x", "lmu.e_h", "lmu.W_m", "lmu.A"],
+    "GRU-D": ["gamma_x_l.weight", "gamma_h_l.weight"],
+    "phased LSTM": ["cell.tau", "cell.phase", "cell.ratio_on"],
+    "GRU with a layer normalization": ["rssm.cell.GRU_linear.weight", "rssm.cell.GRU_norm.weight"],
+    "EA-LSTM": ["lstm.weight_hh", "lstm.weight_ih", "lstm.weight_sh"],
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_gives_one_sentence(family):
+    names = FAMILIES[family]
+    layers, coverage = assembled(
+        {name: stored(6, 18) if "weight" in name.rpartition(".")[2] else stored(6) for name in names}
+    )
+    assert not layers
+    (sentence,) = coverage.unread
+    assert f"like {family.strip()}" in sentence or family in sentence
+    assert sentence.endswith(": not read")
+
+
+def test_many_layers_of_a_family_give_one_sentence():
+    tensors = {f"blocks.{k}.att.{leaf}": stored(4) for k in range(24) for leaf in ("w0", "w1", "w2", "k_k")}
+    _, coverage = assembled(tensors)
+    assert coverage.unread == ("blocks.0.att and 23 more look like RWKV-7 (w0, w1, w2, k_k): not read",)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"cell_list.0.conv.weight": (16, 7, 3, 3)},
+        {"update_block.gru.convz1.weight": (8, 12, 1, 5), "update_block.gru.convr1.weight": (8, 12, 1, 5)},
+        {"convlstm.Whf.weight": (8, 8, 3, 3), "convlstm.Wxf.weight": (8, 4, 3, 3)},
+    ],
+)
+def test_convolutional_cells(names):
+    _, coverage = assembled({name: stored(*shape) for name, shape in names.items()})
+    (sentence,) = coverage.unread
+    assert "convolutional LSTM or GRU" in sentence
+
+
+@pytest.mark.parametrize("name", ["encoder.lstm.core.block", "decoder.gru_cell.kernels", "custom_lstm.parameters"])
+def test_a_module_named_as_a_cell_of_which_nothing_was_made_is_said(name):
+    _, coverage = assembled({name: stored(8, 8)})
+    (sentence,) = coverage.unread
+    assert "by its name like" in sentence
+    _, coverage = assembled({name: stored(8, 8), name.rpartition(".")[0] + ".weight_hh": stored(8, 8)})
+    assert not coverage.unread
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cnn.conv1.weight", "cnn.bn1.weight", "cnn.bn1.bias", "fc.weight"],
+        ["transformer.h.0.attn.q_proj.weight", "transformer.h.0.mlp.up.weight", "transformer.h.0.ln_1.weight"],
+        ["encoder.w0", "encoder.w1", "encoder.w2"],
+        ["mu", "sigma", "w"],
+        ["layers.0.weight", "layers.0.bias", "embed.weight"],
+        ["learning_structure.weight", "grudge.weight", "crnn_head.weight"],
+    ],
+)
+def test_what_is_not_recurrent_gives_no_sentence(names):
+    _, coverage = assembled({name: stored(8, 8) for name in names})
+    assert not coverage.unread
+
+
+def test_the_names_of_a_large_model_are_looked_through_quickly():
+    one = stored(4, 4)
+    tensors = {f"model.layers.{k}.mlp.experts.{e}.{part}_proj.weight": one for k in range(48) for e in range(50)
+               for part in ("gate", "up", "down")}  # fmt: skip
+    tensors |= {f"model.layers.{k}.linear_attn.{leaf}": stored(4) for k in range(48) for leaf in ("A_log", "dt_bias")}
+    start = time.process_time()
+    layers, coverage = assembled(tensors)
+    assert time.process_time() - start < 5
+    assert len(layers) == 48
+    assert not coverage.unread
+
+
+def test_a_vector_of_recurrent_weights_is_an_independent_rnn():
+    _, coverage = assembled({"cell.weight_hh": stored(values=np.ones(8)), "cell.weight_ih": stored(8, 3)})
+    (sentence,) = coverage.unread
+    assert "IndRNN" in sentence
