@@ -122,7 +122,7 @@ class MissingExtraError(UnitcircleError, ImportError):
         super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'unitcircle[{extra}]'")
 
 
-class TrainingStopped(UnitcircleError):  # noqa: N818  (a stop that was asked for is no error)
+class TrainingStopped(UnitcircleError):  # noqa: N818  (a requested stop is not an error)
     """A monitor with ``on_finding="stop"`` found something.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Weights that are zero but for a few diagonals, made without writing into an array."""
+"""Weights that are zero except on a few diagonals, made without writing into an array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The monitor: measures watched weights while training goes on."""
+"""The monitor: measures watched weights during training."""
 
 from __future__ import annotations
 

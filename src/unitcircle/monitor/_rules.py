@@ -1,4 +1,4 @@
-"""Rules over the measurements of a run: findings UC3xx, which fire while training goes on."""
+"""Rules over the measurements of a run: findings UC3xx, reported during training."""
 
 # The docstring of a rule is the page of its code: it describes the finding, not the function.
 # ruff: noqa: D401

@@ -54,7 +54,7 @@ class _Krylov:
     """A Krylov space of m steps from a Gaussian start v, and where its Ritz values θ_i leave room for eigenvalues."""
 
     # Let q(z) = Π (z − θ_i), so that ‖q(A) v‖ = ‖v‖ Π h_{j+1,j}. An eigenvalue λ of A with unit left vector y has
-    # yᴴ q(A) v = q(λ) yᴴ v, and |yᴴ v| ≥ δ but for a probability of at most 2 δ / √π. So λ lies where |q(z)| ≤
+    # yᴴ q(A) v = q(λ) yᴴ v, and |yᴴ v| ≥ δ except with probability 2 δ / √π at most. So λ lies where |q(z)| ≤
     # ‖v‖ Π h_{j+1,j} / δ, whatever its condition: no eigenvalue is missed.
 
     hessenberg: np.ndarray  # H, (m + 1, m)

@@ -66,7 +66,7 @@ class Diagnostics:
         curves: dict[str, Tensor] = {}
         for gate, values in gates.items():
             before, Q = (start[runs] for start in self._start[gate])
-            # A run that has diverged beside others: LAPACK refuses what is not finite.
+            # If one run of a stack has diverged: LAPACK refuses values that are not finite.
             finite = torch.isfinite(values).all(-1).all(-1)
             W = torch.where(finite[:, None, None], values, before)
             eye = torch.eye(W.shape[-1], dtype=W.dtype)

@@ -1,4 +1,4 @@
-"""How far each run of a stack has come: its curve, its best parameters, whether it goes on."""
+"""The progress of each run of a stack: its curve, its best parameters, whether it continues."""
 
 from __future__ import annotations
 
