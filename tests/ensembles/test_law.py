@@ -174,8 +174,9 @@ def test_the_largest_singular_value_has_the_moments_of_tracy_and_widom():
     mean, var, skewness, kurtosis = law.stats("mvsk")
     assert (mean - 4 * (2 * root) ** 2) / scale == pytest.approx(-1.206533574582, abs=PUBLISHED)
     assert var / scale**2 == pytest.approx(1.607781034581, abs=PUBLISHED)
-    assert skewness == pytest.approx(0.29346452408, abs=1e-11)
-    assert kurtosis == pytest.approx(0.1652429384, abs=1e-10)
+    # One unit of the last digit too: 0.6 of it measured, for both.
+    assert skewness == pytest.approx(0.29346452408, abs=10 * PUBLISHED)
+    assert kurtosis == pytest.approx(0.1652429384, abs=100 * PUBLISHED)
 
 
 def test_the_spectral_radius_of_the_circle_is_the_exact_law():

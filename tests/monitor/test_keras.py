@@ -97,7 +97,10 @@ def test_weights_are_watched_as_they_train(backend, tmp_path):
     assert result["torch"] == (backend == "torch")
     assert [step for step, _ in result["history"]] == [0, 3, 6, 9, 12, 15]
     for step, numbers in result["history"]:
-        assert numbers["gru.r/radius"] == pytest.approx(result["seen"][step], rel=1e-5)
+        # Both in double precision, from the same 8 × 8 entries: equal here.
+        assert numbers["gru.r/radius"] == pytest.approx(
+            result["seen"][step], rel=100 * 8 * sys.float_info.epsilon, abs=0
+        )
         assert numbers["loss"] > 0
         assert numbers["mix/kernel/norm"] > 0
     assert result["roles"] == {"gru.z": "gate", "gru.r": "gate", "gru.n": "gate", "mix/kernel": "square"}

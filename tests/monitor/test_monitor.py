@@ -19,6 +19,7 @@ from unitcircle.monitor._loss import WAITING, LossPeak
 from unitcircle.monitor._weights import NamedWeights
 
 HIDDEN = 12
+EPS, EPS32 = (float(np.finfo(dtype).eps) for dtype in (np.float64, np.float32))
 
 
 class Net(nn.Module):
@@ -97,10 +98,11 @@ def test_numbers_are_those_of_the_weights_and_gradients_at_the_step():
 
     monitor = Monitor(model, every=4, overhead=1.0, sinks=[sink])
     _train(model, monitor, 9)
+    # Eigenvalues in double precision, from the same entries; norms in single, of one tensor and of sums of squares.
     for record, (radius, gradient, total) in zip(records, truth, strict=True):
-        assert record["rnn.weight_hh_l0.f/radius"] == pytest.approx(radius, rel=1e-6)
-        assert record["rnn.weight_hh_l0.f/gradient"] == pytest.approx(gradient, rel=1e-6)
-        assert record["gradient_norm"] == pytest.approx(total, rel=1e-6)
+        assert record["rnn.weight_hh_l0.f/radius"] == pytest.approx(radius, rel=100 * HIDDEN * EPS, abs=0)
+        assert record["rnn.weight_hh_l0.f/gradient"] == pytest.approx(gradient, rel=4 * EPS32)
+        assert record["gradient_norm"] == pytest.approx(total, rel=8 * EPS32)
         assert set(record["eigenvalues"]) == {f"rnn.weight_hh_l0.{gate}" for gate in "ifgo"}
 
 
@@ -119,7 +121,8 @@ def test_the_update_is_that_of_one_optimizer_step(every):
     measured = {step: r["rnn.weight_hh_l0/update"] for step, r in records if "rnn.weight_hh_l0/update" in r}
     assert list(measured) == list(range(every, 10, every))
     for step, update in measured.items():
-        assert update == pytest.approx(sizes[step], rel=1e-3)
+        # Relative to the weight, whose entries are rounded: 0.04 eps measured.
+        assert update == pytest.approx(sizes[step], abs=EPS32)
 
 
 def test_a_projection_is_measured_as_what_acts_on_the_state():
@@ -128,7 +131,8 @@ def test_a_projection_is_measured_as_what_acts_on_the_state():
     monitor.step()
     P, W = (getattr(model.rnn, name).detach().double() for name in ("weight_hr_l0", "weight_hh_l0"))
     expected = np.abs(np.linalg.eigvals((P @ W[:HIDDEN]).numpy())).max()
-    assert records[0][1]["rnn.weight_hh_l0.i/radius"] == pytest.approx(expected, rel=1e-5)
+    # The product is taken in single precision: 0.4 eps measured.
+    assert records[0][1]["rnn.weight_hh_l0.i/radius"] == pytest.approx(expected, rel=HIDDEN * EPS32)
 
 
 def test_a_batch_gives_gradient_by_lag_exponent_saturation_and_dead_units():
@@ -307,7 +311,8 @@ def test_compiled_wrapped_and_half_precision_modules():
     monitor, records = _monitor_of(half)
     monitor.step()
     W = half.rnn.weight_hh_l0.detach().double().numpy()
-    assert records[0][1]["rnn.weight_hh_l0/radius"] == pytest.approx(np.abs(np.linalg.eigvals(W)).max(), rel=1e-5)
+    expected = np.abs(np.linalg.eigvals(W)).max()
+    assert records[0][1]["rnn.weight_hh_l0/radius"] == pytest.approx(expected, rel=100 * HIDDEN * EPS, abs=0)
 
 
 def test_other_ranks_do_nothing(monkeypatch):

@@ -12,6 +12,7 @@ from unitcircle.monitor._square_weights import square_weights
 from unitcircle.monitor._weights import ENTRIES, WeightRole, spread
 
 N = 12
+EPS32 = torch.finfo(torch.float32).eps
 
 
 class CTRNN(nn.Module):
@@ -52,7 +53,7 @@ def test_unnamed_squares_are_watched_beside_recurrent_layers_and_without():
     with torch.no_grad():
         head[0].weight.copy_(2 * torch.eye(N))
     record = _record(head)
-    assert record["0.weight/norm"] == pytest.approx(2.0, rel=1e-6)
+    assert record["0.weight/norm"] == pytest.approx(2.0, rel=8 * EPS32)
     # Powers of a weight that is applied once are no dynamics.
     assert "0.weight/transient" not in record
 
@@ -69,7 +70,7 @@ def test_its_gradient_and_movement_are_measured():
     first, second = records
     assert first["weight/gradient"] > 0
     assert second["weight/update"] > 0
-    assert second["weight/drift"] == pytest.approx(second["weight/update"], rel=1e-5)
+    assert second["weight/drift"] == pytest.approx(second["weight/update"], rel=8 * EPS32)
 
 
 def test_a_name_makes_it_recurrent():
@@ -111,11 +112,14 @@ def test_a_shared_weight_is_watched_once():
 
 
 def test_a_parametrized_weight_is_watched_as_what_is_applied():
+    torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(N, N))
     nn.utils.parametrizations.spectral_norm(model[0], n_power_iterations=100)
     assert _watched(model) == {"0.weight"}
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    assert _record(model)["0.weight/norm"] == pytest.approx(1.0, rel=1e-3)
+    # What 100 steps of torch's power iteration leave of the second singular value, and rounding: 0.8 eps measured.
+    largest, second = torch.linalg.svdvals(model[0].parametrizations.weight.original.detach())[:2].tolist()
+    assert _record(model)["0.weight/norm"] == pytest.approx(1.0, rel=(second / largest) ** 200 + N * EPS32)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model[0].parametrizations.weight.training
     rnn = nn.RNN(2, N)

@@ -27,8 +27,9 @@ def test_the_subdiagonal_is_the_norm_of_the_characteristic_polynomial(power):
     A = rng.standard_normal((60, 60)) / 60**0.5
     start, (*_, space) = spaces(A, power, 20)
     naive = polynomial_norm(np.linalg.matrix_power(A, power), space.ritz, start.astype(complex))
-    # The product of 20 factors loses digits to cancellation that the Hessenberg matrix does not.
-    assert np.log(naive) == pytest.approx(np.log(space.subdiagonal).sum() + np.log(space.start_norm), abs=1e-6)
+    log_norm = np.log(space.subdiagonal).sum() + np.log(space.start_norm)
+    # The product of 20 factors loses digits to cancellation that the Hessenberg matrix does not: 2.4·m·n·eps measured.
+    assert np.log(naive) == pytest.approx(log_norm, abs=30 * 20 * 60 * EPS)
 
 
 def test_the_margin_is_the_least_over_the_outside():

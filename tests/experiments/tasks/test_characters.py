@@ -68,7 +68,8 @@ def test_bits_per_character_of_the_frequencies_are_the_baseline(file):
     (batch,) = task.held_out("test")
     uniform = torch.zeros(1, *batch.targets.shape, task.outputs)
     bits = task.scores(uniform, torch.from_numpy(batch.targets)[None], None)
-    assert float(bits) == pytest.approx(math.log2(task.outputs), rel=1e-6)  # float32
+    # A softmax and a mean in single precision: 0.3 eps measured.
+    assert float(bits) == pytest.approx(math.log2(task.outputs), rel=8 * float(np.finfo(np.float32).eps))
 
 
 def test_the_content_is_a_part_of_the_task(file):

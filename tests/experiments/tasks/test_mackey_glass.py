@@ -8,6 +8,9 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.tasks import MackeyGlass
 from unitcircle.experiments.tasks._mackey_glass import TRAIN, VALIDATION, _series, integrate
 
+SOLVER = 1e-11
+"""Local error that SciPy's solution may have: beside the 2e-6 of the method it is nothing."""
+
 
 def production(x):
     return 0.2 * x / (1 + x**10)
@@ -33,8 +36,8 @@ def test_it_is_the_solution_by_the_method_of_steps(tau):
             (stretch * tau, (stretch + 1) * tau),
             [pieces[-1](stretch * tau)],
             method="DOP853",
-            rtol=1e-11,
-            atol=1e-12,
+            rtol=SOLVER,
+            atol=SOLVER / 10,
             dense_output=True,
         ).sol
         pieces.append(lambda t, solution=solution: solution(t)[0])
@@ -71,7 +74,9 @@ def test_training_series_are_scaled_and_the_better_of_last_value_and_mean_is_the
     batches = list(task.held_out("test"))
     last = np.concatenate([batch.inputs[-1] for batch in batches])
     answers = np.concatenate([batch.targets for batch in batches])
-    assert task.baseline == pytest.approx(min(np.mean((last - answers) ** 2), np.mean(answers**2)), rel=1e-5)
+    expected = min(np.mean((last - answers) ** 2), np.mean(answers**2))
+    # Means in single precision, pairwise: equal here.
+    assert task.baseline == pytest.approx(expected, rel=16 * float(np.finfo(np.float32).eps))
     assert task.baseline == pytest.approx(1, abs=0.15)
     near = MackeyGlass(tau=17, horizon=1, length=10)
     assert near.baseline < 0.05
