@@ -120,7 +120,9 @@ def test_activations_with_constants(name, function, slope):
     x = np.linspace(-4, 4, 33)
     phi = activation(name)
     np.testing.assert_allclose(phi.value(x), [function(one) for one in x], rtol=8 * np.finfo(float).eps)
-    np.testing.assert_allclose(phi.slope(x), [slope(one) for one in x], rtol=64 * np.finfo(float).eps, atol=1e-16)
+    np.testing.assert_allclose(
+        phi.slope(x), [slope(one) for one in x], rtol=64 * np.finfo(float).eps, atol=np.finfo(float).eps
+    )
 
 
 @pytest.mark.parametrize("name", ["leaky_relu()", "leaky_relu(x)", "leaky_relu(1, 2)", "tanh(2)", "leaky_relu(0.2"])
