@@ -131,6 +131,16 @@ def gguf():
     return data + bytes(-len(data) % 32) + content
 
 
+def dynet():
+    arrays = {"_0": WEIGHTS["rnn.weight_ih_l0"], "_1": WEIGHTS["rnn.weight_hh_l0"], "_2": WEIGHTS["rnn.bias_hh_l0"]}
+    text = ""
+    for name, array in arrays.items():
+        values = " ".join(f"{value:+.8e}" for value in array.ravel(order="F"))
+        sides = ",".join(map(str, array.shape))
+        text += f"#Parameter# /vanilla-lstm-builder/{name} {{{sides}}} {len(values) + 1} ZERO_GRAD\n{values}\n"
+    return text.encode()
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -144,6 +154,7 @@ FORMATS = {
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
     "Equinox": equinox,
+    "DyNet": dynet,
     "GGUF": gguf,
     "JSON": nested_lists,
     "RTNeural": rtneural,

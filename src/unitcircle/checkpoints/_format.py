@@ -32,6 +32,7 @@ class Format(StrEnum):
     AMP_MODEL = "Neural Amp Modeler"
     JSON = "JSON"
     GGUF = "GGUF"
+    DYNET = "DyNet"
     MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
@@ -84,6 +85,7 @@ _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.SAFETENSORS, _is_safetensors),
     (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
     (Format.PICKLE, lambda head: _PICKLE.match(head.start) is not None),
+    (Format.DYNET, lambda head: head.start.startswith((b"#Parameter# ", b"#LookupParameter# "))),
     (Format.GGUF, _has(0, b"GGUF")),
     (Format.MSGPACK, _is_msgpack),
     (Format.JSON, lambda head: head.start.lstrip().startswith((b"{", b"[")) and b"\0" not in head.start),

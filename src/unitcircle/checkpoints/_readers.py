@@ -13,6 +13,7 @@ from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._bare_pickle import read_pickle
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage
+from unitcircle.checkpoints._dynet import read_dynet
 from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
 from unitcircle.checkpoints._gguf import read_gguf
@@ -115,6 +116,7 @@ READERS: Mapping[Format, Reader] = {
     Format.AMP_MODEL: Reader(lambda file: read_amp_model(file.path, file.document)),
     Format.JSON: Reader(lambda file: read_json(file.path, file.document)),
     Format.GGUF: Reader(lambda file: read_gguf(file.path)),
+    Format.DYNET: Reader(lambda file: read_dynet(file.path)),
     Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
