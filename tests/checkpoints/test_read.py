@@ -198,3 +198,14 @@ def test_hdf5_behind_a_user_block(tmp_path):
     with h5py.File(tmp_path / "u", "w", userblock_size=512) as file:
         file["x"] = np.zeros(2)
     assert read(tmp_path / "u").format == "HDF5"
+
+
+def test_one_bad_file_does_not_spoil_a_folder(tmp_path):
+    np.savez(tmp_path / "good.npz", weight_hh=np.eye(4), weight_ih=np.ones((4, 2)))
+    (tmp_path / "empty.bin").write_bytes(b"")
+    layers = read(tmp_path)
+    assert [layer.cell for layer in layers] == ["rnn_tanh"]
+    assert layers.coverage.unread == ("empty.bin was not read: it is empty",)
+    (tmp_path / "good.npz").unlink()
+    with pytest.raises(CheckpointError, match=r"none of its 1 files can be read; empty.bin: it is empty"):
+        read(tmp_path)

@@ -10,7 +10,7 @@ from unitcircle.errors import CheckpointError
 
 MAX_FILES = 1000
 """Files of one folder that are looked at."""
-_READ = (
+READABLE = (
     ".safetensors",
     ".bin",
     ".pt",
@@ -25,11 +25,22 @@ _READ = (
     ".jit",
     ".tar",
 )
+"""Ends of the names of files that may hold weights."""
 
 
 def shards_of(index: Path, /) -> list[Path]:
     """Return the files that an index names, which all lie in its own folder."""
-    content = parse_json(index.read_bytes(), size=index.stat().st_size)
+    names = shard_names(index.read_bytes())
+    for name in names:
+        if not (index.parent / name).is_file():
+            message = f"its index names {name!r}, which is not there"
+            raise CheckpointError(message)
+    return [index.parent / name for name in names]
+
+
+def shard_names(index: bytes, /) -> list[str]:
+    """Return the names of the files that the text of an index names, all without a folder."""
+    content = parse_json(index, size=len(index))
     shards = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
         message = "it is JSON without a weight_map; name the file that holds the weights"
@@ -39,10 +50,7 @@ def shards_of(index: Path, /) -> list[Path]:
         if not name or name in {".", ".."} or len(name) > 255 or any(mark in name for mark in "/\\\0:"):
             message = f"its index names a file outside of its folder, {name!r:.80}"
             raise CheckpointError(message)
-        if not (index.parent / name).is_file():
-            message = f"its index names {name!r}, which is not there"
-            raise CheckpointError(message)
-    return [index.parent / name for name in names]
+    return names
 
 
 def files_of(folder: Path, /) -> list[Path]:
@@ -51,11 +59,19 @@ def files_of(folder: Path, /) -> list[Path]:
     for index in [path for path in indices if "safetensors" in path.name] or indices:
         return shards_of(index)
     names = sorted(path for path in folder.iterdir() if path.is_file())
-    files = [path for path in names if path.suffix.lower() in _READ][:MAX_FILES]
-    safe = [path for path in files if recognise(path) is Format.SAFETENSORS]
+    files = [path for path in names if path.suffix.lower() in READABLE][:MAX_FILES]
+    safe = [path for path in files if is_safetensors(path)]
     files = safe or files  # a Hugging Face folder often has the same weights twice
     if not files:
         model = "; it is a TensorFlow SavedModel: save it as .keras" if (folder / "saved_model.pb").exists() else ""
         message = f"the folder holds no checkpoint file{model}"
         raise CheckpointError(message)
     return files
+
+
+def is_safetensors(path: Path, /) -> bool:
+    """Return whether a file is safetensors by its content."""
+    try:
+        return recognise(path) is Format.SAFETENSORS
+    except CheckpointError:
+        return False

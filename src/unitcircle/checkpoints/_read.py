@@ -12,11 +12,12 @@ from typing import Any, cast, overload
 from unitcircle.checkpoints._choice import Choice, Parts, stacked_blocks
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage, Entry
-from unitcircle.checkpoints._folder import files_of, shards_of
+from unitcircle.checkpoints._folder import files_of, is_safetensors, shards_of
 from unitcircle.checkpoints._format import Format, recognise, recognise_archive, recognise_document
 from unitcircle.checkpoints._leak import with_leak
 from unitcircle.checkpoints._memory import stored_array, stored_contents
 from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
+from unitcircle.checkpoints._remote import is_address, remote
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._sparse_archive import sparse_matrix
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -33,11 +34,18 @@ class Layers(Sequence[RecurrentLayer]):
         Which tensors were analysed, which were skipped, and why.
     format : str
         Format of the file: ``"safetensors"``, ``"TorchScript"``, ...
-    path : Path or None
-        The file or folder; None for arrays in memory.
+    path : Path, str or None
+        The file or folder, or its address; None for arrays in memory.
     """
 
-    def __init__(self, layers: Iterable[RecurrentLayer], coverage: Coverage, *, format: str, path: Path | None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        layers: Iterable[RecurrentLayer],
+        coverage: Coverage,
+        *,
+        format: str,  # noqa: A002
+        path: Path | str | None,
+    ) -> None:
         self._layers = tuple(layers)
         self.coverage = coverage
         self.format = format
@@ -55,7 +63,7 @@ class Layers(Sequence[RecurrentLayer]):
 
     def __repr__(self) -> str:
         names = ", ".join(layer.name for layer in self._layers)
-        name = self.path.name if self.path else "memory"
+        name = str(self.path).rpartition("/")[2] if self.path else "memory"
         return f"<Layers of {name} ({self.format}): {names or 'none'}>"
 
 
@@ -117,21 +125,29 @@ def read(
     choice = Choice.of(tensors, layout, leak)
     if not isinstance(source, str | os.PathLike):
         return _read_memory(source, choice)
-    if isinstance(source, str) and "://" in source:
-        message = f"{source}: an address is not read; download the file, and pass its path"
-        raise CheckpointError(message)
-    path = Path(cast("str | os.PathLike[str]", source))
+    place = source if is_address(source) else Path(cast("str | os.PathLike[str]", source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # parsers warn of damaged headers; whether that is an error is decided here
-            return _read(path, choice)
+            return _read(place, choice) if isinstance(place, Path) else _read_remote(place, choice)
     except CheckpointError as error:
         text = str(error)
-        message = text if text.startswith(str(path)) else f"{path}: {text}"
+        message = text if text.startswith(str(place)) else f"{place}: {text}"
         raise CheckpointError(message) from error.__cause__
     except (OSError, RecursionError, MemoryError) as error:
-        message = f"{path}: it cannot be read ({type(error).__name__}: {error})"
+        message = f"{place}: it cannot be read ({type(error).__name__}: {error})"
         raise CheckpointError(message) from error
+
+
+def _read_remote(address: str, choice: Choice) -> Layers:
+    """Read what an address names, under the name of the address."""
+    with remote(address) as opened:
+        if not isinstance(opened, Path):
+            found = _of_contents(Contents(opened), choice, address)
+            return Layers(*found, format=Format.SAFETENSORS.value, path=address)
+        copy = _read(opened, choice)
+        layers = [replace(layer, source=replace(layer.source, file=address)) for layer in copy]
+        return Layers(layers, copy.coverage, format=copy.format, path=address)
 
 
 def _read(path: Path, choice: Choice) -> Layers:
@@ -193,9 +209,16 @@ def _of_matrix(named: Mapping[str, StoredTensor], choice: Choice, file: str) -> 
     return layers, coverage
 
 
+def _read_part(file: Path) -> Layers:
+    if recognise(file) in {Format.FOLDER, Format.JSON}:
+        message = f"its shard {file.name!r} is no file of weights"
+        raise CheckpointError(message)
+    return _read(file, Choice())
+
+
 def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
     files = files_of(path) if kind is Format.FOLDER else shards_of(path)
-    if all(recognise(file) is Format.SAFETENSORS for file in files):
+    if all(map(is_safetensors, files)):
         # The tensors of one layer may lie in two shards.
         named: dict[str, StoredTensor] = {}
         for file in files:
@@ -206,12 +229,20 @@ def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
     if choice.parts:
         raise ArgumentError("tensors", "must belong to one file, or to one set of shards", f"the folder {path}")
     parts: list[Layers] = []
+    errors: dict[str, CheckpointError] = {}
     for file in files:
-        if recognise(file) in {Format.FOLDER, Format.JSON}:
-            message = f"its shard {file.name!r} is no file of weights"
-            raise CheckpointError(message)
-        parts.append(_read(file, Choice()))
-    coverage = Coverage.merged(part.coverage for part in parts)
+        try:
+            parts.append(_read_part(file))
+        except CheckpointError as error:
+            if kind is Format.SHARDED:  # a model without one of its parts is not that model
+                raise
+            errors[file.name] = error
+    if not parts:
+        name, error = next(iter(errors.items()))
+        message = f"none of its {len(errors)} files can be read; {name}: {error}"
+        raise CheckpointError(message) from error
+    unread = Coverage(unread=tuple(f"{name} was not read: {error}" for name, error in errors.items()))
+    coverage = Coverage.merged([*(part.coverage for part in parts), unread])
     layers = [layer for part in parts for layer in part]
     if choice.leak is not None:
         layers = with_leak(layers, choice.leak, {})

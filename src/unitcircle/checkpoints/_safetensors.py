@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._json_text import parse_json
@@ -13,6 +14,9 @@ from unitcircle.errors import CheckpointError
 
 # Why not the safetensors package: the format is a JSON object and a buffer, for which a compiled dependency is not
 # worth its place.
+
+HEAD = 32 << 10
+"""Bytes that are asked for first: most headers lie in them."""
 
 _DTYPES = {
     "BOOL": "bool",
@@ -37,19 +41,33 @@ _DTYPES = {
 def read_safetensors(path: Path, /) -> dict[str, StoredTensor]:
     """Return the tensors of a safetensors file, as views of the file."""
     memory = map_file(path)
-    length = int.from_bytes(memory[:8], "little")
-    if len(memory) < 8 or length > len(memory) - 8:
-        message = f"its header claims {length} bytes of a file of {len(memory)}: truncated or hostile"
+    return tensors_of(Source(len(memory), lambda begin, end: memory[begin:end]))
+
+
+class Source(NamedTuple):
+    """Where the bytes of a file come from: a map of it, or a server that gives ranges."""
+
+    size: int
+    read: Callable[[int, int], memoryview]
+
+
+def tensors_of(source: Source, /, *, largest: int | None = None) -> dict[str, StoredTensor]:
+    """Return the tensors of a safetensors file, of whose bytes the header is read now, the rest when it is needed."""
+    head = source.read(0, min(HEAD, source.size))
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 8 or length > source.size - 8 or (largest is not None and length > largest):
+        message = f"its header claims {length} bytes of a file of {source.size}: truncated or hostile"
         raise CheckpointError(message)
-    header = parse_json(bytes(memory[8 : 8 + length]), size=len(memory), what="its header")
+    text = bytes(head[8 : 8 + length])
+    text += source.read(8 + len(text), 8 + length) if len(text) < length else b""
+    header = parse_json(text, size=source.size, what="its header")
     if not isinstance(header, dict):
         message = "its header is no JSON object: damaged"
         raise CheckpointError(message)
-    data = memory[8 + length :]
-    return {name: _tensor(name, entry, data) for name, entry in header.items() if name != "__metadata__"}
+    return {name: _tensor(name, entry, 8 + length, source) for name, entry in header.items() if name != "__metadata__"}
 
 
-def _tensor(name: str, entry: Any, data: memoryview) -> StoredTensor:
+def _tensor(name: str, entry: Any, start: int, source: Source) -> StoredTensor:
     match entry:
         case {"dtype": str(kind), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
             dtype = _DTYPES.get(kind, kind)
@@ -60,7 +78,9 @@ def _tensor(name: str, entry: Any, data: memoryview) -> StoredTensor:
         message = f"tensor {name!r} has the shape {shape!r:.80}: damaged"
         raise CheckpointError(message)
     size = math.prod(shape) * ITEMSIZE.get(dtype, 0)
-    if not 0 <= begin <= end <= len(data) or (dtype in ITEMSIZE and end - begin != size):
+    if not 0 <= begin <= end <= source.size - start or (dtype in ITEMSIZE and end - begin != size):
         message = f"tensor {name!r} does not lie inside the file: truncated or hostile"
         raise CheckpointError(message)
-    return StoredTensor(tuple(shape), dtype, lambda: elements(data[begin:end], dtype, tuple(shape)))
+    return StoredTensor(
+        tuple(shape), dtype, lambda: elements(source.read(start + begin, start + end), dtype, tuple(shape))
+    )
