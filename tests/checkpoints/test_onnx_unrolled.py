@@ -1,9 +1,12 @@
 """Cells that exporters took apart, held against what the onnx package's evaluator computes with the same graph."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
 from unitcircle.checkpoints._onnx import read_onnx
+from unitcircle.errors import CheckpointError
 from unitcircle.recurrence import Cell, step
 
 onnx = pytest.importorskip("onnx")
@@ -237,6 +240,11 @@ ORDERS = ["ifgo", "iofg", "igfo", "fiog", "gifo"]
 HOWS = ["Split", "Split, sizes", "Slice", "Slice, masks"]
 
 
+def clipped(g, value, offset, high):
+    """Return the pieces of the hard sigmoid of Keras 2 and 3 that they have in common."""
+    return g.Clip(g.Add(value, g.const(np.float32(offset))), g.const(np.float32(0)), g.const(np.float32(high)))
+
+
 class TestLstm:
     @pytest.mark.parametrize("order", ORDERS)
     @pytest.mark.parametrize("how", HOWS)
@@ -269,10 +277,15 @@ class TestLstm:
             (lambda g, v: g.HardSigmoid(v, alpha=0.3), None, ("hard_sigmoid(0.3, 0.5)", "tanh")),
             (None, lambda g, v: g.Relu(v), ("sigmoid", "relu")),
             (lambda g, v: g.Tanh(v), lambda g, v: g.Sigmoid(v), ("tanh", "sigmoid")),
-            (lambda g, v: g.Clip(g.Add(g.Mul(v, g.const(np.float32(0.2))), g.const(np.float32(0.5))),
-                                 g.const(np.float32(0)), g.const(np.float32(1))), None, ("hard_sigmoid", "tanh")),
+            (lambda g, v: clipped(g, g.Mul(v, g.const(np.float32(0.2))), 0.5, 1), None, ("hard_sigmoid", "tanh")),
+            (
+                lambda g, v: g.Mul(g.const(np.float32(1 / 6)), clipped(g, v, 3, 6)),
+                None,
+                ("hard_sigmoid6", "tanh"),
+            ),
+            (lambda g, v: g.Div(clipped(g, v, 3, 6), g.const(np.float32(6))), None, ("hard_sigmoid6", "tanh")),
         ],
-    )  # fmt: skip
+    )
     def test_activations(self, tmp_path, gate, candidate, names):
         layer, _ = assert_equal_to_the_graph(tmp_path, loop(lstm, gate=gate, candidate=candidate), Cell.LSTM)
         assert (layer.activations["f"], layer.activations["g"]) == names
@@ -469,3 +482,61 @@ def test_many_steps_take_linear_time(tmp_path):
         h, c = update(g, "x", h, c)
     layers, coverage = read(tmp_path, g.model(["x", "h0", "c0"], [h]))
     assert (len(layers), coverage.unread) == (1, ())
+
+
+OPERATIONS = [
+    "MatMul",
+    "Gemm",
+    "Add",
+    "Mul",
+    "Sub",
+    "Slice",
+    "Split",
+    "Concat",
+    "Identity",
+    "Clip",
+    "Loop",
+    "Scan",
+    "LSTM",
+]
+
+
+def disturbed(model, rng):
+    """Return a model with some operations, names, shapes or numbers that are not its own."""
+    model = onnx.ModelProto.FromString(model.SerializeToString())
+    graphs = [model.graph, *(a.g for node in model.graph.node for a in node.attribute if a.HasField("g"))]
+    for _ in range(rng.integers(1, 4)):
+        graph = graphs[rng.integers(len(graphs))]
+        node = graph.node[rng.integers(len(graph.node))]
+        names = [name for one in graph.node for name in one.output] + [one.name for one in model.graph.initializer]
+        name = names[rng.integers(len(names))]
+        kind = rng.integers(7)
+        if kind == 0 and node.input:
+            node.input[rng.integers(len(node.input))] = name
+        elif kind == 1:
+            node.op_type = OPERATIONS[rng.integers(len(OPERATIONS))]
+        elif kind == 2 and node.output:
+            node.output[rng.integers(len(node.output))] = name
+        elif kind == 3:
+            dims = model.graph.initializer[rng.integers(len(model.graph.initializer))].dims
+            if dims:
+                dims[rng.integers(len(dims))] = int(rng.choice([0, 1, -1, 1 << 20, 1 << 62, 8]))
+        elif kind == 4 and node.attribute:
+            node.attribute[rng.integers(len(node.attribute))].i = int(rng.choice([-1, 0, 2, 1 << 40, -(1 << 40)]))
+        elif kind == 5 and graph.input:
+            graph.input[rng.integers(len(graph.input))].name = name
+        elif kind == 6 and node.input:
+            del node.input[rng.integers(len(node.input))]
+    return model
+
+
+@pytest.mark.parametrize("place", [loop, scan, unrolled])
+def test_disturbed_graphs_raise_nothing_but_checkpoint_error(tmp_path, place):
+    models = [place(lstm, style="[x, h]")[0], place(gru, form="before")[0], place(plain)[0]]
+    read_as_layers = 0
+    for seed in range(200):
+        with suppress(CheckpointError):
+            layers, coverage = read(tmp_path, disturbed(models[seed % 3], np.random.default_rng(seed)))
+            assert str(coverage)
+            read_as_layers += bool(layers)
+    assert read_as_layers > 20

@@ -189,7 +189,7 @@ def _unread(group: _Group, skipped: list[Entry]) -> Iterator[str]:
     name = group.keras_layer.name
     kind = group.model.custom_class(group.object)
     undecided = any(entry.undecided for entry in skipped)
-    if "recurrent_kernel" in group.leaves or (undecided and sounds_recurrent(f"{name}/{kind}")):
+    if (skipped and "recurrent_kernel" in group.leaves) or (undecided and sounds_recurrent(f"{name}/{kind}")):
         yield f"{name} looks recurrent ({', '.join(group.leaves)}): not read ({skipped[0].reason})"
 
 

@@ -18,10 +18,13 @@ Value = tuple[Scope, str]
 MAX_DEPTH = 24
 """Operations between the products of a cell; each takes four frames of Python's stack."""
 MAX_TERMS = 8
+TOLERANCE = 1e-6
+"""Of a constant that was rounded to single precision: 6 * (1 / 6)."""
 FAR = 1 << 30
 """Slices that go "to the end" end here or later."""
 _SAME = frozenset({"Identity", "Cast", "Dropout", "Reshape", "Squeeze", "Unsqueeze"})
 _TIMES = frozenset({"Gather", "SequenceAt", "SplitToSequence", "Transpose", "Expand", "ReverseSequence"})
+_CUTS = frozenset({"Clip", "Min", "Max"})
 _ACTIVATIONS = frozenset(
     {"Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu", "Selu", "Sigmoid", "Sin", "Softplus"}
     | {"Softsign", "Tanh", "ThresholdedRelu"}
@@ -102,7 +105,7 @@ class Affines:
         node = producer(value)
         if node is None or node.domain not in DEFAULT_DOMAINS:
             return None
-        if node.op in {"Clip", "Min", "Max"}:
+        if node.op in _CUTS or node.op in {"Mul", "Div"}:
             return self._hard_sigmoid(value)
         if node.op not in _ACTIVATIONS:
             return None
@@ -111,28 +114,36 @@ class Affines:
         return named(node.op, alpha, beta), value[0].home(node.input(0))
 
     def _hard_sigmoid(self, value: Value) -> tuple[str, Value] | None:
-        """Return a hard sigmoid in pieces: clip(slope x + offset, 0, 1), as Keras 1 and 2 compute it."""
+        """Return a hard sigmoid in pieces: 1 * clip(x / 5 + 0.5, 0, 1) of Keras 2, clip(x + 3, 0, 6) / 6 of Keras 3."""
+        scale, value = self._with_scalar(value, "Mul")
         bounds: set[float | None] = set()
-        constants: dict[str, float] = {}
-        for _ in range(4):
+        for _ in range(2):
             scope, node = value[0], producer(value)
-            if node is None or len(bounds | constants.keys()) == 4:
+            if node is None or node.op not in _CUTS:
                 break
-            if node.op in {"Clip", "Min", "Max"}:
-                bounds |= {self.scalar(scope, name) for name in node.inputs[1:]}
-                attributes = (scope.attribute(node, key) for key in ("min", "max"))
-                bounds |= {attribute.number for attribute in attributes if attribute is not None}
-                value = self.variable(scope, node.input(0))
-            elif node.op in {"Add", "Mul"} and len(node.inputs) == 2:
-                numbers = [self.scalar(scope, name) for name in node.inputs]
-                place = next((place for place, number in enumerate(numbers) if number is not None), None)
-                if place is None or node.op in constants:
-                    break
-                constants[node.op] = numbers[place] or 0.0
-                value = self.variable(scope, node.inputs[1 - place])
-        if bounds != {0.0, 1.0} or list(constants) != ["Add", "Mul"]:
+            bounds |= {self.scalar(scope, name) for name in node.inputs[1:]}
+            attributes = (scope.attribute(node, key) for key in ("min", "max"))
+            bounds |= {attribute.number for attribute in attributes if attribute is not None}
+            value = self.variable(scope, node.input(0))
+        low, high = sorted(bound for bound in bounds if bound is not None) if len(bounds - {None}) == 2 else (1.0, 0.0)
+        offset, value = self._with_scalar(value, "Add")
+        slope, value = self._with_scalar(value, "Mul")
+        if low != 0 or abs(high * scale - 1) > TOLERANCE or None in bounds or not offset:
             return None
-        return named("HardSigmoid", constants["Mul"], constants["Add"]), value
+        return named("HardSigmoid", scale * slope, scale * offset), value
+
+    def _with_scalar(self, value: Value, op: str) -> tuple[float, Value]:
+        """Return the number that a value is multiplied by, or the sum of it with, and the value before."""
+        node = producer(value)
+        numbers = [] if node is None else [self.scalar(value[0], name) for name in node.inputs]
+        if node is not None and len(numbers) == 2 and numbers.count(None) == 1:
+            place = numbers.index(None)
+            number, before = numbers[1 - place] or 0.0, self.variable(value[0], node.inputs[place])
+            if node.op == op:
+                return number, before
+            if (op, node.op, place) == ("Mul", "Div", 0) and number:
+                return 1 / number, before
+        return (1.0 if op == "Mul" else 0.0), value
 
     def scalar(self, scope: Scope, name: str, /) -> float | None:
         """Return a constant of one entry."""

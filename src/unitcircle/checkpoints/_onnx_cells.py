@@ -49,7 +49,8 @@ def layer_of(steps: list[UnrolledCell], affines: Affines, path: str, /) -> tuple
             state = proof(one)
             if state is not None:
                 try:
-                    return _layer(one.cell, affines, one.parts, state, path)
+                    with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
+                        return _layer(one.cell, affines, one.parts, state, path)
                 except ArgumentError:
                     continue
     return None
@@ -295,4 +296,10 @@ def _name(cell: UnrolledCell, names: tuple[str, ...]) -> str:
             break
         shared += one
     folder = cell.place.rpartition("/")[0]
-    return shared.rstrip("./") or folder or cell.place
+    name = shared.rstrip("./") or folder or cell.place
+    # What TensorFlow puts behind the name of a layer: "lstm/lstm_cell/MatMul/ReadVariableOp".
+    while (
+        place := re.search(r"/([a-z_]*_cell|while|Cast|MatMul|BiasAdd|split|ReadVariableOp)(_\d+)?$", name)
+    ) is not None:
+        name = name[: place.start()]
+    return name

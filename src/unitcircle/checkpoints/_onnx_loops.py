@@ -28,7 +28,8 @@ def body_scope(node: Node, name: str, graph: Graph, outer: Scope, /) -> Scope:
         first = 2
     else:  # states, then slices; the outputs begin with the states. The oldest Scan has lengths before them.
         slices = node.attributes.get("num_scan_inputs")
-        count, shift, first = len(formals) - int(slices.number if slices is not None else 0), 0, 0
+        count = min(max(len(formals) - int(slices.number if slices is not None else 0), 0), len(formals))
+        shift = first = 0
         given = given[len(given) - len(formals) :] if len(given) > len(formals) else given
     bindings: dict[str, tuple[Scope, str]] = {}
     states: dict[str, str] = {}
