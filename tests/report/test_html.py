@@ -66,6 +66,11 @@ def test_dark_colours_of_a_figure_are_those_of_the_page():
     assert text.count("--blue:") == 2  # light, dark
 
 
+def test_a_figure_has_a_pixel_for_every_point_of_its_width():
+    svg = inline_svg(Figure(figsize=(4.5, 3)), label="")
+    assert 'style="min-width: 324px"' in svg.partition(">")[0]  # 4.5 inches of 72 points
+
+
 def test_a_template_whose_variable_is_missing_is_refused():
     with pytest.raises(UndefinedError, match="'title' is undefined"):
         render("unitcircle.report/page.html", body="")

@@ -48,7 +48,7 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
     Returns
     -------
     markupsafe.Markup
-        ``<svg role="img" aria-label=...>...</svg>``.
+        ``<svg role="img" aria-label=... style=...>...</svg>``.
     """
     from markupsafe import Markup, escape
 
@@ -63,7 +63,9 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     # matplotlib repeats every text in a comment, where names from a model would not be escaped.
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1).strip())
+    # Text of 8 points has at least 8 pixels; where the window is narrower, the figure scrolls.
+    attributes = f'role="img" aria-label="{escape(label)}" style="min-width: {72 * figure.get_figwidth():.0f}px"'
+    return Markup(text.replace("<svg", f"<svg {attributes}", 1).strip())
 
 
 def page(title: str, body: str, hover: Hover, /) -> str:
