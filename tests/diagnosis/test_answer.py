@@ -29,7 +29,7 @@ def plain(scale, cell="linear", name="rnn", **options):
         (
             [plain(1.0), plain(2.0, "rnn_tanh", name="b", weight_ih=np.ones((N, 1)), unknown={"leak"})],
             "unknown",
-            "1 linear, 1 rnn_tanh: {} cannot tell: b: its leak is unknown; name it with leak=, 1 for none",
+            "1 linear, 1 rnn_tanh: {} cannot tell: b: its leak is unknown; name it with --leak or leak=, 1 for none",
         ),
         ([from_diagonal([0.5, 0.1])], "no", "diagonal: {} no: 1/1000 is left after 10 steps"),
         ([from_diagonal([0.99, 0.1])], "yes", "diagonal: {} yes: ×0.669 is left"),
@@ -53,6 +53,7 @@ def test_a_file_in_which_nothing_was_analysed_says_so(tmp_path):
     )
     diagnosis = diagnose(Layers([], coverage=coverage, format="safetensors", path=tmp_path / "m.safetensors"))
     text = str(diagnosis).splitlines()
+    assert "no findings" not in str(diagnosis)
     assert text[0] == "nothing was analysed: none of 3 tensors was recognised as a recurrent weight"
     assert any(line.startswith("unread: this looks like RWKV-7") for line in text)
     assert diagnosis.to_dict()["coverage"]["unread"] == list(coverage.unread)

@@ -73,6 +73,12 @@ def test_weights_alone_show_training_where_biases_do_not():
     assert str(evidence) == "trained: the recurrent weights follow the law of no initializer"
 
 
+def test_of_two_laws_that_fit_the_likelier_is_named():
+    # 64 Gaussian entries a gate may pass as uniform up to their largest.
+    W = np.random.default_rng(3).standard_normal((32, 8))
+    assert "Gaussian" in judged(from_torch(W, cell="lstm", bias_ih=np.zeros(32))).reason
+
+
 def test_what_cannot_be_decided_is_said():
     gaussian = np.random.default_rng(0).standard_normal((32, 32))
     for layer in (

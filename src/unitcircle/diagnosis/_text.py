@@ -61,8 +61,10 @@ def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
 
     parts: list[RenderableType] = [Text(diagnosis.answer.sentence, style="bold"), Text(subject(diagnosis))]
     parts += [Text(f"unread: {text}", style="yellow") for text in _unread(diagnosis)]
-    parts += [Text(headline(diagnosis)), Text("")]
+    if diagnosis.layers or diagnosis.findings:
+        parts.append(Text(headline(diagnosis)))
     if diagnosis.layers:
+        parts.append(Text(""))
         table = MeasurementsTable(diagnosis.layers, diagnosis.examination.steps)
         parts += [table, Text(_legend(diagnosis), style="dim")]
     for group in group_findings(diagnosis.findings):

@@ -110,11 +110,12 @@ def _law_of_entries(blocks: list[np.ndarray]) -> str | None:
     level = SIGNIFICANCE / len(blocks)
     entries = [np.sort(block.ravel()[:: max(1, block.size // ENOUGH)]) for block in blocks]
     bound = max(float(np.abs(values).max()) for values in entries)
-    if all(_p_value(values, lambda x: (x + bound) / (2 * bound)) >= level for values in entries):
-        return f"uniform on ±{bound:.3g}"
-    if all(max(_p_value(values, law) for law in _gaussians(values)) >= level for values in entries):
-        return "Gaussian"
-    return None
+    probabilities = {
+        f"uniform on ±{bound:.3g}": min(_p_value(values, lambda x: (x + bound) / (2 * bound)) for values in entries),
+        "Gaussian": min(max(_p_value(values, law) for law in _gaussians(values)) for values in entries),
+    }
+    law, probability = max(probabilities.items(), key=lambda item: item[1])
+    return law if probability >= level else None
 
 
 def _gaussians(values: np.ndarray) -> list[Callable[[np.ndarray], np.ndarray]]:
