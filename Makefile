@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix lint bench gpu reproduce docs changelog clean
+.PHONY: help demo test test-matrix lint-environment lint bench gpu reproduce docs changelog clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,8 +31,10 @@ test:  ## the whole test suite with doctests, warnings as errors, coverage of th
 test-matrix:  ## the suite on Python 3.11 to 3.14, and on the lowest versions of every dependency (needs uv)
 	@.ci/matrix
 
-lint:  ## ruff, pyright strict, import-linter
+lint-environment:
 	@$(SETUP) lint
+
+lint: lint-environment  ## ruff, pyright strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
