@@ -80,3 +80,10 @@ def test_a_stack_named_by_its_author_is_said_to_be_taken_in_the_order_of_torch()
     assert "stacks of gates that their authors named W_hh or w_hh are taken in torch's order" in coverage.notes
     _, coverage = assembled({"w_hh": stored(12, 4), "w_ih": stored(12, 3), "b_ih": stored(12), "b_hh": stored(12)})
     assert not coverage.notes
+
+
+def test_the_names_of_mxnet():
+    parts = {"h2h_weight": (16, 4), "i2h_weight": (16, 3), "i2h_bias": (16,), "h2h_bias": (16,)}
+    (layer,), coverage = assembled({f"lstm0_l0_{name}": stored(*shape) for name, shape in parts.items()})
+    assert (layer.name, layer.cell, set(layer.bias_parts)) == ("lstm0_l0", "lstm", {"input", "recurrent"})
+    assert not coverage.notes

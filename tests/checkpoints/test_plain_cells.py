@@ -69,6 +69,7 @@ def test_a_time_constant_of_uncertain_meaning_leaves_the_leak_unknown(leaf, shap
     (layer,), coverage = assembled(tensors | {f"ltc.{leaf}": stored(values=value)})
     assert (layer.name, layer.cell, layer.leak, layer.unknown) == ("ltc", "leaky_rnn", 1.0, {"leak"})
     assert any(note.startswith(f"layer ltc: {leaf} ") for note in coverage.notes)
+    assert not coverage.undecided
 
 
 def test_the_low_rank_network_has_a_leak_in_its_code():
@@ -114,3 +115,11 @@ def test_a_normalization_inside_a_cell_makes_its_activation_unknown():
     (layer,), coverage = assembled(tensors | {"norm.weight": stored(4), "cell.h0": stored(4)})
     assert not layer.unknown
     assert not coverage.notes
+
+
+def test_the_full_rank_network_of_neuroscience_acts_on_columns_though_its_inputs_come_in_rows():
+    W, wi = stored(N, N), stored(M, N)
+    (layer,), _ = assembled({"net.wrec": W, "net.wi": wi, "net.brec": stored(N), "net.wo": stored(N, 1)})
+    np.testing.assert_array_equal(layer.gates["h"], W.load())
+    np.testing.assert_array_equal(layer.inputs["h"], wi.load().T)
+    assert layer.unknown == {"leak"}

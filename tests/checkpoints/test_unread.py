@@ -35,6 +35,9 @@ FAMILIES = {
     "GRU-D": ["gamma_x_l.weight", "gamma_h_l.weight"],
     "phased LSTM": ["cell.tau", "cell.phase", "cell.ratio_on"],
     "GRU with a layer normalization": ["rssm.cell.GRU_linear.weight", "rssm.cell.GRU_norm.weight"],
+    "multiplicative LSTM": ["rnn_mlstm_mlstm_" + leaf for leaf in ("wx:0", "wh:0", "wmx:0", "wmh:0", "b:0")],
+    "cuDNN kernel of TensorFlow": ["rnn/cudnn_lstm/opaque_kernel"],
+    "minimal gated unit": ["cell.U_f", "cell.W_f", "cell.U_h", "cell.W_h"],
     "EA-LSTM": ["lstm.weight_hh", "lstm.weight_ih", "lstm.weight_sh"],
 }
 
@@ -71,12 +74,29 @@ def test_convolutional_cells(names):
     assert "convolutional LSTM or GRU" in sentence
 
 
-@pytest.mark.parametrize("name", ["encoder.lstm.core.block", "decoder.gru_cell.kernels", "custom_lstm.parameters"])
+@pytest.mark.parametrize(
+    "name", ["encoder.lstm.core.block", "decoder.gru_cell.kernels", "custom_lstm.parameters", "net.bigru.W"]
+)
 def test_a_module_named_as_a_cell_of_which_nothing_was_made_is_said(name):
     _, coverage = assembled({name: stored(8, 8)})
     (sentence,) = coverage.unread
     assert "by its name like" in sentence
     _, coverage = assembled({name: stored(8, 8), name.rpartition(".")[0] + ".weight_hh": stored(8, 8)})
+    assert not coverage.unread
+
+
+def test_a_square_matrix_of_a_family_that_is_not_read_is_not_offered_as_a_recurrent_weight():
+    tensors = {f"blocks.0.att.{leaf}": stored(4) for leaf in ("time_decay", "time_first")}
+    _, coverage = assembled(tensors | {"blocks.0.att.receptance.weight": stored(4, 4), "other": stored(4, 4)})
+    assert [entry.name for entry in coverage.undecided] == ["other"]
+
+
+def test_a_part_of_a_module_that_was_read_is_no_further_cell():
+    tensors = {"convlstm.conv1.weight": stored(64, 32, 3, 3), "convlstm.lstm.weight_hh_l0": stored(16, 4)}
+    tensors |= {"rnn.linear.weight": stored(4, 6), "rnn.layer_norm.weight": stored(4), "rnn.weight_hh": stored(4, 4)}
+    tensors |= {"lstm.embedding.weight": stored(30, 8), "lstm.fc.weight": stored(8, 8)}
+    layers, coverage = assembled(tensors)
+    assert len(layers) == 2
     assert not coverage.unread
 
 

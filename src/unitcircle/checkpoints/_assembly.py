@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._families import plain_families
 from unitcircle.checkpoints._framework_cells import flax_layer, keras_layer, matched, torch_layer
@@ -16,7 +18,7 @@ from unitcircle.checkpoints._plain_cells import plain_layer, plain_layer_of_text
 from unitcircle.checkpoints._siblings import note_unused
 from unitcircle.checkpoints._structured_names import structured_layer
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.checkpoints._unread import families_unread
+from unitcircle.checkpoints._unread import UnreadFamilies
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -39,8 +41,6 @@ def assemble(
         for name in list(work.free):
             if name in work.free:
                 _find(work, recognise, name, failed)
-    for name in list(work.free):
-        refuse_stack(work, name)
     note_unused(work)
     _say_what_is_unread(work, failed)
     place = {name: index for index, name in enumerate(tensors)}
@@ -76,10 +76,12 @@ def _find(
 ) -> None:
     """Make the layer whose recurrent weight a tensor is, if its name says that it is one."""
     try:
-        layer = recognise(work, name)
-    except ArgumentError as error:
-        failed[name] = str(error)
-        work.skip(name, f"named as a recurrent weight, but: {error}", undecided=True)
+        with np.errstate(all="ignore"):  # what overflows or is not a number is named by the findings
+            layer = recognise(work, name)
+    except (ArgumentError, ValueError, IndexError) as error:
+        text = str(error) if isinstance(error, ArgumentError) else f"its parts do not fit together ({error})"
+        failed[name] = text
+        work.skip(name, f"named as a recurrent weight, but: {text}", undecided=True)
         return
     if layer is not None:
         work.keep(layer)
@@ -103,11 +105,18 @@ def _set_aside(work: Inventory) -> list[str]:
 
 
 def _say_what_is_unread(work: Inventory, failed: Mapping[str, str]) -> None:
-    explained = [name for name, (_, undecided) in work.skipped.items() if undecided]
-    sentences, places = families_unread(work.tensors, [*work.free, *failed], explained)
-    work.unread |= dict.fromkeys(sentences)
+    families = UnreadFamilies(work.tensors, [*work.free, *failed])
+    work.unread |= dict.fromkeys(families.sentences)
+    for name, tensor in list(work.free.items()):
+        if not families.hold(name):
+            refuse_stack(work, name)
+        elif (verdict := suspicion(name, tensor)) is not None and verdict[1]:
+            work.skip(name, "in a part that looks like another recurrence, which is not read", undecided=False)
+    work.unread |= dict.fromkeys(
+        families.named_only([*failed, *(name for name in work.tensors if name in work.skipped)])
+    )
     for name, error in failed.items():
-        if not any(name.startswith(place) for place in places):
+        if not families.hold(name):
             work.unread[f"{name} is named as a recurrent weight, but {error}: not read"] = None
 
 

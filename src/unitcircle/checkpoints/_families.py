@@ -50,6 +50,7 @@ class Family:
     leaky: bool = False  # Whether the cell has a leak, which mostly stands in the code
     reservoir: bool = False
     textbook: bool = False  # Whether the cell mostly has none
+    state_on_columns: bool = False  # Whether the recurrent weight acts on columns though the input weight acts on rows
 
     def match(self, name: str, present: Container[str], /) -> Match | None:
         """Return the layer whose recurrent weight has a name, or None where the name is of another convention."""
@@ -85,6 +86,7 @@ _BIASES = ("bias", "b", "bias_i", "bias_x")
 gated_families = (
     Family("weight_hh", ("weight_ih",), ("bias_ih", *_BIASES), ("bias_hh", "bias_h"), ("weight_hr",),
            r"(?:_l\d+)?(?:_reverse)?", ("bias_n",), by_hand=False),
+    Family("h2h_weight", ("i2h_weight",), ("i2h_bias",), ("h2h_bias",), suffix="", by_hand=False),  # MXNet
     Family("w_hh", ("w_ih", "w_xh", "w_hx"), ("b_ih", "b_h", *_BIASES), ("b_hh",)),
     Family("W_hh", ("W_ih", "W_xh", "W_hx"), ("b_ih", "b_h", "b_hx", *_BIASES), ("b_hh",)),
 )  # fmt: skip
@@ -101,11 +103,13 @@ plain_families = (
     Family("rec.weight", ("inp.weight", "in.weight"), ("inp.bias", "in.bias"), ("rec.bias",), leaky=True),
     Family("W_rec", ("W_in",), ("b_rec",), leaky=True),
     Family("w_rec", ("w_in",), ("b_rec",), leaky=True),
-    Family("wrec", ("wi", "win"), ("brec", "b"), leaky=True),
+    Family("wrec", ("wi", "win"), ("brec", "b"), leaky=True, state_on_columns=True),
     Family("Wrec", ("Win",), ("brec", "b"), leaky=True),
     Family("weight_rec", ("weight_in",), ("bias_rec", "bias"), leaky=True),
     Family("recurrent_weight", ("input_weight",), ("bias",)),
-    Family("recurrent_weights", ("input_weights",), ("bias", "biases")),
+    Family("recurrent_weights", ("input_weights", "weights"), ("bias", "biases")),
+    Family("hidden2hidden.weight", ("input2hidden.weight", "in2hidden.weight"), ("input2hidden.bias", "in2hidden.bias"),
+           ("hidden2hidden.bias",)),
     Family("Whh", ("Wxh", "Wih"), ("bh", "b"), textbook=True),
     Family("Wh", ("Wx",), ("bh", "b"), needs_input=True, textbook=True),
     Family("W_h", ("W_x",), ("b_h", "b"), needs_input=True, textbook=True),

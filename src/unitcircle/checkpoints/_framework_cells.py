@@ -34,6 +34,8 @@ def torch_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
     if match is None:
         return None
     rows, columns = work.shape(name)
+    if match.projection is not None and not work.is_matrix(match.projection):
+        raise ArgumentError(match.projection, "must be the matrix of a projection", f"{work.shape(match.projection)}")
     cell = cell_of_stack(rows, columns if match.projection is None else work.shape(match.projection)[-1])
     if cell is None:
         raise ArgumentError(name, _RULE, f"shape {(rows, columns)}")

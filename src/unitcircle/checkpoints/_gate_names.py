@@ -44,10 +44,11 @@ class _Convention:
     recurrent_bias: tuple[str, ...] = ()
     peephole: tuple[str, ...] = ()
     exchangeable: bool = False  # Authors also write it the other way round
+    rows: bool = False  # Whether its matrices act on rows
 
 
 _PAIRS = (
-    _Convention("W_h{}", ("W_x{}", "W_i{}"), ("b_{}", "b_i{}", "b_x{}"), ("b_h{}",), ("W_c{}",)),
+    _Convention("W_h{}", ("W_x{}", "W_i{}"), ("b_{}", "b_i{}", "b_x{}", "bias_{}"), ("b_h{}",), ("W_c{}",)),
     _Convention("Wh{}", ("Wx{}", "Wi{}"), ("b{}", "bi{}", "bx{}"), ("bh{}",), ("Wc{}",)),
     _Convention("W_{}h", ("W_{}x", "W_{}i"), ("b_{}",), ("b_{}h",), ("W_{}c",)),
     _Convention("W{}h", ("W{}x", "W{}i"), ("b{}",), ("b{}h",), ("W{}c",)),
@@ -55,14 +56,22 @@ _PAIRS = (
     _Convention("U{}", ("W{}",), ("b{}",), (), ("V{}", "P{}", "p{}"), exchangeable=True),
     _Convention("R_{}", ("W_{}",), ("b_{}",), ("br_{}",), ("p_{}",)),
     _Convention("R{}", ("W{}",), ("b{}",), (), ("p{}",)),
-    _Convention("W_hid_to_{}", ("W_in_to_{}",), ("b_{}",), (), ("W_cell_to_{}",)),
+    _Convention("W_hid_to_{}", ("W_in_to_{}",), ("b_{}",), (), ("W_cell_to_{}",), rows=True),  # Lasagne
+    _Convention(
+        "{}_gate.recurrent_weights",
+        ("{}_gate.weights",),
+        ("{}_gate.bias",),
+        (),
+        ("{}_gate.peephole_weights",),
+        rows=True,
+    ),  # madmom
     _Convention("h2{}", ("x2{}", "i2{}")),
     _Convention("{}_h", ("{}_x", "{}_i")),
     _Convention("{}_hidden", ("{}_input",)),
     _Convention("hidden_{}", ("input_{}",)),
 )
 _JOINT = (
-    _Convention("W_{}", (), ("b_{}",)),
+    _Convention("W_{}", (), ("b_{}", "bias_{}")),
     _Convention("W{}", (), ("b{}",)),
     *(
         _Convention(form)
@@ -85,6 +94,7 @@ class GateNames:
     joint: bool  # Whether `recurrent` acts on state and input side by side
     exchangeable: bool
     is_module: bool  # Whether each is the weight of a module of its own
+    rows: bool  # Whether the convention's matrices act on rows
 
 
 def _lower(convention: _Convention) -> _Convention:
@@ -92,9 +102,8 @@ def _lower(convention: _Convention) -> _Convention:
         return tuple(form.lower() for form in forms)
 
     c = convention
-    return _Convention(
-        c.recurrent.lower(), each(c.inputs), each(c.bias), each(c.recurrent_bias), each(c.peephole), c.exchangeable
-    )
+    spelled = (c.recurrent.lower(), each(c.inputs), each(c.bias), each(c.recurrent_bias), each(c.peephole))
+    return _Convention(*spelled, exchangeable=c.exchangeable, rows=c.rows)
 
 
 def _anchors() -> dict[str, list[tuple[_Convention, Words]]]:
@@ -127,23 +136,24 @@ def gate_names(name: str, free: Container[str], /) -> Iterator[GateNames]:
 def _cell(prefix: str, end: str, convention: _Convention, words: Words, free: Container[str]) -> GateNames | None:
     gates = words.keys()
 
-    def first(forms: tuple[str, ...], word: str, tail: str) -> str | None:
-        names = (f"{prefix}{form.format(word)}{tail}" for form in forms)
+    def first(forms: tuple[str, ...], gate: str, word: str, tail: str) -> str | None:
+        # A candidate is often named without the word "gate", and without what others have before or behind it.
+        short = [form.replace("_gate", "") for form in forms] if gate in "gn" and len(word) > 3 else []
+        bare = ["{}"] if short and forms == (convention.recurrent,) and tail else []
+        names = (f"{prefix}{form.format(word)}{tail}" for form in (*forms, *short, *bare))
         return next((full for full in names if full in free), None)
 
     spoken: dict[str, str] = {}
     recurrent: dict[str, str] = {}
     for gate in gates:
         for word in words[gate]:
-            # A candidate is often named without the word "gate".
-            forms = (convention.recurrent, *(("{}",) if gate in "gn" and len(word) > 3 else ()))
-            full = first(forms, word, end)
+            full = first((convention.recurrent,), gate, word, end)
             if full is not None and full not in recurrent.values():
                 spoken[gate], recurrent[gate] = word, full
                 break
     if spoken.keys() != gates:
         return None
-    inputs = {gate: full for gate in gates if (full := first(convention.inputs, spoken[gate], end)) is not None}
+    inputs = {gate: full for gate in gates if (full := first(convention.inputs, gate, spoken[gate], end)) is not None}
     if convention.inputs and inputs.keys() != gates:
         return None
     module = end.endswith(("weight", "kernel"))
@@ -154,9 +164,11 @@ def _cell(prefix: str, end: str, convention: _Convention, words: Words, free: Co
             names = [re.sub(r"(weight|kernel)$", "bias", full) for full in weights]
         else:
             sides = (convention.bias, convention.recurrent_bias)
-            names = [full for forms in sides if (full := first(forms, spoken[gate], end)) is not None]
+            names = [full for forms in sides if (full := first(forms, gate, spoken[gate], end)) is not None]
         biases[gate] = tuple(full for full in dict.fromkeys(names) if full in free)
-    peepholes = {gate: full for gate in gates if (full := first(convention.peephole, spoken[gate], end)) is not None}
+    peepholes = {
+        gate: full for gate in gates if (full := first(convention.peephole, gate, spoken[gate], end)) is not None
+    }
     return GateNames(
         prefix,
         Cell.LSTM if "f" in gates else Cell.GRU,
@@ -167,4 +179,5 @@ def _cell(prefix: str, end: str, convention: _Convention, words: Words, free: Co
         joint=not convention.inputs,
         exchangeable=convention.exchangeable,
         is_module=module,
+        rows=convention.rows,
     )

@@ -60,8 +60,8 @@ def _pair_layer(work: Inventory, names: GateNames) -> RecurrentLayer | None:
     n = own[0]
     if own != (n, n) or n not in entering or n < 2:
         return None
-    rows = entering[0] != n and not names.is_module
-    if entering == (n, n) and not names.is_module:
+    rows = names.rows or (entering[0] != n and not names.is_module)
+    if entering == (n, n) and not (names.is_module or names.rows):
         work.notes[_assumed_columns(work, names)] = None
     peepholes: dict[str, Any] = {}
     for gate, full in names.peepholes.items():
@@ -170,7 +170,7 @@ def _refuse(work: Inventory, names: GateNames, reason: str) -> None:
     name = _name(work, names)
     work.unread[f"{name} looks like {_ARTICLE[names.cell]} ({listed}), but {reason}: not read"] = None
     for full in (*names.recurrent.values(), *names.inputs.values()):
-        work.skip(full, f"a gate of {name}, which is not read", undecided=True)
+        work.skip(full, f"a gate of {name}, which is not read", undecided=False)
 
 
 _ARTICLE = {Cell.LSTM: "an LSTM", Cell.GRU: "a GRU"}

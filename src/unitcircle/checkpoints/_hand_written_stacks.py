@@ -52,7 +52,7 @@ def refuse_stack(work: Inventory, name: str, /) -> None:
         reason = "the weight of a hand-written cell on state and input side by side, whose order the file does not tell"
         if rows == columns or (rows < columns and "i2h" in name) or rows % 4 == 0 or rows % 3 == 0:
             work.unread[f"{name} looks like {reason}: not read"] = None
-            work.skip(name, reason, undecided=True)
+            work.skip(name, reason, undecided=False)
 
 
 def _fits(work: Inventory, inputs: str | None, high: int) -> bool:

@@ -31,6 +31,11 @@ def is_of_optimizer(name: str, /) -> bool:
     return _OPTIMIZER.search(name) is not None
 
 
+def named_reason(name: str, /) -> str | None:
+    """Return what a matrix is that is not recurrent, by its name, or None where its name does not say so."""
+    return next((reason for pattern, reason in _NAMED if re.search(pattern, name, re.IGNORECASE)), None)
+
+
 def suspicion(name: str, tensor: StoredTensor, /) -> tuple[str, bool] | None:
     """Return why a tensor that went into no layer was skipped, and whether a person should decide."""
     if tensor.dtype == "object":
@@ -41,9 +46,8 @@ def suspicion(name: str, tensor: StoredTensor, /) -> tuple[str, bool] | None:
     stacked = columns >= 4 and rows in {2 * columns, 3 * columns, 4 * columns}
     if rows != columns and not (stacked and _RECURRENT.search(name)):
         return None
-    for pattern, reason in _NAMED:
-        if re.search(pattern, name, re.IGNORECASE):
-            return reason, False
+    if reason := named_reason(name):
+        return reason, False
     if rows == columns:
         return "square, but its name does not say whether it is recurrent", True
     return f"a stack of {rows // columns} square blocks whose order the file does not tell", True

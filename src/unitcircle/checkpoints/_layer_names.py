@@ -8,7 +8,7 @@ from unitcircle.recurrence import Cell
 
 _WRAPPER = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)[./]")
 _LEADING = re.compile(r"(?:state_dict|model_state_dict|model_state|params|module|model)[./](?=.)", re.DOTALL)
-_WEIGHT = re.compile(r"(^|[./])(?:[WwUu]|weights?|kernel)$")
+_WEIGHT = re.compile(r"(^|[./])(?:[WwUu]|weights?|kernel|lin|linear|fc)$")
 _BARE = {Cell.LSTM: "lstm", Cell.GRU: "gru"}
 
 

@@ -28,7 +28,8 @@ def plain_layer(work: Inventory, match: Match, /) -> RecurrentLayer | None:
         # The input weight tells on which side the author writes the state.
         layout = "rows" if len(input_weight) != n else "columns" if match.family.by_hand else ""
         if layout == "rows":
-            recurrent, input_weight = recurrent.T, input_weight.T
+            recurrent = recurrent if match.family.state_on_columns else recurrent.T
+            input_weight = input_weight.T
     if layout == "columns?":
         work.notes[_ASSUMED_COLUMNS] = None
     activation = work.plain_activation(match.prefix)

@@ -67,7 +67,7 @@ def _loader(name: str, weight: Weight, parts: list[StoredTensor]) -> Callable[[]
         arrays = [part.load() for part in parts]
         try:
             with np.errstate(all="ignore"):  # a norm of zero gives NaN, which the findings name
-                value = weight(*(array.astype(np.float64) for array in arrays))
+                value = weight(*(array.astype(np.result_type(array, np.float64)) for array in arrays))
         except (ValueError, IndexError) as error:
             raise ArgumentError(name, "must be stored in parts that fit together", str(error)) from error
         if value.shape != arrays[0].shape:

@@ -42,6 +42,9 @@ def note_unused(work: Inventory, /) -> None:
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         verb = "was" if len(names) == 1 else "were"
         work.notes[f"layer {layer.label}: {listed}{more} {verb} not used"] = None
+        for name in names:
+            if work.is_matrix(name) and len(set(work.shape(name))) == 1 < work.shape(name)[0]:
+                work.skip(name, f"beside layer {layer.label}, of a meaning that is not known", undecided=False)
         if place and any(_NORM.search(name[len(place) :]) for name in names):
             work.layers[index] = replace(layer, unknown=layer.unknown | {"activation"})
 

@@ -48,20 +48,14 @@ def _s5_complex(eigenvalues: Any, log_step: Any, **options: Any) -> RecurrentLay
     return from_s4d(eigenvalues, log_step.ravel(), **options) if eigenvalues.dtype.kind == "c" else None
 
 
-def _gguf(rates: Any, dt_bias: Any, **options: Any) -> RecurrentLayer:
-    with np.errstate(divide="ignore", invalid="ignore"):  # a rate of another sign gives NaN, which the findings name
-        return from_mamba(np.log(-rates.astype(np.float64)), dt_bias, **options)
-
-
 _STRUCTURED: tuple[tuple[str, tuple[str, ...], tuple[str, ...], Callable[..., RecurrentLayer | None]], ...] = (
     ("nu_log", ("theta_log",), (), from_lru),
     ("A_log", ("dt_proj.bias",), (), from_mamba),
     ("A_log", ("dt_bias",), (), from_mamba),
-    ("ssm_a", ("ssm_dt.bias",), (), _gguf),
     ("log_A_real", ("A_imag", "log_dt"), ("P",), _s4d),
     ("Lambda_re", ("Lambda_im", "log_step"), ("P",), _s5),
     ("Lambda", ("log_step",), ("P",), _s5_complex),
     ("m", ("n",), (), _low_rank),
 )
 """A name that starts a structured recurrence, the names of its other parts, names with which it is another recurrence
-(``P`` makes that of S4, which is not diagonal), and what makes the layer. GGUF stores −exp(A_log) as ``ssm_a``."""
+(``P`` makes that of S4, which is not diagonal), and what makes the layer."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from unitcircle.checkpoints._impostors import is_of_optimizer, suspicion
+from unitcircle.checkpoints._impostors import is_of_optimizer, named_reason
 from unitcircle.checkpoints._tensor import StoredTensor
 
 _LISTED = 4
@@ -28,17 +28,17 @@ _W = r"(?:[._]?(?:weight|kernel|w))?"
 _FAMILIES = (
     _Family("RWKV-7", (r"w0", r"w1", r"w2", r"k_k")),
     _Family("RWKV-7", (r"k_k", r"k_a", r"r_k")),
-    _Family("RWKV-7", (r"time_mix_w0", r"time_mix_w1")),
     _Family("RWKV-6", (r"time_decay", r"time_(?:decay_w1|maa_w1|mix_w1)")),
-    _Family("RWKV-6", (r"time_mix_decay", r"time_mix_decay_w1")),
     _Family("RWKV", (r"time_decay", r"time_(?:first|faaaa|mix_k)")),
-    _Family("RWKV", (r"time_mix_decay", r"time_mix_first")),
     _Family("RG-LRU (Griffin)", (r"(?:a_param|recurrent_param)",
                                  r"(?:a_gate|input_gate|recurrent_gate_weight|input_gate_weight)(?:\..*)?")),
     _Family("xLSTM (mLSTM)", (r"(?:fgate|fgate_preact|f_gate_preact)\.(?:weight|bias)",
                               r"(?:igate|igate_preact|i_gate_preact)\.(?:weight|bias)")),
     _Family("xLSTM (sLSTM)", (r"_recurrent_kernel_", r"_bias_")),
     _Family("minGRU or minLSTM", (r"to_hidden_and\w*gate\.weight",)),
+    _Family("multiplicative LSTM", (r"wmh(?::0)?", r"wmx(?::0)?")),
+    _Family("cuDNN kernel of TensorFlow (opaque_kernel)", (r"opaque_kernel\S*",)),
+    _Family("minimal gated unit", (r"[UW]_?h?f", r"[UW]_?h?h"), r"[UW]_?[hxi]?[iorz](?:\..*)?", r"(?i:cell|mgu|rnn)"),
     _Family("SRU", (r"weight_c", r"weight", r"bias")),
     _Family("QRNN", (r"linear\.weight",), place=r"(?i:qrnn)"),
     _Family("liquid time-constant network (LTC)", (r"gleak(?::0)?", r"(?:erev|sigma|mu|cm)(?::0)?")),
@@ -51,7 +51,6 @@ _FAMILIES = (
     _Family("delta network (DeltaNet)", (r"b_proj\.weight", r"q_conv1d\.weight"), absent=r"A_log"),
     _Family("Mamba-3", (r"dt_bias", r"in_proj\.weight", r"[BC]_(?:bias|norm\.weight)"), absent=r"A_log"),
     _Family("Mamba", (r"A_log",)),
-    _Family("Mamba", (r"ssm_a",)),
     _Family("lightning attention (MiniMax)", (r"slope_rate",)),
     _Family("S4", (r"Lambda_(?:re|real)", r"P(?:_re)?")),
     _Family("S4", (r"(?:inv_A_real|inv_w_real|A_real|w_real|log_A_real)", r"(?:A_imag|w_imag)")),
@@ -87,68 +86,74 @@ _KINDS = {"lstm": "an LSTM", "gru": "a GRU"}
 _NUMBERED = re.compile(r"(?<=[./])\d+(?=[./])")
 
 
-def families_unread(
-    tensors: Mapping[str, StoredTensor], open_names: Collection[str], explained: Collection[str], /
-) -> tuple[list[str], list[str]]:
-    """Return a sentence for each family that names show and no layer was made of, and the prefixes where they stand."""
-    # `open_names` went into no layer; `explained` are names about which something is said already.
-    names = sorted(name for name in tensors if not is_of_optimizer(name))
-    # Layers that differ in their number are alike: what a name shows is decided once for all of them.
-    alike: dict[str, list[str]] = {}
-    for name in open_names:
-        if not is_of_optimizer(name):
-            alike.setdefault(_NUMBERED.sub("0", name), []).append(name)
-    found: dict[str, tuple[dict[str, None], tuple[str, ...]]] = {}
-    claimed: set[str] = set()
-    for family in _FAMILIES:
+class UnreadFamilies:
+    """What names show of families that are not read.
+
+    ``sentences`` has one for each family, ``places`` the prefixes that they stand at.
+    """
+
+    def __init__(self, tensors: Mapping[str, StoredTensor], open_names: Collection[str]) -> None:
+        """Look through the tensors; ``open_names`` are those that went into no layer."""
+        self._tensors = tensors
+        # Layers that differ in their number are alike: what a name shows is decided once for all of them.
+        self._alike: dict[str, list[str]] = {}
+        for name in open_names:
+            if not is_of_optimizer(name):
+                self._alike.setdefault(_NUMBERED.sub("0", name), []).append(name)
+        self._names = sorted(name for name in tensors if not is_of_optimizer(name))
+        self._settled = sorted(tensors.keys() - set(open_names))
+        found: dict[str, tuple[dict[str, None], tuple[str, ...]]] = {}
+        self.places: dict[str, None] = {}
+        for family in _FAMILIES:
+            for prefix, shown in self._places_of(family):
+                self.places[prefix] = None
+                found.setdefault(family.name, ({}, shown))[0][prefix] = None
+        self.sentences = [_sentence(list(places), f"like {family}", shown) for family, (places, shown) in found.items()]
+
+    def _places_of(self, family: _Family) -> Iterator[tuple[str, tuple[str, ...]]]:
         first = re.compile(rf"(?P<prefix>(?:.*?[./_])?)(?:{family.shown[0]})", re.DOTALL)
-        for form, full_names in alike.items():
-            if first.fullmatch(form) is None:
+        forms = [form for form in self._alike if first.fullmatch(form)]
+        for name in (name for form in forms for name in self._alike[form]):
+            match = first.fullmatch(name)
+            if match is None or (family.axes and len(self._tensors[name].shape) not in family.axes):
                 continue
-            for name in full_names:
-                match = first.fullmatch(name)
-                if match is None or (family.axes and len(tensors[name].shape) not in family.axes):
-                    continue
-                prefix = match["prefix"]
-                if prefix in claimed or not re.search(family.place, prefix):
-                    continue
-                shown = _shown(family, prefix, name, names)
-                if shown is not None:
-                    claimed.add(prefix)
-                    found.setdefault(family.name, ({}, shown))[0][prefix] = None
-    sentences = [_sentence(list(places), f"like {family}", shown) for family, (places, shown) in found.items()]
-    settled = {*(tensors.keys() - set(open_names)), *explained}
-    return sentences + _named_only(tensors, alike, settled, claimed), list(claimed)
+            prefix = match["prefix"]
+            if prefix in self.places or not re.search(family.place, prefix):
+                continue
+            # A module with a cell that was read may hold layers of any names.
+            inside = family.place and prefix and _any_below(self._settled, prefix)
+            shown = None if inside else _shown(family, prefix, name, self._names)
+            if shown is not None:
+                yield prefix, shown
 
+    def hold(self, name: str, /) -> bool:
+        """Whether a name stands in a part that looks like one of the families."""
+        return any(name[: index + 1] in self.places for index, letter in enumerate(name) if letter in "./_")
 
-def _named_only(
-    tensors: Mapping[str, StoredTensor], alike: Mapping[str, list[str]], settled: Collection[str], claimed: set[str]
-) -> list[str]:
-    """Return one sentence for each kind of cell that a module is named after, and of which nothing was made."""
-    places: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
-    for form, full_names in alike.items():
-        if _WORD.match(form) is None:
-            continue
-        for name in full_names:
+    def named_only(self, explained: Collection[str], /) -> list[str]:
+        """Return a sentence for each kind of cell that modules are named after, and of which nothing was made."""
+        groups: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+        forms = [form for form in self._alike if _WORD.match(form)]
+        for name in (name for form in forms for name in self._alike[form]):
             match = _WORD.match(name)
-            if match is None or len(tensors[name].shape) < 2 or suspicion(name, tensors[name]) is None:
+            if match is None or not _is_weight(self._tensors[name]) or named_reason(name[len(match[0]) :]):
                 continue
-            group = places.setdefault(match["kind"].lower(), ({}, {}))
-            group[0][match[0]] = None
-            group[1][name[len(match[0]) + 1 :]] = None
-    known = sorted({*settled, *claimed})
-    sentences: list[str] = []
-    for kind, (prefixes, ends) in places.items():
-        # A layer or a sentence anywhere inside, or around, is enough.
-        silent = [
-            place
-            for place in prefixes
-            if not _any_below(known, place) and not any(map(place.startswith, claimed - {""}))
-        ]
-        if silent and "" not in claimed:
-            word = f"by its name like {_KINDS.get(kind, f'a cell of the kind {kind}')}"
-            sentences.append(_sentence(silent, word, tuple(ends)))
-    return sentences
+            places, ends = groups.setdefault(match["kind"].lower(), ({}, {}))
+            places[match[0]] = None
+            ends[name[len(match[0]) + 1 :]] = None
+        known = sorted({*self._settled, *explained, *self.places})
+        sentences: list[str] = []
+        for kind, (places, ends) in groups.items():
+            # A layer or a sentence anywhere inside, or around, is enough.
+            silent = [place for place in places if not (_any_below(known, place) or self.hold(f"{place}."))]
+            if silent and "" not in self.places:
+                word = f"by its name like {_KINDS.get(kind, f'a cell of the kind {kind}')}"
+                sentences.append(_sentence(silent, word, tuple(ends)))
+        return sentences
+
+
+def _is_weight(tensor: StoredTensor) -> bool:
+    return len(tensor.shape) >= 2 and sum(extent > 1 for extent in tensor.shape) >= 2 and tensor.dtype != "object"
 
 
 def _any_below(names: list[str], place: str) -> bool:
