@@ -141,6 +141,20 @@ def dynet():
     return text.encode()
 
 
+def tflite():
+    from tests.checkpoints.tflite_builder import Model
+
+    model = Model()
+    names = ("rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_hh_l0")
+    W, U, b = (
+        [model.tensor(f"{name}{k}", part) for k, part in enumerate(np.split(WEIGHTS[name], 4))] for name in names
+    )
+    model.operator(44, [model.tensor("x"), *W, *U, -1, -1, -1, *b])
+    codes = model.tensor("coded", np.ones((2, 2), np.int8), scale=np.array([0.5, 0.25]))
+    model.operator(35, [model.tensor("y"), W[0], codes, b[0]], options={1: 4})
+    return model.content()
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -154,6 +168,7 @@ FORMATS = {
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
     "Equinox": equinox,
+    "TensorFlow Lite": tflite,
     "DyNet": dynet,
     "GGUF": gguf,
     "JSON": nested_lists,

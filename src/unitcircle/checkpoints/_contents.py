@@ -22,6 +22,7 @@ class Contents:
     layers: Sequence[RecurrentLayer] = ()  # Layers that the format describes, which no name need tell
     notes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()  # What looks recurrent and was not read, one sentence each
+    by_name: bool = True  # Whether further layers may be told by the names of tensors
     suspects: tuple[str, ...] = ()  # The same, where no layer is found at all
 
 

@@ -51,7 +51,7 @@ def read_dynet(path: Path, /) -> Contents:
             unread.append(f"{collection or '/'} is a builder of DyNet whose parameters are of no known cell: not read")
     lstm = any(layer.cell == "lstm" for layer in layers)
     notes = ["the forget bias of DyNet's LSTM includes the 1 that its code adds"] if lstm else []
-    return Contents(tensors, layers=layers, notes=tuple(notes), unread=tuple(unread))
+    return Contents(tensors, layers=layers, notes=tuple(notes), unread=tuple(unread), by_name=False)
 
 
 def _parameter(name: str, sides: bytes, text: memoryview) -> StoredTensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unitcircle.checkpoints._format import Format, recognise
 from unitcircle.checkpoints._json_text import parse_json
+from unitcircle.checkpoints._refusals import refused_folder
 from unitcircle.errors import CheckpointError
 
 MAX_FILES = 1000
@@ -24,6 +25,12 @@ READABLE = (
     ".onnx",
     ".jit",
     ".tar",
+    ".eqx",
+    ".msgpack",
+    ".gguf",
+    ".nam",
+    ".tflite",
+    ".mat",
 )
 """Ends of the names of files that may hold weights."""
 
@@ -63,8 +70,8 @@ def files_of(folder: Path, /) -> list[Path]:
     safe = [path for path in files if is_safetensors(path)]
     files = safe or files  # a Hugging Face folder often has the same weights twice
     if not files:
-        model = "; it is a TensorFlow SavedModel: save it as .keras" if (folder / "saved_model.pb").exists() else ""
-        message = f"the folder holds no checkpoint file{model}"
+        what = refused_folder(folder)
+        message = f"the folder holds no checkpoint file{f'; it is {what}' if what else ''}"
         raise CheckpointError(message)
     return files
 

@@ -7,10 +7,11 @@ import stat
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._numpy import end_of_array
+from unitcircle.checkpoints._refusals import REFUSED, Head, starts_with
 from unitcircle.errors import CheckpointError
 
 
@@ -33,6 +34,7 @@ class Format(StrEnum):
     JSON = "JSON"
     GGUF = "GGUF"
     DYNET = "DyNet"
+    TFLITE = "TensorFlow Lite"
     MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
@@ -46,18 +48,6 @@ _LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _PICKLE = re.compile(
     rb"\x80[\x02-\x05]|\(*(?:[\]}]q|\([dl]p\d+\n|\(?c[\w.]+\n[\w.]+\n[(pq)]|\(i[\w.]+\n\w+\n)", re.DOTALL
 )
-
-
-class Head(NamedTuple):
-    """What tells the format of a file."""
-
-    start: bytes  # Its first bytes, at most 4096
-    size: int  # Its size in bytes, -1 of a folder
-    at_user_block: bool  # Whether HDF5 starts behind a user block
-
-
-def _has(place: int, magic: bytes) -> Callable[[Head], bool]:
-    return lambda head: head.start[place : place + len(magic)] == magic
 
 
 def _is_safetensors(head: Head) -> bool:
@@ -86,7 +76,8 @@ _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.PYTORCH_LEGACY, lambda head: head.start[:1] == b"\x80" and _LEGACY in head.start[:32]),
     (Format.PICKLE, lambda head: _PICKLE.match(head.start) is not None),
     (Format.DYNET, lambda head: head.start.startswith((b"#Parameter# ", b"#LookupParameter# "))),
-    (Format.GGUF, _has(0, b"GGUF")),
+    (Format.TFLITE, starts_with(b"TFL3", at=4)),
+    (Format.GGUF, starts_with(b"GGUF")),
     (Format.MSGPACK, _is_msgpack),
     (Format.JSON, lambda head: head.start.lstrip().startswith((b"{", b"[")) and b"\0" not in head.start),
     # An ONNX file has no magic number: it starts with its first field, the version of the format.
@@ -114,22 +105,11 @@ _DOCUMENTS: tuple[tuple[Format, Callable[[dict[str, Any]], bool]], ...] = (
 )
 """The formats that are one JSON object, and the entries each has; the first that fits counts."""
 
-_REFUSED: tuple[tuple[Callable[[Head], bool], str], ...] = (
-    (_has(0, b"\x1f\x8b"), "a gzip archive; unpack it first"),
-    (_has(0, b"7z\xbc\xaf"), "a 7-zip archive; unpack it first"),
-    (_has(0, b"BZh"), "a bzip2 archive; unpack it first"),
-    (_has(0, b"\xfd7zXZ"), "an xz archive; unpack it first"),
-    (_has(4, b"TFL3"), "a TensorFlow Lite model; convert the model it was made from to ONNX"),
-    (_has(257, b"ustar"), "a tar archive; unpack it first, or load and save it with a newer torch"),
-    (_has(0, b"version https://git-lfs"), "a Git LFS pointer, not the file itself; run git lfs pull"),
-)
-"""What is called by its right name and refused, with a remedy."""
-
 
 def recognise(path: Path, /) -> Format:
     """Return the format of a file or folder; of a zip archive, :func:`recognise_archive` tells more."""
     head = _head_of(path)
-    for holds, what in _REFUSED:
+    for holds, what in REFUSED:
         if holds(head):
             message = f"it is {what}"
             raise CheckpointError(message)
@@ -182,4 +162,4 @@ def _head_of(path: Path) -> Head:
     if not start:
         message = "it is empty"
         raise CheckpointError(message)
-    return Head(start, status.st_size, at_user_block)
+    return Head(start, status.st_size, at_user_block, path.name)

@@ -71,7 +71,7 @@ def read_rtneural(path: Path, document: Any, /) -> Contents:
             unread[-1] += f" ({error})" if isinstance(error, ArgumentError) else ""
             continue
         layers.append(layer)
-    return Contents(tree.tensors, tree.texts, layers=layers, unread=tuple(unread))
+    return Contents(tree.tensors, tree.texts, layers=layers, unread=tuple(unread), by_name=False)
 
 
 def read_amp_model(path: Path, document: Any, /) -> Contents:

@@ -12,7 +12,7 @@ from unitcircle.checkpoints._archive import Archive, map_file
 from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._bare_pickle import read_pickle
 from unitcircle.checkpoints._contents import Contents
-from unitcircle.checkpoints._coverage import Coverage
+from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._dynet import read_dynet
 from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._format import Format
@@ -23,6 +23,7 @@ from unitcircle.checkpoints._msgpack import read_msgpack
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
+from unitcircle.checkpoints._tflite import read_tflite
 from unitcircle.recurrence import RecurrentLayer
 
 Found = tuple[list[RecurrentLayer], Coverage]
@@ -63,12 +64,21 @@ def layers_of(contents: Contents, file: str, /, chosen: Sequence[RecurrentLayer]
     """Return the layers that a person chose, those that the format describes, and those that names tell."""
     used = {name for layer in chosen for name in layer.source.tensors}
     described = [layer for layer in contents.layers if used.isdisjoint(layer.source.tensors)]
-    layers, coverage = assemble(contents.tensors, file=file, texts=contents.texts, chosen=[*chosen, *described])
-    notes, unread = (
-        (*coverage.notes, *contents.notes),
-        (*coverage.unread, *contents.unread, *(() if layers else contents.suspects)),
+    made = [*chosen, *described]
+    layers, coverage = (
+        assemble(contents.tensors, file=file, texts=contents.texts, chosen=made)
+        if contents.by_name
+        else (made, _coverage(contents, made))
     )
-    return layers, replace(coverage, notes=notes, unread=unread)
+    unread = (*coverage.unread, *contents.unread, *(() if layers else contents.suspects))
+    return layers, replace(coverage, notes=(*coverage.notes, *contents.notes), unread=unread)
+
+
+def _coverage(contents: Contents, layers: Sequence[RecurrentLayer]) -> Coverage:
+    """Return what became of the tensors of a format that says itself which of them are layers."""
+    taken = {name: layer.name for layer in layers for name in layer.source.tensors}
+    analysed = tuple(Entry(name, contents.tensors[name].shape, layer) for name, layer in taken.items())
+    return Coverage(analysed, other=len(contents.tensors) - len(analysed))
 
 
 # Imported in the body: users of the other formats do not wait for these readers.
@@ -117,6 +127,7 @@ READERS: Mapping[Format, Reader] = {
     Format.JSON: Reader(lambda file: read_json(file.path, file.document)),
     Format.GGUF: Reader(lambda file: read_gguf(file.path)),
     Format.DYNET: Reader(lambda file: read_dynet(file.path)),
+    Format.TFLITE: Reader(lambda file: read_tflite(file.path)),
     Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
