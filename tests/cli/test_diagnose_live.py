@@ -65,7 +65,7 @@ def test_the_popular_lstm_on_pixels_gets_defect_step_and_measured_remedy(project
     assert max(map(len, out.splitlines())) <= 80
     text = " ".join(out.split())
     assert "UC101 warning stacked-orthogonal" in text
-    assert "UC201 warning gradient-vanishes rnn[f]: the gradient of the loss falls below 1/1000" in text
+    assert "UC201 note gradient-vanishes rnn[f]: the gradient of the loss falls below 1/1000" in text
     assert "of 64, " in text
     assert "gate f closes: it keeps 0.5" in text
     assert "recurrent='orthogonal', bias='chrono(max_steps=64)') it remedies UC101, UC110, UC201" in text
@@ -84,7 +84,7 @@ def test_json_ranks_what_was_tried(project, capsys):
 
 
 def test_inputs_alone_and_arguments_by_name(project, capsys):
-    assert run("pixelwise_lstm:PixelByPixel", "--data", "inputs.npy", "--select", "UC201") == 1
+    assert run("pixelwise_lstm:PixelByPixel", "--data", "inputs.npy", "--select", "UC201,UC110") == 1
     np.savez("named.npz", x=np.load("inputs.npy"))
     assert run("pixelwise_lstm:PixelByPixel", "--data", "named.npz", "--select", "UC201", "--steps", "5") == 0
     assert "no findings" in capsys.readouterr().out

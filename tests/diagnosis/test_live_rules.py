@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from tests.diagnosis.test_live import B, N, Reader, T, batch, codes, found, reader, scaled
@@ -71,7 +72,8 @@ def test_an_exploding_gradient():
     finding = found(diagnosis, "UC202")
     assert finding.evidence["lag"] == 10
     assert finding.severity is Severity.WARNING
-    assert "UC206" in codes(diagnosis)
+    # 2^T with T = 40 is 10^12, and rounding is as large as the state.
+    assert found(diagnosis, "UC206").severity is Severity.WARNING
     assert "UC202" not in codes(diagnose(rotation(2.0, inputs=1e-12), batch(), steps=9))
 
 
@@ -81,14 +83,18 @@ def test_chaos_is_beyond_its_error():
     nn.init.normal_(model.rnn.weight_hh_l0, std=3.0 / math.sqrt(48))
     model.rnn.weight_ih_l0.data.mul_(0.1)
     diagnosis = diagnose(model, batch(steps=80))
-    assert found(diagnosis, "UC206").evidence["exponent"] > 0.1
+    finding = found(diagnosis, "UC206")
+    assert finding.evidence["exponent"] > 0.1
+    grown = math.exp(finding.evidence["exponent"] * 80) * 2.0**-24
+    assert finding.evidence["rounding"] == pytest.approx(grown, rel=1e3 * np.finfo(float).eps)
+    assert finding.severity is (Severity.WARNING if grown >= 0.1 else Severity.NOTE)
     # Mean field: 0.31 at gain 3, for infinite width and without input; width 48 and small inputs are near it.
     assert diagnosis.layers[0].live.exponent == pytest.approx(0.31, abs=0.15)
 
 
 def test_saturation():
     model = rotation(1.0, inputs=100.0)
-    assert "UC203" in codes(diagnose(model, batch()))
+    assert found(diagnose(model, batch()), "UC203").severity is Severity.NOTE
 
 
 def test_collapse_to_the_origin():
@@ -116,9 +122,26 @@ def test_dead_units():
         model.rnn.bias_ih_l0[[2, 5]] = -1e3
     finding = found(diagnose(model, batch()), "UC207")
     assert finding.evidence["dead"] == [2, 5]
+    assert finding.severity is Severity.NOTE
     with torch.no_grad():
         model.rnn.bias_ih_l0[:9] = -1e3
     assert "0, 1, 2, 3, 4, 5, 6, 7, ..." in found(diagnose(model, batch()), "UC207").message
+
+
+def test_half_of_the_units_dead_is_a_warning_whose_remedy_differs_from_the_model():
+    model = rotation(1.0, inputs=0.1, nonlinearity="relu")
+    with torch.no_grad():
+        model.rnn.weight_hh_l0.copy_(torch.eye(N))
+        model.rnn.bias_ih_l0[: N // 2 + 1] = -1e3
+    finding = found(diagnose(model, batch()), "UC207")
+    assert finding.severity is Severity.WARNING
+    assert "identity" not in finding.remedy
+
+
+@pytest.mark.parametrize(("steps", "severity"), [(60, Severity.NOTE), (120, Severity.WARNING)])
+def test_a_gated_cell_that_forgets_is_a_note_below_a_hundred_steps(steps, severity):
+    finding = found(diagnose(reader(nn.GRU), batch(steps=steps)), "UC201")
+    assert finding.severity is severity
 
 
 def test_short_gates_are_a_note_until_the_sequence_is_long():
