@@ -93,7 +93,7 @@ def test_inputs_alone_and_arguments_by_name(project, capsys):
     assert run("pixelwise_lstm:PixelByPixel", "--data", "more.npz") == 2
     assert "target" in capsys.readouterr().err
     np.savez("two.npz", inputs=arrays["inputs"], scale=arrays["target"])
-    assert run("pixelwise_lstm:Scaled", "--data", "two.npz", "--select", "UC201") == 1
+    assert run("pixelwise_lstm:Scaled", "--data", "two.npz", "--select", "UC201,UC110") == 1
 
 
 def test_without_data_the_weights_of_the_model_are_examined(project, capsys):
