@@ -64,6 +64,7 @@ def test_the_gru_of_equinox_has_a_bias_inside_the_reset_product():
 def test_a_bias_of_another_size_is_named_and_not_used():
     (layer,), coverage = assembled({"c.weight_hh": stored(16, 4), "c.weight_ih": stored(16, 3), "c.bias": stored(4)})
     assert not layer.biases
+    assert layer.unknown == {"bias"}
     assert "layer c: bias (4) was not used" in coverage.notes
 
 

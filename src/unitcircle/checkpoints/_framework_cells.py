@@ -44,6 +44,9 @@ def torch_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
     if match.family.by_hand and match.recurrent_bias is None:
         work.notes["stacks of gates that their authors named W_hh or w_hh are taken in torch's order"] = None
     biases = [vector(work, full, rows) for full in match.biases]
+    misfits = [full for full, bias in zip(match.biases, biases, strict=True) if full and bias is None]
+    if strict := [full for full in misfits if re.search(r"b(?:ias)?_(?:ih|hh)", full)]:
+        raise ArgumentError(strict[0], f"must have {rows} entries", f"shape {work.shape(strict[0])}")
     inner = vector(work, match.inner_bias, columns) if cell is Cell.GRU else None
     used = [full for full in match.tensors if full not in match.biases or vector(work, full, rows) is not None]
     layer = from_torch(
@@ -56,6 +59,7 @@ def torch_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
         name=work.layer_name(match.prefix, cell),
         layer=match.layer,
         direction="reverse" if match.reverse else "forward",
+        unknown=frozenset({"bias"} if misfits else ()),
         source=work.source([*used, *([match.inner_bias] if match.inner_bias and inner is not None else [])]),
     )
     return layer if inner is None else replace(layer, recurrent_biases={"n": inner})
