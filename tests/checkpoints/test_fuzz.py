@@ -155,6 +155,15 @@ def tflite():
     return model.content()
 
 
+def matlab(*, compressed):
+    import scipy.io
+
+    buffer = io.BytesIO()
+    cell = {"weight_hh": WEIGHTS["rnn.weight_hh_l0"], "weight_ih": WEIGHTS["rnn.weight_ih_l0"].astype(int)}
+    scipy.io.savemat(buffer, {"net": cell, "list": np.array([1.5, "x"], object)}, do_compression=compressed)
+    return buffer.getvalue()
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -168,6 +177,8 @@ FORMATS = {
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
     "Equinox": equinox,
+    "MATLAB": lambda: matlab(compressed=False),
+    "MATLAB, compressed": lambda: matlab(compressed=True),
     "TensorFlow Lite": tflite,
     "DyNet": dynet,
     "GGUF": gguf,

@@ -35,6 +35,8 @@ class Format(StrEnum):
     GGUF = "GGUF"
     DYNET = "DyNet"
     TFLITE = "TensorFlow Lite"
+    MATLAB = "MATLAB"
+    MATLAB_HDF5 = "MATLAB 7.3"
     MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
@@ -68,6 +70,8 @@ def _is_equinox(head: Head) -> bool:
 
 _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
     (Format.FOLDER, lambda head: head.size < 0),
+    (Format.MATLAB_HDF5, starts_with(b"MATLAB 7.3")),
+    (Format.MATLAB, lambda head: head.start[124:128] in {b"\0\1IM", b"\1\0MI"}),
     (Format.HDF5, lambda head: head.start.startswith(_HDF5) or head.at_user_block),
     (Format.ZIP, lambda head: head.start.startswith((b"PK\x03\x04", b"PK\x05\x06"))),
     (Format.EQUINOX, _is_equinox),

@@ -19,6 +19,7 @@ from unitcircle.checkpoints._format import Format
 from unitcircle.checkpoints._gguf import read_gguf
 from unitcircle.checkpoints._json_model import read_amp_model, read_json, read_rtneural
 from unitcircle.checkpoints._json_text import parse_json
+from unitcircle.checkpoints._matlab import read_matlab, read_matlab_hdf5
 from unitcircle.checkpoints._msgpack import read_msgpack
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
@@ -128,6 +129,8 @@ READERS: Mapping[Format, Reader] = {
     Format.GGUF: Reader(lambda file: read_gguf(file.path)),
     Format.DYNET: Reader(lambda file: read_dynet(file.path)),
     Format.TFLITE: Reader(lambda file: read_tflite(file.path)),
+    Format.MATLAB: Reader(lambda file: read_matlab(file.path)),
+    Format.MATLAB_HDF5: Reader(lambda file: read_matlab_hdf5(file.path)),
     Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),

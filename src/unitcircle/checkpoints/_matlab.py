@@ -1,0 +1,198 @@
+"""MATLAB's ``.mat`` files of version 5 to 7.2: elements with a tag, compressed or not."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unitcircle.checkpoints._archive import ALLOWANCE, map_file
+from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, Names
+from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.errors import CheckpointError
+
+# Why not scipy.io: it allocates what a file declares before it reads it, and unpacks without a bound.
+
+_MATRIX, _COMPRESSED = 14, 15
+_ELEMENTS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_CELL, _STRUCT, _OBJECT, _SPARSE, _HANDLE, _OPAQUE = 1, 2, 3, 5, 16, 17
+_NUMBERS = {6: "float64", 7: "float32", 8: "int8", 9: "uint8", 10: "int16", 11: "uint16", 12: "int32", 13: "uint32",
+            14: "int64", 15: "uint64"}  # fmt: skip
+"""Classes of MATLAB whose arrays hold numbers."""
+_COMPLEX = 0x800
+
+
+def read_matlab(path: Path, /) -> Contents:
+    """Return the numeric arrays of a ``.mat`` file; fields of structures and cells are joined to names by dots."""
+    memory = map_file(path)
+    order = {b"IM": "<", b"MI": ">"}.get(bytes(memory[126:128]))
+    if order is None:
+        message = "it is a MATLAB file whose header is damaged"
+        raise CheckpointError(message)
+    work = _Matlab(order, len(memory))
+    for kind, content in work.elements(memory[128:]):
+        if kind == _COMPRESSED:
+            for inner, unpacked in work.elements(work.unpacked(content)):
+                work.variable("", inner, unpacked, 0)
+        else:
+            work.variable("", kind, content, 0)
+    what = f"{work.objects} objects of classes of MATLAB, such as dlnetwork, which only MATLAB can read; save their"
+    suspects = [f"{what} weights as plain matrices: not read"] if work.objects else []
+    return Contents(work.tensors, suspects=tuple(suspects))
+
+
+def read_matlab_hdf5(path: Path, /) -> Contents:
+    """Return the arrays of a ``.mat`` file of version 7.3, which is HDF5 with the sides in reverse order."""
+    # Imported here: users of the other formats do not wait for this reader.
+    from unitcircle.checkpoints._keras import keras_tensors  # noqa: PLC0415
+
+    tensors = {name: tensor for name, tensor in keras_tensors(path).items() if not name.startswith("#refs#")}
+    return Contents(
+        {
+            name: StoredTensor(tensor.shape[::-1], tensor.dtype, partial(_transposed, tensor))
+            for name, tensor in tensors.items()
+        }
+    )
+
+
+def _transposed(tensor: StoredTensor) -> np.ndarray:
+    return tensor.load().T
+
+
+Element = tuple[int, memoryview]
+"""Type and content of an element."""
+
+
+class _Matlab:
+    """The arrays of a file by name, in its order of bytes."""
+
+    def __init__(self, order: str, size: int) -> None:
+        self.order = order
+        self.tensors: dict[str, StoredTensor] = {}
+        self.objects = 0
+        self._names = Names(size, ".")
+        self._size = size
+        self._left = 3 * size + ALLOWANCE
+
+    def elements(self, memory: memoryview) -> Iterator[Element]:
+        """Iterate over the elements of some bytes: the type of each, and its content."""
+        place = 0
+        while place + 8 <= len(memory):
+            kind, size = struct.unpack_from(f"{self.order}II", memory, place)
+            start, small = place + 8, kind >> 16
+            if small:  # up to four bytes lie in the tag itself
+                kind, size, start = kind & 0xFFFF, min(small, 4), place + 4
+            if size > len(memory) - start:
+                message = "it is a MATLAB file one of whose elements does not fit into it: truncated or hostile"
+                raise CheckpointError(message)
+            yield kind, memory[start : start + size]
+            place = start + size
+            if kind != _COMPRESSED:
+                place += -place % 8
+
+    def unpacked(self, content: memoryview) -> memoryview:
+        """Return what a compressed element holds, within the bound of the file."""
+        inflater = zlib.decompressobj()
+        try:
+            data = inflater.decompress(content, max(self._left, 1))
+        except zlib.error as error:
+            message = f"it is a MATLAB file with a damaged compressed variable ({error})"
+            raise CheckpointError(message) from error
+        self._left -= len(data)
+        if inflater.unconsumed_tail or not inflater.eof:
+            message = "it is a MATLAB file with a variable that is truncated or unpacks to too many bytes: refused"
+            raise CheckpointError(message)
+        return memoryview(data)
+
+    def variable(self, name: str, kind: int, content: memoryview, depth: int) -> None:
+        """Take in one variable, or one entry of a structure or cell."""
+        if kind != _MATRIX or not content:
+            return
+        if depth > MAX_DEPTH:
+            message = f"it is a MATLAB file with structures deeper than {MAX_DEPTH}: refused as hostile"
+            raise CheckpointError(message)
+        parts = self.elements(content)
+        head = list(itertools.islice(parts, 3))
+        if len(head) < 3 or len(head[0][1]) < 4:
+            message = "it is a MATLAB file with a variable that lacks its class, shape or name: damaged"
+            raise CheckpointError(message)
+        flags = struct.unpack_from(f"{self.order}I", head[0][1])[0]
+        own, kind = str(head[2][1][:1000], "latin-1"), flags & 0xFF
+        name = self._names.join(name, own) if own else name
+        if kind in _NUMBERS:
+            self.tensors[name] = self._array(name, _NUMBERS[kind], self._shape(head[1]), list(parts), flags)
+        elif kind == _SPARSE:
+            self.tensors[name] = self._sparse(name, self._shape(head[1]), list(itertools.islice(parts, 3)))
+        elif kind == _CELL:
+            for place, (inner, entry) in enumerate(parts):
+                self.variable(self._names.join(name, place), inner, entry, depth + 1)
+        elif kind in {_STRUCT, _OBJECT}:
+            self._fields(name, parts, math.prod(self._shape(head[1])), depth, skip=kind == _OBJECT)
+        elif kind in {_HANDLE, _OPAQUE}:
+            self.objects += 1
+
+    def _fields(self, name: str, parts: Iterator[Element], count: int, depth: int, *, skip: bool) -> None:
+        head = list(itertools.islice(parts, 3 if skip else 2))[skip:]
+        width = int.from_bytes(head[0][1], "little" if self.order == "<" else "big") if len(head) == 2 else 0
+        if not 0 < width <= 1000:
+            message = f"it is a MATLAB file whose structure {name!r:.80} has no names of fields: damaged"
+            raise CheckpointError(message)
+        text = bytes(head[1][1])
+        fields = [text[start : start + width].split(b"\0")[0].decode("latin-1") for start in range(0, len(text), width)]
+        for place, (kind, entry) in enumerate(parts):
+            field = fields[place % len(fields)] if fields else ""
+            owner = name if count == 1 else self._names.join(name, place // max(len(fields), 1))
+            self.variable(self._names.join(owner, field), kind, entry, depth + 1)
+
+    def _shape(self, part: Element) -> tuple[int, ...]:
+        sides = self._numbers(part)
+        if not 0 < sides.size <= 32 or sides.min() < 0:
+            message = "it is a MATLAB file with a variable without a shape: damaged"
+            raise CheckpointError(message)
+        return tuple(int(side) for side in sides)
+
+    def _numbers(self, part: Element) -> np.ndarray:
+        kind, content = part
+        if kind not in _ELEMENTS or len(content) % np.dtype(_ELEMENTS[kind]).itemsize:
+            message = f"it is a MATLAB file with numbers of type {kind}: damaged"
+            raise CheckpointError(message)
+        return np.frombuffer(content, self.order + _ELEMENTS[kind])
+
+    def _array(
+        self, name: str, dtype: str, shape: tuple[int, ...], parts: list[Element], flags: int, /
+    ) -> StoredTensor:
+        numbers = [self._numbers(part) for part in parts[: 2 if flags & _COMPLEX else 1]]
+        if not numbers or any(part.size != math.prod(shape) for part in numbers):
+            message = f"it is a MATLAB file whose array {name!r:.80} does not fill its shape {shape!s:.80}: damaged"
+            raise CheckpointError(message)
+        if dtype == "float64" and numbers[0].dtype.itemsize < 4:
+            dtype = "float32"  # MATLAB stores whole numbers in few bytes
+
+        def load() -> np.ndarray:
+            values = [part.astype(dtype).reshape(shape, order="F") for part in numbers]
+            return values[0] if len(values) == 1 else values[0] + 1j * values[1]
+
+        kinds = {"float32": "complex64"}
+        return StoredTensor(shape, dtype if len(numbers) == 1 else kinds.get(dtype, "complex128"), load)
+
+    def _sparse(self, name: str, shape: tuple[int, ...], parts: list[Element]) -> StoredTensor:
+        rows, starts, values = (self._numbers(part) for part in [*parts, *[(1, memoryview(b""))] * 3][:3])
+        sound = len(shape) == 2 and starts.size == shape[1] + 1 and rows.size >= values.size == int(starts[-1])
+        if not sound or (np.diff(starts) < 0).any() or (values.size and rows[: values.size].max() >= shape[0]):
+            message = f"it is a MATLAB file whose sparse array {name!r:.80} is damaged"
+            raise CheckpointError(message)
+        if math.prod(shape) * 8 > 3 * self._size + ALLOWANCE:
+            return StoredTensor(shape, "sparse", lambda: np.empty(0))
+
+        def load() -> np.ndarray:
+            dense = np.zeros(shape)
+            dense[rows[: values.size], np.repeat(np.arange(shape[1]), np.diff(starts))] = values
+            return dense
+
+        return StoredTensor(shape, "float64", load)
