@@ -257,6 +257,7 @@ CUSTOM_GROUPS = {
         f"rnn/wired_cfc_cell {ITS_OWN}",
     ),
     "no name at all": ({"rnn/rnn/dense_1": EYE}, f"rnn {ITS_OWN} ("),
+    "a cell in the layer RNN": ({"rnn_3/model/rnn_3/odd": SQUARE}, f"rnn_3 {ITS_OWN} ("),
     "a recurrent layer": ({"cfc/cfc": STACK}, f"cfc {ITS_OWN}, a CfC by its name"),
 }
 
@@ -310,7 +311,42 @@ class TestCustomCells:
         assert found.cell is Cell.RNN_TANH
         assert coverage.unread == (
             "lmu/lmu_cell looks like a recurrent cell of its own, an LMU by its name (kernel): not read",
+            "lmu looks like an LMU: only its hidden cell is read, and not the memory that feeds it",
         )
+
+    def test_cells_of_two_layers_that_have_one_name(self, tmp_path, process):
+        """Both directions of an RNN layer have a cell of that name."""
+        cell = layer("GRUCell", "gru_cell")
+        sides = layer("RNN", "forward_rnn", cell=cell), layer("RNN", "backward_rnn", cell=cell, go_backwards=True)
+        config = model(layer("Bidirectional", "both", layer=sides[0], backward_layer=sides[1]))
+        arrays = {side: weights("GRU", seed=seed) for seed, side in enumerate(("backward", "forward"))}
+        groups = {f"both/m/both/{side}_rnn/gru_cell": one for side, one in arrays.items()}
+        write_legacy(
+            tmp_path / "a.h5",
+            {name: named(one) for name, one in groups.items()},
+            under="model_weights",
+            model_config=json.dumps(config),
+            keras_version="3.15",
+        )
+        found, coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert {one.name: one.direction for one in found} == {
+            "both/forward_rnn/gru_cell": "forward",
+            "both/backward_rnn/gru_cell": "reverse",
+        }
+        for one in found:
+            assert_holds(one, "GRU", arrays["backward" if one.direction == "reverse" else "forward"])
+        assert not coverage.unread
+
+    def test_a_cell_that_its_layer_configures_without_a_name(self, tmp_path, process):
+        config = model(
+            layer("RNN", "rnn_3", cell={"class_name": "Leaky", "config": {"units": 4}}), layer("Decoder", "d")
+        )
+        groups = {"rnn_3/m/rnn_3/leaky": SQUARE, "d/m/d/lstm_cell": STACK}
+        write_legacy(tmp_path / "a.h5", groups, model_config=json.dumps(config), keras_version="3.15")
+        (found,), coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert (found.name, found.cell) == ("d", Cell.LSTM)
+        (sentence,) = coverage.unread
+        assert sentence.startswith("rnn_3/leaky looks like a recurrent cell of its own, of the class Leaky (bias, ")
 
     def test_the_class_decides_where_there_is_a_configuration(self, tmp_path, process):
         cell = {"class_name": "pack>MixedCfcCell", "config": {"name": "odd"}, "registered_name": "pack>MixedCfcCell"}

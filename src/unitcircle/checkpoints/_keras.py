@@ -22,8 +22,10 @@ from unitcircle.checkpoints._hdf5 import Hdf5File, Hdf5Process
 from unitcircle.checkpoints._keras_cells import (
     CustomCell,
     custom_cell,
+    family_of,
     homes,
     inside,
+    is_of_keras,
     parts_of,
     relative_leaves,
     sounds_recurrent,
@@ -107,8 +109,7 @@ class _Group:
         if (layer := self.model.layer(self.object)) is not None:
             return layer
         # "lstm/lstm/lstm_cell_1" and "layers/lstm/cell" are the layer lstm.
-        parts = [part for part in self.object.split("/") if part != "layers"]
-        parts = [part for part, before in zip(parts, [None, *parts], strict=False) if part != before]
+        parts = parts_of(self.object)
         if len(parts) > 1 and re.fullmatch(r"cell|.*_cell(_\d+)?", parts[-1]):
             parts.pop()
         cudnn = True if re.search(r"cu_?dnn", self.object) else None
@@ -144,6 +145,7 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
             layers.append(layer)
             mentioned = [Entry(name, file.shapes[name] or (), layer.name) for name in layer.source.tensors]
             analysed += mentioned
+            unread += _around(group)
         else:
             skipped += (mentioned := layer)
             unread += _unread(group, layer)
@@ -155,7 +157,7 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
 def _custom_cells(groups: Mapping[str, Mapping[str, str]], model: KerasModel) -> dict[str, CustomCell]:
     """Return, for every group that belongs to a cell which is none of Keras' own, that cell."""
     objects = {path: _Group(path, leaves, model).object for path, leaves in groups.items()}
-    known = homes({objects[path]: leaves for path, leaves in groups.items()})
+    known = homes(objects.values())
     below: dict[str, list[str]] = defaultdict(list)
     for name in objects.values():
         parts = name.split("/")
@@ -168,7 +170,9 @@ def _custom_cells(groups: Mapping[str, Mapping[str, str]], model: KerasModel) ->
         if model.layer(name) is not None:
             continue
         kind = model.custom_class(name)
-        if kind and ("recurrent_kernel" in groups[path] or name.endswith("/cell")):
+        recurrent = "recurrent_kernel" in groups[path] or name.endswith("/cell")
+        # A layer of a class that does not sound recurrent may use a cell of Keras.
+        if kind and recurrent and (sounds_recurrent(kind) or not is_of_keras(name)):
             place = "/".join(parts_of(name))
         else:
             place = custom_cell(name, groups[path], below[name], known) or inside(cells, name, known)
@@ -182,6 +186,14 @@ def _custom_cells(groups: Mapping[str, Mapping[str, str]], model: KerasModel) ->
 def _of_custom_cell(file: Hdf5File, name: str) -> Entry:
     shape = _shape(file, name)
     return Entry(name, shape, "of a recurrent cell whose equation is not in the file", undecided=len(shape) == 2)
+
+
+def _around(group: _Group) -> Iterator[str]:
+    """Say what a cell that was read is only a part of."""
+    for part in parts_of(group.object)[:-1] if group.model.layer(group.object) is None else ():
+        if family_of(part) == "an LMU":
+            yield f"{part} looks like an LMU: only its hidden cell is read, and not the memory that feeds it"
+            return
 
 
 def _unread(group: _Group, skipped: list[Entry]) -> Iterator[str]:

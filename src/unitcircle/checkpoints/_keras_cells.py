@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 STANDARD_LEAVES = frozenset({"kernel", "recurrent_kernel", "bias"})
 _OF_KERAS = re.compile(r"(simple_rnn|gru|lstm)_cell(_\d+)?")
+_LAYER = re.compile(r"(simple_rnn|gru|lstm)(_\d+)?")
 _CONTAINER = re.compile(r"cell|cells|stacked_rnn_cells(_\d+)?")
 _CELL = re.compile(r"(.+_)?cell(_\d+)?")
 _RNN = re.compile(r"rnn(_\d+)?")
 _RANDOM = re.compile(r"(^|/)(seed_generator|random_generator)(_\d+)?(/|$)")
 _FAMILIES = (
-    (r"cfc", "a CfC"),
+    (r"cf_?c(_|$)", "a CfC"),
     (r"gru_?ode|ode_?gru", "a GRU-ODE"),
     (r"ct_?rnn", "a CT-RNN"),
     (r"ct_?gru", "a CT-GRU"),
@@ -59,19 +60,19 @@ def family_of(name: str, /) -> str:
 
 
 def parts_of(path: str, /) -> list[str]:
-    """Return the names in the path of a group: "layers" left out, and a name that repeats the one before."""
+    """Return the names in the path of a group, without "layers" and without what repeats."""
     parts = [part for part in path.split("/") if part != "layers"]
-    return [part for part, before in zip(parts, [None, *parts], strict=False) if part != before]
+    parts = [part for part, before in zip(parts, [None, *parts], strict=False) if part != before]
+    # Keras 3 writes layer/model/layer/cell into HDF5, Keras 2 layer/layer/cell.
+    return parts[2:] if parts[2:3] == parts[:1] else parts
 
 
-def homes(groups: Mapping[str, Iterable[str]], /) -> frozenset[str]:
+def homes(groups: Iterable[str], /) -> frozenset[str]:
     """Return the places, at any depth, below which there is a cell that may be one of Keras' own."""
     found: set[str] = set()
-    for path, leaves in groups.items():
-        parts, names = parts_of(path), set(leaves)
-        named = any(_OF_KERAS.fullmatch(part) for part in parts)
-        layer = "recurrent_kernel" in names <= STANDARD_LEAVES and not _CELL.fullmatch(parts[-1] if parts else "")
-        if named or layer:
+    for path in groups:
+        parts = parts_of(path)
+        if any(_OF_KERAS.fullmatch(part) or _LAYER.fullmatch(part) for part in parts[1:]):
             found |= {"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
     return frozenset(found)
 
@@ -104,6 +105,11 @@ def inside(cells: Container[str], path: str, known: Container[str], /) -> str:
         return ""
     above = ("/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
     return next((place for place in above if place in cells), "")
+
+
+def is_of_keras(path: str, /) -> bool:
+    """Whether a group has the name that Keras gives one of its own cells."""
+    return _OF_KERAS.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def relative_leaves(place: str, path: str, leaves: Iterable[str], /) -> tuple[str, ...]:

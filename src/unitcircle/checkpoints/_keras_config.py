@@ -47,9 +47,11 @@ class KerasModel:
     # Keras 3: place in the tree of objects, "layers/lstm_1/cell", named after classes and counted.
     by_path: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
     # HDF5 of Keras 1 and 2: the layer's own name.
-    by_name: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
+    by_name: dict[str, list[KerasLayer]] = field(default_factory=dict[str, list[KerasLayer]])
     # Classes that are not Keras' own recurrent layers, by the same two keys.
     classes: dict[str, str] = field(default_factory=dict[str, str])
+    # Names of RNN layers -> classes of their cells, where these are none of Keras' own.
+    cells: dict[str, str] = field(default_factory=dict[str, str])
     code: list[str] = field(default_factory=list[str])  # Names of the Lambda layers, which hold Python code
     version: int = 2  # Major version of Keras that wrote the file; hard_sigmoid is another function since 3
 
@@ -79,14 +81,17 @@ class KerasModel:
         """Return the layer whose cell's variables a file keeps in a group."""
         if (layer := self.by_path.get(path)) is not None:
             return layer
-        named = (self.by_name.get(part) for part in reversed(path.split("/")))
-        return next((layer for layer in named if layer is not None), None)
+        parts = path.split("/")
+        named = next((self.by_name[part] for part in reversed(parts) if part in self.by_name), [])
+        # Cells of two layers may have one name: the layers around them tell them apart.
+        return max(named, key=lambda layer: len(set(layer.name.split("/")) & set(parts)), default=None)
 
     def custom_class(self, path: str, /) -> str:
         """Return the class of a layer or cell that is none of Keras' recurrent ones, empty where it is not known."""
-        place = path.removesuffix("/cell")
-        keys = (path, place, place.rpartition("/")[2])
-        return next((self.classes[key] for key in keys if key in self.classes), "")
+        place = re.sub(r"/(cell|(simple_rnn|gru|lstm)_cell(_\d+)?)$", "", path)
+        kind = next((self.classes[key] for key in (path, place, place.rpartition("/")[2]) if key in self.classes), "")
+        # A layer that runs a cell of its own, under whatever name the cell is stored.
+        return kind or next((self.cells[part] for part in path.split("/") if part in self.cells), "")
 
     def _visit(self, node: Any, path: str, name: str, depth: int, side: str = "", *, turned: bool = False) -> None:
         kind, config = _class_and_config(node)
@@ -101,12 +106,16 @@ class KerasModel:
             self.code.append(name or "lambda")
         elif kind in _CLASSES:
             layer = self._recurrent(kind, config, name, turned)
-            self.by_path[path if kind.endswith("Cell") else f"{path}/cell"] = self.by_name[own_name] = layer
+            self.by_path[path if kind.endswith("Cell") else f"{path}/cell"] = layer
+            self.by_name.setdefault(own_name, []).append(layer)
         elif kind == "Bidirectional":
             forward, backward = config.get("layer"), config.get("backward_layer")
             children = [("forward_layer", forward, "forward_"), ("backward_layer", backward or forward, "backward_")]
         elif kind == "RNN":
             children = [("cell", config.get("cell"), "")]
+            inner = _class_and_config(config.get("cell"))[0]
+            if inner and inner not in _CLASSES and inner != "StackedRNNCells":
+                self.cells[own_name] = inner.rpartition(">")[2]
             turned ^= config.get("go_backwards") is True
         elif kind == "TimeDistributed":
             children = [("layer", config.get("layer"), "")]

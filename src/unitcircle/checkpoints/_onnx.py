@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,14 +126,22 @@ class _Reading:
             else:
                 self.layers.append(made[0])
                 self._analyse(made[1], made[0].name)
+        nameless: dict[str, list[str]] = defaultdict(list)
         for steps in failed:
             leaves = dict.fromkeys(leaf for weight in steps[0].weights for leaf in weight.leaves)
             # The first step of a layer that was read may have no state to multiply.
             if not leaves or any(tensor not in self.analysed for _, tensor in leaves):
                 what = {Cell.LSTM: "an LSTM", Cell.GRU: "a GRU"}.get(steps[0].cell, "a plain RNN")
-                names = ", ".join(name for name, _ in leaves) or "its gates are no products of stored weights"
+                if not leaves:
+                    nameless[what].append(steps[0].place)
+                    continue
+                names = ", ".join(name for name, _ in leaves)
                 self.unread.append(f"{steps[0].place} looks like {what} taken apart ({names:.300}): not read")
                 self._doubt(leaves, f"a factor in what looks like {what} taken apart at {steps[0].place}")
+        for what, places in nameless.items():
+            more = f", and {len(places) - 1} more" if len(places) > 1 else ""
+            reason = "its gates are no products of stored weights"
+            self.unread.append(f"{places[0]}{more} looks like {what} taken apart ({reason}): not read")
 
     def splits(self, splits: Iterable[SplitProduct]) -> None:
         """Say what else is split as gates are."""

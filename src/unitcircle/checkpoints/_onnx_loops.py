@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, Constant, Folding, Scope
 from unitcircle.checkpoints._onnx_graph import Graph, Node
 
+MAX_COPIES = 16
+"""Identity operations between an input of a body and the output that carries it on."""
 LOOPS = frozenset({"Loop", "Scan"})
 _PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "MatMulInteger", "QLinearMatMul", "Conv"})
 # What these give is no longer the state, but an index, a size or a decision.
@@ -46,7 +48,7 @@ def body_scope(node: Node, name: str, graph: Graph, outer: Scope, /) -> Scope:
 
 
 def _copied(graph: Graph, name: str) -> str:
-    for _ in range(len(graph.nodes)):
+    for _ in range(MAX_COPIES):
         node, _place = graph.producers.get(name, (None, 0))
         if node is None or node.op != "Identity":
             break
