@@ -123,3 +123,9 @@ def test_the_full_rank_network_of_neuroscience_acts_on_columns_though_its_inputs
     np.testing.assert_array_equal(layer.gates["h"], W.load())
     np.testing.assert_array_equal(layer.inputs["h"], wi.load().T)
     assert layer.unknown == {"leak"}
+
+
+def test_a_readout_and_what_is_as_long_as_the_state_are_not_named():
+    tensors = {"Wh": stored(N, N), "Wx": stored(N, M), "Why": stored(1, N), "by": stored(N), "Wout": stored(1, N)}
+    _, coverage = assembled(tensors | {"losses": stored(N), "b_extra": stored(N)})
+    assert [note for note in coverage.notes if "not used" in note] == ["layer Wh: b_extra (6) was not used"]

@@ -45,7 +45,7 @@ def refuse_stack(work: Inventory, name: str, /) -> None:
             place = prefix.rstrip("./_") or "the file"
             hint = _hint(work, name, inputs, end, high // low)
             work.unread[f"{place} looks like a hand-written gated cell ({name} is {reason}): not read{hint}"] = None
-            work.skip(name, reason, undecided=True)
+            work.skip(name, reason, undecided=False)
             return
     rows, columns = work.shape(name)
     if _JOINT.fullmatch(name) and rows >= 2 and any(rows % k == 0 and columns > rows // k for k in (4, 3, 1)):

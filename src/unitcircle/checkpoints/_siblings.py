@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from unitcircle.checkpoints._impostors import is_of_optimizer
+from unitcircle.checkpoints._impostors import is_of_optimizer, named_reason
 from unitcircle.checkpoints._inventory import Inventory, module_of
 from unitcircle.checkpoints._time_constants import is_rate
 from unitcircle.recurrence import RecurrentLayer
@@ -17,6 +17,7 @@ _ENTERING = re.compile(
 )
 _INSIDE = re.compile(r"norm|(?:^|[._])(?:ln|bn)\w*[._]|tau|leak|alpha|peep", re.IGNORECASE)
 _NORM = re.compile(r"norm|(?:^|[._])(?:ln|bn)\w*[._]", re.IGNORECASE)
+_READOUT = re.compile(r"(?:^|[._])[wbv]_?(?:y|hy|o|ho|out)$", re.IGNORECASE)
 _LISTED = 6
 
 
@@ -53,14 +54,14 @@ def _belongs(work: Inventory, layer: RecurrentLayer, name: str, leaf: str) -> bo
     shape, n = work.shape(name), layer.hidden_size
     stack = max(1, len(layer.cell.gates)) * n
     extents = [extent for extent in shape if extent != 1]
-    if _STATE.search(leaf) or 0 in shape:
+    if _STATE.search(leaf) or 0 in shape or _READOUT.search(leaf) or named_reason(leaf):
         return False
     if not extents:
         return is_rate(leaf)
     if len(extents) == 1:
-        return extents[0] in {n, stack, 2 * stack} and bool(
-            _ADDED.search(leaf) or _INSIDE.search(leaf) or "." not in leaf
-        )
+        # At the top of a file anything may be as long as the state.
+        likely = _ADDED.search(leaf) or _INSIDE.search(leaf) or ("." not in leaf and leaf != name)
+        return extents[0] in {n, stack, 2 * stack} and bool(likely)
     if len(extents) != 2:
         return False
     return (stack != n and stack in extents) or (n in extents and bool(_ENTERING.search(leaf) or _INSIDE.search(leaf)))
