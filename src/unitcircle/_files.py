@@ -16,6 +16,11 @@ from unitcircle.errors import ArgumentError
 def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
     """Open a temporary file beside ``path`` that takes its name when the block ends without an exception."""
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, such as /dev/stdout
+        with path.open("wb") as stream:
+            yield stream
+        return
+    path = path.resolve()  # a symbolic link stays, and the file that it names is replaced
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115

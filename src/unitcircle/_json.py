@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
 
+# Control characters that JSON allows, signs of direction, line ends, halves of surrogate pairs: names may hold them.
+_NOT_PRINTED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
 
 def to_json(value: Any, /, *, indent: int | None = 2) -> str:
     """Return strict JSON: infinities and NaN become the strings ``"inf"``, ``"-inf"`` and ``"nan"``."""
-    return json.dumps(_strict(value), ensure_ascii=False, indent=indent, allow_nan=False)
+    text = json.dumps(_strict(value), ensure_ascii=False, indent=indent, allow_nan=False)
+    return _NOT_PRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _strict(value: Any) -> Any:

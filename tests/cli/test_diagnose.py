@@ -100,7 +100,7 @@ def test_a_person_decides_where_the_file_cannot_tell(tmp_path, capsys):
     run(str(tmp_path / "m.npz"), "--fail-on", "never")
     out = capsys.readouterr().out
     assert out.startswith("nothing was analysed: none of 1 tensors was recognised as a recurrent weight")
-    assert "--tensor mystery" in out.replace("\n", " ")
+    assert "--tensor recurrent=mystery" in " ".join(out.split())
     run(str(tmp_path / "m.npz"), "--tensor", "mystery", "--layout", "torch", "--fail-on", "never")
     assert "cannot tell: mystery: its leak" in capsys.readouterr().out.splitlines()[0]
 
@@ -149,3 +149,68 @@ def test_a_report_that_cannot_be_written_is_refused_in_words(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run(DIGITS, "--html", str(tmp_path / "file" / "report.html")) == 2
     assert "folder that can be written to" in capsys.readouterr().err
+
+
+def plain_and_other(folder):
+    np.savez(folder / "rnn.npz", **{"core.U": np.eye(4), "core.W": np.ones((4, 2)), "core.b": np.ones(4), "leak": 0.3})
+    np.savez(folder / "other.npz", table=np.ones((3, 7)))
+    return str(folder / "rnn.npz"), str(folder / "other.npz")
+
+
+@pytest.mark.parametrize(("options", "status"), [([], 3), (["--fail-on", "never"], 3), (["--allow-unread"], 0)])
+def test_a_file_in_which_nothing_was_analysed_is_not_clean(tmp_path, capsys, options, status):
+    _, other = plain_and_other(tmp_path)
+    assert run(other, *options) == status
+    assert "nothing was analysed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", ["0", "100000000000"])
+def test_a_length_that_cannot_be_judged(steps, capsys):
+    assert run(DIGITS, "--steps", steps) == 2
+    assert "steps must be a positive number of steps, at most 1,000,000" in capsys.readouterr().err
+
+
+def test_the_parts_of_a_layer_by_their_names(tmp_path, capsys):
+    path, _ = plain_and_other(tmp_path)
+    names = "recurrent=core.U,input=core.W,bias=core.b"
+    status = run(
+        path, "--tensor", names, "--layout", "torch:rnn_tanh", "--leak", "leak", "--fail-on", "never", "--json"
+    )
+    assert status == 0
+    (layer,) = json.loads(capsys.readouterr().out)["layers"]
+    assert layer["cell"] == "leaky_rnn"
+    assert layer["tensors"] == ["core.U", "core.W", "core.b", "leak"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tensor", "recurrent=core.U,weights=core.W"], "role must be one of bias, input, projection, recurrent"),
+        (["--tensor", "core.X"], "tensor must be one of core.U"),
+        (["--tensor", "core.U", "--layout", "theano"], "layout must be torch, keras, onnx, flax"),
+        (["--tensor", "core.U", "--leak", "2"], "leak must be above 0 and at most 1"),
+        (["--layout", "torch"], "layout must come with the tensors"),
+    ],
+)
+def test_a_choice_that_does_not_fit(tmp_path, capsys, options, message):
+    path, _ = plain_and_other(tmp_path)
+    assert run(path, *options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_address_keeps_its_slashes(capsys):
+    assert run("https://127.0.0.1:9/model.pt") == 2
+    assert "https://127.0.0.1:9/model.pt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"nothing"])
+def test_data_that_are_no_arrays(tmp_path, capsys, content):
+    (tmp_path / "data.npz").write_bytes(content)
+    assert run(DIGITS, "--data", str(tmp_path / "data.npz")) == 2
+    assert "--data must be a readable .npy file" in capsys.readouterr().err
+
+
+def test_a_command_without_its_argument(capsys):
+    with pytest.raises(SystemExit) as end:
+        run()
+    assert end.value.code == 2

@@ -32,6 +32,13 @@ class Scaled(PixelByPixel):
         return super().forward(inputs) * scale[:, None]
 
 READY = PixelByPixel()
+THREE = 3
+
+def failing():
+    raise ValueError("my own error")
+
+def wanting(hidden):
+    return PixelByPixel()
 
 def number():
     return 3
@@ -149,3 +156,47 @@ def test_diagnosing_a_file_imports_no_framework(project):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_error_of_the_users_factory_is_the_users_own_traceback(project, capsys):
+    assert run("pixelwise_lstm:failing") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("  File")] == [
+        f'  File "{project / "pixelwise_lstm.py"}", line {line_of("raise ValueError")}, in failing'
+    ]
+    assert "ValueError: my own error" in lines
+    assert lines[-1].startswith("unitcircle: path must name a module:factory that can run; got pixelwise_lstm:failing")
+
+
+def line_of(text):
+    return next(k for k, line in enumerate(MODULE.splitlines(), 1) if text in line)
+
+
+def test_an_error_while_the_users_module_is_imported(project, capsys):
+    (project / "breaking_module.py").write_text("1 / 0\n")
+    assert run("breaking_module:model") == 2
+    err = capsys.readouterr().err
+    assert err.count("  File") == 1
+    assert "ZeroDivisionError" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wanting", "must name a factory without arguments; got pixelwise_lstm:wanting (missing a required argument"),
+        ("THREE", "must name a function, a class or a torch.nn.Module; got int"),
+    ],
+)
+def test_a_factory_that_cannot_be_called(project, capsys, name, message):
+    assert run(f"pixelwise_lstm:{name}") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_batch_that_the_model_cannot_take(project, capsys):
+    np.savez(project / "wide.npz", inputs=np.zeros((4, 9, 3), np.float32), target=np.zeros(4, int))
+    assert run("pixelwise_lstm:PixelByPixel", "--data", "wide.npz") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        "--data must be a batch that the model can run on; got inputs of shape (4, 9, 3), target of shape (4,)" in line
+    )
+    assert "RuntimeError" in line

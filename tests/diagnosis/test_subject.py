@@ -53,7 +53,7 @@ CASES = {
     "nnx": (lambda: nnx.GRUCell(3, 8, rngs=nnx.Rngs(0)), ["cell"]),
     "nnx state": (lambda: nnx.state(nnx.GRUCell(3, 8, rngs=nnx.Rngs(0))), ["cell"]),
     "flax": (lambda: VARIABLES, ["params.cell"]),
-    "flax in NumPy": (lambda: jax.tree.map(np.asarray, VARIABLES), ["params.cell"]),
+    "flax in NumPy": (lambda: jax.tree.map(np.asarray, VARIABLES), ["cell"]),
     "flax stacked": (lambda: STACKED, ["params.cell[0]", "params.cell[1]"]),
     "train state": (train_state, ["params.cell"]),
 }

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from unitcircle._printable import printable
+
+UNKNOWN_EQUATION = "of a recurrent cell whose equation is not in the file"
+"""The reason for a tensor whose cell nobody can name by a layout."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -63,11 +68,20 @@ class Coverage:
         lines += [f"skipped {entry.name} {_shape(entry.shape)}: {entry.reason}" for entry in self.skipped]
         lines += self.unread
         lines += self.notes
-        if self.undecided:
-            names = " ".join(f"--tensor {entry.name}" for entry in self.undecided[:3])
-            lines.append(f"cannot tell whether {len(self.undecided)} of them are recurrent weights; to decide: "
-                         f"{names} --layout torch|keras|...")  # fmt: skip
-        return "\n".join(lines)
+        lines += self._hints()
+        return "\n".join(map(printable, lines))
+
+    def _hints(self) -> list[str]:
+        """Return how a person says that an undecided tensor is recurrent, where that leads to its cell."""
+        hints: list[str] = []
+        said = " ".join(self.unread)
+        named = [one for one in self.undecided if _can_be_named(one) and f"recurrent={one.name}" not in said]
+        for stacked, layout in ((False, "torch:CELL|keras:CELL"), (True, "ORDER, that of its gates: ifgo, zrn, ...")):
+            entries = [one for one in named if (len({*one.shape}) > 1) is stacked]
+            if entries:
+                first = f"--tensor recurrent={entries[0].name},input=NAME,bias=NAME --layout {layout}"
+                hints.append(f"cannot tell whether {len(entries)} of them are recurrent; if one is: {first}")
+        return hints
 
     @staticmethod
     def merged(parts: Iterable[Coverage], /) -> Coverage:
@@ -80,6 +94,13 @@ class Coverage:
             other=sum(part.other for part in parts),
             unread=tuple(dict.fromkeys(text for part in parts for text in part.unread)),
         )
+
+
+def _can_be_named(entry: Entry) -> bool:
+    """Return whether a person can say what the tensor is: a square matrix, or the stack of a GRU or an LSTM."""
+    short, long = min(entry.shape, default=0), max(entry.shape, default=0)
+    blocks = long / short if len(entry.shape) == 2 and short else 0
+    return blocks in {1, 3, 4} and entry.reason != UNKNOWN_EQUATION
 
 
 def _shape(shape: tuple[int, ...]) -> str:

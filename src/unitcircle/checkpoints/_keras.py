@@ -17,7 +17,7 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._assembly import assemble
-from unitcircle.checkpoints._coverage import Coverage, Entry
+from unitcircle.checkpoints._coverage import UNKNOWN_EQUATION, Coverage, Entry
 from unitcircle.checkpoints._hdf5 import Hdf5File, Hdf5Process
 from unitcircle.checkpoints._keras_cells import (
     CustomCell,
@@ -185,7 +185,7 @@ def _custom_cells(groups: Mapping[str, Mapping[str, str]], model: KerasModel) ->
 
 def _of_custom_cell(file: Hdf5File, name: str) -> Entry:
     shape = _shape(file, name)
-    return Entry(name, shape, "of a recurrent cell whose equation is not in the file", undecided=len(shape) == 2)
+    return Entry(name, shape, UNKNOWN_EQUATION, undecided=len(shape) == 2)
 
 
 def _around(group: _Group) -> Iterator[str]:

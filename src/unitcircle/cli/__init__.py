@@ -4,19 +4,20 @@ Each command is a function in its own file, whose signature is its command line 
 runs, so that ``unitcircle --help`` loads no numerical library.
 """
 
-__all__ = ["INTERRUPTED", "console", "main"]
+__all__ = ["INTERRUPTED", "accept_any_encoding", "console", "main"]
 
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points, version
 from typing import Any
 
+from unitcircle._printable import printable
 from unitcircle.cli._diagnose import diagnose
 from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
 from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
-from unitcircle.cli._terminal import INTERRUPTED, console
+from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console
 from unitcircle.cli._watch import watch
 from unitcircle.errors import UnitcircleError
 
@@ -29,6 +30,8 @@ COMMANDS = {
     "watch": watch,
 }
 DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version prints the release.)"
+LONGEST = 2000
+"""Characters of an error message."""
 GROUP = "unitcircle.commands"
 """Entry points of other distributions: name of a command → its function."""
 NOT_INSTALLED = {
@@ -73,6 +76,11 @@ def _placeholder(reason: str) -> Callable[[], int]:
     return refuse
 
 
+def _shorten(text: str, /) -> str:
+    """Return a message without its middle where it is longer than anyone reads: names in a file may be megabytes."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -84,9 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done and clean, 1 findings, 2 the input cannot be used.
+        Exit status: 0 done and clean, 1 findings, 2 the input cannot be used, 3 something was not read.
     """
     import tyro
+
+    accept_any_encoding()
 
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words in (["--version"], ["-V"]):
@@ -107,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             use_underscores=False,
         )
     except UnitcircleError as error:
-        print(f"unitcircle: {error}", file=sys.stderr)
+        text = printable(str(error).replace("\n", " "))
+        print(f"unitcircle: {_shorten(text)}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of the output has closed it (`unitcircle ... | head`), which is not an error.

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from traceback import StackSummary, TracebackException, extract_tb
 from typing import Any
+from zipfile import BadZipFile
 
-from unitcircle.errors import ArgumentError, MissingExtraError
+from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
+
+_CALLS_THE_MODEL = str(Path("unitcircle", "dynamics", "_batch.py"))
+"""The module in which a model is called."""
 
 
 def model_from(place: str, /, *, seed: int) -> Any:
@@ -40,13 +47,73 @@ def model_from(place: str, /, *, seed: int) -> Any:
         factory = getattr(import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise ArgumentError("path", "must be a file, or an importable module:factory", f"{place} ({error})") from error
+    except Exception as error:  # the user's module may raise anything
+        raise _users_error(error, place, "import") from None
     finally:
         sys.path.remove(str(Path.cwd()))
     torch.manual_seed(seed)
-    model = factory if isinstance(factory, torch.nn.Module) else factory()
+    model = factory if isinstance(factory, torch.nn.Module) else _called(factory, place)
     if not isinstance(model, torch.nn.Module):
         raise ArgumentError("path", "must name a factory that returns a torch.nn.Module", type(model).__name__)
     return model
+
+
+def _called(factory: Any, place: str) -> Any:
+    """Call the user's function."""
+    if not callable(factory):
+        raise ArgumentError("path", "must name a function, a class or a torch.nn.Module", type(factory).__name__)
+    try:
+        signature(factory).bind()
+    except TypeError as error:
+        remedy = "Name a function without arguments that makes the model."
+        raise ArgumentError("path", "must name a factory without arguments", f"{place} ({error})", remedy) from None
+    except ValueError:  # a function of C has no signature
+        pass
+    try:
+        return factory()
+    except Exception as error:
+        raise _users_error(error, place, "run") from None
+
+
+def _users_error(error: Exception, place: str, what: str) -> ArgumentError:
+    """Print the user's part of a traceback, and return the error that ends the command."""
+    report = TracebackException.from_exception(error)
+    ours = str(Path(__file__).parent)
+    frames = [frame for frame in report.stack if "importlib" not in frame.filename and ours not in frame.filename]
+    report.stack = StackSummary.from_list(frames)
+    print("".join(report.format()), file=sys.stderr, end="")
+    return ArgumentError("path", f"must name a module:factory that can {what}", f"{place}: {type(error).__name__}")
+
+
+@contextmanager
+def errors_of_the_model(batch: Any, /) -> Generator[None]:
+    """Say in a sentence that a model cannot be run on a batch, with the place in the user's code."""
+    try:
+        yield
+    except UnitcircleError:
+        raise
+    except Exception as error:
+        frames = extract_tb(error.__traceback__)
+        calls = [k for k, frame in enumerate(frames) if frame.filename.endswith(_CALLS_THE_MODEL)]
+        if not calls:
+            raise
+        ours = str(Path(__file__).parents[1])
+        later = [frame for frame in frames[calls[-1] + 1 :] if ours not in frame.filename]
+        inside = [frame for frame in later if "site-packages" not in frame.filename]
+        place = f"{inside[-1].filename}:{inside[-1].lineno}: " if inside else ""
+        cause = f"{place}{type(error).__name__}: {' '.join(str(error).split())}"
+        rule = "must be a batch that the model can run on"
+        raise ArgumentError("--data", rule, _shapes(batch), cause) from error
+
+
+def _shapes(batch: Any) -> str:
+    """Return the shapes of a batch."""
+    tensors: Any = batch
+    if isinstance(batch, tuple):
+        tensors = {"inputs": batch[0], "target": batch[1]}
+    elif not isinstance(batch, dict):
+        tensors = {"inputs": batch}
+    return ", ".join(f"{name} of shape {tuple(tensor.shape)}" for name, tensor in tensors.items())
 
 
 def batch_from(path: Path, model: Any, /) -> Any:
@@ -72,7 +139,7 @@ def batch_from(path: Path, model: Any, /) -> Any:
             content: Any = np.load(file, allow_pickle=False)
             arrays = {"inputs": content} if isinstance(content, np.ndarray) else dict(content)
         tensors = {name: torch.as_tensor(array) for name, array in arrays.items()}
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile) as error:
         raise ArgumentError("--data", "must be a readable .npy or .npz file of numbers", f"{path} ({error})") from error
     if set(tensors) == {"inputs", "target"}:
         return tensors["inputs"], tensors["target"]

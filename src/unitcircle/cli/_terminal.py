@@ -1,16 +1,24 @@
-"""Where commands print: plain text unless it is a terminal."""
+"""Where commands print: plain text unless it is a terminal, in any encoding, without what a file could inject."""
 
 from __future__ import annotations
 
+import codecs
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from unitcircle._printable import printable
+
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
 
 PLAIN_WIDTH = 80
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells report it."""
+_ASCII = {
+    "ρ": "rho", "σ": "sigma", "λ": "lambda", "∂": "d", "₁": "1", "₂": "2", "×": "x", "→": "->", "‖": "|",
+    "≥": ">=", "≤": "<=", "·": "*", "−": "-", "²": "^2", "…": "...",
+}  # fmt: skip
 
 
 def console() -> Console:
@@ -18,4 +26,42 @@ def console() -> Console:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, highlight=False, emoji=False, markup=False)
+    result = Console(width=width, highlight=False, emoji=False, markup=False)
+    result.push_render_hook(_Hook())  # pyright: ignore[reportArgumentType]  (rich's class would have to be loaded)
+    return result
+
+
+def accept_any_encoding() -> None:
+    """Let streams whose encoding lacks a character print it in ASCII instead of failing."""
+    codecs.register_error("unitcircle", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="unitcircle")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    failed = error.object[error.start : error.end]
+    return "".join(_ASCII.get(char) or char.encode("ascii", "backslashreplace").decode() for char in failed), error.end
+
+
+class _Hook:
+    """Everything that is printed passes here."""
+
+    def process_renderables(self, renderables: Iterable[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Printable(renderable) for renderable in renderables]
+
+
+class _Printable:
+    """What is printed, with escapes in place of control characters, which could only come from a file."""
+
+    def __init__(self, content: ConsoleRenderable) -> None:
+        self._content = content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.segment import Segment
+
+        for segment in console.render(self._content, options):
+            text, style, control = segment
+            yield segment if control else Segment("\n".join(map(printable, text.split("\n"))), style)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SEEDS = 5
 """Draws of each initializer that is tried, by default."""
+MAX_STEPS = 1_000_000
+"""The longest length that is judged."""
 Rng = int | np.random.Generator
 
 
@@ -151,8 +153,8 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     >>> [finding.code for finding in diagnose([layer]).findings]
     ['UC102', 'UC110', 'UC106']
     """
-    if steps is not None and steps < 1:
-        raise ArgumentError("steps", "must be a positive number of steps", repr(steps))
+    if steps is not None and not 1 <= steps <= MAX_STEPS:
+        raise ArgumentError("steps", f"must be a positive number of steps, at most {MAX_STEPS:,}", repr(steps))
     rules = list(select_rules(select, ignore))
     seed = _seed_of(rng)
     if is_live(model) and batch is not None:
@@ -188,9 +190,9 @@ def _seed_of(rng: Rng) -> int:
     """Return the seed itself, or one drawn from the generator."""
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**31))
-    if isinstance(rng, Integral):
+    if isinstance(rng, Integral) and rng >= 0:
         return int(rng)
-    raise ArgumentError("rng", "must be a seed or a numpy.random.Generator", repr(rng))
+    raise ArgumentError("rng", "must be a seed, 0 or more, or a numpy.random.Generator", repr(rng))
 
 
 def _examine(

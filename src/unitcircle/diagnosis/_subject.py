@@ -119,7 +119,7 @@ def _of_jax(model: Any, arrays: Mapping[str, Any]) -> Subject:
         coverage,
         analysed=(*coverage.analysed, *entries),
         skipped=tuple(entry for entry in coverage.skipped if entry.name not in taken),
-        unread=(*coverage.unread, *unread),
+        unread=(*(text for text in coverage.unread if text.split(" ", 1)[0] not in taken), *unread),
         other=coverage.other - sum(entry.name not in {one.name for one in coverage.skipped} for entry in entries),
     )
     return Subject([*cells, *others], coverage, type(model).__name__, "weights")

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from unitcircle._printable import printable
 from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
 from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._source import Source
@@ -33,7 +34,7 @@ class RecurrentLayer:
     Attributes
     ----------
     name
-        The layer's name in its model.
+        The layer's name in its model, with escapes in place of characters that cannot be printed.
     cell
         The equation; see :class:`Cell`.
     gates
@@ -104,6 +105,7 @@ class RecurrentLayer:
         elif self.cell in _PLAIN_ACTIVATION:
             default["h"] = _PLAIN_ACTIVATION[self.cell]
         object.__setattr__(self, "activations", MappingProxyType(default | dict(self.activations)))
+        object.__setattr__(self, "name", printable(self.name))
         object.__setattr__(self, "unknown", frozenset(self.unknown))
         if strangers := sorted(self.unknown.difference(PARTS)):
             raise UnknownNameError("unknown", strangers[0], PARTS)

@@ -93,4 +93,6 @@ def page(title: str, body: str, hover: Hover, /) -> str:
     parts = {"style": style, "script": script, "hover": data, "body": body}
     # HTML, CSS, JavaScript and JSON, which must not be escaped as text.
     safe = {name: Markup(part) for name, part in parts.items()}
-    return str(render("unitcircle.report/page.html", title=title, **safe))
+    document = str(render("unitcircle.report/page.html", title=title, **safe))
+    # Half of a surrogate pair in a name cannot be encoded.
+    return document.encode("utf-8", "backslashreplace").decode()
