@@ -30,6 +30,8 @@ NNX = {
     "lstm of relu": lambda rngs: nnx.OptimizedLSTMCell(M, N, rngs=rngs, activation_fn=jax.nn.relu, **NOISY),
     "gru": lambda rngs: nnx.GRUCell(M, N, rngs=rngs, **NOISY),
     "gru of relu": lambda rngs: nnx.GRUCell(M, N, rngs=rngs, activation_fn=jax.nn.relu, **NOISY),
+    "gelu": lambda rngs: nnx.SimpleCell(M, N, rngs=rngs, activation_fn=jax.nn.gelu, **NOISY),
+    "hard gates": lambda rngs: nnx.GRUCell(M, N, rngs=rngs, gate_fn=jax.nn.hard_sigmoid, **NOISY),
 }
 
 

@@ -74,6 +74,18 @@ def test_cells_are_found_wherever_they_stand():
             Orthogonal().certificate(block).require()
 
 
+@pytest.mark.parametrize("activation", ["leaky_relu", "gelu", "hard_sigmoid", keras.layers.LeakyReLU(0.1)])
+def test_activations_are_the_functions_of_keras(activation):
+    """leaky_relu has slope 0.2 in Keras and 0.01 in torch, hard_sigmoid divides by 6 since Keras 3."""
+    model = sequential(keras.layers.SimpleRNN(N, activation=activation, return_sequences=True))
+    (layer,) = to_layers(model)
+    x = 2 * np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
+    state = np.zeros(N)
+    for one, expected in zip(x, to_numpy(model(x[None]))[0], strict=True):
+        state = step(layer, one, state)
+        np.testing.assert_allclose(state, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", LAYERS)
 def test_every_gate_of_both_directions_is_orthogonal(kind, dtype):

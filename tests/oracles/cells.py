@@ -40,6 +40,7 @@ FUNCTIONS = {
     "softsign": lambda x: x / (1 + x) if x.real > 0 else x / (1 - x),
     "silu": lambda x: x * _sigmoid(x),
     "gelu": lambda x: x * _normal(x),
+    "gelu_tanh": lambda x: x * (1 + cmath.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2,
     "sin": cmath.sin,
 }
 

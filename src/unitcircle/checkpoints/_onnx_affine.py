@@ -109,6 +109,9 @@ class Affines:
             return self._hard_sigmoid(value)
         if node.op not in _ACTIVATIONS:
             return None
+        approximate = value[0].attribute(node, "approximate")
+        if node.op == "Gelu" and approximate is not None and approximate.text == "tanh":
+            return "gelu_tanh", value[0].home(node.input(0))
         constants = (value[0].attribute(node, key) for key in ("alpha", "beta"))
         alpha, beta = (None if one is None else one.number for one in constants)
         return named(node.op, alpha, beta), value[0].home(node.input(0))

@@ -83,13 +83,19 @@ def _direction(cell: CellParameters, module: Any) -> str:
 
 def _with_activations(layer: RecurrentLayer, cell: Any) -> RecurrentLayer:
     """Return the layer with the activations and the residual connection of its nnx cell."""
-    candidate = getattr(cell.activation_fn, "__name__", "unknown")
+    candidate = _activation(cell.activation_fn)
     if not layer.cell.gated:
         kind = Cell.plain(candidate)
         gates = layer.gates
         if cell.residual:  # φ(W h + h + …) is the recurrence of W + I
             gates = {"h": gates["h"] + np.eye(layer.hidden_size, dtype=gates["h"].dtype)}
         return replace(layer, cell=kind, gates=gates, activations={"h": candidate})
-    names = {gate: getattr(cell.gate_fn, "__name__", "unknown") for gate in layer.cell.gates}
+    names = dict.fromkeys(layer.cell.gates, _activation(cell.gate_fn))
     candidates = ("g", "c") if layer.cell is Cell.LSTM else ("n",)
     return replace(layer, activations=names | dict.fromkeys(candidates, candidate))
+
+
+def _activation(function: Any) -> str:
+    """Return our name of a function; two names of JAX mean other functions than those of torch and Keras 2."""
+    name = getattr(function, "__name__", "unknown")
+    return {"hard_sigmoid": "hard_sigmoid6", "gelu": "gelu_tanh"}.get(name, name)

@@ -54,5 +54,7 @@ def _layer(recurrent: RecurrentCell) -> RecurrentLayer:
 
 def _activation(function: Any) -> str:
     name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__).lower()
-    # Keras 3 divides by 6 where Keras 1 and 2 divided by 5.
+    # Keras 3 divides by 6 where Keras 1 and 2 divided by 5; its leaky ReLU has another slope than torch's.
+    slope = 0.2 if name == "leaky_relu" else getattr(function, "negative_slope", None) if name == "leakyrelu" else None
+    name = name if slope is None else f"leaky_relu({float(slope):.6g})"
     return "hard_sigmoid6" if name == "hard_sigmoid" else name

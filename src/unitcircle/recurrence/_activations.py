@@ -68,6 +68,14 @@ def _normal(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1.0 + erf(x / np.sqrt(2)))
 
 
+_GELU, _CUBIC = float(np.sqrt(2 / np.pi)), 0.044715
+
+
+def _tanh_gate(x: np.ndarray) -> np.ndarray:
+    """Return the approximation to the normal distribution in the GELU of JAX."""
+    return _expit(2 * _GELU * (x + _CUBIC * x**3))
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(np.tanh, lambda x: 1.0 - np.tanh(x) ** 2),
     "sigmoid": Activation(_expit, lambda x: _expit(x) * _expit(-x)),
@@ -82,10 +90,14 @@ ACTIVATIONS: dict[str, Activation] = {
     "softsign": Activation(lambda x: x / (1.0 + np.abs(x)), lambda x: (1.0 + np.abs(x)) ** -2),
     "silu": Activation(lambda x: x * _expit(x), lambda x: _expit(x) * (1.0 + x * _expit(-x))),
     "gelu": Activation(lambda x: x * _normal(x), lambda x: _normal(x) + x * _gauss(x)),
+    "gelu_tanh": Activation(
+        lambda x: x * _tanh_gate(x),
+        lambda x: _tanh_gate(x) + 2 * x * _tanh_gate(x) * _tanh_gate(-x) * _GELU * (1.0 + 3 * _CUBIC * x * x),
+    ),
     "sin": Activation(np.sin, np.cos),
 }
 """Every activation by name. ``hard_sigmoid`` has slope 1/5 (Keras 1 and 2, ONNX), ``hard_sigmoid6`` slope 1/6
-(torch, Keras 3)."""
+(torch, Keras 3, JAX). ``gelu`` is exact (torch, Keras), ``gelu_tanh`` its approximation (JAX)."""
 
 _FAMILIES: dict[str, Callable[..., Activation]] = {
     "affine": _affine,
