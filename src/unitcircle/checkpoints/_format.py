@@ -11,6 +11,7 @@ from typing import Any
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._numpy import end_of_array
+from unitcircle.checkpoints._orbax import is_orbax
 from unitcircle.checkpoints._refusals import REFUSED, Head, starts_with
 from unitcircle.errors import CheckpointError
 
@@ -37,6 +38,7 @@ class Format(StrEnum):
     TFLITE = "TensorFlow Lite"
     MATLAB = "MATLAB"
     MATLAB_HDF5 = "MATLAB 7.3"
+    ORBAX = "orbax"
     MSGPACK = "flax msgpack"
     HDF5 = "HDF5"
     KERAS = "Keras"
@@ -69,7 +71,6 @@ def _is_equinox(head: Head) -> bool:
 
 
 _SIGNS: tuple[tuple[Format, Callable[[Head], bool]], ...] = (
-    (Format.FOLDER, lambda head: head.size < 0),
     (Format.MATLAB_HDF5, starts_with(b"MATLAB 7.3")),
     (Format.MATLAB, lambda head: head.start[124:128] in {b"\0\1IM", b"\1\0MI"}),
     (Format.HDF5, lambda head: head.start.startswith(_HDF5) or head.at_user_block),
@@ -113,6 +114,8 @@ _DOCUMENTS: tuple[tuple[Format, Callable[[dict[str, Any]], bool]], ...] = (
 def recognise(path: Path, /) -> Format:
     """Return the format of a file or folder; of a zip archive, :func:`recognise_archive` tells more."""
     head = _head_of(path)
+    if head.size < 0:
+        return Format.ORBAX if is_orbax(path) else Format.FOLDER
     for holds, what in REFUSED:
         if holds(head):
             message = f"it is {what}"

@@ -22,6 +22,7 @@ from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._matlab import read_matlab, read_matlab_hdf5
 from unitcircle.checkpoints._msgpack import read_msgpack
 from unitcircle.checkpoints._numpy import read_npy, read_npz
+from unitcircle.checkpoints._orbax import read_orbax
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tflite import read_tflite
@@ -131,6 +132,7 @@ READERS: Mapping[Format, Reader] = {
     Format.TFLITE: Reader(lambda file: read_tflite(file.path)),
     Format.MATLAB: Reader(lambda file: read_matlab(file.path)),
     Format.MATLAB_HDF5: Reader(lambda file: read_matlab_hdf5(file.path)),
+    Format.ORBAX: Reader(lambda file: read_orbax(file.path)),
     Format.MSGPACK: Reader(lambda file: read_msgpack(file.path)),
     Format.ONNX: Reader(_onnx_tensors, _onnx_layers),
     Format.KERAS: Reader(_keras_tensors, _keras_layers),

@@ -114,6 +114,18 @@ REFUSED: tuple[tuple[Callable[[Head], bool], str], ...] = (
 """How a file is recognised, what it is, and what to do."""
 
 
+OCDBT = (
+    "an orbax checkpoint in an OCDBT database; restore it with orbax and write it again, "
+    "open('weights.msgpack', 'wb').write(flax.serialization.to_bytes(tree))"
+)
+"""What an orbax checkpoint of today's default is, and what to do."""
+
+
+def is_ocdbt(names: set[str], /) -> bool:
+    """Whether a folder with some entries is a database of orbax."""
+    return "manifest.ocdbt" in names or any(name.startswith("ocdbt.process_") for name in names)
+
+
 def refused_folder(folder: Path, /) -> str | None:
     """Return what a folder is that is not read, and what to do, or None."""
     names = sorted(path.name for _, path in zip(range(MAX_ENTRIES), folder.iterdir(), strict=False))
@@ -123,11 +135,8 @@ def refused_folder(folder: Path, /) -> str | None:
     if any(re.search(r"\.data-\d{5}-of-\d{5}$", name) for name in names):
         prefix = next(name for name in names if ".data-" in name).partition(".data-")[0]
         return "a TensorFlow checkpoint; read its variables, " + _variables(f"{folder.name}/{prefix}")
-    if "manifest.ocdbt" in names or any(name.startswith("ocdbt.process_") for name in names):
-        return (
-            "an orbax checkpoint in an OCDBT database; restore it with orbax and write it again, "
-            "open('weights.msgpack', 'wb').write(flax.serialization.to_bytes(tree))"
-        )
+    if is_ocdbt(set(names)):
+        return OCDBT
     if names and any(name.lower().endswith((".csv", ".tsv")) for name in names):
         return f"a folder of tables of numbers; collect all of them in one file, {_TEXT}"
     if any(name.lower().endswith((".rds", ".rdata", ".rda")) for name in names):
