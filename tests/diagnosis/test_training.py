@@ -37,6 +37,19 @@ def test_our_own_initializers_are_seen_as_initialized(recurrent, bias):
     assert judged(layer).trained is False, judged(layer)
 
 
+def test_a_cell_written_by_hand_of_linear_modules_is_seen_as_initialized():
+    torch.manual_seed(0)
+    reads, feeds = nn.Linear(3, 24), nn.Linear(24, 24)
+    layer = from_torch(
+        feeds.weight.detach(),
+        cell=Cell.RNN_TANH,
+        weight_ih=reads.weight.detach(),
+        bias_ih=reads.bias.detach(),  # U(±1/√3), beyond the ±1/√24 of a recurrent layer
+        bias_hh=feeds.bias.detach(),
+    )
+    assert judged(layer).trained is False, judged(layer)
+
+
 def test_the_default_of_keras_and_a_truncated_gaussian_are_seen_as_initialized():
     rng = np.random.default_rng(0)
     stack = initializers.Orthogonal()(rng.standard_normal((16, 64)))

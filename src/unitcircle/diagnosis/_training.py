@@ -77,10 +77,11 @@ def training_evidence(layer: RecurrentLayer, /) -> TrainingEvidence:
 
 def _moved_bias(layer: RecurrentLayer) -> str | None:
     """Return the gate whose biases no initializer in use would give, or None."""
+    # torch draws the biases of its recurrent layers from U(±1/√n), those of a Linear on m inputs from U(±1/√m).
+    limit = 1.01 / math.sqrt(min(layer.hidden_size, layer.input_size or layer.hidden_size))
     for blocks in layer.bias_parts.values() or [layer.biases]:
         values = {gate: np.asarray(block, dtype=float) for gate, block in blocks.items()}
         opposite = "f" in values and "i" in values and np.array_equal(values["f"], -values["i"])  # chrono
-        limit = 1.01 / math.sqrt(layer.hidden_size)
         for gate, bias in values.items():
             initial = np.ptp(bias) == 0 or np.abs(bias).max() <= limit or (opposite and gate in "fi")
             if not initial:
