@@ -134,7 +134,7 @@ def test_the_gru_of_dl4mt_resets_after_the_product():
          "--tensor recurrent=c.h2h.weight,input=c.x2h.weight,bias=c.x2h.bias,recurrent_bias=c.h2h.bias --layout ifgo"),
         ({"Wh": (4, 16), "Wx": (3, 16), "b": (16,)}, "--tensor recurrent=Wh,input=Wx,bias=b --layout ifgo"),
         ({"m.U": (4, 12), "m.W": (3, 12), "m.bias": (12,)}, "recurrent=m.U,input=m.W,bias=m.bias --layout zrn"),
-        ({"weight_hh": (4, 16), "weight_ih": (3, 16)}, ""),
+        ({"weight_hh": (4, 16), "weight_ih": (3, 16)}, "recurrent=weight_hh,input=weight_ih --layout ifgo"),
         ({"lstm.gates.weight": (16, 7)}, ""),
         ({"i2h.weight": (4, 7), "i2o.weight": (2, 7)}, ""),
         ({"W_h": (8, 4), "W_x": (8, 3)}, ""),

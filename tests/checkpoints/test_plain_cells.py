@@ -31,6 +31,17 @@ def test_a_reservoir_without_a_stored_leak_has_an_unknown_one():
     assert (layer.cell, layer.unknown) == ("leaky_rnn", {"leak"})
 
 
+@pytest.mark.parametrize("name", ["W_in", "w_in"])
+def test_a_hidden_layer_between_two_others_is_no_reservoir(name):
+    tensors = {name: stored(N, M), name[0]: stored(N, N), name[0] + "_out": stored(2, N)}
+    layers, _ = assembled(tensors)
+    assert not layers
+    layers, _ = assembled({f"esn_cell.{leaf}": tensor for leaf, tensor in tensors.items()})
+    assert len(layers) == 1
+    layers, _ = assembled(tensors | {"spectral_radius": stored(values=np.array(0.9))})
+    assert len(layers) == 1
+
+
 def test_a_matrix_alone_is_no_reservoir():
     layers, coverage = assembled({"W": stored(N, N), "Wout": stored(2, N)})
     assert not layers

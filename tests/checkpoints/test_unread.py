@@ -38,6 +38,7 @@ FAMILIES = {
     "multiplicative LSTM": ["rnn_mlstm_mlstm_" + leaf for leaf in ("wx:0", "wh:0", "wmx:0", "wmh:0", "b:0")],
     "cuDNN kernel of TensorFlow": ["rnn/cudnn_lstm/opaque_kernel"],
     "minimal gated unit": ["cell.U_f", "cell.W_f", "cell.U_h", "cell.W_h"],
+    "EA-LSTM ": ["model.dynamic_gates.weight_hh", "model.dynamic_gates.weight_ih", "model.dynamic_gates.bias"],
     "EA-LSTM": ["lstm.weight_hh", "lstm.weight_ih", "lstm.weight_sh"],
 }
 
@@ -105,6 +106,8 @@ def test_a_part_of_a_module_that_was_read_is_no_further_cell():
     [
         ["cnn.conv1.weight", "cnn.bn1.weight", "cnn.bn1.bias", "fc.weight"],
         ["transformer.h.0.attn.q_proj.weight", "transformer.h.0.mlp.up.weight", "transformer.h.0.ln_1.weight"],
+        ["moe.gates.weight", "experts.0.weight", "experts.1.weight"],
+        ["i2h.weight", "h.bias"],
         ["encoder.w0", "encoder.w1", "encoder.w2"],
         ["mu", "sigma", "w"],
         ["layers.0.weight", "layers.0.bias", "embed.weight"],

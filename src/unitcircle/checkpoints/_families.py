@@ -49,6 +49,7 @@ class Family:
     needs_input: bool = False  # Whether the name alone says too little
     leaky: bool = False  # Whether the cell has a leak, which mostly stands in the code
     reservoir: bool = False
+    evidence: str = ""  # A pattern of what else must stand in the prefix, or behind it
     textbook: bool = False  # Whether the cell mostly has none
     state_on_columns: bool = False  # Whether the recurrent weight acts on columns though the input weight acts on rows
 
@@ -81,6 +82,10 @@ class Family:
         )
 
 
+_RESERVOIR = (
+    r"(?i:(?:^|[._/])(?:leak\w*|alpha|lr|sr|rho|spectral_radius|sparsity|density|w_?(?:fb|back|feedback))$"
+    r"|esn|echo|reservoir|(?:^|[._/])res[._/]|rnn|recurr|cell)"
+)
 _BIASES = ("bias", "b", "bias_i", "bias_x")
 
 gated_families = (
@@ -116,7 +121,8 @@ plain_families = (
     Family("W_h.weight", ("W_x.weight", "W_i.weight"), ("W_x.bias", "W_i.bias"), ("W_h.bias",), needs_input=True),
     Family("W_res", ("W_in",), ("bias",), leaky=True, reservoir=True),
     Family("Wres", ("Win",), ("bias",), leaky=True, reservoir=True),
-    Family("W", ("Win", "W_in"), ("bias", "b"), needs_input=True, leaky=True, reservoir=True),
-    Family("w", ("w_in",), ("bias", "w_bias"), needs_input=True, leaky=True, reservoir=True),
+    Family("W", ("Win",), ("bias", "b"), needs_input=True, leaky=True, reservoir=True),
+    Family("W", ("W_in",), ("bias", "b"), needs_input=True, leaky=True, reservoir=True, evidence=_RESERVOIR),
+    Family("w", ("w_in",), ("bias", "w_bias"), needs_input=True, leaky=True, reservoir=True, evidence=_RESERVOIR),
 )  # fmt: skip
 """Names that people give the one matrix of a plain cell they wrote themselves."""

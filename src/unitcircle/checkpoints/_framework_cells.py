@@ -37,6 +37,8 @@ def torch_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
     if match.projection is not None and not work.is_matrix(match.projection):
         raise ArgumentError(match.projection, "must be the matrix of a projection", f"{work.shape(match.projection)}")
     cell = cell_of_stack(rows, columns if match.projection is None else work.shape(match.projection)[-1])
+    if cell is None and columns in {3 * rows, 4 * rows}:
+        return None  # a stack that acts on rows is not torch's: its author chose the order
     if cell is None:
         raise ArgumentError(name, _RULE, f"shape {(rows, columns)}")
     if cell is Cell.RNN_TANH:

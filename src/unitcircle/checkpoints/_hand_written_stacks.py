@@ -23,7 +23,7 @@ _STACKS = (
     ("R", ("W",), True),
 )
 """Name of the recurrent stack, those of the input stack, and whether the recurrent name alone says too little."""
-_JOINT = re.compile(r"(?:.*[./_])?(?:gates|all_gates|lstm_gates|i2h|in2hidden)(?:\.weight)?", re.DOTALL)
+_JOINT = re.compile(r"(?:.*(?i:lstm|gru|rnn|cell).*[./_](?:all_)?|.*(?i:lstm|gru)_)gates(?:\.weight)?", re.DOTALL)
 _END = re.compile(r"(?P<end>(?:_l?\d+)?(?:\.weight|:0)?)$")
 _WHOLE = {3: "zrn", 4: "ifgo"}
 
@@ -48,11 +48,14 @@ def refuse_stack(work: Inventory, name: str, /) -> None:
             work.skip(name, reason, undecided=False)
             return
     rows, columns = work.shape(name)
-    if _JOINT.fullmatch(name) and rows >= 2 and any(rows % k == 0 and columns > rows // k for k in (4, 3, 1)):
+    joint = _JOINT.fullmatch(name)
+    tutorial = stem.endswith("i2h") and any(f"{stem[:-3]}{other}{end}" in work.free for other in ("i2o", "h2o"))
+    if (joint and any(rows % k == 0 and rows // k >= 2 and columns > rows // k for k in (4, 3))) or (
+        tutorial and 2 <= rows < columns
+    ):
         reason = "the weight of a hand-written cell on state and input side by side, whose order the file does not tell"
-        if rows == columns or (rows < columns and "i2h" in name) or rows % 4 == 0 or rows % 3 == 0:
-            work.unread[f"{name} looks like {reason}: not read"] = None
-            work.skip(name, reason, undecided=False)
+        work.unread[f"{name} looks like {reason}: not read"] = None
+        work.skip(name, reason, undecided=False)
 
 
 def _fits(work: Inventory, inputs: str | None, high: int) -> bool:

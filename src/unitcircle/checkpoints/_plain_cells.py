@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from unitcircle.checkpoints._families import Family, Match
 from unitcircle.checkpoints._gate_blocks import vector
 from unitcircle.checkpoints._inventory import Inventory, module_of
@@ -22,6 +24,10 @@ def plain_layer(work: Inventory, match: Match, /) -> RecurrentLayer | None:
     biases = [full if vector(work, full, n) is not None else None for full in match.biases]
     inputs = match.inputs if match.inputs and work.is_matrix(match.inputs) and n in work.shape(match.inputs) else None
     if match.family.needs_input and inputs is None:
+        return None
+    if match.family.evidence and not any(
+        re.search(match.family.evidence, full) for full in work.free if full.startswith(match.prefix)
+    ):
         return None
     recurrent, input_weight, layout = work.load(name), work.load(inputs), "columns?" if match.family.by_hand else ""
     if input_weight is not None and input_weight.shape != (n, n):

@@ -72,6 +72,7 @@ _FAMILIES = (
             r"(?i:rnn)"),
     _Family("IndRNN (one weight for each unit)", (r"(?:weight_hh(?:_l\d+)?|recurrent_kernel(?::0)?)",), axes=(1,)),
     _Family("EA-LSTM", (r"weight_hh", r"weight_sh")),
+    _Family("EA-LSTM", (r"weight_hh", r"weight_ih"), place=r"dynamic_gates"),
     _Family("Hopfield layer", (r"association_core\.\S+",)),
     _Family("recurrent network wrapped by FSDP", (r"_?flat_param(?:_\d+)?",), place=r"(?i:rnn|lstm|gru|ssm|mamba)"),
 )  # fmt: skip
