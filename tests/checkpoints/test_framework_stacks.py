@@ -1,10 +1,13 @@
 """Stacks of TensorFlow 1, Haiku, Sonnet, Chainer and dl4mt: a step of the layer is the step of the framework."""
 
+import re
+
 import numpy as np
 import pytest
 from tests.checkpoints.test_assembly import assembled, stored
 from tests.checkpoints.test_framework_cells import sigmoid
 
+from unitcircle.checkpoints._choice import Choice
 from unitcircle.recurrence import step
 
 RNG = np.random.default_rng(1)
@@ -146,3 +149,19 @@ def test_a_stack_whose_order_is_in_the_code_alone_is_not_read_and_says_so(tensor
     (sentence,) = coverage.unread
     assert "not read" in sentence
     assert hint in sentence
+
+
+@pytest.mark.parametrize(
+    ("recurrent", "inputs", "rows"),
+    [("c.h2h.weight", "c.x2h.weight", False), ("Wh", "Wx", True), ("weight_hh", "weight_ih", True), ("U", "W", False)],
+)
+def test_following_the_hint_gives_the_cell_in_the_order_that_is_named(recurrent, inputs, rows):
+    W, U = stored(4 * N, N), stored(4 * N, M)
+    tensors = {recurrent: W, inputs: U}
+    if rows:
+        tensors = {name: stored(values=tensor.load().T) for name, tensor in tensors.items()}
+    _, coverage = assembled(tensors)
+    hint = re.search(r"--tensor (\S+) --layout (\w+)", coverage.unread[0])
+    (layer,) = Choice.of([hint[1]], "fgio", None).layers(tensors, file="f")
+    f, g, i, o = np.split(double(W) @ H + double(U) @ X, 4)
+    np.testing.assert_allclose(step(layer, X, np.concatenate([H, C])), lstm_step(i, g, f, o), **TIGHT)
