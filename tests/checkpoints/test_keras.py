@@ -401,6 +401,50 @@ class TestActivations:
         np.testing.assert_array_equal(found.gates["i"], STACK["recurrent_kernel:0"][:, :4].T)
 
 
+class TestKeras1:
+    """One array for every gate, named after the layer."""
+
+    def write(self, path, kind, arrays, *, suffix="", **root):
+        kernel, recurrent, bias = (np.split(array, COUNT[kind], axis=-1) for array in arrays)
+        gates = {"SimpleRNN": ["_h"], "GRU": ["_z", "_r", "_h"], "LSTM": ["_i", "_f", "_c", "_o"]}[kind]
+        name = f"{kind.lower()}_1"
+        leaves = {
+            f"{name}_{part}{'' if kind == 'SimpleRNN' else gate}{suffix}": array
+            for part, stack in zip("WUb", (kernel, recurrent, bias), strict=True)
+            for gate, array in zip(gates, stack, strict=True)
+        }
+        write_legacy(path, {name: leaves, "dense_1": {"dense_1_W": np.eye(4), "dense_1_b": np.zeros(4)}}, **root)
+
+    @pytest.mark.parametrize("suffix", ["", ":0"])
+    @pytest.mark.parametrize("kind", COUNT)
+    def test_a_layer(self, tmp_path, process, kind, suffix):
+        arrays = weights(kind)
+        self.write(tmp_path / "a.h5", kind, arrays, suffix=suffix, keras_version="1.2.2")
+        (found,), coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert_holds(found, kind, arrays)
+        assert (found.name, found.reset_after, coverage.unread) == (f"{kind.lower()}_1", False, ())
+        assert len(coverage.analysed) == 3 * COUNT[kind]
+        if kind != "SimpleRNN":
+            assert found.activations["r" if kind == "GRU" else "f"] == "hard_sigmoid"
+
+    def test_its_configuration(self, tmp_path, process):
+        config = model(layer("LSTM", "lstm_1", inner_activation="sigmoid", activation="relu", go_backwards=True))
+        root = {"model_config": json.dumps(config), "keras_version": "1.2.2"}
+        self.write(tmp_path / "a.h5", "LSTM", weights("LSTM"), **root)
+        (found,), _ = read_hdf5(tmp_path / "a.h5", process=process)
+        assert (found.activations["f"], found.activations["g"], found.direction) == ("sigmoid", "relu", "reverse")
+
+    def test_arrays_that_do_not_fit_together(self, tmp_path, process):
+        kernel, recurrent, bias = weights("LSTM")
+        self.write(tmp_path / "a.h5", "LSTM", [kernel, recurrent, np.tile(bias, 2)], keras_version="1.2.2")
+        layers, coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert not layers
+        assert {entry.reason.split(":")[0] for entry in coverage.skipped if "lstm" in entry.name} == {
+            "its layer does not fit together"
+        }
+        assert coverage.unread[0].startswith("lstm_1 looks recurrent (")
+
+
 class TestKeras3:
     def test_layers_with_their_configuration(self, tmp_path, process):
         groups = {

@@ -185,7 +185,7 @@ class TestNodes:
         words = ["the node late (GRU) is recurrent: not read, for the recurrent weight of late is computed when"]
         words += ["the node misfit (GRU) is recurrent: not read, for the weights of misfit do not fit together: R must"]
         words += ["the node quantized (DynamicQuantizeLSTM) is recurrent: not read, for the recurrent weight of"]
-        words += ["the node 'other' (other.LSTMCell) looks recurrent: not read"]
+        words += ["the node 'other' ('other.LSTMCell') looks recurrent: not read"]
         assert [text[: len(start)] for text, start in zip(coverage.unread, words, strict=True)] == words
         assert coverage.other == 1
 

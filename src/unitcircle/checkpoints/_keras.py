@@ -26,6 +26,7 @@ from unitcircle.checkpoints._keras_cells import (
     homes,
     inside,
     is_of_keras,
+    keras_1_stacks,
     parts_of,
     relative_leaves,
     sounds_recurrent,
@@ -201,12 +202,16 @@ def _unread(group: _Group, skipped: list[Entry]) -> Iterator[str]:
     name = group.keras_layer.name
     kind = group.model.custom_class(group.object)
     undecided = any(entry.undecided for entry in skipped)
-    if (skipped and "recurrent_kernel" in group.leaves) or (undecided and sounds_recurrent(f"{name}/{kind}")):
+    named = "recurrent_kernel" in group.leaves or keras_1_stacks(group.leaves)[0]
+    if (skipped and named) or (undecided and sounds_recurrent(f"{name}/{kind}")):
         yield f"{name} looks recurrent ({', '.join(group.leaves)}): not read ({skipped[0].reason})"
 
 
 def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[Entry]:
     """Return the layer of a group, or the entries of its arrays that might be taken for recurrent weights."""
+    gates, stacks = keras_1_stacks(group.leaves)
+    if gates and all(group.leaves[leaf] in file for names in stacks.values() for leaf in names):
+        return _layer_of_keras_1(file, group, path, stacks)
     leaves = group.leaves
     numbered = group.path.rpartition("/")[2] == "vars"
     names = ("1", "0", "2") if numbered else ("recurrent_kernel", "kernel", "bias")
@@ -239,6 +244,36 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
             return marked(layer)
     except ArgumentError as error:
         return [Entry(recurrent, shape, f"its layer does not fit together: {error}")]
+
+
+def _layer_of_keras_1(
+    file: Hdf5File, group: _Group, path: Path, stacks: Mapping[str, list[str]]
+) -> RecurrentLayer | list[Entry]:
+    """Return a layer of Keras 1, which has one array for every gate."""
+    names = {part: [group.leaves[leaf] for leaf in leaves] for part, leaves in stacks.items()}
+    keras_layer = group.keras_layer
+    known = group.model.layer(group.object) is not None
+    try:
+        with np.errstate(all="ignore"):
+            whole = {part: np.concatenate([file[name] for name in one], axis=-1) for part, one in names.items()}
+            layer = from_keras(
+                whole["U"],
+                cell=keras_layer.cell or _CELL_OF_GATES[len(names["U"])],
+                kernel=whole["W"],
+                bias=whole["b"],
+                reset_after=False,
+                cudnn=False,
+                activation=keras_layer.activation,
+                # Without a configuration: what Keras 1 does unless it is asked otherwise.
+                recurrent_activation=keras_layer.recurrent_activation if known else "hard_sigmoid",
+                name=keras_layer.name,
+                direction="reverse" if keras_layer.reverse else "forward",
+                source=Source(str(path), (*names["U"], *names["W"], *names["b"]), dtype=file.dtype(names["U"][0])),
+            )
+    except (ArgumentError, ValueError) as error:
+        reason = f"its layer does not fit together: {error}"
+        return [Entry(name, _shape(file, name), reason) for name in names["U"]]
+    return marked(layer)
 
 
 def _reason_to_skip(file: Hdf5File, group: _Group, recurrent: str) -> str:

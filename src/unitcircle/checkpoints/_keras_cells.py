@@ -10,6 +10,7 @@ STANDARD_LEAVES = frozenset({"kernel", "recurrent_kernel", "bias"})
 _OF_KERAS = re.compile(r"(simple_rnn|gru|lstm)_cell(_\d+)?")
 _LAYER = re.compile(r"(simple_rnn|gru|lstm)(_\d+)?")
 _CONTAINER = re.compile(r"cell|cells|stacked_rnn_cells(_\d+)?")
+_KERAS_1 = re.compile(r".+_([WUb])(?:_([ifcozrh]))?")
 _CELL = re.compile(r"(.+_)?cell(_\d+)?")
 _RNN = re.compile(r"rnn(_\d+)?")
 _RANDOM = re.compile(r"(^|/)(seed_generator|random_generator)(_\d+)?(/|$)")
@@ -105,6 +106,17 @@ def inside(cells: Container[str], path: str, known: Container[str], /) -> str:
         return ""
     above = ("/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
     return next((place for place in above if place in cells), "")
+
+
+def keras_1_stacks(leaves: Iterable[str], /) -> tuple[str, dict[str, list[str]]]:
+    """Return the gates of a layer of Keras 1, and the leaves of W, U and b in their order; empty for other groups."""
+    # "lstm_1_U_f", or "simplernn_1_U": one array for every gate.
+    found = {match.groups(): leaf for leaf in leaves if (match := _KERAS_1.fullmatch(leaf)) is not None}
+    for gates in (("i", "f", "c", "o"), ("z", "r", "h"), (None,)):
+        stacks = {part: [found[part, gate] for gate in gates if (part, gate) in found] for part in "WUb"}
+        if len(found) == 3 * len(gates) == sum(map(len, stacks.values())):
+            return "".join(gate or "h" for gate in gates), stacks
+    return "", {}
 
 
 def is_of_keras(path: str, /) -> bool:

@@ -139,7 +139,7 @@ class KerasModel:
             name,
             _CLASSES[kind],
             self._activation(config.get("activation", "tanh")),
-            self._activation(config.get("recurrent_activation", "sigmoid")),
+            self._activation(config.get("recurrent_activation", config.get("inner_activation", "sigmoid"))),
             reset_after if isinstance(reset_after, bool) else None,
             (config.get("go_backwards") is True) ^ turned,
             kind.startswith("CuDNN"),

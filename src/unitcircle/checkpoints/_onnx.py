@@ -100,7 +100,7 @@ class _Reading:
             if one is None:
                 if _RECURRENT.search(node.op) and (node.domain, node.op) not in functions:
                     name = f"{node.domain}.{node.op}".removeprefix(".")
-                    self.unread.append(f"the node {node.name or node.op!r} ({name}) looks recurrent: not read")
+                    self.unread.append(f"the node {node.name or node.op!r} ({name!r}) looks recurrent: not read")
             elif distinct.repeats(one):
                 repeated += 1
             else:
