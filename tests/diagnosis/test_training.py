@@ -1,5 +1,7 @@
 """Whether a layer was trained: initializers of every framework are recognised, and training is seen."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,9 @@ import unitcircle as uc
 from unitcircle import initializers
 from unitcircle.diagnosis import diagnose
 from unitcircle.recurrence import Cell, from_diagonal, from_keras, from_torch
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "checkpoints"
+"""Real trained files, where they are there."""
 
 
 def judged(layer):
@@ -111,3 +116,10 @@ def test_the_state_of_an_optimizer_decides_what_the_weights_do_not(tmp_path):
     diagnosis = diagnose(str(path))
     assert diagnosis.examination.trained(diagnosis.layers[0]) is True
     assert "trained: the file holds the state of an optimizer" in str(diagnosis)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SHARED.glob("*") if path.suffix != ".md"))
+def test_every_real_trained_file_is_seen_as_trained_and_has_no_finding(name):
+    diagnosis = diagnose(SHARED / name)
+    assert {diagnosis.examination.trained(layer) for layer in diagnosis.layers} == {True}
+    assert diagnosis.findings == ()

@@ -77,16 +77,25 @@ def training_evidence(layer: RecurrentLayer, /) -> TrainingEvidence:
 
 def _moved_bias(layer: RecurrentLayer) -> str | None:
     """Return the gate whose biases no initializer in use would give, or None."""
-    # torch draws the biases of its recurrent layers from U(±1/√n), those of a Linear on m inputs from U(±1/√m).
-    limit = 1.01 / math.sqrt(min(layer.hidden_size, layer.input_size or layer.hidden_size))
-    for blocks in layer.bias_parts.values() or [layer.biases]:
+    n = layer.hidden_size
+    for blocks in layer.bias_parts.values() or [layer.biases] * bool(layer.biases):
         values = {gate: np.asarray(block, dtype=float) for gate, block in blocks.items()}
         opposite = "f" in values and "i" in values and np.array_equal(values["f"], -values["i"])  # chrono
+        # torch draws the biases of its recurrent layers from U(±1/√n), those of a Linear on m inputs from U(±1/√m).
+        linear = _is_uniform(np.concatenate(list(values.values())), 1 / math.sqrt(layer.input_size or n))
         for gate, bias in values.items():
-            initial = np.ptp(bias) == 0 or np.abs(bias).max() <= limit or (opposite and gate in "fi")
+            small = np.abs(bias).max() <= 1.01 / math.sqrt(n)
+            initial = np.ptp(bias) == 0 or small or linear or (opposite and gate in "fi")
             if not initial:
                 return gate
     return None
+
+
+def _is_uniform(values: np.ndarray, bound: float) -> bool:
+    """Return whether values are spread evenly over ±bound, so far as they show it at the 10 % level."""
+    if np.abs(values).max() > 1.01 * bound:
+        return False
+    return _p_value(np.sort(values), lambda x: np.clip((x + bound) / (2 * bound), 0, 1)) >= 0.1
 
 
 def _structure(blocks: list[np.ndarray]) -> str | None:
