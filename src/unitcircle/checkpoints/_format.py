@@ -32,6 +32,7 @@ class Format(StrEnum):
     EQUINOX = "Equinox"
     RTNEURAL = "RTNeural JSON"
     AMP_MODEL = "Neural Amp Modeler"
+    TFJS = "TensorFlow.js"
     JSON = "JSON"
     GGUF = "GGUF"
     DYNET = "DyNet"
@@ -105,6 +106,7 @@ _MEMBERS: tuple[tuple[Format, Callable[[list[str]], bool]], ...] = (
 
 _DOCUMENTS: tuple[tuple[Format, Callable[[dict[str, Any]], bool]], ...] = (
     (Format.SHARDED, lambda document: "weight_map" in document),
+    (Format.TFJS, lambda document: "weightsManifest" in document),
     (Format.AMP_MODEL, lambda document: "architecture" in document and isinstance(document.get("weights"), list)),
     (Format.RTNEURAL, lambda document: "in_shape" in document and isinstance(document.get("layers"), list)),
 )

@@ -25,6 +25,7 @@ from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._orbax import read_orbax
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
+from unitcircle.checkpoints._tfjs import read_tfjs
 from unitcircle.checkpoints._tflite import read_tflite
 from unitcircle.recurrence import RecurrentLayer
 
@@ -126,6 +127,7 @@ READERS: Mapping[Format, Reader] = {
     Format.EQUINOX: Reader(lambda file: read_equinox(file.path)),
     Format.RTNEURAL: Reader(lambda file: read_rtneural(file.path, file.document)),
     Format.AMP_MODEL: Reader(lambda file: read_amp_model(file.path, file.document)),
+    Format.TFJS: Reader(lambda file: read_tfjs(file.path, file.document)),
     Format.JSON: Reader(lambda file: read_json(file.path, file.document)),
     Format.GGUF: Reader(lambda file: read_gguf(file.path)),
     Format.DYNET: Reader(lambda file: read_dynet(file.path)),
