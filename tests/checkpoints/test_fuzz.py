@@ -174,6 +174,7 @@ FORMATS = {
     "TorchScript": torchscript,
     "npz": lambda: numpy_file(np.savez, **WEIGHTS),
     "npz, compressed": lambda: numpy_file(np.savez_compressed, **WEIGHTS),
+    "npz, sparse": lambda: without_checksums(numpy_file(scipy.sparse.save_npz, scipy.sparse.eye(6, format="csr"))),
     "npy": lambda: numpy_file(np.save, WEIGHTS["rnn.weight_hh_l0"]),
     "index": sharded,
     "Equinox": equinox,
@@ -213,7 +214,7 @@ def test_damage_gives_a_checkpoint_error_or_layers(kind, tmp_path):
     path.write_bytes(data)
     assert len(read(path)) >= 1 or kind == "npy"
     refused = 0
-    cases = FEWER if kind in {"PyTorch quantized", "pickle"} else CASES
+    cases = FEWER if kind in {"PyTorch quantized", "pickle", "npz, sparse"} else CASES
     for changed in mutations(data, cases, np.random.default_rng(17)):
         path.write_bytes(changed)
         try:

@@ -37,6 +37,7 @@ def parts(**changes):
         ({"indices": np.full(18, 99)}, "its sparse matrix is damaged"),
         ({"indptr": np.arange(7)[::-1]}, "its sparse matrix is damaged"),
         ({"indptr": np.array([0, 2**40])}, "its sparse matrix is damaged"),
+        ({"shape": np.array([True, True])}, r"claims shape \[True, True\]: damaged or hostile"),
         ({"shape": np.array([6, -6])}, r"claims shape \[6, -6\]: damaged or hostile"),
         ({"shape": np.array([2**40, 2**40])}, "is too large to be examined as a dense one"),
     ],

@@ -34,7 +34,7 @@ def sparse_matrix(tensors: Mapping[str, StoredTensor], path: Path, /) -> dict[st
     if tensors["shape"].shape != (2,):
         return {}
     extents = tensors["shape"].load().tolist()
-    if not all(isinstance(extent, int) and extent > 0 for extent in extents):
+    if not all(type(extent) is int and extent > 0 for extent in extents):
         message = f"a sparse matrix that claims shape {extents}: damaged or hostile"
         raise CheckpointError(message)
     data = tensors["data"]
