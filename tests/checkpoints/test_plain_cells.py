@@ -11,7 +11,9 @@ N, M = 6, 3
 
 
 @pytest.mark.parametrize("name", ["leak", "leaking_rate", "alpha", "a", "lr"])
-@pytest.mark.parametrize("matrices", [("W", "Win"), ("W_res", "W_in"), ("res.W", "res.Win")])
+@pytest.mark.parametrize(
+    "matrices", [("W", "Win"), ("W_res", "W_in"), ("res.W", "res.Win"), ("A", "Win"), ("w_res", "w_in")]
+)
 def test_a_reservoir_has_the_leak_that_is_stored(name, matrices):
     W, Win = (stored(N, N), stored(N, M))
     place = matrices[0][: matrices[0].rfind(".") + 1]
@@ -96,6 +98,11 @@ def test_the_low_rank_network_has_a_leak_in_its_code():
         (("W_h", "W_x", "b_h"), True),
         (("Whh", "Wxh", "bh"), True),
         (("W_hh", "W_xh", "b_h"), False),
+        (("w_h", "w_x", "b_h"), True),
+        (("hidden_weight", "input_weight", "bias"), True),
+        (("Whh.weight", "Wxh.weight", "Wxh.bias"), True),
+        (("rnn.Wh.weight", "rnn.Wx.weight", "rnn.Wh.bias"), True),
+        (("hidden_to_hidden.weight", "input_to_hidden.weight", "hidden_to_hidden.bias"), True),
     ],
 )
 def test_the_textbook_cell(names, columns):

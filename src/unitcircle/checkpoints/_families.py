@@ -43,7 +43,7 @@ class Family:
     bias: tuple[str, ...] = ()
     recurrent_bias: tuple[str, ...] = ()
     projection: tuple[str, ...] = ()
-    suffix: str = r"(?:_?\d{1,4})?(?::0)?"
+    suffix: str = r"(?:_?\d{1,4})?(?:\.weight|:0)?"
     inner_bias: tuple[str, ...] = ()  # Of a GRU, inside the reset product
     by_hand: bool = True  # Whether authors of their own cells use it, and not a framework
     needs_input: bool = False  # Whether the name alone says too little
@@ -62,9 +62,12 @@ class Family:
         if match is None:
             return None
         prefix, end = match["prefix"], match["end"]
-        number = re.search(r"_?l?(\d{1,6})(?!\d)", end.removesuffix(":0"))
+        ending = re.sub(r"\.weight$", ".bias", end)
+        number = re.match(r"_?l?(\d{1,6})(?!\d)", end)
 
-        def sibling(candidates: tuple[str, ...]) -> str | None:
+        bias, recurrent_bias = (self.inputs, (self.recurrent,)) if ending != end else (self.bias, self.recurrent_bias)
+
+        def sibling(candidates: tuple[str, ...], end: str = end) -> str | None:
             names = (f"{prefix}{candidate}{end}" for candidate in candidates)
             return next((candidate for candidate in names if candidate in present and candidate != name), None)
 
@@ -73,8 +76,8 @@ class Family:
             prefix,
             name,
             sibling(self.inputs),
-            sibling(self.bias),
-            sibling(self.recurrent_bias),
+            sibling(bias, ending),
+            sibling(recurrent_bias, ending),
             sibling(self.inner_bias),
             sibling(self.projection),
             layer=int(number[1]) if number else 0,
@@ -86,14 +89,15 @@ _RESERVOIR = (
     r"(?i:(?:^|[._/])(?:leak\w*|alpha|lr|sr|rho|spectral_radius|sparsity|density|w_?(?:fb|back|feedback))$"
     r"|esn|echo|reservoir|(?:^|[._/])res[._/]|rnn|recurr|cell)"
 )
+_NUMBER = r"(?:_?\d{1,4})?(?::0)?"
 _BIASES = ("bias", "b", "bias_i", "bias_x")
 
 gated_families = (
     Family("weight_hh", ("weight_ih",), ("bias_ih", *_BIASES), ("bias_hh", "bias_h"), ("weight_hr",),
            r"(?:_l\d+)?(?:_reverse)?", ("bias_n",), by_hand=False),
     Family("h2h_weight", ("i2h_weight",), ("i2h_bias",), ("h2h_bias",), suffix="", by_hand=False),  # MXNet
-    Family("w_hh", ("w_ih", "w_xh", "w_hx"), ("b_ih", "b_h", *_BIASES), ("b_hh",)),
-    Family("W_hh", ("W_ih", "W_xh", "W_hx"), ("b_ih", "b_h", "b_hx", *_BIASES), ("b_hh",)),
+    Family("w_hh", ("w_ih", "w_xh", "w_hx"), ("b_ih", "b_h", *_BIASES), ("b_hh",), suffix=_NUMBER),
+    Family("W_hh", ("W_ih", "W_xh", "W_hx"), ("b_ih", "b_h", "b_hx", *_BIASES), ("b_hh",), suffix=_NUMBER),
 )  # fmt: skip
 """Names of torch, whose stacks have torch's order of gates."""
 
@@ -112,15 +116,24 @@ plain_families = (
     Family("Wrec", ("Win",), ("brec", "b"), leaky=True),
     Family("weight_rec", ("weight_in",), ("bias_rec", "bias"), leaky=True),
     Family("recurrent_weight", ("input_weight",), ("bias",)),
+    Family("hidden_weight", ("input_weight",), ("bias",), needs_input=True),
+    Family("weight_hidden", ("weight_input",), ("bias",), needs_input=True),
+    Family("weight_h", ("weight_x", "weight_i"), ("bias",), needs_input=True),
+    Family("W_hidden", ("W_input", "W_in"), ("b_hidden", "b", "bias"), needs_input=True),
+    Family("hidden_to_hidden", ("input_to_hidden",)),
+    Family("h_to_h", ("x_to_h", "i_to_h")),
     Family("recurrent_weights", ("input_weights", "weights"), ("bias", "biases")),
-    Family("hidden2hidden.weight", ("input2hidden.weight", "in2hidden.weight"), ("input2hidden.bias", "in2hidden.bias"),
-           ("hidden2hidden.bias",)),
+    Family("hidden2hidden", ("input2hidden", "in2hidden")),
     Family("Whh", ("Wxh", "Wih"), ("bh", "b"), textbook=True),
     Family("Wh", ("Wx",), ("bh", "b"), needs_input=True, textbook=True),
-    Family("W_h", ("W_x",), ("b_h", "b"), needs_input=True, textbook=True),
-    Family("W_h.weight", ("W_x.weight", "W_i.weight"), ("W_x.bias", "W_i.bias"), ("W_h.bias",), needs_input=True),
+    Family("W_h", ("W_x", "W_i"), ("b_h", "b"), needs_input=True, textbook=True),
+    Family("w_h", ("w_x", "w_i"), ("b_h", "b"), needs_input=True, textbook=True),
     Family("W_res", ("W_in",), ("bias",), leaky=True, reservoir=True),
+    Family("w_res", ("w_in",), ("bias",), leaky=True, reservoir=True),
     Family("Wres", ("Win",), ("bias",), leaky=True, reservoir=True),
+    Family("W_reservoir", ("W_input", "W_in"), ("bias",), leaky=True, reservoir=True),
+    Family("reservoir_weights", ("input_weights",), ("bias",), leaky=True, reservoir=True),
+    Family("A", ("Win", "W_in"), ("bias",), needs_input=True, leaky=True, reservoir=True),
     Family("W", ("Win",), ("bias", "b"), needs_input=True, leaky=True, reservoir=True),
     Family("W", ("W_in",), ("bias", "b"), needs_input=True, leaky=True, reservoir=True, evidence=_RESERVOIR),
     Family("w", ("w_in",), ("bias", "w_bias"), needs_input=True, leaky=True, reservoir=True, evidence=_RESERVOIR),

@@ -18,16 +18,16 @@ _LSTM_LETTERS: Words = {
 }
 _LSTM_UPDATE: Words = {"f": ("f",), "i": ("u",), "o": ("o",), "g": ("c", "C")}
 _LSTM_WORDS: Words = {
-    "f": ("forget", "forgetgate"),
-    "i": ("input", "ingate", "in"),
-    "o": ("output", "outgate", "out"),
+    "f": ("forget", "forgetgate", "forget_gate"),
+    "i": ("input", "ingate", "in", "input_gate"),
+    "o": ("output", "outgate", "out", "output_gate"),
     "g": ("cell", "candidate", "cand", "cell_candidate", "candidate_cell", "candidate_cell_state", "cell_state_update",
-          "cell_state", "cell_update", "update", "new", "memory", "modulation"),
+          "cell_state", "cell_update", "update", "new", "memory", "modulation", "cell_gate"),
 }  # fmt: skip
 _GRU_LETTERS: Words = {"r": ("r", "R"), "z": ("z", "u", "Z"), "n": ("h", "n", "c", "g", "H", "hh")}
 _GRU_WORDS: Words = {
-    "r": ("reset", "resetgate"),
-    "z": ("update", "updategate"),
+    "r": ("reset", "resetgate", "reset_gate"),
+    "z": ("update", "updategate", "update_gate"),
     "n": ("candidate", "cand", "new", "hidden", "out", "output", "state", "memory", "h", "hidden_update", "h_tilde"),
 }
 _LETTERS = (_LSTM_LETTERS, _LSTM_UPDATE, _GRU_LETTERS)
@@ -50,6 +50,7 @@ class _Convention:
 _PAIRS = (
     _Convention("W_h{}", ("W_x{}", "W_i{}"), ("b_{}", "b_i{}", "b_x{}", "bias_{}"), ("b_h{}",), ("W_c{}",)),
     _Convention("Wh{}", ("Wx{}", "Wi{}"), ("b{}", "bi{}", "bx{}"), ("bh{}",), ("Wc{}",)),
+    _Convention("weight_h{}", ("weight_x{}", "weight_i{}"), ("bias_{}", "bias_i{}", "bias_x{}"), ("bias_h{}",)),
     _Convention("W_{}h", ("W_{}x", "W_{}i"), ("b_{}",), ("b_{}h",), ("W_{}c",)),
     _Convention("W{}h", ("W{}x", "W{}i"), ("b{}",), ("b{}h",), ("W{}c",)),
     _Convention("U_{}", ("W_{}",), ("b_{}",), (), ("V_{}", "P_{}", "p_{}"), exchangeable=True),
@@ -73,6 +74,7 @@ _PAIRS = (
 _JOINT = (
     _Convention("W_{}", (), ("b_{}", "bias_{}")),
     _Convention("W{}", (), ("b{}",)),
+    _Convention("weight_{}", (), ("bias_{}",)),
     *(
         _Convention(form)
         for form in ("{}_gate", "gate_{}", "{}_linear", "linear_{}", "fc_{}", "{}_layer", "lin_{}", "{}")

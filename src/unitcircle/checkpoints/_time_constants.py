@@ -9,7 +9,7 @@ import numpy as np
 
 from unitcircle.checkpoints._inventory import Inventory
 
-_SHARES = ("leak", "leak_rate", "leaking_rate", "leaky_rate", "leakage", "leak_factor")
+_SHARES = ("leak", "leaky", "leak_rate", "leaking_rate", "leaky_rate", "leakage", "leak_factor")
 _SHARES_OF_RATES = ("alpha",)
 _SHARES_OF_RESERVOIRS = ("alpha", "a", "lr")
 _RATE = re.compile(
