@@ -34,9 +34,9 @@ def parts(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"indices": np.full(18, 99)}, "its sparse matrix is damaged"),
-        ({"indptr": np.arange(7)[::-1]}, "its sparse matrix is damaged"),
-        ({"indptr": np.array([0, 2**40])}, "its sparse matrix is damaged"),
+        ({"indices": np.full(18, 99)}, "its sparse matrix of shape .* is damaged"),
+        ({"indptr": np.arange(7)[::-1]}, "its sparse matrix of shape .* is damaged"),
+        ({"indptr": np.array([0, 2**40])}, "its sparse matrix of shape .* is damaged"),
         ({"shape": np.array([True, True])}, r"claims shape \[True, True\]: damaged or hostile"),
         ({"shape": np.array([6, -6])}, r"claims shape \[6, -6\]: damaged or hostile"),
         ({"shape": np.array([2**40, 2**40])}, "is too large to be examined as a dense one"),
