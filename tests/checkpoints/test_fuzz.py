@@ -17,7 +17,8 @@ from unitcircle.errors import CheckpointError
 
 CASES = 2000
 FEWER = 400
-"""Mutations of the formats whose pickles the others have in them already."""
+"""Mutations of formats that are made of the others."""
+SIMILAR = {"PyTorch quantized", "pickle", "npz, sparse", "torch.export", "archive of checkpoints"}
 RNG = np.random.default_rng(0)
 WEIGHTS = {
     "rnn.weight_hh_l0": RNG.standard_normal((8, 2)).astype(np.float32),
@@ -61,6 +62,31 @@ def quantized():
         model = torch.ao.quantization.quantize_dynamic(torch.nn.ModuleDict({"rnn": torch.nn.LSTM(1, 2)}))
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
+    return without_checksums(buffer.getvalue())
+
+
+def nested():
+    """An archive of Stable-Baselines3."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("policy.pth", without_checksums(torch_file(zipped=True)))
+        archive.writestr("policy.optimizer.pth", torch_file(zipped=False))
+        archive.writestr("data", b"{}")
+    return without_checksums(buffer.getvalue())
+
+
+def exported():
+    """A program of torch.export: raw weights and a list of them."""
+    buffer, config = io.BytesIO(), {}
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for index, (name, array) in enumerate(WEIGHTS.items()):
+            sizes, strides = (
+                [{"as_int": int(n)} for n in numbers] for numbers in (array.shape, np.array(array.strides) // 4)
+            )
+            meta = {"dtype": 7, "sizes": sizes, "strides": strides, "storage_offset": {"as_int": 0}}
+            config[name] = {"path_name": f"weight_{index}", "use_pickle": False, "tensor_meta": meta}
+            archive.writestr(f"m/data/weights/weight_{index}", array.tobytes())
+        archive.writestr("m/data/weights/model_weights_config.json", json.dumps({"config": config}))
     return without_checksums(buffer.getvalue())
 
 
@@ -170,6 +196,8 @@ FORMATS = {
     "PyTorch pickle": lambda: without_checksums(torch_file(zipped=True)),
     "PyTorch quantized": quantized,
     "pickle": plain_pickle,
+    "torch.export": exported,
+    "archive of checkpoints": nested,
     "PyTorch legacy": lambda: torch_file(zipped=False),
     "TorchScript": torchscript,
     "npz": lambda: numpy_file(np.savez, **WEIGHTS),
@@ -214,7 +242,7 @@ def test_damage_gives_a_checkpoint_error_or_layers(kind, tmp_path):
     path.write_bytes(data)
     assert len(read(path)) >= 1 or kind == "npy"
     refused = 0
-    cases = FEWER if kind in {"PyTorch quantized", "pickle", "npz, sparse"} else CASES
+    cases = FEWER if kind in SIMILAR else CASES
     for changed in mutations(data, cases, np.random.default_rng(17)):
         path.write_bytes(changed)
         try:

@@ -24,14 +24,28 @@ def map_file(path: Path, /) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
+class Room:
+    """How many bytes the compressed members of a file may still unpack to."""
+
+    def __init__(self, size: int) -> None:
+        self._limit = self._left = 3 * size + ALLOWANCE
+
+    def take(self, count: int, /) -> None:
+        """Take some bytes, or refuse the file."""
+        self._left -= count
+        if self._left < 0:
+            message = f"the archive unpacks to more than {self._limit} bytes: refused as a zip bomb"
+            raise CheckpointError(message)
+
+
 class Archive:
     """The members of a zip archive: stored ones as views of the file, compressed ones within a total size."""
 
-    def __init__(self, path: Path, content: memoryview | None = None) -> None:
-        """Open the archive that a file is, or that some bytes inside of the file are."""
+    def __init__(self, path: Path, content: memoryview | None = None, *, room: Room | None = None) -> None:
+        """Open the archive that a file is, or that some bytes inside of it are; those share the room of the file."""
         self.path = path
         self._file = map_file(path) if content is None else content
-        self._left = 3 * len(self._file) + ALLOWANCE
+        self.room = room or Room(len(self._file))
         self._sound: set[str] = set()
         self._check_directory()
         try:
@@ -74,10 +88,7 @@ class Archive:
         if info.compress_type != zipfile.ZIP_DEFLATED:
             message = f"member {name!r:.200} is encrypted or compressed in an unusual way; pack it again"
             raise CheckpointError(message)
-        self._left -= info.file_size
-        if self._left < 0:
-            message = f"the archive unpacks to more than {3 * len(self._file) + ALLOWANCE} bytes: refused as a zip bomb"
-            raise CheckpointError(message)
+        self.room.take(info.file_size)
         return memoryview(self._unpack(info, info.file_size))
 
     def head(self, name: str, /, length: int) -> bytes:

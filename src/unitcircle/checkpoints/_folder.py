@@ -31,6 +31,9 @@ READABLE = (
     ".nam",
     ".tflite",
     ".mat",
+    ".pkl",
+    ".pickle",
+    ".pt2",
 )
 """Ends of the names of files that may hold weights."""
 

@@ -27,6 +27,9 @@ class Format(StrEnum):
     TORCHSCRIPT = "TorchScript"
     PYTORCH_LEGACY = "PyTorch (legacy)"
     PICKLE = "pickle"
+    EXPORT = "torch.export"
+    DISTRIBUTED = "torch.distributed"
+    ARCHIVE = "archive of checkpoints"
     NPY = "NumPy array"
     NPZ = "NumPy archive"
     EQUINOX = "Equinox"
@@ -96,11 +99,16 @@ def _leaf(name: str) -> str:
     return name.rpartition("/")[2]
 
 
+EXPORTED = re.compile(r"(^|/)(serialized_state_dict\.\w+|data/weights/.+_weights_config\.json|data/weights/[^/]+\.pt)$")
+"""The weights in an archive of torch.export: of torch up to 2.7, since 2.9, and of 2.8."""
+NESTED = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle", ".safetensors", ".npz")
 _MEMBERS: tuple[tuple[Format, Callable[[list[str]], bool]], ...] = (
+    (Format.EXPORT, lambda names: any(EXPORTED.search(name) for name in names)),
     (Format.TORCHSCRIPT, lambda names: {"data.pkl", "constants.pkl"} <= {_leaf(name) for name in names}),
     (Format.PYTORCH, lambda names: any(_leaf(name) == "data.pkl" for name in names)),
     (Format.KERAS, lambda names: "config.json" in names or "model.weights.h5" in names),
     (Format.NPZ, lambda names: any(name.endswith(".npy") for name in names)),
+    (Format.ARCHIVE, lambda names: any(name.lower().endswith(NESTED) for name in names)),
 )
 """The formats that are zip archives, and the members each has; the first that fits counts."""
 
@@ -117,7 +125,17 @@ def recognise(path: Path, /) -> Format:
     """Return the format of a file or folder; of a zip archive, :func:`recognise_archive` tells more."""
     head = _head_of(path)
     if head.size < 0:
-        return Format.ORBAX if is_orbax(path) else Format.FOLDER
+        distributed = Format.DISTRIBUTED if (path / ".metadata").is_file() else None
+        return distributed or (Format.ORBAX if is_orbax(path) else Format.FOLDER)
+    return _recognise(head)
+
+
+def recognise_bytes(content: memoryview, name: str, /) -> Format:
+    """Return the format of a file that is a member of an archive."""
+    return _recognise(Head(bytes(content[:4096]), len(content), at_user_block=False, name=name))
+
+
+def _recognise(head: Head) -> Format:
     for holds, what in REFUSED:
         if holds(head):
             message = f"it is {what}"
@@ -146,7 +164,8 @@ def recognise_archive(archive: Archive, /) -> Format:
         return kind
     if any(_leaf(name) in {"model.json", "archive_format"} for name in names):
         message = (
-            "a TorchScript file of torch 1.3 or older, or a torch.export program; save a state_dict with torch.save"
+            "a TorchScript file of torch 1.3 or older, or a compiled torch.export program without weights; "
+            "save a state_dict with torch.save"
         )
         raise CheckpointError(message)
     listed = ", ".join(repr(name) for name in names[:5]) or "nothing"

@@ -13,14 +13,17 @@ from unitcircle.checkpoints._assembly import assemble
 from unitcircle.checkpoints._bare_pickle import read_pickle
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage, Entry
+from unitcircle.checkpoints._distributed import read_distributed
 from unitcircle.checkpoints._dynet import read_dynet
 from unitcircle.checkpoints._equinox import read_equinox
+from unitcircle.checkpoints._export import read_export
 from unitcircle.checkpoints._format import Format
 from unitcircle.checkpoints._gguf import read_gguf
 from unitcircle.checkpoints._json_model import read_amp_model, read_json, read_rtneural
 from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._matlab import read_matlab, read_matlab_hdf5
 from unitcircle.checkpoints._msgpack import read_msgpack
+from unitcircle.checkpoints._nested import read_members
 from unitcircle.checkpoints._numpy import read_npy, read_npz
 from unitcircle.checkpoints._orbax import read_orbax
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
@@ -121,6 +124,9 @@ READERS: Mapping[Format, Reader] = {
     Format.PYTORCH: _PYTORCH,
     Format.TORCHSCRIPT: _PYTORCH,
     Format.PYTORCH_LEGACY: Reader(lambda file: read_legacy(map_file(file.path), alone=file.path.stem)),
+    Format.EXPORT: Reader(lambda file: read_export(file.archive)),
+    Format.DISTRIBUTED: Reader(lambda file: read_distributed(file.path)),
+    Format.ARCHIVE: Reader(lambda file: read_members(file.archive)),
     Format.PICKLE: Reader(lambda file: read_pickle(map_file(file.path), alone=file.path.stem)),
     Format.NPZ: Reader(lambda file: Contents(read_npz(file.archive))),
     Format.NPY: Reader(lambda file: Contents(read_npy(file.path))),
@@ -140,4 +146,4 @@ READERS: Mapping[Format, Reader] = {
     Format.KERAS: Reader(_keras_tensors, _keras_layers),
     Format.HDF5: Reader(_keras_tensors, _hdf5_layers),
 }
-"""The reader of every format that is one file."""
+"""The reader of every format, but of folders of several files that are read one by one."""
