@@ -161,6 +161,14 @@ def test_more_tensors_than_the_files_can_hold_are_refused(tmp_path):
         read(folder)
 
 
+@pytest.mark.parametrize("name", [".metadata", "__0_0.distcp"])
+def test_an_empty_file_is_damage(tmp_path, name):
+    folder = sharded(tmp_path / "empty", {"rnn.weight_hh": torch.randn(12, 4)}, QUARTERS)
+    (folder / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="truncated"):
+        read(folder)
+
+
 def test_a_metadata_of_something_else(tmp_path):
     (tmp_path / ".metadata").write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(CheckpointError, match="does not describe tensors"):

@@ -63,6 +63,18 @@ def empty_containers(path):
     pickle_of(path, b"\x80\x02" + b"}" * 1_500_000 + b".")
 
 
+def wide_list(path):
+    # Names of so many children under a name of 970 letters would take a gigabyte.
+    pickle_of(path, b"\x80\x02}X" + struct.pack("<I", 970) + b"k" * 970 + b"](" + b"}" * 990_000 + b"es.")
+
+
+def many_arrays(path):
+    call = b"cnumpy._core.numeric\n_frombuffer\nq\x01"
+    dtype = b"cnumpy\ndtype\nX\x02\0\0\0f4K\0K\x01\x87R"
+    arguments = b"(B\x10\0\0\0" + bytes(16) + dtype + b"K\x02K\x02\x86X\x01\0\0\0Ctq\x02"
+    path.write_bytes(b"\x80\x04](" + call + b"0" + arguments + b"0" + b"h\x01h\x02R" * 330_000 + b"e.")
+
+
 def safetensors_header(path):
     entries = b"{" + b'"a":[' + b"[]," * 1_700_000 + b"[]]}"
     path.write_bytes(struct.pack("<Q", len(entries)) + entries)
@@ -116,6 +128,8 @@ def honest(path):
         zip_bomb,
         shared_strings,
         empty_containers,
+        wide_list,
+        many_arrays,
         safetensors_header,
         nested_json,
         json_flood,

@@ -109,6 +109,22 @@ def test_a_checkpoint_with_its_optimizer(tmp_path):
     assert layers.coverage.notes == ("4 moments of an optimizer are left out",)
 
 
+def test_a_lightning_checkpoint_has_the_names_of_its_state_dict(tmp_path):
+    module = torch.nn.ModuleDict({"rnn": torch.nn.GRU(3, 4)})
+    moments = {k: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(8, 8)} for k in range(4)}
+    content = {
+        "epoch": 3,
+        "hyper_parameters": {"lr": 1e-3, "alpha": 0.1},
+        "state_dict": module.state_dict(),
+        "optimizer_states": [{"state": moments, "param_groups": [{"alpha": 0.99}]}],
+    }
+    torch.save(content, tmp_path / "last.ckpt")
+    layers = read(tmp_path / "last.ckpt")
+    assert layers[0].source.tensors[:2] == ("rnn.weight_hh_l0", "rnn.weight_ih_l0")
+    assert "8 moments of an optimizer are left out" in layers.coverage.notes
+    assert not [entry for entry in layers.coverage.skipped if "exp_avg" in entry.name]
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "float8_e5m2"])
 def test_precisions(tmp_path, dtype):
     weight = torch.randn(12, 4).to(getattr(torch, dtype))

@@ -12,7 +12,7 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import Archive, Room, map_file
 from unitcircle.checkpoints._contents import Contents
-from unitcircle.checkpoints._pickle import Global, Inert, Instructions, unpickle
+from unitcircle.checkpoints._pickle import Global, Inert, RecordRoom, unpickle
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._stream import Stream
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
@@ -83,7 +83,7 @@ def read_distributed(path: Path, /) -> Contents:
         Stream(memory),
         persistent=lambda identifier: identifier,
         build=lambda call: call,
-        instructions=Instructions(folder.size),
+        room=RecordRoom(folder.size),
     )
     attributes = _attributes(root)
     places = _places(attributes.get("storage_data"))

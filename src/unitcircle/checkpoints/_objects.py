@@ -21,6 +21,8 @@ from unitcircle.errors import CheckpointError
 
 MAX_NAME = 1000
 """Characters of a name: names of nested containers would otherwise grow as the square of the file."""
+MAX_DEPTH = 1000
+"""Levels of objects inside of objects."""
 MAX_LETTERS = 48_000_000
 """Characters of all names together, with LETTERS_PER_TENSOR for each: some 300,000 tensors."""
 LETTERS_PER_TENSOR = 100
@@ -77,12 +79,12 @@ class _Walk:
             if name is None:
                 ahead.pop()
                 continue
-            if isinstance(value, Inert) and not value.entries:
+            if isinstance(value, Inert) and value.name and not value.entries:
                 if id(value) not in made:
                     made[id(value)] = packed_parameters(value) or array_of(value)
                 value = made[id(value)] or value
             if isinstance(value, Inert | list | tuple):
-                if id(value) not in seen:
+                if id(value) not in seen and len(ahead) < MAX_DEPTH:
                     seen.add(id(value))
                     ahead.append(self.below(name, value, wrapped=wrapped and value is root))
             elif isinstance(value, StoredTensor):
@@ -118,7 +120,8 @@ class _Walk:
             case ("sparse", *_):
                 self.entries -= math.prod(tensor.shape)
                 if self.entries < 0:
-                    self.say(name, f"{name}: a sparse matrix of shape {tensor.shape}, too large to be read: not read")
+                    sentence = f"{name or self.alone}: a sparse matrix of shape {tensor.shape}, too large: not read"
+                    self.say("recurrent" if len(set(tensor.shape)) == 1 else name, sentence)
                     return
             case _:
                 pass
@@ -169,17 +172,21 @@ def _name_leak(state: Any) -> None:
 
 
 def _matters(key: Any, child: Any, name: str) -> bool:
-    if isinstance(child, Inert | StoredTensor):
+    if isinstance(child, StoredTensor):
         return True
+    if isinstance(child, Inert):
+        return bool(child.name or child.entries or child.state)
     if isinstance(child, list | tuple):
         return len(child) > 0
-    if not isinstance(key, str):
-        return False
+    return isinstance(key, str) and _says_how(key, child, name)
+
+
+def _says_how(key: str, child: Any, name: str) -> bool:
+    """Whether a text or a number says how a recurrent layer works."""
     if isinstance(child, str | bool):
         return key in _SWITCHES and len(str(child)) < MAX_NAME
-    if isinstance(child, float) or (isinstance(child, int) and child.bit_length() < 64):
-        return key in _NUMBERS and "param_groups" not in name
-    return False
+    number = isinstance(child, float) or (isinstance(child, int) and child.bit_length() < 64)
+    return number and key in _NUMBERS and "param_groups" not in name
 
 
 def _join(name: str, key: Any) -> str:

@@ -17,17 +17,15 @@ from unitcircle.errors import CheckpointError
 # Why not torch.load(weights_only=True): it needs torch, has let code through (CVE-2025-32434), and refuses a whole file
 # for one class that it does not list, where the tensors beside it are wanted.
 
-MAX_INSTRUCTIONS = 1_000_000
-"""Instructions that any file may have; at some 140 bytes of memory each, 140 MB."""
-BYTES_PER_INSTRUCTION = 50
-"""A larger file may have one more instruction for so many of its bytes: memory for them is below 3 times the file."""
+ALLOWANCE = 130 << 20
+"""Bytes of memory that what a pickle makes may take, beyond three times the size of the file."""
 
 
-class Instructions:
-    """How many instructions the pickles of one file may still have together."""
+class RecordRoom:
+    """How much memory the records of all pickles of one file may still take."""
 
     def __init__(self, size: int = 0) -> None:
-        self.limit = self.left = MAX_INSTRUCTIONS + size // BYTES_PER_INSTRUCTION
+        self.limit = self.left = ALLOWANCE + 3 * size
 
 
 class ByteSource(Protocol):
@@ -67,25 +65,30 @@ Build = Callable[[Inert], Any]
 Persistent = Callable[[Any], Any]
 
 
-def unpickle(
-    file: ByteSource, /, *, persistent: Persistent, build: Build, instructions: Instructions | None = None
-) -> Any:
+def unpickle(file: ByteSource, /, *, persistent: Persistent, build: Build, room: RecordRoom | None = None) -> Any:
     """Read one pickle from where a file stands, and leave the file just behind it."""
     machine = _Machine(persistent, build)
-    instructions = instructions or Instructions()
+    room = room or RecordRoom()
     try:
         while (code := file.read(1)) != b".":
-            name, reader = _OPCODES[code]
+            name, reader, cost = _OPCODES[code]
             argument = reader(file) if reader else None
-            instructions.left -= 1
-            if instructions.left < 0:
-                message = f"its pickle has more than {instructions.limit} instructions; save the state_dict alone"
+            room.left -= cost
+            if room.left < 0:
+                message = f"its pickle makes more than {room.limit} bytes of objects; save the state_dict alone"
                 raise CheckpointError(message)
             machine.perform(name, argument)
+            if cost == _COSTS["REDUCE"] and _makes_tensor(machine.stack[-1]):
+                room.left -= COST_OF_TENSOR
         return machine.stack.pop()
     except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
         message = f"its pickle is damaged or truncated ({error!s:.200})"
         raise CheckpointError(message) from error
+
+
+def _makes_tensor(made: Any) -> bool:
+    """Whether a record is no mere record, or is the call for an array."""
+    return not isinstance(made, Inert) or made.name.startswith(("numpy", "jax"))
 
 
 def _read_string(file: ByteSource) -> str:
@@ -96,10 +99,36 @@ def _read_string(file: ByteSource) -> str:
     return codecs.escape_decode(line[1:-1])[0].decode("latin-1")  # pyright: ignore[reportAttributeAccessIssue]  # has no stub; pickle calls it too
 
 
-_OPCODES: dict[bytes, tuple[str, Callable[[Any], Any] | None]] = {
-    opcode.code.encode("latin-1"): (opcode.name, opcode.arg.reader if opcode.arg else None)
+_COSTS = {
+    "EMPTY_DICT": 220,
+    "EMPTY_LIST": 140,
+    "EMPTY_SET": 140,
+    "DICT": 220,
+    "LIST": 140,
+    "FROZENSET": 140,
+    "TUPLE": 100,
+    "TUPLE1": 80,
+    "TUPLE2": 80,
+    "TUPLE3": 80,
+    "BINPUT": 100,
+    "LONG_BINPUT": 100,
+    "PUT": 100,
+    "MEMOIZE": 100,
+    "GLOBAL": 150,
+    "STACK_GLOBAL": 150,
+} | dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST"), 220)
+"""Bytes of memory that an instruction may take; 60 for all others."""
+COST_OF_TENSOR = 600
+"""Bytes that it takes in addition if a tensor or an array is made, until that has its name."""
+_FREE = {"BINGET", "LONG_BINGET", "GET", "NONE", "NEWTRUE", "NEWFALSE", "BININT1", "MARK", "POP"}
+_OPCODES: dict[bytes, tuple[str, Callable[[Any], Any] | None, int]] = {
+    opcode.code.encode("latin-1"): (
+        opcode.name,
+        _read_string if opcode.name == "STRING" else opcode.arg.reader if opcode.arg else None,
+        _COSTS.get(opcode.name, 10 if opcode.name in _FREE else 60),
+    )
     for opcode in pickletools.opcodes
-} | {b"S": ("STRING", _read_string)}
+}
 
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
