@@ -78,10 +78,8 @@ def keras_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
         raise ArgumentError(name, _RULE, f"shape {(units, columns)}")
     others = [
         leaf
-        for full in (work.free if match.prefix.endswith(("/", ".")) else ())
-        if full.startswith(match.prefix)
-        and not _KERAS_LEAF.fullmatch(leaf := full[len(match.prefix) :])
-        and not is_of_optimizer(full)
+        for full in (work.free_below(match.prefix) if match.prefix.endswith(("/", ".")) else ())
+        if not _KERAS_LEAF.fullmatch(leaf := full[len(match.prefix) :]) and not is_of_optimizer(full)
     ]
     if others:
         rule = "must belong to a cell of Keras, which holds kernel, recurrent_kernel and bias"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,12 @@ def _joint_layer(work: Inventory, names: GateNames) -> RecurrentLayer | None:
     if names.is_module and rows:
         return None
     # One square matrix for each gate beside them: then these act on the input alone.
-    beside = [full for full, tensor in work.free.items() if full.startswith(names.prefix) and tensor.shape == (n, n)]
+    if (names.prefix, n) not in work.squares:
+        square = (full for full in work.free_below(names.prefix) if work.shape(full) == (n, n))
+        work.squares[names.prefix, n] = list(islice(square, 4))
+    beside = work.squares[names.prefix, n]
     if len(beside) >= len(names.recurrent):
-        return _refuse(work, names, f"which of {', '.join(beside[:4])} belongs to which gate its names do not tell")
+        return _refuse(work, names, f"which of {', '.join(beside)} belongs to which gate its names do not tell")
     if any(vector(work, full, n) is None for parts in names.biases.values() for full in parts):
         return None
     blocks = {gate: work.load(full).T if rows else work.load(full) for gate, full in names.recurrent.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,8 @@ class Inventory:
     skipped: dict[str, tuple[str, bool]] = field(default_factory=dict[str, tuple[str, bool]])
     notes: dict[str, None] = field(default_factory=dict[str, None])
     unread: dict[str, None] = field(default_factory=dict[str, None])
+    rates: dict[str, bool] = field(default_factory=dict[str, bool])  # Prefix → whether a time constant stands there
+    squares: dict[tuple[str, int], list[str]] = field(default_factory=dict[tuple[str, int], list[str]])
     _parts: dict[str, tuple[str, ...]] = field(init=False)
     _prefixes: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -36,7 +38,7 @@ class Inventory:
         found = restored(self.stored)
         self.tensors, self._parts = found.tensors, found.parts
         self.free = dict(found.tensors)
-        self._sorted = sorted(self.stored)
+        self._sorted = sorted({*self.stored, *found.tensors})
         self.unread |= dict.fromkeys(found.unread)
         self._restoring = found.notes
 
@@ -60,6 +62,15 @@ class Inventory:
     def load(self, name: str | None) -> Any:
         """Return the values of a tensor that is there."""
         return None if name is None else self.tensors[name].load()
+
+    def free_below(self, prefix: str) -> Iterator[str]:
+        """Yield the free names that start with a prefix."""
+        for index in range(bisect_left(self._sorted, prefix), len(self._sorted)):
+            name = self._sorted[index]
+            if not name.startswith(prefix):
+                return
+            if name in self.free:
+                yield name
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor."""

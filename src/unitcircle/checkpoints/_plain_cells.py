@@ -26,7 +26,7 @@ def plain_layer(work: Inventory, match: Match, /) -> RecurrentLayer | None:
     if match.family.needs_input and inputs is None:
         return None
     if match.family.evidence and not any(
-        re.search(match.family.evidence, full) for full in work.free if full.startswith(match.prefix)
+        re.search(match.family.evidence, full) for full in work.free_below(match.prefix)
     ):
         return None
     recurrent, input_weight, layout = work.load(name), work.load(inputs), "columns?" if match.family.by_hand else ""

@@ -19,6 +19,7 @@ _INSIDE = re.compile(r"norm|(?:^|[._])(?:ln|bn)\w*[._]|tau|leak|alpha|peep", re.
 _NORM = re.compile(r"norm|(?:^|[._])(?:ln|bn)\w*[._]", re.IGNORECASE)
 _READOUT = re.compile(r"(?:^|[._])[wbv]_?(?:y|hy|o|ho|out)$", re.IGNORECASE)
 _LISTED = 6
+_LOOKED_AT = 500
 
 
 def note_unused(work: Inventory, /) -> None:
@@ -36,7 +37,7 @@ def note_unused(work: Inventory, /) -> None:
         place = module_of(first)
         if place.endswith(".") and re.search(r"\.(?:weight|kernel)$", first):
             place = module_of(place[:-1])  # the weight of a module of the cell
-        names = [name for name in beside.get(place, ()) if _belongs(work, layer, name, name[len(place) :])]
+        names = [name for name in beside.get(place, ())[:_LOOKED_AT] if _belongs(work, layer, name, name[len(place) :])]
         if not names:
             continue
         listed = ", ".join(f"{name[len(place) :]} {_shape(work.shape(name))}" for name in names[:_LISTED])

@@ -41,9 +41,10 @@ def leak_of(
             if tau is not None and np.all(step <= tau):
                 return step / tau, (f"{place}dt", f"{place}tau"), False
     for place in places:
-        for full in work.free:
-            if full.startswith(place) and _RATE.fullmatch(full, len(place)):
-                return 1.0, (), True
+        if place not in work.rates:
+            work.rates[place] = any(_RATE.fullmatch(full, len(place)) for full in work.free_below(place))
+        if work.rates[place]:
+            return 1.0, (), True
     return 1.0, (), False
 
 
