@@ -117,6 +117,19 @@ def experts(path):
     path.write_text(json.dumps({"weight_map": {name: f"{n % 48}.safetensors" for n, name in enumerate(names)}}))
 
 
+def arrays_of_nothing(path):
+    array = b"\xc7\x05\x01\x93\x90\xa0\xc4\x00"
+    path.write_bytes(b"\x81\xa1a\xdd" + struct.pack(">I", 2_000_000) + array * 2_000_000)
+
+
+def cells_of_nothing(path):
+    flags = struct.pack("<IIII", 6, 8, 6, 0)
+    number = struct.pack("<II", 14, 56) + flags + struct.pack("<IIiiII", 5, 8, 1, 1, 1, 0)
+    number += struct.pack("<IId", 9, 8, 0.5)
+    content = flags[:8] + struct.pack("<II", 1, 0) + struct.pack("<IIiiII", 5, 8, 1, 250_000, 1, 0) + number * 250_000
+    path.write_bytes(b"MATLAB 5.0".ljust(124) + b"\0\1IM" + struct.pack("<II", 14, len(content)) + content)
+
+
 def honest(path):
     np.savez(path.with_suffix(".npz"), weight_hh=np.ones((4 * 1024, 1024), np.float32))
     path.with_suffix(".npz").rename(path)
@@ -135,6 +148,8 @@ def honest(path):
         json_flood,
         many_members,
         expanded_tensor,
+        arrays_of_nothing,
+        cells_of_nothing,
         experts,
         honest,
     ],

@@ -30,13 +30,13 @@ class Names:
     """The names of a tree of tensors, bounded: a long key at every level would take the square of the file."""
 
     def __init__(self, size: int, separator: str) -> None:
-        self._left = 2 * size + (16 << 20)
+        self._left = 2 * size + (64 << 20)
         self._separator = separator
 
     def join(self, parent: str, part: object) -> str:
         """Return the name of an entry of a named branch."""
         name = f"{parent}{self._separator}{part}" if parent else str(part)
-        self._left -= len(name) + 100
+        self._left -= len(name) + 700  # and the tensor that it may be the name of
         if self._left < 0:
             message = "its names take more room than the file: refused as hostile"
             raise CheckpointError(message)

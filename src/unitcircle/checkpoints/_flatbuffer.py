@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,11 @@ from unitcircle.errors import CheckpointError
 # file: a negative one reads from its end.
 
 
-@dataclass(frozen=True)
+MAX_ENTRIES = 100_000
+"""Tables of one list."""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table at a place of a flatbuffer."""
 
@@ -42,13 +47,13 @@ class Table:
 
     def tables(self, field: int) -> Iterator[Table]:
         """Iterate over a list of tables."""
-        for place in self._entries(field, 4):
+        for place in self._entries(field, 4, MAX_ENTRIES):
             yield self._at(place)
 
-    def numbers(self, field: int, code: str) -> tuple[int | float, ...]:
+    def numbers(self, field: int, code: str, *, most: int = 100_000) -> tuple[int | float, ...]:
         """Return a list of numbers."""
         size = struct.calcsize(code)
-        places = self._entries(field, size)
+        places = self._entries(field, size, most)
         return struct.unpack(f"<{len(places)}{code[-1]}", self.memory[places.start : places.start + size * len(places)])
 
     def content(self, field: int) -> memoryview:
@@ -58,7 +63,7 @@ class Table:
 
     def text(self, field: int) -> str:
         """Return a text."""
-        return str(self.content(field)[:1000], "utf-8", "replace")
+        return str(self.content(field)[:200], "utf-8", "replace")
 
     def _at(self, place: int) -> Table:
         if self.depth > MAX_DEPTH:
@@ -66,14 +71,14 @@ class Table:
             raise CheckpointError(message)
         return Table(self.memory, place + _number(self.memory, "<I", place), self.depth + 1)
 
-    def _entries(self, field: int, size: int) -> range:
+    def _entries(self, field: int, size: int, most: int = sys.maxsize) -> range:
         place = self._field(field)
         if place is None:
             return range(0)
         start = place + _number(self.memory, "<I", place)
         count = _number(self.memory, "<I", start)
-        if count * size > len(self.memory) - start - 4:
-            message = f"a list of {count} entries does not lie inside the file: truncated or hostile"
+        if count * size > len(self.memory) - start - 4 or count > most:
+            message = f"a list of {count} entries is too long for the file: truncated or hostile"
             raise CheckpointError(message)
         return range(start + 4, start + 4 + count * size, size)
 

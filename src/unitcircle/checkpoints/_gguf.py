@@ -27,7 +27,8 @@ _PLAIN = {0: "float32", 1: "float16", 28: "float64", 30: "bfloat16", 24: "int8",
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of every value of metadata that is a number."""
 _TEXT, _LIST = 8, 9
-MAX_NAME = 1 << 16
+MAX_NAME = 1000
+MAX_TENSORS = 100_000
 
 
 class _Cursor:
@@ -89,6 +90,9 @@ def read_gguf(path: Path, /) -> Contents:
         value = cursor.value(cursor.number("<I"))
         if key.startswith("general."):
             metadata[key] = value
+    if count > MAX_TENSORS:
+        message = f"its header claims {count} tensors, more than {MAX_TENSORS}: truncated or hostile"
+        raise CheckpointError(message)
     entries = [_entry(cursor) for _ in range(min(count, len(memory)))]
     alignment = metadata.get("general.alignment") or 32
     start = -(-cursor.place // alignment) * alignment if isinstance(alignment, int) else cursor.place

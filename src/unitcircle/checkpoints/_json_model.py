@@ -138,7 +138,7 @@ class _Tree:
             self.tensors[name] = _stored(np.float64(node))
         elif (array := _array(node)) is not None:
             self.tensors[name] = _stored(array)
-        elif isinstance(node, list):
+        elif isinstance(node, list) and any(isinstance(entry, list | dict) for entry in node):
             names = [self._names.join(name, place) for place in range(len(node))]
             for child, entry in zip(names, node, strict=True):
                 self.visit(child, entry, depth + 1)

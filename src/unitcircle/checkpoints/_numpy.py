@@ -17,7 +17,7 @@ from unitcircle.errors import CheckpointError
 
 MAX_HEADER = 12_000
 """Bytes of an array's header; NumPy itself refuses more than 10,000."""
-MAX_ARRAYS = 200_000
+MAX_ARRAYS = 100_000
 """Arrays of one file behind each other."""
 
 

@@ -24,10 +24,11 @@ def read_tfjs(path: Path, document: Any, /) -> Contents:
     """Return the weights of a TensorFlow.js model, and the layers that its configuration names."""
     tensors: dict[str, StoredTensor] = {}
     groups = document["weightsManifest"]
+    seen: set[str] = set()
     for group in groups if isinstance(groups, list) else [None]:
         match group:
             case {"paths": list(paths), "weights": list(weights)}:
-                data = memoryview(b"".join(_shard(path.parent, name) for name in paths))
+                data = memoryview(b"".join(_shard(path.parent, name, seen) for name in paths))
             case _:
                 message = "the weightsManifest of this TensorFlow.js model names no files or no weights: damaged"
                 raise CheckpointError(message)
@@ -42,11 +43,15 @@ def read_tfjs(path: Path, document: Any, /) -> Contents:
     return Contents(tensors, layers=layers, suspects=tuple(suspects))
 
 
-def _shard(folder: Path, name: Any) -> memoryview:
+def _shard(folder: Path, name: Any, seen: set[str]) -> memoryview:
     sound = isinstance(name, str) and 0 < len(name) < 256 and not any(mark in name for mark in "/\\\0:")
     if not sound or name in {".", ".."}:
         message = f"its weightsManifest names a file outside of its folder, {name!r:.80}"
         raise CheckpointError(message)
+    if name in seen:
+        message = f"its weightsManifest names {name!r} twice: damaged or hostile"
+        raise CheckpointError(message)
+    seen.add(name)
     if not (folder / name).is_file():
         message = f"its weightsManifest names {name!r}, which is not there; put it beside model.json"
         raise CheckpointError(message)

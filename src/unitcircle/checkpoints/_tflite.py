@@ -28,7 +28,9 @@ _OPERATORS = {
 }  # fmt: skip
 _ACTIVATIONS = {0: Cell.LINEAR, 1: Cell.RNN_RELU, 4: Cell.RNN_TANH}
 _RECURRENT = re.compile(r"lstm|gru|rnn", re.IGNORECASE)
-MAX_TENSORS = 200_000
+MAX_TENSORS = 100_000
+MAX_OPERATORS = 2000
+"""Recurrent operators of one file."""
 
 
 def read_tflite(path: Path, /) -> Contents:
@@ -51,7 +53,7 @@ def read_tflite(path: Path, /) -> Contents:
             kind = _OPERATORS.get(codes[index]) if index < len(codes) else None
             looped |= kind == "WHILE"
             if kind is not None and kind in _READERS:
-                work.read(kind, operator, [_name(names, place) for place in operator.numbers(1, "<i")])
+                work.read(kind, operator, [_name(names, place) for place in operator.numbers(1, "<i", most=64)])
             elif kind == "DEQUANTIZE":
                 for output, given in zip(operator.numbers(2, "<i"), operator.numbers(1, "<i"), strict=False):
                     if _name(names, given) is not None and 0 <= output < len(names):
@@ -103,6 +105,9 @@ class _Work:
 
     def read(self, kind: str, operator: Table, inputs: Sequence[str | None]) -> None:
         """Make the layers of a recurrent operator."""
+        if len(self.layers) + len(self.unread) > MAX_OPERATORS:
+            message = f"it holds more than {MAX_OPERATORS} recurrent operators: hostile"
+            raise CheckpointError(message)
         if kind == "LSTM" and len(inputs) == 5:
             parts, kind = _BASIC, "LSTM (basic)"
         else:
