@@ -82,9 +82,10 @@ def read(
     source
         A path: safetensors, PyTorch (state dict, TorchScript, whole module; zip or legacy), torch.export, a folder of
         torch.distributed.checkpoint, plain pickles of arrays, npz (also of ``scipy.sparse.save_npz``), npy, Keras,
-        HDF5, ONNX, a zip archive of such files, a folder, or a Hugging Face index. Or arrays in memory: a state dict,
-        a mapping of arrays nested to any depth, or one array, whose library may be NumPy, SciPy (sparse), PyTorch or
-        JAX.
+        HDF5, ONNX, flax msgpack, Equinox, orbax, GGUF, TensorFlow Lite, TensorFlow.js, MATLAB, DyNet, JSON with the
+        weights in it, a zip archive of such files, a folder, or a Hugging Face index. Or arrays in memory: a state
+        dict, a mapping of arrays nested to any depth, or one array, whose library may be NumPy, SciPy (sparse),
+        PyTorch or JAX.
     tensors
         What is recurrent although the reader does not recognise it: the name of a recurrent weight; or, for the whole
         layer, a mapping of its parts to names, ``{"recurrent": "cell.U", "input": "cell.W", "bias": "cell.b"}``, with
