@@ -126,7 +126,7 @@ def test_a_hand_written_gru_has_an_update_gate_of_unknown_sense(recurrent, input
     tensors = {recurrent.format(gate): stored(N, N) for gate in "zrh"}
     tensors |= {inputs.format(gate): stored(N, M) for gate in "zrh"}
     (layer,), coverage = assembled(tensors)
-    assert (layer.cell, layer.unknown) == ("gru", {"activation"})
+    assert (layer.cell, layer.unknown) == ("gru", {"gating"})
     np.testing.assert_array_equal(layer.gates["n"], tensors[recurrent.format("h")].load())
     assert any("whether its update gate keeps the state or replaces it" in note for note in coverage.notes)
 

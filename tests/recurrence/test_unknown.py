@@ -14,5 +14,5 @@ def test_unknown_parts_are_kept_and_are_none_by_default() -> None:
 
 
 def test_an_unknown_part_that_no_cell_has_is_refused() -> None:
-    with pytest.raises(UnknownNameError, match="unknown must be one of activation, bias, input, leak"):
+    with pytest.raises(UnknownNameError, match="unknown must be one of activation, bias, gating, input, leak"):
         from_torch(np.eye(3), cell="rnn_tanh", unknown={"biases"})

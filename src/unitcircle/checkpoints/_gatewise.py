@@ -147,7 +147,7 @@ def _layer(work: Inventory, names: GateNames, weights: _Weights) -> RecurrentLay
     name = _name(work, names)
     options: dict[str, Any] = {"peepholes": weights.peepholes}
     if names.cell is Cell.GRU:
-        options = {"unknown": frozenset({"activation"})}
+        options = {"unknown": frozenset({"gating"})}
         work.notes[
             f"layer {name}: whether its update gate keeps the state or replaces it, and whether the reset gate acts "
             "before the recurrent product, is not in the file"

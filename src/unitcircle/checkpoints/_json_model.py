@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, Names
 from unitcircle.checkpoints._json_text import texts_of
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.checkpoints._unnamed import column_layer, column_run, keras_run, row_layer
+from unitcircle.checkpoints._unnamed import listed_layers
 from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import RecurrentLayer, Source, from_keras, from_torch
 
@@ -41,7 +41,12 @@ def read_json(path: Path, document: Any, /) -> Contents:
         raise CheckpointError(message)
     kinds = sorted(kind for kind in texts_of(document, _KINDS) if re.search(r"lstm|gru|rnn", kind, re.IGNORECASE))
     suspects = [f"its text names {', '.join(kinds)}, whose weights were not recognised: not read"] if kinds else []
-    return Contents(tree.tensors, tree.texts, layers=list(_listed(tree, str(path))), suspects=tuple(suspects))
+    return Contents(
+        tree.tensors,
+        tree.texts,
+        layers=list(listed_layers(tree.lists.values(), tree.tensors, str(path))),
+        suspects=tuple(suspects),
+    )
 
 
 def read_rtneural(path: Path, document: Any, /) -> Contents:
@@ -147,22 +152,6 @@ class _Tree:
         elif isinstance(node, dict):
             for key, entry in node.items():
                 self.visit(self._names.join(name, key), entry, depth + 1)
-
-
-def _listed(tree: _Tree, file: str) -> Iterator[RecurrentLayer]:
-    """Yield the layers in lists of arrays, such as those of get_weights of Keras, or of parameters() of torch."""
-    kinds: tuple[tuple[Callable[..., Any], Callable[..., RecurrentLayer]], ...] = (
-        (keras_run, row_layer),
-        (column_run, column_layer),
-    )
-    for names in tree.lists.values():
-        shapes, place = [tree.tensors[name].shape for name in names], 0
-        while place < len(names):
-            found = ((run(shapes, place), make) for run, make in kinds)
-            run, make = next(((run, make) for run, make in found if run is not None), (None, row_layer))
-            if run is not None:
-                yield make(run, names, tree.tensors, file)
-            place += 1 if run is None else run.count
 
 
 def _array(node: Any) -> np.ndarray | None:

@@ -30,6 +30,7 @@ from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tfjs import read_tfjs
 from unitcircle.checkpoints._tflite import read_tflite
+from unitcircle.checkpoints._unnamed import listed_layers, lists_of_places
 from unitcircle.recurrence import RecurrentLayer
 
 Found = tuple[list[RecurrentLayer], Coverage]
@@ -69,7 +70,8 @@ class Reader:
 def layers_of(contents: Contents, file: str, /, chosen: Sequence[RecurrentLayer] = ()) -> Found:
     """Return the layers that a person chose, those that the format describes, and those that names tell."""
     used = {name for layer in chosen for name in layer.source.tensors}
-    described = [layer for layer in contents.layers if used.isdisjoint(layer.source.tensors)]
+    listed = listed_layers(lists_of_places(contents.tensors), contents.tensors, file) if contents.by_name else ()
+    described = [layer for layer in contents.layers or listed if used.isdisjoint(layer.source.tensors)]
     made = [*chosen, *described]
     layers, coverage = (
         assemble(contents.tensors, file=file, texts=contents.texts, chosen=made)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +54,35 @@ def keras_run(shapes: Shapes, start: int, /) -> Run | None:
     if cell is None or not (third == (columns,) or (cell is Cell.GRU and third == (2, columns))):
         return None
     return Run(start, cell, 3)
+
+
+def listed_layers(
+    lists: Iterable[Sequence[str]], tensors: Mapping[str, StoredTensor], file: str, /
+) -> Iterator[RecurrentLayer]:
+    """Yield the layers in lists of arrays, such as those of get_weights of Keras, or of parameters() of torch."""
+    kinds: tuple[tuple[Callable[..., Run | None], Callable[..., RecurrentLayer]], ...] = (
+        (keras_run, row_layer),
+        (column_run, column_layer),
+    )
+    for names in lists:
+        shapes, place = [tensors[name].shape for name in names], 0
+        while place < len(names):
+            found = ((run(shapes, place), make) for run, make in kinds)
+            run, make = next(((run, make) for run, make in found if run is not None), (None, row_layer))
+            if run is not None:
+                yield make(run, names, tensors, file)
+            place += 1 if run is None else run.count
+
+
+def lists_of_places(names: Iterable[str], /) -> list[list[str]]:
+    """Return the names of a file list by list where all are places of a list: ``arr_0``, ``arr_1`` or ``weights.0``."""
+    lists: dict[str, dict[int, str]] = {}
+    for name in names:
+        match = re.fullmatch(r"(|.*[._/])(?:arr_)?(\d{1,6})", name, re.DOTALL)
+        if match is None:
+            return []
+        lists.setdefault(match[1], {})[int(match[2])] = name
+    return [[places[place] for place in sorted(places)] for places in lists.values()]
 
 
 def column_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:

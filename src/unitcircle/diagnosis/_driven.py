@@ -153,6 +153,7 @@ def reason_not_to_drive(layer: RecurrentLayer, steps: int, /) -> str:
         "its biases are unknown; name them in tensors=": "bias" in layer.unknown and layer.cell.gated,
         f"its activation {', '.join(strange)} is not known": bool(strange),
         "its activation is unknown": "activation" in layer.unknown,
+        "whether z keeps or replaces its state is not in the file": "gating" in layer.unknown,
         f"{layer.state_size} states over {steps} steps take too long": cost > LARGEST_COST,
         "a ReLU layer without inputs and biases stays at the origin": at_origin,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -74,7 +75,8 @@ def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
     if diagnosis.remedy is not None:
         parts += [Text(""), *_remedy(diagnosis.remedy)]
     if diagnosis.coverage is not None:
-        parts += [Text(""), Text(f"coverage: {diagnosis.coverage}", style="dim")]
+        # What was not read stands at the head of the report already.
+        parts += [Text(""), Text(f"coverage: {replace(diagnosis.coverage, unread=())}", style="dim")]
     return Group(*parts)
 
 
