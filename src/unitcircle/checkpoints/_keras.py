@@ -129,7 +129,6 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
         # "kernel:0", and "kernel_1:0" where TensorFlow 1 met the name twice.
         groups[group][re.sub(r"(_\d+)?:\d+$", "", leaf)] = name
     custom = _custom_cells(groups, model)
-    custom = _custom_cells(groups, model)
     layers: list[RecurrentLayer] = []
     analysed: list[Entry] = []
     skipped: list[Entry] = []
