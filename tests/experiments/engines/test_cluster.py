@@ -46,9 +46,20 @@ def test_addresses_are_read():
     assert host_and_port("[::1]:9000") == ("::1", 9000)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.7", "172.16.0.1", "fd00::1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.7", "172.16.0.1", "fd00::1", "::ffff:10.0.0.1"]
+)
 def test_this_machine_and_private_networks_are_accepted(host):
     refuse_public(host)
+
+
+NOT_ONE_MACHINE = ["::ffff:0.0.0.0", "0.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "2001:db8::1"]
+
+
+@pytest.mark.parametrize("host", NOT_ONE_MACHINE)
+def test_addresses_of_no_single_private_machine_are_refused(host):
+    with pytest.raises(ArgumentError, match="engine"):
+        refuse_public(host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "8.8.8.8", "172.32.0.1", "2001:4860:4860::8888"])
@@ -64,7 +75,7 @@ def test_public_addresses_are_refused_without_tls(host):
 
 def test_tls_lets_a_public_address_through_but_not_all_of_a_machine():
     refuse_public("8.8.8.8", encrypted=True)
-    for host in ("0.0.0.0", "::"):
+    for host in ("0.0.0.0", "::", "::ffff:0.0.0.0"):
         with pytest.raises(ArgumentError, match="one address"):
             refuse_public(host, encrypted=True)
 

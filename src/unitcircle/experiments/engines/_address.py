@@ -10,6 +10,14 @@ from unitcircle.errors import ArgumentError
 
 PORT = 8786
 """Port of a Dask scheduler if none is given."""
+_PRIVATE = [
+    ipaddress.ip_network(text)
+    for text in (
+        *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"),
+        *("::1/128", "fc00::/7", "fe80::/10"),
+    )
+]
+"""This machine, private networks and links. Python's ``is_private`` is also true of 0/8, 240/4 and broadcast."""
 
 
 def refuse_public(host: str, /, *, encrypted: bool = False) -> None:
@@ -19,10 +27,12 @@ def refuse_public(host: str, /, *, encrypted: bool = False) -> None:
     except OSError as error:
         raise ArgumentError("engine", "must name a host that can be resolved", f"{host!r} ({error})") from error
     for address in map(ipaddress.ip_address, addresses):
+        # An IPv4 address inside an IPv6 one is that IPv4 address: ::ffff:0.0.0.0 binds all interfaces.
+        address = getattr(address, "ipv4_mapped", None) or address  # noqa: PLW2901
         if address.is_unspecified:
             remedy = "Anyone who reaches a scheduler runs code on its workers: bind it to one private address."
             raise ArgumentError("engine", "must name one address, not all of a machine", host, remedy)
-        if not (address.is_private or encrypted):
+        if not (encrypted or any(address in network for network in _PRIVATE)):
             rule = "must be on this machine or a private network, or be given TLS certificates"
             raise ArgumentError("engine", rule, f"{host} ({address})", "See docs/clusters.md.")
 
