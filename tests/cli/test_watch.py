@@ -65,3 +65,17 @@ def test_a_missing_file_is_an_error(tmp_path, capsys):
 def test_it_prints_once_when_told_to(run, capsys):
     assert _run(run, "--once") == 0
     assert "step 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "1e12"])
+def test_a_time_that_cannot_be_slept_is_refused(run, every, capsys):
+    assert _run(run, "--every", every) == 2
+    assert "--every must be above 0" in capsys.readouterr().err
+
+
+def test_a_file_that_goes_away_while_it_is_followed_ends_in_a_sentence(run, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setattr("unitcircle.cli._watch.sleep", lambda _: run.unlink())
+    assert _run(run) == 2
+    assert "must be a file that can be read" in capsys.readouterr().err

@@ -443,6 +443,12 @@ def test_misuse(model, options, rule):
         Monitor(model, **({"sinks": []} | options)).step()
 
 
+@pytest.mark.parametrize("step", [10**30, -(2**53) - 1])
+def test_a_step_that_no_training_reaches_is_refused(step):
+    with pytest.raises(ArgumentError, match=r"step must be at most 2\*\*53; got a number of"):
+        _monitor_of(_model())[0].step(step)
+
+
 @pytest.mark.parametrize("step", [torch.tensor(0.5), 0.5, np.float32(2.0), "3"])
 def test_a_loss_in_the_place_of_the_step_is_refused(step):
     with pytest.raises(ArgumentError, match=r"step must be a whole number; got .*monitor\.step\(loss=loss\)"):

@@ -12,7 +12,7 @@ from tests.report.pages import HOSTILE, assert_hostile_names_are_inert
 
 from unitcircle.errors import ArgumentError
 from unitcircle.monitor import RunFile, read_run, watch_page, watch_view
-from unitcircle.monitor._page import thin_frames
+from unitcircle.monitor._page import mark_lone_points, thin_frames
 from unitcircle.monitor._view import BARS, TREND, sparkline
 
 FINDING = {
@@ -103,7 +103,7 @@ def test_the_last_run_counts_and_the_later_line_of_a_step(tmp_path):
 def test_a_file_without_records_is_refused(tmp_path, text):
     path = tmp_path / "run.jsonl"
     path.write_text(text)
-    with pytest.raises(ArgumentError, match="must hold records"):
+    with pytest.raises(ArgumentError, match=f"must hold records.*whose {len(text.splitlines())} lines are none"):
         read_run(path)
     with pytest.raises(ArgumentError, match="that can be read"):
         read_run(tmp_path / "missing.jsonl")
@@ -167,6 +167,93 @@ def test_a_run_without_eigenvalues_or_loss_has_a_page_too(tmp_path):
     assert "step 0, 1 measurements" in _text(run)
 
 
+_GOOD = {"step": 1, "run": "r", "loss": 1.0, "w/radius": 1.0, "w/norm": 1.2}
+_UNEXPECTED = [
+    {"step": 10**400},
+    {"step": True},
+    {"step": 1.5},
+    {"run": ["r"]},
+    {"loss": None},
+    {"loss": "NaN"},
+    {"w/radius": None},
+    {"w/radius": [1.0]},
+    {"w/radius": 10**400},
+    {"l/exponent": {}},
+    {"monitor/share": "much"},
+    {"findings": {}},
+    {"findings": [None]},
+    {"findings": [{"code": "x"}]},
+    {"findings": [FINDING | {"message": 3}]},
+    {"findings": [FINDING | {"gate": 3}]},
+    {"eigenvalues": [1]},
+    {"eigenvalues": {"w": []}},
+    {"eigenvalues": {"w": [[1.0]]}},
+    {"eigenvalues": {"w": [[1.0, None]]}},
+    {"eigenvalues": {"w": None}},
+    {"gradient_by_lag": {"l": "x"}},
+    {"gradient_by_lag": {"l": [[]]}},
+    {"gradient_by_lag": 3},
+]
+
+
+def _see(path, tmp_path):
+    run = read_run(path)
+    return run, _text(run), watch_page(run, tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("more", _UNEXPECTED, ids=lambda more: str(more)[:30])
+def test_a_line_that_no_monitor_writes_is_counted(tmp_path, more):
+    run, text, _ = _see(_write(tmp_path / "run.jsonl", [_GOOD, _GOOD | {"step": 2} | more]), tmp_path)
+    assert [record["step"] for record in run.records] == [1]
+    assert "1 lines could not be read" in text
+
+
+@pytest.mark.parametrize("line", ["[" * 200_000, '{"step": 3, "x": ' + "[" * 200_000, "9" * 5000, "null", "{}", "NaN"])
+def test_json_of_another_kind_is_counted(tmp_path, line):
+    assert read_run(_write(tmp_path / "run.jsonl", [_GOOD], line + "\n")).unreadable == 1
+
+
+_SHOWN = [
+    {"loss": 1e308, "w/radius": -1e308, "w/norm": 10**200},
+    {"loss": math.inf, "w/radius": math.nan},
+    {"loss": "inf", "w/radius": "nan"},
+    {"eigenvalues": {"w": [[1e308, -1e308], [0.5, 0.0]]}},
+    {"eigenvalues": {"w": [["nan", "nan"]]}},
+    {"gradient_by_lag": {"w": [1e308, -1e308]}, "w/exponent": 1e308},
+    {"\ud800/radius": 1.0, "\x1b[2J\n\u202e/exponent": 1.0, "findings": [FINDING | {"message": "\ud800\x1b[2J"}]},
+    {"/radius": 1.0, "/": 1, "/exponent": 0.0},
+]
+
+
+@pytest.mark.parametrize("more", _SHOWN, ids=lambda more: str(more)[:30])
+@pytest.mark.parametrize("step", [2, -(2**53)])
+def test_what_is_huge_or_not_finite_is_shown(tmp_path, more, step):
+    # The same numbers twice, negative in between: the extent of no axis may overflow.
+    other = {name: -value if isinstance(value, float) else value for name, value in more.items()}
+    records = [_GOOD, _GOOD | {"step": step} | more, _GOOD | {"step": 2**53} | other]
+    run, text, page = _see(_write(tmp_path / "run.jsonl", records), tmp_path)
+    assert (len(run.records), run.unreadable) == (3, 0)
+    assert "\x1b" not in text + page
+    assert "\u202e" not in page
+
+
+def test_a_run_of_which_nothing_was_measured_has_a_page_without_an_empty_figure(tmp_path):
+    _, _, page = _see(_write(tmp_path / "run.jsonl", [{"step": 1}]), tmp_path)
+    assert "<svg" not in page
+    assert "No loss and no weight has been measured." in page
+
+
+def test_a_point_without_neighbours_is_marked():
+    from matplotlib.lines import Line2D
+
+    line = Line2D(range(6), [1.0, math.nan, 2.0, 3.0, math.nan, 4.0])
+    mark_lone_points(line)
+    assert (line.get_marker(), line.get_markevery()) == ("o", [0, 5])
+    line = Line2D(range(3), [1.0, 2.0, 3.0])
+    mark_lone_points(line)
+    assert line.get_marker() == "None"
+
+
 def test_sparklines():
     assert sparkline(np.array([0.0, 1.0])) == BARS[0] + BARS[-1]
     assert sparkline(np.array([2.0, 2.0])) == BARS[0] * 2
@@ -179,7 +266,9 @@ def test_a_look_reads_what_is_new(tmp_path, monkeypatch):
     path = _write(tmp_path / "run.jsonl", [_record(0), _record(10)])
     file, parsed = RunFile(path), []
     loads = json.loads
-    monkeypatch.setattr("unitcircle.monitor._run_file.json.loads", lambda line: parsed.append(line) or loads(line))
+    monkeypatch.setattr(
+        "unitcircle.monitor._run_line.json.loads", lambda line, **how: parsed.append(line) or loads(line, **how)
+    )
     assert [record["step"] for record in file.read().records] == [0, 10]
     with path.open("a") as opened:
         opened.write(json.dumps(_record(20)) + "\n" + '{"step": 30, ')

@@ -7,6 +7,9 @@ from time import sleep
 
 from tyro.conf import Positional
 
+LONGEST = 1e6
+"""Seconds that a process can sleep for, on every system."""
+
 
 def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = False, every: float = 1.0) -> int:
     """Show the JSON lines that a monitor writes, and follow the file until Ctrl-C.
@@ -18,8 +21,11 @@ def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = F
         every: Seconds between reads of the file.
     """
     from unitcircle.cli._terminal import console
+    from unitcircle.errors import ArgumentError
     from unitcircle.monitor import RunFile, watch_page, watch_view
 
+    if not 0 < every < LONGEST:
+        raise ArgumentError("--every", f"must be above 0 and below {LONGEST:g} seconds", str(every))
     out = console()
     file = RunFile(path)
     run = file.read()
@@ -32,12 +38,20 @@ def watch(path: Positional[Path], /, *, html: Path | None = None, once: bool = F
     from rich.live import Live
 
     with Live(watch_view(run), console=out, auto_refresh=False) as live:
-        shown = path.stat().st_mtime_ns
+        shown = _changed(path)
         try:
             while True:
                 sleep(every)
-                if (changed := path.stat().st_mtime_ns) != shown:
+                if (changed := _changed(path)) != shown:
                     shown = changed
                     live.update(watch_view(file.read()), refresh=True)
         except KeyboardInterrupt:
             return 0
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was changed; 0 where it is gone, which reading it says in a sentence."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -25,6 +25,7 @@ from unitcircle.monitor._model_weights import weights_of
 from unitcircle.monitor._options import CheckedOptions, MonitorOptions
 from unitcircle.monitor._pace import Cost, Pace
 from unitcircle.monitor._record import MonitorRecord
+from unitcircle.monitor._run_line import LARGEST_STEP
 from unitcircle.monitor._seldom import SeldomMeasurements
 from unitcircle.monitor._sink_group import SinkGroup
 from unitcircle.monitor._weights import WeightBlock, WeightRole
@@ -149,6 +150,8 @@ class Monitor:
                 step = index(step)
             except TypeError as error:
                 raise ArgumentError("step", "must be a whole number", repr(step), "monitor.step(loss=loss)") from error
+            if abs(step) > LARGEST_STEP:
+                raise ArgumentError("step", "must be at most 2**53", f"a number of {step.bit_length()} bits")
         pace = self._pace
         call = pace.call()
         if "loss" in self._metrics:

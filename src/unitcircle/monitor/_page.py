@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unitcircle._files import written_whole
-from unitcircle.monitor._run_file import BATCH, MonitoredRun
-from unitcircle.monitor._view import number_text, others_text, place_text
+from unitcircle.monitor._run_file import MonitoredRun
+from unitcircle.monitor._run_line import BATCH
+from unitcircle.monitor._view import drawable, number_text, others_text, place_text
 from unitcircle.report import COLORS, CYCLE, DASHES, FIGURE_RC, inline_svg, page, render, style, table
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+    from matplotlib.lines import Line2D
 
 FRAMES = 6
 """Spectra side by side."""
@@ -55,7 +57,7 @@ def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
     return Path(path)
 
 
-def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
+def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup | str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -70,6 +72,8 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
         "saturation": "share of saturated units",
     }
     panels = {metric: title for metric, title in panels.items() if _curves_of(run, metric)}
+    if not panels:
+        return ""
     with style(), rc_context(FIGURE_RC):
         figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)))
         figure.set_layout_engine("constrained", h_pad=0.1)  # between a label of one row and a title of the next
@@ -79,16 +83,16 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup:
             for name, (steps, values) in curves.items():
                 names = run.layers if metric in BATCH else run.blocks
                 k = names.index(name) if name in names else 0
-                # NaN leaves a gap where a value is not finite.
-                gappy = np.where(np.isfinite(values), values, np.nan)
+                gappy = drawable(values)
                 (line,) = ax.plot(steps, gappy, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
                 line.set_label(name)
                 line.set_gid(f"curve-{metric}-{k}")
                 hover[f"curve-{metric}-{k}"] = [
                     f"{name}: {value:.4g} (step {int(step)})"
-                    for step, value in zip(steps, values, strict=True)
+                    for step, value in zip(steps, gappy, strict=True)
                     if math.isfinite(value)
                 ]
+                mark_lone_points(line)
             if metric in {"loss", "gradient"} and all((v[np.isfinite(v)] > 0).all() for _, v in curves.values()):
                 ax.set_yscale("log")
             if metric in BATCH:
@@ -109,7 +113,14 @@ def _curves_of(run: MonitoredRun, metric: str) -> dict[str, tuple[np.ndarray, np
     owners = run.layers if metric in BATCH else run.blocks
     names = {"loss": "loss"} if metric == "loss" else {owner: f"{owner}/{metric}" for owner in owners}
     curves = {name: run.series(key) for name, key in names.items()}
-    return {name: (steps, values) for name, (steps, values) in curves.items() if len(steps)}
+    return {name: (steps, values) for name, (steps, values) in curves.items() if np.isfinite(drawable(values)).any()}
+
+
+def mark_lone_points(line: Line2D, /) -> None:
+    """Mark the points without a neighbour, of which a line would show nothing."""
+    there = np.pad(np.isfinite(np.asarray(line.get_ydata(), float)), 1)
+    if lone := np.flatnonzero(there[1:-1] & ~there[:-2] & ~there[2:]).tolist():
+        line.set(marker="o", markersize=4, markevery=lone)
 
 
 def _layers(run: MonitoredRun) -> Markup:
@@ -137,16 +148,16 @@ def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, l
             ends["latest"] = curves_of_layer[-1]
             for which, (step, values) in ends.items():
                 lags = np.arange(len(values))
-                # A gradient that has vanished has no logarithm: a gap.
-                gappy = np.where(np.isfinite(values), values, np.nan)
+                gappy = drawable(values)  # a gradient that has vanished has no logarithm
                 (line,) = ax.plot(lags, gappy, DASHES[which == "first"], color=CYCLE[k % len(CYCLE)])
                 line.set_label(f"{layer}, step {step}")
                 line.set_gid(f"lag-{which}-{k}")
                 hover[f"lag-{which}-{k}"] = [
                     f"{layer}: {value:.4g} at lag {lag} (step {step})"
-                    for lag, value in zip(lags, values, strict=True)
+                    for lag, value in zip(lags, gappy, strict=True)
                     if math.isfinite(value)
                 ]
+                mark_lone_points(line)
         ax.set(title="gradient by lag: log ‖∂L/∂h‖ (nats)", xlabel="steps back from the end")
         ax.legend(fontsize=7)
         return inline_svg(figure, label="norm of the gradient by lag, first and latest")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,26 +12,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle.errors import ArgumentError
-
-COLUMNS = {
-    "radius": "ρ",
-    "norm": "σ₁",
-    "orthogonality": "‖WᵀW−I‖",
-    "drift": "drift",
-    "update": "update",
-    "gradient": "gradient",
-    "departure": "departure",
-    "transient": "transient",
-}
-"""What is measured of a weight, and its column."""
-BATCH = {
-    "exponent": "λ₁",
-    "gradient_growth": "gradient growth",
-    "gradient_horizon": "horizon",
-    "saturation": "saturated",
-    "dead": "dead",
-}
-"""What is measured of a layer on a batch, and its column."""
+from unitcircle.monitor._run_line import BATCH, COLUMNS, TALLEST, parse_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +21,7 @@ class MonitoredRun:
 
     path: Path  # The file
     records: Sequence[Mapping[str, Any]]  # One a step, in the order of the steps
-    unreadable: int = 0  # Lines that are not JSON, such as one that a crash has cut short
+    unreadable: int = 0  # Lines not as a monitor writes them, such as one that a crash has cut short
     others: int = 0  # Other runs in the file
 
     @cached_property
@@ -58,7 +38,7 @@ class MonitoredRun:
         """Return the weights or layers that have any of these metrics, in the order of their first record."""
         ends = tuple(f"/{metric}" for metric in metrics)
         names = dict.fromkeys(name for record in self.records for name in record)
-        return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends)))
+        return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends) and name[0] != "/"))
 
     @property
     def batch_step(self) -> int:
@@ -82,12 +62,14 @@ class MonitoredRun:
         return [(record["step"], finding) for record in self.records for finding in record.get("findings", ())]
 
     def frames(self, block: str, /) -> list[tuple[int, np.ndarray]]:
-        """Return step and eigenvalues ``(n,)`` of a weight, wherever they were computed."""
-        return [
-            (record["step"], np.array(pairs, float) @ np.array([1, 1j]))
-            for record in self.records
-            if (pairs := record.get("eigenvalues", {}).get(block)) is not None
-        ]
+        """Return step and eigenvalues ``(n,)`` of a weight, wherever finite ones were computed."""
+        frames: list[tuple[int, np.ndarray]] = []
+        for record in self.records:
+            pairs = np.array(record.get("eigenvalues", {}).get(block, []), float).reshape(-1, 2)
+            pairs = pairs[(np.abs(pairs) < TALLEST).all(1)]
+            if len(pairs):
+                frames.append((record["step"], pairs @ np.array([1, 1j])))
+        return frames
 
     def by_lag(self, layer: str, /) -> list[tuple[int, np.ndarray]]:
         """Return step and log-norm of the gradient by lag ``(T + 1,)`` of a layer, wherever it was kept."""
@@ -144,11 +126,12 @@ class RunFile:
         # A line that has no end yet is read again next time.
         complete = new.rfind(b"\n") + 1
         self._position += complete
-        for line in new[:complete].decode(errors="replace").splitlines():
-            self._add(line)
+        for line in new[:complete].split(b"\n"):
+            self._add(line.decode(errors="replace"))
         rest = new[complete:].decode(errors="replace").strip()
         if not self._runs:
-            raise ArgumentError("path", "must hold records of a monitor, one JSON object per line", f"{self.path}")
+            arrived = f"{self.path}, whose {self._unreadable} lines are none"
+            raise ArgumentError("path", "must hold records of a monitor, one JSON object per line", arrived)
         by_step = self._runs[self._run]
         records = [by_step[step] for step in sorted(by_step)]
         return MonitoredRun(self.path, records, self._unreadable + bool(rest), len(self._runs) - 1)
@@ -156,11 +139,8 @@ class RunFile:
     def _add(self, line: str) -> None:
         if not line.strip():
             return
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+        record = parse_record(line)
+        if record is None:
             self._unreadable += 1
             return
         self._run = str(record.get("run"))

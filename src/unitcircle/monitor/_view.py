@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unitcircle.monitor._run_file import BATCH, COLUMNS, MonitoredRun
+from unitcircle.monitor._run_file import MonitoredRun
+from unitcircle.monitor._run_line import BATCH, COLUMNS, TALLEST
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -23,8 +24,14 @@ LARGEST = 1000
 SEVERITY = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
+def drawable(values: np.ndarray, /) -> np.ndarray:
+    """Return values with NaN, which leaves a gap, where one is not finite or too large for an axis."""
+    return np.where(np.abs(values) < TALLEST, values, np.nan)
+
+
 def sparkline(values: np.ndarray, /) -> str:
     """Return a curve in a few characters; a gap where it is not finite."""
+    values = drawable(values)
     if len(values) > TREND:
         values = values[np.linspace(0, len(values) - 1, TREND).round().astype(int)]
     finite = values[np.isfinite(values)]
@@ -48,7 +55,8 @@ def watch_view(run: MonitoredRun, /) -> Group:
     losses = run.series("loss")[1]
     if len(losses):
         parts.append(Text(f"loss {losses[-1]:.4g}  {sparkline(losses)}"))
-    parts.append(_Weights(run))
+    if run.blocks:
+        parts.append(_Weights(run))
     if run.layers:
         parts.append(_layers(run))
     for step, finding in run.findings[-5:]:
