@@ -1,8 +1,9 @@
-"""Laws of random weights: exact, asymptotic, sampled; sizing, and comparing a weight with a law."""
+"""Laws of random weights: exact, asymptotic, sampled; sizing, comparing a weight with a law, and mean field."""
 
 from unitcircle.ensembles._circular import Circular, Elliptic
 from unitcircle.ensembles._comparison import Comparison, Outlier, compare
 from unitcircle.ensembles._law import Law
+from unitcircle.ensembles._mean_field import MeanField, critical_gain
 from unitcircle.ensembles._radius_fit import RadiusFit, fit_radius_law
 from unitcircle.ensembles._sampling import sample_radii
 from unitcircle.ensembles._singular_values import MarchenkoPastur, QuarterCircle
@@ -19,6 +20,7 @@ __all__ = [
     "HaarSpacing",
     "Law",
     "MarchenkoPastur",
+    "MeanField",
     "Outlier",
     "QuarterCircle",
     "RadiusFit",
@@ -26,6 +28,7 @@ __all__ = [
     "TruncatedHaar",
     "WeightLaw",
     "compare",
+    "critical_gain",
     "fit_radius_law",
     "sample_radii",
     "std_for_radius",
