@@ -66,23 +66,54 @@ class Flow(ABC, Generic[Values]):
         return self._measure(lambda curve: horizon(curve, factor))
 
 
-def span(log_norms: np.ndarray, /) -> slice:
-    """Return the lags at which a curve ``(L + 1, B)`` is finite, from the first one the loss reaches."""
-    finite = np.asarray(np.isfinite(log_norms).all(-1))
-    start = int(np.argmax(finite)) if finite.any() else finite.size
-    rest = finite[start:]
-    return slice(start, start + (rest.size if rest.all() else int(np.argmin(rest))))
+def mean_curve(log_norms: np.ndarray, /) -> np.ndarray:
+    """Return the mean log-norm ``(L + 1, B) -> (L + 1,)`` by lag, up to the last lag that any sequence has."""
+    # A sequence ends where it is NaN: from there on the curve changes as the mean of the others does, without a jump.
+    # One that the loss reaches later than the others is moved to them, and one that it reaches nowhere (−inf at every
+    # lag) counts only if all are like it.
+    reached = ~(np.isnan(log_norms) | np.isneginf(log_norms)).all(0)
+    curves = log_norms[:, reached] if reached.any() else log_norms
+    late = np.argmax(~np.isneginf(curves), 0)
+    if (late != late.min()).any():
+        moved = np.full(curves.shape, np.nan)
+        for b, lags in enumerate(late - late.min()):
+            moved[: len(moved) - lags, b] = curves[lags:, b]
+        curves = moved
+    present = ~np.isnan(curves)
+    length = int(np.flatnonzero(present.any(1))[-1]) + 1 if present.any() else 0
+    mean, offset = np.empty(length), 0.0
+    with np.errstate(invalid="ignore"):
+        for lag in range(length):
+            rows = present[lag]
+            if lag and (rows != present[lag - 1]).any():
+                step = mean[lag - 1] - curves[lag - 1, rows].mean()
+                offset = float(step) if math.isfinite(step) else 0.0
+            mean[lag] = curves[lag, rows].mean() + offset
+    return mean
 
 
-def _increments(log_norms: np.ndarray) -> np.ndarray:
-    return np.diff(log_norms[span(log_norms)], axis=0).mean(-1)
+def _inside(log_norms: np.ndarray) -> np.ndarray:
+    """Return where each sequence is finite, from the first lag that the loss reaches to the first that is not."""
+    finite = np.isfinite(log_norms)
+    begun = np.logical_or.accumulate(finite, axis=0)
+    return finite & ~np.logical_or.accumulate(begun & ~finite, axis=0)
+
+
+def _increments(log_norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lags from which a step back is known, and its change, mean over the sequences that take it."""
+    inside = _inside(log_norms)
+    both = inside[1:] & inside[:-1]
+    with np.errstate(invalid="ignore"):
+        changes = np.where(both, np.diff(log_norms, axis=0), 0.0)
+    lags = np.flatnonzero(both.any(1))
+    return lags, changes[lags].sum(-1) / both[lags].sum(-1)
 
 
 def growth(log_norms: np.ndarray, /) -> tuple[float, float]:
     """Return growth rate and standard error of a curve ``(L + 1, B)`` of log-norms, nats per step."""
     # The rate is the mean change per step, (log ‖g_L‖ − log ‖g_0‖) / L, averaged over the batch; its error is that of
     # blocks of consecutive steps, whose changes are those of a product of matrices, not of noise around a line.
-    changes = _increments(log_norms)
+    _, changes = _increments(log_norms)
     if not changes.size:
         return math.nan, math.nan
     edges = blocks_of(changes.size)
@@ -96,10 +127,13 @@ def horizon(log_norms: np.ndarray, factor: float, /) -> float:
     # The reference is the norm at the first lag that the loss reaches; the answer is a lag, counted from lag 0.
     if not 0 < factor < math.inf or factor == 1:
         raise ArgumentError("factor", "must be a positive number other than 1", f"{factor}")
-    start = span(log_norms).start
-    if start == len(log_norms):
+    finite = np.isfinite(log_norms)
+    if not finite.any():
         return math.nan
-    change = log_norms[start:].mean(-1) - log_norms[start].mean()
+    curve = mean_curve(log_norms)
+    start = int(finite[:, finite.any(0)].argmax(0).min())
+    with np.errstate(invalid="ignore"):
+        change = curve[start:] - curve[start]
     target = math.log(factor)
     passed = change <= target if target < 0 else change >= target
     return float(start + np.argmax(passed)) if passed.any() else math.inf
@@ -109,8 +143,8 @@ def steepest(layers: tuple[str, ...], log_norms: np.ndarray, /) -> Step | None:
     """Return the step back that loses most, of all layers of curves ``(L + 1, layers, B)``; None without a step."""
     candidates: list[Step] = []
     for k, layer in enumerate(layers):
-        changes = _increments(log_norms[:, k])
+        lags, changes = _increments(log_norms[:, k])
         if changes.size:
             j = int(np.argmin(changes))
-            candidates.append(Step(layer, span(log_norms[:, k]).start + j, float(changes[j])))
+            candidates.append(Step(layer, int(lags[j]), float(changes[j])))
     return min(candidates, key=lambda step: step.change, default=None)

@@ -285,10 +285,11 @@ def test_driven_layers_know_inputs_initial_states_and_calls():
     assert [layer.name for layer in layers] == ["first.l0", "second.l0", "second.l0_reverse"]
     assert [layer.calls for layer in layers] == [2, 1, 1]
     inputs, initial = layers[0].first(2)
-    assert inputs.shape == (2, T, 2)
+    assert inputs.shape == (2 * T, 2, 2)  # the second call continues the first
+    assert layers[0].lengths.tolist() == [2 * T] * len(layers[0].lengths)
     assert torch.equal(initial, torch.ones(1, 2, 3, dtype=torch.float64))
     inputs, (h, c) = layers[2].first(3)
-    assert inputs.shape == (3, T, 3)
+    assert inputs.shape == (T, 3, 3)
     assert h.shape == c.shape == (1, 3, 4)
     alone = driven_layers(nn.RNN(2, 3), torch.zeros(5, 2))[0]
-    assert alone.first(1)[0].shape == (5, 2)
+    assert alone.first(1)[0].shape == (5, 1, 2)

@@ -149,6 +149,7 @@ def reason_not_to_drive(layer: RecurrentLayer, steps: int, /) -> str:
     cost = 2 * steps * BATCH * (PROBES + 1) * max(len(layer.gates), 1) * layer.hidden_size**2
     strange = sorted({name for name in layer.activations.values() if not is_known_activation(name)})
     reasons = {
+        "its forward is not torch's": "step" in layer.unknown,
         "its leak is unknown; name it with --leak or leak=, 1 for none": "leak" in layer.unknown,
         "its biases are unknown; name them in tensors=": "bias" in layer.unknown and layer.cell.gated,
         f"its activation {', '.join(strange)} is not known": bool(strange),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.special import expit, log_expit
 from torch import nn
 
 from unitcircle._array import to_numpy
+from unitcircle._growth import mean_curve
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
@@ -23,6 +24,7 @@ from unitcircle.dynamics import (
     gradient_flow,
     hidden_states,
     jacobian_spectrum,
+    participation_ratio,
 )
 from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
 from unitcircle.recurrence import Cell, RecurrentLayer
@@ -109,6 +111,12 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
     try:
         flow = execution.flow(model, norm="gradient", dtype=dtype)
     except ArgumentError as error:
+        examined = [layer for _, layer in read(model, execution.at)]
+        if "must call" in str(error) and any("step" in layer.unknown for layer in examined):
+            notes.append("no layer that computes what torch's does was called: only the weights were examined")
+            return LiveModel(
+                tuple((layer, None) for layer in examined), DEFAULT_STEPS, _coverage(model, examined, notes)
+            )
         if error.argument != "model" or "precision" not in str(error):
             raise
         notes.append("the model makes tensors of a fixed precision: it was measured in that, not in double precision")
@@ -116,21 +124,48 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
         flow = execution.flow(model, norm="gradient", dtype=dtype)
     jacobian = execution.flow(model, norm="jacobian", dtype=dtype) if thorough else None
     driven = {layer.name: layer for layer in driven_layers(model, execution.batch, dtype=dtype)}
+    notes += flow.notes
     layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
     for name, layer in read(model, execution.at):
         live = None
-        if name in flow.layers:
-            live = _measure_layer(name, layer, flow, jacobian, driven.get(name), seed=execution.seed, thorough=thorough)
-        else:
+        if keys := [key for key in flow.layers if key.partition("#")[0] == name]:
+            of_all = [
+                _measure_layer(key, layer, flow, jacobian, driven.get(key), seed=execution.seed, thorough=thorough)
+                for key in ([_worst(keys, flow)] if len(keys) > 1 else keys)
+            ]
+            live = replace(of_all[0], trajectories=len(keys))
+            notes += _how_called(layer.label, keys, flow)
+        elif "step" not in layer.unknown:
             notes.append(f"{layer.label} is not called on this batch: only its weights were examined")
         layers.append((layer, live))
-    for layer in {layer.path: layer for layer in driven.values()}.values():
-        if layer.calls > 1:
-            notes.append(f"{layer.path or 'the model'} is called {layer.calls} times: its first call was measured")
-    return LiveModel(tuple(layers), flow.steps, _coverage(model, [layer for layer, _ in layers], notes))
+    measured = {id(layer) for layer, live in layers if live is not None}
+    coverage = _coverage(model, [layer for layer, _ in layers], notes, measured)
+    return LiveModel(tuple(layers), flow.steps, coverage)
 
 
-def _coverage(model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequence[str]) -> Coverage:
+def _worst(keys: Sequence[str], flow: GradientFlow) -> str:
+    """Return the trajectory over which the gradient changes most."""
+
+    def change(key: str) -> float:
+        curve = mean_curve(flow.log_norms[:, flow.layers.index(key)])
+        reached = curve[~np.isneginf(curve)]
+        return abs(float(curve[-1] - reached[0])) if reached.size and math.isfinite(reached[0]) else -1.0
+
+    return max(keys, key=change)
+
+
+def _how_called(label: str, keys: Sequence[str], flow: GradientFlow) -> list[str]:
+    """Return what the model does with the states of a layer that it calls more than once."""
+    calls = [flow.calls[flow.layers.index(key)] for key in keys]
+    if len(keys) > 1:
+        runs = f"{label} runs along {len(keys)} trajectories, each with an initial state of its own"
+        return [f"{runs}: each was measured, and the one over which the gradient changes most is reported"]
+    return [f"{label} is called {calls[0]} times with its state passed on: one trajectory"] if calls[0] > 1 else []
+
+
+def _coverage(
+    model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequence[str], measured: Collection[int] = ()
+) -> Coverage:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     entries = [
         Entry(name, tuple(parameters[name].shape), layer.label)
@@ -138,7 +173,13 @@ def _coverage(model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequenc
         for tensor in layer.source.tensors
         for name in _parameters_of(tensor, parameters)
     ]
-    return Coverage(tuple(entries), (), tuple(notes), len(parameters) - len(entries))
+    unread = [
+        f"{layer.label} is a subclass of torch's {layer.cell} with a forward of its own: not measured; pass its step, "
+        "as_recurrence(module, state=...), to unitcircle.dynamics.gradient_flow"
+        for layer in layers
+        if "step" in layer.unknown and id(layer) not in measured
+    ]
+    return Coverage(tuple(entries), (), tuple(notes), len(parameters) - len(entries), tuple(unread))
 
 
 def _parameters_of(tensor: str, parameters: Collection[str]) -> list[str]:
@@ -159,57 +200,78 @@ def _measure_layer(
     thorough: bool,
 ) -> LiveLayer:
     k = flow.layers.index(name)
-    gradient = _mean_curve(flow, k)
-    of_state = gradient if jacobian is None else _mean_curve(jacobian, k)
+    gradient = mean_curve(flow.log_norms[:, k])
+    # A model that draws anew at each run may call a layer otherwise in the next.
+    j = None if jacobian is None or name not in jacobian.layers else jacobian.layers.index(name)
+    of_state = gradient if jacobian is None or j is None else mean_curve(jacobian.log_norms[:, j])
     rate, error = float(flow.growth_rate[k]), float(flow.growth_rate_stderr[k])
-    exponent, uncertainty = (math.nan, math.nan) if jacobian is None else _leading_exponent(jacobian, k)
+    exponent, uncertainty = (math.nan, math.nan) if jacobian is None or j is None else _leading_exponent(jacobian, j)
     measured = LiveLayer(
         gradient,
         of_state,
         rate,
         error,
-        flow.log_norms.shape[-1],
+        len(flow.lengths[k]),
         units=layer.output_size,
         exponent=exponent,
         exponent_stderr=uncertainty,
+        cut=flow.cuts[k][0] if flow.cuts[k] else None,
+        links=len(flow.cuts[k]),
     )
     if driven is None:
         return measured
     try:
-        return _add_states(measured, layer, driven, seed=seed, thorough=thorough)
+        return _add_states(measured, layer, driven, flow.lengths[k], seed=seed, thorough=thorough)
     except NotFiniteError:  # the states overflow, and the gradient already shows it
         return measured
 
 
-def _mean_curve(flow: GradientFlow, k: int) -> np.ndarray:
-    curve = flow.log_norms[:, k]
-    with np.errstate(invalid="ignore"):
-        return curve[~np.isnan(curve).any(-1)].mean(-1)
-
-
 def _add_states(
-    measured: LiveLayer, layer: RecurrentLayer, driven: DrivenLayer, *, seed: int, thorough: bool
+    measured: LiveLayer,
+    layer: RecurrentLayer,
+    driven: DrivenLayer,
+    lengths: np.ndarray,
+    *,
+    seed: int,
+    thorough: bool,
 ) -> LiveLayer:
+    """Add what the states show, each sequence up to its own end."""
     recurrence = driven.recurrence
-    geometry = hidden_states(recurrence, driven.inputs, initial=driven.initial, threshold=SATURATED, rng=seed)
-    h = geometry.states
-    limit = min(h.shape[-1], h.shape[1] - 1)
+    parts = recurrence.parts
+    states = to_numpy(driven.states)
+    after = np.arange(1, len(states))[:, None] <= lengths  # (T, B): which steps each sequence takes
+    if not np.isfinite(states[1:][after]).all():
+        raise NotFiniteError("the trajectory", "must be finite", "a NaN or an infinity")
+    h = states[1:, :, parts["h"]]
+    size = np.where(after, np.linalg.norm(h, axis=-1) / math.sqrt(h.shape[-1]), 0.0)
+    # Every sequence is counted back from its own end.
+    by_lag = [size[lengths[b] - 1 :: -1, b] for b in range(len(lengths))]
+    longest = int(lengths.max())
+    sums, counts = np.zeros(longest), np.zeros(longest)
+    for column in by_lag:
+        sums[: len(column)] += column
+        counts[: len(column)] += 1
+    last = h[lengths - 1, np.arange(len(lengths))]
+    share = math.nan
+    if not driven.changed and (lengths == longest).all():
+        inputs, initial = driven.first(len(lengths))
+        geometry = hidden_states(recurrence, inputs[:longest], initial=initial, threshold=SATURATED, rng=seed)
+        share = float(geometry.input_share[-1])
     changes: dict[str, Any] = {
-        "distance": geometry.distance.mean(1),
-        "dimension": float(geometry.effective_dimension[-1]),
-        "largest_dimension": limit,
-        "input_share": float(geometry.input_share[-1]),
-        "typical": _typical_direction(layer, driven),
+        "distance": (sums / counts)[::-1],
+        "dimension": participation_ratio(last),
+        "largest_dimension": min(h.shape[-1], h.shape[1] - 1),
+        "input_share": share,
+        "typical": _typical_direction(measured, layer, driven, int(lengths[0])),
     }
     if thorough:
-        xs, states = recurrence.trajectory(driven.inputs, initial=driven.initial)
-        before = to_numpy(states)[:-1]
+        xs = to_numpy(driven.inputs)[after]
         # Bound of the change of h when each of n weights changes by one unit in the last place.
         resolution = h.shape[-1] * torch.finfo(_precision(layer)).eps
         changes |= {
-            "saturation": _saturation(layer, recurrence.parts, to_numpy(states)[1:]),
-            "dead": tuple(np.flatnonzero(np.ptp(h, axis=(0, 1)) <= resolution).tolist()),
-            "gates": _gates(layer, None if xs is None else to_numpy(xs), before),
+            "saturation": _saturation(layer, parts, states[1:][after]),
+            "dead": tuple(np.flatnonzero(np.ptp(h[after], axis=0) <= resolution).tolist()),
+            "gates": _gates(layer, xs if xs.size else None, states[:-1][after]),
         }
     return LiveLayer(**(vars(measured) | changes))
 
@@ -218,14 +280,13 @@ def _precision(layer: RecurrentLayer) -> torch.dtype:
     return cast("torch.dtype", getattr(torch, layer.source.dtype))
 
 
-def _typical_direction(layer: RecurrentLayer, driven: DrivenLayer) -> float:
+def _typical_direction(measured: LiveLayer, layer: RecurrentLayer, driven: DrivenLayer, steps: int) -> float:
     """Return the median log singular value of ∂h_T/∂s_0, whose n values are the n largest of the full state's."""
     recurrence = driven.recurrence
-    inputs, initial = driven.first(1)
-    steps = len(cast("torch.Tensor", recurrence.sequence(inputs)))
-    if steps * recurrence.state_size**3 > SPECTRUM_COST:
+    if driven.changed or measured.cut is not None or steps * recurrence.state_size**3 > SPECTRUM_COST:
         return math.nan
-    values = jacobian_spectrum(recurrence, inputs, initial=initial).log_singular_values
+    inputs, initial = driven.first(1)
+    values = jacobian_spectrum(recurrence, inputs[:steps], initial=initial).log_singular_values
     with np.errstate(invalid="ignore"):
         median = np.median(values[:, : layer.output_size], axis=-1).mean()
     return float(median)
@@ -235,7 +296,10 @@ def _leading_exponent(jacobian: GradientFlow, k: int) -> tuple[float, float]:
     """Return the growth rate of ∂h_T/∂s_t with the lag, whose limit is the leading exponent, and its error."""
     # The norm covers all directions. A single tangent could start in a direction that nothing reads, and vanish.
     curve = jacobian.log_norms[:, k]
-    curve = curve[~np.isnan(curve).any(-1)]
+    if jacobian.cuts[k]:  # beyond it the Jacobian is 0, whatever the state does
+        curve = curve[: jacobian.cuts[k][0]]
+    # Over the lags that every sequence has.
+    curve = curve[~np.isnan(curve[:, : len(jacobian.lengths[k])]).any(-1), : len(jacobian.lengths[k])]
     # In the first quarter, decaying directions still contribute.
     with np.errstate(invalid="ignore"):
         changes = np.diff(curve[len(curve) // 4 :], axis=0)
@@ -259,7 +323,7 @@ def _saturation(layer: RecurrentLayer, parts: Mapping[str, slice], states: np.nd
 
 
 def _gates(layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray) -> dict[str, GateActivity]:
-    """Return how far the sigmoid gates are open at the states ``(T, B, N)`` before each step."""
+    """Return how far the sigmoid gates are open at the states ``(steps, N)`` before each step."""
     if not layer.cell.gated:
         return {}
     h = before[..., : layer.output_size]
@@ -270,6 +334,6 @@ def _gates(layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray) -> 
             pre += xs @ np.asarray(layer.inputs[gate], dtype=float).T
         if gate in layer.biases:
             pre += np.asarray(layer.biases[gate], dtype=float)
-        logs = log_expit(pre).mean((0, 1))
+        logs = log_expit(pre).mean(0)
         activities[gate] = GateActivity(float(expit(pre).mean()), float(logs.mean()), float(logs.max()))
     return activities

@@ -51,7 +51,8 @@ class LiveLayer:
     sequences
         Number of sequences in the batch.
     distance
-        ``(T,)``: ‖h_t‖/√n, mean over the batch; None where the states are not known (``at=``).
+        ``(T,)``: ‖h_t‖/√n, mean over the batch, each sequence counted back from its end; None where the states are
+        not known (``at=``).
     saturation
         Share of the units, over time and batch, whose tanh is at ±0.95 or beyond; NaN where there is no tanh.
     dimension
@@ -71,6 +72,12 @@ class LiveLayer:
         Median log singular value of ∂h_T/∂s_0 (nats); NaN where it would take too long.
     gates
         Sigmoid gate → its activity.
+    trajectories
+        Number of trajectories of the layer on the batch, of which this is the one where the gradient changes most.
+    cut
+        The first lag at which the model detaches the state: from it on the gradient is 0; None where it does not.
+    links
+        At how many places it does.
     """
 
     log_gradient: np.ndarray
@@ -89,6 +96,9 @@ class LiveLayer:
     exponent_stderr: float = float("nan")
     typical: float = float("nan")
     gates: Mapping[str, GateActivity] = field(default_factory=_no_gates)
+    trajectories: int = 1
+    cut: int | None = None
+    links: int = 0
 
     @property
     def steps(self) -> int:
@@ -145,6 +155,8 @@ class LiveLayer:
             "leading_exponent_stderr": self.exponent_stderr,
             "typical_direction": self.typical,
             "gates": {name: vars(gate) for name, gate in self.gates.items()},
+            "trajectories": self.trajectories,
+            "detached_at_lag": self.cut,
         }
 
 

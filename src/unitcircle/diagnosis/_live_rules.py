@@ -88,6 +88,8 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
             continue
         if layer.layer.cell.gated and exam.steps < LONG:
             severity = Severity.NOTE
+        if live.cut is not None and lag >= live.cut - (live.start if of == "gradient" else 0):
+            continue  # it is lost because the state is detached, which is a finding of its own
         step = live.steps - lag - (live.start if of == "gradient" else 0)
         curve = live.log_gradient[live.start :] if of == "gradient" else live.log_jacobian
         rate = float(curve[lag] - curve[0]) / lag
@@ -349,4 +351,38 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
             initialize_call(layer, bias=exam.chrono),
             {"slowest": activity.slowest, "openness": activity.openness, "memory": memory, "steps": exam.steps},
             action={"bias": exam.chrono},
+        )
+
+
+@rule("UC209", "detached-state")
+def detached_state(exam: Examination) -> Iterator[Finding]:
+    """The model detaches its state within the sequence: no gradient passes that step.
+
+    ## What was found
+    A call of the layer began with the last state of an earlier call, and autograd does not connect the two: `detach()`,
+    `.data`, `torch.no_grad()` or a copy through NumPy lies between them. From that step back the gradient of a loss on
+    the last state is exactly 0. The finding is a warning where the length asked for is longer than what is left, else
+    a note.
+
+    ## Why it matters
+    Nothing before the last such step can be learned from the end of the sequence, whatever the weights are: neither
+    initialization nor training lengthens the reach. This is what truncated backpropagation through time is for; within
+    one training step it is often left over from a loop over batches.
+
+    ## Remedy
+    Detach the state between training steps only, or at least as many steps apart as the dependencies to be learned are
+    long. Where the truncation is meant, pass its length: `steps=`.
+    """
+    for layer, live in _live_layers(exam):
+        if live.cut is None:
+            continue
+        where = f"at {live.links} places" if live.links > 1 else f"at step {live.steps - live.cut}"
+        yield Finding(
+            Severity.WARNING if exam.steps > live.cut else Severity.NOTE,
+            layer.place(),
+            f"the model detaches the state {where} of {live.steps}: the gradient is exactly 0 beyond {live.cut} steps "
+            "back",
+            "nothing before that step can be learned from the end of the sequence, whatever the weights are",
+            "detach the state between training steps only; where it is meant, pass its length as steps=",
+            {"cut": live.cut, "links": live.links, "steps": live.steps},
         )

@@ -17,7 +17,7 @@ from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._eigenvalues_along import StepEigenvalues, eigenvalues_along
 from unitcircle.dynamics._fixed_points import FixedPoints, fixed_points
 from unitcircle.dynamics._gradient_flow import GradientFlow, gradient_flow
-from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states
+from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, participation_ratio
 from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value
 from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
@@ -48,5 +48,6 @@ __all__ = [
     "jacobian_spectrum",
     "lyapunov_exponents",
     "mean_log_singular_value",
+    "participation_ratio",
     "plot_calibration",
 ]

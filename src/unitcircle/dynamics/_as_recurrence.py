@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from unitcircle.dynamics._function import FunctionRecurrence, ModuleRecurrence
-from unitcircle.dynamics._layers import FUSED, STEPWISE
+from unitcircle.dynamics._layers import is_fused, is_stepwise
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._stack import StackRecurrence
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -28,8 +28,8 @@ def as_recurrence(
     """Turn a module or a function into a step over its full state: ``s_{t+1} = F(x_t, s_t)``.
 
     nn.RNN, nn.GRU, nn.LSTM and their Cells are re-expressed in plain operations, with Jacobians in closed form;
-    anything else is differentiated by ``torch.func``. The module is not changed: weights are copied, and dropout is
-    off while it is measured.
+    anything else, such as a subclass of them with its own ``forward``, is differentiated by ``torch.func``. The module
+    is not changed: weights are copied, and dropout is off while it is measured.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def as_recurrence(
     """
     if isinstance(module, Recurrence):
         return module
-    if isinstance(module, FUSED):
+    if is_fused(module):
         directions = ("forward", "reverse") if module.bidirectional else ("forward",)
         if direction not in {None, *directions}:
             raise UnknownNameError("direction", str(direction), directions)
@@ -83,7 +83,7 @@ def as_recurrence(
         if layer is not None and layer not in range(module.num_layers):
             raise UnknownNameError("layer", str(layer), map(str, range(module.num_layers)))
         return StackRecurrence(module, layer=layer, direction=direction or "forward", dtype=dtype)
-    if isinstance(module, STEPWISE):
+    if is_stepwise(module):
         return StackRecurrence(module, layer=None, direction="forward", dtype=dtype)
     if state is None:
         remedy = "Pass state=, a tensor or a tuple or dictionary of tensors."

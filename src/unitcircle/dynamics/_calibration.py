@@ -13,7 +13,6 @@ from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor, nn
 
 from unitcircle._renamed import renamed_arguments
-from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._calibration_result import Calibration, CalibrationStatus, Criterion, LayerCalibration
 from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._gradient_flow import gradient_flow
@@ -172,9 +171,7 @@ class _Curve:
 
     def _measure(self) -> np.ndarray:
         driven = self.driven
-        fused = isinstance(self._module, nn.RNNBase)
-        place: Any = {"layer": driven.layer, "direction": driven.direction} if fused else {}
-        recurrence = as_recurrence(self._module, **place)
+        recurrence = driven.recurrence_of(self._module)
         try:
             if self.criterion == "typical_direction":
                 return mean_log_singular_value(recurrence, driven.inputs)

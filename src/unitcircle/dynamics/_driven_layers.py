@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.utils import _pytree as pytree
 
 from unitcircle.dynamics._as_recurrence import as_recurrence
-from unitcircle.dynamics._batch import call
-from unitcircle.dynamics._layers import FUSED, STEPWISE
+from unitcircle.dynamics._layers import is_fused, is_stepwise
+from unitcircle.dynamics._recorded_run import recorded_run
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._restoration import evaluation_mode
-from unitcircle.dynamics._unrolling import unrolled
-from unitcircle.torch import RecurrentTensors
+from unitcircle.dynamics._stack import StackRecurrence
+from unitcircle.dynamics._trajectories import Trajectory
 
 
 @dataclass(frozen=True, eq=False)
 class DrivenLayer:
-    """One recurrent layer and direction of a model, with its inputs.
+    """One recurrent layer and direction of a model along one trajectory, with its inputs.
+
+    A call of a module whose initial state is the last state of an earlier call continues its trajectory; any other call
+    begins a new one.
 
     Attributes
     ----------
     name
-        Its name in :func:`gradient_flow`: ``"rnn.l0"``, ``"rnn.l0_reverse"``.
+        Its name in :func:`gradient_flow`: ``"rnn.l0"``, ``"rnn.l0_reverse"``; of a second trajectory ``"rnn.l0#2"``.
     path
         Qualified name of its module.
     layer
@@ -35,11 +38,17 @@ class DrivenLayer:
     recurrence
         The layer as a step over its full state.
     inputs
-        Inputs of its module in the module's own layout, which the functions of this package take.
+        ``(T, B, m)``: the inputs of the layer itself in the order of its steps, 0 beyond the end of a sequence.
     initial
-        Initial state passed to its module, or None for zero.
+        Its initial state: h ``(1, B, n)`` (of a cell ``(B, n)``), or (h, c).
+    states
+        ``(T + 1, B, N)``: the full states in the model, the initial one first; NaN beyond the end of a sequence.
+    lengths
+        ``(B,)``: the number of steps of each sequence.
     calls
-        How often the model called the module; inputs and initial state are those of the first call.
+        How many calls of the module the trajectory runs through.
+    changed
+        Whether the model changes the state between calls: then inputs alone do not determine the states.
     """
 
     name: str
@@ -49,19 +58,20 @@ class DrivenLayer:
     recurrence: Recurrence
     inputs: Tensor
     initial: Any
+    states: Tensor
+    lengths: Tensor
     calls: int
-    _batch_axis: int
+    changed: bool
 
     def first(self, count: int, /) -> tuple[Tensor, Any]:
-        """Return inputs and initial state of the first sequences of the batch."""
-        if self.inputs.ndim < 3:
-            return self.inputs, self.initial
-        initial = self.initial
-        if isinstance(initial, Tensor):
-            initial = initial[..., :count, :]
-        elif initial is not None:
-            initial = tuple(part[..., :count, :] for part in initial)
-        return self.inputs.narrow(self._batch_axis, 0, min(count, self.inputs.shape[self._batch_axis])), initial
+        """Return inputs and initial state of the first sequences of the batch, over the steps of the longest."""
+        longest = int(self.lengths[:count].max())
+        initial = pytree.tree_map(lambda part: part[..., :count, :], self.initial)
+        return self.inputs[:longest, :count], initial
+
+    def recurrence_of(self, module: nn.Module, /) -> Recurrence:
+        """Return the layer as a step with the weights that its module has now."""
+        return _recurrence(module, self.layer, self.direction, self.recurrence.dtype)
 
 
 def driven_layers(
@@ -72,16 +82,16 @@ def driven_layers(
     Parameters
     ----------
     model
-        Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside. It is not changed; dropout is off.
+        Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside. It is left as found; dropout is off.
     batch
         Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
     dtype
-        Precision; None for the model's own.
+        Precision; None for the module's own.
 
     Returns
     -------
     tuple of DrivenLayer
-        In the order of ``named_modules``; layer by layer, forward before reverse.
+        In the order of the calls; layer by layer, forward before reverse.
 
     Examples
     --------
@@ -89,53 +99,64 @@ def driven_layers(
     >>> [layer.name for layer in driven_layers(lstm, torch.randn(20, 4, 3))]
     ['l0', 'l1']
     """
-    calls: dict[str, list[tuple[Tensor, Any]]] = {}
-
-    def take(tensor: Tensor) -> Tensor:
-        return tensor.detach().to(dtype) if dtype is not None and tensor.is_floating_point() else tensor.detach()
-
-    handles: list[Any] = []
-    for path, module in model.named_modules():
-        if isinstance(module, FUSED + STEPWISE):
-
-            def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], path: str = path) -> None:
-                arguments = dict(zip(("input", "hx"), args, strict=False)) | kwargs
-                calls.setdefault(path, []).append((arguments["input"].detach(), arguments.get("hx")))
-
-            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-    tensors = {name: take(t) for name, t in (*model.named_parameters(), *model.named_buffers())}
-    try:
-        with evaluation_mode(model), torch.no_grad(), unrolled(model):
-            call(lambda *a, **k: functional_call(model, tensors, a, k), batch, dtype)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with evaluation_mode(model), torch.enable_grad():
+        run = recorded_run(model, batch, dtype=dtype)
     modules = dict(model.named_modules())
-    return tuple(layer for path in calls for layer in _layers(path, modules[path], calls[path], dtype))
+    return tuple(
+        _driven(name, trajectory, modules[trajectory.path], dtype)
+        for name, trajectory in run.record.trajectories.items()
+    )
 
 
-def _layers(
-    path: str, module: nn.Module, calls: list[tuple[Tensor, Any]], dtype: torch.dtype | None
-) -> list[DrivenLayer]:
-    inputs, initial = calls[0]
-    if isinstance(module, STEPWISE):
-        (tensors,) = RecurrentTensors.of(module, path)
-        recurrence = as_recurrence(module, dtype=dtype)
-        steps = torch.stack([x for x, _ in calls])
-        return [DrivenLayer(tensors.key, path, 0, "forward", recurrence, steps, initial, 1, 1)]
-    batch_axis = 0 if cast("nn.RNNBase", module).batch_first else 1
-    layers: list[DrivenLayer] = []
-    for row, tensors in enumerate(RecurrentTensors.of(module, path)):
-        k, direction = tensors.layer, tensors.direction
-        recurrence = as_recurrence(module, layer=k, direction=direction, dtype=dtype)
-        start = _row(initial, row)
-        layers.append(DrivenLayer(tensors.key, path, k, direction, recurrence, inputs, start, len(calls), batch_axis))
-    return layers
+def _driven(name: str, trajectory: Trajectory, module: nn.Module, dtype: torch.dtype | None) -> DrivenLayer:
+    direction: Literal["forward", "reverse"] = "reverse" if trajectory.direction else "forward"
+    recurrence = _recurrence(module, trajectory.layer, direction, dtype)
+    present, batch = trajectory.present(), trajectory.batch
+    lengths = present.sum(0) - 1
+    points = [torch.cat(point.values, -1) for point in trajectory.points]
+    ends = [point.elements for point in trajectory.points]
+    first = trajectory.points[0].values
+    if ends[0] is not None:
+        first = tuple(_rows(part, ends[0], batch) for part in first)
+    parts = first if is_stepwise(module) else tuple(part.unsqueeze(0) for part in first)
+    initial: Any = parts if len(parts) > 1 else next(iter(parts))
+    return DrivenLayer(
+        name,
+        trajectory.path,
+        trajectory.layer,
+        direction,
+        recurrence,
+        _together(trajectory.inputs, ends[1:], batch, 0.0),
+        initial,
+        _together(points, ends, batch, float("nan")),
+        lengths,
+        trajectory.calls,
+        trajectory.changed,
+    )
 
 
-def _row(initial: Any, row: int) -> Any:
-    if initial is None:
-        return None
-    if isinstance(initial, Tensor):
-        return initial[row : row + 1].detach()
-    return tuple(part[row : row + 1].detach() for part in initial)
+def _recurrence(
+    module: nn.Module, layer: int, direction: Literal["forward", "reverse"], dtype: torch.dtype | None
+) -> Recurrence:
+    if not is_fused(module):
+        return as_recurrence(module, dtype=dtype)
+    return StackRecurrence(module, layer=layer, direction=direction, dtype=dtype, alone=True)
+
+
+def _together(rows: list[Tensor], elements: list[Tensor | None], batch: int, fill: float) -> Tensor:
+    """Return values of each step as ``(T, B, n)``: those of a sequence follow each other, then comes ``fill``."""
+    if all(part is None for part in elements):
+        return torch.stack(rows)
+    taken = torch.zeros(batch, dtype=torch.long)
+    values = rows[0].new_full((len(rows), batch, rows[0].shape[-1]), fill)
+    for row, part in zip(rows, elements, strict=True):
+        which = torch.arange(batch) if part is None else part.cpu()
+        values[taken[which], which] = row
+        taken[which] += 1
+    return values
+
+
+def _rows(part: Tensor, elements: Tensor, batch: int) -> Tensor:
+    values = part.new_zeros(batch, part.shape[-1])
+    values[elements.to(part.device)] = part
+    return values

@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._restoration import evaluation_mode
+from unitcircle.dynamics._restoration import evaluation_flags, evaluation_mode
 from unitcircle.dynamics._unrolling import unrolled
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 
@@ -133,7 +133,7 @@ class ModuleRecurrence(FunctionRecurrence):
 
     @contextmanager
     def _plain(self) -> Generator[None]:
-        with evaluation_mode(self._module, random=False), unrolled(self._module):
+        with evaluation_flags(self._module), unrolled(self._module):
             yield
 
     def _call(self, x: Any, state: Any) -> Any:

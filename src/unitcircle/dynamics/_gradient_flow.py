@@ -11,14 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from unitcircle._growth import Flow, Step, steepest
-from unitcircle.dynamics._batch import call, loss_of
-from unitcircle.dynamics._cells import State
+from unitcircle.dynamics._batch import loss_of
+from unitcircle.dynamics._lag_curves import LagCurves, lag_curves
+from unitcircle.dynamics._recorded_run import RecordedRun, check_recorded, recorded_run
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._restoration import evaluation_mode
-from unitcircle.dynamics._unrolling import StateRecord, unrolled
+from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
 
@@ -32,17 +32,26 @@ class GradientFlow(Flow[np.ndarray]):
     Attributes
     ----------
     layers
-        Names, one per layer and direction.
+        Names, one per layer, direction and trajectory: a call whose initial state is the last state of an earlier one
+        continues it, any other begins a new trajectory, ``"rnn.l0#2"``.
     log_norms
-        ``(T + 1, layers, B)``: natural logarithm of the norm with respect to the layer's full state, by lag: lag 0
-        is the last state that the layer computes, lag T its initial state. −inf where the norm is 0, inf where it
-        overflows, NaN beyond the length of a layer that runs over fewer steps.
+        ``(T + 1, layers, B)``: natural logarithm of the norm with respect to the layer's full state, by lag: lag 0 is
+        the end of each sequence, the last lag its initial state. −inf where the norm is 0, inf where it overflows, NaN
+        beyond the start of a shorter sequence.
     parts
         ``"h"`` and, if a layer is an LSTM, ``"c"`` → log-norms with respect to that part, of the same shape.
     stderr
         Standard error of ``log_norms`` from the probes, of the same shape; 0 where the norm is exact.
     norm
         The norm: ``"gradient"``, ``"jacobian"`` or ``"spectral"``.
+    lengths
+        For each layer ``(B,)``: the steps from the initial state of a sequence to its end.
+    cuts
+        For each layer the lags at which the model detaches the state: beyond, the gradient is 0.
+    calls
+        For each layer the number of calls of its module that its states run through.
+    notes
+        How the run differs from one in training: dropout, normalization, teacher forcing.
     """
 
     layers: tuple[str, ...]
@@ -50,6 +59,10 @@ class GradientFlow(Flow[np.ndarray]):
     parts: Mapping[str, np.ndarray]
     stderr: np.ndarray
     norm: Norm
+    lengths: tuple[np.ndarray, ...] = ()
+    cuts: tuple[tuple[int, ...], ...] = ()
+    calls: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def norms(self) -> np.ndarray:
@@ -105,7 +118,9 @@ def gradient_flow(
         spectral   ‖∂h_T/∂s_t‖_2, exact, at the cost of n cotangents
 
     ``s_t`` is a layer's full state (of an LSTM h and c together; ``parts`` has each), ``h_T`` the last output of the
-    last recurrent layer. Fused layers are run in plain operations. The model is not changed; dropout is off.
+    last recurrent layer. States are followed by identity through chunks and loops of calls. Each sequence is counted
+    back from its end: of a ``PackedSequence`` its length, else the argument ``lengths`` of the model, or the last state
+    that the loss reads. Fused layers are run in plain operations. The model is left as found; dropout is off.
 
     Parameters
     ----------
@@ -155,125 +170,144 @@ def gradient_flow(
     with ExitStack() as stack:
         stack.enter_context(model.as_found() if isinstance(model, Recurrence) else evaluation_mode(model))
         stack.enter_context(torch.enable_grad())
-        record = StateRecord()
         if isinstance(model, Recurrence):
-            output, target = _run_recurrence(model, batch, record), None
-            objective = None if loss is None else loss(output)
+            run = _run_recurrence(model, batch)
+            objective = None if loss is None else loss(run.output)
         else:
-            output, target = _run_module(model, batch, at, record, dtype)
-            objective = loss_of(output, target, loss) if norm == "gradient" else None
-        if not record.layers:
-            remedy = "Name the recurrent submodules with at=, or pass as_recurrence(step, state=...)."
-            raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", type(model).__name__, remedy)
-        leaves = [part for states in record.layers.values() for state in states for part in state]
-        if objective is not None:
-            count, derivatives = 1, list[Tensor | None](torch.autograd.grad(objective, leaves, allow_unused=True))
+            run = recorded_run(model, batch, at=at, dtype=dtype)
+            check_recorded(run, model)
+            objective = None
+            if norm == "gradient" or loss is not None or isinstance(run.output, Tensor):
+                objective = loss_of(run.output, run.target, loss)
+        trajectories = run.record.trajectories
+        given = {name: run.lengths_of(trajectory) for name, trajectory in trajectories.items()}
+        if norm == "gradient" or isinstance(model, Recurrence):
+            gradients = None if objective is None else _of_loss(objective, trajectories)
         else:
-            top = torch.cat([record.layers[name][-1][0] for name in record.top], -1)
-            v = _cotangents(top, norm, probes, rng)
-            count = len(v)
-            derivatives = list[Tensor | None](
-                torch.autograd.grad(top, leaves, v, is_grads_batched=True, allow_unused=True)
-            )
-        # autograd returns None for a state that the loss does not depend on: its gradient is 0.
-        gradients = [
-            leaf.new_zeros(()).expand(count, *leaf.shape) if g is None else g.reshape(count, *leaf.shape)
-            for g, leaf in zip(derivatives, leaves, strict=True)
-        ]
-    return _flow(record, gradients, norm)
+            gradients = None
+            if objective is not None and any(trajectory.batch > 1 for trajectory in trajectories.values()):
+                # The loss says after which step each sequence is read.
+                read = _of_loss(objective, trajectories, retain=True)
+                given = {name: _read_after(t, read, given[name]) for name, t in trajectories.items()}
+        if gradients is None:
+            gradients, count = _of_ends(run.record, given, norm, probes, rng)
+        else:
+            count = 1
+        curves = {
+            name: lag_curves(t, gradients, count, norm == "spectral", given[name]) for name, t in trajectories.items()
+        }
+    return _flow(run, curves, norm)
 
 
-def _run_recurrence(recurrence: Recurrence, inputs: Any, record: StateRecord) -> Tensor:
+def _run_recurrence(recurrence: Recurrence, inputs: Any) -> RecordedRun:
     xs = recurrence.sequence(inputs)
     steps: Sequence[Tensor | None] = [None] * xs if isinstance(xs, int) else xs.unbind(0)
     batch = 1 if isinstance(xs, int) else xs.shape[1]
-    state = recurrence.initial(batch).detach().requires_grad_()
-    states: list[State] = [(state,)]
+    states = [recurrence.initial(batch).detach().requires_grad_()]
     for x in steps:
-        states.append((recurrence.step(x, states[-1][0]),))
-    record.top = [record.add(recurrence.name, states)]
-    return states[-1][0]
+        states.append(recurrence.step(x, states[-1]))
+    record = StateRecord()
+    points = [Point((state,)) for state in states]
+    record.add(recurrence.name, Trajectory(recurrence.name, 0, 0, points, end=points[-1].parts))
+    record.last = (recurrence.name, 0)
+    return RecordedRun(record, states[-1], None, None, ())
 
 
-def _run_module(
-    model: nn.Module, batch: Any, at: Sequence[str], record: StateRecord, dtype: torch.dtype | None
-) -> tuple[Any, Any]:
-    def take(tensor: Tensor) -> Tensor:
-        tensor = tensor.detach()
-        if not tensor.is_floating_point():
-            return tensor.clone()
-        # Weights require gradients so that the states of hand-written recurrences are part of a graph.
-        return tensor.to(dtype or tensor.dtype, copy=True).requires_grad_()
-
-    tensors = {name: take(t) for name, t in model.named_parameters()}
-    tensors |= {name: take(t).detach() for name, t in model.named_buffers()}
-    modules = dict(model.named_modules())
-    handles: list[Any] = []
-    try:
-        for name in at:
-            if name not in modules:
-                raise UnknownNameError("at", name, (key for key in modules if key))
-
-            def hook(_module: nn.Module, arguments: tuple[Any, ...], name: str = name) -> None:
-                if arguments[0].requires_grad:
-                    record.layers.setdefault(name, []).append((arguments[0],))
-                    record.top = [name]
-
-            handles.append(modules[name].register_forward_pre_hook(hook))
-        with unrolled(model, record=record):
-            return call(lambda *a, **k: functional_call(model, tensors, a, k), batch, dtype)
-    finally:
-        for handle in handles:
-            handle.remove()
+def _leaves(trajectories: Mapping[str, Trajectory]) -> list[Tensor]:
+    """Return every tensor that holds a state and is part of the graph, once."""
+    states = (part for t in trajectories.values() for point in t.points for part in point.parts)
+    return list({id(part): part for part in states if part.requires_grad}.values())
 
 
-def _cotangents(top: Tensor, norm: Norm, probes: int, rng: Rng) -> Tensor:
+def _of_loss(loss: Tensor, trajectories: Mapping[str, Trajectory], *, retain: bool = False) -> dict[int, Tensor]:
+    """Return the gradients ``(1, B, n)`` of a loss with respect to every state, by the id of the tensor."""
+    leaves = _leaves(trajectories)
+    derivatives: list[Tensor | None] = []
+    if loss.requires_grad:
+        derivatives += torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=retain)
+    return {id(leaf): g.unsqueeze(0) for leaf, g in zip(leaves, derivatives, strict=False) if g is not None}
+
+
+def _read_after(trajectory: Trajectory, read: Mapping[int, Tensor], given: Tensor | None) -> Tensor | None:
+    """Return after how many steps the loss reads each sequence; None where each is read at its last step."""
+    if trajectory.lengths is not None or trajectory.changed:
+        return given
+    lengths = torch.from_numpy(lag_curves(trajectory, read, 1, False, given).lengths)
+    return None if bool((lengths == trajectory.steps).all()) else lengths
+
+
+def _of_ends(
+    record: StateRecord, given: Mapping[str, Tensor | None], norm: Norm, probes: int, rng: Rng
+) -> tuple[dict[int, Tensor], int]:
+    """Return the products of cotangents of the last outputs with ∂h_T/∂s_t, and how many cotangents there are."""
+    generator = generator_of(rng)
+    remaining = dict(record.trajectories)
+    top = {id(t) for t in record.top}
+    first = {name: t for name, t in remaining.items() if id(t) in top}
+    gradients: dict[int, Tensor] = {}
+    count = 1
+    while remaining:
+        ends = [t.at_ends(given[name]) for name, t in first.items()]
+        ends = [end for end in ends if end.requires_grad]
+        leaves = [leaf for leaf in _leaves(remaining) if id(leaf) not in gradients]
+        if ends and leaves:
+            cotangents = _cotangents(ends, norm, probes, generator)
+            count = len(cotangents[0])
+            derivatives = list[Tensor | None](
+                torch.autograd.grad(
+                    ends, leaves, cotangents, is_grads_batched=True, allow_unused=True, retain_graph=True
+                )
+            )
+            gradients |= {id(leaf): g for leaf, g in zip(leaves, derivatives, strict=True) if g is not None}
+        # A layer that the outputs do not depend on, such as another encoder, is measured up to its own.
+        remaining = {
+            name: t
+            for name, t in remaining.items()
+            if name not in first and not any(id(part) in gradients for point in t.points for part in point.parts)
+        }
+        first = dict([next(reversed(remaining.items()))]) if remaining else {}
+    return gradients, count
+
+
+def _cotangents(ends: Sequence[Tensor], norm: Norm, probes: int, generator: torch.Generator) -> list[Tensor]:
     if norm == "spectral":
-        n = top.shape[-1]
-        return torch.eye(n, dtype=top.dtype, device=top.device).unsqueeze(1).expand(n, *top.shape)
+        sizes = [end.shape[-1] for end in ends]
+        blocks = torch.eye(sum(sizes), dtype=ends[0].dtype, device=ends[0].device).split(sizes, 1)
+        return [block.unsqueeze(1).expand(-1, len(end), -1) for block, end in zip(blocks, ends, strict=True)]
     if probes < 2 and norm == "jacobian":
         raise ArgumentError("probes", "must be at least 2, since their scatter gives the error", f"{probes}")
-    generator = generator_of(rng)
     count = probes if norm == "jacobian" else 1
-    signs = torch.randint(0, 2, (count, *top.shape), generator=generator, device=generator.device)
-    return (2 * signs - 1).to(top.dtype).to(top.device)
+    signs = [torch.randint(0, 2, (count, *end.shape), generator=generator, device=generator.device) for end in ends]
+    return [(2 * s - 1).to(end.dtype).to(end.device) for s, end in zip(signs, ends, strict=True)]
 
 
-def _flow(record: StateRecord, gradients: Sequence[Tensor], norm: Norm) -> GradientFlow:
-    layers = list(record.layers.values())
-    length = max(len(states) for states in layers)
-    batch = layers[0][0][0].shape[0]
-    shape = (length, len(layers), batch)
-    kinds = max(len(states[0]) for states in layers)
-    whole, error = np.full(shape, np.nan), np.full(shape, np.nan)
-    parts = {name: np.full(shape, np.nan) for name in "hc"[:kinds]}
-    # Gradients come in the order of the leaves: layer by layer, step by step, part by part.
-    remaining = iter(gradients)
-    for k, states in enumerate(layers):
-        by_lag = [[next(remaining) for _ in state] for state in states][::-1]
-        columns = [torch.stack(column) for column in zip(*by_lag, strict=True)]
-        for name, column in zip(parts, columns, strict=False):
-            parts[name][: len(states), k] = _log_norm([column], norm)[0]
-        whole[: len(states), k], error[: len(states), k] = _log_norm(columns, norm)
-    return GradientFlow(tuple(record.layers), whole, parts, error, norm)
+def _flow(run: RecordedRun, curves: Mapping[str, LagCurves], norm: Norm) -> GradientFlow:
+    length = max(len(curve.whole) for curve in curves.values())
+    batch = max(len(curve.lengths) for curve in curves.values())
 
+    def together(columns: Sequence[np.ndarray | None]) -> np.ndarray:
+        values = np.full((length, len(columns), batch), np.nan)
+        for k, column in enumerate(columns):
+            if column is not None:
+                values[: len(column), k, : column.shape[1]] = column
+        return values
 
-def _log_norm(columns: Sequence[Tensor], norm: Norm) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-norm and its standard error ``(T + 1, B)`` of gradients ``(T + 1, cotangents, B, n)`` of all parts."""
-    with torch.no_grad(), np.errstate(divide="ignore", invalid="ignore"):
-        if norm == "spectral":
-            J = torch.cat(list(columns), -1).transpose(1, 2)
-            top = torch.linalg.matrix_norm(J, 2).cpu().numpy()
-            return np.log(top), np.zeros_like(top)
-        lengths = torch.stack([torch.linalg.vector_norm(c.double(), dim=-1) for c in columns])
-        length = torch.linalg.vector_norm(lengths, dim=0).cpu().numpy()
-        # An overflow in the backward pass turns into NaN one step further back.
-        length = np.where(np.isnan(length), np.inf, length)
-        scale = length.max(1, keepdims=True)
-        squares = np.where(scale > 0, length / scale, 0.0) ** 2
-        mean = squares.mean(1)
-        log_norm = np.where(scale[:, 0] == 0, -np.inf, np.log(scale[:, 0]) + 0.5 * np.log(mean))
-        log_norm = np.where(np.isinf(scale[:, 0]), np.inf, log_norm)
-        count = length.shape[1]
-        error = np.zeros_like(mean) if count == 1 else squares.std(1, ddof=1) / np.sqrt(count) / (2 * mean)
-        return log_norm, error
+    kinds = max(len(curve.parts) for curve in curves.values())
+    parts = {
+        name: together([curve.parts[j] if j < len(curve.parts) else None for curve in curves.values()])
+        for j, name in enumerate("hc"[:kinds])
+    }
+    trajectories = run.record.trajectories
+    return GradientFlow(
+        tuple(curves),
+        together([curve.whole for curve in curves.values()]),
+        parts,
+        together([curve.error for curve in curves.values()]),
+        norm,
+        tuple(curve.lengths for curve in curves.values()),
+        tuple(
+            tuple(sorted(int(curves[name].lengths.max()) - cut for cut in t.cuts)) for name, t in trajectories.items()
+        ),
+        tuple(t.calls for t in trajectories.values()),
+        run.notes,
+    )

@@ -55,7 +55,7 @@ class HiddenStates:
 
         NaN for B = 1; at most min(n, B − 1): compare initializations at the same batch size.
         """
-        return np.array([_participation_ratio(h) for h in self.states])
+        return np.array([participation_ratio(h) for h in self.states])
 
     @property
     def exploration(self) -> float:
@@ -72,7 +72,8 @@ class HiddenStates:
         return len(np.unique(signs, axis=0))
 
 
-def _participation_ratio(h: np.ndarray) -> float:
+def participation_ratio(h: np.ndarray, /) -> float:
+    """Return ``(tr C)² / tr C²`` of the covariance C of points ``(B, n)``; NaN for a single one."""
     if len(h) < 2:
         return float("nan")
     variances = np.linalg.svd(h - h.mean(0), compute_uv=False) ** 2

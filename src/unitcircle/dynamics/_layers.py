@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,22 @@ from torch import Tensor, nn
 from unitcircle import recurrence
 from unitcircle.dynamics._cells import GRUTorchCell, LSTMTorchCell, PlainTorchCell, State, TorchCell
 from unitcircle.errors import ArgumentError
-from unitcircle.torch import RecurrentTensors
+from unitcircle.torch import RecurrentTensors, has_own_forward
 
 FUSED = (nn.RNN, nn.GRU, nn.LSTM)
 STEPWISE = (nn.RNNCell, nn.GRUCell, nn.LSTMCell)
 
 Take = Callable[[Tensor], Tensor]
+
+
+def is_fused(module: Any, /) -> TypeGuard[nn.RNNBase]:
+    """Whether a module is an nn.RNN, GRU or LSTM that computes what torch's own does."""
+    return isinstance(module, FUSED) and not has_own_forward(module)
+
+
+def is_stepwise(module: Any, /) -> TypeGuard[nn.RNNCellBase]:
+    """Whether a module is an nn.RNNCell, GRUCell or LSTMCell that computes what torch's own does."""
+    return isinstance(module, STEPWISE) and not has_own_forward(module)
 
 
 def cells_from(layer: nn.RNNBase, /, *, take: Take) -> list[list[TorchCell]]:
@@ -50,29 +61,72 @@ def _cell(module: nn.RNNBase | nn.RNNCellBase, tensors: RecurrentTensors, take: 
     return PlainTorchCell(U, W, bias, activation)
 
 
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Where the steps of sequences of different lengths are in the rows ``(Σ lengths, m)`` of a packed sequence."""
+
+    sizes: list[int]  # How many sequences take each step: the longest come first
+    backward: Tensor  # The rows in which every sequence is reversed in itself: its own inverse
+    last: Tensor  # The row of the last step of every sequence
+
+    @classmethod
+    def of(cls, batch_sizes: Tensor, /) -> Packing:
+        """Return the places of a packed sequence with these ``batch_sizes``."""
+        sizes: list[int] = batch_sizes.tolist()
+        starts = torch.cumsum(batch_sizes, 0) - batch_sizes
+        lengths = (batch_sizes.unsqueeze(0) > torch.arange(sizes[0]).unsqueeze(1)).sum(1)
+        backward = [starts[lengths[b] - 1 - t] + b for t, size in enumerate(sizes) for b in range(size)]
+        return cls(sizes, torch.stack(backward), starts[lengths - 1] + torch.arange(sizes[0]))
+
+
+Visit = Callable[[int, int, Sequence[State], Sequence[Tensor], State], None]
+"""Takes layer, direction, the states in the order of the steps, the inputs of the steps, and every last state."""
+
+
 def run_layers(
     layers: Sequence[Sequence[TorchCell]],
     xs: Tensor,
     initial: Sequence[Sequence[State]],
     /,
     *,
-    visit: Callable[[int, int, Sequence[State]], None] | None = None,
+    packing: Packing | None = None,
+    visit: Visit | None = None,
 ) -> tuple[Tensor, list[list[State]]]:
-    """Run a stack over a sequence in plain operations, ``(T, B, m) -> (T, B, directions · p)``."""
+    """Run a stack over a sequence in plain operations, ``(T, B, m) -> (T, B, directions · p)``; packed, rows."""
     final: list[list[State]] = []
     for k, (cells, states) in enumerate(zip(layers, initial, strict=True)):
         outputs: list[Tensor] = []
         final.append([])
         for direction, (cell, start) in enumerate(zip(cells, states, strict=True)):
+            inputs = _in_order(xs, packing, direction)
+            drives = cell.drive(inputs)
             # Unbind, not xs[t]: the backward pass of each xs[t] allocates zeros of the size of the whole sequence.
-            drives = cell.drive(xs).unbind(0)
+            steps = drives.unbind(0) if packing is None else drives.split(packing.sizes)
             trajectory = [start]
-            for drive in reversed(drives) if direction else drives:
-                trajectory.append(cell.advance(drive, trajectory[-1]))
-            if visit is not None:
-                visit(k, direction, trajectory)
+            for drive in steps:
+                state = trajectory[-1]
+                if len(drive) < len(state[0]):
+                    state = tuple(part[: len(drive)] for part in state)
+                trajectory.append(cell.advance(drive, state))
             hs = [state[0] for state in trajectory[1:]]
-            outputs.append(torch.stack(hs[::-1] if direction else hs))
-            final[-1].append(trajectory[-1])
+            if packing is None:
+                last = trajectory[-1]
+                outputs.append(torch.stack(hs[::-1] if direction else hs))
+            else:
+                rows = packing.last.to(xs.device)
+                last = tuple(torch.cat(parts).index_select(0, rows) for parts in zip(*trajectory[1:], strict=True))
+                outputs.append(_in_order(torch.cat(hs), packing, direction))
+            if visit is not None:
+                detached = inputs.detach()
+                taken = detached.unbind(0) if packing is None else detached.split(packing.sizes)
+                visit(k, direction, trajectory, taken, last)
+            final[-1].append(last)
         xs = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
     return xs, final
+
+
+def _in_order(xs: Tensor, packing: Packing | None, direction: int) -> Tensor:
+    """Return inputs in the order in which a direction takes them."""
+    if not direction:
+        return xs
+    return xs.flip(0) if packing is None else xs.index_select(0, packing.backward.to(xs.device))

@@ -19,8 +19,16 @@ class StackRecurrence(Recurrence):
     """A stack of standard cells, each driven by the output of the one below, as one recurrence."""
 
     def __init__(
-        self, module: nn.RNNBase | nn.RNNCellBase, *, layer: int | None, direction: str, dtype: torch.dtype | None
+        self,
+        module: nn.RNNBase | nn.RNNCellBase,
+        *,
+        layer: int | None,
+        direction: str,
+        dtype: torch.dtype | None,
+        alone: bool = False,
     ) -> None:
+        """Take the layers below with a layer, or the layer ``alone``: then it takes its own inputs, as its steps do."""
+
         def take(weight: Tensor) -> Tensor:
             return weight.detach().to(dtype or weight.dtype, copy=True)
 
@@ -36,10 +44,12 @@ class StackRecurrence(Recurrence):
                 if module.bidirectional:
                     self._cells = [layers[0][int(self._reverse)]]
             else:
-                self._below = layers[:layer]
+                self._below = [] if alone else layers[:layer]
                 self._cells = [layers[layer][int(self._reverse)]]
         elif isinstance(module, nn.RNNCellBase):
             self._cells = [cell_from(module, take=take)]
+        if alone:
+            self._reverse = self.batch_first = False
         self.name = type(module).__name__
         weight = self._cells[0].weight
         self.dtype, self.device = weight.dtype, weight.device
@@ -91,7 +101,7 @@ class StackRecurrence(Recurrence):
             [[cell] for cell in self._cells],
             xs,
             [[layer_state] for layer_state in self.split(state, -1)],
-            visit=lambda _k, _direction, states: layers.append(states),
+            visit=lambda _k, _direction, states, _inputs, _last: layers.append(states),
         )
         return torch.stack([self.join(states, -1) for states in zip(*layers, strict=True)])
 

@@ -11,26 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unitcircle.dynamics._cells import State, TorchCell
-from unitcircle.dynamics._layers import FUSED, STEPWISE, cell_from, cells_from, run_layers
-from unitcircle.errors import ArgumentError
+from unitcircle.dynamics._layers import Packing, cell_from, cells_from, is_fused, is_stepwise, run_layers
+from unitcircle.dynamics._trajectories import Link, Point, StateRecord, Trajectory
 from unitcircle.torch import RecurrentTensors
-
-
-class StateRecord:
-    """The states of every recurrent layer during one run, in the order in which the layer computes them."""
-
-    def __init__(self) -> None:
-        self.layers: dict[str, list[State]] = {}
-        self.top: list[str] = []
-
-    def add(self, name: str, states: Sequence[State], /) -> str:
-        """Add the states of a layer under its name, or its name and a number if the model uses it again."""
-        key, uses = name, 1
-        while key in self.layers:
-            uses += 1
-            key = f"{name}#{uses}"
-        self.layers[key] = list(states)
-        return key
 
 
 def _identity(tensor: Tensor) -> Tensor:
@@ -47,63 +30,100 @@ def _leaf_of(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor if tensor.requires_grad else tensor.detach().clone().requires_grad_()
 
 
-def _fused_forward(module: nn.RNNBase, name: str, record: StateRecord | None) -> Callable[..., Any]:
-    def forward(input: Tensor, hx: Any = None) -> Any:  # noqa: A002  (torch's name, which callers may use)
-        x = input
-        if isinstance(x, PackedSequence):
-            rule = "must not be a PackedSequence while it is measured"
-            raise ArgumentError(f"the input of {name or 'the module'}", rule, "one", "Pass padded sequences.")
+def _call_state(hx: Any) -> State:
+    return () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+
+
+def _fused_forward(module: nn.RNNBase, path: str, record: StateRecord | None) -> Callable[..., Any]:
+    def forward(input: Tensor | PackedSequence, hx: Any = None) -> Any:  # noqa: A002  (torch's name)
+        packed = input if isinstance(input, PackedSequence) else None
+        packing = None if packed is None else Packing.of(packed.batch_sizes)
+        order = None if packed is None else packed.sorted_indices
+        x = input if packed is None else packed.data
+        assert isinstance(x, Tensor)
         layers = cells_from(module, take=_identity)
-        keys = [tensors.key for tensors in RecurrentTensors.of(module, name)]
-        unbatched = x.ndim == 2
-        xs = x.unsqueeze(1) if unbatched else x.transpose(0, 1) if module.batch_first else x
+        unbatched = packed is None and x.ndim == 2
+        xs = x.unsqueeze(1) if unbatched else x.transpose(0, 1) if packed is None and module.batch_first else x
+        batch = xs.shape[1] if packing is None else packing.sizes[0]
         directions, kinds = len(layers[0]), len(layers[0][0].sizes)
-        initial: list[list[State]]
-        if hx is None:
-            initial = [[_zeros(cell, xs.shape[1], like=xs) for cell in cells] for cells in layers]
+        given = _call_state(hx)
+        link = Link() if record is None else record.link(path, given)
+        stacked = tuple(part.unsqueeze(1) if unbatched else part for part in given)
+        states = stacked if order is None else tuple(part.index_select(1, order) for part in stacked)
+
+        def start(k: int, direction: int) -> State:
+            row = k * directions + direction
+            if not states:
+                return _zeros(layers[k][direction], batch, like=xs)
+            rows = tuple(part[row] for part in states)
+            return tuple(_leaf_of(part, xs) if link.chain is None else part.to(xs.dtype) for part in rows)
+
+        initial = [[start(k, d) for d in range(directions)] for k in range(len(layers))]
+        rows: list[Trajectory] = []
+
+        def visit(k: int, direction: int, points: Sequence[State], inputs: Sequence[Tensor], last: State) -> None:
+            trajectory = Trajectory(path, k, direction, _points(points, order, packing), list(inputs))
+            trajectory.end = _unsorted(last, packed)
+            trajectory.constant_start = bool(given) and not any(part.requires_grad for part in given)
+            if link.changed:
+                trajectory.points[0] = Point(stacked, row=k * directions + direction)
+            rows.append(trajectory)
+
+        output, final = run_layers(layers, xs, initial, packing=packing, visit=None if record is None else visit)
+        if packed is not None:
+            output = PackedSequence(output, packed.batch_sizes, order, packed.unsorted_indices)
         else:
-            states = [part.unsqueeze(1) if unbatched else part for part in (hx if kinds > 1 else (hx,))]
-            initial = [
-                [tuple(_leaf_of(part[k * directions + d], xs) for part in states) for d in range(directions)]
-                for k in range(len(layers))
-            ]
-
-        def visit(k: int, direction: int, states: Sequence[State]) -> None:
-            if record is None:
-                return
-            key = record.add(keys[k * directions + direction], states)
-            record.top = [*record.top, key] if direction else [key]
-
-        output, final = run_layers(layers, xs, initial, visit=visit)
-        output = output.squeeze(1) if unbatched else output.transpose(0, 1) if module.batch_first else output
-        parts = tuple(torch.stack([s[part] for states in final for s in states]) for part in range(kinds))
+            output = output.squeeze(1) if unbatched else output.transpose(0, 1) if module.batch_first else output
+        parts = tuple(torch.stack([_unsorted(s, packed)[part] for states in final for s in states])
+                      for part in range(kinds))  # fmt: skip
         if unbatched:
             parts = tuple(part.squeeze(1) for part in parts)
+        if record is not None:
+            record.continued(path, link, [tensors.key for tensors in RecurrentTensors.of(module, path)], rows)
+            record.ended(path, link, parts)
         return output, parts if kinds > 1 else parts[0]
 
     return forward
 
 
-def _stepwise_forward(module: nn.RNNCellBase, name: str, record: StateRecord | None) -> Callable[..., Any]:
+def _points(states: Sequence[State], order: Tensor | None, packing: Packing | None) -> list[Point]:
+    if packing is None:
+        return [Point(state) for state in states]
+    everyone = torch.arange(packing.sizes[0]) if order is None else order
+    return [Point(state, elements=everyone[: len(state[0])]) for state in states]
+
+
+def _unsorted(state: State, packed: PackedSequence | None) -> State:
+    """Return the rows of a state in the order of the batch."""
+    if packed is None or packed.unsorted_indices is None:
+        return state
+    return tuple(part.index_select(0, packed.unsorted_indices) for part in state)
+
+
+def _stepwise_forward(module: nn.RNNCellBase, path: str, record: StateRecord | None) -> Callable[..., Any]:
     def forward(input: Tensor, hx: Any = None) -> Any:  # noqa: A002  (torch's name, which callers may use)
         x = input
         cell = cell_from(module, take=_identity)
         unbatched = x.ndim == 1
         xs = x.unsqueeze(0) if unbatched else x
-        if hx is None:
+        given = _call_state(hx)
+        link = Link() if record is None else record.link(path, given)
+        states = tuple(part.unsqueeze(0) if unbatched else part for part in given)
+        if not states:
             state = _zeros(cell, len(xs), like=xs)
+        elif record is not None and link.chain is None:
+            state = tuple(_leaf_of(part, xs) for part in states)
         else:
-            parts = hx if len(cell.sizes) > 1 else (hx,)
-            state = tuple(part.unsqueeze(0) if unbatched else part for part in parts)
-            if record is not None and name not in record.layers:
-                state = tuple(_leaf_of(part, xs) for part in state)
+            state = states
         result = cell.advance(cell.drive(xs), state)
+        parts = tuple(part.squeeze(0) for part in result) if unbatched else result
         if record is not None:
-            record.layers.setdefault(name, [state]).append(result)
-            record.top = [name]
-        if unbatched:
-            result = tuple(part.squeeze(0) for part in result)
-        return result[0] if len(result) == 1 else result
+            first = Point(states if link.changed else state)
+            trajectory = Trajectory(path, 0, 0, [first, Point(result)], [xs.detach()], result)
+            trajectory.constant_start = bool(given) and not any(part.requires_grad for part in given)
+            record.continued(path, link, [next(RecurrentTensors.of(module, path)).key], [trajectory])
+            record.ended(path, link, parts)
+        return parts[0] if len(parts) == 1 else parts
 
     return forward
 
@@ -114,10 +134,10 @@ def unrolled(model: nn.Module, /, *, record: StateRecord | None = None) -> Gener
     replaced: list[tuple[nn.Module, Any]] = []
     try:
         for name, module in model.named_modules():
-            if isinstance(module, FUSED):
+            if is_fused(module):
                 forward = _fused_forward(module, name, record)
-            elif isinstance(module, STEPWISE):
-                forward = _stepwise_forward(module, next(RecurrentTensors.of(module, name)).key, record)
+            elif is_stepwise(module):
+                forward = _stepwise_forward(module, name, record)
             else:
                 continue
             replaced.append((module, module.__dict__.get("forward")))

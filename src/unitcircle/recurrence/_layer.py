@@ -16,7 +16,7 @@ from unitcircle.recurrence._source import Source
 
 Direction = Literal["forward", "reverse"]
 Blocks = Mapping[str, np.ndarray]
-PARTS = ("activation", "bias", "gating", "input", "leak")
+PARTS = ("activation", "bias", "gating", "input", "leak", "step")
 """The parts of a layer that a source may leave unknown."""
 
 
@@ -75,8 +75,8 @@ class RecurrentLayer:
     unknown
         Parts that the cell may have and the source does not hold, so that what stands here is an assumption:
         ``"bias"`` (taken as zero), ``"input"``, ``"leak"`` (taken as 1), ``"activation"``, ``"gating"`` (of a GRU:
-        whether z keeps the state or replaces it, and where the reset acts). Empty where a missing part is missing by
-        design, as with ``bias=False``.
+        whether z keeps the state or replaces it, and where the reset acts), ``"step"`` (a subclass that computes
+        another step than its cell). Empty where a missing part is missing by design, as with ``bias=False``.
     """
 
     name: str

@@ -17,6 +17,7 @@ from unitcircle.torch._initialize import Initialization as Initialization
 from unitcircle.torch._initialize import initialize_ as initialize_
 from unitcircle.torch._layers import to_layers as to_layers
 from unitcircle.torch._modules import RecurrentTensors as RecurrentTensors
+from unitcircle.torch._modules import has_own_forward as has_own_forward
 from unitcircle.torch._modules import recurrent_tensors as recurrent_tensors
 from unitcircle.torch._modules import suspects as suspects
 from unitcircle.torch._parametrize import parametrize_orthogonal as parametrize_orthogonal
@@ -33,6 +34,7 @@ __all__ = [
     "Rng",
     "fill_",
     "generator_of",
+    "has_own_forward",
     "initialize_",
     "norm_stabilizer",
     "parametrize_orthogonal",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -18,6 +18,7 @@ from unitcircle.recurrence import Cell, Direction, RecurrentLayer, Source, from_
 ROLES = ("weight_hh", "weight_ih", "bias_ih", "bias_hh", "weight_hr")
 """torch's names of the tensors of one layer and direction."""
 
+_FORWARDS = {kind.forward for kind in (nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell)}
 _RECURRENT_NAME = re.compile(
     r"(?:^|[._])(?:h2h|hh|w_?hh|w_?rec|recurrent|hidden_?(?:2|to)_?hidden)(?:$|[._])", re.IGNORECASE
 )
@@ -46,6 +47,8 @@ class RecurrentTensors:
         Its place in a stack, from 0.
     direction
         ``"forward"`` or ``"reverse"`` in time.
+    own_forward
+        Whether the module computes another step than torch's cell.
     """
 
     path: str
@@ -56,6 +59,7 @@ class RecurrentTensors:
     key: str
     layer: int = 0
     direction: Direction = "forward"
+    own_forward: bool = False
 
     @classmethod
     def of(cls, module: nn.Module, path: str = "", /) -> Iterator[Self]:
@@ -74,6 +78,7 @@ class RecurrentTensors:
             Layer by layer, forward before reverse. A parametrized weight is the one computed now.
         """
         kind = type_before_parametrizations(module).__name__
+        own = has_own_forward(module)
         if isinstance(module, nn.RNNBase):
             ways: tuple[Direction, ...] = ("forward", "reverse") if module.bidirectional else ("forward",)
             for layer in range(module.num_layers):
@@ -81,9 +86,9 @@ class RecurrentTensors:
                     suffix = f"l{layer}{'_reverse' * (direction == 'reverse')}"
                     stored, names = _tensors_of(module, path, f"_{suffix}")
                     key = f"{path}.{suffix}".lstrip(".")
-                    yield cls(path, kind, _cell(module), stored, names, key, layer, direction)
+                    yield cls(path, kind, _cell(module), stored, names, key, layer, direction, own)
         elif isinstance(module, nn.RNNCellBase):
-            yield cls(path, kind, _cell(module), *_tensors_of(module, path, ""), path or kind)
+            yield cls(path, kind, _cell(module), *_tensors_of(module, path, ""), path or kind, own_forward=own)
 
     @classmethod
     def of_square(cls, module: nn.Module, path: str = "", /) -> Self | None:
@@ -185,7 +190,7 @@ class RecurrentTensors:
             remedy = "Call module.to_empty(device=...) and load or initialize its weights first."
             raise ArgumentError("model", "must have weights", f"{self.name} on the meta device", remedy)
         arrays = {role: to_numpy(tensor, argument=self.names[role]) for role, tensor in self.stored.items()}
-        return from_torch(
+        layer = from_torch(
             arrays.pop("weight_hh"),
             cell=self.cell,
             name=self._layer_name,
@@ -194,6 +199,27 @@ class RecurrentTensors:
             source=Source(tensors=tuple(self.names.values()), layout="torch", dtype=dtype_name(self.recurrent)),
             **arrays,
         )
+        return replace(layer, unknown=frozenset({"step"})) if self.own_forward else layer
+
+
+def has_own_forward(module: nn.Module, /) -> bool:
+    """Whether a subclass or an instance of torch's recurrent layers and cells replaces torch's ``forward``.
+
+    Parameters
+    ----------
+    module
+        Any module.
+
+    Returns
+    -------
+    bool
+        False for any module that is none of these layers and cells, and for those whose ``forward`` is torch's.
+    """
+    if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+        return False
+    forward = module.__dict__.get("forward")
+    function = type(module).forward if forward is None else getattr(forward, "__func__", forward)
+    return function not in _FORWARDS
 
 
 def _cell(module: nn.RNNBase | nn.RNNCellBase) -> Cell:

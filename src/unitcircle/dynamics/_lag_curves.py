@@ -1,0 +1,127 @@
+"""Norms of gradients by lag: every sequence is counted back from its own end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unitcircle.dynamics._trajectories import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class LagCurves:
+    """Log-norms of one trajectory."""
+
+    whole: np.ndarray  # (T + 1, B), lag 0 at the end of each sequence, NaN beyond its start
+    error: np.ndarray
+    parts: tuple[np.ndarray, ...]
+    lengths: np.ndarray  # (B,): steps from the initial state of each sequence to its end
+
+
+def lag_curves(
+    trajectory: Trajectory, gradients: Mapping[int, Tensor], count: int, spectral: bool, given: Tensor | None, /
+) -> LagCurves:
+    """Return norms by lag from the gradients of the tensors of a trajectory, by their id."""
+    # ``given`` says after which step each sequence ends; without it, one that the loss begins to read so many steps
+    # earlier than the others ends so many steps earlier.
+    kinds = len(trajectory.points[0].parts)
+    columns = [_column(trajectory, part, gradients, count) for part in range(kinds)]
+    parts = [_log_norm([column], spectral)[0] for column in columns]
+    whole, error = _log_norm(columns, spectral)
+    present = trajectory.present().numpy()
+    if trajectory.changed and trajectory.constant_start:
+        present[0] = False  # the model may use its constant also beside the layer, which no gradient here includes
+    packed = trajectory.lengths is not None
+    steps = [np.flatnonzero(present[:, b]) for b in range(trajectory.batch)]
+    drop = _beyond_end(trajectory, whole, steps, None if packed or given is None else given.numpy())
+    order = [rows[: len(rows) - d][::-1] for rows, d in zip(steps, drop, strict=True)]
+    # Of a packed sequence the states are counted as they come.
+    lengths = np.array([len(rows) - d - 1 + (0 if packed else rows[0]) for rows, d in zip(steps, drop, strict=True)])
+    by_lag = tuple(_by_lag(part, order) for part in parts)
+    return LagCurves(_by_lag(whole, order), _by_lag(error, order), by_lag, lengths)
+
+
+def _by_lag(values: np.ndarray, order: Sequence[np.ndarray]) -> np.ndarray:
+    lags = np.full((max(map(len, order)), len(order)), np.nan)
+    for b, rows in enumerate(order):
+        lags[: len(rows), b] = values[rows, b]
+    return lags
+
+
+def _beyond_end(
+    trajectory: Trajectory, whole: np.ndarray, steps: Sequence[np.ndarray], given: np.ndarray | None
+) -> np.ndarray:
+    """Return how many of the last states of each sequence lie beyond its end."""
+    last = len(whole) - 1
+    zeros = np.zeros(len(steps), dtype=int)
+    for b, rows in enumerate(steps):
+        reached = np.flatnonzero(~np.isneginf(whole[rows, b]))
+        zeros[b] = len(rows) - 1 - reached[-1] if reached.size else len(rows)
+    read = zeros < [len(rows) for rows in steps]
+    drop = np.zeros(len(steps), dtype=int)
+    if trajectory.lengths is not None:
+        return drop
+    if given is not None and (zeros >= last - given).all():
+        return last - given
+    if read.any():
+        # Where all are read equally early, the lags before are part of the answer.
+        drop[read] = zeros[read] - zeros[read].min()
+    return drop + _frozen(trajectory, steps, drop) if trajectory.changed else drop
+
+
+def _frozen(trajectory: Trajectory, steps: Sequence[np.ndarray], drop: np.ndarray) -> np.ndarray:
+    """Return over how many last steps the model keeps the state of each sequence, as it does over padding."""
+    states = [torch.cat(point.values, -1) for point in trajectory.points]
+    count = np.zeros(len(steps), dtype=int)
+    if any(len(state) != trajectory.batch for state in states):
+        return count
+    for b, rows in enumerate(steps):
+        last = len(rows) - 1 - drop[b]
+        while count[b] < last - 1 and torch.equal(
+            states[rows[last - count[b]]][b], states[rows[last - count[b] - 1]][b]
+        ):
+            count[b] += 1
+    return count - count.min()
+
+
+def _column(trajectory: Trajectory, part: int, gradients: Mapping[int, Tensor], count: int) -> Tensor:
+    """Return the gradients of one part of the state, ``(T + 1, cotangents, B, n)``, in the order of the steps."""
+    rows: list[Tensor] = []
+    for point in trajectory.points:
+        tensor = point.parts[part]
+        gradient = gradients.get(id(tensor))
+        # autograd returns no gradient for a state that the loss does not depend on: it is 0.
+        g = tensor.detach().new_zeros(()).expand(count, *tensor.shape) if gradient is None else gradient
+        if point.row is not None:
+            g = g[:, point.row]
+        if point.elements is not None:
+            full = g.new_zeros(count, trajectory.batch, g.shape[-1])
+            full[:, point.elements.to(g.device)] = g
+            g = full
+        rows.append(g)
+    return torch.stack(rows)
+
+
+def _log_norm(columns: Sequence[Tensor], spectral: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return log-norm and its standard error ``(T + 1, B)`` of gradients ``(T + 1, cotangents, B, n)`` of all parts."""
+    with torch.no_grad(), np.errstate(divide="ignore", invalid="ignore"):
+        if spectral:
+            J = torch.cat(list(columns), -1).transpose(1, 2)
+            top = torch.linalg.matrix_norm(J, 2).cpu().numpy()
+            return np.log(top), np.zeros_like(top)
+        lengths = torch.stack([torch.linalg.vector_norm(c.double(), dim=-1) for c in columns])
+        length = torch.linalg.vector_norm(lengths, dim=0).cpu().numpy()
+        # An overflow in the backward pass turns into NaN one step further back.
+        length = np.where(np.isnan(length), np.inf, length)
+        scale = length.max(1, keepdims=True)
+        squares = np.where(scale > 0, length / scale, 0.0) ** 2
+        mean = squares.mean(1)
+        log_norm = np.where(scale[:, 0] == 0, -np.inf, np.log(scale[:, 0]) + 0.5 * np.log(mean))
+        log_norm = np.where(np.isinf(scale[:, 0]), np.inf, log_norm)
+        count = length.shape[1]
+        error = np.zeros_like(mean) if count == 1 else squares.std(1, ddof=1) / np.sqrt(count) / (2 * mean)
+        return log_norm, error

@@ -1,0 +1,143 @@
+"""One run of a model on a batch in which the states of its recurrent layers are recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from unitcircle.dynamics._batch import call
+from unitcircle.dynamics._normalization import batch_statistics, converged_spectral_norms
+from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
+from unitcircle.dynamics._unrolling import unrolled
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.torch import has_own_forward
+
+_DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+_LENGTHS = re.compile(
+    r"^(x_?|inputs?_?|seq(uence)?s?_?|src_?|source_?|text_?|batch_?)?(lengths?|lens?)$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedRun:
+    """A run: what was recorded, what the model returned, and how it was run."""
+
+    record: StateRecord
+    output: Any
+    target: Any
+    lengths: Tensor | None  # (B,): the argument ``lengths`` of the model, if the batch has one
+    notes: tuple[str, ...]  # Where the run differs from training
+
+    def lengths_of(self, trajectory: Trajectory, /) -> Tensor | None:
+        """Return the steps after which each sequence of a trajectory ends; None where all take every step."""
+        if (of_packed := trajectory.lengths) is not None:
+            return of_packed
+        lengths = self.lengths
+        if lengths is None or trajectory.direction or len(lengths) != trajectory.batch:
+            return None
+        return lengths if int(lengths.min()) >= 1 and int(lengths.max()) <= trajectory.steps else None
+
+
+def recorded_run(model: nn.Module, batch: Any, /, *, at: Sequence[str] = (), dtype: torch.dtype | None) -> RecordedRun:
+    """Run a model in evaluation mode on a copy of its parameters and buffers, which require gradients."""
+
+    def take(tensor: Tensor) -> Tensor:
+        tensor = tensor.detach()
+        if not tensor.is_floating_point():
+            return tensor.clone()
+        # Weights require gradients so that the states of hand-written recurrences are part of a graph.
+        return tensor.to(dtype or tensor.dtype, copy=True).requires_grad_()
+
+    record = StateRecord()
+    tensors = {name: take(t) for name, t in model.named_parameters()}
+    tensors |= {name: take(t).detach() for name, t in model.named_buffers()}
+    modules = dict(model.named_modules())
+    handles: list[Any] = []
+    notes = [*_dropout(model), *_teacher_forcing(model), *converged_spectral_norms(model, tensors)]
+    try:
+        for name in at:
+            if name not in modules:
+                raise UnknownNameError("at", name, (key for key in modules if key))
+
+            def hook(_module: nn.Module, arguments: tuple[Any, ...], name: str = name) -> None:
+                if arguments[0].requires_grad:
+                    _add_named_state(record, name, arguments[0])
+
+            handles.append(modules[name].register_forward_pre_hook(hook))
+        with batch_statistics(model) as normalized, unrolled(model, record=record):
+            output, target = call(lambda *a, **k: functional_call(model, tensors, a, k), batch, dtype)
+    finally:
+        for handle in handles:
+            handle.remove()
+    notes += [
+        f"{name} holds its initial statistics: run with those of the batch, as in training" for name in normalized
+    ]
+    return RecordedRun(record, output, target, _lengths(batch), tuple(notes))
+
+
+def _add_named_state(record: StateRecord, name: str, state: Tensor) -> None:
+    if name not in record.trajectories:
+        record.trajectories[name] = Trajectory(name, 0, 0, [])
+    trajectory = record.trajectories[name]
+    trajectory.points.append(Point((state,)))
+    trajectory.end = (state,)
+    record.last = (name, 0)
+
+
+def check_recorded(run: RecordedRun, model: nn.Module, /) -> None:
+    """Refuse a run in which no recurrent layer was called."""
+    if run.record.trajectories:
+        return
+    remedy = "Name the recurrent submodules with at=, or pass as_recurrence(step, state=...)."
+    own = unmeasured_subclasses(model)
+    arrived = type(model).__name__ if not own else f"only {', '.join(own)}"
+    raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", arrived, remedy)
+
+
+def unmeasured_subclasses(model: nn.Module, /) -> list[str]:
+    """Return the layers and cells whose ``forward`` is not torch's, which is another function than torch's."""
+    return [
+        f"{path or 'the model'} ({type(module).__name__}, with its own forward)"
+        for path, module in model.named_modules()
+        if has_own_forward(module)
+    ]
+
+
+def _lengths(batch: Any) -> Tensor | None:
+    """Return the argument of a batch that gives the length of each sequence."""
+    arguments: Any = batch
+    if isinstance(batch, tuple | list) and len(cast("list[Any]", batch)) == 2:
+        arguments = batch[0]
+    if not isinstance(arguments, Mapping):
+        return None
+    for name, value in cast("Mapping[Any, Any]", arguments).items():
+        if isinstance(name, str) and _LENGTHS.match(name):
+            lengths = torch.as_tensor(value)
+            if lengths.ndim == 1 and not lengths.is_floating_point() and lengths.numel():
+                return lengths.cpu().long()
+    return None
+
+
+def _dropout(model: nn.Module) -> list[str]:
+    def drops(module: nn.Module) -> bool:
+        if isinstance(module, _DROPOUT):
+            return module.p > 0
+        return isinstance(module, nn.RNNBase) and module.num_layers > 1 and module.dropout > 0
+
+    names = [name or "the model" for name, module in model.named_modules() if drops(module)]
+    return [f"dropout is off while measured: {', '.join(names)}"] if names else []
+
+
+def _teacher_forcing(model: nn.Module) -> list[str]:
+    code = getattr(getattr(type(model).forward, "__code__", None), "co_varnames", ())
+    names = [name for name in code if re.search("teacher|forcing|scheduled_sampling", name, re.IGNORECASE)]
+    if not names:
+        return []
+    manner = "run in evaluation mode as the batch and the model's defaults say, with one random draw"
+    return [f"teacher forcing ({names[0]}): {manner}"]
