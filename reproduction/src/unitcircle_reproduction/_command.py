@@ -23,8 +23,8 @@ def reproduce(
 ) -> int:
     """Measure the claims of the texts, judge whether each holds, and write one HTML page.
 
-    Training runs are stored below --out, and the same command resumes them. If it is interrupted (Ctrl-C), the page
-    holds the claims measured so far.
+    Training runs are stored below --out, and the same command resumes them. The page is written after every claim:
+    however the command ends, it holds the claims measured so far.
 
     Args:
         names: Texts (radius, orthogonal, powers, eigen, well-behaved, prediction), sections of them such as
@@ -40,7 +40,7 @@ def reproduce(
     -------
         Exit status.
     """
-    from unitcircle.cli import console
+    from unitcircle.cli import console, terminated_as_interrupted
     from unitcircle.errors import ArgumentError
 
     if quick and full:
@@ -53,20 +53,23 @@ def reproduce(
     def say(line: str) -> None:
         screen.print(line, soft_wrap=True)
 
-    chapters: list[package.Chapter] = []
+    path: Path | None = None
+    drawn: dict[package.Claim, tuple[object, ...]] = {}
     status = 0
     try:
-        with progress_display(screen) as on_event:
+        with terminated_as_interrupted(), progress_display(screen) as on_event:
             context = package.Context(out, full, workers, seed, say, on_event, records)
             _check_writable(out)
-            for measured in package.reproduce(names, context):
-                chapters = measured
+            for chapters in package.reproduce(names, context):
+                path = package.write_report(
+                    chapters, out, names=names, full=full, seed=seed, records=records, drawn=drawn
+                )
     except KeyboardInterrupt:
         say(f"stopped; training runs are kept in {out}, run again to go on")
         status = INTERRUPTED
     finally:
-        if chapters:
-            say(f"report: {package.write_report(chapters, out, names=names, full=full, seed=seed, records=records)}")
+        if path:
+            say(f"report: {path}")
     return status
 
 

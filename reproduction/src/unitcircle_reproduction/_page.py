@@ -62,6 +62,7 @@ def write_report(
     full: bool,
     seed: int,
     records: Sequence[Path] = (),
+    drawn: dict[Claim, tuple[object, ...]] | None = None,
 ) -> Path:
     """Write ``index.html``, ``results.json``, ``results.md`` and ``figures/`` into a folder.
 
@@ -79,21 +80,26 @@ def write_report(
         Seed of the reproduction.
     records
         Folders of studies that were passed.
+    drawn
+        Claims → how they look. One mapping for all calls: then each claim is drawn once, however often the page is
+        written.
 
     Returns
     -------
     Path
         Path of the page.
     """
+    drawn = {} if drawn is None else drawn
+    for chapter in chapters:
+        for claim in chapter.claims:
+            if claim not in drawn:
+                drawn[claim] = _claim(chapter.text, claim, folder / "figures")
     conditions = _conditions(chapters, names, full, seed, records)
     body = render(
         "unitcircle_reproduction/page.html",
         conditions=conditions,
         overview=_overview(chapters),
-        chapters=[
-            (chapter, [_claim(chapter.text, claim, folder / "figures") for claim in chapter.claims])
-            for chapter in chapters
-        ],
+        chapters=[(chapter, [drawn[claim] for claim in chapter.claims]) for chapter in chapters],
         stopped=STOPPED,
     )
     documents = {

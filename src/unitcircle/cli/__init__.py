@@ -4,7 +4,7 @@ Each command is a function in its own file, whose signature is its command line 
 runs, so that ``unitcircle --help`` loads no numerical library.
 """
 
-__all__ = ["INTERRUPTED", "accept_any_encoding", "console", "main"]
+__all__ = ["INTERRUPTED", "accept_any_encoding", "console", "main", "terminated_as_interrupted"]
 
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
 from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
-from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console
+from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console, terminated_as_interrupted
 from unitcircle.cli._watch import watch
 from unitcircle.errors import UnitcircleError
 

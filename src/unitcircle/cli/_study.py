@@ -19,7 +19,7 @@ from unitcircle.cli._study_files import (
     table_of_ended_runs,
     write_results,
 )
-from unitcircle.cli._terminal import INTERRUPTED
+from unitcircle.cli._terminal import INTERRUPTED, terminated_as_interrupted
 
 P = ParamSpec("P")
 
@@ -77,7 +77,7 @@ def run(
     kind = engine_from(engine, {name: value for name, value in options.items() if value is not None})
     screen = console()
     try:
-        with progress_display(screen) as on_event:
+        with terminated_as_interrupted(), progress_display(screen) as on_event:
             outcome = execute(
                 definition, folder, engine=kind, minutes=minutes, retry_failed=retry_failed, on_event=on_event
             )

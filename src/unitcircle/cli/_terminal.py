@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import signal
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from unitcircle._printable import printable
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 80
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells report it."""
+"""Exit status after Ctrl-C or SIGTERM, as shells report the first."""
 _ASCII = {
     "ρ": "rho", "σ": "sigma", "λ": "lambda", "∂": "d", "₁": "1", "₂": "2", "×": "x", "→": "->", "‖": "|",
     "≥": ">=", "≤": "<=", "·": "*", "−": "-", "²": "^2", "…": "...",
@@ -44,6 +47,20 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
         raise error
     failed = error.object[error.start : error.end]
     return "".join(_ASCII.get(char) or char.encode("ascii", "backslashreplace").decode() for char in failed), error.end
+
+
+@contextmanager
+def terminated_as_interrupted() -> Generator[None]:
+    """Let SIGTERM (of Slurm, systemd, Docker, ``timeout``) end what runs as Ctrl-C does, in good order."""
+    # Only the main thread may set what a signal does.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Hook:
