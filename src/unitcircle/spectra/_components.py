@@ -12,6 +12,8 @@ from scipy.sparse import csgraph
 
 from unitcircle.spectra._enclosure import EPS, Enclosure
 
+LOG_LARGEST = float(np.log(np.finfo(np.float64).max))
+
 
 def may_be_reducible(A: np.ndarray) -> bool:
     """Return whether a dense matrix has zeros enough to be reducible: at least n − 1."""
@@ -44,13 +46,18 @@ class Components:
         entries = np.bincount(label, minlength=count)
 
         logs = np.log(moduli)
-        cycles = np.where(units == entries, np.exp(np.bincount(label, logs, count) / units), 0.0)
+        means = np.where(units == entries, np.bincount(label, logs, count) / units, -np.inf)
+        cycles = np.exp(np.minimum(means, LOG_LARGEST))
         # A sum of logarithms is rounded relative to the sum of their moduli.
         slack = EPS * (4 + np.bincount(label, np.abs(logs), count))
+        # Not through logarithms: exact but for the modulus of a complex number.
         single = units[label] == 1
-        cycles[label[single]], slack[units == 1] = moduli[single], 0.0  # not through logarithms: exact
-        lower, upper = (float((cycles * (1 + sign * slack)).max()) for sign in (-1, 1))
+        cycles[label[single]], slack[units == 1] = moduli[single], 4 * EPS if np.iscomplexobj(A) else 0.0
+        with np.errstate(over="ignore"):
+            lower, upper = (float((cycles * (1 + sign * slack)).max()) for sign in (-1, 1))
         known = Enclosure(float(cycles.max()), lower, upper, "structure")
+        if slack.any():
+            known = known.times(1.0)
 
         bounds = np.full(count, np.inf)
         for index in (rows, columns):

@@ -10,7 +10,10 @@ import numpy as np
 from scipy import linalg
 
 EPS = float(np.finfo(np.float64).eps)
+LARGEST, SMALLEST_NORMAL = float(np.finfo(np.float64).max), float(np.finfo(np.float64).tiny)
 EXACT_INTEGERS = 2.0**53
+BACKWARD = 8
+"""LAPACK's backward error in n·eps·‖A‖_F: at most 2 on structured matrices, against exact arithmetic."""
 TRUSTED_CONDITION = EPS**-0.5
 POSITIVE_STEPS = 100
 
@@ -28,15 +31,20 @@ class Enclosure:
     @property
     def error(self) -> float:
         """The largest |ρ − value| within the interval."""
-        return max(self.upper - self.value, self.value - self.lower)
+        return np.inf if self.value == np.inf else max(self.upper - self.value, self.value - self.lower)
 
     def meets(self, tol: float) -> bool:
         """Return whether the error is within a relative tolerance."""
-        return self.error <= tol * self.value
+        return self.error <= tol * self.value < np.inf
 
     def times(self, scale: float) -> Self:
-        """Return the enclosure for a matrix that is ``scale`` times as large."""
-        return replace(self, value=self.value * scale, lower=self.lower * scale, upper=self.upper * scale)
+        """Return the enclosure for a matrix that is ``scale``, a power of two, times as large."""
+        value, lower, upper = self.value * scale, min(self.lower * scale, LARGEST), self.upper * scale
+        if 0 < lower < SMALLEST_NORMAL:  # rounded, where all else is exact
+            lower = float(np.nextafter(lower, 0))
+        if 0 < upper < SMALLEST_NORMAL or (upper == 0 and self.upper > 0):
+            upper = float(np.nextafter(upper, np.inf))
+        return replace(self, value=value, lower=lower, upper=upper)
 
     def within(self, lower: float, upper: float) -> Self:
         """Return the intersection with another interval that contains ρ."""
@@ -50,9 +58,16 @@ def eigensystem(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return eigenvalues, left, right
 
 
+def balanced(A: np.ndarray) -> np.ndarray:
+    """Return the matrix D⁻¹ A D whose rows and columns are of like norm, D of powers of two: an exact similarity."""
+    # SciPy's matrix_balance turns D into a permutation as well, and warns of its large numbers.
+    (gebal,) = linalg.get_lapack_funcs(("gebal",), (A,))
+    return np.ascontiguousarray(gebal(A, scale=1, permute=0)[0])
+
+
 def by_eigenvalues(A: np.ndarray) -> Enclosure:
     """Enclose ρ by LAPACK's eigenvalues λ_i of a balanced A and their condition numbers κ_i."""
-    # The λ_i are the eigenvalues of some A + E with ‖E‖ ≤ ε = n·eps·‖A‖_F. Since
+    # The λ_i are the eigenvalues of some A + E with ‖E‖ ≤ ε = BACKWARD·n·eps·‖A‖_F. Since
     # ‖(z − A − E)⁻¹‖ ≤ Σ κ_i / |z − λ_i|, no eigenvalue crosses a circle |z| = r on the way from A + E to A where
     # ε Σ κ_i / |r − |λ_i|| < 1.
     #
@@ -61,8 +76,8 @@ def by_eigenvalues(A: np.ndarray) -> Enclosure:
     #
     # Balancing with powers of two is an exact similarity. It is done here, not within LAPACK, since the error is
     # relative to the norm of the balanced matrix.
-    B = linalg.matrix_balance(A, permute=False)[0]
-    norm = float(linalg.norm(B))
+    B = balanced(A)
+    norm = float(linalg.norm(B)) * (1 + len(B) * EPS)
     try:
         eigenvalues, left, right = eigensystem(B)
     except linalg.LinAlgError:
@@ -73,7 +88,7 @@ def by_eigenvalues(A: np.ndarray) -> Enclosure:
         conditions = 1 / np.abs(np.einsum("ij,ij->j", left.conj(), right))
     if not conditions[2 * moduli >= value].max() < TRUSTED_CONDITION:
         return Enclosure(value, 0.0, norm, "eigenvalues")
-    backward = len(B) * EPS * norm
+    backward = BACKWARD * len(B) * EPS * norm
     steps = backward * 2.0 ** np.arange(0, 52, 0.25)
 
     def uncrossed(sign: int) -> float:

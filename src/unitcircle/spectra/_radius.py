@@ -19,6 +19,7 @@ from unitcircle.spectra._components import Components, may_be_reducible
 from unitcircle.spectra._enclosure import (
     POSITIVE_STEPS,
     Enclosure,
+    balanced,
     by_eigenvalues,
     by_gram_matrix,
     by_positive_vector,
@@ -74,7 +75,7 @@ class RadiusEstimate:
         The method that gave the interval; for a batch each method once, joined by commas:
 
         - ``"structure"``: ρ is a diagonal entry, or the geometric mean of a cycle: certain.
-        - ``"eigenvalues"``: LAPACK's eigenvalues and their condition numbers, for a backward error of n·eps·‖W‖_F.
+        - ``"eigenvalues"``: LAPACK's eigenvalues and their condition numbers, for a backward error of 8·n·eps·‖W‖_F.
         - ``"powers"``: |tr Wᵏ| and ‖Wᵏ‖ with every rounding error bounded: certain.
         - ``"gram matrix"``: Wᴴ W is a multiple of the identity: certain.
         - ``"positive vector"``: Collatz-Wielandt quotients of a non-negative weight: certain.
@@ -259,16 +260,18 @@ def _larger(smaller: Enclosure, larger: Enclosure) -> Enclosure:
 
 
 def _block(A: Any, tol: float, rng: np.random.Generator, max_cost: int | None) -> Enclosure:
-    entries = A if isinstance(A, np.ndarray) else A.data
-    # A power of two, so that no product overflows and nothing is rounded.
-    scale = 2.0 ** (int(np.frexp(np.abs(entries.view(np.float64)).max())[1]) - 1)
+    if A.shape[0] <= DIRECT:
+        A = balanced(A if isinstance(A, np.ndarray) else A.toarray())
+    entries = (A if isinstance(A, np.ndarray) else A.data).view(np.float64)
+    # A power of two, so that no product overflows and nothing is rounded but what is 2^-1022 of the largest entry.
+    scale = 2.0 ** (int(np.frexp(np.abs(entries).max())[1]) - 1)
     return _ladder(A / scale, tol, rng, max_cost).times(scale)
 
 
 def _ladder(A: Any, tol: float, rng: np.random.Generator, max_cost: int | None) -> Enclosure:
     n, dense = A.shape[0], isinstance(A, np.ndarray)
     if n <= DIRECT:
-        return _direct(A if dense else A.toarray(), tol)
+        return _direct(A, tol)
     entries = A if dense else A.data
     enclosure, spent = by_gram_matrix(A, tol, rng), 2
     if enclosure is None and entries.dtype == np.float64 and entries.min() >= 0:
