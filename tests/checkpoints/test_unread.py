@@ -126,7 +126,7 @@ def test_the_names_of_a_large_model_are_looked_through_quickly():
     tensors |= {f"model.layers.{k}.linear_attn.{leaf}": stored(4) for k in range(48) for leaf in ("A_log", "dt_bias")}
     start = time.process_time()
     layers, coverage = assembled(tensors)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30  # 2 s on an idle machine
     assert len(layers) == 48
     assert not coverage.unread
 
