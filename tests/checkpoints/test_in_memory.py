@@ -52,7 +52,7 @@ def test_two_names_of_one_memory_are_one_weight():
 def test_one_array_is_a_recurrent_weight(array):
     (layer,) = layers = read(array)
     np.testing.assert_allclose(layer.gates["h"], W, rtol=1e-6)
-    assert layer.unknown == {"input", "bias", "leak", "activation"}
+    assert layer.unknown == {"input", "bias"}
     assert layers.format == "array"
 
 

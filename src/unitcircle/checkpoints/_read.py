@@ -203,7 +203,12 @@ def _of_matrix(named: Mapping[str, StoredTensor], choice: Choice, file: str) -> 
         choice = replace(choice, parts=(name,))
     layers, coverage = _of_contents(Contents(named), choice, file)
     if layers and choice.layout is None:
-        note = "a bare matrix is taken as the weight of a tanh cell that acts on columns; pass layout= if it is not"
+        # Whoever passes one matrix asks for its powers: the assumption is said, and does not stop the answer.
+        layers = [replace(layer, unknown=layer.unknown - {"activation", "leak"}) for layer in layers]
+        note = (
+            "a bare matrix is taken as the weight of h' = tanh(W h), without a leak, that acts on columns; read it with "
+            "layout= and leak= (--layout, --leak) if it is not"
+        )
         coverage = replace(coverage, notes=(*coverage.notes, note))
     elif not layers and stacked_blocks(tensor.shape) > 1 and not coverage.skipped:
         reason = "a stack of square blocks whose order the file does not tell"
