@@ -7,27 +7,18 @@ import pytest
 from tests.checkpoints.test_assembly import assembled, stored
 
 FAMILIES = {
-    "RWKV-7 (w0, w1, w2, k_k)": [
-        "blocks.0.att." + leaf for leaf in ("w0", "w1", "w2", "k_k", "r_k", "receptance.weight")
-    ],
-    "RWKV-6": ["blocks.0.att.time_decay", "blocks.0.att.time_decay_w1", "blocks.0.att.time_faaaa"],
-    "RWKV": ["rwkv.blocks.0.attention.time_decay", "rwkv.blocks.0.attention.time_first"],
+    "RWKV-7": ["blocks.0.att." + leaf for leaf in ("k_k", "k_a", "r_k", "receptance.weight")],
     "RG-LRU": ["model.0.temporal_block.rg_lru.recurrent_param", "model.0.temporal_block.rg_lru.input_gate_weight"],
     "RG-LRU (Griffin)": ["b.recurrent_block.rg_lru.a_param", "b.recurrent_block.rg_lru.a_gate.w"],
     "xLSTM (mLSTM)": ["blocks.0.mlstm_cell.igate.weight", "blocks.0.mlstm_cell.fgate.weight"],
     "xLSTM (sLSTM)": ["b.slstm_cell._recurrent_kernel_", "b.slstm_cell._bias_"],
-    "minGRU or minLSTM": ["layers.0.to_hidden_and_gate.weight", "layers.0.to_out.weight"],
     "SRU": ["rnn_lst.0.weight", "rnn_lst.0.weight_c", "rnn_lst.0.bias"],
     "QRNN": ["qrnn.layers.0.linear.weight", "qrnn.layers.0.linear.bias"],
     "(LTC)": ["rnn.rnn_cell.gleak", "rnn.rnn_cell.vleak", "rnn.rnn_cell.cm", "rnn.rnn_cell.w", "rnn.rnn_cell.erev"],
     "(CfC)": ["rnn_cell.ff1.weight", "rnn_cell.ff2.weight", "rnn_cell.time_a.weight", "rnn_cell.time_b.weight"],
     "RetNet": ["layers.0.retention.q_proj.weight", "layers.0.retention.g_proj.weight"],
-    "(GLA)": ["layers.0.attn.gk_proj.0.weight", "layers.0.attn.gk_proj.1.bias"],
-    "HGRN": ["l.0.attn.f_proj.weight", "l.0.attn.i_proj.weight", "l.0.attn.g_norm.weight"],
+    "(GLA)": ["layers.0.attn.gk_proj.0.weight", "layers.0.attn.gk_proj.1.weight"],
     "(KDA)": ["l.0.attn.A_log", "l.0.attn.f_a_proj.weight", "l.0.attn.b_proj.weight"],
-    "(DeltaNet)": ["l.0.attn.b_proj.weight", "l.0.attn.q_conv1d.weight"],
-    "Mamba-3": ["l.0.mixer.dt_bias", "l.0.mixer.in_proj.weight", "l.0.mixer.B_bias"],
-    "lightning attention": ["l.0.self_attn.slope_rate"],
     "S4": ["l.0.ssm.Lambda_re", "l.0.ssm.Lambda_im", "l.0.ssm.log_step", "l.0.ssm.P"],
     "S4 ": ["l.0.kernel.inv_A_real", "l.0.kernel.A_imag", "l.0.kernel.inv_dt", "l.0.kernel.P", "l.0.kernel.B"],
     "Hyena": ["b.0.mixer.filter_fn.implicit_filter.0.weight"],
@@ -56,9 +47,9 @@ def test_a_family_gives_one_sentence(family):
 
 
 def test_many_layers_of_a_family_give_one_sentence():
-    tensors = {f"blocks.{k}.att.{leaf}": stored(4) for k in range(24) for leaf in ("w0", "w1", "w2", "k_k")}
+    tensors = {f"blocks.{k}.att.{leaf}": stored(4) for k in range(24) for leaf in ("k_k", "k_a", "r_k")}
     _, coverage = assembled(tensors)
-    assert coverage.unread == ("blocks.0.att and 23 more look like RWKV-7 (w0, w1, w2, k_k): not read",)
+    assert coverage.unread == ("blocks.0.att and 23 more look like RWKV-7 (k_k, k_a, r_k): not read",)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +78,7 @@ def test_a_module_named_as_a_cell_of_which_nothing_was_made_is_said(name):
 
 
 def test_a_square_matrix_of_a_family_that_is_not_read_is_not_offered_as_a_recurrent_weight():
-    tensors = {f"blocks.0.att.{leaf}": stored(4) for leaf in ("time_decay", "time_first")}
+    tensors = {f"blocks.0.att.{leaf}": stored(4) for leaf in ("k_k", "k_a", "r_k")}
     _, coverage = assembled(tensors | {"blocks.0.att.receptance.weight": stored(4, 4), "other": stored(4, 4)})
     assert [entry.name for entry in coverage.undecided] == ["other"]
 

@@ -105,7 +105,8 @@ def _set_aside(work: Inventory) -> list[str]:
 
 
 def _say_what_is_unread(work: Inventory, failed: Mapping[str, str]) -> None:
-    families = UnreadFamilies(work.tensors, [*work.free, *failed])
+    linear = [name for layer in work.layers if layer.linear is not None for name in layer.source.tensors]
+    families = UnreadFamilies(work.tensors, [*work.free, *failed], linear)
     work.unread |= dict.fromkeys(families.sentences)
     for name, tensor in list(work.free.items()):
         if not families.hold(name):

@@ -63,14 +63,17 @@ class Inventory:
         """Return the values of a tensor that is there."""
         return None if name is None else self.tensors[name].load()
 
-    def free_below(self, prefix: str) -> Iterator[str]:
-        """Yield the free names that start with a prefix."""
+    def below(self, prefix: str) -> Iterator[str]:
+        """Yield the names that start with a prefix."""
         for index in range(bisect_left(self._sorted, prefix), len(self._sorted)):
             name = self._sorted[index]
             if not name.startswith(prefix):
                 return
-            if name in self.free:
-                yield name
+            yield name
+
+    def free_below(self, prefix: str) -> Iterator[str]:
+        """Yield the free names that start with a prefix."""
+        return (name for name in self.below(prefix) if name in self.free)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of a tensor."""

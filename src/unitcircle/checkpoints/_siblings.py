@@ -33,6 +33,8 @@ def note_unused(work: Inventory, /) -> None:
         if outer != place and _INSIDE.search(name[len(outer) :]):
             beside.setdefault(outer, []).append(name)
     for index, layer in enumerate(work.layers):
+        if layer.linear is not None:  # what else its module holds does not change its eigenvalues at rest
+            continue
         first = layer.source.tensors[0]
         place = module_of(first)
         if place.endswith(".") and re.search(r"\.(?:weight|kernel)$", first):

@@ -55,6 +55,7 @@ _FAMILIES = (
     _Family("S4", (r"Lambda_(?:re|real)", r"P(?:_re)?")),
     _Family("S4", (r"(?:inv_A_real|inv_w_real|A_real|w_real|log_A_real)", r"(?:A_imag|w_imag)")),
     _Family("S4", (r"log_dt|inv_dt", r"P", r"B")),
+    _Family("test-time training layer (TTT)", (r"learnable_ttt_lr_(?:weight|bias)",)),
     _Family("Hyena (a long convolution)", (r"filter_fn\.\S*(?:implicit_filter|pos_emb)\S*",)),
     _Family("Legendre memory unit (LMU)", (r"e_[xhm]", r"W_m")),
     _Family("Legendre memory unit (LMU)", (r"(?:memory_encoders?|memory_kernel)\S*", r"(?:hidden_|input_|memory_)\S+")),
@@ -93,9 +94,12 @@ class UnreadFamilies:
     ``sentences`` has one for each family, ``places`` the prefixes that they stand at.
     """
 
-    def __init__(self, tensors: Mapping[str, StoredTensor], open_names: Collection[str]) -> None:
-        """Look through the tensors; ``open_names`` are those that went into no layer."""
+    def __init__(
+        self, tensors: Mapping[str, StoredTensor], open_names: Collection[str], linear: Collection[str] = ()
+    ) -> None:
+        """Look through the tensors; ``open_names`` went into no layer, ``linear`` into linear recurrences."""
         self._tensors = tensors
+        self._linear = sorted(linear)
         # Layers that differ in their number are alike: what a name shows is decided once for all of them.
         self._alike: dict[str, list[str]] = {}
         for name in open_names:
@@ -120,6 +124,8 @@ class UnreadFamilies:
                 continue
             prefix = match["prefix"]
             if prefix in self.places or not re.search(family.place, prefix):
+                continue
+            if _any_below(self._linear, prefix or name):  # the rest of a module whose decay was read
                 continue
             # A module with a cell that was read may hold layers of any names.
             inside = family.place and prefix and _any_below(self._settled, prefix)

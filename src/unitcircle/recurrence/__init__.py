@@ -17,6 +17,9 @@ from unitcircle.recurrence._flax_layout import from_flax
 from unitcircle.recurrence._jacobian import jacobian, jvp
 from unitcircle.recurrence._keras_layout import from_keras
 from unitcircle.recurrence._layer import Direction, RecurrentLayer, layer_label
+from unitcircle.recurrence._linear import from_linear
+from unitcircle.recurrence._linear_families import LINEAR_FAMILIES, LinearFamily
+from unitcircle.recurrence._linear_recurrence import LinearRecurrence
 from unitcircle.recurrence._onnx_layout import from_onnx
 from unitcircle.recurrence._source import Source
 from unitcircle.recurrence._step import step
@@ -26,15 +29,19 @@ from unitcircle.recurrence._torch_layout import from_torch
 __all__ = [
     "ACTIVATIONS",
     "GATES",
+    "LINEAR_FAMILIES",
     "Activation",
     "Cell",
     "Direction",
+    "LinearFamily",
+    "LinearRecurrence",
     "RecurrentLayer",
     "Source",
     "activation",
     "from_diagonal",
     "from_flax",
     "from_keras",
+    "from_linear",
     "from_low_rank",
     "from_lru",
     "from_mamba",

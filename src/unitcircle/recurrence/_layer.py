@@ -12,6 +12,7 @@ import numpy as np
 from unitcircle._printable import printable
 from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
 from unitcircle.recurrence._cell import Cell
+from unitcircle.recurrence._linear_recurrence import LinearRecurrence
 from unitcircle.recurrence._source import Source
 
 Direction = Literal["forward", "reverse"]
@@ -77,6 +78,9 @@ class RecurrentLayer:
         ``"bias"`` (taken as zero), ``"input"``, ``"leak"`` (taken as 1), ``"activation"``, ``"gating"`` (of a GRU:
         whether z keeps the state or replaces it, and where the reset acts), ``"step"`` (a subclass that computes
         another step than its cell). Empty where a missing part is missing by design, as with ``bias=False``.
+    linear
+        Of a linear recurrence of a known family: the family, the parameters of its decay as they are stored, and λ in
+        the shape of heads and channels; else None.
     """
 
     name: str
@@ -98,6 +102,7 @@ class RecurrentLayer:
     layer: int = 0
     source: Source = field(default_factory=Source)
     unknown: frozenset[str] = frozenset()
+    linear: LinearRecurrence | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         default = {gate: _DEFAULT_ACTIVATION.get(gate, "tanh") for gate in self.cell.gates}
