@@ -19,6 +19,7 @@ class Cell(StrEnum):
         gru                                h' = (1 − z) ⊙ n + z ⊙ h
         lstm                               c' = f ⊙ c + i ⊙ g,   h' = W_hr (o ⊙ φ(c'))
         diagonal                           h' = λ ⊙ h + U x   (LRU, S4D, S5, Mamba at its resting step size)
+        hand-written                       a loop in a live model, whose equation is the program
 
     ``rnn`` is a plain cell with an activation other than tanh, ReLU or the identity.
     """
@@ -32,10 +33,11 @@ class Cell(StrEnum):
     GRU = "gru"
     LSTM = "lstm"
     DIAGONAL = "diagonal"
+    HAND_WRITTEN = "hand-written"
 
     @property
     def gates(self) -> tuple[str, ...]:
-        """The names of the cell's gates in our (torch's) order; none for a diagonal recurrence."""
+        """The names of the cell's gates in our (torch's) order; none for a diagonal or a hand-written recurrence."""
         return GATES[self]
 
     @property
@@ -82,6 +84,7 @@ GATES: Mapping[Cell, tuple[str, ...]] = {
     Cell.LSTM: ("i", "f", "g", "o"),
     Cell.GRU: ("r", "z", "n"),
     Cell.DIAGONAL: (),
+    Cell.HAND_WRITTEN: (),
 }
 """The gates of every cell, in torch's order."""
 

@@ -26,7 +26,7 @@ from unitcircle.recurrence._cell import Cell
 def cell_of(cell: Cell | str, /) -> Cell:
     """Return the kind of a cell whose gates have weights, or raise: a diagonal recurrence has none."""
     if cell not in set(Cell) or cell == Cell.DIAGONAL:
-        raise UnknownNameError("cell", str(cell), [kind for kind in Cell if kind is not Cell.DIAGONAL])
+        raise UnknownNameError("cell", str(cell), [kind for kind in Cell if kind.gates])
     return Cell(cell)
 
 

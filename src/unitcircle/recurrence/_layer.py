@@ -63,6 +63,8 @@ class RecurrentLayer:
         With a projection, gate → ``(n, p)`` as stored; else empty.
     factors
         Low-rank RNN: ``(m, n)``, each ``(N, rank)``, with ``W = m nᵀ / N``; else None.
+    units
+        Hand-written recurrence: number of entries of its state; else None.
     leak
         Leaky and low-rank RNN: α = Δt/τ, a number or one per unit.
     activations
@@ -96,6 +98,7 @@ class RecurrentLayer:
     projection: np.ndarray | None = field(default=None, repr=False)
     projected_gates: Blocks = field(default_factory=_no_blocks, repr=False)
     factors: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    units: int | None = None
     leak: float | np.ndarray = field(default=1.0, repr=False)
     activations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     direction: Direction = "forward"
@@ -117,6 +120,8 @@ class RecurrentLayer:
             raise UnknownNameError("unknown", strangers[0], PARTS)
         for blocks in ("gates", "inputs", "biases", "recurrent_biases", "bias_parts", "peepholes", "projected_gates"):
             object.__setattr__(self, blocks, MappingProxyType(dict(getattr(self, blocks))))
+        if (self.cell is Cell.HAND_WRITTEN) != (self.units is not None):
+            raise ArgumentError("units", "must be given for a hand-written cell, and for no other", f"{self.units}")
         self._check()
 
     def _check(self) -> None:
@@ -151,7 +156,9 @@ class RecurrentLayer:
 
     @property
     def hidden_size(self) -> int:
-        """Number of units n: the rows of every gate block."""
+        """Number of units n: the rows of every gate block; of a hand-written recurrence the entries of its state."""
+        if self.units is not None:
+            return self.units
         return len(self.diagonal) if self.diagonal is not None else len(next(iter(self.gates.values())))
 
     @property
