@@ -17,6 +17,7 @@ from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._eigenvalues_along import StepEigenvalues, eigenvalues_along
 from unitcircle.dynamics._fixed_points import FixedPoints, fixed_points
 from unitcircle.dynamics._gradient_flow import GradientFlow, gradient_flow
+from unitcircle.dynamics._hand_written import HandWritten, HandWrittenLayer, hand_written
 from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, participation_ratio
 from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value
 from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents
@@ -29,6 +30,8 @@ __all__ = [
     "DrivenLayer",
     "FixedPoints",
     "GradientFlow",
+    "HandWritten",
+    "HandWrittenLayer",
     "HiddenStates",
     "JacobianSpectrum",
     "LayerCalibration",
@@ -44,6 +47,7 @@ __all__ = [
     "eigenvalues_along",
     "fixed_points",
     "gradient_flow",
+    "hand_written",
     "hidden_states",
     "jacobian_spectrum",
     "lyapunov_exponents",

@@ -1,0 +1,245 @@
+"""Recurrences that are written as loops: found by running a model once, and measured by autograd."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils import _pytree as pytree
+from torch.utils import checkpoint
+
+from unitcircle.dynamics._batch import call, loss_of
+from unitcircle.dynamics._gradient_flow import GradientFlow
+from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, last_states
+from unitcircle.dynamics._loop_recurrences import FEWEST, LoopRecurrence, loop_recurrences
+from unitcircle.dynamics._program_loops import ProgramLoops
+from unitcircle.dynamics._restoration import evaluation_mode
+from unitcircle.dynamics._run_graph import RunGraph
+from unitcircle.torch import Rng, generator_of
+
+
+@dataclass(frozen=True, eq=False)
+class HandWrittenLayer:
+    """A recurrence that a model computes in a loop of its own, and its measurements.
+
+    Attributes
+    ----------
+    name
+        The module, or the parameter, that acts on the state.
+    parameters
+        Qualified names of the parameters that act on the state.
+    shapes
+        Shapes of the tensors of the state after the last step, in the order in which a step makes them.
+    state_size
+        Entries of the state of one sequence.
+    gradient
+        ‖∂L/∂s_t‖ by lag.
+    jacobian
+        ‖∂s_T/∂s_t‖_F by lag, from random cotangents; None if it was not asked for.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    state_size: int
+    gradient: GradientFlow
+    jacobian: GradientFlow | None
+
+
+@dataclass(frozen=True, eq=False)
+class HandWritten:
+    """The hand-written recurrences of a model.
+
+    Attributes
+    ----------
+    layers
+        In the order in which they begin.
+    unrecognised
+        Parameter → how often it is applied one after the other, of those that belong to no recurrence found although
+        it is three times or more.
+    """
+
+    layers: tuple[HandWrittenLayer, ...] = ()
+    unrecognised: dict[str, int] = field(default_factory=dict[str, int])
+
+
+class _Run(NamedTuple):
+    """One run of a model: what it returned, its graph and the sizes of its inputs."""
+
+    objective: Tensor | None
+    graph: RunGraph
+    sizes: tuple[int, ...]
+
+
+def hand_written(
+    model: nn.Module,
+    batch: Any,
+    /,
+    loss: Callable[..., Tensor] | None = None,
+    *,
+    known: Collection[str] = (),
+    probes: int = 0,
+    rng: Rng = 0,
+    dtype: torch.dtype | None = torch.float64,
+) -> HandWritten:
+    """Find the recurrences that a model computes in loops of its own, and measure them.
+
+    The model is run once. A recurrence is a loop of the program whose iterations apply the same parameters; its state
+    s_t is what the iterations up to t made and later ones read, without running sums that nothing reads and without
+    what is a function of the rest and of constants. ∂L/∂s_t is the total derivative, as ``retain_grad`` gives it.
+
+    Parameters
+    ----------
+    model
+        Any module.
+    batch
+        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
+    loss
+        As for :func:`gradient_flow`. Without loss and target L = v·s_T with random signs v.
+    known
+        Qualified names of parameters whose recurrences are measured otherwise, and left out.
+    probes
+        Number of random cotangents of the Jacobian; 0 to leave it out.
+    rng
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``, of the cotangents.
+    dtype
+        Precision of the copy of the parameters that is measured; None for the model's own.
+
+    Returns
+    -------
+    HandWritten
+        The recurrences with their measurements, and what was not recognised.
+
+    Examples
+    --------
+    >>> class Loop(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.linear = nn.Linear(3 + 8, 8)
+    ...
+    ...     def forward(self, xs):
+    ...         h = torch.zeros(xs.shape[1], 8)
+    ...         for x in xs:
+    ...             h = torch.tanh(self.linear(torch.cat([x, h], -1)))
+    ...         return h
+    >>> (layer,) = hand_written(Loop(), torch.randn(20, 4, 3), lambda h: h.sum(), dtype=None).layers
+    >>> layer.name, layer.shapes, layer.gradient.log_norms.shape
+    ('linear', ((4, 8),), (21, 1, 4))
+    """
+    generator = generator_of(rng)
+
+    def measure(part: nn.Module, names: Mapping[int, str], *, differentiable: bool) -> HandWritten:
+        inputs: list[Tensor] = []
+        program = ProgramLoops(differentiable=differentiable, dtype=dtype)
+        output, target = call(partial(_run, part, program, inputs), batch, dtype)
+        objective = loss_of(output, target, loss)
+        leaves = [leaf for leaf in pytree.tree_leaves((objective, output)) if isinstance(leaf, Tensor)]
+        graph = RunGraph.of(leaves, program, names, dict(part.named_parameters()))
+        run = _Run(objective, graph, tuple(inputs[0].shape[:2]) if inputs else ())
+        found = loop_recurrences(run.graph)
+        unknown = [one for one in found if not set(one.parameters) & set(known)]
+        derivatives = GraphDerivatives(run.graph, generator)
+        if run.objective is not None:
+            reference: Outputs = ([run.objective], [None])
+        else:
+            reference = derivatives.signs(last_states(unknown, run.graph))
+        layers = tuple(_measured(one, run, reference, probes, derivatives) for one in unknown)
+        covered = {name for one in found for name in one.parameters} | set(known)
+        chains = run.graph.longest_chains()
+        return HandWritten(layers, {k: uses for k, uses in chains.items() if uses >= FEWEST and k not in covered})
+
+    with evaluation_mode(model), torch.enable_grad(), _plain_checkpoints(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
+        state = torch.random.get_rng_state()
+        try:
+            return _with_copies(model, dtype, partial(measure, differentiable=True))
+        except Exception:
+            torch.random.set_rng_state(state)
+            return _with_copies(model, dtype, partial(measure, differentiable=False))
+
+
+class _Within(nn.Module):
+    """Calls a function on a module, whose parameters are copies as long as the call lasts."""
+
+    def __init__(self, model: nn.Module, function: Callable[[nn.Module], HandWritten]) -> None:
+        super().__init__()
+        self.model = model
+        self.function = function
+
+    def forward(self) -> HandWritten:
+        return self.function(self.model)
+
+
+def _with_copies(
+    model: nn.Module, dtype: torch.dtype | None, measure: Callable[[nn.Module, Mapping[int, str]], HandWritten]
+) -> HandWritten:
+    """Measure a model with copies of its parameters and buffers, in the backward pass too, which may run it again."""
+
+    def take(tensor: Tensor, *, gradient: bool = True) -> Tensor:
+        tensor = tensor.detach()
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            return tensor.clone()
+        copy = tensor.to(dtype or tensor.dtype, copy=True) if tensor.is_floating_point() else tensor.clone()
+        return copy.requires_grad_(gradient)
+
+    tensors = {name: take(t) for name, t in model.named_parameters()}
+    # A fixed recurrent weight is a buffer; running statistics, which are vectors, may not require gradients.
+    tensors |= {name: take(t, gradient=t.ndim > 1) for name, t in model.named_buffers()}
+    names = {id(tensor): name for name, tensor in tensors.items()}
+    within = _Within(model, lambda part: measure(part, names))
+    return functional_call(within, {f"model.{name}": tensor for name, tensor in tensors.items()}, ())
+
+
+def _run(model: nn.Module, program: ProgramLoops, inputs: list[Tensor], /, *args: Any, **kwargs: Any) -> Any:
+    args, kwargs = pytree.tree_map(lambda leaf: _input(leaf, inputs, program.differentiable), (args, kwargs))
+    with program:
+        return model(*args, **kwargs)
+
+
+def _input(leaf: Any, inputs: list[Tensor], differentiable: bool) -> Any:
+    if not isinstance(leaf, Tensor):
+        return leaf
+    inputs.append(leaf)
+    if not differentiable or not (leaf.is_floating_point() or leaf.is_complex()):
+        return leaf
+    return leaf.detach().clone().requires_grad_().clone()
+
+
+def _measured(
+    one: LoopRecurrence, run: _Run, reference: Outputs, probes: int, derivatives: GraphDerivatives
+) -> HandWrittenLayer:
+    layout = StateLayout.of(one, run.sizes, derivatives)
+    values = dict.fromkeys(value for states in one.states for state in states for value in state)
+    gradient = layout.flow(one, [derivatives.at(values, reference)], "gradient")
+    jacobian = None
+    if probes:
+        ends = [value for states in one.states for value in states[-1]]
+        products = [derivatives.at(values, derivatives.signs(ends)) for _ in range(probes)]
+        jacobian = layout.flow(one, products, "jacobian")
+    size = sum(map(prod, layout.shapes)) // layout.batch
+    return HandWrittenLayer(one.name, one.parameters, layout.shapes, size, gradient, jacobian)
+
+
+@contextmanager
+def _plain_checkpoints() -> Generator[None]:
+    """Run what is checkpointed by re-entering autograd, which hides its states, as if it were not checkpointed."""
+
+    class Plain:
+        @staticmethod
+        def apply(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:
+            return function(*args)
+
+    original: Any = checkpoint.CheckpointFunction
+    checkpoint.CheckpointFunction = Plain
+    try:
+        yield
+    finally:
+        checkpoint.CheckpointFunction = original

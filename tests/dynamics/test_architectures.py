@@ -1,0 +1,149 @@
+"""Hand-written architectures, diagnosed from model and batch alone, against the gradients at their true states."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from tests.architectures.architecture import M, N
+from tests.architectures.feedforward import FEEDFORWARD
+from tests.architectures.gated import GATED
+from tests.architectures.plain import PLAIN, Elman
+from tests.architectures.structured import STRUCTURED
+from torch import nn
+
+import unitcircle as uc
+from unitcircle.dynamics import hand_written
+
+ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED]
+RELATIVE = 1e-10
+
+
+def truth(model, batch, batched):
+    """Layer → mean over the batch of log ‖∂L/∂s_t‖ by lag, from retain_grad in double precision."""
+    twin = copy.deepcopy(model).double().eval()
+    twin.record = {}
+    x, target = batch
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        output = twin(x.double() if x.is_floating_point() else x)
+    finally:
+        torch.set_default_dtype(usual)
+    nn.functional.mse_loss(output, target.double()).backward()
+    curves = {}
+    for name, states in twin.record.items():
+        rows = 3 if batched else 1
+        grads = [[torch.zeros_like(p) if p.grad is None else p.grad for p in state] for state in states[::-1]]
+        if getattr(model, "separate", False):
+            norms = [torch.stack([g.norm() for g in state]) for state in grads]
+        else:
+            norms = [torch.cat([g.reshape(rows, -1) for g in state], 1).norm(dim=1) for state in grads]
+        curves[name] = torch.stack(norms).numpy()
+    return curves
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES, ids=lambda kind: kind.__name__)
+def test_the_gradient_is_that_at_the_true_states(kind):
+    torch.manual_seed(1)
+    model, x = kind(), kind.inputs()
+    with torch.no_grad():
+        target = torch.randn_like(model(x))
+    diagnosis = uc.diagnose(model, (x, target))
+    expected = truth(model, (x, target), getattr(kind, "batched", True))
+    assert sorted(layer.layer.name for layer in diagnosis.layers) == sorted(expected), str(diagnosis.coverage)
+    assert not diagnosis.coverage.unread
+    for layer in diagnosis.layers:
+        norms = expected[layer.layer.name]
+        with np.errstate(divide="ignore"):
+            curve = np.log(norms).mean(-1)
+        assert layer.live.steps in {len(norms), len(norms) - 1}
+        measured = layer.live.log_gradient[: len(curve)]
+        assert (np.isneginf(measured) == np.isneginf(curve)).all()
+        reached = ~np.isneginf(curve)
+        assert np.abs(measured[reached] - curve[reached]).max() <= RELATIVE
+
+
+@pytest.mark.parametrize("kind", FEEDFORWARD, ids=lambda kind: kind.__name__)
+def test_a_feed_forward_network_has_no_recurrence(kind):
+    torch.manual_seed(1)
+    model, x = kind(), kind.inputs()
+    with torch.no_grad():
+        target = torch.randn_like(model(x))
+    diagnosis = uc.diagnose(model, (x, target))
+    assert not diagnosis.layers
+    assert not diagnosis.findings
+    assert not diagnosis.coverage.unread
+    assert any("nothing here is recurrent" in note for note in diagnosis.coverage.notes)
+
+
+class Truncated(Elman):
+    def step(self, x, h):
+        self.steps = getattr(self, "steps", 0) + 1
+        return super().step(x, h.detach() if self.steps % 5 == 0 else h)
+
+
+def test_a_state_that_the_loop_detaches_is_a_cut():
+    diagnosis = uc.diagnose(Truncated(), (torch.randn(12, 3, M), torch.randn(3, 2)))
+    (finding,) = [finding for finding in diagnosis.findings if finding.code == "UC209"]
+    assert finding.evidence["cut"] == 3
+    assert np.isneginf(diagnosis.layers[0].live.log_gradient[3:]).all()
+
+
+class Recursive(Elman):
+    """A recursion instead of a loop."""
+
+    def run(self, xs, h):
+        return self.run(xs[1:], self.step(xs[0], h)) if len(xs) else h
+
+    def forward(self, x):
+        return self.readout(self.run(list(x), self.initial(x)))
+
+
+def test_what_is_applied_to_its_own_output_in_no_loop_is_said_to_be_unread():
+    diagnosis = uc.diagnose(Recursive(), (torch.randn(12, 3, M), torch.randn(3, 2)))
+    assert not diagnosis.layers
+    (unread,) = diagnosis.coverage.unread
+    assert "h2h is applied 12 times, each time to what the time before gave" in unread
+    assert diagnosis.answer.verdict == "unknown"
+
+
+def test_the_jacobian_is_the_product_of_the_steps():
+    torch.manual_seed(0)
+    model, x = Elman().double(), torch.randn(12, 3, M, dtype=torch.double)
+    (layer,) = hand_written(model, x, probes=256).layers
+    states = [x.new_zeros(3, N)]
+    for step in x:
+        states.append(model.step(step, states[-1]).detach())
+    for b in range(3):
+        product = torch.eye(N, dtype=torch.double)
+        for lag in range(1, 13):
+            slope = 1 - states[-lag][b] ** 2
+            product = product @ (slope[:, None] * model.h2h.weight.detach())
+            expected = float(torch.linalg.matrix_norm(product).log())
+            assert abs(layer.jacobian.log_norms[lag, 0, b] - expected) <= 6 * layer.jacobian.stderr[lag, 0, b]
+
+
+def test_without_loss_and_target_the_last_states_are_differentiated():
+    model, x = Elman(), torch.randn(12, 3, M)
+    (layer,) = hand_written(model, x).layers
+    assert layer.gradient.log_norms.shape == (13, 1, 3)
+    assert np.abs(layer.gradient.log_norms[0] - 0.5 * np.log(N)).max() <= 4 * np.finfo(float).eps
+    assert layer.jacobian is None
+
+
+def test_parameters_that_are_known_are_left_out():
+    model, x = Elman(), torch.randn(12, 3, M)
+    assert not hand_written(model, x, known=["h2h.weight"]).layers
+    assert not hand_written(model, x, known=["h2h.weight"]).unrecognised
+
+
+def test_the_model_is_left_as_found():
+    model, x = Elman(), torch.randn(12, 3, M)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    hand_written(model, x, lambda output: output.sum(), probes=2)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert model.training
+    assert torch.equal(state, torch.random.get_rng_state())
