@@ -203,14 +203,23 @@ class HandWritten(nn.Module):
 def test_a_hand_written_recurrence_is_named():
     torch.manual_seed(0)
     model, x = HandWritten(), batch()[0]
-    with pytest.raises(ArgumentError, match="at="):
-        diagnose(model, x)
+    alone = diagnose(model, x)
+    assert [(layer.layer.name, layer.layer.cell, layer.layer.hidden_size) for layer in alone.layers] == [
+        ("h2h", "hand-written", N)
+    ]
+    assert "found in the autograd graph" in str(alone.coverage)
+    assert "UC201" in codes(alone)
     with pytest.raises(UnknownNameError, match="h2h"):
         diagnose(model, x, at=["h2o"])
+    with pytest.raises(ArgumentError, match=r"at must name what acts on the state of a loop.*got 'x2h'.*: h2h"):
+        diagnose(model, x, at=["x2h"])
     diagnosis = diagnose(model, x, at=["h2h"], try_initializers=["orthogonal"])
     assert "UC201" in codes(diagnosis)
     assert diagnosis.layers[0].live.distance is None
     assert "linear=['h2h']" in found(diagnosis, "UC201").remedy
+    curves = [one.layers[0].live.log_gradient for one in (alone, diagnosis, diagnose(model, x, at=[model.h2h.weight]))]
+    assert np.array_equal(curves[0], curves[1])
+    assert np.array_equal(curves[0], curves[2])
 
 
 def test_without_a_batch_the_weights_are_linted_as_those_of_a_file(tmp_path):
@@ -235,7 +244,7 @@ def test_without_a_batch_nothing_is_silent():
     assert "plain tanh layers" in str(named.coverage)
     with pytest.raises(ArgumentError, match="at must name modules with a square weight; got 'x2h'"):
         diagnose(HandWritten(), at=["x2h"])
-    with pytest.raises(UnknownNameError, match="at must be one of h2h, x2h"):
+    with pytest.raises(UnknownNameError, match=r"at must be one of h2h, h2h\.bias, h2h\.weight, x2h"):
         diagnose(HandWritten(), at=["h2o"])
 
 

@@ -127,11 +127,23 @@ class Leaky(nn.RNNCell):
         return 0.9 * h + 0.1 * super().forward(x, h)
 
 
-def test_a_subclass_with_its_own_forward_is_said_to_be_unread():
+def test_a_subclass_with_its_own_forward_is_the_loop_that_it_runs_in():
     diagnosis = diagnose(seeded(lambda: Loop(Leaky(M, N))), inputs().float())
+    assert [(layer.layer.name, layer.layer.cell) for layer in diagnosis.layers] == [("cell", "hand-written")]
+    assert not diagnosis.coverage.unread
+    (unread,) = diagnose(seeded(lambda: Loop(Leaky(M, N)))).coverage.unread
+    assert "cell is a subclass of torch's rnn_tanh with a forward of its own" in unread
+
+
+class Scaled(nn.LSTM):
+    def forward(self, x):
+        return super().forward(0.5 * x)[0]
+
+
+def test_a_subclass_that_runs_in_no_loop_is_said_to_be_unread():
+    diagnosis = diagnose(seeded(lambda: Scaled(M, N)), inputs().float())
     assert not codes(diagnosis)
     assert diagnosis.answer.verdict == "unknown"
     (unread,) = diagnosis.coverage.unread
-    assert "cell is a subclass of torch's rnn_tanh with a forward of its own" in unread
+    assert "scaled is a subclass of torch's lstm with a forward of its own" in unread
     assert "as_recurrence" in unread
-    assert diagnose(seeded(lambda: Loop(Leaky(M, N)))).coverage.unread == diagnosis.coverage.unread

@@ -48,7 +48,7 @@ def diagnose(
     *,
     steps: int | None = None,
     data: np.ndarray | None = None,
-    at: Sequence[str] = (),
+    at: Sequence[Any] = (),
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     rng: Rng = 0,
@@ -63,7 +63,7 @@ def diagnose(
     *,
     steps: int | None = None,
     loss: Callable[..., Any] | None = None,
-    at: Sequence[str] = (),
+    at: Sequence[Any] = (),
     try_initializers: Sequence[Any] = (),
     seeds: int = SEEDS,
     weights: Mapping[str, float] | None = None,
@@ -82,7 +82,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     steps: int | None = None,
     data: np.ndarray | None = None,
     loss: Callable[..., Any] | None = None,
-    at: Sequence[str] = (),
+    at: Sequence[Any] = (),
     try_initializers: Sequence[Any] = (),
     seeds: int = SEEDS,
     weights: Mapping[str, float] | None = None,
@@ -115,7 +115,9 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         Only for a module: ``loss(output)`` or ``loss(output, target)``. The default is cross entropy or squared error
         if there is a target, and a random cotangent otherwise.
     at
-        Only for a module: names of square Linear submodules that a hand-written recurrence applies to its state.
+        Only for a module: submodules or parameters, by name, or parameters themselves, that act on the state of a loop.
+        With a batch such loops are found without it; a name that acts on no state is refused. Without a batch each must
+        hold a square weight.
     try_initializers
         Only for a module and a batch: initializers to try on copies of it. Each is a text such as ``"orthogonal"`` or
         ``"orthogonal + chrono(max_steps=64)"``, an initializer, or a mapping of arguments of

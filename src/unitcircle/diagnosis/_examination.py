@@ -74,8 +74,8 @@ class LayerExamination:
 
     @cached_property
     def stack(self) -> np.ndarray:
-        """The gate blocks one below the other, ``(k·n, n)``, in the cell's order."""
-        return np.concatenate(list(self.blocks.values()))
+        """The gate blocks one below the other, ``(k·n, n)``, in the cell's order; empty without blocks."""
+        return np.concatenate([np.empty((0, self.layer.hidden_size)), *self.blocks.values()])
 
     @cached_property
     def spectra(self) -> Mapping[str, Spectrum]:

@@ -17,6 +17,7 @@ from unitcircle._growth import mean_curve
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
+from unitcircle.diagnosis._live_loops import Names, loop_layers, names_of, square
 from unitcircle.dynamics import (
     DrivenLayer,
     GradientFlow,
@@ -26,10 +27,12 @@ from unitcircle.dynamics import (
     jacobian_spectrum,
     participation_ratio,
 )
-from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
+from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.recurrence import Cell, RecurrentLayer
 from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
+PROBES = 8
+"""Random cotangents of the Jacobian of a hand-written recurrence."""
 BLOCKS = 8
 """Blocks of time whose scatter is the error of the leading exponent."""
 SPECTRUM_COST = 1e9
@@ -42,12 +45,12 @@ class Execution:
 
     batch: Any  # Inputs in the model's own layout, (inputs, target), or a dictionary of the model's arguments
     loss: Callable[..., torch.Tensor] | None = None  # Loss function; see :func:`unitcircle.dynamics.gradient_flow`
-    at: Sequence[str] = ()  # Submodules that a hand-written recurrence calls with its state
+    at: Names = ()  # Modules or parameters that act on the state of a hand-written recurrence
     seed: int = 0  # Seed of cotangents and initial states
 
     def flow(self, model: nn.Module, /, *, norm: Literal["gradient", "jacobian"], dtype: Any) -> GradientFlow:
         """Return the gradient flow of a model."""
-        return gradient_flow(model, self.batch, self.loss, norm=norm, at=self.at, rng=self.seed, dtype=dtype)
+        return gradient_flow(model, self.batch, self.loss, norm=norm, rng=self.seed, dtype=dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,37 +63,25 @@ class LiveModel:
     coverage: Coverage  # Which parameters were analysed, which were not, and why
 
 
-def read(model: nn.Module, at: Sequence[str] = (), /) -> Iterator[tuple[str, RecurrentLayer]]:
+def read(model: nn.Module, /) -> Iterator[RecurrentTensors]:
     """Yield every recurrent layer of a module under the name that its measurements have."""
     for path, module in model.named_modules():
-        for tensors in RecurrentTensors.of(module, path):
-            yield tensors.key, tensors.as_layer()
-    for tensors in _squares(model, at).values():
-        if tensors is not None:
-            yield tensors.key, tensors.as_layer()
+        yield from RecurrentTensors.of(module, path)
 
 
-def _squares(model: nn.Module, at: Sequence[str]) -> dict[str, RecurrentTensors | None]:
-    """Return name → the square weight of a submodule, or None where it has none."""
-    modules = dict(model.named_modules())
-    for name in at:
-        if name not in modules:
-            raise UnknownNameError("at", name, (key for key in modules if key))
-    return {name: RecurrentTensors.of_square(modules[name], name) for name in at}
-
-
-def weights(model: nn.Module, at: Sequence[str] = (), /) -> tuple[list[RecurrentLayer], Coverage]:
+def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], Coverage]:
     """Return the recurrent layers of a module that is not run, each shared weight once, and what was read."""
-    squares = _squares(model, at)
-    for name, square in squares.items():
-        if square is None:
-            raise ArgumentError("at", "must name modules with a square weight", repr(name))
-    tensors = [*recurrent_tensors(model), *(square for square in squares.values() if square is not None)]
+    squares = {name: square(model, name) for name in names_of(model, at)}
+    for name, weight in squares.items():
+        if weight is None:
+            remedy = "Pass a batch: then the loop that applies it is measured."
+            raise ArgumentError("at", "must name modules with a square weight", repr(name), remedy)
+    tensors = [*recurrent_tensors(model), *(weight for weight in squares.values() if weight is not None)]
     layers = [weight.as_layer() for weight in tensors]
     notes = ["the model was not run: only its weights were examined; pass a batch to measure its gradient and states"]
     if squares:
         notes.append("modules named by at= are taken as plain tanh layers without inputs")
-    unnamed = [name for name in suspects(model) if name not in at]
+    unnamed = [name for name in suspects(model) if name not in squares]
     if unnamed:
         notes.append(f"recurrent by name, and not examined: {', '.join(unnamed)}; if they are, pass at={unnamed}")
     if not layers:
@@ -103,20 +94,55 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
     broken = [name for name, tensor in model.named_parameters() if not bool(torch.isfinite(tensor).all())]
     if broken:
         others = f", nor are {len(broken) - 1} others" if len(broken) > 1 else ""
-        examined = [layer for _, layer in read(model, execution.at)]
+        examined = [tensors.as_layer() for tensors in read(model)]
         coverage = _coverage(model, examined, [f"nothing was run: {broken[0]} is not finite{others}"])
         return LiveModel(tuple((layer, None) for layer in examined), DEFAULT_STEPS, coverage)
     notes: list[str] = []
+    tensors = list(read(model))
+    plain = [one for one in tensors if not one.own_forward]
+    layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
+    lengths: list[int] = []
+    if plain:
+        layers, steps = _measure_modules(model, execution, plain, notes, thorough=thorough)
+        lengths += [steps] if steps else []
+    measured = {name for one, (_, live) in zip(plain, layers, strict=True) if live for name in one.names.values()}
+    loops = loop_layers(
+        model,
+        execution.batch,
+        execution.loss,
+        execution.at,
+        known=measured,
+        explained={name for one in tensors for name in one.names.values()},
+        probes=PROBES if thorough else 0,
+        seed=execution.seed,
+    )
+    for layer, gradient, jacobian in loops.layers:
+        layers.append((layer, _measure_layer(gradient.layers[0], layer, gradient, jacobian, None, seed=0)))
+        lengths.append(gradient.steps)
+        measured |= set(layer.source.tensors)
+    # A subclass with a forward of its own is the loop that it runs in, where there is one.
+    layers += [(one.as_layer(), None) for one in tensors if one.own_forward and measured.isdisjoint(one.names.values())]
+    if not layers:
+        notes.append("no loop carries a state through the same parameters on this batch: nothing here is recurrent")
+    coverage = _coverage(model, [layer for layer, _ in layers], [*loops.notes, *notes])
+    coverage = replace(coverage, unread=(*coverage.unread, *loops.unread))
+    return LiveModel(tuple(layers), max(lengths, default=DEFAULT_STEPS), coverage)
+
+
+def _measure_modules(
+    model: nn.Module, execution: Execution, tensors: Sequence[RecurrentTensors], notes: list[str], *, thorough: bool
+) -> tuple[list[tuple[RecurrentLayer, LiveLayer | None]], int]:
+    """Measure the recurrent layers that are modules of torch, and return them with the length of the batch."""
     dtype: torch.dtype | None = torch.float64
     try:
         flow = execution.flow(model, norm="gradient", dtype=dtype)
     except ArgumentError as error:
-        examined = [layer for _, layer in read(model, execution.at)]
-        if "must call" in str(error) and any("step" in layer.unknown for layer in examined):
-            notes.append("no layer that computes what torch's does was called: only the weights were examined")
-            return LiveModel(
-                tuple((layer, None) for layer in examined), DEFAULT_STEPS, _coverage(model, examined, notes)
-            )
+        if "must call" in str(error):
+            examined = [one.as_layer() for one in tensors]
+            notes += [
+                f"{layer.label} is not called on this batch: only its weights were examined" for layer in examined
+            ]
+            return [(layer, None) for layer in examined], 0
         if error.argument != "model" or "precision" not in str(error):
             raise
         notes.append("the model makes tensors of a fixed precision: it was measured in that, not in double precision")
@@ -126,8 +152,8 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
     driven = {layer.name: layer for layer in driven_layers(model, execution.batch, dtype=dtype)}
     notes += flow.notes
     layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
-    for name, layer in read(model, execution.at):
-        live = None
+    for one in tensors:
+        name, layer, live = one.key, one.as_layer(), None
         if keys := [key for key in flow.layers if key.partition("#")[0] == name]:
             of_all = [
                 _measure_layer(key, layer, flow, jacobian, driven.get(key), seed=execution.seed, thorough=thorough)
@@ -135,12 +161,10 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
             ]
             live = replace(of_all[0], trajectories=len(keys))
             notes += _how_called(layer.label, keys, flow)
-        elif "step" not in layer.unknown:
+        else:
             notes.append(f"{layer.label} is not called on this batch: only its weights were examined")
         layers.append((layer, live))
-    measured = {id(layer) for layer, live in layers if live is not None}
-    coverage = _coverage(model, [layer for layer, _ in layers], notes, measured)
-    return LiveModel(tuple(layers), flow.steps, coverage)
+    return layers, flow.steps
 
 
 def _worst(keys: Sequence[str], flow: GradientFlow) -> str:
@@ -163,9 +187,7 @@ def _how_called(label: str, keys: Sequence[str], flow: GradientFlow) -> list[str
     return [f"{label} is called {calls[0]} times with its state passed on: one trajectory"] if calls[0] > 1 else []
 
 
-def _coverage(
-    model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequence[str], measured: Collection[int] = ()
-) -> Coverage:
+def _coverage(model: nn.Module, layers: Sequence[RecurrentLayer], notes: Sequence[str]) -> Coverage:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     entries = [
         Entry(name, tuple(parameters[name].shape), layer.label)
@@ -177,9 +199,10 @@ def _coverage(
         f"{layer.label} is a subclass of torch's {layer.cell} with a forward of its own: not measured; pass its step, "
         "as_recurrence(module, state=...), to unitcircle.dynamics.gradient_flow"
         for layer in layers
-        if "step" in layer.unknown and id(layer) not in measured
+        if "step" in layer.unknown
     ]
-    return Coverage(tuple(entries), (), tuple(notes), len(parameters) - len(entries), tuple(unread))
+    other = len(parameters) - len({entry.name for entry in entries})
+    return Coverage(tuple(entries), (), tuple(notes), other, tuple(unread))
 
 
 def _parameters_of(tensor: str, parameters: Collection[str]) -> list[str]:
@@ -197,7 +220,7 @@ def _measure_layer(
     driven: DrivenLayer | None,
     *,
     seed: int,
-    thorough: bool,
+    thorough: bool = True,
 ) -> LiveLayer:
     k = flow.layers.index(name)
     gradient = mean_curve(flow.log_norms[:, k])

@@ -14,6 +14,7 @@ from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._remedy import effect_of_best, initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._trial import AS_IT_IS
+from unitcircle.recurrence import Cell
 
 MANY = 8
 """With fewer possible dimensions than this, the number in use is not judged."""
@@ -44,11 +45,17 @@ def _length_remedy(exam: Examination, layer: LayerExamination) -> str:
         return f"{exam.trials.better[0].call}  ({effect_of_best(exam.trials, exam.steps)})"
     if exam.trials is not None and len(exam.trials.ranking) > 1:
         return f"no initializer that was tried is better than the model {AS_IT_IS}; try others with try_initializers"
+    if layer.layer.cell is Cell.HAND_WRITTEN:
+        return (
+            "keep more of the state at each step: an orthogonal recurrent weight, a gate or a shortcut that starts open"
+        )
     advice = "; measure remedies with try_initializers=['remedies'], or --try remedies"
     return f"{initialize_call(layer, **_length_action(exam, layer))}{advice}"
 
 
 def _length_action(exam: Examination, layer: LayerExamination) -> dict[str, str]:
+    if layer.layer.cell is Cell.HAND_WRITTEN:
+        return {}
     return {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
 
 

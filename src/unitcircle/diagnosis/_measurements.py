@@ -84,7 +84,7 @@ def _rows(layer: LayerExamination) -> list[Row]:
         gates = [
             (gate, f"{s.radius:.3f}", f"{s.norm:.3f}", f"{s.departure_from_normality:.2f}")
             for gate, s in layer.spectra.items()
-        ] or [(gate, "", "", "") for gate in recurrent.gates]
+        ] or [(gate, "", "", "") for gate in recurrent.gates or ("",)]
     # What holds for the whole layer stands in its first row.
     return [
         (*(first if place == 0 else ("", "", "")), *gate, fate(layer) if place == 0 else "")

@@ -57,7 +57,8 @@ def training_evidence(layer: RecurrentLayer, /) -> TrainingEvidence:
         The judgement and its reason.
     """
     if not layer.gates:
-        return TrainingEvidence(None, "the eigenvalues of a diagonal recurrence follow no fixed law")
+        weights = "weights of a hand-written" if layer.units is not None else "eigenvalues of a diagonal"
+        return TrainingEvidence(None, f"the {weights} recurrence follow no fixed law")
     if (moved := _moved_bias(layer)) is not None:
         gate = f" of gate {moved}" if layer.cell.gated else ""
         return TrainingEvidence(True, f"the biases{gate} are neither constant nor uniform on ±1/√n")

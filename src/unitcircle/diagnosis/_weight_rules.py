@@ -301,7 +301,7 @@ def low_precision_spectrum(exam: Examination) -> Iterator[Finding]:
     Keep recurrent weights with long memory in float32 (or store log(1 − |λ|), as LRU and Mamba do), and cast the rest.
     """
     for layer in exam.layers:
-        if not layer.finite:
+        if not layer.finite or layer.layer.units is not None:
             continue
         stored = layer.layer.source.dtype
         values = layer.layer.diagonal if layer.layer.diagonal is not None else layer.stack
