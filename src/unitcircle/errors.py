@@ -53,11 +53,13 @@ class ArgumentError(UnitcircleError, ValueError):
         What arrived instead, as the rest of a sentence: "shape (3, 4)".
     remedy
         What to do about it, a separate sentence; empty where the rule already says it.
+    guess
+        A question with which the message begins; none by default.
     """
 
-    def __init__(self, argument: str, rule: str, arrived: str, remedy: str = "") -> None:
+    def __init__(self, argument: str, rule: str, arrived: str, remedy: str = "", *, guess: str = "") -> None:
         self.argument = argument
-        message = f"{argument} {rule}; got {arrived}."
+        message = f"{guess}{argument} {rule}; got {arrived}."
         super().__init__(f"{message} {remedy}" if remedy else message)
 
 
@@ -74,7 +76,7 @@ class NotFiniteError(ArgumentError):
 
 
 class UnknownNameError(ArgumentError):
-    """A name is not among the choices, which the message lists.
+    """A name is not among the choices; the message begins with the nearest one and lists all.
 
     Parameters
     ----------
@@ -89,8 +91,8 @@ class UnknownNameError(ArgumentError):
     def __init__(self, argument: str, name: str, choices: Iterable[str]) -> None:
         listed = sorted(choices)
         near = get_close_matches(name, listed, n=1)
-        remedy = f"Did you mean {near[0]!r}?" if near else ""
-        super().__init__(argument, f"must be one of {', '.join(listed)}", repr(name), remedy)
+        guess = f"Did you mean {near[0]!r}? " if near else ""
+        super().__init__(argument, f"must be one of {', '.join(listed)}", repr(name), guess=guess)
 
 
 class SpecificationError(UnitcircleError, ValueError):

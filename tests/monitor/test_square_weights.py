@@ -88,7 +88,7 @@ def test_a_name_makes_it_recurrent():
 
 
 def test_a_wrong_name_is_told_what_arrived_and_what_is_there():
-    with pytest.raises(UnknownNameError, match=r"names must be one of h2h; got 'h2x'\. Did you mean 'h2h'"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'h2h'\? names must be one of h2h; got 'h2x'"):
         Monitor(CTRNN(), names=["h2x"])
     with pytest.raises(ArgumentError, match=r"names must name square weights .*; got 'out' of shape \(1, 12\)"):
         Monitor(CTRNN(), names=["out"])

@@ -130,7 +130,7 @@ def test_misuse():
         power_norms([[1.0]], -1)
     with pytest.raises(ArgumentError, match="whole number"):
         power_norms([[1.0]], 2.5)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(UnknownNameError, match=r"frobenius, spectral.*Did you mean 'spectral'"):
+    with pytest.raises(UnknownNameError, match=r"Did you mean 'spectral'.*frobenius, spectral"):
         power_norms([[1.0]], 2, norm="spectrl")  # pyright: ignore[reportArgumentType]
 
 

@@ -7,8 +7,10 @@ runs, so that ``unitcircle --help`` loads no numerical library.
 __all__ = ["INTERRUPTED", "accept_any_encoding", "console", "main", "terminated_as_interrupted"]
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points, version
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from unitcircle._printable import printable
@@ -19,7 +21,7 @@ from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
 from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console, terminated_as_interrupted
 from unitcircle.cli._watch import watch
-from unitcircle.errors import UnitcircleError
+from unitcircle.errors import UnitcircleError, UnknownNameError
 
 COMMANDS = {
     "diagnose": diagnose,
@@ -81,6 +83,24 @@ def _shorten(text: str, /) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
 
 
+def _refuse(message: str) -> int:
+    """Print why nothing came of a command, on one line; return the exit status."""
+    line = printable(message.replace("\n", " "))
+    print(f"unitcircle: {_shorten(line)}", file=sys.stderr)
+    return 2
+
+
+def _log(words: Sequence[str]) -> str:
+    """Write what a report of an unexpected error needs into a file; return where it is."""
+    text = f"unitcircle {version('unitcircle')}, Python {sys.version}\n{words}\n\n{traceback.format_exc()}"
+    try:
+        with NamedTemporaryFile(mode="wb", prefix="unitcircle-", suffix=".log", delete=False) as file:
+            file.write(text.encode(errors="backslashreplace"))
+    except OSError as error:
+        return f"its log cannot be written ({error.strerror})"
+    return f"please report it with {file.name}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -92,10 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 done and clean, 1 findings, 2 the input cannot be used, 3 something was not read.
+        Exit status: 0 done and clean, 1 findings, 2 the input cannot be used or an unexpected error (which a log file
+        describes), 3 something was not read, 130 interrupted.
     """
-    import tyro
-
     accept_any_encoding()
 
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -108,20 +127,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in placeholders:
         # Before tyro, which would refuse the options of the command because the placeholder has none.
         return placeholders[words[0]]()
+    available = functions | placeholders
+    if words and words[0] not in available and not words[0].startswith("-"):
+        return _refuse(str(UnknownNameError("command", words[0], available)))
+    return _run(available, words)
+
+
+def _run(available: dict[str, Callable[..., Any]], words: Sequence[str]) -> int:
+    """Run the command that the words name; return the exit status, whatever it raises."""
+    import tyro
+
     try:
         status = tyro.extras.subcommand_cli_from_dict(
-            dict(sorted((functions | placeholders).items())),
+            dict(sorted(available.items())),
             prog="unitcircle",
             description=DESCRIPTION,
             args=words,
             use_underscores=False,
         )
     except UnitcircleError as error:
-        text = printable(str(error).replace("\n", " "))
-        print(f"unitcircle: {_shorten(text)}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except BrokenPipeError:
         # The reader of the output has closed it (`unitcircle ... | head`), which is not an error.
         sys.stderr.close()
         return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        # Python would end with status 1, which means findings.
+        return _refuse(f"unexpected error, {type(error).__name__}: {error}; {_log(words)}")
     return status or 0

@@ -30,7 +30,11 @@ def spectrum(
     """
     from unitcircle import report
     from unitcircle.cli._terminal import console
+    from unitcircle.errors import ArgumentError
 
+    if not weights:
+        remedy = "For instance: unitcircle spectrum orthogonal"
+        raise ArgumentError("weights", "must be at least one specification or file", "none", remedy)
     weights_by_name: dict[str, Any] = {}
     for text in weights:
         weights_by_name |= _from_file(Path(text)) if Path(text).is_file() else _from_specification(text, n, seed)
@@ -62,6 +66,11 @@ def _from_specification(text: str, n: int, seed: int) -> dict[str, Any]:
 
 def _from_file(path: Path) -> dict[str, Any]:
     from unitcircle import checkpoints
+    from unitcircle.errors import ArgumentError
 
     layers = checkpoints.read(path)
-    return {f"{layer.name}[{gate}]": block for layer in layers for gate, block in layer.gates.items()}
+    blocks = {f"{layer.name}[{gate}]": block for layer in layers for gate, block in layer.gates.items()}
+    if not blocks:
+        found = "; ".join(str(layers.coverage).splitlines())
+        raise ArgumentError("weight", "must be a file with a square array or a recurrent layer", f"{path} ({found})")
+    return blocks
