@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # Importing the rules registers them.
-from unitcircle.diagnosis import _length_rules, _live_rules, _weight_rules
+from unitcircle.diagnosis import _decay_rules, _length_rules, _live_rules, _weight_rules
 from unitcircle.diagnosis._answer import Answer
 from unitcircle.diagnosis._diagnose import diagnose
 from unitcircle.diagnosis._diagnosis import Diagnosis
@@ -45,4 +45,4 @@ from unitcircle.diagnosis._text import diagnosis_text, diagnosis_view
 from unitcircle.diagnosis._training import TrainingEvidence
 from unitcircle.diagnosis._trial import Trial, Trials
 
-del _length_rules, _live_rules, _weight_rules
+del _decay_rules, _length_rules, _live_rules, _weight_rules

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination, LayerExamination
+from unitcircle.diagnosis._head_memory import memory_of_all, tokens
 from unitcircle.report import factor
 
 
@@ -30,16 +31,26 @@ class Answer:
     reach
         Steps after which 1/1000 of a perturbation is left in the layer that keeps it longest; None where it keeps more
         than that over the whole length, or nothing was measured.
+    memory
+        Where all layers are linear recurrences of known families: median, shortest and longest memory at rest (tokens
+        after which 1/e is left) over all heads; otherwise None.
     """
 
     verdict: str
     sentence: str
     steps: int
     reach: int | None
+    memory: Mapping[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as plain values."""
-        return {"verdict": self.verdict, "sentence": self.sentence, "steps": self.steps, "reach": self.reach}
+        return {
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+            "steps": self.steps,
+            "reach": self.reach,
+            "memory": None if self.memory is None else dict(self.memory),
+        }
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,11 @@ def answer(exam: Examination, coverage: Coverage | None, /) -> Answer:
         verdict, words, reach = "unknown", f"cannot tell: {missing[0].layer.label}: {missing[0].unmeasured}", None
     else:
         verdict, words, reach = _verdict(fates)
-    return Answer(verdict, f"{head} {words}", steps, reach)
+    memory = memory_of_all([layer.layer for layer in exam.layers])
+    if memory is not None:
+        median, *ends = (tokens(memory[name]) for name in ("median", "shortest", "longest"))
+        words += f"; memory at rest: median {median} tokens, {ends[0]} to {ends[1]}"
+    return Answer(verdict, f"{head} {words}", steps, reach, memory)
 
 
 def _verdict(fates: Sequence[_Fate]) -> tuple[str, str, int | None]:
@@ -110,7 +125,7 @@ def _fate(layer: LayerExamination) -> _Fate | None:
 
 def _layers(layers: Sequence[LayerExamination]) -> str:
     """Return the kinds of cells and their number: ``"lstm, 2 layers"``, ``"gru and 3 lstm"``."""
-    kinds = Counter(str(layer.layer.cell) for layer in layers)
+    kinds = Counter(layer.kind for layer in layers)
     if len(kinds) == 1:
         (kind,) = kinds
         return kind if len(layers) == 1 else f"{kind}, {len(layers)} layers"

@@ -16,6 +16,7 @@ from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._answer import Answer, answer
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._head_memory import head_memory
 from unitcircle.diagnosis._page import diagnosis_page
 from unitcircle.diagnosis._remedy import Remedy, merged_remedy
 from unitcircle.diagnosis._text import diagnosis_text
@@ -143,11 +144,30 @@ def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
             "log_growth": driven.log_growth.tolist(),
             "saturation": driven.saturation,
         },
+        "linear": None if recurrent.linear is None else _linear_dict(layer),
         "unmeasured": layer.unmeasured,
         "unknown": sorted(recurrent.unknown),
         "trained": layer.training.trained,
         "training": layer.training.reason,
         "live": None if layer.live is None else layer.live.to_dict(),
+    }
+
+
+def _linear_dict(layer: LayerExamination) -> dict[str, Any] | None:
+    """Return the family of a linear recurrence and the memory of its heads."""
+    linear = layer.layer.linear
+    if linear is None:
+        return None
+    memory, family = head_memory(layer.layer), linear.family
+    return {
+        "family": family.name,
+        "transition": family.transition,
+        "range": list(family.range),
+        "unit": family.unit,
+        "units": linear.units,
+        "parameters": dict(linear.names),
+        "memory": None if memory is None else memory.to_dict(),
+        "source": family.source,
     }
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from unitcircle.diagnosis._driven import DrivenDynamics, drive, reason_not_to_drive
 from unitcircle.diagnosis._finding import Place
+from unitcircle.diagnosis._head_memory import listed
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._training import TrainingEvidence, training_evidence
 from unitcircle.diagnosis._trial import Trials
-from unitcircle.recurrence import RecurrentLayer
+from unitcircle.recurrence import LinearRecurrence, RecurrentLayer
 from unitcircle.spectra import Spectrum, power_norms, spectrum
 
 DEFAULT_STEPS = 64
@@ -50,6 +51,16 @@ class LayerExamination:
     seed: int = 0
     live: LiveLayer | None = None
 
+    @property
+    def kind(self) -> str:
+        """The family of a linear recurrence, or the kind of the cell."""
+        return str(self.layer.cell) if self.layer.linear is None else self.layer.linear.family.name
+
+    @property
+    def size(self) -> str:
+        """The number of units, or of the heads or channels of a linear recurrence."""
+        return str(self.layer.hidden_size) if self.layer.linear is None else self.layer.linear.size
+
     @cached_property
     def finite(self) -> bool:
         """Whether every weight and bias of the layer is finite."""
@@ -62,6 +73,8 @@ class LayerExamination:
         blocks = {f"recurrent weight {gate}": block for gate, block in layer.gates.items()}
         blocks |= {f"input weight {gate}": block for gate, block in layer.inputs.items()}
         blocks |= {f"bias {gate}": block for gate, block in layer.biases.items()}
+        if layer.linear is not None and (damaged := _damaged_heads(layer.linear)):
+            return damaged
         if layer.diagonal is not None:
             blocks["diagonal"] = layer.diagonal
         bad = {name: int(block.size - np.isfinite(block).sum()) for name, block in blocks.items()}
@@ -169,6 +182,19 @@ class Examination:
     def chrono(self) -> str:
         """The specification of forget biases spread over T."""
         return chrono_for(self.steps)
+
+
+def _damaged_heads(linear: LinearRecurrence) -> Mapping[str, int]:
+    """Return the number of NaN and infinite entries of each stored parameter, under its name and the heads."""
+    found: dict[str, int] = {}
+    for name, values in linear.parameters.items():
+        bad = ~np.isfinite(values)
+        if bad.any():
+            stored, unit = linear.names.get(name, name), linear.family.unit
+            # Parameters of a head lie together; one that is shared by all is of no head.
+            by_head = bad.reshape(linear.units, -1).any(1) if bad.size % linear.units == 0 else bad.ravel()
+            found[f"{stored} ({unit} {listed(np.flatnonzero(by_head).tolist())})"] = int(bad.sum())
+    return found
 
 
 def _log_norm_of_power(W: np.ndarray, t: int) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from unitcircle.diagnosis._driven import LOST, DrivenDynamics
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._lost_decay import law_of
 from unitcircle.diagnosis._remedy import Action, helpful_action, initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.recurrence import Cell
@@ -281,6 +282,9 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
 
 
 def _inside_the_disc(layer: LayerExamination) -> str:
+    linear = layer.layer.linear
+    if linear is not None and linear.family.layout == "linear":
+        return f"the parameters of {linear.family.name} cannot give |λ| > 1; look for damage in the file"
     remedies = {
         "mamba": "A_log and dt_bias cannot give |λ| > 1; look for damage in the file",
         "s4d": "keep the real part of A negative, A = −exp(log_A_real) + i A_imag",
@@ -292,6 +296,11 @@ def _inside_the_disc(layer: LayerExamination) -> str:
 def _longer_memory(layer: LayerExamination, steps: int) -> str:
     """Return what lengthens the memory of a linear recurrence, in the parameters that it has."""
     modulus = 1 - 1 / max(steps, 2)
+    linear = layer.layer.linear
+    if linear is not None:
+        laws = [law_of(linear, name) for name in linear.family.laws if name in linear.parameters]
+        further = f"a memory of {steps} tokens needs a rate of 1/{steps} in some {linear.family.unit}s"
+        return "; ".join([*laws, further])
     step = f"so that Δ|A| falls to 1/{steps} in some units"
     remedies = {
         "mamba": f"lower dt_bias, {step}: Δ = softplus(dt_bias), |A| = exp(A_log)",

@@ -56,9 +56,14 @@ class MeasurementsTable:
             yield _table(headings, rows, [min(widths[0], room), *widths[1:]])
             return
         for layer in self.layers:
-            heading = f"{layer.layer.label} ({layer.layer.cell}, {layer.layer.hidden_size} units)"
+            heading = _heading(layer)
             yield Text(heading, overflow="fold")
             yield _table(headings[3:], [row[3:] for row in _rows(layer)], widths[3:])
+
+
+def _heading(layer: LayerExamination) -> str:
+    size = layer.size if layer.layer.linear is not None else f"{layer.size} units"
+    return f"{layer.layer.label} ({layer.kind}, {size})"
 
 
 def _table(headings: Row, rows: Sequence[Row], widths: Sequence[int]) -> Table:
@@ -77,7 +82,7 @@ def _table(headings: Row, rows: Sequence[Row], widths: Sequence[int]) -> Table:
 
 def _rows(layer: LayerExamination) -> list[Row]:
     recurrent = layer.layer
-    first = (recurrent.label, str(recurrent.cell), str(recurrent.hidden_size))
+    first = (recurrent.label, layer.kind, layer.size)
     if recurrent.diagonal is not None:
         gates = [("λ", f"{np.abs(recurrent.diagonal).max():.4f}", "", "")]
     else:

@@ -110,9 +110,7 @@ def _table(diagnosis: DiagnosisData) -> Markup:
         first.append(len(rows))
         for k, gate in enumerate(gates or [("",) * 5]):
             # The columns about the whole layer are filled in its first row only.
-            rows.append(
-                (layer.label, layer.cell, layer.hidden_size, *gate, fate(exam)) if k == 0 else ("",) * 3 + gate + ("",)
-            )
+            rows.append((layer.label, exam.kind, exam.size, *gate, fate(exam)) if k == 0 else ("",) * 3 + gate + ("",))
     cells = [dict(zip(headings, row, strict=True)) for row in rows]
     return table(cells, names=["layer"], words=["cell", over], first=first)
 

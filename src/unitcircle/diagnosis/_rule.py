@@ -31,11 +31,14 @@ class Rule(Generic[MeasurementsT]):
         Short name.
     check
         Function of the measurements that yields findings. Its docstring is the page of the code.
+    on_request
+        Whether it only runs where its code is selected: it states a property, not a defect.
     """
 
     code: str
     name: str
     check: Check[MeasurementsT]
+    on_request: bool = False
 
     def findings(self, measurements: MeasurementsT, /) -> Iterator[Finding]:
         """Yield the findings of the rule, with its code and name."""
@@ -54,7 +57,7 @@ class Rule(Generic[MeasurementsT]):
 
 
 def rule_of(
-    rules: dict[str, Rule[MeasurementsT]], code: str, name: str, /
+    rules: dict[str, Rule[MeasurementsT]], code: str, name: str, /, *, on_request: bool = False
 ) -> Callable[[Check[MeasurementsT]], Check[MeasurementsT]]:
     """Return a decorator that adds a check to a registry.
 
@@ -64,6 +67,8 @@ def rule_of(
         The registry.
     code, name
         Code and short name of the rule.
+    on_request
+        Whether it only runs where its code is selected.
 
     Returns
     -------
@@ -72,15 +77,15 @@ def rule_of(
     """
 
     def register(check: Check[MeasurementsT]) -> Check[MeasurementsT]:
-        rules[code] = Rule(code, name, check)
+        rules[code] = Rule(code, name, check, on_request)
         return check
 
     return register
 
 
-def rule(code: str, name: str, /) -> Callable[[Check[Examination]], Check[Examination]]:
+def rule(code: str, name: str, /, *, on_request: bool = False) -> Callable[[Check[Examination]], Check[Examination]]:
     """Register a check of an examination under a code and a name."""
-    return rule_of(RULES, code, name)
+    return rule_of(RULES, code, name, on_request=on_request)
 
 
 def select_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator[Rule[Examination]]:
@@ -90,7 +95,7 @@ def select_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iter
         if not any(code.startswith(prefix.upper()) for code in RULES):
             raise UnknownNameError("code", prefix, RULES)
     for code in sorted(RULES):
-        if (not select or _matches(code, select)) and not _matches(code, ignore):
+        if (_matches(code, select) if select else not RULES[code].on_request) and not _matches(code, ignore):
             yield RULES[code]
 
 

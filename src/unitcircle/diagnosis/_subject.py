@@ -65,7 +65,8 @@ def _of_model(model: Any, at: Sequence[str]) -> Subject | None:
             # Scripted and quantized modules are of classes of their own, and their tensors have torch's names.
             found = checkpoints.read(tensors)
             scripted = any(hasattr(module, "code") and hasattr(module, "graph") for module in model.modules())
-            if (found and scripted) or found.coverage.unread:
+            linear = any(layer.linear is not None for layer in found)
+            if (found and scripted) or linear or found.coverage.unread:
                 layers, coverage = found, found.coverage
         return Subject(layers, coverage, type(model).__name__, "weights")
     arrays = _tree(model) if "jax" in sys.modules else {}

@@ -13,6 +13,7 @@ from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._answer import Answer
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._head_memory import head_memory
 from unitcircle.diagnosis._measurements import MeasurementsTable
 from unitcircle.diagnosis._remedy import Remedy
 from unitcircle.diagnosis._trial import Trial, Trials
@@ -67,7 +68,7 @@ def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
     if diagnosis.layers:
         parts.append(Text(""))
         table = MeasurementsTable(diagnosis.layers, diagnosis.examination.steps)
-        parts += [table, Text(_legend(diagnosis), style="dim")]
+        parts += [table, Text(_legend(diagnosis), style="dim"), *map(Text, memory_lines(diagnosis))]
     for group in group_findings(diagnosis.findings):
         parts += [Text(""), *_finding(group)]
     if diagnosis.examination.trials is not None:
@@ -106,6 +107,13 @@ def training(diagnosis: DiagnosisData, /) -> str:
     if evidence.trained is None and exam.optimizer_state:
         return "trained: the file holds the state of an optimizer"
     return str(evidence)
+
+
+def memory_lines(diagnosis: DiagnosisData, /) -> list[str]:
+    """Return the memory of the heads of every linear recurrence, one line each, below a heading."""
+    found = [(layer, head_memory(layer.layer)) for layer in diagnosis.layers]
+    lines = [f"{layer.layer.label}: {memory}" for layer, memory in found if memory is not None]
+    return ["", "memory at rest, in tokens until 1/e is left:", *lines] if lines else []
 
 
 def _legend(diagnosis: DiagnosisData) -> str:

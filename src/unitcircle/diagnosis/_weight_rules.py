@@ -10,10 +10,14 @@ import numpy as np
 from unitcircle._array import HALF_EPS
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._lost_decay import law_of
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._training import orthogonality_defect
+from unitcircle.recurrence import LinearRecurrence
 
+ROUNDED_MEMORY = 0.1
+"""A memory that the storage may have moved by more than this share is not the one that was trained."""
 MANY = 8
 """Fewer units than this are too few for a statistical test."""
 
@@ -202,7 +206,8 @@ def not_finite(exam: Examination) -> Iterator[Finding]:
 
     ## Why it matters
     One NaN in a recurrent weight makes every hidden state NaN after one step. The training run that wrote this
-    file diverged before it was saved.
+    file diverged before it was saved. In a linear recurrence an `A_log` of −inf leaves a finite λ = 1: the head never
+    decays, and never learns to, because the derivative of exp(A_log) is 0 there.
 
     ## Remedy
     Go back to an earlier checkpoint, lower the learning rate or clip the gradient, and stop training when the loss is
@@ -211,15 +216,24 @@ def not_finite(exam: Examination) -> Iterator[Finding]:
     for layer in exam.layers:
         if layer.finite:
             continue
+        linear = layer.layer.linear
         counts = ", ".join(f"{count} in {name}" for name, count in layer.not_finite.items())
         yield Finding(
             Severity.ERROR,
             layer.place(),
             f"entries that are NaN or infinite: {counts}",
-            "one of them makes every hidden state NaN",
-            "go back to an earlier checkpoint; clip the gradient or lower the learning rate",
+            *_damage(linear),
             {"not_finite": dict(layer.not_finite)},
         )
+
+
+def _damage(linear: LinearRecurrence | None) -> tuple[str, str]:
+    """Return why entries that are not finite matter, and what to do."""
+    bad = [] if linear is None else [name for name, x in linear.parameters.items() if not np.isfinite(x).all()]
+    if linear is None or not bad:
+        remedy = "go back to an earlier checkpoint; clip the gradient or lower the learning rate"
+        return "one of them makes every hidden state NaN", remedy
+    return "such a head neither decays nor learns to", "; ".join(law_of(linear, name) for name in bad)
 
 
 @rule("UC109", "dead-units")
@@ -299,9 +313,13 @@ def low_precision_spectrum(exam: Examination) -> Iterator[Finding]:
 
     ## Remedy
     Keep recurrent weights with long memory in float32 (or store log(1 − |λ|), as LRU and Mamba do), and cast the rest.
+    Where a logarithm of the rate is stored already, rounding moves the memory itself, which is reported from 10 % on.
     """
     for layer in exam.layers:
         if not layer.finite or layer.layer.units is not None:
+            continue
+        if layer.layer.linear is not None:
+            yield from _rounded_memory(layer, layer.layer.linear)
             continue
         stored = layer.layer.source.dtype
         values = layer.layer.diagonal if layer.layer.diagonal is not None else layer.stack
@@ -330,6 +348,26 @@ def low_precision_spectrum(exam: Examination) -> Iterator[Finding]:
             "keep this weight in float32, or store log(1 − |λ|)",
             {"radius": radius, "rounding": shift, "stored": stored, "eigenvector_condition": condition},
         )
+
+
+def _rounded_memory(layer: LayerExamination, linear: LinearRecurrence) -> Iterator[Finding]:
+    """Yield the finding about a stored decay whose rounding moves the memory of a head by more than a tenth."""
+    error = linear.rounding.ravel()
+    worst = int(error.argmax())
+    if error[worst] <= ROUNDED_MEMORY:
+        return
+    memory, head = float(linear.memory.ravel()[worst]), worst * linear.units // error.size
+    stored = {linear.names.get(name, name): dtype for name, dtype in linear.dtypes.items() if dtype in HALF_EPS}
+    names, types = ", ".join(stored), ", ".join(sorted(set(stored.values())))
+    yield Finding(
+        Severity.WARNING,
+        layer.place(next(iter(stored))),
+        f"the memory of {linear.family.unit} {head}, {memory:,.0f} tokens, is known to ±{error[worst]:.0%} only: "
+        f"{names} {'is' if len(stored) == 1 else 'are'} stored as {types}",
+        "half precision cannot resolve moduli this close to 1",
+        f"keep {names} in float32",
+        {"memory": memory, "relative_error": float(error[worst]), "stored": stored},
+    )
 
 
 def _hidden_half_precision(values: np.ndarray) -> float | None:

@@ -1,0 +1,286 @@
+"""Public bugs of decays that were lost, each with its correct twin; the threads are named by repository and number."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import unitcircle as uc
+from unitcircle.diagnosis import RULES, Severity, diagnose
+from unitcircle.recurrence import LINEAR_FAMILIES, from_linear
+
+H, N, D = 16, 16, 24
+HALF = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
+
+
+def inverse_softplus_of_steps(rng, *shape):
+    dt = np.exp(rng.uniform(math.log(1e-3), math.log(1e-1), shape))
+    return dt + np.log(-np.expm1(-dt))
+
+
+def rwkv_curve(size, start, stop, power):
+    return start + (stop - start) * (np.arange(size) / (size - 1)) ** power
+
+
+def softplus_inverse(x):
+    return np.log(np.expm1(x))
+
+
+def correct(family, rng):
+    """Return parameters as the authors of a family draw them."""
+    steps, rates = inverse_softplus_of_steps, np.log(rng.uniform(1, 16, H))
+    ring = np.sqrt(rng.uniform(0.9**2, 0.999**2, D))
+    return {
+        "Mamba": lambda: {"A_log": np.tile(np.log(np.arange(1, N + 1)), (D, 1)), "dt_bias": steps(rng, D)},
+        "Zamba": lambda: {"A_log": np.tile(np.log(np.arange(1, N + 1)), (2, D, 1)), "dt_bias": steps(rng, 2, D)},
+        "Mamba-2": lambda: {"A_log": rates, "dt_bias": steps(rng, H)},
+        "Mamba-2/GDN": lambda: {"A_log": np.log(np.arange(1, H + 1)), "dt_bias": steps(rng, H)},
+        "Mamba-3": lambda: {"dt_bias": steps(rng, H)},
+        "Gated DeltaNet": lambda: {"A_log": np.log(rng.uniform(0, 16, H)), "dt_bias": steps(rng, H)},
+        "Gated DeltaProduct": lambda: {"A_log": np.log(rng.uniform(0, 16, H)), "dt_bias": steps(rng, H)},
+        "DeltaNet": lambda: {"units": np.zeros(H)},
+        "KDA": lambda: {"A_log": rates, "dt_bias": steps(rng, H * 8)},
+        "KDA, bounded": lambda: {"A_log": np.zeros(H), "dt_bias": steps(rng, H * 8)},
+        "RWKV-4": lambda: {"time_decay": rwkv_curve(64, -5, 3, rng.uniform(0.7, 2))},
+        "RWKV-5": lambda: {"time_decay": rwkv_curve(64, -6, -1, rng.uniform(0.7, 2)).reshape(4, 16)},
+        "RWKV-6": lambda: {"time_decay": rwkv_curve(64, -6, -1, rng.uniform(0.7, 2)).reshape(1, 1, -1)},
+        "RWKV-7": lambda: {"w0": rwkv_curve(64, -5.5, -0.5, rng.uniform(0.85, 1.85)).reshape(1, 1, -1)},
+        "RetNet": lambda: {"units": np.zeros(H)},
+        "lightning attention": lambda: {"slope_rate": 2.0 ** (-np.arange(1, H + 1) / 2) * rng.choice([1, 1e-5])},
+        "GLA": lambda: {"gate_bias": np.zeros(D)},
+        "HGRN": lambda: {"lower_bound": np.full(D, rng.choice([0, 0.5, 0.9]))},
+        "RG-LRU": lambda: {"recurrent_param": softplus_inverse(-np.log(ring)), "gate_bias": np.zeros(D)},
+        "mLSTM": lambda: {"fgate_bias": np.linspace(3, 6, 4)},
+        "mLSTM, capped": lambda: {"fgate_bias": np.linspace(3, 6, 4)},
+        "minGRU": lambda: {"units": np.zeros(D)},
+        "minLSTM": lambda: {"units": np.zeros(D)},
+        "LRU": lambda: {"nu_log": np.log(-np.log(ring)), "theta_log": np.log(rng.uniform(1e-3, 6.28, D))},
+        "S4D": lambda: {"log_A_real": np.full((D, N), math.log(0.5)), "A_imag": np.tile(math.pi * np.arange(N), (D, 1)),
+                        "log_dt": rng.uniform(math.log(1e-3), math.log(1e-1), D)},
+        "S5": lambda: {"Lambda": -0.5 + 1j * math.pi * np.arange(D),
+                       "log_step": rng.uniform(math.log(1e-3), math.log(1e-1), (D, 1))},
+    }[family]()  # fmt: skip
+
+
+def rounded(values, dtype):
+    """Return values rounded to a half precision."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa * 2 / HALF[dtype]) * HALF[dtype] / 2, exponent)
+
+
+def layer(family, parameters, dtype="float32"):
+    if dtype in HALF:
+        real = {name: not np.iscomplexobj(value) for name, value in parameters.items()}
+        parameters = {n: rounded(v, dtype) if real[n] else v for n, v in parameters.items()}
+    dtypes = dict.fromkeys(parameters, dtype)
+    return from_linear(family, parameters, name="layers.0", dtypes=dtypes)
+
+
+def found(one, **options):
+    return {(f.code, f.place.gate) for f in diagnose([one], **options).findings if f.severity > Severity.NOTE}
+
+
+def constant(parameter, value):
+    return lambda p: p | {parameter: np.full(p[parameter].shape, value)}
+
+
+def changed(parameter, function):
+    return lambda p: p | {parameter: function(p[parameter])}
+
+
+def entry(parameter, value):
+    def put(p):
+        values = p[parameter].copy()
+        values.flat[3] = value
+        return p | {parameter: values}
+
+    return put
+
+
+def both_zero(p):
+    return {name: np.zeros(value.shape) for name, value in p.items()}
+
+
+def squared_step(values):
+    return softplus_inverse(np.log1p(np.exp(values)) ** 2)
+
+
+ONES, ZEROS = constant("dt_bias", 1.0), constant("dt_bias", 0.0)
+TRANSFORMERS = "huggingface/transformers 5.24 models/"
+BUGS = {
+    "huggingface/transformers#43717": ("Mamba", ONES, "UC114", "dt_bias"),
+    "huggingface/transformers#43778": ("Mamba-2", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "bamba:922": ("Mamba-2", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "falcon_h1:1007": ("Mamba-2", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "granitemoehybrid:1038": ("Mamba-2", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "lara_mini:896": ("Gated DeltaNet", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "qwen3_5:930": ("Gated DeltaNet", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "qwen3_5_moe:1035": ("Gated DeltaNet", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "qwen3_next:959": ("Gated DeltaNet", ONES, "UC114", "dt_bias"),
+    TRANSFORMERS + "qwen4_exp:1347": ("Gated DeltaNet", ONES, "UC114", "dt_bias"),
+    "fla-org/flash-linear-attention#739": ("Mamba-2/GDN", ONES, "UC114", "dt_bias"),
+    "fla-org/flash-linear-attention#380": ("Gated DeltaNet", both_zero, "UC114", "A_log"),
+    "fla-org/flash-linear-attention#156": ("Mamba-2", entry("dt_bias", math.nan), "UC105", ""),
+    "fla-org/flame#9": ("Mamba-2", entry("A_log", math.nan), "UC105", ""),
+    "fla-org/flame#42": ("Mamba-2/GDN", both_zero, "UC114", "dt_bias"),
+    "mad-lab#3": ("Mamba", ZEROS, "UC114", "dt_bias"),
+    "hustvl/Vim#19": ("Mamba", ZEROS, "UC114", "dt_bias"),
+    "huggingface/transformers#47831": ("Gated DeltaNet", entry("A_log", -math.inf), "UC105", ""),
+    "huggingface/transformers#47842": ("Mamba-2/GDN", entry("A_log", -math.inf), "UC105", ""),
+    "pytorch/torchtitan#4178": ("Gated DeltaNet", entry("A_log", math.log(1e-6)), "UC116", ""),
+    "spyx#42": ("Mamba", changed("dt_bias", squared_step), "UC114", "dt_bias"),
+    "jrz97619761/test-model-thing#3": ("mLSTM", constant("fgate_bias", 0.0), "UC114", "fgate_bias"),
+    "state-spaces/mamba#72": ("Mamba", entry("A_log", math.nan), "UC105", ""),
+    "state-spaces/mamba#352": ("Mamba", entry("dt_bias", math.nan), "UC105", ""),
+    "state-spaces/mamba#529": ("Mamba-2", entry("A_log", math.nan), "UC105", ""),
+    "state-spaces/mamba#812": ("Mamba-2", entry("dt_bias", math.inf), "UC105", ""),
+}
+"""Thread, or file and line → family, what it does to the parameters, the finding, the parameter that it names."""
+CASTS = {
+    "NVIDIA-NeMo/Automodel#2484": ("Gated DeltaNet", "bfloat16"),
+    "NVIDIA/Megatron-LM#3634": ("Gated DeltaNet", "bfloat16"),
+    "ml-explore/mlx-lm#1028": ("Mamba-2", "bfloat16"),
+    "state-spaces/mamba#923": ("Mamba-2", "bfloat16"),
+    "state-spaces/mamba#397": ("Mamba-2", "float16"),
+}
+"""Threads that ask to keep A_log in float32: a note, because rounding moves a memory by a few percent."""
+KINDS = {
+    "A, not its logarithm": ("Mamba-2", changed("A_log", np.exp), "UC114", "A_log"),
+    "A, not its logarithm, channels": ("Mamba", changed("A_log", np.exp), "UC114", "A_log"),
+    "log twice": ("Mamba-2", changed("A_log", lambda x: np.log(np.maximum(x, 1e-3))), "UC114", "A_log"),
+    "log twice, channels": ("Mamba", changed("A_log", lambda x: np.log(np.abs(x))), "UC105", ""),
+    "sign of A_log": ("Mamba", changed("A_log", np.negative), "UC114", "A_log"),
+    "sign of A": ("Mamba-2", changed("A_log", lambda x: -np.exp(x)), "UC114", "A_log"),
+    "step without inverse softplus": ("Gated DeltaNet", changed("dt_bias", lambda x: np.log1p(np.exp(x))), "UC114",
+                                      "dt_bias"),
+    "sign of dt_bias": ("Mamba-3", changed("dt_bias", np.negative), "UC114", "dt_bias"),
+    "KDA with ones": ("KDA", ONES, "UC114", "dt_bias"),
+    "bounded KDA with zeros": ("KDA, bounded", ZEROS, "UC114", "dt_bias"),
+    "time_decay 0": ("RWKV-4", constant("time_decay", 0.0), "UC114", "time_decay"),
+    "sign of time_decay": ("RWKV-5", changed("time_decay", np.negative), "UC114", "time_decay"),
+    "exp(w) stored": ("RWKV-6", changed("time_decay", np.exp), "UC114", "time_decay"),
+    "sign of w0": ("RWKV-7", changed("w0", np.negative), "UC114", "w0"),
+    "w0 zeros": ("RWKV-7", constant("w0", 0.0), "UC114", "w0"),
+    "Λ constant": ("RG-LRU", constant("recurrent_param", 1.0), "UC114", "recurrent_param"),
+    "sign of Λ": ("RG-LRU", changed("recurrent_param", np.negative), "UC118", ""),
+    "sign of the forget gate": ("mLSTM, capped", changed("fgate_bias", np.negative), "UC114", "fgate_bias"),
+    "ν, not its logarithm": ("LRU", changed("nu_log", np.exp), "UC114", "nu_log"),
+    "sign of ν": ("LRU", changed("nu_log", np.negative), "UC118", ""),
+    "Δ, not its logarithm": ("S4D", changed("log_dt", np.exp), "UC114", "log_dt"),
+    "log_step 0": ("S5", constant("log_step", 0.0), "UC114", "log_step"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bug", [*BUGS, *KINDS])
+def test_a_lost_decay_is_found_and_its_twin_is_not(bug):
+    family, damage, code, parameter = (BUGS | KINDS)[bug]
+    parameters = correct(family, np.random.default_rng(1))
+    assert found(layer(family, parameters)) == set()
+    with np.errstate(divide="ignore"):
+        lost = layer(family, damage(parameters))
+    assert (code, parameter) in found(lost)
+    for finding in diagnose([lost], select=[code]).findings:
+        assert "<-" in finding.remedy
+
+
+@pytest.mark.parametrize("thread", CASTS)
+def test_a_cast_to_half_precision_is_a_note(thread):
+    family, dtype = CASTS[thread]
+    parameters = correct(family, np.random.default_rng(1))
+    findings = diagnose([layer(family, parameters, dtype)], steps=4096, ignore=["UC112"]).findings
+    assert [(f.code, f.severity) for f in findings] == [("UC117", Severity.NOTE)]
+    assert "A_log, dt_bias stored as" in findings[0].message
+    assert diagnose([layer(family, parameters)], steps=4096, ignore=["UC112"]).findings == ()
+
+
+def test_the_correct_initializations_of_every_family_have_no_finding_above_a_note():
+    rng = np.random.default_rng(7)
+    count = 0
+    for family in LINEAR_FAMILIES:
+        for _ in range(4):
+            parameters = correct(family, rng)
+            for dtype in ("float32", "bfloat16"):
+                assert found(layer(family, parameters, dtype)) == set(), (family, dtype)
+                count += 1
+    assert count >= 200
+
+
+def test_the_remedies_make_the_findings_vanish():
+    for family, damage, code, parameter in (BUGS | KINDS).values():
+        right = correct(family, np.random.default_rng(1))
+        with np.errstate(divide="ignore"):
+            lost = damage(right)
+        named = {f.place.gate for f in diagnose([layer(family, lost)], select=["UC114"]).findings}
+        named |= {parameter} if parameter else {*right} if code in {"UC105", "UC116", "UC118"} else set()
+        assert found(layer(family, lost | {name: right[name] for name in named})) == set()
+
+
+def test_a_head_of_minus_infinity_is_an_error_that_names_the_head():
+    parameters = entry("A_log", -math.inf)(correct("Gated DeltaNet", np.random.default_rng(1)))
+    (finding,) = diagnose([layer("Gated DeltaNet", parameters)], steps=4096, select=["UC105"]).findings
+    assert finding.severity is Severity.ERROR
+    assert finding.message == "entries that are NaN or infinite: 1 in A_log (head 3)"
+    assert finding.remedy == "A_log <- log U(1, 16) in float32"
+    per_channel = entry("dt_bias", math.nan)(correct("KDA", np.random.default_rng(1)))
+    (finding,) = diagnose([layer("KDA", per_channel)], select=["UC105"]).findings
+    assert "dt_bias (head 0)" in finding.message
+
+
+def test_a_rounded_memory_is_judged_by_its_own_error():
+    # Stored as log_dt of a long memory, bfloat16 moves it by a third; the same in float32 is right.
+    slow = {"log_A_real": np.zeros((4, 1)), "A_imag": np.ones((4, 1)), "log_dt": np.full(4, -90.0) - np.arange(4)}
+    one = layer("S4D", slow, "bfloat16")
+    (finding,) = diagnose([one], select=["UC111"]).findings
+    assert "is known to ±36% only: " in finding.message
+    assert diagnose([layer("S4D", slow)], select=["UC111"]).findings == ()
+    ordinary = layer("LRU", correct("LRU", np.random.default_rng(1)), "bfloat16")
+    assert diagnose([ordinary], select=["UC111"]).findings == ()
+
+
+def test_memory_is_reported_in_tokens_per_head():
+    parameters = {
+        "A_log": np.log([1.0, 1e-9, 16.0, 4.0]),
+        "dt_bias": softplus_inverse(np.array([0.01, 0.01, 1.0, 0.05])),
+    }
+    result = diagnose([layer("Gated DeltaNet", parameters)], steps=64)
+    assert result.answer.sentence.startswith("Gated DeltaNet: carries a signal over 64 steps?")
+    assert result.answer.sentence.endswith("memory at rest: median 52.5 tokens, 0.0625 to 100,000,000,000")
+    text = " ".join(str(result).split())
+    assert "4 heads" in text
+    assert "layers.0: median 52.5, shortest 0.0625 (head 2), longest 100,000,000,000 (head 1)" in text
+    assert "1 never decay (head 1); 1 forget in one token (head 2); along the key α(1 − β) = 5.63e-08 to 0.5" in text
+    data = json.loads(result.to_json())
+    memory = data["layers"][0]["linear"]["memory"]
+    assert (memory["endless"], memory["momentary"], memory["unit"]) == ([1], [2], "head")
+    assert data["layers"][0]["linear"]["family"] == "Gated DeltaNet"
+    assert data["answer"]["memory"]["shortest"] == pytest.approx(1 / 16)
+
+
+def test_the_remedy_of_a_short_memory_names_the_parameters():
+    parameters = correct("Mamba-2", np.random.default_rng(1))
+    (finding,) = diagnose([layer("Mamba-2", parameters)], steps=100_000, select=["UC112"]).findings
+    assert finding.remedy == (
+        "dt_bias <- inverse softplus of log-uniform(.001, .1); A_log <- log U(1, 16) in float32; "
+        "a memory of 100000 tokens needs a rate of 1/100000 in some heads"
+    )
+    plain = replace(layer("Mamba-2", parameters), linear=None)
+    assert "lower dt_bias" in diagnose([plain], steps=100_000, select=["UC112"]).findings[0].remedy
+
+
+def test_expressivity_is_a_note_on_request():
+    gated = layer("Gated DeltaNet", correct("Gated DeltaNet", np.random.default_rng(1)))
+    seven = layer("RWKV-7", correct("RWKV-7", np.random.default_rng(1)))
+    assert RULES["UC115"].on_request
+    assert "UC115" not in {f.code for f in diagnose([gated]).findings}
+    (finding,) = diagnose([gated], select=["UC115"]).findings
+    assert finding.severity is Severity.NOTE
+    assert finding.message == "Gated DeltaNet: eigenvalues in [0, 1] for every input"
+    assert diagnose([seven], select=["UC115"]).findings == ()
+    assert "2411.12537" in uc.diagnosis.explain("UC115")
+
+
+def test_what_is_fixed_by_design_is_no_endless_memory():
+    for family in ("DeltaNet", "RetNet", "lightning attention"):
+        assert found(layer(family, correct(family, np.random.default_rng(1)))) == set()
