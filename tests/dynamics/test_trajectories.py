@@ -351,6 +351,58 @@ def test_an_encoder_that_is_not_trained_is_not_a_cut():
     assert flow.lengths[0].tolist() == [40] * B
 
 
+def test_a_burn_in_without_gradients_is_a_cut():
+    class BurnIn(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = nn.LSTM(M, N, batch_first=True)
+
+        def forward(self, x):
+            with torch.no_grad():
+                _, state = self.rnn(x[:, :15])
+            return self.rnn(x[:, 15:], state)[0][:, -1]
+
+    flow = gradient_flow(seeded(BurnIn), inputs())
+    assert flow.cuts == ((T - 15,),)
+    assert flow.steps == T
+    assert np.isneginf(flow.log_norms[T - 15 :]).all()
+
+
+class Episodes(nn.Module):
+    """A cell whose state is set to 0 where an episode ends, as agents do."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.RNNCell(M, N)
+
+    def forward(self, x, done):
+        h = None
+        for x_t, d in zip(x.unbind(1), done.unbind(1), strict=True):
+            h = self.cell(x_t, h if h is None else h * (1 - d).unsqueeze(-1))
+        return h
+
+
+def test_a_state_set_to_zero_begins_anew():
+    model = seeded(Episodes)
+    ends = (0, 4, 20, 11)
+    done = torch.zeros(B, T, dtype=torch.float64)
+    done[range(B), ends] = 1
+    done[:, 3] = 1
+    flow = gradient_flow(model, {"x": inputs(), "done": done}, lambda h: h.square().sum())
+    assert flow.layers == ("cell", "cell#2")  # all of them begin anew at step 3
+    assert np.isneginf(flow.log_norms[:4, 0]).all()
+    begins = [max(3, end) for end in ends]
+    rnn = nn.RNN(M, N, batch_first=True)
+    for name, value in model.cell.named_parameters():
+        getattr(rnn, f"{name}_l0").data.copy_(value.data)
+    for b, begin in enumerate(begins):
+        expected = gradient_flow(rnn, inputs()[b : b + 1, begin:], lambda output: output[1].square().sum())
+        # The state at the reset is 0 whatever it was: what enters the cell after it is the initial state.
+        agree(flow.log_norms[: T - begin + 1, 1, b], expected.log_norms[:, 0, 0])
+        assert np.isnan(flow.log_norms[T - begin + 1 :, 1, b]).all()
+    assert np.isfinite(flow.growth_rate[1])
+
+
 class Masked(nn.Module):
     """A loop over a cell that keeps the state of a sequence over its padding."""
 

@@ -35,6 +35,8 @@ def lag_curves(
     present = trajectory.present().numpy()
     if trajectory.changed and trajectory.constant_start:
         present[0] = False  # the model may use its constant also beside the layer, which no gradient here includes
+    if trajectory.begun is not None:
+        present &= np.arange(len(present))[:, None] >= trajectory.begun.numpy()
     packed = trajectory.lengths is not None
     steps = [np.flatnonzero(present[:, b]) for b in range(trajectory.batch)]
     drop = _beyond_end(trajectory, whole, steps, None if packed or given is None else given.numpy())

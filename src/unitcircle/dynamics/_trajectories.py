@@ -40,6 +40,7 @@ class Trajectory:
     calls: int = 0
     cuts: list[int] = field(default_factory=list[int])  # Steps after which the model detached the state
     constant_start: bool = False  # Whether the model passed an initial state that is not part of the graph
+    begun: Tensor | None = None  # (B,): after how many steps the model last set the state of each sequence to 0
     changed: bool = False  # Whether the model changed a state between two calls
 
     @property
@@ -64,6 +65,8 @@ class Trajectory:
 
     def present(self) -> Tensor:
         """Return whether each sequence has a state after each number of steps, ``(T + 1, B)``."""
+        if all(point.elements is None for point in self.points):
+            return torch.ones(len(self.points), self.batch, dtype=torch.bool)
         mask = torch.zeros(len(self.points), self.batch, dtype=torch.bool)
         for t, point in enumerate(self.points):
             mask[t, slice(None) if point.elements is None else point.elements.cpu()] = True
@@ -139,16 +142,14 @@ class StateRecord:
             same_shape = all(a.numel() == b.numel() for a, b in zip(state, end.values, strict=True))
             if not same_shape:  # other sequences, such as those that a beam search keeps
                 return Link()
-            return Link(end.chain, end.steps, changed=not _equal(state, end.values))
+            changed = not _equal(state, end.values)
+            zero = changed and not any(bool(part.detach().any()) for part in state)
+            return Link() if zero else Link(end.chain, end.steps, changed=changed)
         for end in reversed(self._newest[path]):
             if _equal(state, end.values) and (any(bool(v.any()) for v in end.values) or _shared(state, end.values)):
-                frozen = not any(self._chain_requires_grad(path, end))
-                return Link(end.chain, end.steps, detached=not frozen)
+                # Within torch.no_grad() nothing is connected, and no link is missing.
+                return Link(end.chain, end.steps, detached=torch.is_grad_enabled())
         return Link()
-
-    def _chain_requires_grad(self, path: str, end: _End) -> Iterator[bool]:
-        for key in self._chains[path][end.chain]:
-            yield from (part.requires_grad for part in self.trajectories[key].points[-1].parts)
 
     def continued(self, path: str, link: Link, names: Sequence[str], rows: Sequence[Trajectory], /) -> None:
         """Record a call: the trajectories of its rows, of which each begins with the initial state of the call."""
@@ -194,6 +195,13 @@ class StateRecord:
         if link.changed:
             trajectory.changed = True
             trajectory.points[-1] = call.points[0]
+            values = call.points[0].values
+            if all(len(part) == trajectory.batch for part in values):
+                reset = ~torch.stack([part.flatten(1).any(1) for part in values]).any(0).cpu()
+                begun = (
+                    torch.zeros(trajectory.batch, dtype=torch.long) if trajectory.begun is None else trajectory.begun
+                )
+                trajectory.begun = torch.where(reset, trajectory.steps, begun)
         trajectory.points += call.points[1:]
         trajectory.inputs += call.inputs
         trajectory.end = call.end
