@@ -21,6 +21,7 @@ INITIALIZERS = [cls() for cls in CLASSES] + [
     uci.Constant(0.5),
     uci.Identity(-0.01),
     uci.Orthogonal(gain=1.3),
+    uci.Critical(input_std=0.3),
     uci.Eigen(modulus=1.1, angles="uniform"),
     uci.Eigen(angles=0.3),
     uci.BlockRotation(modulus=0.9, phases="cayley"),

@@ -28,6 +28,9 @@ PARAMETERS = {
     "forget_bias": st.fixed_dictionaries({"value": any_number}),
     "identity": st.fixed_dictionaries({"scale": any_number}),
     "chrono": st.fixed_dictionaries({"max_steps": st.integers(3, 10**6)}),
+    "critical": st.fixed_dictionaries(
+        {"input_std": st.floats(0, 1e3), "activation": st.sampled_from(["tanh", "gelu"]), "bias_std": st.floats(0, 1)}
+    ),
     "eigen": st.fixed_dictionaries(
         {"modulus": positive, "angles": st.one_of(st.sampled_from(["haar", "uniform"]), any_number, angle_lists)}
     ),
@@ -153,6 +156,8 @@ def test_unknown_names_list_the_choices():
         (lambda: uci.Identity(scale=None), "scale must be a finite number; got None"),
         (lambda: uci.Chain(gain=0), "gain must be positive"),
         (lambda: uci.Chain(feedback=-1), "feedback must not be negative"),
+        (lambda: uci.Critical(input_std=-1), "input_std must not be negative"),
+        (lambda: uci.Critical(leak=0), "leak must be above 0"),
         (lambda: uci.Antisymmetric(step=0), "step must be positive"),
         (lambda: uci.Antisymmetric(damping=-1), "damping must not be negative"),
         (lambda: uci.Antisymmetric(std=0), "std must be positive"),

@@ -14,6 +14,7 @@ initializer                           weight                                    
 :class:`Orthogonal`                   Haar orthogonal or unitary, rectangular too          circle
 :class:`OrthogonalSVD`                Lasagne's recipe                                     circle
 :class:`Identity`                     s I: the IRNN                                        one point
+:class:`Critical`                     Haar, at the edge of chaos of its inputs             circle
 :class:`Eigen`                        rotations in all planes (i, i + 1), times modulus    circle
 :class:`BlockRotation`                rotations side by side: Henaff, Cayley               circle
 :class:`UnitaryEvolution`             uRNN: structured unitary product                     circle
@@ -37,6 +38,7 @@ __all__ = [
     "Chain",
     "Chrono",
     "Constant",
+    "Critical",
     "Eigen",
     "Filled",
     "ForgetBias",
@@ -71,6 +73,7 @@ from unitcircle.initializers._block_rotation import BlockRotation
 from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._chain import Chain
 from unitcircle.initializers._constant import Constant, Zeros
+from unitcircle.initializers._critical import Critical
 from unitcircle.initializers._eigen import Eigen
 from unitcircle.initializers._filled import Filled, Initialization, require
 from unitcircle.initializers._identity import Identity
