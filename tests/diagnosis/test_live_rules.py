@@ -1,6 +1,7 @@
 """Rules over live measurements: each fires on the defect built for it, and on nothing beside it."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from tests.diagnosis.test_live import B, N, Reader, T, batch, codes, found, read
 from torch import nn
 
 from unitcircle.diagnosis import RULES, Severity, diagnose
+from unitcircle.initializers import parse
 from unitcircle.torch import initialize_
 
 
@@ -90,6 +92,22 @@ def test_chaos_is_beyond_its_error():
     assert finding.severity is (Severity.WARNING if grown >= 0.1 else Severity.NOTE)
     # Mean field: 0.31 at gain 3, for infinite width and without input; width 48 and small inputs are near it.
     assert diagnosis.layers[0].live.exponent == pytest.approx(0.31, abs=0.15)
+
+
+def test_growth_in_a_plain_cell_is_answered_with_the_critical_gain_of_its_inputs():
+    torch.manual_seed(1)
+    model = Reader(nn.RNN(2, 48, batch_first=True), 48)
+    nn.init.normal_(model.rnn.weight_hh_l0, std=3.0 / math.sqrt(48))
+    inputs = torch.randn(8, 80, 2)
+    finding = found(diagnose(model, inputs), "UC206")
+    text = re.search(r"recurrent='(critical\(.*?\))'", finding.remedy)[1]
+    init = parse(text)
+    rnn = model.rnn
+    drive = (inputs @ rnn.weight_ih_l0.T + rnn.bias_ih_l0 + rnn.bias_hh_l0).detach()
+    assert init.input_std == pytest.approx(float(drive.std((0, 1)).square().mean().sqrt()), rel=0.05)
+    assert init.bias_std == pytest.approx(float(drive.mean((0, 1)).square().mean().sqrt()), rel=0.05)
+    initialize_(model, recurrent=text, rng=0)
+    assert "UC206" not in codes(diagnose(model, inputs))
 
 
 def test_saturation():

@@ -28,6 +28,7 @@ from unitcircle.dynamics import (
     participation_ratio,
 )
 from unitcircle.errors import ArgumentError, NotFiniteError
+from unitcircle.initializers import Critical
 from unitcircle.recurrence import Cell, RecurrentLayer
 from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
@@ -295,12 +296,22 @@ def _add_states(
             "saturation": _saturation(layer, parts, states[1:][after]),
             "dead": tuple(np.flatnonzero(np.ptp(h[after], axis=0) <= resolution).tolist()),
             "gates": _gates(layer, xs if xs.size else None, states[:-1][after]),
+            "drive": _drive(layer, xs) if xs.size else None,
         }
     return LiveLayer(**(vars(measured) | changes))
 
 
 def _precision(layer: RecurrentLayer) -> torch.dtype:
     return cast("torch.dtype", getattr(torch, layer.source.dtype))
+
+
+def _drive(layer: RecurrentLayer, xs: np.ndarray) -> tuple[float, float] | None:
+    """Return how far U x + b varies and how large its constant part is, of the only gate of a plain cell."""
+    if layer.cell.gates != ("h",) or "h" not in layer.inputs:
+        return None
+    drive = xs @ np.asarray(layer.inputs["h"], dtype=float).T + np.asarray(layer.biases.get("h", 0.0))
+    init = Critical.of_drive(drive)
+    return init.input_std, init.bias_std
 
 
 def _typical_direction(measured: LiveLayer, layer: RecurrentLayer, driven: DrivenLayer, steps: int) -> float:

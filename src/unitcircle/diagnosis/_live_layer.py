@@ -78,6 +78,9 @@ class LiveLayer:
         The first lag at which the model detaches the state: from it on the gradient is 0; None where it does not.
     links
         At how many places it does.
+    drive
+        Of a plain cell, over its units: the root mean square of the standard deviation over the batch of U x + b, and
+        of its mean; otherwise None.
     """
 
     log_gradient: np.ndarray
@@ -99,6 +102,7 @@ class LiveLayer:
     trajectories: int = 1
     cut: int | None = None
     links: int = 0
+    drive: tuple[float, float] | None = None
 
     @property
     def steps(self) -> int:

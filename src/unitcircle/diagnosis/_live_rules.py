@@ -10,6 +10,7 @@ import numpy as np
 from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._growth_remedy import growth_remedy
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._remedy import effect_of_best, initialize_call
 from unitcircle.diagnosis._rule import rule
@@ -136,8 +137,10 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
     bounds the length of that step and does not change its direction.
 
     ## Remedy
-    Use a smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the gain that keeps the norm.
-    During training, penalize growth of the gradient in time with Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
+    Use a smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the gain that keeps the norm. A
+    plain cell can be initialized at the gain that is critical for its inputs: `recurrent="critical(input_std=s)"`, s
+    the standard deviation of U x. During training, penalize growth of the gradient in time with Pascanu's Ω
+    (`unitcircle.torch.pascanu_omega`).
     """
     for layer, live in _live_layers(exam):
         overflow = np.flatnonzero(np.isposinf(live.log_gradient))
@@ -151,7 +154,7 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
             layer.place(),
             f"the gradient {what} {lag} steps back of {live.steps}",
             "a step of training depends on the earliest inputs only; clipping does not change its direction",
-            "unitcircle.dynamics.calibrate_(model, batch), or lower the recurrent gain",
+            growth_remedy(layer, live),
             {"lag": lag, "steps": live.steps, "growth_rate": live.growth_rate, "log_norm": live.log_gradient.tolist()},
         )
 
@@ -265,7 +268,8 @@ def chaos(exam: Examination) -> Iterator[Finding]:
     training often leads to an exponent slightly above 0.
 
     ## Remedy
-    A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)`.
+    A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)`, or, for a plain cell,
+    `recurrent="critical(input_std=s)"`, s the standard deviation of U x: the gain at which λ is 0 in a wide network.
     """
     for layer, live in _live_layers(exam):
         growth = live.exponent * live.steps
@@ -282,7 +286,7 @@ def chaos(exam: Examination) -> Iterator[Finding]:
             "the last state depends on rounding as it does on the inputs"
             if visible
             else "a gradient grows at this rate on its way back",
-            "unitcircle.dynamics.calibrate_(model, batch), or lower the recurrent gain",
+            growth_remedy(layer, live),
             {"exponent": live.exponent, "stderr": live.exponent_stderr, "rounding": rounding},
         )
 
