@@ -187,21 +187,42 @@ class CarriedValues:
 
     def _value(self, variable: Variable, steps: int) -> Value | None:
         """Return the value of a variable after so many iterations; None where nothing reads it any more."""
-        made = self.values[variable]
-        latest = max((k for k in made if k < steps), default=None)
+        made, latest = self.values[variable], self._latest[variable][steps]
         if latest is None:
             # A variable that is not made in every iteration may still have its initial value.
-            initial = self._initial(variable)
+            initial = self._initial[variable]
             return initial if initial is not None and self._made(initial) < steps <= self._last[initial] else None
-        longest = max(self._last.get(value, k) - k for k, value in made.items())
         ahead = self._last.get(made[latest], latest) >= steps
-        return made[latest] if ahead or (steps == self.count and steps - latest <= longest) else None
+        return made[latest] if ahead or (steps == self.count and steps - latest <= self._longest[variable]) else None
+
+    @cached_property
+    def _latest(self) -> Mapping[Variable, Sequence[int | None]]:
+        """Variable → number of iterations → the last of them that makes a value."""
+        latest: dict[Variable, list[int | None]] = {}
+        for variable, made in self.values.items():
+            latest[variable] = [None]
+            for k in range(self.count):
+                latest[variable].append(k if k in made else latest[variable][-1])
+        return latest
+
+    @cached_property
+    def _longest(self) -> Mapping[Variable, int]:
+        """Variable → after how many iterations a value is read at the latest."""
+        return {
+            variable: max(self._last.get(value, k) - k for k, value in made.items())
+            for variable, made in self.values.items()
+        }
+
+    @cached_property
+    def _initial(self) -> Mapping[Variable, Value | None]:
+        """Variable → its initial value."""
+        return {variable: self._initial_of(variable) for variable in self.values}
 
     def _made(self, value: Value) -> int:
         """Return the iteration that makes a value, −1 if it was made before the loop."""
         return self.iteration(value.node) if value.node in self.places else -1
 
-    def _initial(self, variable: Variable) -> Value | None:
+    def _initial_of(self, variable: Variable) -> Value | None:
         """Return what is read first in place of a variable; None if it needs no gradient."""
         made = self.values[variable]
         shape = self.graph.shape(next(iter(made.values())))

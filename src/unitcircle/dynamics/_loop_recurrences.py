@@ -109,8 +109,10 @@ def _of_loop(graph: RunGraph, key: int, iterations: dict[int, int]) -> Iterable[
 
 def _without_nested(graph: RunGraph, found: Sequence[_Execution]) -> list[_Execution]:
     """Keep one of two loops, one inside the other, that carry a state through the same parameters."""
+    if len({one.key for one in found}) < 2:
+        return list(found)
     around: dict[int, set[int]] = defaultdict(set)
-    for path in set(graph.program.paths):
+    for path in {tuple(loop.execution for loop in path): path for path in graph.program.paths}.values():
         for depth, loop in enumerate(path):
             around[loop.execution] |= {outer.execution for outer in path[:depth]}
     dropped: set[int] = set()

@@ -98,39 +98,42 @@ class ProgramLoops(TorchFunctionMode):
             self._ends[-1] = _sequence_number()
 
     def _record(self, frame: FrameType | None) -> None:
-        frames: list[FrameType] = []
-        while frame is not None and frame is not self._root:
-            frames.append(frame)
+        known = {id(call.frame): depth for depth, call in enumerate(self._stack)}
+        new: list[FrameType] = []
+        while frame is not None and frame is not self._root and id(frame) not in known:
+            new.append(frame)
             frame = frame.f_back
-        frames.reverse()
-        before, stack = self._stack, list[_Call]()
-        shared = 0
-        while shared < min(len(frames), len(before)) and frames[shared] is before[shared].frame:
-            shared += 1
-        for depth, one in enumerate(frames):
-            call = before[depth] if depth < shared else _Call(one)
-            call.move(one.f_lasti, self._executions, again=depth == shared - 1)
-            stack.append(call)
-        self._stack = stack
-        self.paths.append(tuple(loop for call in stack for loop in call.loops.values()))
-        self.positions.append(hash(tuple((id(call.frame.f_code), call.position) for call in stack)))
+        # What calls a known frame still waits for it.
+        shared = known.get(id(frame), -1) + 1
+        del self._stack[shared:]
+        if shared:
+            self._stack[-1].move(self._executions)
+        for one in reversed(new):
+            self._stack.append(_Call(one, self._stack[-1] if self._stack else None))
+            self._stack[-1].move(self._executions)
+        self.paths.append(self._stack[-1].path if self._stack else ())
+        self.positions.append(self._stack[-1].place if self._stack else 0)
 
 
 class _Call:
-    """A call that is being executed: its instruction, and the loops that it is in."""
+    """A call that is being executed: its instruction, and the loops around it, with those of its callers."""
 
-    def __init__(self, frame: FrameType) -> None:
+    def __init__(self, frame: FrameType, caller: _Call | None) -> None:
         self.frame = frame
         self.position = -1
         self.loops: dict[tuple[int, int], Loop] = {}
+        self.path: tuple[Loop, ...] = ()
+        self.place = 0
+        self._above = () if caller is None else caller.path
+        self._from = 0 if caller is None else caller.place
 
-    def move(self, position: int, executions: count[int], /, *, again: bool) -> None:
-        """Go to an instruction; ``again`` if the call itself executes it, not one that it is still waiting for."""
+    def move(self, executions: count[int], /) -> None:
+        """Go to the instruction that the call executes now."""
         # Outside of loops a call that runs several calls at one instruction is one: functools.reduce, map.
-        around = [ends for ends in _loops_of(self.frame.f_code) if ends[0] <= position <= ends[1]]
-        around = around or [(position, position)]
+        position, code = self.frame.f_lasti, self.frame.f_code
+        around = [ends for ends in _loops_of(code) if ends[0] <= position <= ends[1]] or [(position, position)]
         repeated = None
-        if again and position <= self.position:
+        if position <= self.position:
             repeated = next((ends for ends in reversed(around) if ends in self.loops), None)
         loops: dict[tuple[int, int], Loop] = {}
         for ends in around:
@@ -141,6 +144,8 @@ class _Call:
                 loop = Loop(loop.execution, loop.iteration + 1)
             loops[ends] = loop
         self.position, self.loops = position, loops
+        self.path = (*self._above, *loops.values())
+        self.place = hash((self._from, id(code), position))
 
 
 @lru_cache(maxsize=4096)
