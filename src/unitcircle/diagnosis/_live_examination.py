@@ -11,6 +11,7 @@ from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._candidates import candidates, try_candidates
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._live import Execution, measure
+from unitcircle.diagnosis._live_loops import names_of
 from unitcircle.errors import ArgumentError
 
 
@@ -32,7 +33,7 @@ def examine(
     trials = None
     if initializers:
         texts = [initializers] if isinstance(initializers, str) else initializers
-        tried = candidates(texts, live, steps=length, at=execution.at)
+        tried = candidates(texts, live, steps=length, at=names_of(model, execution.at))
         trials = try_candidates(model, execution, live, tried, steps=length, seeds=seeds, weights=weights)
     layers = [LayerExamination(layer, length, None, execution.seed, measured) for layer, measured in live.layers]
     return Examination(layers, length, steps_given=True, trials=trials), live.coverage

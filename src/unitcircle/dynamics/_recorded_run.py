@@ -94,7 +94,7 @@ def check_recorded(run: RecordedRun, model: nn.Module, /) -> None:
     """Refuse a run in which no recurrent layer was called."""
     if run.record.trajectories:
         return
-    remedy = "Name the recurrent submodules with at=, or pass as_recurrence(step, state=...)."
+    remedy = "Measure loops with hand_written(model, batch), or name their submodules with at=."
     own = unmeasured_subclasses(model)
     arrived = type(model).__name__ if not own else f"only {', '.join(own)}"
     raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", arrived, remedy)
