@@ -16,7 +16,7 @@ NAMES = {
     "hf qwen3_next": ("Gated DeltaNet", "4 heads", {"A_log": (H,), "dt_bias": (H,), "in_proj_ba.weight": (8, 8)}),
     "hf qwen3_5": ("Gated DeltaNet", "4 heads", {"A_log": (H,), "dt_bias": (H,), "in_proj_b.weight": (4, 8)}),
     "hf kimi_linear": ("KDA", "4 heads x 3", {"A_log": (1, 1, H, 1), "dt_bias": (H * K,)}),
-    "hf bailing_hybrid": ("KDA", "4 heads x 3", {"A_log": (H,), "dt_bias": (H * K,)}),
+    "kda of fla models": ("KDA", "4 heads x 3", {"A_log": (H,), "dt_bias": (H * K,)}),
     "hf minimax": ("lightning attention", "4 heads", {"slope_rate": (H, 1, 1)}),
     "hf recurrent_gemma": ("RG-LRU", "6 channels", {"recurrent_param": (C,), "recurrent_gate_bias": (2, 3)}),
     "hf rwkv": ("RWKV-4", "6 channels", {"time_decay": (C,), "time_first": (C,)}),
@@ -97,6 +97,14 @@ def test_a_bounded_gate_starts_with_a_log_of_zero():
     (layer,), coverage = assembled(tensors)
     assert layer.linear.family.name == "KDA, bounded"
     assert coverage.notes == ("the file does not say whether the gate of KDA is bounded: read as KDA, bounded",)
+
+
+def test_the_gates_of_bailing_and_glm_are_bounded_and_that_of_kimi_is_not():
+    for shape, family in (((H,), "KDA, bounded"), ((1, 1, H, 1), "KDA")):
+        parts = {"A_log": shape, "dt_bias": (H * K,), "f_a_proj.weight": (3, 8)}
+        (layer,), coverage = assembled(module(parts, "model.layers.0.self_attn.forget_gate."))
+        assert layer.linear.family.name == family
+        assert not coverage.unread
 
 
 def test_the_input_weight_of_an_lru_is_normalized():

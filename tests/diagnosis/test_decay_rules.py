@@ -269,6 +269,13 @@ def test_the_remedy_of_a_short_memory_names_the_parameters():
     assert "lower dt_bias" in diagnose([plain], steps=100_000, select=["UC112"]).findings[0].remedy
 
 
+def test_a_gate_that_is_shut_at_rest_by_design_is_a_note():
+    rng = np.random.default_rng(1)
+    parameters = {"A_log": np.log(rng.uniform(1, 16, H)), "dt_bias": inverse_softplus_of_steps(rng, H * 8)}
+    (finding,) = diagnose([layer("KDA, bounded", parameters)], select=["UC116"]).findings
+    assert finding.severity is Severity.NOTE
+
+
 def test_expressivity_is_a_note_on_request():
     gated = layer("Gated DeltaNet", correct("Gated DeltaNet", np.random.default_rng(1)))
     seven = layer("RWKV-7", correct("RWKV-7", np.random.default_rng(1)))

@@ -152,8 +152,11 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
         values["Lambda"] = values["Lambda"][:, 0] + 1j * values["Lambda"][:, 1]  # as torch.view_as_real keeps it
     if family == "S5" and len(values) == 2 and values["Lambda"].dtype.kind != "c":
         return None
-    if family == "KDA" and not values["A_log"].any() and values["dt_bias"].any():
-        # The bounded gate starts with A_log = 0, and the two forms of the gate have the same names.
+    if (
+        family == "KDA"
+        and (_is_module_of_gate(prefix, values) or not values["A_log"].any())
+        and values["dt_bias"].any()
+    ):
         family = "KDA, bounded"
     if family.startswith("KDA"):
         work.notes[f"the file does not say whether the gate of KDA is bounded: read as {family}"] = None
@@ -174,6 +177,11 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
         source=work.source(names),
     )
     return _shortened(work, layer, prefix, names[0])
+
+
+def _is_module_of_gate(prefix: str, values: Mapping[str, Any]) -> bool:
+    """Return whether a gate of KDA is that of Bailing or GLM, bounded by default; that of Kimi has four axes."""
+    return prefix.endswith("forget_gate.") and values["A_log"].ndim == 1
 
 
 def _product(work: Inventory, prefix: str, heads: int) -> str:

@@ -101,14 +101,15 @@ def endless_memory(exam: Examination) -> Iterator[Finding]:
 
     ## Remedy
     Draw the parameters of these heads again, from the law that the finding states. Families whose decay is fixed by
-    design (RetNet, lightning attention, the delta rule without a gate) are not reported.
+    design (RetNet, lightning attention, the delta rule without a gate) are not reported, and the bounded gate of KDA,
+    which its inputs open, only by a note.
     """
     for layer, linear in _linear_layers(exam):
         memory = head_memory(layer.layer)
         if memory is None or not memory.endless or linear.family.fixed or not linear.family.laws:
             continue
         yield Finding(
-            Severity.WARNING,
+            Severity.NOTE if linear.family.shut else Severity.WARNING,
             layer.place(),
             f"{len(memory.endless)} of {linear.units} {memory.unit}s never decay ({memory.unit} "
             f"{listed(memory.endless)}): memory at rest {tokens(memory.longest)} tokens",

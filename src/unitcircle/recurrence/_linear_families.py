@@ -46,6 +46,8 @@ class LinearFamily:
         Whether the eigenvalues are complex, or become so with the inputs.
     fixed
         Whether the decay at rest is no parameter.
+    shut
+        Whether the gate may be shut at rest by design, so that only inputs make a head decay.
     layout
         Name of the convention in :class:`Source`.
     """
@@ -61,6 +63,7 @@ class LinearFamily:
     delta: bool = False
     rotates: bool = False
     fixed: bool = False
+    shut: bool = False
     layout: str = "linear"
 
 
@@ -184,7 +187,7 @@ _FAMILIES = (
     LinearFamily(
         "KDA, bounded", "as KDA, α = exp(−5 σ(exp(A_log) (f + dt_bias)))", ("dt_bias",), _bounded_kda,
         _UNIT, "fla-org/flash-linear-attention fla/ops/kda/gate.py", laws={"dt_bias": _STEP},
-        delta=True,
+        delta=True, shut=True,
     ),
     LinearFamily(
         "RWKV-4", "h' = exp(−exp(w)) h + exp(k) v", ("time_decay",), _rwkv, _UNIT,
