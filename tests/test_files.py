@@ -1,5 +1,6 @@
 """A file written whole: the old one or the new one, never a part."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -26,6 +27,24 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
         file.close()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_is_an_argument_error_and_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    pattern = r"folder.*Is a directory.*Nothing was changed"
+    with pytest.raises(ArgumentError, match=pattern), written_whole(tmp_path / "folder") as file:
+        file.write(b"content")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    pattern = r"must be a file that can be written; got .*No space left"
+    with pytest.raises(ArgumentError, match=pattern), written_whole(tmp_path / "file") as file:
+        file.write(b"content")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    with pytest.raises(ArgumentError, match="No space left"), written_whole("/dev/full") as file:
+        file.write(b"content")
 
 
 def test_a_folder_that_is_a_file_is_an_argument_error(tmp_path):

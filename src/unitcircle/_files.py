@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Generator
@@ -11,11 +12,26 @@ from typing import IO
 
 from unitcircle.errors import ArgumentError
 
+_NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EISDIR, errno.ENOTDIR}
+"""What the disk, or a folder by the name of the file, makes impossible."""
+
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
     """Open a temporary file beside ``path`` that takes its name when the block ends without an exception."""
     path = Path(path)
+    try:
+        with _written(path) as file:
+            yield file
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
+        rule, arrived = "must be a file that can be written", f"{path} ({error.strerror})"
+        raise ArgumentError("path", rule, arrived, "Nothing was changed.") from error
+
+
+@contextmanager
+def _written(path: Path) -> Generator[IO[bytes]]:
     if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, such as /dev/stdout
         with path.open("wb") as stream:
             yield stream
@@ -30,14 +46,14 @@ def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
         ) from error
     umask = os.umask(0)
     os.umask(umask)
-    with file:
-        try:
+    try:
+        with file:
             yield file
             # The name must not reach the disk before the content does.
             file.flush()
             os.fsync(file.fileno())
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).chmod(0o666 & ~umask)
-    Path(file.name).replace(path)
+        Path(file.name).chmod(0o666 & ~umask)
+        Path(file.name).replace(path)
+    except BaseException:
+        Path(file.name).unlink()
+        raise

@@ -1,5 +1,6 @@
 """A study from its first run to its last: killed, interrupted, resumed, and always with the same records."""
 
+import errno
 import math
 import os
 import random
@@ -9,6 +10,7 @@ import sys
 import textwrap
 import time
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +19,10 @@ pytest.importorskip("torch")
 from rich.console import Console
 from tests.experiments.engines.crashing import Training, attempts
 
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, UnitcircleError
 from unitcircle.experiments.engines import Engine, EngineKind, Local, Reply
 from unitcircle.experiments.studies import Experiment, Store, Study, chosen_rate, execute, progress_display
+from unitcircle.experiments.studies._lock import only_driver
 from unitcircle.experiments.training import Status
 
 STUDY = Study(
@@ -171,6 +174,89 @@ def test_the_events_tell_the_whole_story(tmp_path):
     assert events[-1].progress.remaining == 0
     assert math.isnan(events[0].progress.remaining)
     assert all(event.progress.remaining >= 0 for event in events if event.progress.ended)
+
+
+def _without_seed_1(records):
+    return [record for record in records if record.run.seed != 1]
+
+
+@pytest.mark.parametrize(
+    ("shared", "answer"),
+    [(True, _without_seed_1), (False, _without_seed_1), (True, lambda _: []), (False, lambda _: None)],
+)
+def test_a_training_that_returns_too_few_records_ends(tmp_path, shared, answer):
+    class Forgetful(Training):
+        def __call__(self, runs):
+            records = super().__call__(runs)
+            return answer(records) if any(run.seed == 1 for run in runs) else records
+
+    outcome = execute(STUDY, tmp_path, engine=Shuffled(shared=shared, slots=1), train=Forgetful(tmp_path))
+    assert (outcome.ended, outcome.failed, outcome.left) == (RUNS, 2, 0)
+    failed = [record for record in Store(tmp_path).records() if record.status is Status.FAILED]
+    assert {record.run.seed for record in failed} == {1}
+    assert failed[0].message == "train returned no record of 1 of 1 runs"
+
+
+def test_the_files_that_were_repeated_are_listed(tmp_path):
+    execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
+    spoilt = sorted((tmp_path / "runs").glob("*.json"))
+    for path in spoilt:
+        path.write_text("{")
+    for shared in (True, False):
+        outcome = execute(STUDY, tmp_path, engine=Shuffled(shared=shared), train=Training(tmp_path))
+        assert outcome.complete
+        assert sorted(outcome.problems) == (spoilt if shared else [])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_full_disk_says_what_is_kept(tmp_path, shared, monkeypatch):
+    whole = Path.replace
+    written = []
+
+    def replace(path, target):
+        if len(written) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(target)
+        return whole(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(UnitcircleError, match=r"cannot be written.*No space left.*records of \d runs are kept"):
+        execute(STUDY, tmp_path, engine=Shuffled(shared=shared, slots=1), train=Training(tmp_path))
+    monkeypatch.undo()
+    assert len(list((tmp_path / "runs").iterdir())) == 5
+    outcome = execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
+    assert (outcome.ended, outcome.failed, outcome.complete) == (RUNS - 5, 0, True)
+
+
+def test_a_folder_by_the_name_of_a_record_is_refused_before_anything_is_trained(tmp_path):
+    (tmp_path / "runs" / "0123456789abcdef.json").mkdir(parents=True)
+    with pytest.raises(ArgumentError, match=r"no folder by the name of a record; got .*0123456789abcdef.json. Move"):
+        execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
+    assert attempts(tmp_path) == {}
+
+
+def test_a_second_driver_says_so(tmp_path):
+    with pytest.raises(RuntimeError, match="stop"):
+        execute(STUDY, tmp_path, engine=Shuffled(), train=_Nested(tmp_path), on_event=_stop_at_the_end)
+    # The lock ends with its driver, also if that raises.
+    assert execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path)).complete
+    # A complete study can be opened by any number of drivers.
+    with only_driver(tmp_path):
+        assert execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path)).ended == 0
+
+
+def _stop_at_the_end(event):
+    if event.kind == "ended":
+        message = "stop"
+        raise RuntimeError(message)
+
+
+class _Nested(Training):
+    def __call__(self, runs):
+        pattern = rf"Another process runs a study in .* \(process {os.getpid()} on .*\): wait until it ends"
+        with pytest.raises(UnitcircleError, match=pattern):
+            execute(STUDY, self.folder, engine=Shuffled(), train=Training(self.folder))
+        return super().__call__(runs)
 
 
 @pytest.mark.parametrize("terminal", [True, False])

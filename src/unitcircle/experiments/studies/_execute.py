@@ -6,14 +6,16 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, UnitcircleError
 from unitcircle.experiments.engines import Engine, EngineKind, Here, Local, Reply, engine_kind, whole_memory
+from unitcircle.experiments.studies._lock import only_driver
 from unitcircle.experiments.studies._memory import memory_of_parameters
 from unitcircle.experiments.studies._plan import Plan, stack_limit
 from unitcircle.experiments.studies._progress import Event, StudyProgress
@@ -107,8 +109,10 @@ def execute(
     ------
     ArgumentError
         The engine does not exist; the minutes are negative or NaN; workers are given to another engine than the local
-        one; a fraction of a GPU is given to a study that uses none; the folder cannot be created; or this machine
-        lacks the device, the memory or the data that the runs need.
+        one; a fraction of a GPU is given to a study that uses none; the folder cannot be created, or a folder has the
+        name of a record; or this machine lacks the device, the memory or the data that the runs need.
+    UnitcircleError
+        Another process runs a study in this folder; a record cannot be written (the disk is full); or no worker starts.
     """
     kind = engine_kind(engine) if isinstance(engine, str) else engine
     if workers is not None:
@@ -125,12 +129,17 @@ def execute(
         store.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentError("folder", "must be one that can be created", f"{folder} ({error.strerror})") from error
+    for path in store.folder.glob("*.json"):
+        if path.is_dir():
+            raise ArgumentError("folder", "must hold no folder by the name of a record", str(path), "Move it away.")
     plan = Plan(study, store, limit=partial(stack_limit, engine=kind), retry_failed=retry_failed)
     if isinstance(kind, Local | Here) and plan.left:
         _check_this_machine(study, kind)
     task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    return _Execution(plan, store, on_event or (lambda _: None), write=not kind.shared).run(kind, task, deadline)
+    execution = _Execution(plan, store, on_event or (lambda _: None), write=not kind.shared)
+    with only_driver(Path(folder)) if plan.left else nullcontext():
+        return execution.run(kind, task, deadline)
 
 
 def _on_gpu(experiment: Experiment) -> bool:
@@ -166,7 +175,9 @@ def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Re
     records = train(stack)
     if folder is not None:
         for record in records:
-            record.write(folder)
+            # What cannot be written here is written by the driver, which can say why it cannot.
+            with suppress(UnitcircleError):
+                record.write(folder)
     return records
 
 
@@ -180,6 +191,7 @@ class _Execution:
         self._running: dict[Stack, float] = {}
         self._slots = 1
         self._ended = 0
+        self._problems: dict[Path, str] = {}
 
     def run(self, kind: EngineKind, task: Callable[[Stack], list[Record]], deadline: float) -> Outcome:
         """Train stacks until nothing is left or the time is over."""
@@ -192,7 +204,8 @@ class _Execution:
             self._running.clear()
             self._emit("closed")
         seconds = time.monotonic() - self._start
-        return Outcome(self._ended, self._plan.failed, self._plan.left, seconds, dict(self._store.problems))
+        problems = self._problems | self._store.problems
+        return Outcome(self._ended, self._plan.failed, self._plan.left, seconds, problems)
 
     def _work(self, engine: Engine, deadline: float) -> None:
         while self._plan.left:
@@ -214,23 +227,26 @@ class _Execution:
     def _receive(self, reply: Reply) -> None:
         stack: Stack = reply.task
         seconds = (time.monotonic() - self._running.pop(stack)) / len(stack)
-        if not reply.error:
-            self._finish(stack, reply.value, seconds)
-            return
-        # A worker may have died between two of its records, or after the last.
-        written = {run: record for run in stack if (record := self._new_record(run)) is not None}
-        if written:
-            self._finish(tuple(written), list(written.values()), seconds)
+        error = reply.error
+        if error:
+            # A worker may have died between two of its records, or after the last.
+            records = [record for run in stack if (record := self._new_record(run)) is not None]
+        else:
+            records = [record for record in reply.value or () if record.run in stack]
+        written = {record.run for record in records}
+        if records:
+            self._finish(tuple(run for run in stack if run in written), records, seconds)
         lost = [run for run in stack if run not in written]
+        error = error or f"train returned no record of {len(lost)} of {len(stack)} runs"
         failed = self._plan.lose(lost)
         if tried := tuple(run for run in lost if run not in failed):
-            self._emit("lost", tried, reply.error)
+            self._emit("lost", tried, error)
         for run in failed:
-            record = _failure(run, reply.error)
-            self._store.write(record)
+            record = _failure(run, error)
+            self._keep(record)
             self._plan.end([record])
             self._ended += 1
-            self._emit("failed", (run,), reply.error)
+            self._emit("failed", (run,), error)
 
     def _new_record(self, run: Run) -> Record | None:
         """Return the record that this execution wrote of a run, None for an old one of a failed run tried again."""
@@ -239,13 +255,24 @@ class _Execution:
 
     def _finish(self, stack: Stack, records: list[Record], seconds: float) -> None:
         for record in records:
-            if self._write:
-                self._store.write(record)
+            if self._write or not self._store.path(record.run).is_file():
+                self._keep(record)
             else:
+                self._problems |= self._store.problems
                 self._store.add(record)
         self._plan.end(records, seconds=seconds)
         self._ended += len(records)
         self._emit("ended", stack)
+
+    def _keep(self, record: Record) -> None:
+        """Write a record; raise if the disk is full, with what is kept."""
+        self._problems |= self._store.problems
+        try:
+            self._store.write(record)
+        except ArgumentError as error:
+            kept = f"The records of {self._plan.ended} runs are kept"
+            message = f"A record cannot be written: {error} {kept}: make room, and run the study again to go on."
+            raise UnitcircleError(message) from error
 
     def _emit(self, kind: str, runs: Stack = (), message: str = "") -> None:
         elapsed = time.monotonic() - self._start

@@ -71,7 +71,7 @@ class Event:
 
 
 @contextmanager
-def progress_display(console: Console, /, *, every: float = 15.0) -> Generator[Callable[[Event], None]]:
+def progress_display(console: Console, /, *, every: float = 60.0) -> Generator[Callable[[Event], None]]:
     """Show the progress of a study: a bar with the running stacks on a terminal, a line at intervals elsewhere.
 
     Parameters

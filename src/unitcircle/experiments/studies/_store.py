@@ -37,6 +37,10 @@ class Store:
         self.problems: dict[Path, str] = {}
         self._read: dict[str, Record] = {}
 
+    def path(self, run: Run, /) -> Path:
+        """Return the file of a run's record, whether or not it exists."""
+        return self.folder / f"{run.key}.json"
+
     def get(self, run: Run, /) -> Record | None:
         """Return the record of a run, or None if there is none.
 
@@ -51,7 +55,7 @@ class Store:
             A record of any status. It is read once; a missing one is looked for again by every call.
         """
         if run.key not in self._read:
-            path = self.folder / f"{run.key}.json"
+            path = self.path(run)
             record = self._load(path) if path.exists() else None
             if record is None:
                 return None
@@ -91,12 +95,12 @@ class Store:
         """
         record.write(self.folder)
         self._read[record.run.key] = record
-        self.problems.pop(self.folder / f"{record.run.key}.json", None)
+        self.problems.pop(self.path(record.run), None)
 
     def add(self, record: Record, /) -> None:
         """Add a record whose file another process has written."""
         self._read[record.run.key] = record
-        self.problems.pop(self.folder / f"{record.run.key}.json", None)
+        self.problems.pop(self.path(record.run), None)
 
     def _load(self, path: Path) -> Record | None:
         try:
