@@ -42,6 +42,7 @@ def run(
     walltime: str | None = None,
     tls: tuple[Path, Path, Path] | None = None,
     minutes: float | None = None,
+    timeout: float | None = None,
     retry_failed: bool = False,
 ) -> int:
     """Train the runs of a study that have no record yet, then compare; run the command again to resume.
@@ -64,6 +65,7 @@ def run(
         walltime: Slurm: time limit of a job, such as 04:00:00.
         tls: Dask and Slurm: files of the certificate authority, the certificate and its private key.
         minutes: Start no more runs after this many minutes.
+        timeout: Seconds that a run may take before its worker is stopped; twice, and it is recorded as failed.
         retry_failed: Repeat runs that are recorded as failed.
     """
     from unitcircle.cli._terminal import console
@@ -79,7 +81,13 @@ def run(
     try:
         with terminated_as_interrupted(), progress_display(screen) as on_event:
             outcome = execute(
-                definition, folder, engine=kind, minutes=minutes, retry_failed=retry_failed, on_event=on_event
+                definition,
+                folder,
+                engine=kind,
+                minutes=minutes,
+                timeout=timeout,
+                retry_failed=retry_failed,
+                on_event=on_event,
             )
     except KeyboardInterrupt:
         screen.print(f"stopped; the finished runs are kept in {folder}; run the command again to resume")

@@ -73,6 +73,8 @@ class Training:
                 raise RuntimeError(message)
             if order == "die" or (order == "die once" and count == 1):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if order == "hang":
+                time.sleep(3600)
         return [
             Record(
                 run,

@@ -140,6 +140,18 @@ def test_what_a_future_says_becomes_a_reply():
     assert "ValueError: bad" in engine.wait(0)[0].error
 
 
+def test_an_abandoned_task_has_no_reply():
+    cancelled = []
+    client = pretended(Future("cancelled"))
+    client.cancel = cancelled.extend
+    engine = DaskEngine(client, len, list)
+    engine.submit("task")
+    assert engine.has_begun("task")
+    engine.abandon("task")
+    assert len(cancelled) == 1
+    assert engine.wait(0) == []
+
+
 def test_a_lost_scheduler_is_an_error_and_no_failure_of_the_runs():
     engine = DaskEngine(pretended(Future("cancelled")), len, list)
     engine.submit("task")

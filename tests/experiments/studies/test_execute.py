@@ -197,6 +197,21 @@ def test_a_training_that_returns_too_few_records_ends(tmp_path, shared, answer):
     assert failed[0].message == "train returned no record of 1 of 1 runs"
 
 
+@pytest.mark.slow
+def test_a_run_that_hangs_is_stopped_and_its_company_is_not(tmp_path):
+    outcome = execute(SMALL, tmp_path, workers=1, timeout=2.0, train=Training(tmp_path, trouble={1: "hang"}))
+    assert (outcome.ended, outcome.failed, outcome.left) == (6, 1, 0)
+    (failed,) = [record for record in Store(tmp_path).records() if record.status is Status.FAILED]
+    assert failed.run.seed == 1
+    assert failed.message == "stopped: it took longer than the timeout, 2 s a run"
+
+
+@pytest.mark.parametrize(("engine", "timeout"), [("here", 1.0), ("local", 0.0), ("local", math.nan), ("local", -1.0)])
+def test_a_timeout_that_means_nothing_is_refused(tmp_path, engine, timeout):
+    with pytest.raises(ArgumentError, match="timeout must be positive, for an engine with workers"):
+        execute(STUDY, tmp_path, engine=engine, timeout=timeout)
+
+
 def test_the_files_that_were_repeated_are_listed(tmp_path):
     execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
     spoilt = sorted((tmp_path / "runs").glob("*.json"))
@@ -223,7 +238,7 @@ def test_a_full_disk_says_what_is_kept(tmp_path, shared, monkeypatch):
     with pytest.raises(UnitcircleError, match=r"cannot be written.*No space left.*records of \d runs are kept"):
         execute(STUDY, tmp_path, engine=Shuffled(shared=shared, slots=1), train=Training(tmp_path))
     monkeypatch.undo()
-    assert len(list((tmp_path / "runs").iterdir())) == 5
+    assert len(list((tmp_path / "runs").glob("[!.]*"))) == 5
     outcome = execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path))
     assert (outcome.ended, outcome.failed, outcome.complete) == (RUNS - 5, 0, True)
 
@@ -241,7 +256,7 @@ def test_a_second_driver_says_so(tmp_path):
     # The lock ends with its driver, also if that raises.
     assert execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path)).complete
     # A complete study can be opened by any number of drivers.
-    with only_driver(tmp_path):
+    with only_driver(tmp_path / "runs"):
         assert execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path)).ended == 0
 
 

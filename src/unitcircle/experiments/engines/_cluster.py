@@ -228,13 +228,20 @@ class DaskEngine(Engine):
             if self._client.status not in {"running", "connecting"}:
                 raise UnitcircleError(_GONE) from None
             return []
-        task = self._tasks.pop(future)
+        if (task := self._tasks.pop(future, None)) is None:  # abandoned
+            return []
         if future.status == "finished":
             return [Reply(task, value=future.result())]
         if future.status != "error":
             raise UnitcircleError(_GONE)
         error = future.exception()
         return [Reply(task, error="".join(traceback.format_exception(error)))]
+
+    def abandon(self, task: Any, /) -> None:
+        """Cancel a task; if a worker has started it, that worker stays busy until it ends."""
+        future = next(future for future, submitted in self._tasks.items() if submitted == task)
+        del self._tasks[future]
+        self._client.cancel([future])
 
     def close(self) -> None:
         """Cancel the tasks that no worker has started, and disconnect; running ones end on their workers."""

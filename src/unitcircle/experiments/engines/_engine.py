@@ -64,6 +64,30 @@ class Engine(ABC):
             Replies of tasks that have ended since the last call; empty if the time is over.
         """
 
+    def has_begun(self, task: Any, /) -> bool:  # noqa: ARG002 - an engine may not know
+        """Return whether a worker has begun a task, or still starts.
+
+        Parameters
+        ----------
+        task
+            One that was submitted and has not ended.
+
+        Returns
+        -------
+        bool
+            True where it is not known.
+        """
+        return True
+
+    def abandon(self, task: Any, /) -> None:  # noqa: B027 - an engine may be unable to
+        """Give up a task that takes too long: it has no reply.
+
+        Parameters
+        ----------
+        task
+            One that was submitted and has not ended.
+        """
+
     @abstractmethod
     def close(self) -> None:
         """Stop at once; tasks that are running are abandoned."""

@@ -158,6 +158,21 @@ class Supervisor(Engine):
             worker.busy = False
         return replies
 
+    def has_begun(self, task: Any, /) -> bool:
+        """Return whether the worker of a task has loaded what it needs."""
+        return self._worker_of(task).ready
+
+    def _worker_of(self, task: Any) -> _Worker:
+        return next(worker for worker in self._workers if worker.busy and worker.task == task)
+
+    def abandon(self, task: Any, /) -> None:
+        """Kill the worker of a task; another is started when there is a task for it."""
+        worker = self._worker_of(task)
+        worker.process.kill()
+        self._workers.remove(worker)
+        self._free_environments.append(worker.environment)
+        worker.bury()
+
     def _replace(self, worker: _Worker) -> list[Reply]:
         """Remove a dead worker; return the reply to its task, or submit the task again if it had not started."""
         self._workers.remove(worker)

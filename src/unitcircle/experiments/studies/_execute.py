@@ -61,7 +61,7 @@ class Outcome:
         return self.left == 0
 
 
-def execute(
+def execute(  # noqa: PLR0913 - options, all by keyword
     study: Study,
     folder: str | os.PathLike[str],
     /,
@@ -69,6 +69,7 @@ def execute(
     engine: EngineKind | str = "local",
     workers: int | None = None,
     minutes: float | None = None,
+    timeout: float | None = None,
     retry_failed: bool = False,
     on_event: Callable[[Event], None] | None = None,
     train: Train = train,
@@ -93,6 +94,9 @@ def execute(
         Number of processes of the local engine; one per processor by default.
     minutes
         Time after which no more runs are started; those that are being trained end. None: no limit.
+    timeout
+        Seconds that a run may take, from when it is given to a worker; runs trained together have the sum. A stack that
+        takes longer is stopped, as if its process had died. None: no limit.
     retry_failed
         Whether runs that are recorded as failed are tried again.
     on_event
@@ -108,7 +112,8 @@ def execute(
     Raises
     ------
     ArgumentError
-        The engine does not exist; the minutes are negative or NaN; workers are given to another engine than the local
+        The engine does not exist; the minutes are negative or NaN; the timeout is not positive, or is given to the
+        engine ``"here"``, which cannot stop a run; workers are given to another engine than the local
         one; a fraction of a GPU is given to a study that uses none; the folder cannot be created, or a folder has the
         name of a record; or this machine lacks the device, the memory or the data that the runs need.
     UnitcircleError
@@ -124,6 +129,9 @@ def execute(
         raise ArgumentError("gpu_fraction", rule, f"{kind.gpu_fraction} for a study that uses only the CPU", remedy)
     if minutes is not None and not minutes >= 0:
         raise ArgumentError("minutes", "must be a number that is not negative", str(minutes))
+    if timeout is not None and (isinstance(kind, Here) or not timeout > 0):
+        arrived = "the engine here" if isinstance(kind, Here) else str(timeout)
+        raise ArgumentError("timeout", "must be positive, for an engine with workers", arrived)
     store = Store(folder)
     try:
         store.folder.mkdir(parents=True, exist_ok=True)
@@ -137,8 +145,8 @@ def execute(
         _check_this_machine(study, kind)
     task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    execution = _Execution(plan, store, on_event or (lambda _: None), write=not kind.shared)
-    with only_driver(Path(folder)) if plan.left else nullcontext():
+    execution = _Execution(plan, store, on_event or (lambda _: None), write=not kind.shared, timeout=timeout)
+    with only_driver(store.folder) if plan.left else nullcontext():
         return execution.run(kind, task, deadline)
 
 
@@ -184,9 +192,12 @@ def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Re
 class _Execution:
     """One call of :func:`execute`."""
 
-    def __init__(self, plan: Plan, store: Store, on_event: Callable[[Event], None], *, write: bool) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, on_event: Callable[[Event], None], *, write: bool, timeout: float | None
+    ) -> None:
         # write: whether this process writes the records, because the workers do not see the folder.
         self._plan, self._store, self._on_event, self._write = plan, store, on_event, write
+        self._timeout = math.inf if timeout is None else timeout
         self._start = time.monotonic()
         self._running: dict[Stack, float] = {}
         self._slots = 1
@@ -222,7 +233,19 @@ class _Execution:
                 return
             for reply in engine.wait(LONGEST_WAIT):
                 self._receive(reply)
+            self._stop_overdue(engine)
             self._emit("waiting")
+
+    def _stop_overdue(self, engine: Engine) -> None:
+        """Stop the stacks that take longer than the timeout, without the time in which their workers start."""
+        for stack, start in list(self._running.items()):
+            now = time.monotonic()
+            if not engine.has_begun(stack):
+                self._running[stack] = now
+            elif now - start > self._timeout * len(stack):
+                engine.abandon(stack)
+                error = f"stopped: it took longer than the timeout, {self._timeout:g} s a run"
+                self._receive(Reply(stack, error=error))
 
     def _receive(self, reply: Reply) -> None:
         stack: Stack = reply.task
