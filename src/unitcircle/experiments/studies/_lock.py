@@ -45,4 +45,7 @@ def only_driver(folder: Path, /) -> Generator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
