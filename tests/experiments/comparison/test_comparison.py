@@ -351,3 +351,18 @@ def test_a_row_without_runs_is_neither_told_apart_nor_counted():
 def test_nothing_is_first_where_no_run_is_there():
     (group,) = compared(study(), lambda label, run: None).groups
     assert group.not_told_from_first == ()
+
+
+@pytest.mark.parametrize(("better", "said"), [((), True), (("B",), False)])
+def test_a_group_in_which_nothing_was_learned_says_so(better, said):
+    planned = study()
+
+    def make(label, run):
+        made = record(run, 0.5)
+        scores = [0.5, 0.4, math.nan, 0.3, 0.6 if label in better and run.seed == 0 else 0.5]
+        return replace(made, curves=dict(made.curves) | {"validation_score": scores})
+
+    comparison = compared(planned, make)
+    (group,) = comparison.groups
+    assert sum(row.untrained for row in group.rows) == sum(len(row.seeds) for row in group.rows) - len(better)
+    assert any("beat its untrained self" in line for line in study_sentences(group, comparison)) is said

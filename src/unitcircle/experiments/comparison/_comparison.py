@@ -214,7 +214,17 @@ def _row(entry: _RowRecords, experiment: Experiment, task: Task, score: Score, c
         median_steps=float(np.median(steps)) if any_run and with_threshold else math.nan,
         steps_interval=median_interval(steps, confidence) if with_threshold else UNKNOWN,
         curve=_curve(results, score, confidence),
+        untrained=sum(_is_best_untrained(record, task) for record in results.values()),
     )
+
+
+def _is_best_untrained(record: Record, task: Task) -> bool:
+    """Return whether no evaluation of a run after step 0 has a better score than that of step 0."""
+    scores = np.asarray(record.curves.get("validation_score", ()), dtype=float)
+    if len(scores) < 2 or record.curves["step"][0] != 0 or not math.isfinite(scores[0]):
+        return False
+    # NaN is better than nothing.
+    return not (scores[1:] > scores[0] if task.higher_is_better else scores[1:] < scores[0]).any()
 
 
 def _steps(record: Record) -> float:

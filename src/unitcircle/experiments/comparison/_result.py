@@ -84,6 +84,8 @@ class Row:
         Validation score against step.
     tuning
         Learning rate → validation scores of its tuning runs.
+    untrained
+        Number of runs (among ``seeds``) whose best validation score is that before training.
     """
 
     label: str
@@ -113,6 +115,7 @@ class Row:
     within_noise: bool = False
     curve: Curve = Curve()
     tuning: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
+    untrained: int = 0
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,11 @@ def _noise(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
 
 def _reservations(group: Group, comparison: Comparison, write: Numbers) -> list[str]:
     lines: list[str] = []
+    if 0 < sum(len(row.seeds) for row in group.rows) == sum(row.untrained for row in group.rows):
+        lines.append(
+            "No run beat its untrained self: the best validation score of each is that before training, so nothing "
+            "here compares trainings. Train for more steps, evaluate more often, or try other learning rates."
+        )
     tested = [row for row in group.rows if row.verdict not in {Standing.REFERENCE, Standing.NOISE} and row.seeds]
     if tested:
         pairs = max(len(row.seeds) for row in tested)
