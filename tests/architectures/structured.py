@@ -270,6 +270,29 @@ class MinGRU(ByTime):
         return self.readout(h)
 
 
+class QRNN(Architecture):
+    """Convolutional gates, and a first step of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(M, 3 * N, 2, padding=1)
+
+    @staticmethod
+    def inputs():
+        return torch.randn(3, 10, M)
+
+    def forward(self, x):
+        gates = self.conv(x.transpose(1, 2))[..., :-1].transpose(1, 2)
+        c, outputs = None, []
+        for z, f, o in (row.chunk(3, -1) for row in gates.unbind(1)):
+            keep = torch.sigmoid(f)
+            new = (1 - keep) * torch.tanh(z)
+            c = new if c is None else keep * c + new
+            self.keep("conv", c)
+            outputs.append(torch.sigmoid(o) * c)
+        return torch.stack(outputs, 1)
+
+
 class SelectiveScan(Architecture):
     """The sequential scan of Mamba: a diagonal state per channel, whose step depends on the input."""
 
@@ -484,6 +507,7 @@ class Spiking(Architecture):
 
 STRUCTURED = (
     ConvLSTM, ConvGRU, NeuralGPU, RSSM, AttentionDecoder, InputFeeding, PointerNetwork, NTM, FastWeights, Clockwork,
-    SlowAndFast, Skipping, ODERNN, MinGRU, SelectiveScan, LinearAttention, DeltaRule, LRU, GraphNetwork, Generator,
+    SlowAndFast, Skipping, ODERNN, MinGRU, QRNN,
+    SelectiveScan, LinearAttention, DeltaRule, LRU, GraphNetwork, Generator,
     FreeRunning, InChunks, OneByOne, Spiking,
 )  # fmt: skip
