@@ -206,8 +206,8 @@ def _of_matrix(named: Mapping[str, StoredTensor], choice: Choice, file: str) -> 
         # Whoever passes one matrix asks for its powers: the assumption is said, and does not stop the answer.
         layers = [replace(layer, unknown=layer.unknown - {"activation", "leak"}) for layer in layers]
         note = (
-            "a bare matrix is taken as the weight of h' = tanh(W h), without a leak, that acts on columns; read it with "
-            "layout= and leak= (--layout, --leak) if it is not"
+            "a bare matrix is taken as the weight of h' = tanh(W h), without a leak, that acts on columns; read it "
+            "with layout= and leak= (--layout, --leak) if it is not"
         )
         coverage = replace(coverage, notes=(*coverage.notes, note))
     elif not layers and stacked_blocks(tensor.shape) > 1 and not coverage.skipped:
