@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -79,3 +80,4 @@ def setup(app) -> None:
 
 
 write_finding_pages()
+runpy.run_path(str(HERE / "criticality_figure.py"))["write"](HERE / "generated" / "criticality.svg")
