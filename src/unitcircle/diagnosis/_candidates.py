@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, rank_trials
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
 from unitcircle.recurrence import Cell
-from unitcircle.torch import initialize_
+from unitcircle.torch import copied, initialize_
 
 FEWEST_SEEDS = 5
 REMEDIES = "remedies"
@@ -99,7 +98,7 @@ def try_candidates(
         rule = f"must be at least {FEWEST_SEEDS}, because fewer draws give too wide an interval"
         raise ArgumentError("seeds", rule, f"{seeds}")
     trials = [Trial(AS_IT_IS, "", {name: np.array([value]) for name, value in _criteria(live, steps).items()})]
-    twin = copy.deepcopy(model)
+    twin = copied(model)
     for candidate in tried:
         rows: list[dict[str, float]] = []
         for draw in range(seeds):

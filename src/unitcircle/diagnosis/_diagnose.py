@@ -103,8 +103,9 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         ``torch.nn.Module``; or a Keras model, a flax ``nnx`` module or the variables of flax modules, whose weights
         are judged.
     batch
-        Only for a torch module: inputs in its own layout, ``(inputs, target)``, or a dictionary of its arguments, of
-        tensors or NumPy arrays; or a ``DataLoader``, whose first batch is taken. Without it the module is not run.
+        Only for a torch module: inputs, ``(inputs, target)``, a dictionary of its arguments, of tensors or NumPy
+        arrays, or a ``DataLoader``, whose first batch is taken; all forms of :func:`unitcircle.dynamics.prepared`.
+        Without it the module is not run.
     steps
         The length T over which the network must carry a signal (steps). With a batch the default, and the maximum, is
         its length. Otherwise the report answers for 64 steps, and no finding is about the length.
@@ -113,7 +114,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         inputs by default.
     loss
         Only for a module: ``loss(output)`` or ``loss(output, target)``. The default is cross entropy or squared error
-        if there is a target, and a random cotangent otherwise.
+        if there is a target, else the loss that the model returns, and a random cotangent otherwise.
     at
         Only for a module: submodules or parameters, by name, or parameters themselves, that act on the state of a loop.
         With a batch such loops are found without it; a name that acts on no state is refused. Without a batch each must
@@ -164,9 +165,10 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
             raise ArgumentError("data", "must not be given beside a batch, on which a module is run", "both")
         # They import torch, which is loaded already because the model is a module.
         from unitcircle.diagnosis import _live_examination as live  # noqa: PLC0415
-        from unitcircle.diagnosis._live_batch import batch_of  # noqa: PLC0415
+        from unitcircle.dynamics import prepared  # noqa: PLC0415
 
-        execution = live.Execution(batch_of(batch), loss, tuple(at), seed)
+        model, batch, loss = prepared(model, batch, loss)
+        execution = live.Execution(batch, loss, tuple(at), seed)
         examination, coverage = live.examine(
             model, execution, steps=steps, initializers=try_initializers, seeds=seeds, weights=weights
         )
@@ -179,7 +181,8 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
                 raise ArgumentError("batch", rule, "none", "Pass diagnose(model, batch).")
         elif batch is not None or at or any(map(bool, run_options)):
             rule = "must be a torch.nn.Module for batch, loss, at, try_initializers, seeds and weights"
-            raise ArgumentError("model", rule, type(model).__name__, "Drive the layers of others with data=.")
+            remedy = "Without them the weights of others are judged, and data= drives their layers."
+            raise ArgumentError("model", rule, type(model).__name__, remedy)
         subject = subject_of(model, at)
         optimizer = any("optimizer" in entry.reason for entry in (subject.coverage or Coverage()).skipped)
         examination = _examine(subject.layers, steps, data, seed, optimizer=optimizer)

@@ -26,6 +26,7 @@ from unitcircle.dynamics import (
     hidden_states,
     jacobian_spectrum,
     participation_ratio,
+    prepared,
 )
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.initializers import Critical
@@ -44,8 +45,8 @@ SPECTRUM_COST = 1e9
 class Execution:
     """How a model is executed: batch, loss and seed."""
 
-    batch: Any  # Inputs in the model's own layout, (inputs, target), or a dictionary of the model's arguments
-    loss: Callable[..., torch.Tensor] | None = None  # Loss function; see :func:`unitcircle.dynamics.gradient_flow`
+    batch: Any  # In a form that :func:`unitcircle.dynamics.prepared` takes
+    loss: Callable[..., Any] | None = None  # Loss function; see :func:`unitcircle.dynamics.prepared`
     at: Names = ()  # Modules or parameters that act on the state of a hand-written recurrence
     seed: int = 0  # Seed of cotangents and initial states
 
@@ -99,6 +100,8 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
         coverage = _coverage(model, examined, [f"nothing was run: {broken[0]} is not finite{others}"])
         return LiveModel(tuple((layer, None) for layer in examined), DEFAULT_STEPS, coverage)
     notes: list[str] = []
+    ready = prepared(model, execution.batch, execution.loss)
+    execution = replace(execution, batch=ready.batch, loss=ready.loss)
     tensors = list(read(model))
     plain = [one for one in tensors if not one.own_forward]
     layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
@@ -125,6 +128,7 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True)
     layers += [(one.as_layer(), None) for one in tensors if one.own_forward and measured.isdisjoint(one.names.values())]
     if not layers:
         notes.append("no loop carries a state through the same parameters on this batch: nothing here is recurrent")
+    notes.append(f"the gradient is that of {ready.loss.used or 'a random cotangent of the last state, without a loss'}")
     coverage = _coverage(model, [layer for layer, _ in layers], [*loops.notes, *notes])
     coverage = replace(coverage, unread=(*coverage.unread, *loops.unread))
     return LiveModel(tuple(layers), max(lengths, default=DEFAULT_STEPS), coverage)
@@ -134,9 +138,9 @@ def _measure_modules(
     model: nn.Module, execution: Execution, tensors: Sequence[RecurrentTensors], notes: list[str], *, thorough: bool
 ) -> tuple[list[tuple[RecurrentLayer, LiveLayer | None]], int]:
     """Measure the recurrent layers that are modules of torch, and return them with the length of the batch."""
-    dtype: torch.dtype | None = torch.float64
+    ready = prepared(model, execution.batch, execution.loss)
     try:
-        flow = execution.flow(model, norm="gradient", dtype=dtype)
+        flow, dtype = ready.in_double(lambda dtype: execution.flow(model, norm="gradient", dtype=dtype))
     except ArgumentError as error:
         if "must call" in str(error):
             examined = [one.as_layer() for one in tensors]
@@ -144,11 +148,9 @@ def _measure_modules(
                 f"{layer.label} is not called on this batch: only its weights were examined" for layer in examined
             ]
             return [(layer, None) for layer in examined], 0
-        if error.argument != "model" or "precision" not in str(error):
-            raise
+        raise
+    if dtype is None:
         notes.append("the model makes tensors of a fixed precision: it was measured in that, not in double precision")
-        dtype = None
-        flow = execution.flow(model, norm="gradient", dtype=dtype)
     jacobian = execution.flow(model, norm="jacobian", dtype=dtype) if thorough else None
     driven = {layer.name: layer for layer in driven_layers(model, execution.batch, dtype=dtype)}
     notes += flow.notes

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from unitcircle.dynamics import GradientFlow, HandWritten, HandWrittenLayer, hand_written
+from unitcircle.dynamics import GradientFlow, HandWritten, HandWrittenLayer, hand_written, prepared
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source
 from unitcircle.torch import RecurrentTensors
@@ -42,12 +42,9 @@ def loop_layers(
     """Return the hand-written recurrences of a model; every name of ``at`` is one, or is refused."""
     # Parameters that are known are measured otherwise; explained ones need no sentence if no loop is found.
     named = {name: parameters_of(model, name) for name in names_of(model, at)}
-    try:
-        found = hand_written(model, batch, loss, known=known, probes=probes, rng=seed)
-    except ArgumentError as error:
-        if error.argument != "model" or "precision" not in str(error):
-            raise
-        found = hand_written(model, batch, loss, known=known, probes=probes, rng=seed, dtype=None)
+    found, _ = prepared(model, batch, loss).in_double(
+        lambda dtype: hand_written(model, batch, loss, known=known, probes=probes, rng=seed, dtype=dtype)
+    )
     titles: dict[str, str] = {}
     for name, parameters in named.items():
         matches = [layer for layer in found.layers if parameters & set(layer.parameters)]

@@ -21,6 +21,7 @@ from unitcircle.dynamics._hand_written import HandWritten, HandWrittenLayer, han
 from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, participation_ratio
 from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value
 from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents
+from unitcircle.dynamics._prepared import Prepared, prepared, unwrapped
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "LayerCalibration",
     "Linearization",
     "LyapunovExponents",
+    "Prepared",
     "Recurrence",
     "Step",
     "StepEigenvalues",
@@ -54,4 +56,6 @@ __all__ = [
     "mean_log_singular_value",
     "participation_ratio",
     "plot_calibration",
+    "prepared",
+    "unwrapped",
 ]

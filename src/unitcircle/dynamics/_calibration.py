@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from numbers import Integral
 from typing import Any
@@ -17,8 +16,9 @@ from unitcircle.dynamics._calibration_result import Calibration, CalibrationStat
 from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._gradient_flow import gradient_flow
 from unitcircle.dynamics._jacobian_spectrum import mean_log_singular_value
+from unitcircle.dynamics._prepared import prepared
 from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
-from unitcircle.torch import RecurrentTensors, Rng, generator_of, initialize_
+from unitcircle.torch import RecurrentTensors, Rng, copied, generator_of, initialize_
 
 CRITERIA: tuple[Criterion, ...] = ("gradient_ratio", "typical_direction")
 IDENTITY_LIKE = 0.9
@@ -59,8 +59,7 @@ def calibrate_(
     model
         Any module with recurrent layers, before training; changed only if no layer is refused.
     batch
-        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments. The model is
-        calibrated for their length.
+        Inputs in any form that :func:`prepared` takes. The model is calibrated for their length.
     criterion
         Which of the two gains to find.
     gains
@@ -103,8 +102,10 @@ def calibrate_(
     if grid < 5:
         raise ArgumentError("grid", "must be at least 5, to see whether the curve is monotone", f"{grid}")
     seed = _seed_of(rng)
-    twin = copy.deepcopy(model)
-    names = [layer.name for layer in driven_layers(twin, batch)]
+    ready = prepared(model, batch)
+    model, twin = ready.model, copied(ready.model)
+    driven, dtype = ready.in_double(lambda dtype: driven_layers(twin, ready.batch, dtype=dtype))
+    names = [layer.name for layer in driven]
     if not names:
         raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", type(model).__name__)
     logs = np.linspace(math.log(gains[0]), math.log(gains[1]), grid)
@@ -112,7 +113,7 @@ def calibrate_(
     passes = 0
     for name in names:
         # Run the model again for every layer: its inputs depend on the layers below, which are calibrated by now.
-        driven = next(layer for layer in driven_layers(twin, batch) if layer.name == name)
+        driven = next(layer for layer in driven_layers(twin, ready.batch, dtype=dtype) if layer.name == name)
         module = twin.get_submodule(driven.path)
         if isinstance(module, nn.LSTM | nn.GRU | nn.LSTMCell | nn.GRUCell):
             layers.append(_spread_biases(module, driven, seed))

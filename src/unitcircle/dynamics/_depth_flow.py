@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unitcircle._growth import Flow
-from unitcircle.dynamics._batch import call, loss_of
+from unitcircle.dynamics._batch import call
+from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
@@ -73,7 +74,7 @@ def depth_flow(
     model
         A stack of layers, each fed by the one before it.
     batch
-        Inputs, ``(inputs, target)``, or a dictionary of the model's arguments.
+        Inputs in any form that :func:`prepared` takes.
     loss
         As in :func:`gradient_flow`; without loss and target, a random cotangent of the output.
     layers
@@ -110,6 +111,7 @@ def depth_flow(
     >>> bool(abs(flow.growth_rate) < 1e-6)
     True
     """
+    model, ready, objective_of = prepared(model, batch, loss)
     modules = dict(model.named_modules())
     if layers is None:
         names = [name for name, module in modules.items() if name and _is_layer(module)]
@@ -140,7 +142,7 @@ def depth_flow(
                 name: tensor.detach().to(dtype, copy=True) if dtype and tensor.is_floating_point() else tensor.detach()
                 for name, tensor in (*model.named_parameters(), *model.named_buffers())
             }
-            output, target = call(lambda *a, **k: functional_call(model, tensors, a, k), batch, dtype)
+            output, target = call(lambda *a, **k: functional_call(model, tensors, a, k), ready, dtype)
         finally:
             for handle in handles:
                 handle.remove()
@@ -148,7 +150,7 @@ def depth_flow(
             arrived = type(model).__name__ if isinstance(output, Tensor) else f"an output of {type(output).__name__}"
             raise ArgumentError("model", "must call at least one layer and return one tensor", arrived)
         points.append(output)
-        objective = loss_of(output, target, loss)
+        objective = objective_of(output, target)
         if objective is None:
             generator = generator_of(rng)
             v = torch.randn(output.shape, generator=generator, device=generator.device).to(output)

@@ -11,6 +11,7 @@ from torch.utils import _pytree as pytree
 
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._layers import is_fused, is_stepwise
+from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._recorded_run import recorded_run
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._restoration import evaluation_mode
@@ -84,7 +85,7 @@ def driven_layers(
     model
         Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside. It is left as found; dropout is off.
     batch
-        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
+        Inputs in any form that :func:`prepared` takes.
     dtype
         Precision; None for the module's own.
 
@@ -99,8 +100,9 @@ def driven_layers(
     >>> [layer.name for layer in driven_layers(lstm, torch.randn(20, 4, 3))]
     ['l0', 'l1']
     """
+    model, ready, _ = prepared(model, batch)
     with evaluation_mode(model), torch.enable_grad():
-        run = recorded_run(model, batch, dtype=dtype)
+        run = recorded_run(model, ready, dtype=dtype)
     modules = dict(model.named_modules())
     return tuple(
         _driven(name, trajectory, modules[trajectory.path], dtype)

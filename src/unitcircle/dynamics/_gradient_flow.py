@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from unitcircle._growth import Flow, Step, steepest
-from unitcircle.dynamics._batch import loss_of
+from unitcircle.dynamics._batch import refusing
 from unitcircle.dynamics._lag_curves import LagCurves, lag_curves
+from unitcircle.dynamics._objective import Objective
+from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._recorded_run import RecordedRun, check_recorded, recorded_run
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._restoration import evaluation_mode
@@ -127,10 +129,11 @@ def gradient_flow(
     model
         Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside, or a :class:`Recurrence`.
     batch
-        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
+        Inputs, ``(inputs, target)``, a dictionary of the model's arguments, or another form that :func:`prepared`
+        takes.
     loss
-        ``loss(output)`` or ``loss(output, target)``, a scalar. None: cross entropy (integer targets) or mean squared
-        error if there is a target, else a random cotangent.
+        ``loss(output)`` or ``loss(output, target)``, a scalar. None: the usual loss of the target, else the one that
+        the model returns (see :func:`prepared`), else a random cotangent.
     norm
         The norm to measure.
     probes
@@ -168,17 +171,19 @@ def gradient_flow(
     if norm not in {"gradient", "jacobian", "spectral"}:
         raise UnknownNameError("norm", norm, ("gradient", "jacobian", "spectral"))
     with ExitStack() as stack:
-        stack.enter_context(model.as_found() if isinstance(model, Recurrence) else evaluation_mode(model))
-        stack.enter_context(torch.enable_grad())
         if isinstance(model, Recurrence):
+            stack.enter_context(model.as_found())
+            stack.enter_context(torch.enable_grad())
             run = _run_recurrence(model, batch)
-            objective = None if loss is None else loss(run.output)
+            objective = Objective(loss)(run.output, None)
         else:
-            run = recorded_run(model, batch, at=at, dtype=dtype)
-            check_recorded(run, model)
-            objective = None
-            if norm == "gradient" or loss is not None or isinstance(run.output, Tensor):
-                objective = loss_of(run.output, run.target, loss)
+            module, ready, objective_of = prepared(model, batch, loss)
+            stack.enter_context(evaluation_mode(module))
+            stack.enter_context(torch.enable_grad())
+            run = recorded_run(module, ready, at=at, dtype=dtype)
+            check_recorded(run, module)
+            objective = objective_of(run.output, run.target, optional=norm != "gradient")
+        stack.enter_context(refusing("model", "must be differentiable from its states to its output"))
         trajectories = run.record.trajectories
         given = {name: run.lengths_of(trajectory) for name, trajectory in trajectories.items()}
         if norm == "gradient" or isinstance(model, Recurrence):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -14,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
-from torch.utils import checkpoint
 
-from unitcircle.dynamics._batch import call, loss_of
+from unitcircle.dynamics._batch import call
 from unitcircle.dynamics._gradient_flow import GradientFlow
 from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, last_states
 from unitcircle.dynamics._loop_recurrences import FEWEST, LoopRecurrence, loop_recurrences
+from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._program_loops import ProgramLoops
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._run_graph import RunGraph
@@ -101,7 +100,7 @@ def hand_written(
     model
         Any module.
     batch
-        Inputs in the model's own layout, ``(inputs, target)``, or a dictionary of the model's arguments.
+        Inputs in any form that :func:`prepared` takes.
     loss
         As for :func:`gradient_flow`. Without loss and target L = v·s_T with random signs v.
     known
@@ -134,13 +133,14 @@ def hand_written(
     >>> layer.name, layer.shapes, layer.gradient.log_norms.shape
     ('linear', ((4, 8),), (21, 1, 4))
     """
+    model, ready, objective_of = prepared(model, batch, loss)
     generator = generator_of(rng)
 
     def measure(part: nn.Module, names: Mapping[int, str], *, differentiable: bool) -> HandWritten:
         inputs: list[Tensor] = []
         program = ProgramLoops(differentiable=differentiable, dtype=dtype)
-        output, target = call(partial(_run, part, program, inputs), batch, dtype)
-        objective = loss_of(output, target, loss)
+        output, target = call(partial(_run, part, program, inputs), ready, dtype)
+        objective = objective_of(output, target)
         leaves = [leaf for leaf in pytree.tree_leaves((objective, output)) if isinstance(leaf, Tensor)]
         graph = RunGraph.of(leaves, program, names, dict(part.named_parameters()))
         run = _Run(objective, graph, tuple(inputs[0].shape[:2]) if inputs else ())
@@ -156,7 +156,7 @@ def hand_written(
         chains = run.graph.longest_chains()
         return HandWritten(layers, {k: uses for k, uses in chains.items() if uses >= FEWEST and k not in covered})
 
-    with evaluation_mode(model), torch.enable_grad(), _plain_checkpoints(), warnings.catch_warnings():
+    with evaluation_mode(model), torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
         state = torch.random.get_rng_state()
         try:
@@ -226,20 +226,3 @@ def _measured(
         jacobian = layout.flow(one, products, "jacobian")
     size = sum(map(prod, layout.shapes)) // layout.batch
     return HandWrittenLayer(one.name, one.parameters, layout.shapes, size, gradient, jacobian)
-
-
-@contextmanager
-def _plain_checkpoints() -> Generator[None]:
-    """Run what is checkpointed by re-entering autograd, which hides its states, as if it were not checkpointed."""
-
-    class Plain:
-        @staticmethod
-        def apply(function: Callable[..., Any], _preserve: bool, *args: Any) -> Any:
-            return function(*args)
-
-    original: Any = checkpoint.CheckpointFunction
-    checkpoint.CheckpointFunction = Plain
-    try:
-        yield
-    finally:
-        checkpoint.CheckpointFunction = original

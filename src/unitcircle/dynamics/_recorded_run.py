@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from unitcircle.dynamics._batch import call
+from unitcircle.dynamics._batch import Batch, call
 from unitcircle.dynamics._normalization import batch_statistics, converged_spectral_norms
 from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.dynamics._unrolling import unrolled
@@ -44,7 +44,9 @@ class RecordedRun:
         return lengths if int(lengths.min()) >= 1 and int(lengths.max()) <= trajectory.steps else None
 
 
-def recorded_run(model: nn.Module, batch: Any, /, *, at: Sequence[str] = (), dtype: torch.dtype | None) -> RecordedRun:
+def recorded_run(
+    model: nn.Module, batch: Batch, /, *, at: Sequence[str] = (), dtype: torch.dtype | None
+) -> RecordedRun:
     """Run a model in evaluation mode on a copy of its parameters and buffers, which require gradients."""
 
     def take(tensor: Tensor) -> Tensor:
@@ -109,15 +111,10 @@ def unmeasured_subclasses(model: nn.Module, /) -> list[str]:
     ]
 
 
-def _lengths(batch: Any) -> Tensor | None:
+def _lengths(batch: Batch) -> Tensor | None:
     """Return the argument of a batch that gives the length of each sequence."""
-    arguments: Any = batch
-    if isinstance(batch, tuple | list) and len(cast("list[Any]", batch)) == 2:
-        arguments = batch[0]
-    if not isinstance(arguments, Mapping):
-        return None
-    for name, value in cast("Mapping[Any, Any]", arguments).items():
-        if isinstance(name, str) and _LENGTHS.match(name):
+    for name, value in batch.by_name().items():
+        if _LENGTHS.match(name):
             lengths = torch.as_tensor(value)
             if lengths.ndim == 1 and not lengths.is_floating_point() and lengths.numel():
                 return lengths.cpu().long()

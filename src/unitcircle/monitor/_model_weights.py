@@ -10,6 +10,13 @@ from unitcircle.errors import ArgumentError
 from unitcircle.monitor._options import CheckedOptions
 from unitcircle.monitor._weights import NamedWeights, Weights
 
+_DOORS = {
+    "keras": "Pass model.fit(..., callbacks=[unitcircle.monitor.KerasCallback()]).",
+    "flax": "Pass a function without arguments that returns name -> (n, n) array.",
+    "equinox": "Pass a function without arguments that returns name -> (n, n) array.",
+}
+"""Package of a model of another framework -> how it is watched."""
+
 
 def weights_of(model: Any, options: CheckedOptions, /) -> Weights:
     """Return the watched weights of a torch module, of a function that returns weights, or of an adapter's reader."""
@@ -22,6 +29,10 @@ def weights_of(model: Any, options: CheckedOptions, /) -> Weights:
         raise ArgumentError("model", "must be a torch.nn.Module for names and batch", type(model).__name__)
     if isinstance(model, Weights):
         return model
-    if callable(model):
+    # Modules of other frameworks are callable, and are no functions without arguments.
+    packages = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
+    remedy = next((text for package, text in _DOORS.items() if package in packages), "")
+    if callable(model) and not remedy:
         return NamedWeights(cast("Callable[[], Mapping[str, Any]]", model))
-    raise ArgumentError("model", "must be a torch.nn.Module or a function that returns weights", type(model).__name__)
+    rule = "must be a torch.nn.Module or a function that returns weights"
+    raise ArgumentError("model", rule, type(model).__name__, remedy)

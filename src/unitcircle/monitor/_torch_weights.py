@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from unitcircle.diagnosis import SATURATED, Place
-from unitcircle.dynamics import DrivenLayer, driven_layers, gradient_flow, lyapunov_exponents
+from unitcircle.dynamics import (
+    DrivenLayer,
+    Prepared,
+    driven_layers,
+    gradient_flow,
+    lyapunov_exponents,
+    prepared,
+    unwrapped,
+)
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.monitor._finding_reporter import UnitcircleWarning
 from unitcircle.monitor._square_weights import square_weights
@@ -23,24 +32,13 @@ SEQUENCES = 8
 """Sequences of the batch whose states are measured; the gradient is that of the whole batch."""
 
 
-def unwrap(module: nn.Module, /) -> nn.Module:
-    """Return the module inside ``torch.compile``, DataParallel and DistributedDataParallel."""
-    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while True:
-        if isinstance(module, parallel):
-            module = module.module
-        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
-            module = inner
-        else:
-            return module
-
-
 class TorchWeights(Weights):
     """Every gate block of a module's recurrent layers, the square weights in ``names``, and some of the others."""
 
     def __init__(self, module: nn.Module, names: Collection[str], limit: int) -> None:
-        module = unwrap(module)
+        module = unwrapped(module)
         self._module = module
+        self._first: Prepared | None = None
         self._squares = square_weights(module, names, limit)
         if not self._squares and not any(True for _ in recurrent_tensors(module)):
             rule = "must hold a recurrent layer, or a square weight that trains"
@@ -84,6 +82,9 @@ class TorchWeights(Weights):
 
     def sample(self, batch: Any, loss: Callable[..., Tensor] | None, metrics: Collection[str], /) -> BatchDynamics:
         """Measure gradient by lag, leading exponent, saturation and dead units; the module is left as it was."""
+        if isinstance(batch, DataLoader):  # the same batch at every measurement
+            self._first = self._first or prepared(self._module, batch)
+            batch = self._first.batch
         module = self._module
         first = next(iter(module.parameters()))
         dtype = torch.promote_types(first.dtype, torch.float32)
@@ -138,6 +139,9 @@ def _norm(gradient: Tensor | None) -> float:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
+    if tensor.is_meta:
+        remedy = "Call model.to_empty(device=...) and load or initialize its weights first."
+        raise ArgumentError("model", "must have weights", "a weight on the meta device", remedy)
     wide = torch.promote_types(tensor.dtype, torch.float32)
     return tensor.detach().to("cpu", wide).numpy()
 

@@ -11,6 +11,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("unitcircle.torch", "torch", "torch") from error
 
+from unitcircle.torch._copied import copied as copied
 from unitcircle.torch._fill import fill_ as fill_
 from unitcircle.torch._initialize import Filled as Filled
 from unitcircle.torch._initialize import Initialization as Initialization
@@ -32,6 +33,7 @@ __all__ = [
     "Initialization",
     "RecurrentTensors",
     "Rng",
+    "copied",
     "fill_",
     "generator_of",
     "has_own_forward",

@@ -1,0 +1,163 @@
+"""The one door to a live model: the module itself, the batch as its arguments, and the loss; or a refusal by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from unitcircle.dynamics._batch import Batch, batch_of, own_precision
+from unitcircle.dynamics._objective import Objective
+from unitcircle.errors import ArgumentError
+
+Result = TypeVar("Result")
+_SHARDED = frozenset({"FullyShardedDataParallel", "DeepSpeedEngine", "DTensor"})
+
+
+class Prepared(NamedTuple):
+    """What is run: a module without wrappers, its arguments and target, and the loss.
+
+    Attributes
+    ----------
+    model
+        The module inside ``torch.compile``, DataParallel and DistributedDataParallel.
+    batch
+        Its arguments as tensors on its device, and the target.
+    loss
+        The loss as a function of output and target; it knows which one was used.
+    """
+
+    model: nn.Module
+    batch: Batch
+    loss: Objective
+
+    def in_double(self, run: Callable[[torch.dtype | None], Result], /) -> tuple[Result, torch.dtype | None]:
+        """Run in double precision, or in the model's own where it does not run in double.
+
+        Parameters
+        ----------
+        run
+            The measurement, a function of its ``dtype``.
+
+        Returns
+        -------
+        tuple
+            Its result, and the precision: None for the model's own.
+
+        Raises
+        ------
+        ArgumentError
+            The measurement fails in both.
+        """
+        try:
+            return run(torch.float64), torch.float64
+        except ArgumentError:
+            if own_precision(self.model) == torch.float64:
+                raise
+            return run(None), None
+
+
+def prepared(model: Any, batch: Any, loss: Callable[..., Any] | None = None, /) -> Prepared:
+    """Return a live model, a batch and a loss in the one form in which this package runs them.
+
+    Parameters
+    ----------
+    model
+        A ``torch.nn.Module``, which may be compiled or wrapped for data parallelism.
+    batch
+        Inputs; ``(inputs, target)``; ``(x, lengths, target)`` for a model that takes both; a dictionary of the model's
+        arguments, with the target under a key the model does not take (``"labels"``, ``"target"``, ``"y"``) or as
+        ``(dictionary, target)``; of tensors, or arrays of NumPy; or a ``DataLoader``, whose first batch is taken.
+    loss
+        ``loss(output)`` or ``loss(output, target)``, a scalar: a function, or one of torch's modules, whose weights
+        follow the precision. Without it the loss that the model returns (``output.loss``); cross entropy for integer
+        targets, over the last axis of the output; squared error for others.
+
+    Returns
+    -------
+    Prepared
+        Module, batch and loss. To prepare them again changes nothing.
+
+    Raises
+    ------
+    ArgumentError
+        A model that cannot be differentiated (scripted, quantized, sharded, on the meta device, of another framework),
+        or a batch that does not fit it.
+    """
+    module = unwrapped(model)
+    _require_measurable(module)
+    objective = loss if isinstance(loss, Objective) else Objective(loss)
+    return Prepared(module, batch_of(batch, module, loss), objective)
+
+
+def unwrapped(model: Any, /) -> nn.Module:
+    """Return the module inside ``torch.compile``, DataParallel and DistributedDataParallel.
+
+    Parameters
+    ----------
+    model
+        A module.
+
+    Returns
+    -------
+    torch.nn.Module
+        The module itself where it has no such wrapper.
+
+    Raises
+    ------
+    ArgumentError
+        It is no module, or is one of Keras.
+    """
+    keras = sys.modules.get("keras")
+    is_keras = keras is not None and isinstance(model, keras.Layer)
+    if is_keras or not isinstance(model, nn.Module):
+        raise ArgumentError(
+            "model", "must be a torch.nn.Module", type(model).__name__, _own_door(model, keras=is_keras)
+        )
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(model, parallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def _own_door(model: Any, *, keras: bool) -> str:
+    """Return where an object of another framework is accepted."""
+    if keras:
+        return "Pass unitcircle.diagnose(model) without a batch, or unitcircle.keras.to_layers(model)."
+    if type(model).__module__.split(".")[0] in {"flax", "jax", "jaxlib", "equinox", "haiku"}:
+        return "Pass unitcircle.diagnose(model) without a batch, or measure its step with unitcircle.jax."
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        return "Pass an instance of the class."
+    if callable(model):
+        return "Pass as_recurrence(step, state=...) for a step function."
+    return ""
+
+
+def _require_measurable(model: nn.Module) -> None:
+    for path, module in model.named_modules():
+        place = f"{path} ({type(module).__name__})" if path else type(module).__name__
+        if isinstance(module, torch.jit.ScriptModule):
+            remedy = "Pass the Python module it was made from; without a batch its weights are judged."
+            raise ArgumentError("model", "must run in Python", f"{place}, which is TorchScript", remedy)
+        if ".quantized" in type(module).__module__:
+            remedy = "Measure the model before it is quantized; without a batch its weights are judged."
+            raise ArgumentError("model", "must be differentiable", f"{place}, which is quantized", remedy)
+        if type(module).__name__ in _SHARDED:
+            remedy = "Measure the module before it is wrapped, or gather its state dict into an unwrapped one."
+            raise ArgumentError("model", "must hold whole weights", f"{place}, which is sharded", remedy)
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise ArgumentError("model", "must have weights", f"{name}, which is lazy", "Run the model once first.")
+        if tensor.is_meta:
+            remedy = "Call model.to_empty(device=...) and load or initialize its weights first."
+            raise ArgumentError("model", "must have weights", f"{name} on the meta device", remedy)
+        if type(tensor).__name__ in _SHARDED:
+            raise ArgumentError("model", "must hold whole weights", f"{name}, which is sharded", "Gather them first.")
