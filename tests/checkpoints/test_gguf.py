@@ -44,9 +44,16 @@ def test_a_selective_state_space(tmp_path, shape):
     (layer,) = layers
     A_log = np.log(-tensors["blk.0.ssm_a"].astype(np.float64))
     expected = from_mamba(A_log if shape[1] > 1 else A_log.ravel(), tensors["blk.0.ssm_dt.bias"])
-    np.testing.assert_array_equal(layer.diagonal, expected.diagonal)
+    np.testing.assert_allclose(layer.diagonal, expected.diagonal, rtol=1e-12)
+    assert layer.linear.family.name == ("Mamba" if shape[1] > 1 else "Mamba-2")
     assert (layer.name, layer.source.tensors) == ("blk.0", ("blk.0.ssm_a", "blk.0.ssm_dt.bias"))
     assert layers.coverage.other == 1
+
+
+def test_a_gated_delta_rule(tmp_path):
+    tensors = mamba((4, 1)) | {"blk.0.ssm_ba.weight": random(8, 4)}
+    (layer,) = read(saved(tmp_path / "m.gguf", tensors))
+    assert (layer.linear.family.name, layer.linear.names["A_log"]) == ("Gated DeltaNet", "ssm_a")
 
 
 @pytest.mark.parametrize(

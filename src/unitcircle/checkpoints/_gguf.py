@@ -7,6 +7,7 @@ import importlib.util
 import math
 import re
 import struct
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import ArgumentError, CheckpointError, MissingExtraError
-from unitcircle.recurrence import RecurrentLayer, Source, from_mamba
+from unitcircle.recurrence import RecurrentLayer, Source, from_linear
 
 # Why not gguf.GGUFReader: it makes several objects of every word of a vocabulary, so that a small hostile file takes
 # gigabytes. Quantized blocks are decoded by the package.
@@ -169,7 +170,18 @@ def _state_spaces(tensors: dict[str, StoredTensor], file: str) -> list[Recurrent
         A = A.ravel() if A.shape[-1:] == (1,) else A  # of Mamba 2, one number a head
         try:
             source = Source(file, (name, bias), "gguf", tensor.dtype)
-            layers.append(from_mamba(np.log(-A), dt_bias, name=match[1], source=source))
+            names, dtypes = {"A_log": "ssm_a", "dt_bias": "ssm_dt.bias"}, {"dt_bias": tensors[bias].dtype}
+            parameters = {"A_log": np.log(-A), "dt_bias": dt_bias}
+            family = _family_of_state_space(tensors, match[1], A.ndim)
+            layers.append(from_linear(family, parameters, names=names, dtypes=dtypes, name=match[1], source=source))
         except ArgumentError:
             continue
     return layers
+
+
+def _family_of_state_space(tensors: Mapping[str, StoredTensor], block: str, axes: int) -> str:
+    """Return the family of a block's state space: Mamba has a rate for each mode, the delta rule a β."""
+    if axes > 1:
+        return "Mamba"
+    delta = any(f"{block}.{name}.weight" in tensors for name in ("ssm_ba", "ssm_beta", "ssm_beta_alpha"))
+    return "Gated DeltaNet" if delta else "Mamba-2" if f"{block}.ssm_in.weight" in tensors else "Mamba-2/GDN"
