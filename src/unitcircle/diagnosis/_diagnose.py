@@ -152,9 +152,12 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     --------
     >>> import numpy as np
     >>> from unitcircle.recurrence import from_torch
-    >>> layer = from_torch(np.vstack([np.eye(4), np.zeros((12, 4))]), cell="lstm", name="lstm")
-    >>> [finding.code for finding in diagnose([layer]).findings]
-    ['UC102', 'UC110', 'UC106']
+    >>> weight = np.vstack([np.eye(4), np.zeros((12, 4))])
+    >>> diagnosis = diagnose([from_torch(weight, cell="lstm", bias_ih=np.zeros(16), name="lstm")], steps=20)
+    >>> diagnosis.answer.sentence
+    'lstm: carries a signal over 20 steps? no: 1/1000 is left after 10 steps'
+    >>> [finding.code for finding in diagnosis.findings]
+    ['UC102', 'UC106', 'UC110']
     """
     if steps is not None and not 1 <= steps <= MAX_STEPS:
         raise ArgumentError("steps", f"must be a positive number of steps, at most {MAX_STEPS:,}", repr(steps))
