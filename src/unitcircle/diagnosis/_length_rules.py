@@ -246,7 +246,8 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
     ## Remedy
     Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc. A memory of m steps needs |λ| ≈ 1 − 1/m: in an LRU,
     draw the moduli from a ring close enough to 1; in a Mamba or S4D, use a smaller step Δ for some units (`dt_bias`,
-    `log_dt`). Without `--steps` a short memory is no finding: the first line of the report says how long it is.
+    `log_dt`). Families whose decay at rest is no parameter (minGRU, RetNet) are not judged by it. Without `--steps` a
+    short memory is no finding: the first line of the report says how long it is.
     """
     for layer in exam.layers:
         if layer.layer.cell not in {Cell.DIAGONAL, Cell.LINEAR} or not layer.finite:
@@ -268,7 +269,7 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
                 _inside_the_disc(layer),
                 evidence,
             )
-        elif exam.steps_given and memory < exam.steps / 4:
+        elif exam.steps_given and memory < exam.steps / 4 and not _is_fixed(layer):
             yield Finding(
                 Severity.WARNING,
                 layer.place(),
@@ -279,6 +280,11 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
                 evidence,
                 action={"recurrent": "orthogonal"} if layer.layer.cell is Cell.LINEAR else {},
             )
+
+
+def _is_fixed(layer: LayerExamination) -> bool:
+    """Return whether the decay at rest is no parameter: its inputs, or the authors, decide how long it remembers."""
+    return layer.layer.linear is not None and layer.layer.linear.family.fixed
 
 
 def _inside_the_disc(layer: LayerExamination) -> str:
