@@ -19,6 +19,8 @@ import numpy as np
 
 from unitcircle.errors import DtypeError, NotFiniteError, ShapeError
 
+FLOATING = ("float64", "float32", "bfloat16", "float16", "complex128", "complex64")
+LARGEST_DRAW = 1e6
 LOW_PRECISION = frozenset({"float16", "bfloat16"})
 MATRIX_AXES = 2
 
@@ -71,22 +73,28 @@ def complex_dtype(xp: Any, dtype: Any, /) -> Any:
 
 def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable[[Any], ArrayT]]:
     """Return a standard-normal array ``(..., m, n)``, at least in float32, and the cast back to its own type."""
-    if not hasattr(z, "shape"):
-        z = cast("ArrayT", np.asarray(z))
+    if not array_api_compat.is_array_api_obj(z) or isinstance(z, np.ma.MaskedArray | np.matrix):
+        z = cast("ArrayT", to_numpy(z, argument="z"))
+    if not _is_dense(z):
+        raise DtypeError("z", "must be dense", _sort(z), "Draw a dense standard-normal array.")
     if z.ndim < axes:
         shape = "(..., n)" if axes == 1 else "(..., m, n)"
         raise ShapeError("z", f"must be a standard-normal array of shape {shape}", f"shape {tuple(z.shape)}")
     name = dtype_name(z)
-    if not name.startswith(("float", "bfloat", "complex")):
-        raise DtypeError(
-            "z", "must hold floating-point numbers", f"dtype {name}", "Draw it from a standard normal law."
-        )
+    if name not in FLOATING:
+        rule = f"must hold floating-point numbers ({', '.join(FLOATING)})"
+        raise DtypeError("z", rule, f"dtype {name}", "Draw it from a standard normal law.")
     if name not in LOW_PRECISION:
         return z, lambda result: result
     dtype = z.dtype
     if isinstance(z, np.ndarray):
         high = cast("ArrayT", z.astype(np.float32))
-        return high, lambda result: result if np.iscomplexobj(result) else result.astype(dtype)
+
+        def lower(result: Any) -> Any:
+            with np.errstate(over="ignore"):
+                return result if np.iscomplexobj(result) else result.astype(dtype)
+
+        return high, lower
     xp = namespace(z)
     is_complex = (xp.complex64, xp.complex128)
     return xp.astype(z, xp.float32), lambda result: result if result.dtype in is_complex else xp.astype(result, dtype)
@@ -112,20 +120,39 @@ def _special(x: Array) -> Any:
 
 def to_numpy(array: Any, /, *, argument: str = "W") -> np.ndarray:
     """Return any array, tensor or nested sequence as a NumPy array on the host, in its own element type."""
-    if array_api_compat.is_torch_array(array):
-        array = array.detach().cpu()
-        array = (array.float() if dtype_name(array) == "bfloat16" else array).numpy()
-    elif hasattr(array, "__array_namespace__") and not isinstance(array, np.ndarray):
-        array = np.asarray(array) if hasattr(array, "__array__") else np.from_dlpack(array)
+    if not _is_dense(array):
+        raise DtypeError(argument, "must be dense here", _sort(array), "Make it dense, or use spectral_radius.")
     try:
+        if array_api_compat.is_torch_array(array):
+            array = array.detach().cpu().resolve_conj().resolve_neg()
+            array = (array.float() if dtype_name(array) == "bfloat16" else array).numpy()
+        elif hasattr(array, "__array_namespace__") and not isinstance(array, np.ndarray):
+            array = np.asarray(array) if hasattr(array, "__array__") else np.from_dlpack(array)
         result = np.asarray(array)
-    except ValueError as error:  # a ragged nested sequence
-        raise DtypeError(argument, "must be a rectangular array of numbers", "a ragged sequence") from error
+    except (ValueError, TypeError, NotImplementedError, RuntimeError, OverflowError) as error:
+        what = "a ragged sequence" if isinstance(array, list | tuple) else _sort(array)
+        raise DtypeError(argument, "must be a rectangular array of numbers", what) from error
     if result.dtype.name == "bfloat16":
         result = result.astype(np.float32)
     if result.dtype.kind not in "fciub":
         raise DtypeError(argument, "must hold real or complex numbers", f"dtype {result.dtype}")
     return result
+
+
+def _is_dense(array: Any) -> bool:
+    """Return whether every number of an array is stored: not a sparse matrix, nor a tensor of shapes only."""
+    if "scipy.sparse" in sys.modules:  # only if the caller already has it
+        from scipy import sparse  # noqa: PLC0415
+
+        if sparse.issparse(array):
+            return False
+    return "sparse" not in str(getattr(array, "layout", "")) and not getattr(array, "is_nested", False)
+
+
+def _sort(array: Any) -> str:
+    """Return what an array is, for a message."""
+    layout = getattr(array, "layout", None) or f"{type(array).__module__}.{type(array).__qualname__}"
+    return f"an array of kind {layout}"
 
 
 def in_library_of(template: Any, result: Any, /) -> Any:
@@ -169,16 +196,6 @@ HALF_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: bool = True) -> Weight:
     """Check that a weight ``(..., n, n)`` is finite, and convert it for measurement."""
-    if "scipy.sparse" in sys.modules:
-        from scipy import sparse  # noqa: PLC0415  (only if the caller already has it)
-
-        if sparse.issparse(W):
-            raise DtypeError(
-                argument,
-                "must be dense here",
-                f"a sparse {type(W).__name__}",
-                "Pass W.toarray(), or use spectral_radius.",
-            )
     array = to_numpy(W, argument=argument)
     shape = array.shape
     if square and (array.ndim < axes or shape[-1] != shape[-2]):
@@ -190,8 +207,53 @@ def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: b
     name = dtype_name(W) if hasattr(W, "dtype") else array.dtype.name
     kind = array.dtype.type if array.dtype.kind in "fc" else np.float64
     eps = HALF_EPS.get(name) or float(np.finfo(kind).eps)
-    value = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    with np.errstate(over="ignore"):  # of a long double, whose infinity is refused
+        value = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, order="C")
     if not np.isfinite(value).all():
         bad = int(np.size(value) - np.isfinite(value).sum())
         raise NotFiniteError(argument, "must be finite", f"{bad} entries of {value.size} that are NaN or infinite")
     return Weight(value, eps, W)
+
+
+def require_finite(array: Any, /, *, argument: str) -> None:
+    """Refuse a NaN or an infinity, where values can be looked at: not those of a traced or a meta array."""
+    if _may_be(namespace(array).isfinite(array)):
+        return
+    raise NotFiniteError(argument, "must be finite", "a NaN or an infinity")
+
+
+def require_normal(z: Any, /) -> None:
+    """Refuse numbers that no normal law gives, where values can be looked at."""
+    if _may_be(abs(z) <= LARGEST_DRAW):
+        return
+    rule = f"must be finite, as standard-normal numbers are, and at most {LARGEST_DRAW:g}"
+    raise NotFiniteError("z", rule, "a NaN, an infinity or a larger number")
+
+
+def _may_be(condition: Any) -> bool:
+    """Return whether a condition holds everywhere, or cannot be looked at."""
+    try:
+        return bool(namespace(condition).all(condition))
+    except (TypeError, RuntimeError, NotImplementedError):
+        return True
+
+
+def reals(values: Any, /, *, argument: str = "x") -> np.ndarray:
+    """Return real numbers of any array library, or nested sequences of them, as a NumPy array of doubles."""
+    array = to_numpy(values, argument=argument)
+    if array.dtype.kind == "c":
+        raise DtypeError(argument, "must be real", f"dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
+
+
+def floating(array: Any, /, *, argument: str, axes: int = MATRIX_AXES) -> Any:
+    """Return a floating-point array of matrices ``(..., m, n)`` as it is, and a nested sequence as one of NumPy."""
+    found: Any = array if array_api_compat.is_array_api_obj(array) else to_numpy(array, argument=argument)
+    if not _is_dense(found):
+        raise DtypeError(argument, "must be dense", _sort(found))
+    if (name := dtype_name(found)) not in FLOATING or name in LOW_PRECISION:
+        raise DtypeError(argument, "must hold numbers of single or double precision", f"dtype {name}")
+    if found.ndim < axes:
+        raise ShapeError(argument, "must be a matrix (..., m, n)", f"shape {tuple(found.shape)}")
+    return found

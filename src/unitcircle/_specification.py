@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import reprlib
 import unicodedata
 from collections.abc import Container, Mapping
 from dataclasses import Field, dataclass, fields
@@ -68,22 +69,27 @@ class Specification:
         """Return the specification that a text names, without importing a module or opening a file."""
         if isinstance(text, Specification):
             return text
-        wrong = f"cannot read {text!r}: write name or name(parameter=value, ...), for example {cls.example}"
+        wrong = f"cannot read {reprlib.repr(text)}: write name or name(parameter=value, ...), for example {cls.example}"
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (a caller may not check types)
+            raise SpecificationError(wrong)
         match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
         if match is None:
             raise SpecificationError(wrong)
         name, arguments = match.groups()
         try:
             call = ast.parse(f"f({arguments or ''})", mode="eval").body
-        except SyntaxError as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # a NUL; brackets without end
             raise SpecificationError(wrong) from error
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
             message = f"{wrong}; every parameter needs its name"
             raise SpecificationError(message)
         values: dict[str, Any] = {}
         for keyword in call.keywords:
-            if keyword.arg is None:
+            if keyword.arg is None or keyword.arg == "name":
                 raise SpecificationError(wrong)
+            if keyword.arg in values:
+                message = f"{wrong}; {keyword.arg} is given twice"
+                raise SpecificationError(message)
             values[keyword.arg] = _value(keyword.value, wrong)
         return cls._create({"name": name} | values)
 
@@ -98,11 +104,14 @@ class Specification:
 
     @classmethod
     def _create(cls, specification: Mapping[str, Any]) -> Specification:
+        if not isinstance(specification, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  (from a file)
+            message = f"a specification must be a dictionary; got {reprlib.repr(specification)}."
+            raise SpecificationError(message)
         values = dict(specification)
         name = values.pop("name", None)
         if not isinstance(name, str):
             listed = ", ".join(sorted(cls.registry))
-            message = f"a specification needs a name, one of {listed}; got {specification!r}."
+            message = f"a specification needs a name, one of {listed}; got {reprlib.repr(specification)}."
             raise SpecificationError(message)
         if name not in cls.registry:
             raise UnknownNameError(cls.kind, name, cls.registry)
@@ -110,7 +119,9 @@ class Specification:
         known = {field.name for field in subclass.parameter_fields()}
         for parameter in values:
             if parameter not in known:
-                raise UnknownNameError(f"parameter of {name}", parameter, known or {"(none: it takes no parameter)"})
+                raise UnknownNameError(
+                    f"parameter of {name}", str(parameter), known or {"(none: it takes no parameter)"}
+                )
         return subclass(**of_declared_type(subclass, {key: _freeze(value) for key, value in values.items()}))
 
     @classmethod
@@ -154,8 +165,15 @@ def of_declared_type(of: type, values: Mapping[str, Any], /) -> dict[str, Any]:
         return dict(values)
     for name, value in values.items():
         if not _admits(hints[name], value):
-            raise ArgumentError(name, f"must be {_describe(hints[name])}", repr(value))
-    return {n: float(v) if hints[n] is float else v for n, v in values.items()}
+            raise ArgumentError(name, f"must be {_describe(hints[name])}", reprlib.repr(value))
+    return {n: _float(n, v) if hints[n] is float else v for n, v in values.items()}
+
+
+def _float(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ArgumentError(name, "must be a number within the range of a float", reprlib.repr(value)) from error
 
 
 def _admits(hint: Any, value: Any) -> bool:
@@ -191,7 +209,7 @@ def _value(node: ast.expr, wrong: str) -> Any:
         return _WORDS.get(node.id.lower(), node.id)
     try:
         return _freeze(ast.literal_eval(node))
-    except ValueError as error:
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise SpecificationError(wrong) from error
 
 

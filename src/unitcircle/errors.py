@@ -31,6 +31,7 @@ __all__ = [
     "UnknownNameError",
 ]
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -90,9 +91,10 @@ class UnknownNameError(ArgumentError):
 
     def __init__(self, argument: str, name: str, choices: Iterable[str]) -> None:
         listed = sorted(choices)
-        near = get_close_matches(name, listed, n=1)
+        # The caller may have passed anything.
+        near = get_close_matches(name, listed, n=1) if isinstance(name, str) else []  # pyright: ignore[reportUnnecessaryIsInstance]
         guess = f"Did you mean {near[0]!r}? " if near else ""
-        super().__init__(argument, f"must be one of {', '.join(listed)}", repr(name), guess=guess)
+        super().__init__(argument, f"must be one of {', '.join(listed)}", reprlib.repr(name), guess=guess)
 
 
 class SpecificationError(UnitcircleError, ValueError):

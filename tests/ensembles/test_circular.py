@@ -82,7 +82,7 @@ def test_fitted_laws_have_the_moments_of_the_weight():
 def test_misuse():
     with pytest.raises(ArgumentError, match="correlation must be"):
         Elliptic(3, 1.0, 1.0)
-    with pytest.raises(ShapeError, match="m must be larger"):
+    with pytest.raises(ShapeError, match="m must be a whole number, at least 4"):
         TruncatedHaar(3, 3)
     with pytest.raises(ShapeError, match="W must be one weight"):
         Circular.values(np.zeros((2, 3, 3)))

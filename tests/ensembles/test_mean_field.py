@@ -168,7 +168,7 @@ def test_a_state_without_bound_has_an_infinite_variance():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"gain": 0.0}, "gain must be positive"),
+        ({"gain": 0.0}, "gain must be a positive"),
         ({"input_std": -1.0}, "input_std must be finite"),
         ({"bias_std": math.inf}, "bias_std must be finite"),
         ({"cell": "feedforward", "input_std": 0.1}, "input_std must be 0 for a stack"),

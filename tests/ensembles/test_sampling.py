@@ -77,7 +77,7 @@ def test_the_law_fails_for_three_non_zeros_a_row():
 @pytest.mark.parametrize("sizes", [(0, 1, 1), (3, 0, 1), (3, 1, -1)])
 def test_sizes_must_be_positive(sizes):
     n, draws, workers = sizes
-    with pytest.raises(ShapeError, match="must be positive"):
+    with pytest.raises(ShapeError, match="must be a whole number, at least 1"):
         sample_radii(Gaussian(), n, draws, workers=workers)
 
 

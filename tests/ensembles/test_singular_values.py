@@ -54,7 +54,7 @@ def test_fitted_laws_have_the_scale_of_the_weight():
 def test_misuse():
     with pytest.raises(ShapeError, match="Use MarchenkoPastur"):
         QuarterCircle.fitted(np.ones((2, 3)))
-    with pytest.raises(ShapeError, match="one weight"):
+    with pytest.raises(ShapeError, match=r"one weight|at least 2 axes"):
         QuarterCircle.values(np.ones(3))
     with pytest.raises(NotFiniteError, match="must be finite"):
         MarchenkoPastur.values(np.full((2, 3), np.nan))

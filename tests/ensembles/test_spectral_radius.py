@@ -166,7 +166,7 @@ def test_a_law_is_a_value():
 
 @pytest.mark.parametrize("n", [0, -3, 2.5])
 def test_size_must_be_a_positive_integer(n):
-    with pytest.raises(ShapeError, match="n must be a positive"):
+    with pytest.raises(ShapeError, match="n must be a whole number, at least 1"):
         SpectralRadius(n)
 
 

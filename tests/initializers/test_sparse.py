@@ -118,5 +118,5 @@ def test_an_uncertain_radius_is_told(monkeypatch):
 
 @pytest.mark.parametrize("n", [0, -3, 2.5, (4, 4)])
 def test_sizes(n):
-    with pytest.raises(ShapeError, match="n must be a positive number of units"):
+    with pytest.raises(ShapeError, match="n must be a whole number, at least 1"):
         uci.Sparse().sample(n)

@@ -122,3 +122,9 @@ def test_either_direction_counts_by_default():
     assert horizon(W, 2.0) == horizon(W, 2.0, direction="either") == horizon(W, 2.0, direction="up") == 1
     assert horizon([[0.5]], 2.0) == horizon([[0.5]], 2.0, direction="down") == 1
     assert horizon([[0.5]], 2.0, direction="up") == math.inf
+
+
+def test_a_zero_weight_never_rises():
+    for W in (np.zeros((4, 4)), np.zeros((2, 4, 4))):
+        assert np.all(np.isinf(horizon(W, 100.0, direction="up")))
+        assert np.all(np.asarray(horizon(W, 100.0, direction="down")) == 1.0)

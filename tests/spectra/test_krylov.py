@@ -40,7 +40,7 @@ def test_an_invariant_space_ends_it():
 def test_misuse():
     with pytest.raises(ShapeError, match="start must be one vector"):
         KrylovBasis(np.ones((3, 3)), 2)
-    with pytest.raises(ShapeError, match="steps positive"):
+    with pytest.raises(ShapeError, match="steps must be a whole number, at least 1"):
         KrylovBasis(np.ones(3), 0)
     for start in (np.zeros(3), np.array([1.0, np.nan]), np.array([1.0, np.inf])):
         with pytest.raises(NotFiniteError, match="start must be finite and not zero"):

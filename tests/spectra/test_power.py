@@ -1,3 +1,6 @@
+from fractions import Fraction
+
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -126,7 +129,7 @@ def test_libraries_dtypes_and_batches(library):
 
 
 def test_misuse():
-    with pytest.raises(ArgumentError, match="steps must not be negative; got -1"):
+    with pytest.raises(ArgumentError, match="steps must be a whole number, at least 0; got -1"):
         power_norms([[1.0]], -1)
     with pytest.raises(ArgumentError, match="whole number"):
         power_norms([[1.0]], 2.5)  # pyright: ignore[reportArgumentType]
@@ -176,7 +179,7 @@ def test_powers_out_of_range_are_not_finite_and_misuse_is_refused():
     assert matrix_power([[3]], 0).tolist() == [[1]]
     with pytest.raises(ArgumentError, match="without a basis of eigenvectors"):
         matrix_power([[1.0, 1.0], [0.0, 1.0]], 3, method="eigen")
-    with pytest.raises(ArgumentError, match="not be negative"):
+    with pytest.raises(ArgumentError, match="whole number, at least 0"):
         matrix_power([[1.0]], -2)
     with pytest.raises(ArgumentError, match="64 bits"):
         matrix_power(np.array([[2**63]], dtype=np.uint64), 2)
@@ -200,3 +203,64 @@ def test_what_is_measured_by_default():
     rounds = []
     power_norms(np.stack([W, 2 * W]), 5, progress=lambda done, total: rounds.append((done, total)))
     assert rounds.count((5, 5)) == 2
+
+
+@pytest.mark.parametrize("norm", ["spectral", "frobenius"])
+def test_norms_near_the_largest_number_do_not_depend_on_the_number_of_steps(norm):
+    largest = np.full((4, 4), np.finfo(float).max)
+    short, long = (power_norms(largest, steps, norm=norm) for steps in (3, 200))
+    np.testing.assert_allclose(short, long[:4], rtol=4 * EPS)
+    np.testing.assert_allclose(long[1:], np.arange(1, 201) * (np.log(np.finfo(float).max) + np.log(4)))
+    np.testing.assert_allclose(power_norms(np.full((4, 4), 5e-324), 20)[20], 20 * (np.log(5e-324) + np.log(4)))
+
+
+def exact_log_norms(A, steps):
+    """log ‖Aᵗ‖_F in integer arithmetic."""
+    unit = max(Fraction(float(x)).denominator for x in A.ravel())
+    exact = np.array([[int(Fraction(float(x)) * unit) for x in row] for row in A], dtype=object)
+    power, logs = np.eye(len(A), dtype=int).astype(object), []
+    for t in range(steps + 1):
+        square = sum(int(x) ** 2 for x in power.ravel())
+        with mpmath.workdps(40):
+            logs.append(float(mpmath.log(square) / 2 - t * mpmath.log(unit)) if square else -np.inf)
+        power = exact @ power
+    return np.array(logs)
+
+
+@pytest.mark.parametrize("coupling", [0, 10, 20, 30])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_error_is_bounded_however_ill_conditioned_the_products(coupling, seed):
+    rng = np.random.default_rng(seed)
+    n = 5
+    Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    A = Q @ (np.diag(rng.uniform(-1, 1, n)) + np.triu(rng.standard_normal((n, n)), 1) * 2.0**coupling) @ Q.T
+    logs, errors = power_norms(A, 150, norm="frobenius", errors=True)
+    assert np.all(np.abs(logs - exact_log_norms(A, 150)) <= errors)
+    if coupling == 0:
+        assert errors[40] < 1e-9
+    if coupling == 30:
+        assert errors[40] == np.inf
+
+
+def test_the_error_is_bounded_for_normal_and_diagonalisable_weights():
+    for A in (np.array([[0.6, -0.8], [0.8, 0.6]]), gaussian(5), np.eye(4, k=1)):
+        logs, errors = power_norms(A, 150, norm="frobenius", errors=True)
+        exact = exact_log_norms(A, 150)
+        finite = np.isfinite(exact)
+        assert np.array_equal(finite, np.isfinite(logs))
+        assert np.all(np.abs(logs[finite] - exact[finite]) <= errors[finite])
+        assert errors[:4].max() < 1e-12
+    logs, errors = power_norms(np.stack([np.eye(2), np.zeros((2, 2))]), 3, errors=True)
+    assert errors.shape == logs.shape == (2, 4)
+
+
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_a_power_beyond_the_range_is_infinite_and_never_nan(dtype):
+    A = np.array([[1e200, 0.0, 1e200], [-1e200, 1e-3, 0.0], [0.0, 0.0, -1e200]], dtype)
+    for t in (2, 3, 5, 1000):
+        power = matrix_power(A, t)
+        assert not np.isnan(power).any()
+        assert power[0, 0] == np.inf
+        assert (power[0, 1], power[1, 2].real) == (0.0, -np.inf)
+    with pytest.raises(ArgumentError, match="within the range"):
+        matrix_power(A, 3, method="eigen")

@@ -64,9 +64,9 @@ def test_a_tall_weight_gets_orthonormal_columns():
 
 
 def test_misuse():
-    with pytest.raises(ShapeError, match="change must be matrices"):
+    with pytest.raises(ShapeError, match=r"change must be (a matrix|matrices)"):
         tangent_share(np.ones((2, 3, 3)), np.eye(4))
-    with pytest.raises(ShapeError, match="change must be matrices"):
+    with pytest.raises(ShapeError, match=r"change must be (a matrix|matrices)"):
         tangent_share(np.ones(3), np.ones(3))
     with pytest.raises(ShapeError, match="W must be a matrix"):
         polar_factor(np.ones(3))

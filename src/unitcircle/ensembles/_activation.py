@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from unitcircle.errors import UnknownNameError
+from unitcircle._arguments import one_of
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -51,6 +51,4 @@ ACTIVATIONS: Mapping[str, Activation] = {
 
 def activation_of(name: str, /) -> Activation:
     """Return the activation of a name."""
-    if name not in ACTIVATIONS:
-        raise UnknownNameError("activation", name, tuple(ACTIVATIONS))
-    return ACTIVATIONS[name]
+    return ACTIVATIONS[one_of("activation", name, ACTIVATIONS)]

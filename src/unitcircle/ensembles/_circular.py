@@ -8,12 +8,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from unitcircle._array import weight
+from unitcircle._arguments import generator, positive, real_number, whole_number
+from unitcircle._array import reals
 from unitcircle.ensembles._law import Law
 from unitcircle.ensembles._outliers import complex_outlier_rate, complex_outliers, real_outlier_rate, real_outliers
 from unitcircle.ensembles._spectral_radius import SpectralRadius
-from unitcircle.ensembles._weight_law import EigenvalueLaw, LargestCoordinate
-from unitcircle.errors import ArgumentError
+from unitcircle.ensembles._weight_law import EigenvalueLaw, LargestCoordinate, one_weight, root_mean_square
+from unitcircle.errors import ShapeError
 
 BOUNDARY_POINTS = 64
 
@@ -31,17 +32,17 @@ class _Disc(EigenvalueLaw):
 
     def cdf(self, r: Any, /) -> Any:
         """Return the fraction of eigenvalues whose coordinate is at most r, as n grows."""
-        return np.clip(np.asarray(r, float) / self.edge, 0, 1) ** 2
+        return np.clip(reals(r, argument="r") / self.edge, 0, 1) ** 2
 
     def sf(self, r: Any, /) -> Any:
         """Return the fraction of eigenvalues whose coordinate exceeds r, as n grows."""
-        x = np.clip(np.asarray(r, float) / self.edge, 0, 1)
+        x = np.clip(reals(r, argument="r") / self.edge, 0, 1)
         return (1 - x) * (1 + x)
 
     def pdf(self, r: Any, /) -> Any:
         """Return the limiting density of the coordinate, elementwise: ``2 r/edge²``."""
-        x = np.asarray(r, float) / self.edge
-        return np.where((x < 0) | (x > 1), 0, 2 * x / self.edge)[()]
+        x = reals(r, argument="r") / self.edge
+        return np.where((x < 0) | (x > 1), 0, 2 * np.clip(x, 0, 1) / self.edge)[()]
 
     def mean(self) -> float:
         """Return the mean of the coordinate: ``2/3 edge``."""
@@ -79,14 +80,14 @@ class Circular(_Disc):
     entry_std: float
 
     def __init__(self, n: int, std: float) -> None:
-        object.__setattr__(self, "n", n)
-        object.__setattr__(self, "entry_std", std)
+        object.__setattr__(self, "n", whole_number("n", n, error=ShapeError))
+        object.__setattr__(self, "entry_std", positive("std", std))
 
     @classmethod
     def fitted(cls, W: Any, /) -> Self:
         """Return the law whose std is the root mean square of a weight's entries."""
-        value = weight(W).value
-        return cls(value.shape[-1], float(np.sqrt(np.mean(abs(value) ** 2))))
+        value = one_weight(W, square=True)
+        return cls(len(value), root_mean_square(value))
 
     @property
     def edge(self) -> float:
@@ -100,7 +101,7 @@ class Circular(_Disc):
 
     def draw_weight(self, rng: np.random.Generator | int | None = None, /) -> np.ndarray:
         """Draw one weight with Gaussian entries."""
-        return self.entry_std * np.random.default_rng(rng).standard_normal((self.n, self.n))
+        return self.entry_std * generator(rng).standard_normal((self.n, self.n))
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -135,20 +136,20 @@ class Elliptic(_Disc):
     correlation: float
 
     def __init__(self, n: int, std: float, correlation: float) -> None:
-        if not -1 < correlation < 1:
-            raise ArgumentError("correlation", "must be strictly between -1 and 1", f"{correlation!r}")
-        object.__setattr__(self, "n", n)
-        object.__setattr__(self, "entry_std", std)
-        object.__setattr__(self, "correlation", correlation)
+        object.__setattr__(self, "n", whole_number("n", n, error=ShapeError))
+        object.__setattr__(self, "entry_std", positive("std", std))
+        rule = "must be strictly between -1 and 1"
+        object.__setattr__(self, "correlation", real_number("correlation", correlation, rule, lambda c: -1 < c < 1))
 
     @classmethod
     def fitted(cls, W: Any, /) -> Self:
         """Return the law with the second moments of a real weight's entries."""
-        value = np.real(weight(W).value)
-        n = value.shape[-1]
-        pairs = value[np.triu_indices(n, 1)], value.T[np.triu_indices(n, 1)]
-        correlation = 2 * float(pairs[0] @ pairs[1]) / float(pairs[0] @ pairs[0] + pairs[1] @ pairs[1])
-        return cls(n, float(np.sqrt(np.mean(value**2))), correlation)
+        value = np.real(one_weight(W, square=True))
+        n, std = len(value), root_mean_square(value)
+        scaled = value / (std or 1.0)
+        pairs = scaled[np.triu_indices(n, 1)], scaled.T[np.triu_indices(n, 1)]
+        size = float(pairs[0] @ pairs[0] + pairs[1] @ pairs[1])
+        return cls(n, std, 2 * float(pairs[0] @ pairs[1]) / size if size > 0 else 0.0)
 
     def coordinate(self, values: np.ndarray, /) -> np.ndarray:
         """Return the elliptic radii."""
@@ -192,7 +193,7 @@ class Elliptic(_Disc):
 
     def draw_weight(self, rng: np.random.Generator | int | None = None, /) -> np.ndarray:
         """Draw one weight with Gaussian entries."""
-        g = np.random.default_rng(rng).standard_normal((self.n, self.n))
+        g = generator(rng).standard_normal((self.n, self.n))
         symmetric, antisymmetric = (g + g.T) / 2, (g - g.T) / 2
         tau = self.correlation
         return self.entry_std * (np.sqrt(1 + tau) * symmetric + np.sqrt(1 - tau) * antisymmetric)

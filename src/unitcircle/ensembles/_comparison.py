@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle._arguments import generator, real_number, whole_number
 from unitcircle.ensembles._weight_law import WeightLaw
 from unitcircle.errors import ArgumentError
 
@@ -116,14 +118,14 @@ def compare(
     >>> compare(W + 0.1, Circular.fitted(W)).outliers[0].value.real > 3
     True
     """
-    if not 0 < level < 1 or (draws + 1) * level < 1:
-        rule = "must be a probability of at least 1/(draws + 1)"
-        raise ArgumentError("level", rule, f"level {level!r} and {draws} draws")
+    draws = whole_number("draws", draws)
+    rule = f"must be a probability of at least 1/(draws + 1), for {draws} draws"
+    level = real_number("level", level, rule, lambda level: 1 / (draws + 1) <= level < 1)
     draw_weight, tail = _operations(law)
-    generator = np.random.default_rng(rng)
+    source = generator(rng)
     values = law.values(W)
     distance = _distance(values, law)
-    null = np.array([_distance(law.values(draw_weight(generator)), law) for _ in range(draws)])
+    null = np.array([_distance(law.values(draw_weight(source)), law) for _ in range(draws)])
     pvalue = (1 + int((null >= distance).sum())) / (draws + 1)
     outliers = tuple(_outliers(values, law.coordinate(values), tail, level))
     return Comparison(law, values, distance, pvalue, outliers, level)
@@ -133,6 +135,8 @@ def _operations(law: Any) -> tuple[Callable[[np.random.Generator], np.ndarray], 
     """Return how a law draws a weight, and its probability of any value beyond a coordinate."""
     if isinstance(law, WeightLaw):
         return law.draw_weight, law.largest.sf
+    if not hasattr(law, "sample"):
+        raise ArgumentError("law", "must be the law of a weight, such as Circular.fitted(W)", reprlib.repr(law))
     warnings.warn("a law to compare with now derives from WeightLaw", DeprecationWarning, stacklevel=3)
     return law.sample, law.beyond
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
@@ -11,7 +12,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import elementwise
 
+from unitcircle._arguments import generator, shape
+from unitcircle._array import reals
 from unitcircle.ensembles._quadrature import gauss_legendre
+from unitcircle.errors import ArgumentError
 
 # Probability left out on either side of an integral.
 OMITTED = 1e-17
@@ -70,12 +74,12 @@ class Law(ABC):
 
     def ppf(self, q: Any, /) -> Any:
         """Return the x with ``P(X ≤ x) = q``, elementwise; NaN where q is not a probability."""
-        q = np.asarray(q, float)
+        q = reals(q, argument="q")
         return self._quantile(q, 1 - q)
 
     def isf(self, q: Any, /) -> Any:
         """Return the x with ``P(X > x) = q``, elementwise; NaN where q is not a probability."""
-        q = np.asarray(q, float)
+        q = reals(q, argument="q")
         return self._quantile(1 - q, q)
 
     def _quantile(self, lower: np.ndarray, upper: np.ndarray) -> Any:
@@ -120,7 +124,7 @@ class Law(ABC):
 
     def interval(self, confidence: Any, /) -> tuple[Any, Any]:
         """Return the points that cut off ``(1 - confidence)/2`` on either side."""
-        tail = (1 - np.asarray(confidence, float)) / 2
+        tail = (1 - reals(confidence, argument="confidence")) / 2
         return self.ppf(tail), self.isf(tail)
 
     # Moments -------------------------------------------------------------------------------------------------------
@@ -155,7 +159,15 @@ class Law(ABC):
         -------
         float or tuple of float
             In the order of the letters m, v, s, k, as SciPy returns them.
+
+        Raises
+        ------
+        ArgumentError
+            Another letter, or none.
         """
+        # The caller may have passed anything.
+        if not isinstance(moments, str) or not moments or not set(moments) <= set("mvsk"):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ArgumentError("moments", "must be letters among mvsk", reprlib.repr(moments))
         known = {"m": self.mean, "v": self.var, "s": self._skewness, "k": self._excess_kurtosis}
         chosen = tuple(moment() for letter, moment in known.items() if letter in moments)
         return chosen[0] if len(chosen) == 1 else chosen
@@ -196,7 +208,7 @@ class Law(ABC):
         float or numpy.ndarray
             Quantiles of uniform draws.
         """
-        return self.ppf(np.random.default_rng(random_state).uniform(size=size))
+        return self.ppf(generator(random_state, argument="random_state").uniform(size=shape("size", size)))
 
 
 def _log(probability: Any) -> Any:

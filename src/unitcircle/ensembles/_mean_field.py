@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import brentq
 
+from unitcircle._arguments import one_of, positive, real_number
 from unitcircle.ensembles._activation import Activation, activation_of
 from unitcircle.ensembles._gaussian_mean import NODES, normal_mean
 from unitcircle.ensembles._leaky_field import LeakyField, leaky_field
 from unitcircle.ensembles._products import Products
-from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.errors import ArgumentError
 
 FieldCell = Literal["rnn", "leaky_rnn", "feedforward"]
 CELLS: tuple[FieldCell, ...] = ("rnn", "leaky_rnn", "feedforward")
@@ -82,19 +83,16 @@ class MeanField:
     leak: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.cell not in CELLS:
-            raise UnknownNameError("cell", self.cell, CELLS)
+        one_of("cell", self.cell, CELLS)
         activation_of(self.activation)
-        if not 0 < self.gain < math.inf:
-            raise ArgumentError("gain", "must be positive and finite", f"{self.gain!r}")
+        positive("gain", self.gain)
         for name in ("input_std", "bias_std"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ArgumentError(name, "must be finite and not negative", f"{getattr(self, name)!r}")
+            real_number(name, getattr(self, name), "must be finite and not negative", lambda std: std >= 0)
         if self.cell == "feedforward" and self.input_std:
             rule = "must be 0 for a stack: its input enters once and leaves no trace in the fixed point"
             raise ArgumentError("input_std", rule, f"{self.input_std!r}")
-        if not 0 < self.leak <= 1 or (self.leak != 1 and self.cell != "leaky_rnn"):
-            raise ArgumentError("leak", "must be in (0, 1], and 1 unless cell='leaky_rnn'", f"{self.leak!r}")
+        leaky, rule = self.cell == "leaky_rnn", "must be in (0, 1], and 1 unless cell='leaky_rnn'"
+        real_number("leak", self.leak, rule, lambda leak: 0 < leak <= 1 and (leaky or leak == 1))
 
     @cached_property
     def _phi(self) -> Activation:

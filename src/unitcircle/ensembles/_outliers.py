@@ -20,6 +20,8 @@ from scipy import special
 # prints both again): error = distance (10⁴/n)^slope.
 MEASURED = {"real": (0.0026, 0.33), "complex": (0.0080, 0.36)}
 MEASURED_AT = 10_000
+# Further out than this every expected number is zero in double precision.
+NONE_BEYOND = 1e3
 
 
 def _ierfc(z: np.ndarray) -> np.ndarray:
@@ -52,7 +54,7 @@ def real_outlier_rate(x: Any, /) -> np.ndarray:
 
 def _intensity(n: int, r: np.ndarray, field: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the expected number of independent outliers beyond r, and its rate of decrease."""
-    x = r - np.sqrt(n)
+    x = np.minimum(r - np.sqrt(n), NONE_BEYOND)
     count, rate = complex_outliers(n, x), complex_outlier_rate(n, x)
     if field == "complex":
         return count, rate

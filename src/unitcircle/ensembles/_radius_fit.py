@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import minimize_scalar
 
+from unitcircle._array import reals
 from unitcircle.ensembles._spectral_radius import SpectralRadius
 from unitcircle.ensembles._unit_radius import Field
 from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
@@ -129,7 +130,7 @@ def fit_radius_law(samples: Any, /, *, n: int | None = None, field: Field = "rea
     >>> fits[0].name, fits[-1].name
     ('exact', 'poisson')
     """
-    samples = np.asarray(samples, float)
+    samples = reals(samples, argument="samples")
     if samples.ndim != 1 or samples.size < FEWEST:
         raise ShapeError("samples", f"must be one axis of at least {FEWEST} radii", f"shape {samples.shape}")
     if not np.isfinite(samples).all():

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from unitcircle._arguments import generator, whole_number
 from unitcircle.ensembles._hessenberg import gaussian_radii
 from unitcircle.errors import ArgumentError, ShapeError
 
@@ -76,21 +77,21 @@ def sample_radii(
     A. Edelman, E. Kostlan, M. Shub, How many eigenvalues of a random matrix are real?, J. Amer. Math. Soc. 7 (1994)
     (reduction of a Gaussian matrix by reflectors that are independent of what remains).
     """
-    workers = workers or os.cpu_count() or 1
-    for name, value in (("n", n), ("draws", draws), ("workers", workers)):
-        if value < 1:
-            raise ShapeError(name, "must be positive", f"{value!r}")
-    if dtype not in {np.float32, np.float64}:
+    n, draws = whole_number("n", n, error=ShapeError), whole_number("draws", draws, error=ShapeError)
+    workers = (os.cpu_count() or 1) if workers is None else whole_number("workers", workers, error=ShapeError)
+    if not hasattr(init, "sample"):
+        raise ArgumentError("init", "must be an initializer: an object that has sample(n, rng=, size=)", f"{init!r}")
+    if not any(dtype is known for known in (np.float32, np.float64)):
         raise ArgumentError("dtype", "must be numpy.float32 or numpy.float64", f"{dtype!r}")
     size = max(1, CHUNK // (n * n))
     counts = [min(size, draws - start) for start in range(0, draws, size)]
-    generators = np.random.default_rng(rng).spawn(len(counts))
+    generators = generator(rng).spawn(len(counts))
     gain = _gaussian_gain(init, n)
 
-    def chunk(count: int, generator: np.random.Generator) -> np.ndarray:
+    def chunk(count: int, source: np.random.Generator) -> np.ndarray:
         if gain is not None:
-            return gain * gaussian_radii(n, count, generator, dtype)
-        return abs(np.linalg.eigvals(init.sample(n, rng=generator, size=count))).max(-1)
+            return gain * gaussian_radii(n, count, source, dtype)
+        return abs(np.linalg.eigvals(init.sample(n, rng=source, size=count))).max(-1)
 
     parts: list[np.ndarray] = []
     with ThreadPoolExecutor(workers) as pool:

@@ -7,20 +7,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from unitcircle._array import to_numpy
+from unitcircle._arguments import generator, positive, whole_number
+from unitcircle._array import reals
 from unitcircle.ensembles._law import Law
 from unitcircle.ensembles._tracy_widom import tracy_widom_pdf, tracy_widom_sf
-from unitcircle.ensembles._weight_law import LargestCoordinate, WeightLaw
-from unitcircle.errors import NotFiniteError, ShapeError
-
-
-def _matrix(W: Any) -> np.ndarray:
-    value = to_numpy(W)
-    if value.ndim != 2 or 0 in value.shape:
-        raise ShapeError("W", "must be one weight (rows, columns)", f"shape {value.shape}")
-    if not np.isfinite(value).all():
-        raise NotFiniteError("W", "must be finite", "a NaN or an infinity")
-    return value.astype(np.result_type(value.dtype, np.float64))
+from unitcircle.ensembles._weight_law import LargestCoordinate, WeightLaw, one_weight, root_mean_square
+from unitcircle.errors import ShapeError
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -51,20 +43,20 @@ class MarchenkoPastur(WeightLaw):
     entry_std: float
 
     def __init__(self, rows: int, columns: int, std: float) -> None:
-        object.__setattr__(self, "rows", rows)
-        object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "entry_std", std)
+        object.__setattr__(self, "rows", whole_number("rows", rows, error=ShapeError))
+        object.__setattr__(self, "columns", whole_number("columns", columns, error=ShapeError))
+        object.__setattr__(self, "entry_std", positive("std", std))
 
     @classmethod
     def fitted(cls, W: Any, /) -> Self:
         """Return the law whose std is the root mean square of a weight's entries."""
-        value = _matrix(W)
-        return cls(value.shape[0], value.shape[1], float(np.sqrt(np.mean(abs(value) ** 2))))
+        value = one_weight(W)
+        return cls(value.shape[0], value.shape[1], root_mean_square(value))
 
     @staticmethod
     def values(W: Any, /) -> np.ndarray:
         """Return the squared singular values of one weight, in decreasing order."""
-        return np.linalg.svd(_matrix(W), compute_uv=False) ** 2
+        return np.linalg.svd(one_weight(W), compute_uv=False) ** 2
 
     @property
     def edges(self) -> tuple[float, float]:
@@ -79,7 +71,7 @@ class MarchenkoPastur(WeightLaw):
     def pdf(self, x: Any, /) -> Any:
         """Return the limiting density, elementwise."""
         low, high = self.edges
-        x = np.asarray(x, float)
+        x = reals(x)
         inside = (x > max(low, 0)) & (x < high)
         safe = np.where(inside, x, high)
         k = min(self.rows, self.columns)
@@ -106,7 +98,7 @@ class MarchenkoPastur(WeightLaw):
         # x from the edges are as cos²(θ/2) to sin²(θ/2), which keeps all digits next to either; φ = π - θ.
         c, d = self.rows + self.columns, 2 * np.sqrt(self.rows * self.columns)
         low, high = self.edges
-        x = np.clip(np.asarray(x, float), low, high)
+        x = np.clip(reals(x), low, high)
         return c, d, abs(self.rows - self.columns), np.sqrt(x - low), np.sqrt(high - x)
 
     def mean(self) -> float:
@@ -139,7 +131,7 @@ class MarchenkoPastur(WeightLaw):
 
     def draw_weight(self, rng: np.random.Generator | int | None = None, /) -> np.ndarray:
         """Draw one weight with Gaussian entries."""
-        return self.entry_std * np.random.default_rng(rng).standard_normal((self.rows, self.columns))
+        return self.entry_std * generator(rng).standard_normal((self.rows, self.columns))
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -162,23 +154,23 @@ class QuarterCircle(WeightLaw):
     entry_std: float
 
     def __init__(self, n: int, std: float) -> None:
-        object.__setattr__(self, "n", n)
-        object.__setattr__(self, "entry_std", std)
+        object.__setattr__(self, "n", whole_number("n", n, error=ShapeError))
+        object.__setattr__(self, "entry_std", positive("std", std))
 
     @classmethod
     def fitted(cls, W: Any, /) -> Self:
         """Return the law whose std is the root mean square of a weight's entries."""
-        value = _matrix(W)
+        value = one_weight(W)
         if value.shape[0] != value.shape[1]:
             raise ShapeError(
                 "W", "must be square for the quarter circle", f"shape {value.shape}", "Use MarchenkoPastur."
             )
-        return cls(value.shape[0], float(np.sqrt(np.mean(abs(value) ** 2))))
+        return cls(value.shape[0], root_mean_square(value))
 
     @staticmethod
     def values(W: Any, /) -> np.ndarray:
         """Return the singular values of one weight, in decreasing order."""
-        return np.linalg.svd(_matrix(W), compute_uv=False)
+        return np.linalg.svd(one_weight(W), compute_uv=False)
 
     @property
     def edge(self) -> float:
@@ -191,13 +183,13 @@ class QuarterCircle(WeightLaw):
 
     def pdf(self, s: Any, /) -> Any:
         """Return the limiting density, elementwise."""
-        s = np.asarray(s, float)
+        s = reals(s, argument="s")
         height = np.sqrt(np.maximum(self.edge**2 - s * s, 0)) / (np.pi * self.n * self.entry_std**2)
         return np.where(s >= 0, height, 0)[()]
 
     def cdf(self, s: Any, /) -> Any:
         """Return the limiting distribution function, elementwise."""
-        x = np.clip(np.asarray(s, float) / self.edge, 0, 1)
+        x = np.clip(reals(s, argument="s") / self.edge, 0, 1)
         return 2 / np.pi * (x * np.sqrt(1 - x * x) + np.arcsin(x))
 
     def mean(self) -> float:
@@ -216,4 +208,4 @@ class QuarterCircle(WeightLaw):
 
     def draw_weight(self, rng: np.random.Generator | int | None = None, /) -> np.ndarray:
         """Draw one weight with Gaussian entries."""
-        return self.entry_std * np.random.default_rng(rng).standard_normal((self.n, self.n))
+        return self.entry_std * generator(rng).standard_normal((self.n, self.n))

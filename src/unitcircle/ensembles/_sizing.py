@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unitcircle._arguments import positive, real_number, whole_number
 from unitcircle.ensembles._spectral_radius import SpectralRadius
 from unitcircle.ensembles._unit_radius import Field
 from unitcircle.errors import ArgumentError
@@ -64,19 +65,13 @@ def std_for_radius(
     >>> round(std_for_radius(64, radius=10, at=0.99, steps=3000) * 8, 4)
     0.8282
     """
-    if not 0 < radius < float("inf"):
-        raise ArgumentError("radius", "must be a positive finite number", f"{radius!r}")
+    radius = positive("radius", radius)
     if steps is not None:
-        if steps < 1 or steps != int(steps):
-            raise ArgumentError("steps", "must be a positive number of steps", f"{steps!r}")
-        if at == "mean":
+        if isinstance(at, str) and at == "mean":
             raise ArgumentError("at", "must be 'median' or a probability where steps are given", f"{at!r}")
-        radius = radius ** (1 / steps)
+        radius = radius ** (1 / whole_number("steps", steps))
     law = SpectralRadius(n, field=field)
-    if at == "mean":
-        return radius / law.mean()
-    if at == "median":
-        return radius / law.median()
-    if isinstance(at, str) or not 0 < at < 1:
-        raise ArgumentError("at", "must be 'mean', 'median' or a probability between 0 and 1", f"{at!r}")
-    return radius / float(law.ppf(at))
+    if isinstance(at, str) and at in {"mean", "median"}:
+        return radius / (law.mean() if at == "mean" else law.median())
+    rule = "must be 'mean', 'median' or a probability between 0 and 1"
+    return radius / float(law.ppf(real_number("at", at, rule, lambda at: 0 < at < 1)))

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.polynomial import Chebyshev
 
-from unitcircle._array import weight
+from unitcircle._array import reals, weight
 from unitcircle.ensembles._law import Law
 from unitcircle.ensembles._quadrature import gauss_legendre
 from unitcircle.ensembles._weight_law import LargestCoordinate, WeightLaw, haar_columns
@@ -87,7 +87,7 @@ class HaarSpacing(WeightLaw):
 
     def sf(self, s: Any, /) -> Any:
         """Return ``P(S > s)``, elementwise, to an absolute 1e-12."""
-        s = np.clip(np.asarray(s, float), 0, LARGEST)
+        s = np.clip(reals(s, argument="s"), 0, LARGEST)
         return np.clip(-_empty().deriv()(s), 0, 1)
 
     def cdf(self, s: Any, /) -> Any:
@@ -96,7 +96,7 @@ class HaarSpacing(WeightLaw):
 
     def pdf(self, s: Any, /) -> Any:
         """Return the density ``E''(s)``, elementwise."""
-        s = np.asarray(s, float)
+        s = reals(s, argument="s")
         inside = (s > 0) & (s < LARGEST)
         return np.where(inside, np.maximum(_empty().deriv(2)(np.where(inside, s, 0)), 0), 0)
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle._arguments import generator, one_of, positive, shape, whole_number
+from unitcircle._array import reals
 from unitcircle.ensembles._law import Law
 from unitcircle.ensembles._outliers import outlier_error
 from unitcircle.ensembles._table import LOGIT_RANGE, Table
 from unitcircle.ensembles._unit_radius import EXACT_UP_TO, Field, log_density, log_laws, quantiles, tabulated
-from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
+from unitcircle.errors import ShapeError
 
 # Measured against 60-digit arithmetic; absolute, in the bulk.
 ROUNDING = 1e-13
@@ -70,15 +72,9 @@ class SpectralRadius(Law):
     field: Field
 
     def __init__(self, n: int, std: float = 1.0, field: Field = "real") -> None:
-        if n < 1 or n != int(n):
-            raise ShapeError("n", "must be a positive number of units", f"{n!r}")
-        if not (np.ndim(std) == 0 and 0 < std < np.inf):
-            raise ArgumentError("std", "must be a positive finite number", f"{std!r}")
-        if field not in {"real", "complex"}:
-            raise UnknownNameError("field", field, ("real", "complex"))
-        object.__setattr__(self, "n", int(n))
-        object.__setattr__(self, "entry_std", float(std))
-        object.__setattr__(self, "field", field)
+        object.__setattr__(self, "n", whole_number("n", n, error=ShapeError))
+        object.__setattr__(self, "entry_std", positive("std", std))
+        object.__setattr__(self, "field", one_of("field", field, ("real", "complex")))
 
     # How exact it is -----------------------------------------------------------------------------------------------
 
@@ -130,7 +126,7 @@ class SpectralRadius(Law):
         return np.exp(self.logpdf(r))
 
     def _evaluate(self, r: Any, function: Callable[[np.ndarray], np.ndarray], left: float, right: float) -> Any:
-        x = np.asarray(r, float) / self.entry_std
+        x = reals(r, argument="r") / self.entry_std
         result = np.where(x > 0, right, left)
         result[np.isnan(x)] = np.nan
         inside = (x > 0) & (x < np.inf)
@@ -150,7 +146,7 @@ class SpectralRadius(Law):
         return self._radius(q, lower=False)
 
     def _radius(self, q: Any, *, lower: bool) -> Any:
-        q = np.asarray(q, float)
+        q = reals(q, argument="q")
         result = np.full(q.shape, np.nan)
         result[q == 0] = 0.0 if lower else np.inf
         result[q == 1] = np.inf if lower else 0.0
@@ -213,5 +209,5 @@ class SpectralRadius(Law):
             Draws whose quantiles are right to the relative error :attr:`sampling_error`.
         """
         # A standard logistic variate is the logit of a uniform one, with all digits in both tails.
-        logit = np.random.default_rng(random_state).logistic(size=size)
+        logit = generator(random_state, argument="random_state").logistic(size=shape("size", size))
         return self.entry_std * self.table.quantile(np.asarray(logit))[()]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from unitcircle._arguments import whole_number
+from unitcircle._array import reals
 from unitcircle.ensembles._law import Law
 from unitcircle.ensembles._quadrature import gauss_legendre
 from unitcircle.ensembles._weight_law import EigenvalueLaw, LargestCoordinate, haar_columns
@@ -45,8 +47,8 @@ class TruncatedHaar(EigenvalueLaw):
     m: int
 
     def __post_init__(self) -> None:
-        if not self.m > self.n >= 1:
-            raise ShapeError("m", "must be larger than n", f"n = {self.n}, m = {self.m}")
+        n = whole_number("n", self.n, error=ShapeError)
+        whole_number("m", self.m, least=n + 1, error=ShapeError)
 
     @property
     def edge(self) -> float:
@@ -59,17 +61,17 @@ class TruncatedHaar(EigenvalueLaw):
 
     def cdf(self, r: Any, /) -> Any:
         """Return the fraction of eigenvalues of modulus at most r, as n grows."""
-        x = np.clip(np.asarray(r, float), 0, self.edge) ** 2
+        x = np.clip(reals(r, argument="r"), 0, self.edge) ** 2
         return (self.m / self.n - 1) * x / (1 - x)
 
     def sf(self, r: Any, /) -> Any:
         """Return the fraction of eigenvalues of modulus above r, as n grows."""
-        r = np.clip(np.asarray(r, float), 0, self.edge)
+        r = np.clip(reals(r, argument="r"), 0, self.edge)
         return self.m / self.n * (self.edge - r) * (self.edge + r) / (1 - r * r)
 
     def pdf(self, r: Any, /) -> Any:
         """Return the limiting density of the moduli, elementwise."""
-        r = np.asarray(r, float)
+        r = reals(r, argument="r")
         outside = (r < 0) | (r > self.edge)
         return np.where(outside, 0, (self.m / self.n - 1) * 2 * r / (1 - np.where(outside, 0, r * r)) ** 2)[()]
 

@@ -20,23 +20,36 @@ Field = Literal["real", "complex"]
 EXACT_UP_TO = 10_000
 # Below, r² and its powers would underflow; the law is a pure power there, to all digits.
 ORIGIN = 1e-100
+# Above, the tail is Gaussian times a power, to all digits of its logarithm.
+FAR = 1e4
 
 
 def log_laws(n: int, r: np.ndarray, field: Field, /) -> tuple[np.ndarray, np.ndarray]:
     """Return ``log P(ρ ≤ r)`` and ``log P(ρ > r)`` at positive radii ``(R,)`` in increasing order."""
     if n > EXACT_UP_TO:
         return outlier_log_laws(n, r, field)
-    laws, near = (ginibre_log_laws if field == "real" else kostlan_log_laws), np.maximum(r, ORIGIN)
+    laws, near = (ginibre_log_laws if field == "real" else kostlan_log_laws), np.clip(r, ORIGIN, FAR)
     log_cdf, log_sf = laws(n, near)
-    return log_cdf + _exponent(n, field) * np.log(r / near), log_sf
+    beyond = _beyond(n, r, field)
+    return np.where(beyond < 0, 0.0, log_cdf + _exponent(n, field) * np.log(r / near)), log_sf + beyond
 
 
 def log_density(n: int, r: np.ndarray, field: Field, /) -> np.ndarray:
     """Return the log-density at positive radii ``(R,)`` in increasing order."""
     if n > EXACT_UP_TO:
         return outlier_log_density(n, r, field)
-    density, near = (ginibre_log_density if field == "real" else kostlan_log_density), np.maximum(r, ORIGIN)
-    return density(n, near) + (_exponent(n, field) - 1) * np.log(r / near)
+    density, near = (ginibre_log_density if field == "real" else kostlan_log_density), np.clip(r, ORIGIN, FAR)
+    below = (_exponent(n, field) - 1) * np.log(np.minimum(r, FAR) / near)
+    return density(n, near) + below + _beyond(n, r, field, density=True)
+
+
+def _beyond(n: int, r: np.ndarray, field: Field, *, density: bool = False) -> np.ndarray:
+    """Return log of ``P(ρ > r) / P(ρ > FAR)``, or of the densities, beyond FAR; 0 elsewhere."""
+    x = np.maximum(r, FAR)
+    # ∫ r^(n-1) e^(-r²/2) dr of one real eigenvalue, ∫ r^(2n-1) e^(-r²) dr of a complex one.
+    power, share = (n - 2, 0.5) if field == "real" else (2 * n - 2, 1.0)
+    with np.errstate(over="ignore"):
+        return (power + density) * np.log(x / FAR) - share * (x - FAR) * (x + FAR)
 
 
 def _exponent(n: int, field: Field) -> float:

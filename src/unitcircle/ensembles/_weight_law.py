@@ -12,7 +12,8 @@ import numpy as np
 from scipy import special
 from scipy.interpolate import CubicHermiteSpline
 
-from unitcircle._array import weight
+from unitcircle._arguments import generator, shape
+from unitcircle._array import MATRIX_AXES, reals, weight
 from unitcircle.ensembles._law import Law
 from unitcircle.errors import ShapeError
 
@@ -83,9 +84,25 @@ class EigenvalueLaw(WeightLaw):
         return abs(values)
 
 
+def one_weight(W: Any, /, *, square: bool = False) -> np.ndarray:
+    """Return one weight ``(rows, columns)`` in double precision, and refuse a batch."""
+    value = weight(W, square=square).value
+    if value.ndim != MATRIX_AXES:
+        raise ShapeError("W", "must be one weight (rows, columns)", f"shape {value.shape}")
+    return value
+
+
+def root_mean_square(value: np.ndarray, /) -> float:
+    """Return the root mean square modulus, whose squares do not overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        moduli = np.abs(value)
+        largest = float(moduli.max())
+        return largest * float(np.sqrt(np.mean((moduli / largest) ** 2))) if largest > 0 else 0.0
+
+
 def haar_columns(m: int, n: int, rng: np.random.Generator | int | None, /) -> np.ndarray:
     """Draw n columns ``(m, n)`` of a Haar-orthogonal matrix."""
-    q, r = np.linalg.qr(np.random.default_rng(rng).standard_normal((m, n)))
+    q, r = np.linalg.qr(generator(rng).standard_normal((m, n)))
     # LAPACK chooses the signs; those of the diagonal of r make the law Haar's.
     return q * np.sign(np.diagonal(r))
 
@@ -120,7 +137,7 @@ class LargestCoordinate(Law):
 
     def _evaluate(self, x: Any, function: Elementwise, left: float) -> Any:
         """Return a function inside the support, ``left`` below it, 0 above, NaN of NaN."""
-        x = np.asarray(x, float)
+        x = reals(x)
         result = np.where(x < 0, left, np.where(np.isnan(x), np.nan, 0.0))
         inside = (x >= 0) & (x < self.end)
         if inside.any():
@@ -142,7 +159,7 @@ class LargestCoordinate(Law):
         float or numpy.ndarray
             The draws; next to 1, where the density of ``TruncatedHaar(n, n + 1)`` has a pole, right to 1e-3.
         """
-        logit = np.asarray(np.random.default_rng(random_state).logistic(size=size))
+        logit = np.asarray(generator(random_state, argument="random_state").logistic(size=shape("size", size)))
         low, high = float(self.ppf(TABLE_ENDS)), float(self.isf(TABLE_ENDS))
         # Closer together at the ends, where a density may have a pole.
         x = low + (high - low) * np.sin(np.linspace(0, np.pi / 2, TABLE_POINTS)) ** 2

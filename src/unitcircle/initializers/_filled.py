@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unitcircle.errors import CertificateError
+from unitcircle.errors import ArgumentError, CertificateError
 from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._initializer import Initializer
 
@@ -69,9 +70,14 @@ def require(filled: Iterable[Filled], /) -> tuple[Filled, ...]:
     ------
     CertificateError
         Some blocks do not; the message lists them.
+    ArgumentError
+        Not a sequence of them.
     """
-    blocks = tuple(filled)
-    broken = [str(block) for block in blocks if not block.certificate.holds]
+    try:
+        blocks = tuple(filled)
+        broken = [str(block) for block in blocks if not block.certificate.holds]
+    except (TypeError, AttributeError) as error:
+        raise ArgumentError("filled", "must be a sequence of Filled", reprlib.repr(filled)) from error
     if broken:
         raise CertificateError("\n".join(broken))
     return blocks

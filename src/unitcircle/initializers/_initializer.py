@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from unitcircle._array import ArrayT, Weight, dtype_name, gaussian, weight
+from unitcircle._arguments import generator, shape, whole_number
+from unitcircle._array import ArrayT, Weight, dtype_name, gaussian, require_normal, weight
 from unitcircle._specification import Specification
 from unitcircle.errors import DtypeError, ShapeError
 from unitcircle.initializers._certificate import Certificate
@@ -60,6 +62,8 @@ class Initializer(Specification, ABC):
             Too few axes, no unit, or not square where the weight must be.
         DtypeError
             Not floating-point, or complex where the law is real.
+        NotFiniteError
+            A NaN or an infinity.
         """
         z, cast = gaussian(z, axes=1 if self.elementwise else self.axes)
         if 0 in z.shape[-self.axes :]:
@@ -68,6 +72,7 @@ class Initializer(Specification, ABC):
             raise ShapeError("z", f"must be square in its last two axes for {self.name}", f"shape {tuple(z.shape)}")
         if self.field == "real" and dtype_name(z).startswith("complex"):
             raise DtypeError("z", f"must be real for {self.name}", f"dtype {dtype_name(z)}")
+        require_normal(z)
         return cast(self._weight(z))
 
     def certificate(self, W: Any, /) -> Certificate:
@@ -82,9 +87,18 @@ class Initializer(Specification, ABC):
         -------
         Certificate
             The promise, the residual, and the tolerance.
+
+        Raises
+        ------
+        ShapeError
+            No weight at all, or not of a shape that this initializer gives.
         """
         axes = 1 if self.elementwise else self.axes
-        return self._measure(weight(W, axes=axes, square=self.square and self.axes == 2))
+        w = weight(W, axes=axes, square=self.square and self.axes == 2)
+        if not w.value.size:
+            raise ShapeError("W", "must hold at least one weight", f"shape {w.value.shape}")
+        with np.errstate(over="ignore", invalid="ignore"):  # the residual of what overflows is infinite
+            return self._measure(w)
 
     @abstractmethod
     def _weight(self, z: Any) -> Any:
@@ -125,17 +139,16 @@ class Initializer(Specification, ABC):
         Raises
         ------
         ShapeError
-            A size that is not positive, or a pair of sizes for a bias.
+            A size that is not a positive whole number, or a pair of sizes for a bias.
+        ArgumentError
+            ``rng`` is neither a generator nor a seed.
         """
-        shape = (n, n) if isinstance(n, int | np.integer) else tuple(n)
-        if self.axes == 1:
-            if not isinstance(n, int | np.integer):
-                raise ShapeError("n", "must be one number for a bias", f"{n!r}")
-            shape = shape[:1]
-        if len(shape) != self.axes or any(int(k) < 1 for k in shape):
-            raise ShapeError("n", "must be a positive number of units, or a pair of them", f"{n!r}")
-        batch = (size,) if isinstance(size, int | np.integer) else tuple(size)
-        return self(np.random.default_rng(rng).standard_normal((*batch, *shape)))
+        sides = tuple(n) if isinstance(n, tuple | list) else (n, n)[: self.axes]
+        if len(sides) != self.axes:
+            rule = "must be one number for a bias" if self.axes == 1 else "must be a number of units, or a pair of them"
+            raise ShapeError("n", rule, reprlib.repr(n))
+        units = [whole_number("n", k, error=ShapeError) for k in sides]
+        return self(generator(rng).standard_normal((*(shape("size", size) or ()), *units)))
 
 
 def from_dict(specification: dict[str, Any], /) -> Initializer:

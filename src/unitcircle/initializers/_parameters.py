@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable
 from math import isfinite
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, cast
 
+import numpy as np
+
+from unitcircle._arguments import real_number, whole_number
 from unitcircle.errors import ArgumentError, UnknownNameError
 
 
 def number(owner: object, parameter: str, rule: str, holds: Callable[[float], bool]) -> None:
     """Check a finite real parameter of a frozen specification, and make it a plain float."""
-    value: Any = getattr(owner, parameter)
-    if not _is_number(value) or not holds(float(value)):
-        raise ArgumentError(parameter, rule, repr(value))
-    object.__setattr__(owner, parameter, float(value))
+    object.__setattr__(owner, parameter, real_number(parameter, getattr(owner, parameter), rule, holds))
 
 
 def integer(owner: object, parameter: str, *, least: int) -> None:
     """Check an integer parameter of a frozen specification, and make it a plain int."""
-    value: Any = getattr(owner, parameter)
-    if type(value) is bool or not isinstance(value, Integral) or value < least:
-        raise ArgumentError(parameter, f"must be an integer, at least {least}", repr(value))
-    object.__setattr__(owner, parameter, int(value))
+    object.__setattr__(owner, parameter, whole_number(parameter, getattr(owner, parameter), least=least))
 
 
 def law_or_angles(owner: object, parameter: str, laws: tuple[str, ...]) -> None:
@@ -36,12 +34,18 @@ def law_or_angles(owner: object, parameter: str, laws: tuple[str, ...]) -> None:
     if _is_number(value):
         object.__setattr__(owner, parameter, float(value))
         return
-    angles = list(cast("Iterable[Any]", value)) if isinstance(value, Iterable) else []
-    if not isinstance(value, Iterable) or not all(map(_is_number, angles)):
+    try:
+        angles: list[Any] = list(cast("Iterable[Any]", value))
+    except TypeError:
+        angles = [None]
+    if not all(map(_is_number, angles)):
         rule = f"must be one of {', '.join(laws)}, an angle in radians, or a list of angles"
-        raise ArgumentError(parameter, rule, repr(value))
+        raise ArgumentError(parameter, rule, reprlib.repr(value))
     object.__setattr__(owner, parameter, tuple(map(float, angles)))
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is not bool and isinstance(value, Real) and isfinite(value)
+    try:
+        return not isinstance(value, bool | np.bool) and isinstance(value, Real) and isfinite(value)
+    except OverflowError:  # an integer beyond the largest float
+        return False

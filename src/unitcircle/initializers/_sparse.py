@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from math import sqrt
-from numbers import Integral
 from typing import Any, cast
 
 import numpy as np
 
 from unitcircle import spectra
+from unitcircle._arguments import generator, whole_number
 from unitcircle._array import Weight, namespace, ndtr, ndtri
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers._certificate import Certificate, rounding
@@ -110,11 +110,10 @@ class Sparse(Initializer):
         RuntimeWarning
             The radius did not converge; the message gives its bounds.
         """
-        if not isinstance(n, Integral) or n < 1:
-            raise ShapeError("n", "must be a positive number of units", repr(n))
-        generator = np.random.default_rng(rng)
+        n = whole_number("n", n, error=ShapeError)
+        source = generator(rng)
         for _ in range(REDRAWS):
-            A = _bernoulli_gaussian(int(n), self.density, generator)
+            A = _bernoulli_gaussian(n, self.density, source)
             radius = spectra.spectral_radius(A, tol=PRECISION)
             if radius.upper > 0:
                 break
@@ -185,5 +184,5 @@ def _bernoulli_gaussian(n: int, density: float, rng: np.random.Generator) -> Any
 def _any(xp: Any, condition: Any) -> bool:
     try:
         return bool(xp.any(condition))
-    except TypeError:  # jax.jit traces shapes, not values: the division will give NaN
+    except (TypeError, RuntimeError):  # traced by jax.jit, or a meta tensor: the division will give NaN
         return False

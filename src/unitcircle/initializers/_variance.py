@@ -110,8 +110,8 @@ class Gaussian(_Independent):
             return
         if self.std is not None:
             raise ArgumentError("at", "goes with radius, not with std", f"std={self.std}, at={self.at!r}")
-        if self.at not in {"mean", "median"} and (isinstance(self.at, str) or not 0 < self.at < 1):
-            raise ArgumentError("at", "must be 'mean', 'median' or a probability between 0 and 1", repr(self.at))
+        if not isinstance(self.at, str) or self.at not in {"mean", "median"}:
+            number(self, "at", "must be 'mean', 'median' or a probability between 0 and 1", lambda at: 0 < at < 1)
 
     def _weight(self, z: Any) -> Any:
         if self.at is not None and dtype_name(z).startswith("complex"):

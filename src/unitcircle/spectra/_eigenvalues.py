@@ -43,11 +43,15 @@ def eigenvalues(W: Any, /) -> Any:
     array([0.+0.5j, 0.-0.5j])
     """
     w = weight(W)
-    values = np.linalg.eigvals(w.value).astype(np.complex128)
+    # A power of two, so that an eigenvalue beyond the largest number is in its order before it is infinite.
+    unit = 2.0 ** max(int(np.frexp(np.abs(w.value.view(np.float64)).max(initial=0.0))[1]) - 1000, 0)
+    values = np.linalg.eigvals(w.value / unit).astype(np.complex128)
     tolerance = TIE * w.n * w.eps
     order = _order_real if np.isrealobj(w.value) else _order
     flat = [order(row, tolerance) for row in values.reshape(-1, w.n)]
-    return w.restore(np.reshape(flat, values.shape) if flat else values)
+    values = np.reshape(flat, values.shape).astype(np.complex128)
+    with np.errstate(over="ignore"):
+        return w.restore((values.view(np.float64) * unit).view(np.complex128))
 
 
 def _order_real(values: np.ndarray, tolerance: float) -> np.ndarray:

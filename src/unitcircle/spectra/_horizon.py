@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unitcircle._arguments import one_of, real_number
 from unitcircle._array import weight
-from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.spectra._asymptotics import Asymptotics, asymptotics
 from unitcircle.spectra._normality import is_normal
 from unitcircle.spectra._power import log_norms
@@ -66,10 +66,8 @@ def horizon(W: Any, factor: float, /, *, direction: Literal["either", "down", "u
     inf
     """
     w = weight(W)
-    if not (factor > 1.0 and math.isfinite(factor)):
-        raise ArgumentError("factor", "must be above 1 and finite", repr(factor))
-    if direction not in DIRECTIONS:
-        raise UnknownNameError("direction", direction, DIRECTIONS)
+    factor = real_number("factor", factor, "must be above 1 and finite", lambda factor: factor > 1.0)
+    one_of("direction", direction, DIRECTIONS)
     level = math.log(factor)
 
     @cache
@@ -126,6 +124,7 @@ def _first(here: ScaledMatrix, t: int, powers: list[ScaledMatrix], passed: Calla
 
 
 def _normal_horizon(W: np.ndarray, level: float, direction: str) -> float:
-    rate = math.log(float(np.abs(np.linalg.eigvals(W)).max()))
+    radius = float(np.abs(np.linalg.eigvals(W)).max())
+    rate = math.log(radius) if radius > 0.0 else -math.inf
     wrong = (rate > 0.0 and direction == "down") or (rate < 0.0 and direction == "up")
     return math.inf if rate == 0.0 or wrong else float(math.ceil(level / abs(rate) * (1.0 - EPS)))

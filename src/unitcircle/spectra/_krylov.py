@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from unitcircle._arguments import whole_number
+from unitcircle._array import to_numpy
 from unitcircle.errors import NotFiniteError, ShapeError
 
 
@@ -48,8 +50,11 @@ class KrylovBasis:
     """
 
     def __init__(self, start: np.ndarray, steps: int) -> None:
-        if start.ndim != 1 or steps < 1:
-            raise ShapeError("start", "must be one vector (n,), and steps positive", f"{start.shape}, {steps} steps")
+        start = to_numpy(start, argument="start")
+        start = start if start.dtype.kind in "fc" else start.astype(np.float64)
+        steps = whole_number("steps", steps, error=ShapeError)
+        if start.ndim != 1:
+            raise ShapeError("start", "must be one vector (n,)", f"shape {start.shape}")
         norm = float(np.linalg.norm(start))
         if not 0 < norm < np.inf:
             raise NotFiniteError("start", "must be finite and not zero", f"a vector of norm {norm}")
@@ -94,6 +99,7 @@ class KrylovBasis:
         ShapeError
             Another size than ``start``, or more than ``steps`` vectors.
         """
+        w = to_numpy(w, argument="w")
         if w.shape != self.last.shape or self.m == self._hessenberg.shape[1]:
             rule = f"must be one of at most {self._hessenberg.shape[1]} vectors {self.last.shape}"
             raise ShapeError("w", rule, f"shape {w.shape} in step {self.m + 1}")

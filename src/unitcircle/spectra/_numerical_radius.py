@@ -69,7 +69,8 @@ def numerical_radius(W: Any, /) -> Any:
 
 def _radius(W: np.ndarray) -> float:
     scaled = ScaledMatrix.of(W)  # squares of entries beyond 1e154 would overflow
-    return float(np.ldexp(_search(scaled.mantissa), scaled.exponent))
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(_search(scaled.mantissa), scaled.exponent))
 
 
 def _search(W: np.ndarray) -> float:

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from unitcircle._arguments import one_of, whole_number
 from unitcircle._array import to_numpy, weight
-from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.errors import ArgumentError
 from unitcircle.spectra._normality import is_normal
-from unitcircle.spectra._scaled import ScaledMatrix
+from unitcircle.spectra._scaled import LOG2, ScaledMatrix
 
 EPS = float(np.finfo(np.float64).eps)
 NORMS = ("frobenius", "spectral")
@@ -25,6 +26,8 @@ CONDITION = 1e6
 NORMAL = 16
 # Numbers in one batch of small matrices.
 BATCH = 1 << 20
+# Entries from this power of two on, or below its inverse, are scaled first.
+EXTREME = 500
 
 Progress = Callable[[int, int], None]
 
@@ -35,6 +38,7 @@ def power_norms(
     steps: int = 64,
     *,
     norm: Literal["spectral", "frobenius"] = "spectral",
+    errors: bool = False,
     progress: Progress | None = None,
 ) -> Any:
     r"""Return the logarithms of the norms of the powers of a weight.
@@ -54,13 +58,17 @@ def power_norms(
         The largest power T (steps).
     norm
         The spectral norm σ₁, or the Frobenius norm.
+    errors
+        Whether to return a bound of the rounding error as well, in T² more operations: the powers of a weight far from
+        normal may lose all digits.
     progress
         Called with the number of powers done and T, for long runs; once round for each weight of a batch.
 
     Returns
     -------
-    array
-        Real, ``(..., T + 1)``, natural logarithms (nats); −inf from where a power is exactly zero.
+    array, or a pair of arrays
+        Real, ``(..., T + 1)``, natural logarithms (nats); −inf from where a power is exactly zero. With ``errors`` also
+        how far each may be off (nats, to first order in eps), infinite where no digit is certain.
 
     Raises
     ------
@@ -75,19 +83,42 @@ def power_norms(
     array([0., 1., 2., 3.])
     """
     w = weight(W)
-    total = _count("steps", steps)
-    if norm not in NORMS:
-        raise UnknownNameError("norm", norm, NORMS)
-    rows = [log_norms(value, total, norm=norm, progress=progress) for value in w.value.reshape(-1, w.n, w.n)]
-    return w.restore(np.reshape(rows, (*w.batch, total + 1)).astype(np.float64))
+    total = whole_number("steps", steps, least=0)
+    one_of("norm", norm, NORMS)
+    matrices = w.value.reshape(-1, w.n, w.n)
+    bounds = [np.zeros(total + 1) if errors else None for _ in matrices]
+    rows = [
+        log_norms(value, total, norm=norm, progress=progress, errors=bound)
+        for value, bound in zip(matrices, bounds, strict=True)
+    ]
+
+    def restore(values: Any) -> Any:
+        return w.restore(np.reshape(values, (*w.batch, total + 1)).astype(np.float64))
+
+    return (restore(rows), restore(bounds)) if errors else restore(rows)
 
 
-def log_norms(W: np.ndarray, steps: int, /, *, norm: str = "spectral", progress: Progress | None = None) -> np.ndarray:
-    """Return log ‖Wᵗ‖ for t = 0..steps of one weight ``(n, n)`` in double precision."""
+def log_norms(
+    W: np.ndarray,
+    steps: int,
+    /,
+    *,
+    norm: str = "spectral",
+    progress: Progress | None = None,
+    errors: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return log ‖Wᵗ‖ for t = 0..steps of one weight ``(n, n)``, and fill in bounds of their errors."""
+    # A power of two in front of all, so that nothing overflows in the eigenvalues.
+    exponent = ScaledMatrix.of(W).exponent
+    if abs(exponent) > EXTREME:
+        logs = log_norms(_times(W, -exponent), steps, norm=norm, progress=progress, errors=errors)
+        return logs + np.arange(steps + 1) * (exponent * LOG2)
     n = len(W)
     logs = np.full(steps + 1, -math.inf)
     logs[0] = 0.5 * math.log(n) if norm == "frobenius" else 0.0
     if steps >= NORMAL and is_normal(W):
+        if errors is not None:  # of the eigenvalues, and of a weight that is normal to rounding
+            errors[:] = 12 * n**1.5 * EPS * np.arange(1, steps + 2)
         return _normal(np.linalg.eigvals(W), logs, norm)
     factor = power = ScaledMatrix.of(W)
     eigen: _Eigenvectors | None = None
@@ -102,12 +133,40 @@ def log_norms(W: np.ndarray, steps: int, /, *, norm: str = "spectral", progress:
         if t == PATIENCE and steps >= 2 * PATIENCE:
             eigen = _Eigenvectors.of(W)
         if eigen is not None and eigen.survivors(t) <= n / 2:
-            allowed = 16 * EPS * t * n * eigen.condition
-            if abs(eigen.log_norms(np.array([t]), norm)[0] - logs[t]) <= allowed:
+            allowed = 16 * EPS * n * eigen.condition
+            if abs(eigen.log_norms(np.array([t]), norm)[0] - logs[t]) <= allowed * t:
                 eigen.fill(logs, t + 1, norm, progress)
-                break
+                if errors is not None:
+                    errors[: t + 1] = _product_errors(W, logs[: t + 1])
+                    errors[t + 1 :] = 2 * allowed * np.arange(t + 1, steps + 1)
+                return logs
             eigen = None
+    if errors is not None:
+        errors[:] = _product_errors(W, logs)
     return logs
+
+
+def _product_errors(W: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    """Return a bound of the error of each log ‖Wᵗ‖, if each power is the product of W and the one before."""
+    # Computed powers P_s = W P_{s-1} + E_s with ‖E_s‖_F ≤ γ ‖W‖_F ‖P_{s-1}‖_F, so that Wᵗ is off by Σ Wᵗ⁻ˢ E_s.
+    #
+    # Higham (2002), Accuracy and Stability of Numerical Algorithms, eq. (3.13).
+    n = len(W)
+    rounding = n * EPS * (4 if np.iscomplexobj(W) else 1)
+    scale = math.log(n * rounding * float(np.linalg.norm(W)) or 1.0)
+    sums = [-math.inf] * min(2, len(logs))
+    sums += [float(np.logaddexp.reduce(logs[t - 2 :: -1] + logs[1:t])) for t in range(2, len(logs))]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        # The logarithms, and the multiple of log 2, are rounded relative to their size.
+        relative = rounding + 4 * EPS * (2 + np.abs(logs)) + np.exp(scale + np.array(sums) - logs)
+        return np.where(
+            np.isneginf(logs), np.where(np.isneginf(sums), 0.0, np.inf), -np.log1p(-np.minimum(relative, 1))
+        )
+
+
+def _times(W: np.ndarray, exponent: int) -> np.ndarray:
+    """Return W · 2^exponent, exactly."""
+    return np.ldexp(np.ascontiguousarray(W).view(np.float64), exponent).view(W.dtype)
 
 
 def _normal(values: np.ndarray, logs: np.ndarray, norm: str) -> np.ndarray:
@@ -194,13 +253,13 @@ def matrix_power(W: Any, t: int, /, *, method: Literal["squaring", "eigen"] = "s
     -------
     array
         ``(..., n, n)``: integers by squaring integers, otherwise double precision. Entries beyond the range of
-        floating-point numbers are not finite; :func:`power_norms` never overflows.
+        floating-point numbers are infinite; :func:`power_norms` never overflows.
 
     Raises
     ------
     ArgumentError
         ``t`` is negative; an exact power does not fit 64-bit integers; or, by ``"eigen"``, W has no basis of
-        eigenvectors.
+        eigenvectors, or its power overflows.
     UnknownNameError
         No such method.
 
@@ -216,16 +275,20 @@ def matrix_power(W: Any, t: int, /, *, method: Literal["squaring", "eigen"] = "s
     (832040, 832040)
     """
     w = weight(W)
-    power = _count("t", t)
-    if method not in METHODS:
-        raise UnknownNameError("method", method, METHODS)
+    power = whole_number("t", t, least=0)
+    one_of("method", method, METHODS)
     array = to_numpy(W)
     if method == "eigen":
         return w.restore(_by_eigenvectors(w.value, power))
     if array.dtype.kind in "iub":
         return w.restore(_power_by_squaring(_to_integers(array), power, _exact_product))
     with np.errstate(over="ignore", invalid="ignore"):
-        return w.restore(_power_by_squaring(w.value, power, operator.matmul))
+        result = _power_by_squaring(w.value, power, operator.matmul)
+    # Infinity minus infinity, or times zero: with the exponent apart nothing overflows before the end.
+    for index in np.argwhere(~np.isfinite(result).all(axis=(-2, -1))):
+        one = result[tuple(index)]
+        one[...] = np.where(np.isfinite(one), one, _scaled_power(w.value[tuple(index)], power))
+    return w.restore(result)
 
 
 def _power_by_squaring(W: np.ndarray, t: int, product: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -238,6 +301,16 @@ def _power_by_squaring(W: np.ndarray, t: int, product: Callable[[np.ndarray, np.
         if t:
             square = product(square, square)
     return result
+
+
+def _scaled_power(W: np.ndarray, t: int) -> np.ndarray:
+    factor = ScaledMatrix.of(W)
+    power = ScaledMatrix.of(np.eye(len(W), dtype=W.dtype))
+    for bit in bin(t)[2:]:
+        power = power @ power
+        power = factor @ power if bit == "1" else power
+    with np.errstate(over="ignore"):
+        return _times(power.mantissa, max(min(power.exponent, 2000), -2200))
 
 
 def _to_integers(W: np.ndarray) -> np.ndarray:
@@ -270,14 +343,6 @@ def _by_eigenvectors(W: np.ndarray, t: int) -> np.ndarray:
         # right Λᵗ right⁻¹ as a solve from the right: no inverse is formed.
         scaled = right * values[..., None, :] ** t
         result = np.swapaxes(np.linalg.solve(np.swapaxes(right, -1, -2), np.swapaxes(scaled, -1, -2)), -1, -2)
+    if not np.isfinite(result).all():
+        raise ArgumentError("t", "must give a power within the range of a float", f"{t}", "Use power_norms.")
     return result.real if np.isrealobj(W) else result
-
-
-def _count(argument: str, value: int) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError as error:
-        raise ArgumentError(argument, "must be a whole number of steps", repr(value)) from error
-    if count < 0:
-        raise ArgumentError(argument, "must not be negative", repr(value))
-    return count

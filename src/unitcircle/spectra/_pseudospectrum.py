@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle._arguments import real_number, whole_number
 from unitcircle._array import Weight, to_numpy, weight
 from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
 from unitcircle.spectra._resolvent import Resolvent
 
 # The square drawn when only a number of points is given reaches this far beyond ‖W‖₂ and the unit circle.
 MARGIN = 1.15
+# Sums of so large numbers stay finite.
+LARGEST = 2.0**1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +60,9 @@ class Pseudospectrum:
         Raises
         ------
         ArgumentError
-            ε is negative or NaN.
+            ε is negative or not finite.
         """
-        if not epsilon >= 0.0:
-            raise ArgumentError("epsilon", "must not be negative", repr(epsilon))
+        epsilon = real_number("epsilon", epsilon, "must be finite and not negative", lambda epsilon: epsilon >= 0.0)
         return to_numpy(self.smallest_singular_values) <= epsilon
 
 
@@ -109,10 +111,14 @@ def pseudospectrum(W: Any, /, grid: Any = 100, *, progress: Callable[[int, int],
     array([0.2071])
     """
     w = single(weight(W))
-    points = _square(w.value, int(grid)) if isinstance(grid, int | np.integer) else to_numpy(grid, argument="grid")
-    points = np.atleast_1d(points.astype(np.complex128))
+    _refuse_large("W", w.value)
+    side = isinstance(grid, int | np.integer)
+    points = _square(w.value, whole_number("grid", grid)) if side else to_numpy(grid, argument="grid")
+    with np.errstate(over="ignore"):
+        points = np.atleast_1d(points.astype(np.complex128, order="C"))
     if not np.isfinite(points).all():
         raise NotFiniteError("grid", "must be finite", "points that are NaN or infinite")
+    _refuse_large("grid", points)
     # In units of the largest number here: squares of numbers beyond 1e154 would overflow.
     unit = math.frexp(max(float(np.abs(w.value).max()), float(np.abs(points).max(initial=0.0))))[1]
     resolvent, z = Resolvent.of(_scale(w.value, -unit)), _scale(points.ravel(), -unit)
@@ -125,6 +131,11 @@ def pseudospectrum(W: Any, /, grid: Any = 100, *, progress: Callable[[int, int],
     sigma = _scale(resolvent.smallest_singular_values(z[first], progress=progress)[inverse], unit)
     tolerance = math.ldexp(float(np.max(resolvent.tolerance(z), initial=0.0)), unit)
     return Pseudospectrum(w.restore(points), w.restore(sigma.reshape(points.shape)), tolerance)
+
+
+def _refuse_large(argument: str, values: np.ndarray) -> None:
+    if float(np.abs(values.view(np.float64)).max(initial=0.0)) > LARGEST:
+        raise ArgumentError(argument, f"must be within {LARGEST:g}", "larger numbers", "Scale the weight and the grid.")
 
 
 def _scale(values: np.ndarray, exponent: int) -> np.ndarray:
@@ -140,8 +151,6 @@ def single(w: Weight, /) -> Weight:
 
 
 def _square(W: np.ndarray, points: int) -> np.ndarray:
-    if points < 1:
-        raise ArgumentError("grid", "must be complex points, or how many along a side (at least 1)", repr(points))
     reach = MARGIN * max(1.0, float(np.linalg.norm(W, 2)))
     side = np.linspace(-reach, reach, points)
     return side[None, :] + 1j * side[:, None]

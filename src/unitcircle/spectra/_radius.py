@@ -12,8 +12,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator
 
+from unitcircle._arguments import generator, real_number, whole_number
 from unitcircle._array import weight
-from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
+from unitcircle.errors import DtypeError, NotFiniteError, ShapeError
 from unitcircle.spectra._arnoldi import by_arnoldi
 from unitcircle.spectra._components import Components, may_be_reducible
 from unitcircle.spectra._enclosure import (
@@ -150,7 +151,7 @@ def spectral_radius(
     NotFiniteError
         A NaN or an infinity, or a product with one.
     ArgumentError
-        A tolerance that is not positive, or a cost below 8.
+        A tolerance that is not positive, a cost below 8, or ``rng`` neither a generator nor a seed.
 
     References
     ----------
@@ -167,19 +168,18 @@ def spectral_radius(
     >>> spectral_radius(np.eye(1000, k=1)).upper  # nilpotent, and known to be
     0.0
     """
-    if not 0 < tol < np.inf:
-        raise ArgumentError("tol", "must be a positive relative error", f"{tol!r}")
-    if max_cost is not None and max_cost < LEAST_COST:
-        raise ArgumentError("max_cost", f"must be at least {LEAST_COST} products", f"{max_cost!r}")
-    generator = np.random.default_rng(rng)
+    tol = real_number("tol", tol, "must be a positive relative error", lambda tol: tol > 0)
+    if max_cost is not None:
+        max_cost = whole_number("max_cost", max_cost, least=LEAST_COST)
+    source = generator(rng)
     if isinstance(W, LinearOperator):
         _check_square(W.shape)
-        return _estimate(_operator(W, tol, generator, max_cost), tol)
+        return _estimate(_operator(W, tol, source, max_cost), tol)
     if sparse.issparse(W):
-        return _estimate(_matrix(_csr_array(W), tol, generator, max_cost), tol)
+        return _estimate(_matrix(_csr_array(W), tol, source, max_cost), tol)
     w = weight(W)
     matrices = w.value.reshape(-1, w.n, w.n)
-    enclosures = [_matrix(A, tol, generator, max_cost) for A in matrices]
+    enclosures = [_matrix(A, tol, source, max_cost) for A in matrices]
     if not w.batch:
         return _estimate(enclosures[0], tol)
 
@@ -213,6 +213,8 @@ def _check_square(shape: tuple[int, ...]) -> None:
 
 def _csr_array(W: Any) -> Any:
     _check_square(W.shape)
+    if W.dtype.kind not in "fciub":
+        raise DtypeError("W", "must hold real or complex numbers", f"dtype {W.dtype}")
     A = sparse.csr_array(W, dtype=np.complex128 if W.dtype.kind == "c" else np.float64, copy=True)
     A.sum_duplicates()
     A.eliminate_zeros()

@@ -143,5 +143,7 @@ def spectrum(W: Any, /) -> Spectrum:
 
 def _range(values: Any) -> str:
     sizes = np.ravel(to_numpy(values))
+    if not sizes.size:
+        return "no weight"
     low, high = f"{sizes.min():.6g}", f"{sizes.max():.6g}"
     return low if low == high else f"{low} to {high}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from unitcircle._array import MATRIX_AXES, namespace
-from unitcircle.errors import ShapeError
+import numpy as np
+
+from unitcircle._array import floating, library, namespace, require_finite
+from unitcircle.errors import DtypeError, ShapeError
 
 
 def tangent_share(change: Any, Q: Any, /) -> Any:
@@ -33,6 +35,8 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
     ------
     ShapeError
         The two are not matrices of the same size.
+    DtypeError
+        They are not of one library, dense and of floating-point numbers.
 
     References
     ----------
@@ -44,15 +48,24 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
     >>> round(float(tangent_share(np.array([[0.0, 2.0], [0.0, 0.0]]), np.eye(2))), 12)  # skew [[0, 1], [-1, 0]]
     0.5
     """
-    if change.ndim < MATRIX_AXES or change.shape[-2:] != Q.shape[-2:]:
+    change, Q = floating(change, argument="change"), floating(Q, argument="Q")
+    if library(change) != library(Q):
+        raise DtypeError("change", "must be of the library of Q", f"{library(change)} and {library(Q)}")
+    if change.shape[-2:] != Q.shape[-2:]:
         rule = "must be matrices (..., n, n) of the size of Q"
         raise ShapeError("change", rule, f"shapes {tuple(change.shape)} and {tuple(Q.shape)}")
+    require_finite(change, argument="change")
+    require_finite(Q, argument="Q")
     xp = namespace(change)
+    # The share of Δ is that of any multiple of it: in these units no square overflows.
+    largest = xp.max(xp.abs(change), axis=(-2, -1), keepdims=True)
+    change = change / xp.where(largest > 0, largest, xp.ones_like(largest))
     norm = xp.linalg.matrix_norm
-    turned = xp.matmul(_adjoint(xp, Q), change)
-    size = norm(turned)
-    moved = size > 0
-    share = (norm(turned - _adjoint(xp, turned)) / (2 * xp.where(moved, size, xp.ones_like(size)))) ** 2
+    with np.errstate(over="ignore", invalid="ignore"):  # a Q far from orthogonal
+        turned = xp.matmul(_adjoint(xp, Q), change)
+        size = norm(turned)
+        moved = size > 0
+        share = (norm(turned - _adjoint(xp, turned)) / (2 * xp.where(moved, size, xp.ones_like(size)))) ** 2
     return xp.where(moved, share, xp.full_like(share, xp.nan))
 
 
@@ -76,6 +89,8 @@ def polar_factor(W: Any, /) -> Any:
     ------
     ShapeError
         Fewer than two axes.
+    ArgumentError
+        Not finite, not dense, or not floating-point numbers of single or double precision.
 
     References
     ----------
@@ -88,10 +103,11 @@ def polar_factor(W: Any, /) -> Any:
     array([[ 1.,  0.],
            [ 0., -1.]])
     """
-    if W.ndim < MATRIX_AXES:
-        raise ShapeError("W", "must be a matrix (..., n, n)", f"shape {tuple(W.shape)}")
+    W = floating(W, argument="W")
+    require_finite(W, argument="W")
     xp = namespace(W)
-    U, _, Vh = xp.linalg.svd(W, full_matrices=False)
+    with np.errstate(over="ignore"):  # of the singular values, which are not used
+        U, _, Vh = xp.linalg.svd(W, full_matrices=False)
     return xp.matmul(U, Vh)
 
 
