@@ -51,7 +51,8 @@ def positive(argument: str, value: Any, /) -> float:
 def generator(rng: Any, /, *, argument: str = "rng") -> np.random.Generator:
     """Return a generator, or that of a seed."""
     try:
-        return np.random.default_rng(str(rng) if isinstance(rng, bool | np.bool) else rng)
+        seed: Any = str(rng) if isinstance(rng, bool | np.bool) else rng  # no seed, though NumPy takes it
+        return np.random.default_rng(seed)
     except (TypeError, ValueError) as error:
         rule = "must be a numpy.random.Generator, or a seed that is not negative"
         raise ArgumentError(argument, rule, reprlib.repr(rng)) from error

@@ -73,7 +73,7 @@ def complex_dtype(xp: Any, dtype: Any, /) -> Any:
 
 def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable[[Any], ArrayT]]:
     """Return a standard-normal array ``(..., m, n)``, at least in float32, and the cast back to its own type."""
-    if not array_api_compat.is_array_api_obj(z) or isinstance(z, np.ma.MaskedArray | np.matrix):
+    if not _is_array(z) or isinstance(z, np.ma.MaskedArray | np.matrix):
         z = cast("ArrayT", to_numpy(z, argument="z"))
     if not _is_dense(z):
         raise DtypeError("z", "must be dense", _sort(z), "Draw a dense standard-normal array.")
@@ -137,6 +137,11 @@ def to_numpy(array: Any, /, *, argument: str = "W") -> np.ndarray:
     if result.dtype.kind not in "fciub":
         raise DtypeError(argument, "must hold real or complex numbers", f"dtype {result.dtype}")
     return result
+
+
+def _is_array(array: Any) -> bool:
+    """Return whether an array library is known to be that of an array."""
+    return array_api_compat.is_array_api_obj(array)
 
 
 def _is_dense(array: Any) -> bool:
@@ -249,7 +254,7 @@ def reals(values: Any, /, *, argument: str = "x") -> np.ndarray:
 
 def floating(array: Any, /, *, argument: str, axes: int = MATRIX_AXES) -> Any:
     """Return a floating-point array of matrices ``(..., m, n)`` as it is, and a nested sequence as one of NumPy."""
-    found: Any = array if array_api_compat.is_array_api_obj(array) else to_numpy(array, argument=argument)
+    found: Any = array if _is_array(array) else to_numpy(array, argument=argument)
     if not _is_dense(found):
         raise DtypeError(argument, "must be dense", _sort(found))
     if (name := dtype_name(found)) not in FLOATING or name in LOW_PRECISION:
