@@ -121,8 +121,8 @@ def test_parametrizing_refuses_early():
 
 def test_a_parametrized_weight_cannot_be_filled_in_vain():
     lstm = parametrize_orthogonal(nn.LSTM(3, N))
-    with pytest.raises(ArgumentError, match="before its recurrent weight is parametrized"):
-        initialize_(lstm, recurrent="orthogonal")
+    with pytest.raises(ArgumentError, match="cannot produce such a weight"):
+        initialize_(lstm, recurrent="orthogonal(gain=0.5)")
 
 
 def test_omega_of_a_linear_rnn_is_the_norm_change_of_the_gradient():

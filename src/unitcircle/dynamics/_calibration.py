@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import brentq, minimize_scalar
-from torch import Tensor, nn
+from torch import nn
 
 from unitcircle._renamed import renamed_arguments
 from unitcircle.dynamics._calibration_result import Calibration, CalibrationStatus, Criterion, LayerCalibration
@@ -18,7 +18,7 @@ from unitcircle.dynamics._gradient_flow import gradient_flow
 from unitcircle.dynamics._jacobian_spectrum import mean_log_singular_value
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
-from unitcircle.torch import RecurrentTensors, Rng, copied, generator_of, initialize_
+from unitcircle.torch import RecurrentTensors, Rng, copied, generator_of, initialize_, write_weight
 
 CRITERIA: tuple[Criterion, ...] = ("gradient_ratio", "typical_direction")
 IDENTITY_LIKE = 0.9
@@ -105,11 +105,12 @@ def calibrate_(
     ready = prepared(model, batch)
     model, twin = ready.model, copied(ready.model)
     driven, dtype = ready.in_double(lambda dtype: driven_layers(twin, ready.batch, dtype=dtype))
-    names = [layer.name for layer in driven]
+    names = [layer.name for layer in driven if "#" not in layer.name]  # of a layer used again its first use
     if not names:
         raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", type(model).__name__)
     logs = np.linspace(math.log(gains[0]), math.log(gains[1]), grid)
     layers: list[LayerCalibration] = []
+    curves: list[_Curve] = []
     passes = 0
     for name in names:
         # Run the model again for every layer: its inputs depend on the layers below, which are calibrated by now.
@@ -122,12 +123,15 @@ def calibrate_(
         layers.append(_calibrate_layer(curve, logs))
         curve.scale(1.0 if layers[-1].status.refused else layers[-1].gain)
         passes += len(curve.measured)
+        curves.append(curve)
     applied = not any(layer.status.refused for layer in layers)
     if applied:
         with torch.no_grad():
             for parameter, calibrated in zip(model.parameters(), twin.parameters(), strict=True):
                 if not torch.equal(parameter, calibrated):
                     parameter.copy_(calibrated)
+        for curve in curves:  # a hook of weight_norm has stored what it computed before
+            curve.write_to(model)
     return Calibration(criterion, tuple(layers), applied, passes)
 
 
@@ -144,9 +148,9 @@ class _Curve:
     """The criterion of one plain layer as a function of the log-gain, every value measured once."""
 
     def __init__(self, module: nn.Module, driven: DrivenLayer, criterion: Criterion, *, probes: int, seed: int) -> None:
-        layers = {tensors.key: tensors.recurrent for tensors in RecurrentTensors.of(module, driven.path)}
-        self.weight: Tensor = layers[driven.name]
-        self.original = self.weight.detach().clone()
+        tensors = next(one for one in RecurrentTensors.of(module, driven.path) if one.key == driven.name)
+        self.place = tensors.name
+        self.original = tensors.recurrent.detach().clone()
         self.driven = driven
         self.criterion = criterion
         self.steps = _steps(driven)
@@ -156,7 +160,13 @@ class _Curve:
     def scale(self, gain: float) -> None:
         """Set the weight of the layer to its original times a gain."""
         with torch.no_grad():
-            self.weight.copy_(self.original.double() * gain)
+            value = (self.original.double() * gain).to(self.original.dtype)
+            write_weight(self._module, self.place.rpartition(".")[2], value, self.place)
+
+    def write_to(self, model: nn.Module) -> None:
+        """Give the layer of another model the weight that this one has now."""
+        leaf = self.place.rpartition(".")[2]
+        write_weight(model.get_submodule(self.driven.path), leaf, getattr(self._module, leaf).detach(), self.place)
 
     def per_sequence(self, log_gain: float) -> np.ndarray:
         """Return the criterion of every sequence ``(B,)``, nats over the whole length."""

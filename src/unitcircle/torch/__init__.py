@@ -11,6 +11,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("unitcircle.torch", "torch", "torch") from error
 
+from unitcircle.torch._computed_weights import write_weight as write_weight
 from unitcircle.torch._copied import copied as copied
 from unitcircle.torch._fill import fill_ as fill_
 from unitcircle.torch._initialize import Filled as Filled
@@ -45,6 +46,7 @@ __all__ = [
     "soft_orthogonality",
     "suspects",
     "to_layers",
+    "write_weight",
 ]
 
 del _torch

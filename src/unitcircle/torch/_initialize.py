@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -13,6 +14,12 @@ from unitcircle._filling import Filling, PerGate, Spec, biases_of
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Chrono, Filled, ForgetBias, Initializer, Orthogonal, require
+from unitcircle.torch._computed_weights import (
+    is_computed,
+    require_writable,
+    restored_on_error,
+    write_weight,
+)
 from unitcircle.torch._fill import draw, gaussian
 from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
 from unitcircle.torch._random import Rng, generator_of
@@ -91,8 +98,8 @@ def initialize_(
     CertificateError
         A block does not have the property its initializer promises.
     ArgumentError
-        No initializer, or no recurrent layer; a complex initializer for real weights; a recurrent weight that is
-        parametrized, because writing to it would have no effect.
+        No initializer, or no recurrent layer; a complex initializer for real weights; a tensor to fill that the module
+        computes from other parameters by a map that has no ``right_inverse``, or cannot produce such a weight.
     UnknownNameError
         A gate or Linear module that does not exist.
 
@@ -111,61 +118,99 @@ def initialize_(
     if not layers:
         remedy = f"Name recurrent Linear modules: linear={list(unnamed)}." if unnamed else ""
         raise ArgumentError("module", "must hold a recurrent layer", type(module).__name__, remedy)
-    for tensors in layers:
-        if not isinstance(tensors.recurrent, nn.Parameter):
-            rule = "must be initialized before its recurrent weight is parametrized"
-            raise ArgumentError("module", rule, f"{tensors.name}, which is computed from other parameters")
     filling.check(layers)
+    computed = False
+    for tensors in layers:
+        for role, leaf in _written(tensors, filling).items():
+            part = module.get_submodule(tensors.path)
+            require_writable(part, leaf, tensors.names[role])
+            computed |= is_computed(part, leaf)
     generator = generator_of(rng)
     filled: list[Filled] = []
     deferred: list[str] = []
-    for tensors in layers:
-        if tensors.recurrent.is_meta:
-            bias_name = next(iter(tensors.biases), None)
-            specs = {tensors.name: recurrent, tensors.names.get("weight_ih"): input, bias_name: bias}
-            deferred += [name for name, spec in specs.items() if name is not None and spec is not None]
-            continue
-        filled += _fill_weights(tensors, filling, generator)
-        if filling.bias is not None and filling.fills_bias(tensors):
-            filled.append(_fill_bias(tensors, filling.bias, generator))
+    with restored_on_error(module) if computed else nullcontext():
+        for tensors in layers:
+            if tensors.recurrent.is_meta:
+                bias_name = next(iter(tensors.biases), None)
+                specs = {tensors.name: recurrent, tensors.names.get("weight_ih"): input, bias_name: bias}
+                deferred += [name for name, spec in specs.items() if name is not None and spec is not None]
+                continue
+            filled += _fill(module.get_submodule(tensors.path), tensors, filling, generator)
     return Initialization(require(filled), tuple(deferred), unnamed)
 
 
-def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.Generator) -> Iterator[Filled]:
+def _fill(
+    module: nn.Module, tensors: RecurrentTensors, filling: Filling, generator: torch.Generator
+) -> Iterator[Filled]:
+    """Fill the tensors of one layer, and certify what the module then holds."""
+    leaves = _written(tensors, filling)
+    # A computed tensor is filled as a copy, which is then written through the map that computes it.
+    stored = {
+        role: tensor.clone() if role in leaves and is_computed(module, leaves[role]) else tensor
+        for role, tensor in tensors.stored.items()
+    }
+    draft = replace(tensors, stored=stored)
+    filled = [*_fill_weights(draft, filling, generator)]
+    if filling.bias is not None and filling.fills_bias(tensors):
+        filled.append(_fill_bias(draft, filling.bias, generator))
+    for role, leaf in leaves.items():
+        stored[role] = write_weight(module, leaf, stored[role], tensors.names[role])
+    for role, gate, init in filled:
+        yield Filled(tensors.names[role], gate, init, init.certificate(_block(draft, role, gate)))
+
+
+def _written(tensors: RecurrentTensors, filling: Filling) -> dict[str, str]:
+    """Return role → name in its module, of the tensors that will be written."""
+    roles = {"weight_hh", "weight_hr"} if filling.recurrent else set[str]()
+    roles |= {"weight_ih"} if filling.input else set()
+    roles |= {"bias_ih", "bias_hh"} if filling.bias is not None and filling.fills_bias(tensors) else set()
+    return {role: tensors.names[role].rpartition(".")[2] for role in tensors.stored if role in roles}
+
+
+def _block(tensors: RecurrentTensors, role: str, gate: str) -> torch.Tensor:
+    """Return what an initializer has made: a block, or of a projected layer the product that acts on its state."""
+    tensor = tensors.stored[role]
+    block = tensors.blocks(tensor)[gate] if gate else tensor
+    if role != "weight_hh" or tensors.projection is None:
+        return block
+    # In the stored type, whose rounding both factors carry.
+    wide = torch.promote_types(block.dtype, torch.float32)
+    return (tensors.projection.to(wide) @ block.to(wide)).to(block.dtype)
+
+
+_Fill = tuple[str, str, Initializer]
+"""Role of a tensor, gate, and what fills it."""
+
+
+def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.Generator) -> Iterator[_Fill]:
     projection = tensors.projection
     if projection is not None and filling.recurrent:
         projection.copy_(draw(Orthogonal(), tuple(projection.shape), projection, generator))
-        yield Filled(tensors.names["weight_hr"], "", Orthogonal(), Orthogonal().certificate(projection))
+        yield "weight_hr", "", Orthogonal()
     blocks = tensors.blocks(tensors.recurrent)
     for gate, init in filling.by_gate(filling.recurrent, blocks).items():
         block = blocks[gate]
         fed_back = block.shape[-1]
         weight = draw(init, (fed_back, fed_back), block, generator)
-        if projection is None:
-            block.copy_(weight)
-            yield Filled(tensors.name, gate, init, init.certificate(block))
-        else:
-            block.copy_(projection.to(weight.dtype).T @ weight)
-            product = projection.to(weight.dtype) @ block.to(weight.dtype)
-            # In the stored type, whose rounding both factors carry.
-            yield Filled(tensors.name, gate, init, init.certificate(product.to(block.dtype)))
+        block.copy_(weight if projection is None else projection.to(weight.dtype).T @ weight)
+        yield "weight_hh", gate, init
     if tensors.input is None:
         return
     blocks = tensors.blocks(tensors.input)
     for gate, init in filling.by_gate(filling.input, blocks).items():
         blocks[gate].copy_(draw(init, tuple(blocks[gate].shape), blocks[gate], generator))
-        yield Filled(tensors.names["weight_ih"], gate, init, init.certificate(blocks[gate]))
+        yield "weight_ih", gate, init
 
 
-def _fill_bias(tensors: RecurrentTensors, init: Initializer, generator: torch.Generator) -> Filled:
+def _fill_bias(tensors: RecurrentTensors, init: Initializer, generator: torch.Generator) -> _Fill:
     for vector in tensors.biases.values():
         vector.zero_()
-    name, vector = next(iter(tensors.biases.items()))
-    blocks = tensors.blocks(vector)
+    role = "bias_ih" if "bias_ih" in tensors.stored else "bias_hh"
+    blocks = tensors.blocks(tensors.stored[role])
     like = blocks[tensors.keeping]
     # Zeros and constants draw nothing, so that the weights after them are those of the same seed without a bias.
     random = isinstance(init, Chrono | ForgetBias)
     z = gaussian(tuple(like.shape), like, generator) if random else torch.zeros_like(like)
     for gate, value in biases_of(init, z, blocks, keeping=tensors.keeping).items():
         blocks[gate].copy_(value)
-    return Filled(name, tensors.keeping, init, init.certificate(like))
+    return role, tensors.keeping, init

@@ -1,0 +1,118 @@
+"""Weights that a module computes from other parameters: writing through the map, and reading back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.weight_norm import WeightNorm
+
+from unitcircle.errors import ArgumentError
+
+ROUNDING = 64.0
+"""Units in the last place, times √n, by which a weight read back may differ from the one written."""
+
+
+def is_computed(module: nn.Module, name: str, /) -> bool:
+    """Whether a tensor of a module is computed from other parameters, so that writing into it has no effect."""
+    held = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    shared = getattr(module, name)
+    return all(shared is not tensor for _, tensor in held)
+
+
+def require_writable(module: nn.Module, name: str, place: str, /) -> None:
+    """Refuse a computed tensor that cannot be written through the map that computes it."""
+    if not is_computed(module, name) or _weight_norm_of(module, name) is not None:
+        return
+    if not parametrize.is_parametrized(module, name):
+        _refuse(place, "which is computed from other parameters", "Initialize it before it is replaced.")
+    maps: Any = module.get_submodule(f"parametrizations.{name}")
+    for part in maps:
+        if not hasattr(part, "right_inverse"):
+            _refuse(
+                place, f"whose {type(part).__name__} has no right_inverse", "Initialize it before it is parametrized."
+            )
+
+
+@torch.no_grad()
+def write_weight(module: nn.Module, name: str, value: Tensor, place: str, /) -> Tensor:
+    """Give a tensor of a module a value, through what computes it, and return the tensor read back.
+
+    Parameters
+    ----------
+    module
+        The module that has the tensor.
+    name
+        Its name there: ``"weight_hh_l0"``.
+    value
+        The value.
+    place
+        Its name in messages.
+
+    Returns
+    -------
+    torch.Tensor
+        What the module then has under this name.
+
+    Raises
+    ------
+    ArgumentError
+        The map that computes the tensor has no inverse, or cannot produce the value. Nothing is then changed.
+    """
+    if not is_computed(module, name):
+        tensor: Tensor = getattr(module, name)
+        if tensor is not value:
+            tensor.copy_(value)
+        return tensor
+    require_writable(module, name, place)
+    value = value.detach().clone()
+    norm = _weight_norm_of(module, name)
+    with restored_on_error(module):
+        if norm is not None:
+            getattr(module, f"{name}_v").copy_(value)
+            getattr(module, f"{name}_g").copy_(torch.norm_except_dim(value, 2, norm.dim))
+            setattr(module, name, norm.compute_weight(module))
+        else:
+            inverse: Any = module.get_submodule(f"parametrizations.{name}")
+            try:
+                inverse.right_inverse(value)
+            except (RuntimeError, ValueError, NotImplementedError) as error:
+                _refuse(place, f"whose map refuses it ({error})", "Initialize it before it is parametrized.")
+        actual: Tensor = getattr(module, name)
+        tolerance = ROUNDING * torch.finfo(value.dtype).eps * value.shape[-1] ** 0.5
+        if not bool(torch.linalg.vector_norm(actual - value) <= tolerance * torch.linalg.vector_norm(value)):
+            remedy = "Choose an initializer whose weights it can hold, or initialize before it is parametrized."
+            _refuse(place, "whose map cannot produce such a weight", remedy)
+    return actual
+
+
+@contextmanager
+def restored_on_error(module: nn.Module, /) -> Generator[None]:
+    """Give every parameter and buffer of a module its value back where an argument is refused."""
+    before = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    try:
+        yield
+    except ArgumentError:
+        module.load_state_dict(before)
+        for part in module.modules():
+            for norm in _weight_norms(part):
+                setattr(part, norm.name, norm.compute_weight(part))
+        raise
+
+
+def _weight_norms(module: nn.Module) -> list[WeightNorm]:
+    """Return the hooks that normalize weights of a module."""
+    return [hook for hook in vars(module)["_forward_pre_hooks"].values() if isinstance(hook, WeightNorm)]
+
+
+def _weight_norm_of(module: nn.Module, name: str) -> WeightNorm | None:
+    return next((norm for norm in _weight_norms(module) if norm.name == name), None)
+
+
+def _refuse(place: str, arrived: str, remedy: str) -> NoReturn:
+    rule = "must hold weights that can be written"
+    raise ArgumentError("module", rule, f"{place}, {arrived}", remedy)
