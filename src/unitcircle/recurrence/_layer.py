@@ -120,9 +120,23 @@ class RecurrentLayer:
             raise UnknownNameError("unknown", strangers[0], PARTS)
         for blocks in ("gates", "inputs", "biases", "recurrent_biases", "bias_parts", "peepholes", "projected_gates"):
             object.__setattr__(self, blocks, MappingProxyType(dict(getattr(self, blocks))))
+        if np.any(np.asarray(self.leak) != 1):
+            self._take_leak()
         if (self.cell is Cell.HAND_WRITTEN) != (self.units is not None):
             raise ArgumentError("units", "must be given for a hand-written cell, and for no other", f"{self.units}")
         self._check()
+
+    def _take_leak(self) -> None:
+        """Make a plain cell with a leak the leaky cell of its activation; refuse a leak of others."""
+        if self.cell in {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}:
+            object.__setattr__(self, "cell", Cell.LEAKY_RNN)
+        if self.cell not in {Cell.LEAKY_RNN, Cell.LOW_RANK_RNN}:
+            raise ArgumentError("leak", f"must be 1 for a cell {self.cell}, which has none", f"{self.leak}")
+        leak = np.asarray(self.leak, dtype=np.float64)
+        if leak.shape not in {(), (self.hidden_size,)}:
+            raise ShapeError("leak", f"must be one number, or {self.hidden_size}, one for each unit", f"{leak.shape}")
+        if not ((leak > 0) & (leak <= 1)).all():
+            raise ArgumentError("leak", "must be above 0 and at most 1", f"{self.leak}")
 
     def _check(self) -> None:
         if self.direction not in {"forward", "reverse"}:
