@@ -111,6 +111,7 @@ def test_a_shared_weight_is_watched_once():
     assert _watched(model) == {"0.weight"}
 
 
+@pytest.mark.filterwarnings("ignore:.*so no gradient of it is recorded")
 def test_a_parametrized_weight_is_watched_as_what_is_applied():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(N, N))

@@ -8,6 +8,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from unitcircle import diagnose
 from unitcircle.dynamics import calibrate_
 from unitcircle.errors import ArgumentError
+from unitcircle.monitor import Monitor, UnitcircleWarning
 from unitcircle.torch import initialize_, parametrize_orthogonal
 
 M, N = 3, 8
@@ -140,3 +141,23 @@ def test_a_normalized_weight_is_calibrated(normalize):
 def test_what_has_no_gain_is_refused_by_name():
     with pytest.raises(ArgumentError, match="cannot produce"):
         calibrate_(parametrize_orthogonal(nn.RNN(M, N)), torch.randn(10, 4, M))
+
+
+@pytest.mark.parametrize("normalize", [weight_norm, old_weight_norm])
+def test_a_monitor_records_the_gradient_of_a_normalized_weight(normalize):
+    torch.manual_seed(0)
+    plain = nn.LSTM(M, N, dtype=torch.float64)
+    lstm = nn.LSTM(M, N, dtype=torch.float64)
+    lstm.load_state_dict(plain.state_dict())
+    lstm = normalize(lstm, "weight_hh_l0")
+    x, records = torch.randn(5, 2, M, dtype=torch.float64), []
+    for model in (plain, lstm):
+        model(x)[0].square().sum().backward()
+        Monitor(model, sinks=lambda record, step: records.append(record)).step()
+    norms = [[record[f"weight_hh_l0.{gate}/gradient"] for gate in "ifgo"] for record in records]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-6)
+
+
+def test_a_monitor_says_where_it_has_no_gradient():
+    with pytest.warns(UnitcircleWarning, match="weight_hh_l0: computed from other parameters, so no gradient"):
+        Monitor(parametrize_orthogonal(nn.LSTM(M, N)), sinks=[])

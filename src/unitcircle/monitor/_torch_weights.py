@@ -25,7 +25,7 @@ from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.monitor._finding_reporter import UnitcircleWarning
 from unitcircle.monitor._square_weights import square_weights
 from unitcircle.monitor._weights import BatchDynamics, WeightBlock, WeightRole, Weights
-from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
+from unitcircle.torch import RecurrentTensors, gradient_of, has_gradient, recurrent_tensors, suspects
 
 COMPILED = "_orig_mod."
 SEQUENCES = 8
@@ -43,6 +43,13 @@ class TorchWeights(Weights):
         if not self._squares and not any(True for _ in recurrent_tensors(module)):
             rule = "must hold a recurrent layer, or a square weight that trains"
             raise ArgumentError("model", rule, type(module).__name__)
+        if computed := [
+            tensors.name
+            for tensors in recurrent_tensors(module)
+            if not has_gradient(module.get_submodule(tensors.path), tensors.name.rpartition(".")[2])
+        ]:
+            message = f"{', '.join(computed)}: computed from other parameters, so no gradient of it is recorded"
+            warnings.warn(message, UnitcircleWarning, stacklevel=4)
         recurrent = {name for square in self._squares if square.recurrent for name in square.names}
         if paths := [path for path in suspects(module) if path not in recurrent]:
             message = (
@@ -57,7 +64,7 @@ class TorchWeights(Weights):
         blocks: dict[str, WeightBlock] = {}
         with torch.no_grad():
             for tensors in recurrent_tensors(self._module):
-                blocks |= _blocks(tensors)
+                blocks |= _blocks(tensors, self._module.get_submodule(tensors.path))
             for square in self._squares:
                 name = square.name.replace(COMPILED, "")
                 blocks[name] = _square_block(
@@ -110,10 +117,10 @@ class TorchWeights(Weights):
         return torch.tensor(array)
 
 
-def _blocks(tensors: RecurrentTensors) -> dict[str, WeightBlock]:
+def _blocks(tensors: RecurrentTensors, module: nn.Module) -> dict[str, WeightBlock]:
     name = tensors.name.replace(COMPILED, "")
     gates = tensors.gates
-    gradient = tensors.recurrent.grad if tensors.recurrent.is_leaf else None
+    gradient = gradient_of(module, tensors.name.rpartition(".")[2])
     # One copy from the device for the stack, not one a gate.
     stack = _array(tensors.recurrent)
     projection = None if tensors.projection is None else _array(tensors.projection)

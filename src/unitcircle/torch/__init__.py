@@ -11,6 +11,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("unitcircle.torch", "torch", "torch") from error
 
+from unitcircle.torch._computed_weights import gradient_of as gradient_of
+from unitcircle.torch._computed_weights import has_gradient as has_gradient
 from unitcircle.torch._computed_weights import write_weight as write_weight
 from unitcircle.torch._copied import copied as copied
 from unitcircle.torch._fill import fill_ as fill_
@@ -37,6 +39,8 @@ __all__ = [
     "copied",
     "fill_",
     "generator_of",
+    "gradient_of",
+    "has_gradient",
     "has_own_forward",
     "initialize_",
     "norm_stabilizer",

@@ -90,6 +90,68 @@ def write_weight(module: nn.Module, name: str, value: Tensor, place: str, /) -> 
     return actual
 
 
+def has_gradient(module: nn.Module, name: str, /) -> bool:
+    """Whether the gradient of a loss with respect to a tensor of a module can be read after a backward pass.
+
+    Parameters
+    ----------
+    module
+        The module that has the tensor.
+    name
+        Its name there.
+
+    Returns
+    -------
+    bool
+        True for a parameter, and for a weight that weight_norm computes.
+    """
+    return not is_computed(module, name) or _norm_and_direction(module, name) is not None
+
+
+@torch.no_grad()
+def gradient_of(module: nn.Module, name: str, /) -> Tensor | None:
+    r"""Return ∂L/∂W of a tensor of a module after a backward pass; None where it is not known.
+
+    With weight_norm, W = g v/‖v‖ row by row, the two gradients are its parts along v and across it:
+
+    .. math:: \partial L/\partial W = (\partial L/\partial g)\, v/\|v\| + (\|v\|/g)\, \partial L/\partial v
+
+    Parameters
+    ----------
+    module
+        The module that has the tensor.
+    name
+        Its name there.
+
+    Returns
+    -------
+    torch.Tensor or None
+        The gradient, in the shape of the tensor.
+    """
+    if not is_computed(module, name):
+        return getattr(module, name).grad
+    parts = _norm_and_direction(module, name)
+    if parts is None:
+        return None
+    (g, v), (of_g, of_v) = parts, [part.grad for part in parts]
+    if of_g is None or of_v is None:
+        return None
+    axes = [axis for axis in range(v.ndim) if g.ndim != v.ndim or g.shape[axis] == 1]
+    length = torch.linalg.vector_norm(v, dim=axes, keepdim=True)
+    return of_g * v / length + length / g * of_v
+
+
+def _norm_and_direction(module: nn.Module, name: str) -> tuple[Tensor, Tensor] | None:
+    """Return g and v of a weight that weight_norm computes, by its hook or its parametrization."""
+    if _weight_norm_of(module, name) is not None:
+        return getattr(module, f"{name}_g"), getattr(module, f"{name}_v")
+    if not parametrize.is_parametrized(module, name):
+        return None
+    maps: Any = module.get_submodule(f"parametrizations.{name}")
+    only = [type(part).__name__ for part in maps] == ["_WeightNorm"]
+    return (maps.original0, maps.original1) if only else None
+
+
 @contextmanager
 def restored_on_error(module: nn.Module, /) -> Generator[None]:
     """Give every parameter and buffer of a module its value back where an argument is refused."""
