@@ -149,6 +149,7 @@ MEASUREMENTS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*so no gradient of it is recorded")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_model_is_left_as_found(name):
     model, batch = seeded(EXAMPLES[name])
