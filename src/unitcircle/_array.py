@@ -156,6 +156,8 @@ def _is_dense(array: Any) -> bool:
 
 def _sort(array: Any) -> str:
     """Return what an array is, for a message."""
+    if getattr(array, "is_meta", False):
+        return "a tensor on the meta device, which has no values"
     layout = getattr(array, "layout", None) or f"{type(array).__module__}.{type(array).__qualname__}"
     return f"an array of kind {layout}"
 

@@ -66,7 +66,7 @@ def test_figure_is_written_whole(tmp_path, capsys, suffix):
         (["missing.npy"], "a file that exists"),
         (["eigen(angle=haar)"], "angles"),
         (["forget_bias"], "a bias"),
-        (["orthogonal", "--n", "0"], "positive"),
+        (["orthogonal", "--n", "0"], "must be a whole number, at least 1"),
         (["orthogonal", "--n", "4", "--figure", "x.docx"], "must end in one of"),
     ],
 )

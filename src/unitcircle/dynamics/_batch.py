@@ -207,11 +207,15 @@ def call(model: Callable[..., Any], batch: Batch, dtype: torch.dtype | None, /) 
     try:
         output = model(*args, **kwargs)
     except Exception as error:
-        parts = ", ".join(name for name, part in batch.named().items() if part is not None)
+        parts = ", ".join(f"{name}{_shape_of(part)}" for name, part in batch.named().items() if part is not None)
         raise refusal(error, "batch", "must be what the model takes", f"It is run on {parts}.") from error
     if not all(map(_is_finite, _parts(output))):
         require_finite(batch)
     return output, target
+
+
+def _shape_of(part: Any) -> str:
+    return f" of shape {tuple(part.shape)}" if isinstance(part, Tensor) else ""
 
 
 def refusal(error: Exception, argument: str, rule: str, /, remedy: str = "") -> UnitcircleError:

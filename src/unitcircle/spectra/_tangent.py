@@ -66,6 +66,7 @@ def tangent_share(change: Any, Q: Any, /) -> Any:
         size = norm(turned)
         moved = size > 0
         share = (norm(turned - _adjoint(xp, turned)) / (2 * xp.where(moved, size, xp.ones_like(size)))) ** 2
+    share = xp.where(share > 1, xp.ones_like(share), share)  # by rounding alone
     return xp.where(moved, share, xp.full_like(share, xp.nan))
 
 

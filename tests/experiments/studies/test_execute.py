@@ -390,7 +390,7 @@ DRIVER = """
 
     _execute.stack_limit = lambda run, engine: 1
     try:
-        execute(SMALL, sys.argv[1], workers=1, train=Training(sys.argv[1], seconds=0.5))
+        execute(SMALL, sys.argv[1], workers=1, train=Training(sys.argv[1], seconds=2))
     except KeyboardInterrupt:
         sys.exit(130)
 """

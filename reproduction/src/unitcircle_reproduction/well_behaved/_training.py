@@ -128,7 +128,10 @@ def train_stack(setting: Regimen, runs: int, seed: int, /) -> WeightCourse:
         loss.backward()
         assert square.grad is not None, "the backward pass has just been run"
         if step in recorded:
-            shares.append(tangent_share(square.grad.double().numpy(), start))
+            gradient = square.grad.double().numpy()
+            # A run that has diverged has no direction: it is left out below.
+            sound = np.isfinite(gradient).all((-2, -1), keepdims=True)
+            shares.append(tangent_share(np.where(sound, gradient, 0.0), start))
         optimizer.step()
         if step in recorded:
             moved.append(movement(square.detach().double().numpy(), start))
