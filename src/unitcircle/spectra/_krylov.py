@@ -45,7 +45,7 @@ class KrylovBasis:
     >>> basis = KrylovBasis(np.ones(3), steps=3)
     >>> while basis.extend(A @ basis.last):
     ...     pass
-    >>> basis.m, np.sort(np.linalg.eigvals(basis.hessenberg[:-1])).round(12)
+    >>> basis.m, np.sort(np.linalg.eigvals(basis.hessenberg[:-1]).real).round(12)
     (3, array([1., 2., 3.]))
     """
 
