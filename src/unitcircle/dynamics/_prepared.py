@@ -19,21 +19,14 @@ _SHARDED = frozenset({"FullyShardedDataParallel", "DeepSpeedEngine", "DTensor"})
 
 
 class Prepared(NamedTuple):
-    """What is run: a module without wrappers, its arguments and target, and the loss.
-
-    Attributes
-    ----------
-    model
-        The module inside ``torch.compile``, DataParallel and DistributedDataParallel.
-    batch
-        Its arguments as tensors on its device, and the target.
-    loss
-        The loss as a function of output and target; it knows which one was used.
-    """
+    """What is run: a module without wrappers, its arguments and target, and the loss."""
 
     model: nn.Module
+    """The module inside ``torch.compile``, DataParallel and DistributedDataParallel."""
     batch: Batch
+    """Its arguments as tensors on its device, and the target."""
     loss: Objective
+    """The loss as a function of output and target; it knows which one was used."""
 
     def in_double(self, run: Callable[[torch.dtype | None], Result], /) -> tuple[Result, torch.dtype | None]:
         """Run in double precision, or in the model's own where it does not run in double.
