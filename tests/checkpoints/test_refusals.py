@@ -24,11 +24,11 @@ GRAPH = b"\n\x1b\n\x07lstm/in\x12\x0bPlaceholder*\x03abc"
         ("model.ckpt-3.index", bytes(64), "a part of a TensorFlow checkpoint", "load_checkpoint"),
         ("checkpoint", b'model_checkpoint_path: "m"', "the list of TensorFlow's checkpoints", "load_checkpoint"),
         ("m.mlmodel", b"\x08\x04\x12\x02\x0a\x00", "a Core ML model", "ONNX"),
-        ("w.rds", gzip.compress(b"X\n\0\0\0\3" + bytes(90)), "a file of R", r"jsonlite::write_json"),
-        ("w.RData", gzip.compress(b"RDX3\nX\n" + bytes(90)), "a file of R", "digits = NA"),
+        ("w.rds", gzip.compress(b"X\n\0\0\0\3" + bytes(90), mtime=0), "a file of R", r"jsonlite::write_json"),
+        ("w.RData", gzip.compress(b"RDX3\nX\n" + bytes(90), mtime=0), "a file of R", "digits = NA"),
         ("W.csv", b"0.1,-2e-3\n0.3,4\n", "a table of numbers", "numpy.loadtxt"),
         ("W.csv", b"a,b\n0.1,-2e-3\n", "a table of numbers", "numpy.loadtxt"),
-        ("w.gz", gzip.compress(b"text"), "a gzip archive", "unpack it first"),
+        ("w.gz", gzip.compress(b"text", mtime=0), "a gzip archive", "unpack it first"),
     ],
 )
 def test_files(tmp_path, name, content, what, remedy):

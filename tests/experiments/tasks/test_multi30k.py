@@ -162,7 +162,7 @@ def test_files_that_are_not_the_published_ones_are_refused(tmp_path, monkeypatch
     folder = tmp_path / "multi30k"
     folder.mkdir()
     for language in ("de", "en"):
-        (folder / f"val.{language}.gz").write_bytes(gzip.compress(b"Ein Satz.\n"))
+        (folder / f"val.{language}.gz").write_bytes(gzip.compress(b"Ein Satz.\n", mtime=0))
     monkeypatch.setenv("UNITCIRCLE_DATA", str(tmp_path))
     with pytest.raises(ArgumentError, match="must be the published file"):
         Multi30k().sentences("validation")
@@ -175,7 +175,7 @@ def test_files_are_read_line_by_line(tmp_path, monkeypatch):
     content = "Ein\u2028Satz.\n\nNoch\x85 einer\r.\n".encode()
     digests = {}
     for language in ("de", "en"):
-        (folder / f"val.{language}.gz").write_bytes(gzip.compress(content))
+        (folder / f"val.{language}.gz").write_bytes(gzip.compress(content, mtime=0))
         digests[f"val.{language}"] = hashlib.sha256((folder / f"val.{language}.gz").read_bytes()).hexdigest()
     monkeypatch.setenv("UNITCIRCLE_DATA", str(tmp_path))
     monkeypatch.setattr("unitcircle.experiments.tasks._multi30k._SHA256", digests)
