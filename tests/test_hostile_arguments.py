@@ -42,6 +42,7 @@ OF_AN_ARRAY |= {
     "matrix_power": lambda W: spectra.matrix_power(W, 3),
     "matrix_power of 0": lambda W: spectra.matrix_power(W, 0),
     "matrix_power eigen": lambda W: spectra.matrix_power(W, 3, method="eigen"),
+    "power_norm": lambda W: spectra.power_norm(W, 200),
     "power_norms frobenius": lambda W: spectra.power_norms(W, 200, norm="frobenius"),
     "pseudospectrum": lambda W: spectra.pseudospectrum(W, 3),
     "pseudospectrum grid": lambda grid: spectra.pseudospectrum(np.eye(2), grid),
@@ -71,6 +72,7 @@ OF_AN_ARRAY |= {f"{name}.certificate": init.certificate for name, init in INITIA
 OF_A_NUMBER = {
     "horizon factor": lambda x: spectra.horizon(W, x),
     "horizon direction": lambda x: spectra.horizon(W, 2.0, direction=x),
+    "power_norm t": lambda x: spectra.power_norm(W, x),
     "power_norms steps": lambda x: spectra.power_norms(W, x),
     "power_norms norm": lambda x: spectra.power_norms(W, 2, norm=x),
     "matrix_power t": lambda x: spectra.matrix_power(W, x),

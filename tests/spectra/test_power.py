@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.cases import CASES, grcar, haar_orthogonal, jordan
 from tests.oracles import powers
 
-from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.spectra import matrix_power, power_norms
+from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
+from unitcircle.spectra import matrix_power, power_norm, power_norms
 
 EPS = np.finfo(float).eps
 
@@ -264,3 +264,20 @@ def test_a_power_beyond_the_range_is_infinite_and_never_nan(dtype):
         assert (power[0, 1], power[1, 2].real) == (0.0, -np.inf)
     with pytest.raises(ArgumentError, match="within the range"):
         matrix_power(A, 3, method="eigen")
+
+
+@pytest.mark.parametrize("t", [0, 1, 2, 7, 64, 999])
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
+def test_the_norm_of_one_power_is_that_of_the_sequence(t, scale):
+    rng = np.random.default_rng(0)
+    W = scale * (rng.standard_normal((12, 12)) + 1j * rng.standard_normal((12, 12))) / 4
+    # Both multiply by W up to t times: relative errors of n eps a product, and rounding of the sum of the exponents.
+    bound = 10 * np.finfo(float).eps * (12 * (t + 1) + abs(float(power_norms(W, 999)[t])))
+    assert power_norm(W, t) == pytest.approx(float(power_norms(W, 999)[t]), rel=0, abs=bound)
+
+
+def test_the_norm_of_one_power_that_is_zero_and_of_a_batch():
+    assert power_norm(np.diag([1.0, 1.0], 1), 3) == -np.inf
+    assert power_norm(np.zeros((2, 2)), 0) == 0.0
+    with pytest.raises(ShapeError, match="W must be one square matrix"):
+        power_norm(np.ones((2, 3, 3)), 1)

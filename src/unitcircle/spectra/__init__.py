@@ -19,6 +19,7 @@ __all__ = [
     "matrix_power",
     "numerical_radius",
     "polar_factor",
+    "power_norm",
     "power_norms",
     "pseudospectrum",
     "spectral_radius",
@@ -34,7 +35,7 @@ from unitcircle.spectra._kreiss import Kreiss, KreissStatus, kreiss_constant
 from unitcircle.spectra._krylov import KrylovBasis
 from unitcircle.spectra._normality import departure_from_normality, eigenvector_condition
 from unitcircle.spectra._numerical_radius import numerical_radius
-from unitcircle.spectra._power import matrix_power, power_norms
+from unitcircle.spectra._power import matrix_power, power_norm, power_norms
 from unitcircle.spectra._pseudospectrum import Pseudospectrum, pseudospectrum
 from unitcircle.spectra._radius import RadiusEstimate, RadiusStatus, spectral_radius
 from unitcircle.spectra._spectrum import Spectrum, spectrum

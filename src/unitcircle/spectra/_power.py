@@ -11,7 +11,7 @@ import numpy as np
 
 from unitcircle._arguments import one_of, whole_number
 from unitcircle._array import to_numpy, weight
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.spectra._normality import is_normal
 from unitcircle.spectra._scaled import LOG2, ScaledMatrix
 
@@ -286,8 +286,10 @@ def matrix_power(W: Any, t: int, /, *, method: Literal["squaring", "eigen"] = "s
         result = _power_by_squaring(w.value, power, operator.matmul)
     # Infinity minus infinity, or times zero: with the exponent apart nothing overflows before the end.
     for index in np.argwhere(~np.isfinite(result).all(axis=(-2, -1))):
-        one = result[tuple(index)]
-        one[...] = np.where(np.isfinite(one), one, _scaled_power(w.value[tuple(index)], power))
+        one, scaled = result[tuple(index)], _scaled_power(w.value[tuple(index)], power)
+        with np.errstate(over="ignore"):
+            whole = _times(scaled.mantissa, max(min(scaled.exponent, 2000), -2200))
+        one[...] = np.where(np.isfinite(one), one, whole)
     return w.restore(result)
 
 
@@ -303,14 +305,51 @@ def _power_by_squaring(W: np.ndarray, t: int, product: Callable[[np.ndarray, np.
     return result
 
 
-def _scaled_power(W: np.ndarray, t: int) -> np.ndarray:
+def power_norm(W: Any, t: int, /) -> float:
+    r"""Return the logarithm of the spectral norm of one power of a weight, without the powers before it.
+
+    .. math:: \log ‖W^t‖_2
+
+    By repeated squaring, with the exponent apart, so that it never overflows or underflows: log₂ t products and one
+    singular value, where :func:`power_norms` takes t of each.
+
+    Parameters
+    ----------
+    W
+        Weight ``(n, n)``, real or complex, of any array library.
+    t
+        The power (steps), not negative.
+
+    Returns
+    -------
+    float
+        Natural logarithm (nats); −inf where the power is exactly zero.
+
+    Raises
+    ------
+    ArgumentError
+        ``t`` is not a number of steps, or ``W`` is not square, finite and not empty.
+    ShapeError
+        ``W`` is a batch.
+
+    Examples
+    --------
+    >>> power_norm([[2.0]], 3) / math.log(2.0)
+    3.0
+    """
+    w = weight(W)
+    if w.batch:
+        raise ShapeError("W", "must be one square matrix", f"shape {w.value.shape}")
+    return _scaled_power(w.value, whole_number("t", t, least=0)).log_norm()
+
+
+def _scaled_power(W: np.ndarray, t: int) -> ScaledMatrix:
     factor = ScaledMatrix.of(W)
     power = ScaledMatrix.of(np.eye(len(W), dtype=W.dtype))
     for bit in bin(t)[2:]:
         power = power @ power
         power = factor @ power if bit == "1" else power
-    with np.errstate(over="ignore"):
-        return _times(power.mantissa, max(min(power.exponent, 2000), -2200))
+    return power
 
 
 def _to_integers(W: np.ndarray) -> np.ndarray:
