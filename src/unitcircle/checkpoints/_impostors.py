@@ -23,7 +23,8 @@ _NAMED = [
     (r"(^|[._/])(wo|w_?out|out|output|readout|head|fc\w*|lin(ear)?\w*|dense\w*|mlp|ffn?|proj\w*|classifier|logits|\w+_(net|head|mlp))([._/]|$)",
      "a feed-forward or readout matrix, by its name"),
 ]  # fmt: skip
-_RECURRENT = re.compile(r"rec|hh|hidden|rnn|lstm|gru|cell", re.IGNORECASE)
+RECURRENT = re.compile(r"rec|hh|hidden|rnn|lstm|gru|cell", re.IGNORECASE)
+"""Parts of the names of what is recurrent."""
 
 
 def is_of_optimizer(name: str, /) -> bool:
@@ -44,7 +45,7 @@ def suspicion(name: str, tensor: StoredTensor, /) -> tuple[str, bool] | None:
         return None
     rows, columns = sorted(tensor.shape, reverse=True)
     stacked = columns >= 4 and rows in {2 * columns, 3 * columns, 4 * columns}
-    if rows != columns and not (stacked and _RECURRENT.search(name)):
+    if rows != columns and not (stacked and RECURRENT.search(name)):
         return None
     if reason := named_reason(name):
         return reason, False

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle.checkpoints._contents import Contents
+from unitcircle.checkpoints._impostors import RECURRENT
 from unitcircle.checkpoints._pickle import Inert
 from unitcircle.checkpoints._pickled_arrays import array_of
 from unitcircle.checkpoints._quantized import packed_parameters, with_usual_names
@@ -32,7 +33,6 @@ _TRANSPARENT = {"_parameters", "_buffers", "_modules", "_params", "_hypers"}
 _SWITCHES = {"mode", "nonlinearity", "bidirectional"}
 _NUMBERS = {"leak", "leaky", "leak_rate", "leaking_rate", "leakage", "alpha", "tau", "dt", "decay"}
 """Names of numbers that a leaky or liquid cell needs."""
-_RECURRENT = re.compile(r"rec|hh|hidden|rnn|lstm|gru|cell", re.IGNORECASE)
 _MOMENT = re.compile(r"(?:^|\.)optim\w*(?:\.\d+)?\.state\.\d+\.\w+$", re.IGNORECASE)
 
 
@@ -143,7 +143,7 @@ class _Walk:
 
     def say(self, name: str, sentence: str) -> None:
         """Record what was not read, by its name as something recurrent or as a remark."""
-        sentences = self.unread if _RECURRENT.search(name) else self.notes
+        sentences = self.unread if RECURRENT.search(name) else self.notes
         if len(sentences) < MAX_SENTENCES:
             sentences[sentence] = None
 

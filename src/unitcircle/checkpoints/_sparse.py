@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,25 +32,43 @@ def sparse_tensor(
     def load() -> np.ndarray:
         values, *places = (part.load() for part in parts)
         if pointers is not None:
-            places[pointers] = _expanded(places[pointers], shape[pointers], len(values))
-        sound = all(
-            place.dtype.kind in "iu" and len(place) == len(values) and np.all((place >= 0) & (place < extent))
-            for place, extent in zip(places, shape, strict=True)
-        )
-        if not sound:
+            extent = shape[pointers]
+            expanded = rows_of_entries(places[pointers], extent, len(values))
+            if expanded is None:
+                message = (
+                    f"the {extent} row pointers of a sparse matrix do not fit its {len(values)} entries: the file is "
+                    "damaged"
+                )
+                raise CheckpointError(message)
+            places[pointers] = expanded
+        dense = from_coordinates(values, places, shape)
+        if dense is None:
             message = f"the indices of a sparse matrix of shape {shape} do not fit it: the file is damaged"
             raise CheckpointError(message)
-        dense = np.zeros(shape, values.dtype)
-        np.add.at(dense, tuple(places), values)
         return dense
 
     return StoredTensor(shape, data.dtype, load, ("sparse", identity or id(data)))
 
 
-def _expanded(starts: np.ndarray, extent: int, count: int) -> np.ndarray:
-    """Return the index of the row (or column) of every stored entry."""
-    counts = np.diff(starts.astype(np.int64)) if starts.dtype.kind in "iu" and len(starts) == extent + 1 else None
-    if counts is None or starts[0] != 0 or np.any(counts < 0) or counts.sum() != count:
-        message = f"the {extent} row pointers of a sparse matrix do not fit its {count} entries: the file is damaged"
-        raise CheckpointError(message)
-    return np.repeat(np.arange(extent), counts)
+# SciPy's own conversions are compiled and trust their input: a damaged file ended the process.
+def from_coordinates(values: np.ndarray, places: Sequence[np.ndarray], shape: tuple[int, int], /) -> np.ndarray | None:
+    """Return the dense matrix of values at their rows and columns; None where the parts do not fit each other."""
+    fit = (places_fit(place, len(values), extent) for place, extent in zip(places, shape, strict=True))
+    if values.ndim != 1 or not all(fit):
+        return None
+    dense = np.zeros(shape, values.dtype)
+    np.add.at(dense, tuple(places), values)
+    return dense
+
+
+def rows_of_entries(starts: np.ndarray, extent: int, count: int, /) -> np.ndarray | None:
+    """Return the row of every entry, from where each row starts; None where the starts are not in order."""
+    if starts.ndim != 1 or starts.dtype.kind not in "iu" or len(starts) != extent + 1 or starts[0] != 0:
+        return None
+    counts = np.diff(starts.astype(np.int64))
+    return np.repeat(np.arange(extent), counts) if np.all(counts >= 0) and starts[-1] == count else None
+
+
+def places_fit(places: np.ndarray, count: int, extent: int, /) -> bool:
+    """Whether there is a place inside of an extent for every entry."""
+    return places.dtype.kind in "iu" and places.shape == (count,) and bool(np.all((places >= 0) & (places < extent)))

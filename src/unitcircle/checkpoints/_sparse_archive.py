@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unitcircle.checkpoints._sparse import from_coordinates, places_fit, rows_of_entries
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
 
@@ -64,7 +65,6 @@ def _text(tensor: StoredTensor) -> str:
     return value.tobytes().decode("latin-1").replace("\0", "")
 
 
-# SciPy's own conversions are compiled and trust their input: a damaged file ended the process.
 def _from_blocks(values: np.ndarray, places: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray | None:
     """Return the dense matrix of blocks ``(count, r, c)``, whose block rows are compressed."""
     columns, starts = places
@@ -72,8 +72,8 @@ def _from_blocks(values: np.ndarray, places: list[np.ndarray], shape: tuple[int,
         return None
     r, c = values.shape[1:]
     blocks = shape[0] // r, shape[1] // c
-    rows = _expanded(starts, blocks[0], len(values))
-    if rows is None or not _fits(columns, len(values), blocks[1]):
+    rows = rows_of_entries(starts, blocks[0], len(values))
+    if rows is None or not places_fit(columns, len(values), blocks[1]):
         return None
     dense = np.zeros((*blocks, r, c), values.dtype)
     np.add.at(dense, (rows, columns), values)
@@ -89,15 +89,6 @@ def _from_columns(values: np.ndarray, places: list[np.ndarray], shape: tuple[int
     return None if dense is None else dense.T
 
 
-def _from_coordinates(values: np.ndarray, places: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray | None:
-    fit = (_fits(place, len(values), extent) for place, extent in zip(places, shape, strict=True))
-    if values.ndim != 1 or not all(fit):
-        return None
-    dense = np.zeros(shape, values.dtype)
-    np.add.at(dense, tuple(places), values)
-    return dense
-
-
 def _from_diagonals(values: np.ndarray, places: list[np.ndarray], shape: tuple[int, int]) -> np.ndarray | None:
     """Return the dense matrix of diagonals: entry j of row k of the values stands in column j, offset by place k."""
     (offsets,) = places
@@ -110,22 +101,10 @@ def _from_diagonals(values: np.ndarray, places: list[np.ndarray], shape: tuple[i
     return dense
 
 
-def _expanded(starts: np.ndarray, extent: int, count: int) -> np.ndarray | None:
-    """Return the row of every entry, from where each row starts; None where the starts are not in order."""
-    if starts.ndim != 1 or starts.dtype.kind not in "iu" or len(starts) != extent + 1 or starts[0] != 0:
-        return None
-    counts = np.diff(starts.astype(np.int64))
-    return np.repeat(np.arange(extent), counts) if counts.min() >= 0 and starts[-1] == count else None
-
-
-def _fits(places: np.ndarray, count: int, extent: int) -> bool:
-    return places.dtype.kind in "iu" and places.shape == (count,) and bool(np.all((places >= 0) & (places < extent)))
-
-
 _DENSE = {
     "csr": _from_rows,
     "csc": _from_columns,
     "bsr": _from_blocks,
-    "coo": _from_coordinates,
+    "coo": from_coordinates,
     "dia": _from_diagonals,
 }

@@ -23,6 +23,10 @@ class Run:
     count: int
 
 
+def _gated_cell(stacked: int, units: int) -> Cell | None:
+    return {3: Cell.GRU, 4: Cell.LSTM}.get(stacked // units) if units > 1 and stacked % units == 0 else None
+
+
 def column_run(shapes: Shapes, start: int, /) -> Run | None:
     """Return the cell of Equinox or torch whose arrays start at a place: weight_ih, weight_hh, and biases."""
     # Equinox: GRU (3n, m) (3n, n) (3n,) (n,), gates r z n; LSTM (4n, m) (4n, n) (4n,), gates i f g o, as in torch,
@@ -33,7 +37,7 @@ def column_run(shapes: Shapes, start: int, /) -> Run | None:
         return None
     rows, units = second
     biases = {Cell.GRU: ((rows,), (units,)), Cell.LSTM: ((rows,),)}
-    cell = {3: Cell.GRU, 4: Cell.LSTM}.get(rows // units) if rows % units == 0 and units > 1 else None
+    cell = _gated_cell(rows, units)
     if cell is None:
         return None
     for expected in (((rows,), (rows,)), biases[cell]):
@@ -50,7 +54,7 @@ def keras_run(shapes: Shapes, start: int, /) -> Run | None:
     if len(first) != 2 or len(second) != 2 or first[1] != second[1] or min(*first, *second) < 1:
         return None
     units, columns = second
-    cell = {3: Cell.GRU, 4: Cell.LSTM}.get(columns // units) if columns % units == 0 and units > 1 else None
+    cell = _gated_cell(columns, units)
     if cell is None or not (third == (columns,) or (cell is Cell.GRU and third == (2, columns))):
         return None
     return Run(start, cell, 3)
