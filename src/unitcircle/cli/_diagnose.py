@@ -79,11 +79,9 @@ def diagnose(
     options: Any = {"steps": steps, "at": at, "select": select, "ignore": ignore, "rng": seed}
     trials: Any = {"try_initializers": try_initializers, "seeds": seeds}
     if model is not None and data is not None:
-        from unitcircle.cli._live import batch_from, errors_of_the_model
+        from unitcircle.cli._live import batch_from
 
-        batch = batch_from(data, model)
-        with errors_of_the_model(batch):
-            result = diagnosis.diagnose(model, batch, **trials, **options)
+        result = diagnosis.diagnose(model, batch_from(data, model), **trials, **options)
     elif model is not None:
         if try_initializers:
             remedy = "Pass --data batch.npz with the arrays inputs and target."

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
-from traceback import StackSummary, TracebackException, extract_tb
+from traceback import StackSummary, TracebackException
 from typing import Any
 from zipfile import BadZipFile
 
-from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
-
-_CALLS_THE_MODEL = str(Path("unitcircle", "dynamics", "_batch.py"))
-"""The module in which a model is called."""
+from unitcircle.errors import ArgumentError, MissingExtraError
 
 
 def model_from(place: str, /, *, seed: int) -> Any:
@@ -83,37 +78,6 @@ def _users_error(error: Exception, place: str, what: str) -> ArgumentError:
     report.stack = StackSummary.from_list(frames)
     print("".join(report.format()), file=sys.stderr, end="")
     return ArgumentError("path", f"must name a module:factory that can {what}", f"{place}: {type(error).__name__}")
-
-
-@contextmanager
-def errors_of_the_model(batch: Any, /) -> Generator[None]:
-    """Say in a sentence that a model cannot be run on a batch, with the place in the user's code."""
-    try:
-        yield
-    except UnitcircleError:
-        raise
-    except Exception as error:
-        frames = extract_tb(error.__traceback__)
-        calls = [k for k, frame in enumerate(frames) if frame.filename.endswith(_CALLS_THE_MODEL)]
-        if not calls:
-            raise
-        ours = str(Path(__file__).parents[1])
-        later = [frame for frame in frames[calls[-1] + 1 :] if ours not in frame.filename]
-        inside = [frame for frame in later if "site-packages" not in frame.filename]
-        place = f"{inside[-1].filename}:{inside[-1].lineno}: " if inside else ""
-        cause = f"{place}{type(error).__name__}: {' '.join(str(error).split())}"
-        rule = "must be a batch that the model can run on"
-        raise ArgumentError("--data", rule, _shapes(batch), cause) from error
-
-
-def _shapes(batch: Any) -> str:
-    """Return the shapes of a batch."""
-    tensors: Any = batch
-    if isinstance(batch, tuple):
-        tensors = {"inputs": batch[0], "target": batch[1]}
-    elif not isinstance(batch, dict):
-        tensors = {"inputs": batch}
-    return ", ".join(f"{name} of shape {tuple(tensor.shape)}" for name, tensor in tensors.items())
 
 
 def batch_from(path: Path, model: Any, /) -> Any:
