@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from unitcircle.recurrence._activations import ACTIVATIONS
+
 Parameters = Mapping[str, np.ndarray]
 _STEP = "inverse softplus of log-uniform(.001, .1)"
 _RATE = "log U(1, 16) in float32"
@@ -67,13 +69,7 @@ class LinearFamily:
     layout: str = "linear"
 
 
-def softplus(x: np.ndarray, /) -> np.ndarray:
-    """Return log(1 + eˣ)."""
-    return np.logaddexp(x, 0.0)
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0.0, -x))
+_softplus, _sigmoid = (ACTIVATIONS[name].value for name in ("softplus", "sigmoid"))
 
 
 def _selective(p: Parameters) -> np.ndarray:
@@ -81,7 +77,7 @@ def _selective(p: Parameters) -> np.ndarray:
     rates, bias = np.exp(p["A_log"]), p["dt_bias"]
     if bias.shape != rates.shape[: bias.ndim]:
         raise ValueError
-    return -rates * softplus(bias).reshape(*bias.shape, *(1,) * (rates.ndim - bias.ndim))
+    return -rates * _softplus(bias).reshape(*bias.shape, *(1,) * (rates.ndim - bias.ndim))
 
 
 def _per_channel(p: Parameters) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +88,7 @@ def _per_channel(p: Parameters) -> tuple[np.ndarray, np.ndarray]:
 
 def _kda(p: Parameters) -> np.ndarray:
     rates, bias = _per_channel(p)
-    return -rates * softplus(bias)
+    return -rates * _softplus(bias)
 
 
 def _bounded_kda(p: Parameters) -> np.ndarray:
@@ -111,7 +107,7 @@ def _hgrn(p: Parameters) -> np.ndarray:
 
 def _rg_lru(p: Parameters) -> np.ndarray:
     scale = p["recurrent_param"].ravel()
-    return -8.0 * _sigmoid(p["gate_bias"].reshape(scale.shape)) * softplus(scale)
+    return -8.0 * _sigmoid(p["gate_bias"].reshape(scale.shape)) * _softplus(scale)
 
 
 def _log_sigmoid(x: np.ndarray) -> np.ndarray:
@@ -162,7 +158,7 @@ _FAMILIES = (
     ),
     LinearFamily(
         "Mamba-3", "α = exp(−softplus(dt + dt_bias) max(h(A), floor)), times a rotation", ("dt_bias",),
-        lambda p: -softplus(p["dt_bias"]), _KEY, "state-spaces/mamba mamba_ssm/modules/mamba3.py",
+        lambda p: -_softplus(p["dt_bias"]), _KEY, "state-spaces/mamba mamba_ssm/modules/mamba3.py",
         laws={"dt_bias": _STEP}, rotates=True, layout="mamba",
     ),
     LinearFamily(

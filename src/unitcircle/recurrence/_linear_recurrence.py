@@ -68,6 +68,11 @@ class LinearRecurrence:
         return error
 
     @property
+    def in_half_precision(self) -> dict[str, str]:
+        """Name in the file → element type, of the parameters that are stored in half precision."""
+        return {self.names.get(name, name): dtype for name, dtype in self.dtypes.items() if dtype in HALF_EPS}
+
+    @property
     def along_key(self) -> np.ndarray | None:
         """Of a delta rule: the eigenvalue α(1 − β) along the key at rest, β = 1/2, one per head; otherwise None."""
         if not self.family.delta:
