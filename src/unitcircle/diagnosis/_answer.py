@@ -70,9 +70,14 @@ def answer(exam: Examination, coverage: Coverage | None, /) -> Answer:
         return Answer("unknown", _nothing(coverage), steps, None)
     signal = "gradient" if any(layer.live is not None for layer in exam.layers) else "signal"
     head = f"{_layers(exam.layers)}: carries a {signal} over {steps} steps?"
-    fates = [fate for layer in exam.layers if (fate := _fate(layer)) is not None]
-    if len(fates) < len(exam.layers):
-        missing = [layer for layer in exam.layers if _fate(layer) is None]
+    fates: list[_Fate] = []
+    missing: list[LayerExamination] = []
+    for layer in exam.layers:
+        if (fate := _fate(layer)) is None:
+            missing.append(layer)
+        else:
+            fates.append(fate)
+    if missing:
         verdict, words, reach = "unknown", f"cannot tell: {missing[0].layer.label}: {missing[0].unmeasured}", None
     else:
         verdict, words, reach = _verdict(fates)

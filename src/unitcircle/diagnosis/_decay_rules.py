@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from unitcircle._array import HALF_EPS
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._head_memory import head_memory, listed, tokens
@@ -135,7 +134,7 @@ def half_precision_decay(exam: Examination) -> Iterator[Finding]:
     Keep the parameters of the decay in float32 for training; for inference nothing is needed.
     """
     for layer, linear in _linear_layers(exam):
-        stored = {linear.names.get(name, name): dtype for name, dtype in linear.dtypes.items() if dtype in HALF_EPS}
+        stored = linear.in_half_precision
         error = float(np.max(linear.rounding, initial=0.0))
         if not stored or linear.family.fixed:
             continue

@@ -15,9 +15,11 @@ from unitcircle.diagnosis._head_memory import listed
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._training import TrainingEvidence, training_evidence
 from unitcircle.diagnosis._trial import Trials
-from unitcircle.recurrence import LinearRecurrence, RecurrentLayer
-from unitcircle.spectra import Spectrum, power_norms, spectrum
+from unitcircle.recurrence import Cell, LinearRecurrence, RecurrentLayer
+from unitcircle.spectra import Spectrum, power_norm, power_norms, spectrum
 
+ONE_ACTIVATION = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
+"""Plain cells without a leak: a step is one activation of one affine map."""
 DEFAULT_STEPS = 64
 """The length (steps) if the user passes none: the report then answers for it, and no finding is about it."""
 
@@ -107,7 +109,7 @@ class LayerExamination:
         logs = self.__dict__.get("log_norms")
         if logs is not None:
             return float(logs[gate][-1])
-        return _log_norm_of_power(self.blocks[gate], self.steps)
+        return power_norm(self.blocks[gate], self.steps)
 
     @cached_property
     def unmeasured(self) -> str:
@@ -195,24 +197,3 @@ def _damaged_heads(linear: LinearRecurrence) -> Mapping[str, int]:
             by_head = bad.reshape(linear.units, -1).any(1) if bad.size % linear.units == 0 else bad.ravel()
             found[f"{stored} ({unit} {listed(np.flatnonzero(by_head).tolist())})"] = int(bad.sum())
     return found
-
-
-def _log_norm_of_power(W: np.ndarray, t: int) -> float:
-    """Return log ‖Wᵗ‖₂ by repeated squaring, rescaled so that nothing overflows."""
-    result, log = np.eye(len(W)), 0.0
-    square, log_square = W, 0.0
-    while True:
-        size = float(np.abs(square).max())
-        if size == 0:
-            return -math.inf
-        square, log_square = square / size, log_square + math.log(size)
-        if t & 1:
-            result, log = square @ result, log + log_square
-            size = float(np.abs(result).max())
-            if size == 0:
-                return -math.inf
-            result, log = result / size, log + math.log(size)
-        t >>= 1
-        if not t:
-            return log + math.log(np.linalg.norm(result, 2))
-        square, log_square = square @ square, 2 * log_square

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from unitcircle.diagnosis._examination import LayerExamination
+from unitcircle.diagnosis._examination import ONE_ACTIVATION, LayerExamination
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._remedy import initialize_call
+from unitcircle.ensembles import MeanField
+from unitcircle.errors import UnknownNameError
 from unitcircle.initializers import Critical
-from unitcircle.recurrence import Cell
-
-PLAIN = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
-ACTIVATIONS = {"tanh", "relu", "leaky_relu", "sigmoid", "gelu", "linear"}
-"""Those whose critical gain is known."""
 
 
 def growth_remedy(layer: LayerExamination, live: LiveLayer, /) -> str:
     """Return what to do about growth: for a plain cell the gain that is critical for the drive of this batch."""
     recurrent = layer.layer
     lower = "unitcircle.dynamics.calibrate_(model, batch), or lower the recurrent gain"
+    if live.drive is None or recurrent.cell not in ONE_ACTIVATION:
+        return lower
     activation = recurrent.activations.get("h", "")
-    if live.drive is None or recurrent.cell not in PLAIN or activation not in ACTIVATIONS:
+    try:
+        MeanField(activation=activation)
+    except UnknownNameError:  # its critical gain is not known
         return lower
     input_std, bias_std = (float(f"{std:.2g}") for std in live.drive)
     text = str(Critical(input_std, activation, bias_std)).replace(", leak=1.0", "")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from unitcircle.diagnosis._driven import LOST, DrivenDynamics
-from unitcircle.diagnosis._examination import Examination, LayerExamination
+from unitcircle.diagnosis._examination import ONE_ACTIVATION, Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._lost_decay import law_of
 from unitcircle.diagnosis._remedy import Action, helpful_action, initialize_call
@@ -20,7 +20,6 @@ TRANSIENT = 10.0
 """Transient growth by more than this factor is reported."""
 SATURATED_SHARE = 0.5
 """From this share of saturated states on, the saturation is named as the cause of a loss."""
-ONE_ACTIVATION = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
 
 
 @rule("UC106", "length-out-of-reach")

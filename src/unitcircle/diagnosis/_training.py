@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def _is_uniform(values: np.ndarray, bound: float) -> bool:
     """Return whether values are spread evenly over ±bound, so far as they show it at the 10 % level."""
     if np.abs(values).max() > 1.01 * bound:
         return False
-    return _p_value(np.sort(values), lambda x: np.clip((x + bound) / (2 * bound), 0, 1)) >= 0.1
+    return p_value_of(np.sort(values), lambda x: np.clip(uniform(bound, x), 0, 1)) >= 0.1
 
 
 def _structure(blocks: list[np.ndarray]) -> str | None:
@@ -122,8 +123,8 @@ def _law_of_entries(blocks: list[np.ndarray]) -> str | None:
     entries = [np.sort(block.ravel()[:: max(1, block.size // ENOUGH)]) for block in blocks]
     bound = max(float(np.abs(values).max()) for values in entries)
     probabilities = {
-        f"uniform on ±{bound:.3g}": min(_p_value(values, lambda x: (x + bound) / (2 * bound)) for values in entries),
-        "Gaussian": min(max(_p_value(values, law) for law in _gaussians(values)) for values in entries),
+        f"uniform on ±{bound:.3g}": min(p_value_of(values, partial(uniform, bound)) for values in entries),
+        "Gaussian": min(max(p_value_of(values, law) for law in _gaussians(values)) for values in entries),
     }
     law, probability = max(probabilities.items(), key=lambda item: item[1])
     return law if probability >= level else None
@@ -140,7 +141,12 @@ def _gaussians(values: np.ndarray) -> list[Callable[[np.ndarray], np.ndarray]]:
     return [lambda x: ndtr(x / std), lambda x: np.clip((ndtr(x / wide) - ndtr(-CUT)) / inside, 0, 1)]
 
 
-def _p_value(values: np.ndarray, distribution: Callable[[np.ndarray], np.ndarray]) -> float:
+def uniform(bound: float, x: np.ndarray, /) -> np.ndarray:
+    """Return the distribution function of the uniform law on ±bound, inside these bounds."""
+    return (x + bound) / (2 * bound)
+
+
+def p_value_of(values: np.ndarray, distribution: Callable[[np.ndarray], np.ndarray], /) -> float:
     """Return the Kolmogorov-Smirnov p-value of sorted values, by the limit law."""
     from scipy.special import kolmogorov  # noqa: PLC0415  (0.3 s of start-up)
 

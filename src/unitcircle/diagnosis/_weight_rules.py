@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._lost_decay import law_of
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
-from unitcircle.diagnosis._training import orthogonality_defect
+from unitcircle.diagnosis._training import orthogonality_defect, p_value_of, uniform
 from unitcircle.recurrence import LinearRecurrence
 
 ROUNDED_MEMORY = 0.1
@@ -170,7 +171,7 @@ def default_uniform(exam: Examination) -> Iterator[Finding]:
         reach = float(np.abs(entries).max())
         if reach > bound * (1 + 4 * _storage_eps(layer)) or reach < bound * (1 - 12 / entries.size):
             continue
-        p_value = _uniform_p_value(entries, bound)
+        p_value = p_value_of(np.sort(entries), partial(uniform, bound))
         if p_value < 0.01:
             continue
         radii = {gate: float(s.radius) for gate, s in layer.spectra.items()}
@@ -184,17 +185,6 @@ def default_uniform(exam: Examination) -> Iterator[Finding]:
             {"bound": bound, "largest_entry": reach, "ks_p_value": p_value, "radius": radii},
             action={"recurrent": "orthogonal"},
         )
-
-
-def _uniform_p_value(entries: np.ndarray, bound: float) -> float:
-    """Return the Kolmogorov-Smirnov p-value for U(−bound, bound), by the limit law: there are hundreds of entries."""
-    from scipy.special import kolmogorov  # noqa: PLC0415  (0.3 s of start-up, for one rule)
-
-    levels = (np.sort(entries) + bound) / (2 * bound)
-    count = levels.size
-    steps = np.arange(count + 1) / count
-    distance = max(float((steps[1:] - levels).max()), float((levels - steps[:-1]).max()))
-    return float(kolmogorov(math.sqrt(count) * distance))
 
 
 @rule("UC105", "not-finite")
@@ -357,7 +347,7 @@ def _rounded_memory(layer: LayerExamination, linear: LinearRecurrence) -> Iterat
     if error[worst] <= ROUNDED_MEMORY:
         return
     memory, head = float(linear.memory.ravel()[worst]), worst * linear.units // error.size
-    stored = {linear.names.get(name, name): dtype for name, dtype in linear.dtypes.items() if dtype in HALF_EPS}
+    stored = linear.in_half_precision
     names, types = ", ".join(stored), ", ".join(sorted(set(stored.values())))
     yield Finding(
         Severity.WARNING,
