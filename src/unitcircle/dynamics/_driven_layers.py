@@ -12,9 +12,8 @@ from torch.utils import _pytree as pytree
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._layers import is_fused, is_stepwise
 from unitcircle.dynamics._prepared import prepared
-from unitcircle.dynamics._recorded_run import recorded_run
+from unitcircle.dynamics._recorded_run import RecordedRun, recorded
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._stack import StackRecurrence
 from unitcircle.dynamics._trajectories import Trajectory
 
@@ -101,8 +100,12 @@ def driven_layers(
     ['l0', 'l1']
     """
     model, ready, _ = prepared(model, batch)
-    with evaluation_mode(model), torch.enable_grad():
-        run = recorded_run(model, ready, dtype=dtype)
+    with recorded(model, ready, dtype=dtype) as (run, _):
+        return layers_of(run, model, dtype)
+
+
+def layers_of(run: RecordedRun, model: nn.Module, dtype: torch.dtype | None, /) -> tuple[DrivenLayer, ...]:
+    """Return the layers that a run has recorded."""
     modules = dict(model.named_modules())
     return tuple(
         _driven(name, trajectory, modules[trajectory.path], dtype)
@@ -115,8 +118,11 @@ def _driven(name: str, trajectory: Trajectory, module: nn.Module, dtype: torch.d
     recurrence = _recurrence(module, trajectory.layer, direction, dtype)
     present, batch = trajectory.present(), trajectory.batch
     lengths = present.sum(0) - 1
-    points = [torch.cat(point.values, -1) for point in trajectory.points]
     ends = [point.elements for point in trajectory.points]
+    if trajectory.stacked:
+        states = torch.cat(trajectory.stacked, -1)
+    else:
+        states = _together([torch.cat(point.values, -1) for point in trajectory.points], ends, batch, float("nan"))
     first = trajectory.points[0].values
     if ends[0] is not None:
         first = tuple(_rows(part, ends[0], batch) for part in first)
@@ -130,7 +136,7 @@ def _driven(name: str, trajectory: Trajectory, module: nn.Module, dtype: torch.d
         recurrence,
         _together(trajectory.inputs, ends[1:], batch, 0.0),
         initial,
-        _together(points, ends, batch, float("nan")),
+        states,
         lengths,
         trajectory.calls,
         trajectory.changed,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,14 +17,15 @@ from unitcircle.dynamics._batch import refusing
 from unitcircle.dynamics._lag_curves import LagCurves, lag_curves
 from unitcircle.dynamics._objective import Objective
 from unitcircle.dynamics._prepared import prepared
-from unitcircle.dynamics._recorded_run import RecordedRun, check_recorded, recorded_run
+from unitcircle.dynamics._recorded_run import RecordedRun, check_recorded, recorded
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._restoration import evaluation_mode
+from unitcircle.dynamics._state_gradients import GraphGradients, StateGradients, TapeGradients
 from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
 
 Norm = Literal["gradient", "jacobian", "spectral"]
+_DIFFERENTIABLE = "must be differentiable from its states to its output"
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,34 +171,39 @@ def gradient_flow(
     """
     if norm not in {"gradient", "jacobian", "spectral"}:
         raise UnknownNameError("norm", norm, ("gradient", "jacobian", "spectral"))
-    with ExitStack() as stack:
-        if isinstance(model, Recurrence):
-            stack.enter_context(model.as_found())
-            stack.enter_context(torch.enable_grad())
+    if isinstance(model, Recurrence):
+        with model.as_found(), torch.enable_grad():
             run = _run_recurrence(model, batch)
-            objective = Objective(loss)(run.output, None)
-        else:
-            module, ready, objective_of = prepared(model, batch, loss)
-            stack.enter_context(evaluation_mode(module))
-            stack.enter_context(torch.enable_grad())
-            run = recorded_run(module, ready, at=at, dtype=dtype)
-            check_recorded(run, module)
-            objective = objective_of(run.output, run.target, optional=norm != "gradient")
-        stack.enter_context(refusing("model", "must be differentiable from its states to its output"))
-        trajectories = run.record.trajectories
-        given = {name: run.lengths_of(trajectory) for name, trajectory in trajectories.items()}
-        if norm == "gradient" or isinstance(model, Recurrence):
-            gradients = None if objective is None else _of_loss(objective, trajectories)
-        else:
-            gradients = None
-            if objective is not None and any(trajectory.batch > 1 for trajectory in trajectories.values()):
-                # The loss says after which step each sequence is read.
-                read = _of_loss(objective, trajectories, retain=True)
-                given = {name: _read_after(t, read, given[name]) for name, t in trajectories.items()}
+            value = Objective(loss)(run.output, None)
+            with refusing("model", _DIFFERENTIABLE):
+                return flow_of(run, value, "gradient" if value is not None else norm, probes=probes, rng=rng)
+    module, ready, objective_of = prepared(model, batch, loss)
+
+    def objective(run: RecordedRun) -> Tensor | None:
+        check_recorded(run, module)
+        return objective_of(run.output, run.target, optional=norm != "gradient")
+
+    with recorded(module, ready, at=at, dtype=dtype, objective=objective) as (run, value):
+        return flow_of(run, value, norm, probes=probes, rng=rng)
+
+
+def flow_of(run: RecordedRun, objective: Tensor | None, norm: Norm, /, *, probes: int, rng: Rng) -> GradientFlow:
+    """Return the norms of the gradient of a scalar, or of the Jacobian up to where it reads each sequence."""
+    record = run.record
+    source = GraphGradients(record) if run.tape is None else TapeGradients(record, run.tape)
+    trajectories = record.trajectories
+    given = {name: run.lengths_of(trajectory) for name, trajectory in trajectories.items()}
+    with refusing("model", _DIFFERENTIABLE):
+        gradients, count = None, 1
+        if objective is not None and norm == "gradient":
+            gradients = source.of_loss(objective)
+        elif objective is not None and any(trajectory.batch > 1 for trajectory in trajectories.values()):
+            # The loss says after which step each sequence is read.
+            read = source.of_loss(objective)
+            given = {name: _read_after(t, read, given[name]) for name, t in trajectories.items()}
         if gradients is None:
-            gradients, count = _of_ends(run.record, given, norm, probes, rng)
-        else:
-            count = 1
+            draw = partial(_cotangents, norm=norm, probes=probes, generator=generator_of(rng))
+            gradients, count = _of_ends(source, record, given, draw)
         curves = {
             name: lag_curves(t, gradients, count, norm == "spectral", given[name]) for name, t in trajectories.items()
         }
@@ -218,21 +224,6 @@ def _run_recurrence(recurrence: Recurrence, inputs: Any) -> RecordedRun:
     return RecordedRun(record, states[-1], None, None, ())
 
 
-def _leaves(trajectories: Mapping[str, Trajectory]) -> list[Tensor]:
-    """Return every tensor that holds a state and is part of the graph, once."""
-    states = (part for t in trajectories.values() for point in t.points for part in point.parts)
-    return list({id(part): part for part in states if part.requires_grad}.values())
-
-
-def _of_loss(loss: Tensor, trajectories: Mapping[str, Trajectory], *, retain: bool = False) -> dict[int, Tensor]:
-    """Return the gradients ``(1, B, n)`` of a loss with respect to every state, by the id of the tensor."""
-    leaves = _leaves(trajectories)
-    derivatives: list[Tensor | None] = []
-    if loss.requires_grad:
-        derivatives += torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=retain)
-    return {id(leaf): g.unsqueeze(0) for leaf, g in zip(leaves, derivatives, strict=False) if g is not None}
-
-
 def _read_after(trajectory: Trajectory, read: Mapping[int, Tensor], given: Tensor | None) -> Tensor | None:
     """Return after how many steps the loss reads each sequence; None where each is read at its last step."""
     if trajectory.lengths is not None or trajectory.changed:
@@ -242,33 +233,28 @@ def _read_after(trajectory: Trajectory, read: Mapping[int, Tensor], given: Tenso
 
 
 def _of_ends(
-    record: StateRecord, given: Mapping[str, Tensor | None], norm: Norm, probes: int, rng: Rng
+    source: StateGradients,
+    record: StateRecord,
+    given: Mapping[str, Tensor | None],
+    draw: Callable[[Sequence[Tensor]], list[Tensor]],
 ) -> tuple[dict[int, Tensor], int]:
     """Return the products of cotangents of the last outputs with ∂h_T/∂s_t, and how many cotangents there are."""
-    generator = generator_of(rng)
     remaining = dict(record.trajectories)
     top = {id(t) for t in record.top}
     first = {name: t for name, t in remaining.items() if id(t) in top}
     gradients: dict[int, Tensor] = {}
     count = 1
     while remaining:
-        ends = [t.at_ends(given[name]) for name, t in first.items()]
-        ends = [end for end in ends if end.requires_grad]
-        leaves = [leaf for leaf in _leaves(remaining) if id(leaf) not in gradients]
-        if ends and leaves:
-            cotangents = _cotangents(ends, norm, probes, generator)
+        ends = source.differentiable({name: t.at_ends(given[name]) for name, t in first.items()})
+        if ends:
+            cotangents = draw(list(ends.values()))
             count = len(cotangents[0])
-            derivatives = list[Tensor | None](
-                torch.autograd.grad(
-                    ends, leaves, cotangents, is_grads_batched=True, allow_unused=True, retain_graph=True
-                )
-            )
-            gradients |= {id(leaf): g for leaf, g in zip(leaves, derivatives, strict=True) if g is not None}
+            gradients |= source.of_ends(ends, cotangents, given, gradients)
         # A layer that the outputs do not depend on, such as another encoder, is measured up to its own.
         remaining = {
             name: t
             for name, t in remaining.items()
-            if name not in first and not any(id(part) in gradients for point in t.points for part in point.parts)
+            if name not in first and not any(id(part) in gradients for part in t.tensors)
         }
         first = dict([next(reversed(remaining.items()))]) if remaining else {}
     return gradients, count

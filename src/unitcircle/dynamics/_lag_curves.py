@@ -92,6 +92,10 @@ def _frozen(trajectory: Trajectory, steps: Sequence[np.ndarray], drop: np.ndarra
 
 def _column(trajectory: Trajectory, part: int, gradients: Mapping[int, Tensor], count: int) -> Tensor:
     """Return the gradients of one part of the state, ``(T + 1, cotangents, B, n)``, in the order of the steps."""
+    if trajectory.stacked:
+        states = trajectory.stacked[part]
+        whole = gradients.get(id(states))
+        return states.new_zeros(len(states), count, *states.shape[1:]) if whole is None else whole
     rows: list[Tensor] = []
     for point in trajectory.points:
         tensor = point.parts[part]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unitcircle.dynamics._batch import Batch, call
+from unitcircle.dynamics._layers import is_fused
 from unitcircle.dynamics._normalization import batch_statistics, converged_spectral_norms
+from unitcircle.dynamics._restoration import evaluation_mode
+from unitcircle.dynamics._tape import NeedsGraphError, Tape
 from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.dynamics._unrolling import unrolled
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -33,6 +37,7 @@ class RecordedRun:
     target: Any
     lengths: Tensor | None  # (B,): the argument ``lengths`` of the model, if the batch has one
     notes: tuple[str, ...]  # Where the run differs from training
+    tape: Tape | None = None  # The calls, if they are cut out of the graph
 
     def lengths_of(self, trajectory: Trajectory, /) -> Tensor | None:
         """Return the steps after which each sequence of a trajectory ends; None where all take every step."""
@@ -44,10 +49,40 @@ class RecordedRun:
         return lengths if int(lengths.min()) >= 1 and int(lengths.max()) <= trajectory.steps else None
 
 
-def recorded_run(
-    model: nn.Module, batch: Batch, /, *, at: Sequence[str] = (), dtype: torch.dtype | None
+@contextmanager
+def recorded(
+    model: nn.Module,
+    batch: Batch,
+    /,
+    *,
+    at: Sequence[str] = (),
+    dtype: torch.dtype | None,
+    objective: Callable[[RecordedRun], Tensor | None] = lambda _run: None,
+) -> Generator[tuple[RecordedRun, Tensor | None]]:
+    """Run a model in evaluation mode, and yield what was recorded with a scalar of its output; then leave it as found.
+
+    Fused layers that are called once are run by scans; a model with other calls is run again in plain operations.
+    """
+    if not at and any(is_fused(module) for module in model.modules()):
+        with evaluation_mode(model), torch.enable_grad():
+            found: tuple[RecordedRun, Tensor | None] | None = None
+            try:
+                run = _run(model, batch, at=(), dtype=dtype, tape=Tape())
+                found = (run, objective(run)) if run.tape is not None and run.tape.calls else None
+            except (NeedsGraphError, Exception):  # the second run raises what is wrong with the model
+                found = None
+            if found is not None:
+                yield found
+                return
+    with evaluation_mode(model), torch.enable_grad():
+        run = _run(model, batch, at=at, dtype=dtype, tape=None)
+        yield run, objective(run)
+
+
+def _run(
+    model: nn.Module, batch: Batch, /, *, at: Sequence[str], dtype: torch.dtype | None, tape: Tape | None
 ) -> RecordedRun:
-    """Run a model in evaluation mode on a copy of its parameters and buffers, which require gradients."""
+    """Run a model on a copy of its parameters and buffers, which require gradients."""
 
     def take(tensor: Tensor) -> Tensor:
         tensor = tensor.detach()
@@ -72,7 +107,7 @@ def recorded_run(
                     _add_named_state(record, name, arguments[0])
 
             handles.append(modules[name].register_forward_pre_hook(hook))
-        with batch_statistics(model) as normalized, unrolled(model, record=record):
+        with batch_statistics(model) as normalized, unrolled(model, record=record, tape=tape):
             output, target = call(lambda *a, **k: functional_call(model, tensors, a, k), batch, dtype)
     finally:
         for handle in handles:
@@ -80,7 +115,7 @@ def recorded_run(
     notes += [
         f"{name} holds its initial statistics: run with those of the batch, as in training" for name in normalized
     ]
-    return RecordedRun(record, output, target, _lengths(batch), tuple(notes))
+    return RecordedRun(record, output, target, _lengths(batch), tuple(notes), tape)
 
 
 def _add_named_state(record: StateRecord, name: str, state: Tensor) -> None:

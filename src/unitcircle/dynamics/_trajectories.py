@@ -42,6 +42,7 @@ class Trajectory:
     constant_start: bool = False  # Whether the model passed an initial state that is not part of the graph
     begun: Tensor | None = None  # (B,): after how many steps the model last set the state of each sequence to 0
     changed: bool = False  # Whether the model changed a state between two calls
+    stacked: State = ()  # The states of a scan in one tensor ``(T + 1, B, n)`` for each part, else none
 
     @property
     def steps(self) -> int:
@@ -52,6 +53,11 @@ class Trajectory:
     def batch(self) -> int:
         """The number of sequences."""
         return len(self.end[0])
+
+    @property
+    def tensors(self) -> Iterator[Tensor]:
+        """The tensors whose gradients are those of the states."""
+        return iter(self.stacked) if self.stacked else (part for point in self.points for part in point.parts)
 
     @property
     def lengths(self) -> Tensor | None:

@@ -12,6 +12,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unitcircle.dynamics._cells import State, TorchCell
 from unitcircle.dynamics._layers import Packing, cell_from, cells_from, is_fused, is_stepwise, run_layers
+from unitcircle.dynamics._scans import Scan, scan
+from unitcircle.dynamics._tape import LayerCall, NeedsGraphError, Tape
 from unitcircle.dynamics._trajectories import Link, Point, StateRecord, Trajectory
 from unitcircle.torch import RecurrentTensors
 
@@ -128,16 +130,73 @@ def _stepwise_forward(module: nn.RNNCellBase, path: str, record: StateRecord | N
     return forward
 
 
+def _taped_forward(module: nn.RNNBase, path: str, record: StateRecord, tape: Tape) -> Callable[..., Any]:
+    """Run a layer by scans, and cut it out of the graph; only the one call of a module is taken."""
+
+    def forward(input: Tensor | PackedSequence, hx: Any = None) -> Any:  # noqa: A002  (torch's name)
+        if path in tape.paths or isinstance(input, PackedSequence) or not torch.is_grad_enabled():
+            raise NeedsGraphError
+        tape.paths.add(path)
+        layers = cells_from(module, take=torch.detach)
+        unbatched = input.ndim == 2
+        xs = input.unsqueeze(1) if unbatched else input.transpose(0, 1) if module.batch_first else input
+        directions, kinds = len(layers[0]), len(layers[0][0].sizes)
+        given = tuple(part.unsqueeze(1) if unbatched else part for part in _call_state(hx))
+        cells = [cell for layer in layers for cell in layer]
+        starts = [
+            tuple(part[row].to(xs.dtype) for part in given) if given else _zeros(cell, xs.shape[1], like=xs)
+            for row, cell in enumerate(cells)
+        ]
+        scans: list[Scan] = []
+        below = xs.detach()
+        inputs: list[Tensor] = []
+        for layer in layers:
+            taken = [below.flip(0) if direction else below for direction in range(directions)]
+            made = [
+                scan(cell, x, tuple(part.detach() for part in starts[len(scans) + direction]))
+                for direction, (cell, x) in enumerate(zip(layer, taken, strict=True))
+            ]
+            scans += made
+            inputs += taken
+            hs = [one.states[0][1:] for one in made]
+            below = hs[0] if directions == 1 else torch.cat([hs[0], hs[1].flip(0)], -1)
+        output = below.clone().requires_grad_()
+        last = tuple(torch.stack([one.states[part][-1] for one in scans]).requires_grad_() for part in range(kinds))
+        tape.calls.append(LayerCall(xs, starts, scans, directions, output, last))
+        rows: list[Trajectory] = []
+        for row, (one, x) in enumerate(zip(scans, inputs, strict=True)):
+            points = [Point(parts) for parts in zip(*(part.unbind(0) for part in one.states), strict=True)]
+            trajectory = Trajectory(path, row // directions, row % directions, points, list(x.unbind(0)))
+            trajectory.end, trajectory.stacked = points[-1].parts, one.states
+            trajectory.constant_start = bool(given) and not any(part.requires_grad for part in given)
+            rows.append(trajectory)
+        record.continued(path, Link(), [tensors.key for tensors in RecurrentTensors.of(module, path)], rows)
+        # Copies: what is a leaf may not be written to.
+        y = output.clone()
+        y = y.squeeze(1) if unbatched else y.transpose(0, 1) if module.batch_first else y
+        parts = tuple(part.squeeze(1) if unbatched else part.clone() for part in last)
+        return y, parts if kinds > 1 else parts[0]
+
+    return forward
+
+
+def _needs_graph(*_args: Any, **_kwargs: Any) -> Any:
+    """Stand for a cell, whose calls are links of a chain that only the graph knows."""
+    raise NeedsGraphError
+
+
 @contextmanager
-def unrolled(model: nn.Module, /, *, record: StateRecord | None = None) -> Generator[None]:
-    """Run every nn.RNN, GRU, LSTM and Cell inside a model in plain operations, without dropout."""
+def unrolled(model: nn.Module, /, *, record: StateRecord | None = None, tape: Tape | None = None) -> Generator[None]:
+    """Run every nn.RNN, GRU, LSTM and Cell inside a model in plain operations, or by scans, without dropout."""
     replaced: list[tuple[nn.Module, Any]] = []
     try:
         for name, module in model.named_modules():
             if is_fused(module):
                 forward = _fused_forward(module, name, record)
+                if record is not None and tape is not None:
+                    forward = _taped_forward(module, name, record, tape)
             elif is_stepwise(module):
-                forward = _stepwise_forward(module, name, record)
+                forward = _stepwise_forward(module, name, record) if tape is None else _needs_graph
             else:
                 continue
             replaced.append((module, module.__dict__.get("forward")))

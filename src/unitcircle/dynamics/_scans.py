@@ -1,0 +1,242 @@
+"""Standard cells run over whole sequences, with the transposed derivative of all their steps; no graph is recorded.
+
+The activations that the derivative needs are kept from the forward pass, and its factors are formed for many steps at
+once: one step back is one matrix product and a few elementwise operations, for any number of cotangents.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unitcircle.dynamics._cells import GRUTorchCell, LSTMTorchCell, PlainTorchCell, State, TorchCell
+
+CHUNK = 2**16
+"""Entries of the state for which factors are formed at once: they stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan(ABC):
+    """The states of a cell over a sequence: each part ``(T + 1, B, n)``, the initial one first."""
+
+    cell: TorchCell
+    states: State
+
+    @abstractmethod
+    def pull(self, h: Tensor, last: Tensor | None = None, /) -> State:
+        """Return the gradients of the states from those of the outputs alone.
+
+        Parameters
+        ----------
+        h
+            ``(T + 1, K, B, p)``: K cotangents of each h. The gradients of h take its place.
+        last
+            ``(K, B, n)``: cotangents of the last c of an LSTM; 0 where None.
+
+        Returns
+        -------
+        tuple of Tensor
+            Of each part ``(T + 1, K, B, n)``; that of c without what flows to it through h of the same step.
+        """
+
+    @abstractmethod
+    def _factors(self, steps: slice, /) -> State:
+        """Return the elementwise factors of the transposed derivative at some steps, each ``(steps, 1, B, ...)``."""
+
+    def _factors_back(self) -> Iterator[tuple[int, State]]:
+        """Yield every step from the last to the first, with its factors."""
+        chunk = max(1, CHUNK // self.states[0][0].numel())
+        for stop in range(len(self.states[0]) - 1, 0, -chunk):
+            start = max(stop - chunk, 0)
+            factors = [part.unbind(0) for part in self._factors(slice(start, stop))]
+            yield from zip(range(stop - 1, start - 1, -1), reversed(list(zip(*factors, strict=True))), strict=True)
+
+    @abstractmethod
+    def pull_drives(self, gradients: State, /) -> Tensor:
+        """Return the gradients ``(T, K, B, G)`` of the drives ``U x_t + b`` from those of the states."""
+
+    def pull_inputs(self, gradients: State, /) -> Tensor:
+        """Return the gradients ``(T, K, B, m)`` of the inputs from those of the states."""
+        return self.pull_drives(gradients) @ self.cell.input_weight
+
+
+def scan(cell: TorchCell, xs: Tensor, start: State, /) -> Scan:
+    """Run a cell over inputs ``(T, B, m)`` from a state, without recording gradients."""
+    with torch.no_grad():
+        if isinstance(cell, LSTMTorchCell):
+            return _LSTMScan.run(cell, xs, start)
+        if isinstance(cell, GRUTorchCell):
+            return _GRUScan.run(cell, xs, start)
+        assert isinstance(cell, PlainTorchCell)
+        return _PlainScan.run(cell, xs, start)
+
+
+def _states_from(first: Tensor, steps: int) -> Tensor:
+    states = first.new_empty(steps + 1, *first.shape)
+    states[0] = first
+    return states
+
+
+@dataclass(frozen=True, eq=False)
+class _PlainScan(Scan):
+    @classmethod
+    def run(cls, cell: PlainTorchCell, xs: Tensor, start: State) -> _PlainScan:
+        hs = _states_from(start[0], len(xs))
+        Wt = cell.weight.t()
+        h, *after = hs.unbind(0)
+        for pre, new in zip(cell.drive(xs).unbind(0), after, strict=True):
+            torch.addmm(pre, h, Wt, out=new)
+            h = new.tanh_() if cell.activation == "tanh" else new.relu_()
+        return cls(cell, (hs,))
+
+    def _factors(self, steps: slice, /) -> State:
+        assert isinstance(self.cell, PlainTorchCell)
+        h = self.states[0][1:][steps].unsqueeze(1)
+        # As autograd: a NaN passes the gradient on.
+        return ((1 - h.square()) if self.cell.activation == "tanh" else (~(h <= 0)).to(h.dtype),)
+
+    def pull(self, h: Tensor, last: Tensor | None = None, /) -> State:  # noqa: ARG002
+        W = self.cell.weight
+        pre = torch.empty_like(h[0])
+        flat, rows, whole = pre.flatten(0, 1), h.flatten(1, 2).unbind(0), h.unbind(0)
+        for t, (slope,) in self._factors_back():
+            torch.mul(whole[t + 1], slope, out=pre)
+            rows[t].addmm_(flat, W)
+        return (h,)
+
+    def pull_drives(self, gradients: State, /) -> Tensor:
+        return gradients[0][1:] * self._factors(slice(None))[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _GRUScan(Scan):
+    gates: Tensor  # (T, B, 3n): r, z, n
+    inner: Tensor  # (T, B, 3n): W h, with the bias inside the reset product
+
+    @classmethod
+    def run(cls, cell: GRUTorchCell, xs: Tensor, start: State) -> _GRUScan:
+        hs = _states_from(start[0], len(xs))
+        n = hs.shape[-1]
+        Wt = cell.weight.t()
+        bias = hs.new_zeros(3 * n)
+        if cell.recurrent_bias is not None:
+            bias[2 * n :] = cell.recurrent_bias
+        gates = cell.drive(xs)
+        products = torch.empty_like(gates)
+        h, *after = hs.unbind(0)
+        work = torch.empty_like(h)
+        parts = (slice(2 * n), slice(n), slice(n, 2 * n), slice(2 * n, None))
+        sigmoids, resets, updates, news = (gates[..., part].unbind(0) for part in parts)
+        whole, outer, inner = products.unbind(0), *(products[..., part].unbind(0) for part in (parts[0], parts[3]))
+        for t, new_h in enumerate(after):
+            torch.addmm(bias, h, Wt, out=whole[t])
+            sigmoids[t].add_(outer[t]).sigmoid_()
+            new = news[t].addcmul_(resets[t], inner[t]).tanh_()
+            torch.sub(h, new, out=work)
+            h = torch.addcmul(new, updates[t], work, out=new_h)
+        return cls(cell, (hs,), gates, products)
+
+    def _factors(self, steps: slice, /) -> State:
+        """Return those of r, z and n in W h; z; and that of n in the drive."""
+        h = self.states[0][:-1][steps]
+        n = h.shape[-1]
+        r, z, new = self.gates[steps].split(n, -1)
+        candidate = (1 - z) * (1 - new.square())
+        reset = candidate * self.inner[steps][..., 2 * n :] * (r * (1 - r))
+        recurrent = torch.stack([reset, (h - new) * (z * (1 - z)), candidate * r], -2)
+        return recurrent.unsqueeze(1), z.unsqueeze(1), candidate.unsqueeze(1)
+
+    def pull(self, h: Tensor, last: Tensor | None = None, /) -> State:  # noqa: ARG002
+        W = self.cell.weight
+        pre = h.new_empty(*h.shape[1:3], 3, h.shape[-1])
+        flat = pre.flatten(2).flatten(0, 1)
+        rows, whole, single = h.flatten(1, 2).unbind(0), h.unbind(0), h.unsqueeze(-2).unbind(0)
+        for t, (recurrent, update, _) in self._factors_back():
+            torch.mul(single[t + 1], recurrent, out=pre)
+            whole[t].addcmul_(whole[t + 1], update)
+            rows[t].addmm_(flat, W)
+        return (h,)
+
+    def pull_drives(self, gradients: State, /) -> Tensor:
+        h = gradients[0][1:]
+        recurrent, _, candidate = self._factors(slice(None))
+        return torch.cat([(h.unsqueeze(-2) * recurrent[..., :2, :]).flatten(-2), h * candidate], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _LSTMScan(Scan):
+    gates: Tensor  # (T, B, 4n): o, i, f, g
+    squashed: Tensor  # (T, B, n): tanh c
+    projection: Tensor | None
+
+    @classmethod
+    def run(cls, cell: LSTMTorchCell, xs: Tensor, start: State) -> _LSTMScan:
+        hs, cs = (_states_from(part, len(xs)) for part in start)
+        n = cs.shape[-1]
+        # o first, so that one call applies the sigmoid to three gates.
+        Wt = _o_first(cell.weight).t()
+        bias = None if cell.bias is None else _o_first(cell.bias)
+        gates = torch.nn.functional.linear(xs, _o_first(cell.input_weight), bias)
+        squashed = torch.empty_like(cs[1:])
+        h, *after = hs.unbind(0)
+        c, *after_c = cs.unbind(0)
+        pre, sigmoids, news = gates.unbind(0), gates[..., : 3 * n].unbind(0), gates[..., 3 * n :].unbind(0)
+        outputs, inputs, forgets = (gates[..., k * n : (k + 1) * n].unbind(0) for k in range(3))
+        projection = cell.projection
+        for t, (new_h, new_c, tanh) in enumerate(zip(after, after_c, squashed.unbind(0), strict=True)):
+            pre[t].addmm_(h, Wt)
+            sigmoids[t].sigmoid_()
+            news[t].tanh_()
+            c = torch.mul(forgets[t], c, out=new_c).addcmul_(inputs[t], news[t])
+            torch.tanh(c, out=tanh)
+            if projection is None:
+                h = torch.mul(outputs[t], tanh, out=new_h)
+            else:
+                h = torch.mm(outputs[t] * tanh, projection.t(), out=new_h)
+        return cls(cell, (hs, cs), gates, squashed, projection)
+
+    def _factors(self, steps: slice, /) -> State:
+        """Return those of i, f and g in the gradient of c; of o and of c in that of o ⊙ tanh c; and f."""
+        before, tanh = self.states[1][:-1][steps], self.squashed[steps]
+        o, i, f, g = self.gates[steps].split(tanh.shape[-1], -1)
+        inner = torch.stack([g * (i * (1 - i)), before * (f * (1 - f)), i * (1 - g.square())], -2)
+        factors = (inner, tanh * (o * (1 - o)), o * (1 - tanh.square()), f)
+        return tuple(part.unsqueeze(1) for part in factors)
+
+    def _unprojected(self, h: Tensor) -> Tensor:
+        return h if self.projection is None else h @ self.projection
+
+    def pull(self, h: Tensor, last: Tensor | None = None, /) -> State:
+        W = _o_first(self.cell.weight)
+        n = self.squashed.shape[-1]
+        c = h.new_empty(*h.shape[:3], n)
+        c[-1] = 0 if last is None else last
+        pre = h.new_empty(*h.shape[1:3], 4, n)
+        flat, of_output, of_cell = pre.flatten(2).flatten(0, 1), pre[..., 0, :], pre[..., 1:, :]
+        total = torch.empty_like(c[0])
+        column = total.unsqueeze(-2)
+        rows, whole, cs = h.flatten(1, 2).unbind(0), h.unbind(0), c.unbind(0)
+        for t, (inner, output, through, forget) in self._factors_back():
+            of_h = self._unprojected(whole[t + 1])
+            torch.addcmul(cs[t + 1], of_h, through, out=total)
+            torch.mul(of_h, output, out=of_output)
+            torch.mul(column, inner, out=of_cell)
+            torch.mul(total, forget, out=cs[t])
+            rows[t].addmm_(flat, W)
+        return h, c
+
+    def pull_drives(self, gradients: State, /) -> Tensor:
+        h = self._unprojected(gradients[0][1:])
+        inner, output, through, _ = self._factors(slice(None))
+        total = gradients[1][1:] + h * through
+        return torch.cat([(total.unsqueeze(-2) * inner).flatten(-2), h * output], -1)
+
+
+def _o_first(blocks: Tensor) -> Tensor:
+    """Return gate blocks i f g o in the order o i f g."""
+    i, f, g, o = blocks.chunk(4)
+    return torch.cat([o, i, f, g])

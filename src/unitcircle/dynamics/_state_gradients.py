@@ -1,0 +1,127 @@
+"""Gradients with respect to the states of a run: by autograd, or by the scans of its calls."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from unitcircle.dynamics._tape import Tape
+from unitcircle.dynamics._trajectories import StateRecord, Trajectory
+
+
+class StateGradients(ABC):
+    """Differentiates what a model returned with respect to the states of its recurrent layers."""
+
+    def __init__(self, record: StateRecord) -> None:
+        self._record = record
+
+    @abstractmethod
+    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
+        """Return the gradients of a loss by the id of the tensor; the graph is kept."""
+
+    def differentiable(self, ends: dict[str, Tensor], /) -> dict[str, Tensor]:
+        """Return those of the last outputs that depend on a state."""
+        return ends
+
+    @abstractmethod
+    def of_ends(
+        self,
+        ends: Mapping[str, Tensor],
+        cotangents: Sequence[Tensor],
+        lengths: Mapping[str, Tensor | None],
+        known: Mapping[int, Tensor],
+        /,
+    ) -> dict[int, Tensor]:
+        """Return the products of cotangents ``(K, B, p)`` of the last outputs with the Jacobians, of new tensors."""
+
+
+class GraphGradients(StateGradients):
+    """By autograd: every state is a tensor of the graph, and has gradients ``(K, B, n)``."""
+
+    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
+        leaves = self._leaves()
+        derivatives: list[Tensor | None] = []
+        if loss.requires_grad:
+            derivatives += torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=True)
+        return {id(leaf): g.unsqueeze(0) for leaf, g in zip(leaves, derivatives, strict=False) if g is not None}
+
+    def differentiable(self, ends: dict[str, Tensor], /) -> dict[str, Tensor]:
+        return {name: end for name, end in ends.items() if end.requires_grad}
+
+    def of_ends(
+        self,
+        ends: Mapping[str, Tensor],
+        cotangents: Sequence[Tensor],
+        lengths: Mapping[str, Tensor | None],  # noqa: ARG002  (the ends are tensors of the graph)
+        known: Mapping[int, Tensor],
+        /,
+    ) -> dict[int, Tensor]:
+        leaves = [leaf for leaf in self._leaves() if id(leaf) not in known]
+        if not leaves:
+            return {}
+        derivatives = list[Tensor | None](
+            torch.autograd.grad(
+                list(ends.values()), leaves, cotangents, is_grads_batched=True, allow_unused=True, retain_graph=True
+            )
+        )
+        return {id(leaf): g for leaf, g in zip(leaves, derivatives, strict=True) if g is not None}
+
+    def _leaves(self) -> list[Tensor]:
+        """Return every tensor that holds a state and is part of the graph, once."""
+        states = (part for t in self._record.trajectories.values() for part in t.tensors)
+        return list({id(part): part for part in states if part.requires_grad}.values())
+
+
+class TapeGradients(StateGradients):
+    """By scans: the states of a trajectory are one tensor for each part, and have gradients ``(T + 1, K, B, n)``."""
+
+    def __init__(self, record: StateRecord, tape: Tape) -> None:
+        super().__init__(record)
+        self._tape = tape
+
+    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
+        leaves = [leaf for call in self._tape.calls for leaf in call.leaves]
+        derivatives: list[Tensor | None] = []
+        if loss.requires_grad:
+            derivatives += torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=True)
+        of = {id(leaf): g.unsqueeze(0) for leaf, g in zip(leaves, derivatives, strict=False) if g is not None}
+        return self._by_tensor(of, {}, 1)
+
+    def of_ends(
+        self,
+        ends: Mapping[str, Tensor],
+        cotangents: Sequence[Tensor],
+        lengths: Mapping[str, Tensor | None],
+        known: Mapping[int, Tensor],
+        /,
+    ) -> dict[int, Tensor]:
+        placed: dict[tuple[int, int], Tensor] = {}
+        count = len(cotangents[0])
+        for (name, end), cotangent in zip(ends.items(), cotangents, strict=True):
+            trajectory = self._record.trajectories[name]
+            steps = lengths[name]
+            at = torch.full((len(end),), trajectory.steps) if steps is None else steps.long()
+            whole = end.new_zeros(trajectory.steps + 1, count, *end.shape)
+            whole[at.to(end.device), :, torch.arange(len(end), device=end.device)] = cotangent.transpose(0, 1)
+            placed[self._row_of(trajectory)] = whole
+        found = self._by_tensor({}, placed, count)
+        return {key: gradient for key, gradient in found.items() if key not in known}
+
+    def _row_of(self, trajectory: Trajectory) -> tuple[int, int]:
+        for index, call in enumerate(self._tape.calls):
+            for row, scan in enumerate(call.scans):
+                if scan.states is trajectory.stacked:
+                    return index, row
+        raise AssertionError(trajectory.path)
+
+    def _by_tensor(
+        self, of: Mapping[int, Tensor], ends: Mapping[tuple[int, int], Tensor], count: int
+    ) -> dict[int, Tensor]:
+        return {
+            id(part): gradient
+            for (index, row), gradients in self._tape.pull(of, ends, count).items()
+            for part, gradient in zip(self._tape.calls[index].scans[row].states, gradients, strict=True)
+        }
