@@ -12,7 +12,15 @@ SENTENCES = {
     "spectrm orthogonal": "Did you mean 'spectrum'?",
     "Study run quick": "command must be one of",
     "frobnicate": "command must be one of",
+    "diagnose": "at least one file",
     "diagnose nothing.pt": "nothing.pt",
+    "diagnose no*thing.pt": "which matches none",
+    "diagnose square.npy text.txt --html page.html": "one file",
+    "diagnose square.npy --write-baseline": "--baseline",
+    "diagnose square.npy --baseline text.txt": "baseline",
+    "diagnose square.npy --config text.txt": "settings",
+    "diagnose square.npy --severity UC101": "--severity",
+    "diagnose square.npy --per-file-ignores UC101": "--per-file-ignores",
     "diagnose nothing.pt --json": "nothing.pt",
     "diagnose nothing.pt --html page.html": "nothing.pt",
     "diagnose empty.pt": "empty",
@@ -80,11 +88,9 @@ SENTENCES = {
 }  # fmt: skip
 """The words → what the one line on the standard error stream holds."""
 BOXES = {
-    "diagnose": "Missing from unitcircle diagnose",
     "diagnose x --stps 3": "--steps",
     "diagnose x --steps abc": "--steps",
     "diagnose x --fail-on maybe": "--fail-on",
-    "diagnose x y": "Unrecognized",
     "radius --n ten": "--n",
     "spectrum orthogonal --n 1.5": "--n",
     "study": "Missing subcommand",

@@ -17,6 +17,7 @@ from unitcircle._printable import printable
 from unitcircle.cli._diagnose import diagnose
 from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
+from unitcircle.cli._schema import schema
 from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
 from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console, terminated_as_interrupted
@@ -27,6 +28,7 @@ COMMANDS = {
     "diagnose": diagnose,
     "explain": explain,
     "radius": radius,
+    "schema": schema,
     "spectrum": spectrum,
     "study": study,
     "watch": watch,

@@ -1,49 +1,50 @@
-"""``unitcircle diagnose``: find every recurrent layer of a file or a live model, measure it, report findings."""
+"""``unitcircle diagnose``: find every recurrent layer of files or a live model, measure it, report findings."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import BadZipFile
 
-from tyro.conf import Positional, UseAppendAction, arg
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
-UNREAD = 3
-"""Exit status where nothing was analysed, or something that looks recurrent was not read."""
+from unitcircle.cli._lint_options import Judgement, Output
+from unitcircle.cli._terminal import console
+from unitcircle.errors import ArgumentError, CheckpointError
+
+if TYPE_CHECKING:
+    from unitcircle.diagnosis import Diagnosis
+
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def diagnose(
-    path: Positional[str],
+    paths: Positional[tuple[str, ...]],
     /,
     *,
-    steps: int | None = None,
+    judgement: Annotated[Judgement, OmitArgPrefixes] = Judgement(),  # noqa: B008  (frozen)
+    output: Annotated[Output, OmitArgPrefixes] = Output(),  # noqa: B008
     data: Path | None = None,
     tensor: UseAppendAction[tuple[str, ...]] = (),
     layout: str | None = None,
     leak: str | None = None,
-    select: tuple[str, ...] = (),
-    ignore: tuple[str, ...] = (),
     html: Path | None = None,
-    as_json: Annotated[bool, arg(name="json")] = False,
-    fail_on: Literal["error", "warning", "never"] = "warning",
-    allow_unread: bool = False,
     seed: int = 0,
     try_initializers: Annotated[UseAppendAction[tuple[str, ...]], arg(name="try")] = (),
     seeds: int = 5,
     at: tuple[str, ...] = (),
+    jobs: int | None = None,
 ) -> int:
-    """Diagnose the recurrent layers of a trained or freshly initialized model.
+    """Diagnose the recurrent layers of trained or freshly initialized models.
 
-    Exit status: 0 clean, 1 findings at or above --fail-on, 2 the file cannot be read, 3 nothing was analysed, or
+    Exit status: 0 clean, 1 findings at or above --fail-on, 2 a file cannot be read, 3 nothing was analysed, or
     something that looks recurrent was not read.
 
     Args:
-        path: A file (.safetensors, .pt, .onnx, .keras, .h5, .npz, .npy) or folder, whose content is never executed;
-            or package.module:factory, which is imported and called without arguments to get a PyTorch module.
-        steps: The length your task needs, in time steps. For a module with --data the default is the length of its
-            sequences. Otherwise the report answers for 64 steps, and no finding is about the length.
+        paths: Files (.safetensors, .pt, .onnx, .keras, .h5, .npz, .npy and others), folders of one model or globs,
+            whose content is never executed; or package.module:factory, which is imported and called without arguments
+            to get a PyTorch module.
         data: For a file, inputs of shape (time, batch, features), .npy, to drive the layers with. For a module, its
             own inputs, .npy, or .npz with the arrays inputs and target, or with its arguments by name; without them
             only its weights are examined.
@@ -54,62 +55,58 @@ def diagnose(
             order of its gates (keras:ifco); or an order alone (ifgo, zrn).
         leak: For a plain cell, the share of its new value by which a unit moves in a step: a number in (0, 1], or the
             name of a tensor.
-        select: Codes of the findings to look for, or prefixes of codes.
-        ignore: Codes of the findings to leave out, or prefixes of codes.
         html: Also write the report to this file, as one self-contained HTML page.
-        as_json: Print JSON (versioned schema) instead of text.
-        fail_on: The severity from which the exit status is 1.
-        allow_unread: Let the exit status be 0 where nothing was analysed or something was not read.
         seed: Seed of inputs, probes and draws; also torch's seed while the module is created.
         try_initializers: For a module with --data, an initializer to try on copies of it, such as "orthogonal" or
             "orthogonal + chrono(max_steps=64)"; "remedies" stands for those that fit. May be repeated.
         seeds: Draws of each initializer that is tried, at least 5.
         at: For a module, names of square Linear submodules that a hand-written recurrence applies to its state.
+        jobs: Files that are read at the same time; by default the number of cores.
     """
     model: Any = None
-    if FACTORY.fullmatch(path) and not Path(path).exists():
+    if len(paths) == 1 and FACTORY.fullmatch(paths[0]) and not Path(paths[0]).exists():
         from unitcircle.cli._live import model_from
 
         # Called before any numerical library is loaded, because it sets how many threads they use.
-        model = model_from(path, seed=seed)
-    from unitcircle import checkpoints, diagnosis
-    from unitcircle.cli._terminal import console
-    from unitcircle.errors import ArgumentError
+        model = model_from(paths[0], seed=seed)
+    from unitcircle import checkpoints, diagnosis, linting
 
-    options: Any = {"steps": steps, "at": at, "select": select, "ignore": ignore, "rng": seed}
-    trials: Any = {"try_initializers": try_initializers, "seeds": seeds}
-    if model is not None and data is not None:
+    options: dict[str, Any] = {"rng": seed, "at": at}
+    trials: dict[str, Any] = {"try_initializers": try_initializers, "seeds": seeds}
+    if try_initializers and model is not None and data is None:
+        remedy = "Pass --data batch.npz with the arrays inputs and target."
+        raise ArgumentError("--data", "must be given for --try", "none", remedy)
+
+    def examine(path: str, **judged: Any) -> Diagnosis:
+        if model is None:
+            content = checkpoints.read(path, tensors=tensor, layout=layout, leak=leak)
+            return diagnosis.diagnose(content, data=_inputs(data), **trials, **options, **judged)
+        if data is None:
+            return diagnosis.diagnose(model, **options, **judged)
         from unitcircle.cli._live import batch_from
 
-        result = diagnosis.diagnose(model, batch_from(data, model), **trials, **options)
-    elif model is not None:
-        if try_initializers:
-            remedy = "Pass --data batch.npz with the arrays inputs and target."
-            raise ArgumentError("--data", "must be given for --try", "none", remedy)
-        result = diagnosis.diagnose(model, **options)
-    else:
-        result = diagnosis.diagnose(
-            checkpoints.read(path, tensors=tensor, layout=layout, leak=leak), data=_inputs(data), **trials, **options
-        )
-    page = result.to_html(html) if html else None
-    if as_json:
-        print(result.to_json())
-    else:
-        out = console()
-        out.print(diagnosis.diagnosis_view(result))
-        if page:
-            out.print(f"\nreport: {page}")
-    worst = result.worst
-    if fail_on != "never" and worst is not None and worst >= diagnosis.Severity[fail_on.upper()]:
-        return 1
-    complete = result.layers and not (result.coverage and result.coverage.unread)
-    return 0 if complete or allow_unread else UNREAD
+        return diagnosis.diagnose(model, batch_from(data, model), **trials, **options, **judged)
+
+    settings = judgement.settings()
+    names = list(paths) if model is not None else linting.expand(paths)
+    if html is not None and len(names) > 1:
+        raise ArgumentError("--html", "must be given with one file", f"{len(names)} files")
+    report = linting.check(names, settings, baseline=judgement.known(settings), examine=examine, jobs=jobs)
+    alone = report.files[0] if len(names) == 1 else None
+    if alone is not None and alone.error and output.form in {"text", "json"}:
+        raise CheckpointError(alone.error)
+    if judgement.write_baseline:
+        return judgement.replace_baseline(report)
+    output.write(report)
+    if html is not None and alone is not None and alone.diagnosis is not None:
+        page = alone.diagnosis.to_html(html)
+        if output.form == "text":
+            console().print(f"\nreport: {page}")
+    return report.status
 
 
 def _inputs(path: Path | None) -> Any:
     import numpy as np
-
-    from unitcircle.errors import ArgumentError
 
     if path is None:
         return None

@@ -1,12 +1,14 @@
 """Findings: rules over measurements, reported as a linter does."""
 
 __all__ = [
+    "MAX_STEPS",
     "RULES",
     "SATURATED",
     "Answer",
     "Diagnosis",
     "DrivenDynamics",
     "Examination",
+    "FailOn",
     "Finding",
     "GateActivity",
     "LayerExamination",
@@ -18,6 +20,7 @@ __all__ = [
     "TrainingEvidence",
     "Trial",
     "Trials",
+    "check_codes",
     "diagnose",
     "diagnosis_page",
     "diagnosis_text",
@@ -26,20 +29,21 @@ __all__ = [
     "explain",
     "is_live",
     "rule_of",
+    "selected_codes",
 ]
 
 # Importing the rules registers them.
 from unitcircle.diagnosis import _decay_rules, _length_rules, _live_rules, _weight_rules
 from unitcircle.diagnosis._answer import Answer
-from unitcircle.diagnosis._diagnose import diagnose
+from unitcircle.diagnosis._diagnose import MAX_STEPS, diagnose
 from unitcircle.diagnosis._diagnosis import Diagnosis
 from unitcircle.diagnosis._driven import DrivenDynamics, drive
 from unitcircle.diagnosis._examination import Examination, LayerExamination
-from unitcircle.diagnosis._finding import Finding, Place, Severity
+from unitcircle.diagnosis._finding import FailOn, Finding, Place, Severity
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
 from unitcircle.diagnosis._page import diagnosis_page
 from unitcircle.diagnosis._remedy import Remedy
-from unitcircle.diagnosis._rule import RULES, Rule, explain, rule_of
+from unitcircle.diagnosis._rule import RULES, Rule, check_codes, explain, rule_of, selected_codes
 from unitcircle.diagnosis._subject import is_live
 from unitcircle.diagnosis._text import diagnosis_text, diagnosis_view
 from unitcircle.diagnosis._training import TrainingEvidence

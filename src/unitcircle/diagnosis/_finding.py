@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
+
+FailOn = Literal["error", "warning", "never"]
+"""The severity from which a call fails."""
 
 
 class Severity(IntEnum):

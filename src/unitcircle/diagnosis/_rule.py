@@ -90,16 +90,56 @@ def rule(code: str, name: str, /, *, on_request: bool = False) -> Callable[[Chec
 
 def select_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator[Rule[Examination]]:
     """Yield the rules to run; a prefix such as ``UC1`` selects all codes that start with it."""
-    select, ignore = _codes(select), _codes(ignore)
-    for prefix in (*select, *ignore):
+    for code in selected_codes(select, ignore):
+        yield RULES[code]
+
+
+def selected_codes(select: Sequence[str] = (), ignore: Sequence[str] = (), *, extend: Sequence[str] = ()) -> list[str]:
+    """Return the codes of the rules to run.
+
+    Parameters
+    ----------
+    select
+        Codes, or beginnings of codes; all that do not run only on request where it is empty.
+    ignore
+        Codes to leave out of what ``select`` and ``extend`` give.
+    extend
+        Codes to run besides.
+
+    Returns
+    -------
+    list of str
+        The codes, sorted.
+
+    Raises
+    ------
+    UnknownNameError
+        A code matches no rule.
+    """
+    select, ignore, extend = _codes(select), _codes(ignore), _codes(extend)
+    check_codes([*select, *ignore, *extend])
+    return [
+        code
+        for code in sorted(RULES)
+        if (_matches(code, extend) or (_matches(code, select) if select else not RULES[code].on_request))
+        and not _matches(code, ignore)
+    ]
+
+
+def check_codes(codes: Iterable[str], /) -> None:
+    """Refuse a code, or beginning of codes, that matches no rule.
+
+    Raises
+    ------
+    UnknownNameError
+        A code matches no rule; the message lists the codes.
+    """
+    for prefix in _codes(codes):
         if not any(code.startswith(prefix.upper()) for code in RULES):
             raise UnknownNameError("code", prefix, RULES)
-    for code in sorted(RULES):
-        if (_matches(code, select) if select else not RULES[code].on_request) and not _matches(code, ignore):
-            yield RULES[code]
 
 
-def _codes(texts: Sequence[str]) -> list[str]:
+def _codes(texts: Iterable[str]) -> list[str]:
     return [code.strip() for text in texts for code in text.split(",") if code.strip()]
 
 

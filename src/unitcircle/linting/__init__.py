@@ -1,0 +1,29 @@
+"""A linter that stays in CI: many files in one call, settings, a baseline, and the formats that CI systems read."""
+
+__all__ = [
+    "CLEAN",
+    "FINDINGS",
+    "FORMATS",
+    "UNREAD",
+    "UNREADABLE",
+    "Baseline",
+    "Checked",
+    "Report",
+    "Settings",
+    "check",
+    "diagnosis_schema",
+    "expand",
+    "find_settings",
+    "render_report",
+    "report_lines",
+    "report_view",
+]
+
+from unitcircle.linting._baseline import Baseline
+from unitcircle.linting._check import check
+from unitcircle.linting._formats import FORMATS, render_report
+from unitcircle.linting._report import CLEAN, FINDINGS, UNREAD, UNREADABLE, Checked, Report
+from unitcircle.linting._schema import diagnosis_schema
+from unitcircle.linting._settings import Settings, find_settings
+from unitcircle.linting._targets import expand
+from unitcircle.linting._text import report_lines, report_view

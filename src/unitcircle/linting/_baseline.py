@@ -1,0 +1,101 @@
+"""Known findings: only what is new fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unitcircle._files import written_whole
+from unitcircle._json import to_json
+from unitcircle.diagnosis import Finding
+from unitcircle.errors import ArgumentError
+
+SCHEMA = 1
+"""Version of the file."""
+
+
+class Known(NamedTuple):
+    """What identifies a finding from one release of a model to the next: not its numbers, which training changes."""
+
+    file: str
+    code: str
+    layer: str
+    gate: str
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The findings that a project knows, and accepts for now.
+
+    Attributes
+    ----------
+    path
+        The file, from whose folder the paths in it start.
+    known
+        The findings.
+    """
+
+    path: Path
+    known: frozenset[Known] = frozenset()
+
+    @classmethod
+    def read(cls, path: Path, /) -> Baseline:
+        """Read a baseline.
+
+        Parameters
+        ----------
+        path
+            A file that ``--write-baseline`` has written.
+
+        Returns
+        -------
+        Baseline
+            Its findings.
+
+        Raises
+        ------
+        ArgumentError
+            The file cannot be read or is no baseline.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(path, _findings(content))
+        except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+            rule = f"must be a baseline of schema {SCHEMA}"
+            raise ArgumentError("baseline", rule, f"{path} ({error})", "Write one with --write-baseline.") from error
+
+    def knows(self, file: str, finding: Finding, /) -> bool:
+        """Return whether a finding of a file is known."""
+        return self.entry(file, finding) in self.known
+
+    def entry(self, file: str, finding: Finding, /) -> Known:
+        """Return what identifies a finding of a file."""
+        return Known(self._name(file), finding.code, finding.place.layer, finding.place.gate)
+
+    def stale(self, found: Iterable[tuple[str, Finding]], files: Iterable[str], /) -> list[Known]:
+        """Return the known findings of the files that were looked at which are there no more, sorted."""
+        names = {self._name(file) for file in files}
+        return sorted(entry for entry in self.known - {self.entry(*item) for item in found} if entry.file in names)
+
+    def write(self, found: Iterable[tuple[str, Finding]], /) -> None:
+        """Write the findings of a call as the new baseline; the file is replaced only when it is complete."""
+        entries = sorted({self.entry(file, finding) for file, finding in found})
+        content = {"schema": SCHEMA, "findings": [entry._asdict() for entry in entries]}
+        with written_whole(self.path) as file:
+            file.write(to_json(content).encode() + b"\n")
+
+    def _name(self, file: str) -> str:
+        return file if "://" in file else Path(os.path.relpath(file, self.path.parent)).as_posix()
+
+
+def _findings(content: Any) -> frozenset[Known]:
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"schema {content['schema']!r}")
+    rows = [[entry[name] for name in Known._fields] for entry in content["findings"]]
+    if not all(isinstance(value, str) for row in rows for value in row):
+        raise TypeError("a finding has a value that is no text")
+    return frozenset(Known(*row) for row in rows)
