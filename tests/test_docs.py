@@ -30,8 +30,8 @@ def test_every_path_of_the_table_of_tasks_exists():
 
 
 def test_a_missing_path_is_missed():
-    assert is_there("diagnosis/_live_rules.py", PACKAGE)
-    assert is_there("_length_rules.py", PACKAGE / "diagnosis")
+    assert is_there("diagnosis/rules/_uc2*.py", PACKAGE)
+    assert is_there("_trial.py", PACKAGE / "diagnosis")
     assert is_there("experiments/tasks/_<name>.py", PACKAGE)
-    assert not is_there("_length_rules.py", PACKAGE)
+    assert not is_there("_trial.py", PACKAGE)
     assert not is_there("monitor/_alarms.py", PACKAGE)

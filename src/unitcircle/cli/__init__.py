@@ -15,8 +15,8 @@ from typing import Any
 
 from unitcircle._printable import printable
 from unitcircle.cli._diagnose import diagnose
-from unitcircle.cli._explain import explain
 from unitcircle.cli._radius import radius
+from unitcircle.cli._rule import rule
 from unitcircle.cli._schema import schema
 from unitcircle.cli._spectrum import spectrum
 from unitcircle.cli._study import study
@@ -26,8 +26,9 @@ from unitcircle.errors import UnitcircleError, UnknownNameError
 
 COMMANDS = {
     "diagnose": diagnose,
-    "explain": explain,
+    "explain": rule,
     "radius": radius,
+    "rule": rule,
     "schema": schema,
     "spectrum": spectrum,
     "study": study,

@@ -28,12 +28,14 @@ __all__ = [
     "drive",
     "explain",
     "is_live",
+    "load_rules",
     "rule_of",
+    "rules",
     "selected_codes",
 ]
 
-# Importing the rules registers them.
-from unitcircle.diagnosis import _decay_rules, _length_rules, _live_rules, _weight_rules
+# Importing the rules registers them; they use the modules above.
+from unitcircle.diagnosis import rules
 from unitcircle.diagnosis._answer import Answer
 from unitcircle.diagnosis._diagnose import MAX_STEPS, diagnose
 from unitcircle.diagnosis._diagnosis import Diagnosis
@@ -43,10 +45,8 @@ from unitcircle.diagnosis._finding import FailOn, Finding, Place, Severity
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
 from unitcircle.diagnosis._page import diagnosis_page
 from unitcircle.diagnosis._remedy import Remedy
-from unitcircle.diagnosis._rule import RULES, Rule, check_codes, explain, rule_of, selected_codes
+from unitcircle.diagnosis._rule import RULES, Rule, check_codes, explain, load_rules, rule_of, selected_codes
 from unitcircle.diagnosis._subject import is_live
 from unitcircle.diagnosis._text import diagnosis_text, diagnosis_view
 from unitcircle.diagnosis._training import TrainingEvidence
 from unitcircle.diagnosis._trial import Trial, Trials
-
-del _decay_rules, _length_rules, _live_rules, _weight_rules

@@ -5,18 +5,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, Literal, TypeVar
 
 from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding
-from unitcircle.errors import UnknownNameError
+from unitcircle.errors import ArgumentError, UnknownNameError
 
 MeasurementsT = TypeVar("MeasurementsT")
 """The input of a rule: an examination here, the history of a run in :mod:`unitcircle.monitor`."""
 Check = Callable[[MeasurementsT], Iterator[Finding]]
 
+Status = Literal["stable", "preview", "deprecated"]
+Safety = Literal["safe", "unsafe"]
+
 RULES: dict[str, Rule[Examination]] = {}
-"""Every rule of :func:`diagnose` by its code."""
+"""Every rule of :func:`diagnose` by its code; those of other distributions join at their first use."""
+GROUP = "unitcircle.rules"
+"""Entry points of other distributions, each a :class:`Rule` or a sequence of rules."""
+RESERVED = "UC"
+"""How the codes of this package begin, and those of no other."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,20 @@ class Rule(Generic[MeasurementsT]):
         Function of the measurements that yields findings. Its docstring is the page of the code.
     on_request
         Whether it only runs where its code is selected: it states a property, not a defect.
+    status
+        ``"stable"``; ``"preview"``: its severity and its limits may change in the next release; ``"deprecated"``: it
+        will be taken out.
+    fix
+        Whether ``diagnose --fix`` can repair its findings in weights that were not trained: ``"safe"``, what the author
+        of the weights meant is known; ``"unsafe"``, the repair is a choice; None where it cannot.
     """
 
     code: str
     name: str
     check: Check[MeasurementsT]
     on_request: bool = False
+    status: Status = "stable"
+    fix: Safety | None = None
 
     def findings(self, measurements: MeasurementsT, /) -> Iterator[Finding]:
         """Yield the findings of the rule, with its code and name."""
@@ -57,7 +73,14 @@ class Rule(Generic[MeasurementsT]):
 
 
 def rule_of(
-    rules: dict[str, Rule[MeasurementsT]], code: str, name: str, /, *, on_request: bool = False
+    rules: dict[str, Rule[MeasurementsT]],
+    code: str,
+    name: str,
+    /,
+    *,
+    on_request: bool = False,
+    status: Status = "stable",
+    fix: Safety | None = None,
 ) -> Callable[[Check[MeasurementsT]], Check[MeasurementsT]]:
     """Return a decorator that adds a check to a registry.
 
@@ -67,8 +90,8 @@ def rule_of(
         The registry.
     code, name
         Code and short name of the rule.
-    on_request
-        Whether it only runs where its code is selected.
+    on_request, status, fix
+        See :class:`Rule`.
 
     Returns
     -------
@@ -77,15 +100,62 @@ def rule_of(
     """
 
     def register(check: Check[MeasurementsT]) -> Check[MeasurementsT]:
-        rules[code] = Rule(code, name, check, on_request)
+        rules[code] = Rule(code, name, check, on_request, status, fix)
         return check
 
     return register
 
 
-def rule(code: str, name: str, /, *, on_request: bool = False) -> Callable[[Check[Examination]], Check[Examination]]:
+def rule(
+    code: str, name: str, /, *, on_request: bool = False, status: Status = "stable", fix: Safety | None = None
+) -> Callable[[Check[Examination]], Check[Examination]]:
     """Register a check of an examination under a code and a name."""
-    return rule_of(RULES, code, name, on_request=on_request)
+    return rule_of(RULES, code, name, on_request=on_request, status=status, fix=fix)
+
+
+def load_rules() -> dict[str, Rule[Examination]]:
+    """Return every rule, those of other distributions included.
+
+    Returns
+    -------
+    dict
+        :data:`RULES`, to which the rules of the entry points ``unitcircle.rules`` are added once.
+
+    Raises
+    ------
+    ArgumentError
+        An entry point cannot be imported or holds no rule, or one of its codes is taken.
+    """
+    for entry in entry_points(group=GROUP):
+        for added in _rules_of(entry):
+            if RULES.get(added.code) is added:
+                continue
+            if added.code in RULES or added.code.startswith(RESERVED):
+                rule = f"must have codes of its own, which do not begin with {RESERVED}"
+                raise ArgumentError(_argument(entry), rule, added.code, _REMEDY)
+            RULES[added.code] = added
+    return RULES
+
+
+_REMEDY = "Repair or uninstall the distribution that brings it."
+
+
+def _rules_of(entry: EntryPoint) -> Sequence[Rule[Examination]]:
+    """Return the rules of an entry point of another distribution."""
+    try:
+        value = entry.load()
+    except Exception as error:
+        # A foreign module may raise anything.
+        arrived = f"{type(error).__name__}: {error}"
+        raise ArgumentError(_argument(entry), "must be importable", arrived, _REMEDY) from error
+    rules = value if isinstance(value, Sequence) else [value]
+    if not all(isinstance(rule, Rule) for rule in rules):
+        raise ArgumentError(_argument(entry), "must be a Rule or a sequence of rules", repr(value), _REMEDY)
+    return rules
+
+
+def _argument(entry: EntryPoint) -> str:
+    return f"the entry point {entry.name!r} of {GROUP}"
 
 
 def select_rules(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Iterator[Rule[Examination]]:
@@ -117,11 +187,12 @@ def selected_codes(select: Sequence[str] = (), ignore: Sequence[str] = (), *, ex
         A code matches no rule.
     """
     select, ignore, extend = _codes(select), _codes(ignore), _codes(extend)
+    rules = load_rules()
     check_codes([*select, *ignore, *extend])
     return [
         code
-        for code in sorted(RULES)
-        if (_matches(code, extend) or (_matches(code, select) if select else not RULES[code].on_request))
+        for code in sorted(rules)
+        if (_matches(code, extend) or (_matches(code, select) if select else not rules[code].on_request))
         and not _matches(code, ignore)
     ]
 
@@ -134,9 +205,10 @@ def check_codes(codes: Iterable[str], /) -> None:
     UnknownNameError
         A code matches no rule; the message lists the codes.
     """
+    rules = load_rules()
     for prefix in _codes(codes):
-        if not any(code.startswith(prefix.upper()) for code in RULES):
-            raise UnknownNameError("code", prefix, RULES)
+        if not any(code.startswith(prefix.upper()) for code in rules):
+            raise UnknownNameError("code", prefix, rules)
 
 
 def _codes(texts: Iterable[str]) -> list[str]:
@@ -147,7 +219,7 @@ def _matches(code: str, prefixes: Iterable[str]) -> bool:
     return any(code.startswith(prefix.upper()) for prefix in prefixes)
 
 
-def explain(code: str, /, *, rules: Mapping[str, Rule[Any]] = RULES) -> str:
+def explain(code: str, /, *, rules: Mapping[str, Rule[Any]] | None = None) -> str:
     """Return the page of a code, in Markdown.
 
     Parameters
@@ -155,7 +227,8 @@ def explain(code: str, /, *, rules: Mapping[str, Rule[Any]] = RULES) -> str:
     code
         ``"UC101"``.
     rules
-        The registry; the rules of a run in training are in :data:`unitcircle.monitor.RULES`.
+        The registry, by default that of :func:`load_rules`; the rules of a run in training are in
+        :data:`unitcircle.monitor.RULES`.
 
     Returns
     -------
@@ -167,6 +240,7 @@ def explain(code: str, /, *, rules: Mapping[str, Rule[Any]] = RULES) -> str:
     UnknownNameError
         No rule has this code; the message lists the codes.
     """
+    rules = load_rules() if rules is None else rules
     if code.upper() not in rules:
         raise UnknownNameError("code", code, rules)
     entry = rules[code.upper()]

@@ -1,0 +1,41 @@
+"""What several rules share: which layers they are about, and how many units or steps make a judgement possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unitcircle._array import HALF_EPS
+from unitcircle.diagnosis._examination import ONE_ACTIVATION, Examination, LayerExamination
+from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.recurrence import LinearRecurrence
+
+MANY = 8
+"""Fewer units than this are too few for a statistical test."""
+LONG = 100
+"""From this length on a gated cell that forgets is a warning: below it, gated cells learned as they were."""
+
+
+def storage_eps(layer: LayerExamination) -> float:
+    """Return the relative error of one stored entry."""
+    return (HALF_EPS | {"float64": 2.0**-52}).get(layer.layer.source.dtype, 2.0**-23)
+
+
+def linear_layers(exam: Examination) -> Iterator[tuple[LayerExamination, LinearRecurrence]]:
+    """Yield the layers that are linear recurrences of a known family, without entries that are not finite."""
+    for layer in exam.layers:
+        if layer.layer.linear is not None and layer.finite:
+            yield layer, layer.layer.linear
+
+
+def powers_of_one_weight(exam: Examination) -> Iterator[LayerExamination]:
+    """Yield the layers whose state is taken through powers of their one weight: plain cells without a leak."""
+    for layer in exam.layers:
+        if layer.layer.cell in ONE_ACTIVATION and "leak" not in layer.layer.unknown:
+            yield layer
+
+
+def live_layers(exam: Examination) -> Iterator[tuple[LayerExamination, LiveLayer]]:
+    """Yield the layers that were measured inside their model."""
+    for layer in exam.layers:
+        if layer.live is not None:
+            yield layer, layer.live

@@ -1,0 +1,59 @@
+"""Rule UC104, default-uniform."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from unitcircle.diagnosis._examination import Examination
+from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._remedy import initialize_call
+from unitcircle.diagnosis._rule import rule
+from unitcircle.diagnosis._training import p_value_of, uniform
+from unitcircle.diagnosis.rules._layers import MANY, storage_eps
+
+
+@rule("UC104", "default-uniform", fix="unsafe")
+def default_uniform(exam: Examination) -> Iterator[Finding]:
+    """The recurrent weight is the framework's default, uniform on ±1/√n, unchanged by training.
+
+    ## What was found
+    Every gate block passes a Kolmogorov-Smirnov test for the uniform law on (−1/√n, 1/√n) at the 1 % level, and
+    no entry lies outside. This is torch's initialization of `nn.RNN`, `nn.GRU` and `nn.LSTM`.
+
+    ## Why it matters
+    Entries of standard deviation 1/√(3n) give a spectral radius of 1/√3 ≈ 0.577: in a plain RNN a gradient loses
+    half a decade every two steps. On our delayed-digits task the default stayed at chance, and every orthogonal
+    initialization learned. For an LSTM or GRU it matters less than the bias of the forget gate (UC110), and the finding
+    is a note.
+
+    ## Remedy
+    Use `initialize_(model, recurrent="orthogonal")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`; for
+    a plain RNN with a long delay, block rotations.
+    """
+    for layer in exam.layers:
+        n = layer.layer.hidden_size
+        if not layer.finite or n < MANY or not layer.blocks:
+            continue
+        bound = 1 / math.sqrt(n)
+        entries = layer.stack.ravel()
+        reach = float(np.abs(entries).max())
+        if reach > bound * (1 + 4 * storage_eps(layer)) or reach < bound * (1 - 12 / entries.size):
+            continue
+        p_value = p_value_of(np.sort(entries), partial(uniform, bound))
+        if p_value < 0.01:
+            continue
+        radii = {gate: float(s.radius) for gate, s in layer.spectra.items()}
+        yield Finding(
+            Severity.NOTE if layer.layer.cell.gated else Severity.WARNING,
+            layer.place(),
+            f"recurrent weights are still the default U(±1/√{n}): spectral radius {max(radii.values()):.2f}, near "
+            "1/√3 = 0.58",
+            "a signal through such a weight alone loses 42 % a step",
+            initialize_call(layer, recurrent="orthogonal"),
+            {"bound": bound, "largest_entry": reach, "ks_p_value": p_value, "radius": radii},
+            action={"recurrent": "orthogonal"},
+        )

@@ -1,0 +1,42 @@
+"""Rule UC204, collapsed-state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unitcircle.diagnosis._driven import LOST
+from unitcircle.diagnosis._examination import Examination
+from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._rule import rule
+from unitcircle.diagnosis.rules._layers import live_layers
+
+
+@rule("UC204", "collapsed-state")
+def collapsed_state(exam: Examination) -> Iterator[Finding]:
+    """The hidden state ends at the origin for every input.
+
+    ## What was found
+    The root mean square of h at the last step is below 1/1000 (for unbounded activations: 1/1000 of its maximum).
+
+    ## Why it matters
+    At the origin all inputs look alike, and the output of a readout of the last state is its bias. This is the most
+    informative finding before training: in the study `prediction`, 70 % of the 177 runs with it, from all eleven
+    families of initializers, stayed at the baseline, against 18 % of the other runs of their settings.
+
+    ## Remedy
+    Use a recurrent gain of 1 or slightly above, or, for a gated cell, a longer memory of the gates (Chrono). If the
+    sequence ends in padding, read the state at the end of the data.
+    """
+    for layer, live in live_layers(exam):
+        if live.distance is None:
+            continue
+        end, peak = float(live.distance[-1]), float(live.distance.max())
+        if end < LOST * max(peak, 1.0):
+            yield Finding(
+                Severity.WARNING,
+                layer.place(),
+                f"the hidden state has root mean square {end:.2g} at the last step (at most {peak:.2g} before)",
+                "at the origin all inputs look alike",
+                "raise the recurrent gain, lengthen the gates (Chrono), or read the state before the padding",
+                {"end": end, "peak": peak},
+            )

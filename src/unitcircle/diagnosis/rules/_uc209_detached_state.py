@@ -1,0 +1,44 @@
+"""Rule UC209, detached-state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unitcircle.diagnosis._examination import Examination
+from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._rule import rule
+from unitcircle.diagnosis.rules._layers import live_layers
+
+
+@rule("UC209", "detached-state", status="preview")
+def detached_state(exam: Examination) -> Iterator[Finding]:
+    """The model detaches its state within the sequence: no gradient passes that step.
+
+    ## What was found
+    A call of the layer began with the last state of an earlier call, and autograd does not connect the two: `detach()`,
+    `.data`, `torch.no_grad()` or a copy through NumPy lies between them. From that step back the gradient of a loss on
+    the last state is exactly 0. The finding is a warning where the length asked for is longer than what is left, else
+    a note.
+
+    ## Why it matters
+    Nothing before the last such step can be learned from the end of the sequence, whatever the weights are: neither
+    initialization nor training lengthens the reach. This is what truncated backpropagation through time is for; within
+    one training step it is often left over from a loop over batches.
+
+    ## Remedy
+    Detach the state between training steps only, or at least as many steps apart as the dependencies to be learned are
+    long. Where the truncation is meant, pass its length: `steps=`.
+    """
+    for layer, live in live_layers(exam):
+        if live.cut is None:
+            continue
+        where = f"at {live.links} places" if live.links > 1 else f"at step {live.steps - live.cut}"
+        yield Finding(
+            Severity.WARNING if exam.steps > live.cut else Severity.NOTE,
+            layer.place(),
+            f"the model detaches the state {where} of {live.steps}: the gradient is exactly 0 beyond {live.cut} steps "
+            "back",
+            "nothing before that step can be learned from the end of the sequence, whatever the weights are",
+            "detach the state between training steps only; where it is meant, pass its length as steps=",
+            {"cut": live.cut, "links": live.links, "steps": live.steps},
+        )

@@ -1,0 +1,101 @@
+"""The registry: one file a rule, what each says of itself, rules of other distributions."""
+
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import unitcircle as uc
+from unitcircle.cli import main
+from unitcircle.diagnosis import RULES, Rule, load_rules, selected_codes
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.recurrence import from_torch
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "src" / "unitcircle" / "diagnosis" / "rules"
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    """Return a function that installs entry points for the time of a test."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "plugin" / "src"))
+    before = dict(RULES)
+
+    def install(**values):
+        entries = [EntryPoint(name, value, "unitcircle.rules") for name, value in values.items()]
+        monkeypatch.setattr("unitcircle.diagnosis._rule.entry_points", lambda group: entries)
+
+    yield install
+    for code in set(RULES) - set(before):
+        del RULES[code]
+    sys.modules.pop("acme_rules", None)
+
+
+def test_every_rule_has_a_file_of_its_own():
+    files = sorted(path.stem for path in FOLDER.glob("_uc*.py"))
+    assert [name.split("_")[1].upper() for name in files] == sorted(RULES)
+    for name in files:
+        code = name.split("_")[1].upper()
+        assert name == f"_{code.lower()}_{RULES[code].name.replace('-', '_')}" or RULES[code].check.__name__ in name
+
+
+@pytest.mark.parametrize("code", sorted(RULES))
+def test_every_page_has_its_parts(code):
+    rule = RULES[code]
+    assert rule.summary.endswith(".")
+    assert rule.status in {"stable", "preview", "deprecated"}
+    for heading in ("## What was found", "## Why it matters", "## Remedy"):
+        assert heading in rule.page or code == "UC115"
+
+
+def test_a_rule_of_another_distribution_joins(plugins, capsys, tmp_path):
+    plugins(acme="acme_rules:WIDE_LAYER")
+    layer = from_torch(np.zeros((513, 513)), cell="rnn_tanh", name="wide")
+    (found,) = [f for f in uc.diagnose([layer]).findings if f.code == "ACME001"]
+    assert found.name == "wide-layer"
+    assert found.evidence["hidden_size"] == 513
+    assert selected_codes(["ACME"]) == ["ACME001"]
+    assert load_rules() is RULES
+    assert main(["rule", "ACME001"]) == 0
+    assert capsys.readouterr().out.startswith("# ACME001 wide-layer")
+
+
+def test_without_the_distribution_its_code_is_unknown():
+    with pytest.raises(UnknownNameError):
+        selected_codes(["ACME001"])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("no_such_module:RULE", "must be importable"),
+        ("acme_rules:LARGEST", "must be a Rule or a sequence of rules"),
+        ("unitcircle.diagnosis:RULES", "must be a Rule"),
+    ],
+)
+def test_an_entry_point_that_is_no_rule_is_refused_with_its_name(value, words, plugins):
+    plugins(broken=value)
+    with pytest.raises(ArgumentError, match=words) as error:
+        load_rules()
+    assert "'broken'" in str(error.value)
+
+
+@pytest.mark.parametrize("code", ["UC999", "ACME001"])
+def test_the_codes_of_others_must_be_free(code, plugins, monkeypatch):
+    plugins(acme="acme_rules:WIDE_LAYER")
+    load_rules()
+    import acme_rules
+
+    monkeypatch.setattr(acme_rules, "WIDE_LAYER", Rule(code, "taken", acme_rules.wide_layer))
+    with pytest.raises(ArgumentError, match="codes of its own"):
+        load_rules()
+
+
+def test_the_list_of_rules(capsys):
+    assert main(["rule"]) == 0
+    out = capsys.readouterr().out
+    assert "UC101  stacked-orthogonal (safe fix)" in out
+    assert "UC115  no-state-tracking (preview, on request)" in out
+    assert "UC3" in out
