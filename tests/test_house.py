@@ -1,7 +1,8 @@
-"""The promises of the house: start-up, public names, file sizes."""
+"""The promises of the house: start-up, public names, file sizes, tolerances."""
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,13 @@ def test_one_concept_per_file(path):
 def test_only_packages_and_errors_say_what_they_export(path):
     says = any(line.startswith("__all__") for line in path.read_text().splitlines())
     assert not says or path.name in {"__init__.py", "errors.py"}
+
+
+BARE = re.compile(r"""\b(?:rel|abs|[ar]tol)(?:=|["']: ?)[0-9.]+e-[0-9]+(?! *\*)""")
+
+
+def test_every_tolerance_says_where_it_comes_from():
+    # A multiple of n·eps, a standard error, printed digits (tests/printed.py) or a named constant: no `rel=1e-` alone.
+    paths = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "reproduction" / "tests").rglob("*.py")]
+    lines = ((path, number, line) for path in paths for number, line in enumerate(path.read_text().splitlines(), 1))
+    assert [f"{path.relative_to(ROOT)}:{number}" for path, number, line in lines if BARE.search(line)] == []

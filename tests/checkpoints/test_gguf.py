@@ -9,6 +9,8 @@ from unitcircle.checkpoints import read
 from unitcircle.errors import CheckpointError
 from unitcircle.recurrence import from_mamba
 
+EPS = float(np.finfo(float).eps)
+
 gguf = pytest.importorskip("gguf")
 
 RNG = np.random.default_rng(0)
@@ -44,7 +46,7 @@ def test_a_selective_state_space(tmp_path, shape):
     (layer,) = layers
     A_log = np.log(-tensors["blk.0.ssm_a"].astype(np.float64))
     expected = from_mamba(A_log if shape[1] > 1 else A_log.ravel(), tensors["blk.0.ssm_dt.bias"])
-    np.testing.assert_allclose(layer.diagonal, expected.diagonal, rtol=1e-12)
+    np.testing.assert_allclose(layer.diagonal, expected.diagonal, rtol=4 * EPS)
     assert layer.linear.family.name == ("Mamba" if shape[1] > 1 else "Mamba-2")
     assert (layer.name, layer.source.tensors) == ("blk.0", ("blk.0.ssm_a", "blk.0.ssm_dt.bias"))
     assert layers.coverage.other == 1

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from tests.checkpoints.test_assembly import assembled, stored
 
+EPS32 = float(np.finfo(np.float32).eps)
+
 H, K, C = 4, 3, 6
 DELTA = {"q_conv1d.weight": (6, 1, 4), "b_proj.weight": (H, 8)}
 NAMES = {
@@ -89,7 +91,7 @@ def test_the_lower_bounds_of_hgrn_belong_to_the_layers_in_order():
     tensors["model.lower_bounds"] = stored(values=np.stack([np.zeros(C), np.full(C, math.log(3))]))
     layers, _ = assembled(tensors)
     # softmax over layers: 1/4 and 3/4; bounds 0 and 3/4; at rest l + (1 − l)/2.
-    np.testing.assert_allclose([layer.diagonal[0] for layer in layers], [0.5, 0.875], rtol=1e-6)
+    np.testing.assert_allclose([layer.diagonal[0] for layer in layers], [0.5, 0.875], rtol=EPS32)
 
 
 def test_a_bounded_gate_starts_with_a_log_of_zero():
@@ -113,5 +115,5 @@ def test_the_input_weight_of_an_lru_is_normalized():
                "lru.gamma_log": stored(values=gamma), "lru.B_re": stored(values=B),
                "lru.B_im": stored(values=-B)}  # fmt: skip
     (layer,), coverage = assembled(tensors)
-    np.testing.assert_allclose(layer.inputs["h"], [[0.5 - 0.5j, 1 - 1j]], rtol=1e-6)
+    np.testing.assert_allclose(layer.inputs["h"], [[0.5 - 0.5j, 1 - 1j]], rtol=EPS32)
     assert len(coverage.analysed) == 5

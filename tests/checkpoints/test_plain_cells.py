@@ -6,6 +6,8 @@ from tests.checkpoints.test_assembly import assembled, stored
 
 from unitcircle.recurrence import step
 
+EPS = float(np.finfo(float).eps)
+
 RNG = np.random.default_rng(2)
 N, M = 6, 3
 
@@ -22,7 +24,7 @@ def test_a_reservoir_has_the_leak_that_is_stored(name, matrices):
     (layer,), coverage = assembled(tensors | {place + name: leak, place + "Wout": stored(1, N)})
     h, x = RNG.standard_normal(N), RNG.standard_normal(M)
     expected = 0.7 * h + 0.3 * np.tanh(W.load().astype(float) @ h + Win.load().astype(float) @ x)
-    np.testing.assert_allclose(step(layer, x, h), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(step(layer, x, h), expected, rtol=8 * N * EPS, atol=N * EPS)
     assert (layer.cell, layer.unknown) == ("leaky_rnn", frozenset())
     assert layer.source.tensors == (*matrices, place + name)
     assert len(coverage.analysed) == 3
@@ -111,7 +113,7 @@ def test_the_textbook_cell(names, columns):
     h, x = RNG.standard_normal(N), RNG.standard_normal(M)
     V, Q = (W.load(), U.load()) if columns else (W.load().T, U.load().T)
     expected = np.tanh(V.astype(float) @ h + Q.astype(float) @ x + b.load().ravel())
-    np.testing.assert_allclose(step(layer, x, h), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(step(layer, x, h), expected, rtol=8 * N * EPS, atol=N * EPS)
     assert (layer.cell, layer.unknown) == ("rnn_tanh", frozenset())
     assert len(coverage.analysed) == 3
 

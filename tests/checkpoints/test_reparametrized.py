@@ -6,6 +6,8 @@ from tests.checkpoints.test_assembly import assembled, stored
 
 from unitcircle.checkpoints import read
 
+EPS32 = float(np.finfo(np.float32).eps)
+
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
@@ -36,7 +38,8 @@ def check(module, path, notes=0):
     layers = saved(module, path)
     (layer,) = layers
     weight = module.weight_hh_l0.detach().numpy()
-    np.testing.assert_allclose(stack(layer), weight, rtol=0, atol=2e-6)
+    # torch computes it in single precision: 14 eps of an orthogonal factor measured.
+    np.testing.assert_allclose(stack(layer), weight, rtol=0, atol=32 * EPS32)
     assert set(layer.inputs) == {"i", "f", "g", "o"}
     assert not layers.coverage.unread
     assert len(layers.coverage.notes) == notes
@@ -83,21 +86,21 @@ def test_orthogonal_blocks(tmp_path):
 
     lstm = perturbed(parametrize_orthogonal(model(), gain=0.9))
     layer = check(lstm, tmp_path, notes=1)
-    np.testing.assert_allclose(np.linalg.svd(layer.gates["f"])[1], 0.9, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.svd(layer.gates["f"])[1], 0.9, rtol=16 * EPS32)
 
 
 def test_an_orthogonal_stack_and_an_orthogonal_matrix(tmp_path):
     check(perturbed(nn.utils.parametrizations.orthogonal(model(), "weight_hh_l0")), tmp_path, notes=1)
     cell = perturbed(nn.utils.parametrizations.orthogonal(nn.RNN(3, 5), "weight_hh_l0"))
     (layer,) = saved(cell, tmp_path)
-    np.testing.assert_allclose(layer.gates["h"], cell.weight_hh_l0.detach().numpy(), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(layer.gates["h"], cell.weight_hh_l0.detach().numpy(), rtol=0, atol=32 * EPS32)
 
 
 def test_a_parametrized_module_of_a_cell(tmp_path):
     cell = nn.ModuleDict({"h2h": nn.Linear(5, 5), "i2h": nn.Linear(3, 5)})
     nn.utils.parametrizations.weight_norm(cell["h2h"])
     (layer,) = saved(cell, tmp_path)
-    np.testing.assert_allclose(layer.gates["h"], cell["h2h"].weight.detach().numpy(), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(layer.gates["h"], cell["h2h"].weight.detach().numpy(), rtol=0, atol=4 * EPS32)
     assert layer.biases
 
 

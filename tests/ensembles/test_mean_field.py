@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from scipy import integrate
 from tests.oracles.random_network import FUNCTIONS, simulate
+from tests.printed import half_unit
 
 from unitcircle.ensembles import MeanField, SpectralRadius, critical_gain
 from unitcircle.errors import ArgumentError, UnknownNameError
+
+EPS = float(np.finfo(float).eps)
 
 SIGMAS = 5
 """Standard errors: the runs are chaotic, so that another BLAS draws other samples, and there are dozens of them."""
@@ -47,30 +50,35 @@ def test_the_variance_and_the_exponent_solve_their_equations(activation, gain, i
     std = mpmath.sqrt(field.variance)
     q = gain**2 * normal_mean(lambda z: function(std * z) ** 2) + input_std**2 + bias_std**2
     exponent = mpmath.log(gain**2 * normal_mean(lambda z: derivative(std * z) ** 2)) / 2
-    assert field.variance == pytest.approx(float(q), rel=1e-12)
-    assert field.exponent == pytest.approx(float(exponent), abs=1e-12)
+    # 2 eps, and 0.6 of the exponent, measured.
+    assert field.variance == pytest.approx(float(q), rel=16 * EPS)
+    assert field.exponent == pytest.approx(float(exponent), abs=16 * EPS)
     assert field.error < 1e-13
-    assert field.slope * gain == pytest.approx(math.exp(field.exponent), rel=1e-14)
+    assert field.slope * gain == pytest.approx(math.exp(field.exponent), rel=4 * EPS)
 
 
 def test_the_quadrature_is_right_where_the_activation_is_a_step():
     field = MeanField(gain=300.0, input_std=100.0)
     std = math.sqrt(field.variance)
-    mean = integrate.quad(lambda x: (1 - np.tanh(x) ** 2) ** 2 * math.exp(-((x / std) ** 2) / 2), -40, 40, epsrel=1e-13)
-    assert field.slope**2 == pytest.approx(mean[0] / math.sqrt(2 * math.pi) / std, rel=1e-11)
+    mean = integrate.quad(
+        lambda x: (1 - np.tanh(x) ** 2) ** 2 * math.exp(-((x / std) ** 2) / 2), -40, 40, epsrel=500 * EPS
+    )
+    # As good as SciPy's integral; 2 eps measured.
+    assert field.slope**2 == pytest.approx(mean[0] / math.sqrt(2 * math.pi) / std, rel=500 * EPS)
 
 
 def test_the_critical_modulus_of_tanh_grows_with_the_input():
     values = [critical_gain(input_std=s) for s in (0, 0.1, 0.3, 1, 2)]
-    assert values == pytest.approx([1.0, 1.1934, 1.3956, 1.8556, 2.3250], abs=5e-5)
-    assert MeanField(gain=values[-1], input_std=2).exponent == pytest.approx(0, abs=1e-10)
+    assert values == pytest.approx([1.0, 1.1934, 1.3956, 1.8556, 2.3250], abs=half_unit(4))
+    # Where the search for the root ends: 60 eps measured.
+    assert MeanField(gain=values[-1], input_std=2).exponent == pytest.approx(0, abs=1000 * EPS)
 
 
 @pytest.mark.parametrize("input_std", [0.0, 0.3, 2.0])
 def test_homogeneous_activations_have_a_critical_gain_without_regard_to_the_input(input_std):
-    assert critical_gain(activation="relu", input_std=input_std) == pytest.approx(2**0.5, rel=1e-15)
+    assert critical_gain(activation="relu", input_std=input_std) == pytest.approx(2**0.5, rel=4 * EPS)
     assert critical_gain(activation="linear", input_std=input_std) == 1
-    assert critical_gain(activation="leaky_relu") == pytest.approx(math.sqrt(2 / 1.0001), rel=1e-15)
+    assert critical_gain(activation="leaky_relu") == pytest.approx(math.sqrt(2 / 1.0001), rel=4 * EPS)
 
 
 WIDE = [("tanh", 3.0, 2.0, 0.5) if gain == 8.0 else (name, gain, *rest) for name, gain, *rest in SETTINGS]
@@ -108,9 +116,11 @@ def test_a_leaky_network_has_the_exponent_of_the_theory(activation, gain, input_
 
 def test_without_leak_the_equations_of_memory_are_the_plain_ones():
     plain = MeanField(gain=1.5, input_std=0.5, bias_std=0.2)
-    nearly = MeanField("leaky_rnn", "tanh", 1.5, 0.5, 0.2, leak=1 - 1e-7)
-    assert nearly.exponent == pytest.approx(plain.exponent, abs=1e-6)
-    assert nearly.variance == pytest.approx(plain.variance, rel=1e-6)
+    gap = 1e-7
+    nearly = MeanField("leaky_rnn", "tanh", 1.5, 0.5, 0.2, leak=1 - gap)
+    # Of the order of the gap: 0.6 and 2 of it measured.
+    assert nearly.exponent == pytest.approx(plain.exponent, abs=8 * gap)
+    assert nearly.variance == pytest.approx(plain.variance, rel=8 * gap)
     assert MeanField("leaky_rnn", "tanh", 1.5, 0.5).exponent == MeanField("rnn", "tanh", 1.5, 0.5).exponent
 
 
@@ -125,7 +135,8 @@ def test_a_leaky_linear_network_keeps_what_its_radius_says():
     # The Jacobian is (1 − α) I + α g G/√n, whose spectral radius tends to 1 − α + α g.
     for gain, leak in ((0.9, 0.3), (1.2, 0.5)):
         field = MeanField("leaky_rnn", "linear", gain, 0.0, leak=leak)
-        assert field.exponent == pytest.approx(math.log(1 - leak + leak * gain), abs=1e-5)
+        # Half of eps^(1/3) measured, at gain 0.9, where the variance goes to 0; nothing at 1.2.
+        assert field.exponent == pytest.approx(math.log(1 - leak + leak * gain), abs=2 * EPS ** (1 / 3))
 
 
 def test_two_states_reach_the_correlation_of_the_theory():
@@ -152,11 +163,13 @@ def test_lengths_follow_from_the_exponent():
     assert chaotic.exponent > 0
     assert chaotic.correlation < 1
     # The correlation of two inputs approaches its limit by a factor e in one depth scale.
-    c = [chaotic.correlation + 1e-4]
+    offset = 1e-4
+    c = [chaotic.correlation + offset]
     for _ in range(2):
         c.append(chaotic._map(c[-1])[0])
     rate = math.log((c[1] - chaotic.correlation) / (c[2] - chaotic.correlation))
-    assert chaotic.depth_scale == pytest.approx(1 / rate, rel=1e-2)
+    # The map is linear there but for terms of the order of the offset: 0.4 of it measured.
+    assert chaotic.depth_scale == pytest.approx(1 / rate, rel=10 * offset)
     assert MeanField(activation="linear").horizon() == math.inf
 
 

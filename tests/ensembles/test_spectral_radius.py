@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
+from tests.printed import half_unit
 
 from unitcircle.ensembles import SpectralRadius
 from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
@@ -149,7 +150,8 @@ def test_large_matrices_say_how_inexact_they_are():
     assert 1e-3 < closed.error < 3e-3
     r = 100 + np.array([0.4, 0.7, 1.5])
     assert abs(exact.cdf(r) - closed.cdf(r)).max() < 1.5 * closed.error
-    assert SpectralRadius(10**6).mean() / 1000 == pytest.approx(1.0014, abs=2e-4)
+    # One unit of the last digit: 0.6 of it measured.
+    assert SpectralRadius(10**6).mean() / 1000 == pytest.approx(1.0014, abs=2 * half_unit(4))
     assert SpectralRadius(10**6, field="complex").ppf(0.5) > 1000
 
 

@@ -83,7 +83,8 @@ def test_activations_are_the_functions_of_keras(activation):
     state = np.zeros(N)
     for one, expected in zip(x, to_numpy(model(x[None]))[0], strict=True):
         state = step(layer, one, state)
-        np.testing.assert_allclose(state, expected, rtol=0, atol=1e-5)
+        # 5 steps in single precision: 2 eps measured.
+        np.testing.assert_allclose(state, expected, rtol=0, atol=16 * EPS["float32"])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
