@@ -83,7 +83,7 @@ class TestNodes:
         assert_holds(layer, op, arrays)
         assert layer.cell is {"RNN": Cell.RNN_TANH, "GRU": Cell.GRU, "LSTM": Cell.LSTM}[op]
         assert (layer.name, layer.direction, layer.reset_after) == ("cell", "forward", False)
-        assert (layer.source.tensors, layer.source.dtype, layer.source.layout) == (("R",), "float32", "onnx")
+        assert (layer.source.tensors, layer.source.dtype, layer.source.layout) == (("R", "W", "B"), "float32", "onnx")
         assert layer.source.file == str(tmp_path / "a.onnx")
         assert [(entry.name, entry.shape) for entry in coverage.analysed] == [
             (name, array.shape) for name, array in zip("WRB", arrays, strict=True)
@@ -251,7 +251,7 @@ class TestScopes:
         stored = zip(("W", "R", "W2", "R2"), (*first, *second), strict=True)
         layers, coverage = read(tmp_path, proto(calls, stored=stored, functions=[function]))
         assert [layer.reset_after for layer in layers] == [True, False]
-        assert [layer.source.tensors for layer in layers] == [("R",), ("R2",)]
+        assert [layer.source.tensors for layer in layers] == [("R", "W"), ("R2", "W2")]
         assert "1 further recurrent node(s)" in coverage.notes[0]
 
     def test_functions_that_call_themselves_or_double_end(self, tmp_path):

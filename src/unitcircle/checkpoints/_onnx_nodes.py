@@ -135,11 +135,17 @@ def layers_of_node(one: RecurrentNode, path: str, /) -> tuple[RecurrentLayer, ..
                 linear_before_reset=linear is not None and linear.number != 0,
                 activations=named_in_order(functions.texts if functions else (), *constants),
                 name=one.name,
-                source=Source(path, tuple(name for name, _ in R.leaves), dtype=kinds.pop() if len(kinds) == 1 else ""),
+                source=Source(path, _names(one), dtype=kinds.pop() if len(kinds) == 1 else ""),
             )
             return tuple(marked(layer) for layer in layers)
     except ArgumentError as error:
         return f"the weights of {one.name} do not fit together: {error}"
+
+
+def _names(one: RecurrentNode) -> tuple[str, ...]:
+    """Return the stored tensors of the weights, the recurrent ones first."""
+    constants = [one.inputs.get(key) for key in ("R", "W", "B", "P")]
+    return tuple(dict.fromkeys(name for constant in constants if constant is not None for name, _ in constant.leaves))
 
 
 def remarks(one: RecurrentNode, /) -> Iterator[str]:

@@ -97,11 +97,12 @@ class TorchCalls:
             message = "a tensor's offset, shape or strides are out of range: the file is damaged or hostile"
             raise CheckpointError(message)
 
-        def load() -> Any:
-            content = storage.content(storage.key)
-            return elements(content, dtype, shape, offset=offset, strides=strides, big_endian=self.big_endian)
+        def load(*, raw: bool = False) -> Any:
+            content, big = storage.content(storage.key), self.big_endian
+            return elements(content, dtype, shape, offset=offset, strides=strides, big_endian=big, raw=raw)
 
-        return StoredTensor(shape, dtype, load, (storage, dtype, offset, shape, strides))
+        identity = (storage, dtype, offset, shape, strides)
+        return StoredTensor(shape, dtype, load, identity, partial(load, raw=True))
 
 
 def _sizes(value: Any) -> tuple[Any, ...]:

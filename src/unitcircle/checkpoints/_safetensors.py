@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._json_text import parse_json
@@ -81,6 +84,8 @@ def _tensor(name: str, entry: Any, start: int, source: Source) -> StoredTensor:
     if not 0 <= begin <= end <= source.size - start or (dtype in ITEMSIZE and end - begin != size):
         message = f"tensor {name!r} does not lie inside the file: truncated or hostile"
         raise CheckpointError(message)
-    return StoredTensor(
-        tuple(shape), dtype, lambda: elements(source.read(start + begin, start + end), dtype, tuple(shape))
-    )
+
+    def load(*, raw: bool = False) -> np.ndarray:
+        return elements(source.read(start + begin, start + end), dtype, tuple(shape), raw=raw)
+
+    return StoredTensor(tuple(shape), dtype, load, raw=partial(load, raw=True))

@@ -44,6 +44,7 @@ class StoredTensor:
     # Returns its values; 8-bit floats and bfloat16 as float32, all others in their own type.
     load: Callable[[], np.ndarray]
     identity: object = None  # Equal for tensors that are one and the same memory under several names
+    raw: Callable[[], np.ndarray] | None = None  # Returns its bytes as they are stored, where NumPy lacks the type
 
     @property
     def is_matrix(self) -> bool:
@@ -60,8 +61,9 @@ def elements(
     offset: int = 0,
     strides: tuple[int, ...] | None = None,
     big_endian: bool = False,
+    raw: bool = False,
 ) -> np.ndarray:
-    """Return the values of a tensor in a buffer, as a view wherever NumPy has the element type."""
+    """Return the values of a tensor in a buffer, as a view wherever NumPy has the element type; raw, always."""
     size = ITEMSIZE.get(dtype)
     if size is None:
         message = f"elements of type {dtype!r:.80} cannot be read; convert them to float32"
@@ -83,11 +85,13 @@ def elements(
     if math.prod(shape) > count:
         message = f"a tensor of shape {shape!r:.200} repeats its storage of {count} elements; call contiguous() first"
         raise CheckpointError(message)
-    raw = np.dtype(_RAW.get(dtype, dtype)).newbyteorder(">" if big_endian else "<")
-    flat = np.frombuffer(buffer, dtype=raw, count=count)
+    kind = np.dtype(_RAW.get(dtype, dtype)).newbyteorder(">" if big_endian else "<")
+    flat = np.frombuffer(buffer, dtype=kind, count=count)
     # Steps along a side of one element do not matter, and may be anything.
     steps = tuple(step * size if extent > 1 else 0 for extent, step in zip(shape, strides, strict=True))
     view = np.lib.stride_tricks.as_strided(flat[offset:], shape=shape, strides=steps, writeable=False)
+    if raw:
+        return view
     if dtype == "bfloat16":
         return (view.astype(np.uint32) << 16).view(np.float32)
     if dtype == "float8_e5m2":

@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, arg
 
+from unitcircle.cli._fix_options import Fix
 from unitcircle.cli._lint_options import Judgement, Output
 from unitcircle.cli._terminal import console
 from unitcircle.errors import ArgumentError, CheckpointError
@@ -25,6 +26,7 @@ def diagnose(
     *,
     judgement: Annotated[Judgement, OmitArgPrefixes] = Judgement(),  # noqa: B008  (frozen)
     output: Annotated[Output, OmitArgPrefixes] = Output(),  # noqa: B008
+    repair: Annotated[Fix, OmitArgPrefixes] = Fix(),  # noqa: B008
     data: Path | None = None,
     tensor: UseAppendAction[tuple[str, ...]] = (),
     layout: str | None = None,
@@ -91,10 +93,21 @@ def diagnose(
     names = list(paths) if model is not None else linting.expand(paths)
     if html is not None and len(names) > 1:
         raise ArgumentError("--html", "must be given with one file", f"{len(names)} files")
-    report = linting.check(names, settings, baseline=judgement.known(settings), examine=examine, jobs=jobs)
+    if repair.wanted and len(names) > 1:
+        raise ArgumentError("--fix", "must be given with one local file", f"{len(names)} files")
+    known = judgement.known(settings)
+    report = linting.check(names, settings, baseline=known, examine=examine, jobs=jobs)
     alone = report.files[0] if len(names) == 1 else None
-    if alone is not None and alone.error and output.form in {"text", "json"}:
+    if alone is not None and alone.error and (repair.wanted or output.form in {"text", "json"}):
         raise CheckpointError(alone.error)
+    if repair.wanted and alone is not None and alone.diagnosis is not None:
+        fixed = repair.apply(names[0], alone.diagnosis, seed=seed)
+        if fixed is None:
+            return report.status
+        # What was written is judged as it was: whether the findings are gone is seen, not claimed.
+        console().print(f"written: {fixed}\n")
+        report = linting.check([str(fixed)], settings, baseline=known, examine=examine)
+        alone = report.files[0]
     if judgement.write_baseline:
         return judgement.replace_baseline(report)
     output.write(report)

@@ -7,13 +7,16 @@ __all__ = [
     "UNREAD",
     "UNREADABLE",
     "Baseline",
+    "Change",
     "Checked",
+    "Repair",
     "Report",
     "Settings",
     "check",
     "diagnosis_schema",
     "expand",
     "find_settings",
+    "plan_repair",
     "render_report",
     "report_lines",
     "report_view",
@@ -22,6 +25,7 @@ __all__ = [
 from unitcircle.linting._baseline import Baseline
 from unitcircle.linting._check import check
 from unitcircle.linting._formats import FORMATS, render_report
+from unitcircle.linting._repair import Change, Repair, plan_repair
 from unitcircle.linting._report import CLEAN, FINDINGS, UNREAD, UNREADABLE, Checked, Report
 from unitcircle.linting._schema import diagnosis_schema
 from unitcircle.linting._settings import Settings, find_settings
