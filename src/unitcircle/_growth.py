@@ -80,6 +80,9 @@ def mean_curve(log_norms: np.ndarray, /) -> np.ndarray:
             moved[: len(moved) - lags, b] = curves[lags:, b]
         curves = moved
     present = ~np.isnan(curves)
+    if present.all():
+        with np.errstate(invalid="ignore"):
+            return curves.mean(1)
     length = int(np.flatnonzero(present.any(1))[-1]) + 1 if present.any() else 0
     mean, offset = np.empty(length), 0.0
     with np.errstate(invalid="ignore"):

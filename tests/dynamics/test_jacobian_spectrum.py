@@ -100,3 +100,33 @@ def test_mean_log_singular_value_of_a_plain_recurrence_is_the_issues_formula():
     W = model.weight_hh_l0
     formula = 10 * torch.linalg.slogdet(W).logabsdet / 6 + torch.log(1 - h**2).mean(-1).sum()
     assert mean_log_singular_value(model, inputs)[0] == pytest.approx(formula.item(), abs=640 * EPS)
+
+
+@pytest.mark.parametrize("module", [nn.RNN(2, 4), nn.GRU(2, 4), nn.LSTM(2, 4), nn.LSTM(2, 4, proj_size=2)])
+def test_transposed_products_are_those_of_the_dense_jacobians(module):
+    torch.manual_seed(0)
+    recurrence = as_recurrence(module)
+    xs, states = recurrence.trajectory(torch.randn(5, 3, 2))
+    linearization = recurrence.linearize(xs, states[:-1])
+    Y = torch.randn(3, recurrence.state_size, 3, dtype=torch.float64)
+    for t, J in enumerate(linearization.dense(0, 5)):
+        error = (linearization.pull(t, Y) - J.transpose(-1, -2) @ Y).abs().max()
+        assert error <= 8 * recurrence.state_size * EPS * Y.abs().max()
+
+
+def test_the_spectrum_of_the_output_is_that_of_its_rows():
+    torch.manual_seed(0)
+    n, steps = 6, 12
+    module, x = nn.LSTM(2, n), torch.randn(steps, 2, 2)
+    recurrence = as_recurrence(module)
+    xs, states = recurrence.trajectory(x)
+    product = torch.eye(2 * n, dtype=torch.float64)
+    for J in recurrence.linearize(xs, states[:-1]).dense(0, steps):
+        product = J @ product
+    reference = torch.linalg.svdvals(product[:, :n]).numpy()
+    measured = jacobian_spectrum(module, x, of_output=True)
+    assert measured.log_singular_values.shape == (2, n)
+    # The product itself loses what is smaller than its largest singular value times eps.
+    error = abs(np.exp(measured.log_singular_values) - reference)
+    assert (error <= 64 * steps * n * EPS * reference[:, :1]).all()
+    assert np.isnan(measured.log_determinant).all()

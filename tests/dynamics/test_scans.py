@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from unitcircle.dynamics import gradient_flow
+from unitcircle.dynamics import gradient_flow, hand_written
 from unitcircle.dynamics._layers import cells_from
 from unitcircle.dynamics._scans import scan
 
@@ -96,3 +96,32 @@ def test_a_run_by_scans_measures_what_a_run_in_the_graph_does(norm):
         <= 10 * TOLERANCE * reference.norms[:, 1:].max()
         for part in "hc"
     )
+
+
+class BesideALoop(nn.Module):
+    """A fused layer, the output of which a loop of its own reads, or a projection that is applied three times."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.rnn, self.project = how, nn.GRU(M, N), nn.Linear(N, N)
+
+    def forward(self, x):
+        y, h = self.rnn(x)
+        if self.how == "loop":
+            state = h[0]
+            for row in y:
+                state = torch.tanh(self.project(state) + row)
+            return state
+        if self.how == "chain":
+            return self.project(torch.tanh(self.project(torch.tanh(self.project(h[0])))))
+        return self.project(h[0])
+
+
+@pytest.mark.parametrize(("how", "layers", "chains"), [("loop", 1, []), ("chain", 0, ["project.weight"]), ("", 0, [])])
+def test_what_is_beside_known_layers_is_found(how, layers, chains):
+    torch.manual_seed(2)
+    model, x = BesideALoop(how), torch.randn(T, B, M)
+    known = [f"rnn.{name}" for name, _ in model.rnn.named_parameters()]
+    found = hand_written(model, x, lambda y: y.square().sum(), known=known)
+    assert (len(found.layers), list(found.unrecognised)) == (layers, chains)
+    assert all("forward" not in module.__dict__ for module in model.modules())

@@ -106,7 +106,7 @@ def try_candidates(
             # model and not from the previous candidate.
             twin.load_state_dict(model.state_dict())
             initialize_(twin, **candidate.options, rng=execution.seed + draw)
-            rows.append(_criteria(measure(twin, execution, thorough=False), steps))
+            rows.append(_criteria(measure(twin, execution, thorough=False, loops=live.loops), steps))
         values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         trials.append(Trial(candidate.name, candidate.call, values))
     return rank_trials(trials, weights)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ class LiveLayer:
     exponent, exponent_stderr
         Leading Lyapunov exponent (nats per step), as the growth rate of ∂h_T/∂s_t over the last three quarters of the
         lags, and its standard error; NaN where the Jacobian vanishes or overflows.
-    typical
-        Median log singular value of ∂h_T/∂s_0 (nats); NaN where it would take too long.
+    spectrum
+        Measures ``typical``; None where it cannot be measured, or would take too long.
     gates
         Sigmoid gate → its activity.
     trajectories
@@ -97,12 +98,17 @@ class LiveLayer:
     units: int = 0
     exponent: float = float("nan")
     exponent_stderr: float = float("nan")
-    typical: float = float("nan")
+    spectrum: Callable[[], float] | None = field(default=None, repr=False)
     gates: Mapping[str, GateActivity] = field(default_factory=_no_gates)
     trajectories: int = 1
     cut: int | None = None
     links: int = 0
     drive: tuple[float, float] | None = None
+
+    @cached_property
+    def typical(self) -> float:
+        """Median log singular value of ∂h_T/∂s_0 (nats), measured when it is first asked for; NaN without spectrum."""
+        return float("nan") if self.spectrum is None else self.spectrum()
 
     @property
     def steps(self) -> int:
@@ -158,6 +164,7 @@ class LiveLayer:
             "leading_exponent": self.exponent,
             "leading_exponent_stderr": self.exponent_stderr,
             "typical_direction": self.typical,
+            "typical_direction_is_measured": self.spectrum is not None,
             "gates": {name: vars(gate) for name, gate in self.gates.items()},
             "trajectories": self.trajectories,
             "detached_at_lag": self.cut,

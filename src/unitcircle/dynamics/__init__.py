@@ -18,9 +18,10 @@ from unitcircle.dynamics._eigenvalues_along import StepEigenvalues, eigenvalues_
 from unitcircle.dynamics._fixed_points import FixedPoints, fixed_points
 from unitcircle.dynamics._gradient_flow import GradientFlow, gradient_flow
 from unitcircle.dynamics._hand_written import HandWritten, HandWrittenLayer, hand_written
-from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, participation_ratio
+from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, input_share, participation_ratio
 from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value
 from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents
+from unitcircle.dynamics._measured_layers import MeasuredLayers, measured_layers
 from unitcircle.dynamics._prepared import Prepared, prepared, unwrapped
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 
@@ -38,6 +39,7 @@ __all__ = [
     "LayerCalibration",
     "Linearization",
     "LyapunovExponents",
+    "MeasuredLayers",
     "Prepared",
     "Recurrence",
     "Step",
@@ -51,9 +53,11 @@ __all__ = [
     "gradient_flow",
     "hand_written",
     "hidden_states",
+    "input_share",
     "jacobian_spectrum",
     "lyapunov_exponents",
     "mean_log_singular_value",
+    "measured_layers",
     "participation_ratio",
     "plot_calibration",
     "prepared",

@@ -47,6 +47,10 @@ class TorchCell(ABC):
         """Return the derivative applied to tangents ``(B, n, k)`` of the state and ``(B, G, k)`` of the drive."""
 
     @abstractmethod
+    def pull(self, coefficients: State, cotangent: State, /) -> State:
+        """Return the transposed derivative applied to cotangents ``(B, n, k)`` of the next state."""
+
+    @abstractmethod
     def log_determinant(self, coefficients: State, /) -> Tensor | None:
         """Return log|det ∂s'/∂s| ``(B,)``, or None where it has no closed form."""
 
@@ -96,6 +100,9 @@ class PlainTorchCell(TorchCell):
     def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
         pre = self.weight @ tangent[0]
         return (_column(coefficients[0]) * (pre if drive_tangent is None else pre + drive_tangent),)
+
+    def pull(self, coefficients: State, cotangent: State, /) -> State:
+        return (self.weight.t() @ (_column(coefficients[0]) * cotangent[0]),)
 
     def log_determinant(self, coefficients: State, /) -> Tensor | None:
         return torch.log(coefficients[0]).sum(-1) + _log_abs_det(self.weight)
@@ -149,6 +156,11 @@ class GRUTorchCell(TorchCell):
             dr, dz, dn = dr + ur, dz + uz, dn + un
         return (z * tangent[0] + reset * dr + update * dz + candidate * dn,)
 
+    def pull(self, coefficients: State, cotangent: State, /) -> State:
+        z, reset, update, candidate, r = map(_column, coefficients)
+        (h,) = cotangent
+        return (z * h + self.weight.t() @ torch.cat([reset * h, update * h, r * candidate * h], -2),)
+
     def log_determinant(self, coefficients: State, /) -> Tensor | None:  # noqa: ARG002
         return None
 
@@ -199,6 +211,14 @@ class LSTMTorchCell(TorchCell):
         dc = forget * tangent[1] + i * di + f * df + g * dg
         dh = cell * dc + o * do
         return (dh if self.projection is None else self.projection @ dh), dc
+
+    def pull(self, coefficients: State, cotangent: State, /) -> State:
+        forget, i, f, g, o, cell = map(_column, coefficients)
+        dh, dc = cotangent
+        if self.projection is not None:
+            dh = self.projection.t() @ dh
+        dc = dc + cell * dh
+        return self.weight.t() @ torch.cat([i * dc, f * dc, g * dc, o * dh], -2), forget * dc
 
     def log_determinant(self, coefficients: State, /) -> Tensor | None:
         if self.projection is not None:

@@ -19,7 +19,7 @@ from unitcircle.dynamics._objective import Objective
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._recorded_run import RecordedRun, check_recorded, recorded
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._state_gradients import GraphGradients, StateGradients, TapeGradients
+from unitcircle.dynamics._state_gradients import StateGradients
 from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
@@ -190,7 +190,7 @@ def gradient_flow(
 def flow_of(run: RecordedRun, objective: Tensor | None, norm: Norm, /, *, probes: int, rng: Rng) -> GradientFlow:
     """Return the norms of the gradient of a scalar, or of the Jacobian up to where it reads each sequence."""
     record = run.record
-    source = GraphGradients(record) if run.tape is None else TapeGradients(record, run.tape)
+    source = run.gradients
     trajectories = record.trajectories
     given = {name: run.lengths_of(trajectory) for name, trajectory in trajectories.items()}
     with refusing("model", _DIFFERENTIABLE):

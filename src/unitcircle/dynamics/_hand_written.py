@@ -7,22 +7,25 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from unitcircle.dynamics._batch import call
+from unitcircle.dynamics._batch import Batch, call
 from unitcircle.dynamics._gradient_flow import GradientFlow
 from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, last_states
 from unitcircle.dynamics._loop_recurrences import FEWEST, LoopRecurrence, loop_recurrences
+from unitcircle.dynamics._opaque import opaque
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._program_loops import ProgramLoops
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._run_graph import RunGraph
 from unitcircle.torch import Rng, generator_of
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +159,8 @@ def hand_written(
         chains = run.graph.longest_chains()
         return HandWritten(layers, {k: uses for k, uses in chains.items() if uses >= FEWEST and k not in covered})
 
+    if known and _is_nothing_else(model, ready, set(known)):
+        return HandWritten()
     with evaluation_mode(model), torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
         state = torch.random.get_rng_state()
@@ -166,21 +171,41 @@ def hand_written(
             return _with_copies(model, dtype, partial(measure, differentiable=False))
 
 
+def _is_nothing_else(model: nn.Module, batch: Batch, known: set[str]) -> bool:
+    """Return whether no loop and no chain is left if known layers are single nodes: a run in the model's precision."""
+
+    def found(part: nn.Module, names: Mapping[int, str]) -> bool:
+        program = ProgramLoops(differentiable=True)
+        with opaque(part, known):
+            output, _ = call(partial(_run, part, program, []), batch, None)
+        leaves = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
+        graph = RunGraph.of(leaves, program, names, dict(part.named_parameters()))
+        loops = [one for one in loop_recurrences(graph) if not set(one.parameters) & known]
+        return bool(loops) or any(uses >= FEWEST for name, uses in graph.longest_chains().items() if name not in known)
+
+    with evaluation_mode(model), torch.enable_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
+        try:
+            return not _with_copies(model, None, found)
+        except Exception:  # the run that measures says what is wrong
+            return False
+
+
 class _Within(nn.Module):
     """Calls a function on a module, whose parameters are copies as long as the call lasts."""
 
-    def __init__(self, model: nn.Module, function: Callable[[nn.Module], HandWritten]) -> None:
+    def __init__(self, model: nn.Module, function: Callable[[nn.Module], Any]) -> None:
         super().__init__()
         self.model = model
         self.function = function
 
-    def forward(self) -> HandWritten:
+    def forward(self) -> Any:
         return self.function(self.model)
 
 
 def _with_copies(
-    model: nn.Module, dtype: torch.dtype | None, measure: Callable[[nn.Module, Mapping[int, str]], HandWritten]
-) -> HandWritten:
+    model: nn.Module, dtype: torch.dtype | None, measure: Callable[[nn.Module, Mapping[int, str]], Result]
+) -> Result:
     """Measure a model with copies of its parameters and buffers, in the backward pass too, which may run it again."""
 
     def take(tensor: Tensor, *, gradient: bool = True) -> Tensor:

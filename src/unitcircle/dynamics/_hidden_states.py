@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._recurrence import Recurrence
@@ -131,27 +131,70 @@ def hidden_states(
     Gao and Ganguli, On simplicity and complexity in the brave new world of large-scale neuroscience (2015), for the
     participation ratio.
     """
-    if replicas < 2:
-        raise ArgumentError("replicas", "must be at least 2, since their scatter is measured", f"{replicas}")
+    _check(replicas)
     recurrence = as_recurrence(model, state=initial, dtype=dtype)
     part = recurrence.parts.get("h", slice(None))
     with recurrence.as_found(), torch.no_grad():
         xs, states = recurrence.trajectory(inputs, initial=initial)
         h = states[1:, :, part].cpu().double().numpy()
-        batch = states.shape[1]
         share = np.full(len(h), np.nan)
-        if batch > 1:
-            generator = generator_of(rng)
-            shape = (replicas, 1, states.shape[2])
-            normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
-            start = (normal.to(states) * states[1:].square().mean((0, 1)).sqrt()).expand(-1, batch, -1)
-            replicated = recurrence.run(xs if xs is not None else len(h), start)
-            share = _input_share(replicated[1:, :, :, part].cpu().double().numpy())
+        if states.shape[1] > 1:
+            share = _input_share(_replicas(recurrence, xs if xs is not None else len(h), states, replicas, rng))
     return HiddenStates(h, share, threshold)
 
 
-def _input_share(h: np.ndarray) -> np.ndarray:
+def input_share(
+    recurrence: Recurrence, xs: Tensor | int, states: Tensor, /, *, replicas: int = 4, rng: Rng = 0
+) -> float:
+    """Measure the share of the variance of h_T that the input explains, at the end of a known trajectory.
+
+    Parameters
+    ----------
+    recurrence
+        The step.
+    xs
+        Its inputs ``(T, B, m)``, or the number of steps without input.
+    states
+        ``(T + 1, B, N)``: the trajectory, which sets the scale of the random initial states.
+    replicas
+        Number of random initial states, at least 2.
+    rng
+        Seed, ``torch.Generator`` or ``numpy.random.Generator``.
+
+    Returns
+    -------
+    float
+        Between 0 and 1, the last of :func:`hidden_states`; NaN for a single sequence.
+
+    Raises
+    ------
+    ArgumentError
+        Fewer than two replicas.
+    """
+    _check(replicas)
+    if states.shape[1] == 1:
+        return float("nan")
+    return float(_input_share(_replicas(recurrence, xs, states, replicas, rng)[-1:])[0])
+
+
+def _replicas(recurrence: Recurrence, xs: Tensor | int, states: Tensor, replicas: int, rng: Rng) -> Tensor:
+    """Return h ``(T, replicas, B, n)`` from random initial states of the size of those visited."""
+    generator = generator_of(rng)
+    shape = (replicas, 1, states.shape[2])
+    normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
+    start = (normal.to(states) * states[1:].square().mean((0, 1)).sqrt()).expand(-1, states.shape[1], -1)
+    with torch.no_grad():
+        return recurrence.run(xs, start)[1:, :, :, recurrence.parts.get("h", slice(None))]
+
+
+def _check(replicas: int) -> None:
+    if replicas < 2:
+        raise ArgumentError("replicas", "must be at least 2, since their scatter is measured", f"{replicas}")
+
+
+def _input_share(states: Tensor) -> np.ndarray:
     """Return the share ``(T,)`` of the variance of states ``(T, replicas, B, n)`` that the input explains."""
+    h = states.cpu().double().numpy()
     within = h.var(1, ddof=1).mean(1).sum(-1)
     # The variance of means of R replicas exceeds that between inputs by 1/R of the variance within.
     between = h.mean(1).var(1, ddof=1).sum(-1) - within / h.shape[1]

@@ -92,8 +92,28 @@ class _Matrices(Linearization):
         return self._matrices[start:stop]
 
 
+class _Transposed(Linearization):
+    """The transposed Jacobians, the last step first."""
+
+    def __init__(self, linearization: Linearization) -> None:
+        super().__init__(linearization.steps, linearization.batch, linearization.state_size)
+        self._linearization = linearization
+
+    def push(self, t: int, Q: Tensor, /) -> Tensor:
+        return self._linearization.pull(self.steps - 1 - t, Q)
+
+    def dense(self, start: int, stop: int, /) -> Tensor:
+        return self._linearization.dense(self.steps - stop, self.steps - start).flip(0).transpose(-1, -2)
+
+
 def jacobian_spectrum(
-    model: Model, inputs: Any, /, *, initial: Any = None, dtype: torch.dtype | None = torch.float64
+    model: Model,
+    inputs: Any,
+    /,
+    *,
+    initial: Any = None,
+    of_output: bool = False,
+    dtype: torch.dtype | None = torch.float64,
 ) -> JacobianSpectrum:
     """Measure the singular values of the long-term Jacobian ``∂s_T/∂s_0 = J_{T-1} ⋯ J_0``.
 
@@ -109,6 +129,9 @@ def jacobian_spectrum(
         Sequence in the module's own layout, or a number of steps without input.
     initial
         Initial state in the module's own structure; zero where None.
+    of_output
+        Whether to measure the n singular values of ``∂h_T/∂s_0`` instead, h being the first part of the state. They
+        differ only for LSTM layers, whose h is half of the state; for those they take a tenth of the time.
     dtype
         Precision; None for the module's own.
 
@@ -133,19 +156,26 @@ def jacobian_spectrum(
     with recurrence.as_found(), torch.no_grad():
         xs, states = recurrence.trajectory(inputs, initial=initial)
         linearization = recurrence.linearize(xs, states[:-1])
-        determinant = linearization.log_determinant().sum(0)
-        triangles = _triangles(linearization, states)
+        part = next(iter(recurrence.parts.values()))
+        if of_output and part.stop < recurrence.state_size:
+            determinant = states.new_full((linearization.batch,), torch.nan)
+            triangles = _triangles(_Transposed(linearization), states, part.stop)
+        else:
+            determinant = linearization.log_determinant().sum(0)
+            triangles = _triangles(linearization, states, recurrence.state_size)
         # QR of the transposed factors, twice, as in the QR algorithm: the diagonal comes out by size.
         for _ in range(2):
-            triangles = _triangles(_Matrices(triangles.flip(0).transpose(-1, -2)), states)
+            graded = _Matrices(triangles.flip(0).transpose(-1, -2))
+            triangles = _triangles(graded, states, graded.state_size)
         values = np.stack(
             [_log_singular_values(product) for product in triangles.cpu().double().numpy().swapaxes(0, 1)]
         )
     return JacobianSpectrum(values, determinant.cpu().numpy(), linearization.steps)
 
 
-def _triangles(linearization: Linearization, like: Tensor) -> Tensor:
-    Q = identity(linearization, linearization.state_size, like=like)
+def _triangles(linearization: Linearization, like: Tensor, k: int) -> Tensor:
+    """Return the triangular factors of the product of Jacobians with the first k columns of the identity."""
+    Q = identity(linearization, k, like=like)
     return torch.stack([R for _, _, R in factors(linearization, Q, set())])
 
 

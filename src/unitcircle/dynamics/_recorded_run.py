@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from unitcircle.dynamics._batch import Batch, call
 from unitcircle.dynamics._layers import is_fused
 from unitcircle.dynamics._normalization import batch_statistics, converged_spectral_norms
 from unitcircle.dynamics._restoration import evaluation_mode
+from unitcircle.dynamics._state_gradients import GraphGradients, StateGradients, TapeGradients
 from unitcircle.dynamics._tape import NeedsGraphError, Tape
 from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.dynamics._unrolling import unrolled
@@ -38,6 +40,11 @@ class RecordedRun:
     lengths: Tensor | None  # (B,): the argument ``lengths`` of the model, if the batch has one
     notes: tuple[str, ...]  # Where the run differs from training
     tape: Tape | None = None  # The calls, if they are cut out of the graph
+
+    @cached_property
+    def gradients(self) -> StateGradients:
+        """Differentiates with respect to the states."""
+        return GraphGradients(self.record) if self.tape is None else TapeGradients(self.record, self.tape)
 
     def lengths_of(self, trajectory: Trajectory, /) -> Tensor | None:
         """Return the steps after which each sequence of a trajectory ends; None where all take every step."""

@@ -25,6 +25,10 @@ class Linearization(ABC):
     def push(self, t: int, Q: Tensor, /) -> Tensor:
         """Return ``J_t Q`` for tangents ``(B, N, k)``, without forming ``J_t``."""
 
+    def pull(self, t: int, Y: Tensor, /) -> Tensor:
+        """Return ``J_tᵀ Y`` for cotangents ``(B, N, k)``."""
+        return self.dense(t, t + 1)[0].transpose(-1, -2) @ Y
+
     @abstractmethod
     def dense(self, start: int, stop: int, /) -> Tensor:
         """Return the Jacobians of some steps as matrices ``(stop - start, B, N, N)``."""

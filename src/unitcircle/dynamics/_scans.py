@@ -75,6 +75,14 @@ def scan(cell: TorchCell, xs: Tensor, start: State, /) -> Scan:
         return _PlainScan.run(cell, xs, start)
 
 
+def run_cell(cell: TorchCell, xs: Tensor, start: State, /) -> State:
+    """Return the states of a scan ``(T + 1, B, n)``, with what it keeps for its derivative only for some steps."""
+    states = [tuple(part.unsqueeze(0) for part in start)]
+    for part in xs.split(max(1, CHUNK // cell.weight.shape[0] // max(xs.shape[1], 1))):
+        states.append(tuple(part[1:] for part in scan(cell, part, tuple(part[-1] for part in states[-1])).states))
+    return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+
+
 def _states_from(first: Tensor, steps: int) -> Tensor:
     states = first.new_empty(steps + 1, *first.shape)
     states[0] = first

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from unitcircle.dynamics._cells import State, TorchCell
 from unitcircle.dynamics._layers import FUSED, cell_from, cells_from, run_layers
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
+from unitcircle.dynamics._scans import run_cell
 from unitcircle.errors import ArgumentError, ShapeError
 
 
@@ -96,14 +97,11 @@ class StackRecurrence(Recurrence):
         return self.join(states, -1)
 
     def _run(self, xs: Any, state: Tensor) -> Tensor:
-        layers: list[Sequence[State]] = []
-        run_layers(
-            [[cell] for cell in self._cells],
-            xs,
-            [[layer_state] for layer_state in self.split(state, -1)],
-            visit=lambda _k, _direction, states, _inputs, _last: layers.append(states),
-        )
-        return torch.stack([self.join(states, -1) for states in zip(*layers, strict=True)])
+        layers: list[State] = []
+        for cell, layer_state in zip(self._cells, self.split(state, -1), strict=True):
+            layers.append(run_cell(cell, xs, layer_state))
+            xs = layers[-1][0][1:]
+        return self.join(layers, -1)
 
     def linearize(self, xs: Tensor | None, states: Tensor, /) -> Linearization:
         return _StackLinearization(self, xs, states)
@@ -187,6 +185,13 @@ class _StackLinearization(Linearization):
 
     def push(self, t: int, Q: Tensor, /) -> Tensor:
         return self._apply([tuple(c[t] for c in layer) for layer in self._coefficients], Q)
+
+    def pull(self, t: int, Y: Tensor, /) -> Tensor:
+        if len(self._coefficients) > 1:
+            return super().pull(t, Y)
+        (cell,), (factors,) = self._recurrence.cells, self._coefficients
+        (cotangent,) = self._recurrence.split(Y, -2)
+        return self._recurrence.join([cell.pull(tuple(c[t] for c in factors), cotangent)], -2)
 
     def dense(self, start: int, stop: int, /) -> Tensor:
         first = self._coefficients[0][0]

@@ -17,10 +17,16 @@ class StateGradients(ABC):
 
     def __init__(self, record: StateRecord) -> None:
         self._record = record
+        self._last: tuple[Tensor, dict[int, Tensor]] | None = None
+
+    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
+        """Return the gradients of a loss by the id of the tensor; of the same loss again, the same."""
+        if self._last is None or self._last[0] is not loss:
+            self._last = loss, self._of_loss(loss)
+        return self._last[1]
 
     @abstractmethod
-    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
-        """Return the gradients of a loss by the id of the tensor; the graph is kept."""
+    def _of_loss(self, loss: Tensor) -> dict[int, Tensor]: ...
 
     def differentiable(self, ends: dict[str, Tensor], /) -> dict[str, Tensor]:
         """Return those of the last outputs that depend on a state."""
@@ -41,7 +47,7 @@ class StateGradients(ABC):
 class GraphGradients(StateGradients):
     """By autograd: every state is a tensor of the graph, and has gradients ``(K, B, n)``."""
 
-    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
+    def _of_loss(self, loss: Tensor) -> dict[int, Tensor]:
         leaves = self._leaves()
         derivatives: list[Tensor | None] = []
         if loss.requires_grad:
@@ -82,7 +88,7 @@ class TapeGradients(StateGradients):
         super().__init__(record)
         self._tape = tape
 
-    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
+    def _of_loss(self, loss: Tensor) -> dict[int, Tensor]:
         leaves = [leaf for call in self._tape.calls for leaf in call.leaves]
         derivatives: list[Tensor | None] = []
         if loss.requires_grad:
@@ -98,15 +104,13 @@ class TapeGradients(StateGradients):
         known: Mapping[int, Tensor],
         /,
     ) -> dict[int, Tensor]:
-        placed: dict[tuple[int, int], Tensor] = {}
+        placed: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         count = len(cotangents[0])
         for (name, end), cotangent in zip(ends.items(), cotangents, strict=True):
             trajectory = self._record.trajectories[name]
             steps = lengths[name]
             at = torch.full((len(end),), trajectory.steps) if steps is None else steps.long()
-            whole = end.new_zeros(trajectory.steps + 1, count, *end.shape)
-            whole[at.to(end.device), :, torch.arange(len(end), device=end.device)] = cotangent.transpose(0, 1)
-            placed[self._row_of(trajectory)] = whole
+            placed[self._row_of(trajectory)] = at.to(end.device), cotangent
         found = self._by_tensor({}, placed, count)
         return {key: gradient for key, gradient in found.items() if key not in known}
 
@@ -118,7 +122,7 @@ class TapeGradients(StateGradients):
         raise AssertionError(trajectory.path)
 
     def _by_tensor(
-        self, of: Mapping[int, Tensor], ends: Mapping[tuple[int, int], Tensor], count: int
+        self, of: Mapping[int, Tensor], ends: Mapping[tuple[int, int], tuple[Tensor, Tensor]], count: int
     ) -> dict[int, Tensor]:
         return {
             id(part): gradient

@@ -33,7 +33,7 @@ class LayerCall:
         return (self.output, *self.last)
 
     def pull(
-        self, of: Mapping[int, Tensor], ends: Mapping[int, Tensor], count: int, /, *, inputs: bool
+        self, of: Mapping[int, Tensor], ends: Mapping[int, tuple[Tensor, Tensor]], count: int, /, *, inputs: bool
     ) -> tuple[Tensor | None, list[State]]:
         """Return the gradients of the ``inputs`` if asked for, and those of the states of every row.
 
@@ -42,7 +42,7 @@ class LayerCall:
         of
             Leaf, by its id → its cotangents ``(K, ...)``.
         ends
-            Row → cotangents ``(T + 1, K, B, p)`` of its h.
+            Row → the steps ``(B,)`` after which each sequence ends, and cotangents ``(K, B, p)`` of its h there.
         count
             K.
         inputs
@@ -54,14 +54,13 @@ class LayerCall:
             ``(T, K, B, m)``, and ``(T + 1, K, B, n)`` for each row and part.
         """
         given = of.get(id(self.output))
-        steps, batch, width = self.output.shape
-        above = self.output.new_zeros(steps, count, batch, width) if given is None else given.transpose(0, 1)
+        above = None if given is None else given.transpose(0, 1)
         found: list[State] = []
         for first in range(len(self.scans) - self.directions, -1, -self.directions):
             layer = self.scans[first : first + self.directions]
-            parts = above.split(above.shape[-1] // self.directions, -1)
+            parts = [None] * self.directions if above is None else above.chunk(self.directions, -1)
             rows = [
-                scan.pull(*self._of_row(first + k, _reversed(part, k), of, ends.get(first + k)))
+                scan.pull(*self._of_row(first + k, count, part, of, ends.get(first + k)))
                 for k, (scan, part) in enumerate(zip(layer, parts, strict=True))
             ]
             found = rows + found
@@ -72,15 +71,20 @@ class LayerCall:
         return above, found
 
     def _of_row(
-        self, row: int, above: Tensor, of: Mapping[int, Tensor], end: Tensor | None
+        self, row: int, count: int, above: Tensor | None, of: Mapping[int, Tensor], end: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor | None]:
         """Return the cotangents of every h of a row, and of its last c."""
-        h = torch.cat([above.new_zeros(1, *above.shape[1:]), above])
+        states = self.scans[row].states[0]
+        if above is None:
+            h = states.new_zeros(len(states), count, *states.shape[1:])
+        else:
+            h = torch.cat([above.new_zeros(1, *above.shape[1:]), _reversed(above, row % self.directions)])
         finals = [None if (g := of.get(id(leaf))) is None else g[:, row] for leaf in self.last]
         if finals[0] is not None:
             h[-1] += finals[0]
         if end is not None:
-            h += end
+            steps, cotangent = end
+            h[steps, :, torch.arange(len(steps), device=h.device)] += cotangent.transpose(0, 1)
         return h, finals[1] if len(finals) > 1 else None
 
 
@@ -97,7 +101,7 @@ class Tape:
         self.paths: set[str] = set()
 
     def pull(
-        self, of: Mapping[int, Tensor], ends: Mapping[tuple[int, int], Tensor], count: int, /
+        self, of: Mapping[int, Tensor], ends: Mapping[tuple[int, int], tuple[Tensor, Tensor]], count: int, /
     ) -> dict[tuple[int, int], State]:
         """Return the gradients of the states of the rows that are reached.
 
@@ -106,7 +110,7 @@ class Tape:
         of
             Leaf, by its id → its cotangents ``(K, ...)``.
         ends
-            Call and row → cotangents ``(T + 1, K, B, p)`` of its h.
+            Call and row → the steps ``(B,)`` after which its sequences end, and cotangents ``(K, B, p)`` of h there.
         count
             K.
 
