@@ -17,10 +17,11 @@ from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
 def whole_number(argument: str, value: Any, /, *, least: int = 1, error: type[ArgumentError] = ArgumentError) -> int:
     """Return a whole number that is at least ``least`` and fits 64 bits, as a plain integer; a bool is none."""
     try:
-        number = operator.index(value)
+        # Older NumPy warns of its bool as an index before it is refused here.
+        number = least - 1 if isinstance(value, bool | np.bool) else operator.index(value)
     except Exception as wrong:  # an array library raises what it likes
         raise error(argument, f"must be a whole number, at least {least}", reprlib.repr(value)) from wrong
-    if isinstance(value, bool | np.bool) or not least <= number < 2**48:
+    if not least <= number < 2**48:
         rule = f"must be a whole number, at least {least}" + (" and below 2**48" if number >= 2**48 else "")
         raise error(argument, rule, reprlib.repr(value))
     return number
