@@ -59,7 +59,7 @@ CASES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is")
 @pytest.mark.parametrize("case", CASES)
 def test_what_people_have_is_diagnosed(case):
     make, labels = CASES[case]

@@ -296,6 +296,7 @@ def test_weights_of_jax_are_waited_for_before_the_clock_runs(monkeypatch):
 
 # The compiler of torch 2.15 looks at the gradient of an activation.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_compiled_wrapped_and_half_precision_modules():
     model = _model()
     compiled = torch.compile(model, backend="eager")
