@@ -26,7 +26,8 @@ def test_mean_and_variance():
     mean = low + w @ sf
     second = low**2 + w @ (2 * s * sf)
     assert mean == pytest.approx(-1.206533574582, abs=PUBLISHED)
-    assert second - mean**2 == pytest.approx(1.607781034581, abs=PUBLISHED)
+    # The second moment loses what cancels of low², summed over the nodes: 15 eps of it measured with SciPy 1.15.
+    assert second - mean**2 == pytest.approx(1.607781034581, abs=PUBLISHED + len(x) * low**2 * EPS)
 
 
 def test_tails():
