@@ -12,6 +12,7 @@ from torch import nn
 
 from unitcircle.dynamics import CalibrationStatus, calibrate_, driven_layers
 from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.initializers import Critical
 from unitcircle.torch import initialize_
 
 T, B, N = 30, 6, 10
@@ -158,14 +159,70 @@ def refused(model, batch, status, words, **options):
     return result
 
 
-@pytest.mark.parametrize("weight", ["identity", "identity(scale=0.9)", "zeros"])
+@pytest.mark.parametrize("weight", ["identity", "identity(scale=0.9)"])
 def test_an_identity_like_weight_is_refused(weight):
     refused(plain(weight), driving(), CalibrationStatus.IDENTITY_LIKE, "identity")
 
 
-@pytest.mark.parametrize(("gain", "words"), [(0.1, "shrinks"), (10.0, "grows")])
-def test_no_gain_in_the_range(gain, words):
-    refused(plain(f"orthogonal(gain={gain})"), QUIET, CalibrationStatus.OUT_OF_RANGE, words)
+@pytest.mark.parametrize(("radii", "words"), [((0.3, 0.6), "shrinks"), ((1.5, 2.5), "grows")])
+def test_no_radius_in_the_range(radii, words):
+    refused(plain(), QUIET, CalibrationStatus.OUT_OF_RANGE, words, radii=radii)
+
+
+@pytest.mark.parametrize("gain", [0.1, 10.0])
+def test_the_range_is_absolute(gain):
+    result = calibrate_(plain(f"orthogonal(gain={gain})"), QUIET)
+    assert abs(math.log(result.gains["l0"] * gain)) <= PRECISION
+
+
+@pytest.mark.parametrize("weight", [torch.zeros(N, N), torch.eye(N).roll(1, 1).triu()])
+def test_a_weight_without_a_radius_is_refused(weight):
+    model = plain()
+    with torch.no_grad():
+        model.weight_hh_l0.copy_(weight)
+    refused(model, QUIET, CalibrationStatus.NILPOTENT, "every eigenvalue")
+
+
+def gaussian(seed, n=48):
+    torch.manual_seed(seed)
+    model = nn.RNN(1, n)
+    initialize_(model, recurrent=f"gaussian(std={2.5 / math.sqrt(n)})", rng=seed)
+    return model, torch.randn(50, 16, 1, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("criterion", ["gradient_ratio", "typical_direction"])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_a_chaotic_network_is_scaled_until_it_is_not(seed, criterion):
+    model, xs = gaussian(seed)
+    (layer,) = calibrate_(model, xs, criterion=criterion).layers
+    assert not layer.status.refused, str(layer)
+    # Naive twin of the exponent: a tangent vector along the second half of the length.
+    W, U = model.weight_hh_l0.detach().double().numpy(), model.weight_ih_l0.detach().double().numpy()
+    b = (model.bias_ih_l0.double() + model.bias_hh_l0.double()).detach().numpy()
+    rates = []
+    for sequence in xs.double().numpy().swapaxes(0, 1):
+        h, v, logs = np.zeros(len(W)), np.eye(len(W))[0], []
+        for x in sequence:
+            h = np.tanh(W @ h + U @ x + b)
+            v = (1 - h**2) * (W @ v)
+            logs.append(np.log(np.linalg.norm(v)))
+            v /= np.linalg.norm(v)
+        rates.append(np.mean(logs[25:]))
+    error = np.std(rates, ddof=1) / math.sqrt(len(rates))
+    assert np.mean(rates) <= 3 * error
+    # The weight is stored in float32, and the tangent forgets its rounding as fast as the network does.
+    assert abs(np.mean(rates) - layer.exponent) <= 0.01 * error + 2500 * 48 * 2.0**-23
+    assert abs(layer.radius / np.abs(np.linalg.eigvals(W)).max() - 1) <= 48 * 2.0**-23
+    assert math.isfinite(layer.gradient_ratio)
+    assert math.isfinite(layer.typical_direction)
+
+
+def test_the_start_is_the_critical_radius_of_the_drive():
+    model, xs = gaussian(1)
+    drive = xs.double() @ model.weight_ih_l0.detach().double().T + (model.bias_ih_l0 + model.bias_hh_l0).detach()
+    (layer,) = calibrate_(model, xs).layers
+    # Biases are added in float32 here and in float64 there.
+    assert abs(layer.start / Critical.of_drive(drive).gain - 1) < 48 * 2.0**-23
 
 
 def test_a_curve_that_rises_and_falls_is_refused():
@@ -181,26 +238,22 @@ def test_a_curve_that_rises_and_falls_is_refused():
 
 
 def test_a_typical_direction_at_the_end_of_the_range_is_refused():
-    options = {"criterion": "typical_direction", "gains": (0.3, 0.6)}
+    options = {"criterion": "typical_direction", "radii": (0.3, 0.6)}
     refused(plain(), QUIET, CalibrationStatus.OUT_OF_RANGE, "end of the range", **options)
 
 
 def test_two_maxima_are_refused(monkeypatch):
-    curve = {0: 0.0, 1: 2.0, 2: 1.0, 3: 3.0, 4: 0.0}
-    logs = np.linspace(math.log(0.5), math.log(2.5), 5)
-    from unitcircle.dynamics import _calibration
+    values = iter([0.0, 2.0, 1.0, 3.0, 0.0])
+    from unitcircle.dynamics import _calibration_curve
 
     monkeypatch.setattr(
-        _calibration,
+        _calibration_curve,
         "mean_log_singular_value",
-        lambda recurrence, _: np.full(B, curve[int(np.argmin(np.abs(logs - math.log(scale(recurrence) / 0.8))))]),
+        lambda *_: np.full(B, next(values)),
     )
-    options = {"criterion": "typical_direction", "grid": 5}
+    # At the origin the critical radius is 1, which is on this grid of five without moving it.
+    options = {"criterion": "typical_direction", "grid": 5, "radii": (0.25, 4.0)}
     refused(plain(), QUIET, CalibrationStatus.NOT_MONOTONE, "more than one maximum", **options)
-
-
-def scale(recurrence):
-    return float(torch.linalg.matrix_norm(recurrence.cells[0].weight, 2))
 
 
 @pytest.mark.parametrize("criterion", ["gradient_ratio", "typical_direction"])
@@ -242,11 +295,14 @@ def test_every_status_says_what_it_means_and_what_to_do():
     names = {status.name: str(status) for status in CalibrationStatus}
     assert names == {
         "CALIBRATED": "calibrated",
+        "CRITICAL": "critical",
         "SPREAD_BIASES": "spread biases",
         "IDENTITY_LIKE": "identity-like",
         "NOT_MONOTONE": "not monotone",
         "OUT_OF_RANGE": "out of range",
         "NOT_FINITE": "not finite",
+        "CHAOTIC": "chaotic",
+        "NILPOTENT": "nilpotent",
         "NO_BIASES": "no biases",
     }
     for status in CalibrationStatus:
@@ -260,8 +316,8 @@ def test_misuse():
     model = plain()
     with pytest.raises(UnknownNameError, match="typical_direction"):
         calibrate_(model, QUIET, criterion="radius")
-    with pytest.raises(ArgumentError, match="gains"):
-        calibrate_(model, QUIET, gains=(2.0, 0.5))
+    with pytest.raises(ArgumentError, match="radii"):
+        calibrate_(model, QUIET, radii=(2.0, 0.5))
     with pytest.raises(ArgumentError, match="grid"):
         calibrate_(model, QUIET, grid=3)
     with pytest.raises(ArgumentError, match="must call"):

@@ -1,4 +1,4 @@
-"""The recurrent gain at which the gradient of a network keeps its norm over the length of the user's data."""
+"""The spectral radius at which the gradient of a network keeps its norm over the length of the user's data."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from scipy.optimize import brentq, minimize_scalar
 from torch import nn
 
 from unitcircle._renamed import renamed_arguments
+from unitcircle.dynamics._calibration_curve import SIGMAS, Curve, standard_error
 from unitcircle.dynamics._calibration_result import Calibration, CalibrationStatus, Criterion, LayerCalibration
 from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
-from unitcircle.dynamics._gradient_flow import gradient_flow
-from unitcircle.dynamics._jacobian_spectrum import mean_log_singular_value
 from unitcircle.dynamics._prepared import prepared
-from unitcircle.errors import ArgumentError, NotFiniteError, UnknownNameError
-from unitcircle.torch import RecurrentTensors, Rng, copied, generator_of, initialize_, write_weight
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.torch import Rng, copied, generator_of, initialize_
 
 CRITERIA: tuple[Criterion, ...] = ("gradient_ratio", "typical_direction")
 IDENTITY_LIKE = 0.9
 """Cosine between W and the identity, tr W / (√n ‖W‖_F), above which a larger gain only saturates the units."""
 PRECISION = 0.005
-"""Tolerance of the logarithm of the gain; the sampling error of the curve is larger."""
-SIGMAS = 3.0
-"""Standard errors by which a curve must fall before it counts as falling."""
+"""Tolerance of the logarithm of the radius; the sampling error of the curve is larger."""
 
 
 @renamed_arguments(seed="rng")
@@ -36,7 +33,7 @@ def calibrate_(
     /,
     *,
     criterion: Criterion = "gradient_ratio",
-    gains: tuple[float, float] = (0.5, 2.5),
+    radii: tuple[float, float] = (0.3, 2.5),
     grid: int = 13,
     probes: int = 8,
     rng: Rng = 0,
@@ -44,15 +41,22 @@ def calibrate_(
     r"""Scale the recurrent weights of an untrained network so that its gradient keeps its norm over a batch.
 
     Layers are calibrated one after the other, lowest first, each on the inputs that it receives in the batch and from
-    the zero state::
+    the zero state. With W scaled to the spectral radius ρ::
 
-        gradient_ratio      the g at which   ½ log(‖∂h_T/∂h_0‖_F² / n) = 0,   with recurrent weight g W
-        typical_direction   the g at which   (1/n) Σ_i log σ_i(∂h_T/∂h_0)     is largest
+        gradient_ratio      the ρ at which   ½ log(‖∂h_T/∂h_0‖_F² / n) = 0
+        typical_direction   the ρ at which   (1/n) Σ_i log σ_i(∂h_T/∂h_0)     is largest
+        both                λ ≤ 0, within three standard errors: else the ρ below at which λ = 0
 
-    The norm is estimated with random cotangents, averaged over probes (squares) and over the batch (logarithms), since
-    a single cotangent of a Gaussian network varies too much. A grid of gains brackets the answer, which a scalar search
-    then refines. An LSTM or GRU gets no gain: its biases are spread over the length (Chrono), because in our pilot
-    experiments any bias common to all units was worse.
+    λ is the leading Lyapunov exponent over the second half of the length. A gradient that keeps its norm in a chaotic
+    network (λ > 0) is noise: one direction grows while the others are lost. Where the network turns chaotic before its
+    gradient keeps its norm, the answer is the edge, λ = 0; the result says so.
+
+    The norm is estimated with random cotangents, averaged over probes (squares) and over the batch (logarithms),
+    since a single cotangent of a Gaussian network varies too much. A grid of radii, which includes the one that is
+    critical in mean field for the inputs of the layer (:func:`unitcircle.ensembles.critical_gain`), is followed
+    from below until it brackets the answer, which a scalar search then refines. If no radius of it keeps the norm,
+    a random weight gets the critical radius, and the status says so. An LSTM or GRU gets no gain: its biases are
+    spread over the length (Chrono), because in our pilot experiments any bias common to all units was worse.
 
     Parameters
     ----------
@@ -61,11 +65,11 @@ def calibrate_(
     batch
         Inputs in any form that :func:`prepared` takes. The model is calibrated for their length.
     criterion
-        Which of the two gains to find.
-    gains
-        The smallest and the largest gain.
+        Which of the two radii to find.
+    radii
+        The smallest and the largest spectral radius, whatever that of the weight is now.
     grid
-        Number of gains measured first, evenly spaced in their logarithm; at least 5.
+        Number of radii in the range, evenly spaced in their logarithm; at least 5.
     probes
         Number of random cotangents.
     rng
@@ -74,17 +78,18 @@ def calibrate_(
     Returns
     -------
     Calibration
-        Gain or bias, status and reason, and the measured curve of every layer. A layer is refused if its curve is not
-        monotone up to the gain (or not unimodal), if no gain of the range satisfies the criterion, or if its weight is
-        close to the identity: then every gain above 1 saturates the units instead of keeping the gradient. The
-        logarithm of a gain is found to 0.005.
+        Of every layer: gain or bias, radius, status and reason; λ and both criteria at the radius found; and the curve
+        that was measured. A layer is refused if its curve is not monotone up to the radius (or not unimodal), if no
+        radius of the range satisfies the criterion, if it is chaotic at all of them, if every eigenvalue is 0, or if
+        its weight is close to the identity: then every gain above 1 saturates the units instead of keeping the
+        gradient. The logarithm of a radius is found to 0.005.
 
     Raises
     ------
     UnknownNameError
         No such criterion.
     ArgumentError
-        Gains that are not ``0 < smallest < largest``, a grid below 5, or a model without recurrent layers.
+        Radii that are not ``0 < smallest < largest``, a grid below 5, or a model without recurrent layers.
 
     Examples
     --------
@@ -97,8 +102,8 @@ def calibrate_(
     """
     if criterion not in CRITERIA:
         raise UnknownNameError("criterion", criterion, CRITERIA)
-    if not 0 < gains[0] < gains[1] < math.inf:
-        raise ArgumentError("gains", "must be a smallest and a larger one, above 0", f"{gains}")
+    if not 0 < radii[0] < radii[1] < math.inf:
+        raise ArgumentError("radii", "must be a smallest and a larger spectral radius, above 0", f"{radii}")
     if grid < 5:
         raise ArgumentError("grid", "must be at least 5, to see whether the curve is monotone", f"{grid}")
     seed = _seed_of(rng)
@@ -108,9 +113,8 @@ def calibrate_(
     names = [layer.name for layer in driven if "#" not in layer.name]  # of a layer used again its first use
     if not names:
         raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", type(model).__name__)
-    logs = np.linspace(math.log(gains[0]), math.log(gains[1]), grid)
     layers: list[LayerCalibration] = []
-    curves: list[_Curve] = []
+    curves: list[Curve] = []
     passes = 0
     for name in names:
         # Run the model again for every layer: its inputs depend on the layers below, which are calibrated by now.
@@ -119,9 +123,9 @@ def calibrate_(
         if isinstance(module, nn.LSTM | nn.GRU | nn.LSTMCell | nn.GRUCell):
             layers.append(_spread_biases(module, driven, seed))
             continue
-        curve = _Curve(module, driven, criterion, probes=probes, seed=seed)
-        layers.append(_calibrate_layer(curve, logs))
-        curve.scale(1.0 if layers[-1].status.refused else layers[-1].gain)
+        curve = Curve(module, driven, criterion, probes=probes, seed=seed)
+        layers.append(_calibrate_layer(curve, math.log(radii[0]), math.log(radii[1]), grid))
+        curve.multiply(1.0 if layers[-1].status.refused else layers[-1].gain)
         passes += len(curve.measured)
         curves.append(curve)
     applied = not any(layer.status.refused for layer in layers)
@@ -144,157 +148,131 @@ def _seed_of(rng: Rng) -> int:
     return int(torch.randint(2**63 - 1, (), generator=generator, device=generator.device))
 
 
-class _Curve:
-    """The criterion of one plain layer as a function of the log-gain, every value measured once."""
-
-    def __init__(self, module: nn.Module, driven: DrivenLayer, criterion: Criterion, *, probes: int, seed: int) -> None:
-        tensors = next(one for one in RecurrentTensors.of(module, driven.path) if one.key == driven.name)
-        self.place = tensors.name
-        self.original = tensors.recurrent.detach().clone()
-        self.driven = driven
-        self.criterion = criterion
-        self.steps = _steps(driven)
-        self.measured: dict[float, np.ndarray] = {}
-        self._module, self._probes, self._seed = module, probes, seed
-
-    def scale(self, gain: float) -> None:
-        """Set the weight of the layer to its original times a gain."""
-        with torch.no_grad():
-            value = (self.original.double() * gain).to(self.original.dtype)
-            write_weight(self._module, self.place.rpartition(".")[2], value, self.place)
-
-    def write_to(self, model: nn.Module) -> None:
-        """Give the layer of another model the weight that this one has now."""
-        leaf = self.place.rpartition(".")[2]
-        write_weight(model.get_submodule(self.driven.path), leaf, getattr(self._module, leaf).detach(), self.place)
-
-    def per_sequence(self, log_gain: float) -> np.ndarray:
-        """Return the criterion of every sequence ``(B,)``, nats over the whole length."""
-        log_gain = float(log_gain)
-        if log_gain not in self.measured:
-            self.scale(math.exp(log_gain))
-            self.measured[log_gain] = self._measure()
-        return self.measured[log_gain]
-
-    def value(self, log_gain: float) -> float:
-        """Return the mean of the criterion over the batch."""
-        return float(self.per_sequence(log_gain).mean())
-
-    def _measure(self) -> np.ndarray:
-        driven = self.driven
-        recurrence = driven.recurrence_of(self._module)
-        try:
-            if self.criterion == "typical_direction":
-                return mean_log_singular_value(recurrence, driven.inputs)
-            flow = gradient_flow(recurrence, driven.inputs, norm="jacobian", probes=self._probes, rng=self._seed)
-        except NotFiniteError:
-            return np.array([math.nan])
-        with np.errstate(invalid="ignore"):
-            return flow.log_norms[-1, 0] - flow.log_norms[0, 0]
-
-
-def _calibrate_layer(curve: _Curve, logs: np.ndarray) -> LayerCalibration:
+def _calibrate_layer(curve: Curve, low: float, high: float, grid: int) -> LayerCalibration:
     W = curve.original.double()
-    n = W.shape[-1]
-    norm = float(torch.linalg.matrix_norm(W))
-    likeness = float(W.trace()) / (math.sqrt(n) * norm) if norm else 1.0
+    if not curve.radius:
+        reason = "every eigenvalue of the recurrent weight is 0, so that no factor gives it another spectral radius"
+        return _refused(curve, CalibrationStatus.NILPOTENT, reason)
+    likeness = float(W.trace()) / (math.sqrt(W.shape[-1]) * float(torch.linalg.matrix_norm(W)))
     if likeness > IDENTITY_LIKE:
         reason = (
             f"the cosine between the recurrent weight and the identity is {likeness:.2f}: "
             "a gain would only saturate the units"
         )
-        return _result(curve, CalibrationStatus.IDENTITY_LIKE, reason)
+        return _refused(curve, CalibrationStatus.IDENTITY_LIKE, reason)
+    # The grid of the range, moved by less than a step so that the critical radius is on it.
+    step = (high - low) / (grid - 1)
+    start = min(max(math.log(curve.start), low), high)
+    below = np.arange(start, low - step / 2, -step)
+    logs = np.concatenate([below, np.arange(start + step, high + step / 2, step)]).clip(low, high)
+    search = _crossing if curve.criterion == "gradient_ratio" else _maximum
+    return search(curve, np.unique(logs))
+
+
+def _crossing(curve: Curve, logs: np.ndarray) -> LayerCalibration:
+    values: list[float] = []
+    for at, x in enumerate(logs.tolist()):
+        values.append(curve.value(x))
+        if not math.isfinite(values[-1]):
+            return _not_finite(curve, x)
+        if _falls(curve, logs[: at + 1]):
+            peak = int(np.argmax(values))
+            reason = (
+                f"the gradient's norm reaches {values[peak]:+.3g} nats at radius {math.exp(logs[peak]):.3g} and falls "
+                "again before any radius preserves it"
+            )
+            return _in_mean_field(curve, logs, CalibrationStatus.NOT_MONOTONE, reason)
+        if values[-1] >= 0:
+            break
+        if curve.is_chaotic(x):
+            return _calibrated(curve, x, "", logs)
+    if len(values) == 1 or values[-1] < 0:
+        side = "shrinks" if values[-1] < 0 else "grows"
+        x = math.exp(logs[len(values) - 1])
+        reason = f"even at radius {x:.3g} the gradient's norm {side}, by {values[-1]:+.3g} nats"
+        return _in_mean_field(curve, logs, CalibrationStatus.OUT_OF_RANGE, reason)
+    root: Any = brentq(curve.value, logs[len(values) - 2], logs[len(values) - 1], xtol=PRECISION)
+    return _calibrated(curve, float(root), f"the gradient keeps its norm over {curve.steps} steps", logs)
+
+
+def _in_mean_field(curve: Curve, logs: np.ndarray, status: CalibrationStatus, reason: str) -> LayerCalibration:
+    """Return the critical radius of the mean field where it holds, else a refusal."""
+    start = math.log(curve.start)
+    if not curve.is_random or not logs[0] < start < logs[-1] or curve.is_chaotic(start):
+        return _refused(curve, status, reason)
+    reason = f"{reason}; radius {curve.start:.3g} (gain {curve.start / curve.radius:.3g}) is critical in mean field"
+    return curve.result(CalibrationStatus.CRITICAL, reason, start)
+
+
+def _maximum(curve: Curve, logs: np.ndarray) -> LayerCalibration:
     values = np.array([curve.value(x) for x in logs])
     if not np.isfinite(values).all():
-        gain = math.exp(logs[np.flatnonzero(~np.isfinite(values))[0]])
-        reason = f"the criterion is not finite at gain {gain:.3g}: a Jacobian has lost rank, or overflows"
-        return _result(curve, CalibrationStatus.NOT_FINITE, reason)
-    search = _crossing if curve.criterion == "gradient_ratio" else _maximum
-    return search(curve, logs, values)
-
-
-def _crossing(curve: _Curve, logs: np.ndarray, values: np.ndarray) -> LayerCalibration:
-    above = np.flatnonzero(values >= 0)
-    top = int(above[0]) if above.size else len(values) - 1
-    fall = _first_fall(curve, logs[: top + 1])
-    if fall is not None:
-        peak = int(np.argmax(values[: fall + 1]))
-        reason = (
-            f"the gradient's norm rises to {values[peak]:+.3g} nats at gain {math.exp(logs[peak]):.3g} and falls again "
-            "before any gain preserves it"
-        )
-        return _result(curve, CalibrationStatus.NOT_MONOTONE, reason)
-    if not above.size or top == 0:
-        side, end = ("shrinks", -1) if not above.size else ("grows", 0)
-        reason = f"even at gain {math.exp(logs[end]):.3g} the gradient's norm {side}, by {values[end]:+.3g} nats"
-        return _result(curve, CalibrationStatus.OUT_OF_RANGE, reason)
-    root: Any = brentq(curve.value, logs[top - 1], logs[top], xtol=PRECISION)
-    gain = math.exp(float(root))
-    reason = f"at gain {gain:.3g} the gradient keeps its norm over {curve.steps} steps"
-    return _result(curve, CalibrationStatus.CALIBRATED, reason, gain=gain)
-
-
-def _maximum(curve: _Curve, logs: np.ndarray, values: np.ndarray) -> LayerCalibration:
+        return _not_finite(curve, float(logs[np.argmax(~np.isfinite(values))]))
     best = int(np.argmax(values))
     if best in {0, len(values) - 1}:
-        reason = f"the mean log singular value is largest at the end of the range, at gain {math.exp(logs[best]):.3g}"
-        return _result(curve, CalibrationStatus.OUT_OF_RANGE, reason)
-    if _first_fall(curve, logs[: best + 1]) is not None or _first_fall(curve, logs[best:][::-1]) is not None:
+        reason = f"the mean log singular value is largest at the end of the range, at radius {math.exp(logs[best]):.3g}"
+        return _refused(curve, CalibrationStatus.OUT_OF_RANGE, reason)
+    if _falls(curve, logs[: best + 1]) or _falls(curve, logs[best:][::-1]):
         reason = "the mean log singular value has more than one maximum"
-        return _result(curve, CalibrationStatus.NOT_MONOTONE, reason)
+        return _refused(curve, CalibrationStatus.NOT_MONOTONE, reason)
     bounds = (logs[best - 1], logs[best + 1])
     optimum: Any = minimize_scalar(lambda x: -curve.value(x), bounds=bounds, method="bounded", options={"xatol": 0.01})
-    gain = math.exp(float(optimum.x))
-    reason = f"at gain {gain:.3g} the mean log singular value is largest, {-float(optimum.fun):+.3g} nats"
-    return _result(curve, CalibrationStatus.CALIBRATED, reason, gain=gain)
+    found = f"the mean log singular value is largest, {-float(optimum.fun):+.3g} nats"
+    return _calibrated(curve, float(optimum.x), found, logs)
 
 
-def _first_fall(curve: _Curve, logs: np.ndarray) -> int | None:
-    """Return the first index after which the curve falls by more than its error; None if it does not."""
+def _calibrated(curve: Curve, found: float, reason: str, logs: np.ndarray) -> LayerCalibration:
+    """Return the radius found, or the largest below it at which the network is not chaotic."""
+    if curve.is_chaotic(found):
+        upper = found
+        for lower in logs[logs < found][::-1]:
+            if curve.exponent(lower) <= 0:
+                break
+            upper = float(lower)
+        else:
+            reason = f"the network is chaotic at every radius from {math.exp(logs[0]):.3g} to {math.exp(found):.3g}"
+            return _refused(curve, CalibrationStatus.CHAOTIC, reason)
+        chaotic = found
+        # An exponent of −inf, where the state dies, has no place in a search for a root.
+        edge: Any = brentq(lambda x: max(curve.exponent(x), -1.0), float(lower), upper, xtol=PRECISION)
+        found = float(edge)
+        if curve.is_chaotic(found):
+            found = max(found - PRECISION, float(lower))
+        first = f"{reason} only" if reason else "the gradient's norm still shrinks"
+        reason = f"the leading exponent is 0; {first} at radius {math.exp(chaotic):.3g}, where the network is chaotic"
+    reason = f"at radius {math.exp(found):.3g} (gain {math.exp(found) / curve.radius:.3g}) {reason}"
+    return curve.result(CalibrationStatus.CALIBRATED, reason, found)
+
+
+def _not_finite(curve: Curve, log_radius: float) -> LayerCalibration:
+    radius = math.exp(log_radius)
+    reason = f"the criterion is not finite at radius {radius:.3g}: a Jacobian has lost rank, or overflows"
+    return _refused(curve, CalibrationStatus.NOT_FINITE, reason)
+
+
+def _refused(curve: Curve, status: CalibrationStatus, reason: str) -> LayerCalibration:
+    return curve.result(status, reason, None)
+
+
+def _falls(curve: Curve, logs: np.ndarray) -> bool:
+    """Whether the curve is anywhere below its peak so far by more than the error."""
     # The error of the change of each sequence, which is far smaller than the scatter between sequences.
-    for j in range(len(logs) - 1):
-        change = curve.per_sequence(logs[j + 1]) - curve.per_sequence(logs[j])
-        if change.mean() < -SIGMAS * _stderr(change):
-            return j
-    return None
-
-
-def _stderr(values: np.ndarray) -> float:
-    if not np.isfinite(values).all():
-        return math.nan
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
-
-
-def _result(curve: _Curve, status: CalibrationStatus, reason: str, *, gain: float = math.nan) -> LayerCalibration:
-    logs = sorted(curve.measured)
-    return LayerCalibration(
-        curve.driven.name,
-        status,
-        reason,
-        gain,
-        "",
-        np.exp(logs),
-        np.array([curve.value(x) for x in logs]),
-        np.array([_stderr(curve.per_sequence(x)) for x in logs]),
-        curve.steps,
-    )
+    peak = curve.per_sequence(logs[0])
+    for x in logs[1:]:
+        change = curve.per_sequence(x) - peak
+        if change.mean() < -SIGMAS * standard_error(change):
+            return True
+        peak = curve.per_sequence(x) if change.mean() > 0 else peak
+    return False
 
 
 def _spread_biases(module: nn.Module, driven: DrivenLayer, seed: int) -> LayerCalibration:
-    steps = _steps(driven)
+    steps = len(driven.inputs)
     bias = f"chrono(max_steps={max(steps, 3)})"
-    none = np.zeros(0)
     if not any("bias" in name for name, _ in module.named_parameters()):
         reason = "a gated layer is calibrated through its biases, and this one has none"
-        return LayerCalibration(driven.name, CalibrationStatus.NO_BIASES, reason, math.nan, "", none, none, none, steps)
+        return LayerCalibration(driven.name, CalibrationStatus.NO_BIASES, reason, steps)
     # This fills every layer of the module at once; the next of them is filled again, with the same numbers.
     initialize_(module, bias=bias, rng=seed)
     reason = f"the biases are spread over {steps} steps, {bias}; the recurrent weight is unchanged"
-    return LayerCalibration(
-        driven.name, CalibrationStatus.SPREAD_BIASES, reason, math.nan, bias, none, none, none, steps
-    )
-
-
-def _steps(driven: DrivenLayer) -> int:
-    xs = driven.recurrence.sequence(driven.inputs)
-    return xs if isinstance(xs, int) else len(xs)
+    return LayerCalibration(driven.name, CalibrationStatus.SPREAD_BIASES, reason, steps, bias=bias)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
-    """Draw the criterion against the gain for every layer that has a curve, and mark the calibrated gain.
+    """Draw the criterion against the spectral radius of every layer that has a curve, and mark the calibrated one.
 
     Parameters
     ----------
@@ -34,21 +34,21 @@ def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
     curves = [layer for layer in result.layers if layer.gains.size]
     for k, layer in enumerate(curves):
         color = CYCLE[k % len(CYCLE)]
-        gain = "refused" if layer.status.refused else f"×{layer.gain:.3g}"
+        found = "refused" if layer.status.refused else f"ρ = {layer.radius:.3g}"
         decades, error = layer.values / np.log(10), layer.stderr / np.log(10)
         ax.errorbar(
-            layer.gains,
+            layer.radii,
             decades,
             3 * error,
             color=color,
             marker=".",
             lw=1.2,
-            label=f"{layer.name}: {gain} ({layer.status})",
+            label=f"{layer.name}: {found} ({layer.status})",
         )
         if not layer.status.refused:
-            ax.axvline(layer.gain, color=color, lw=0.9, ls=":")
+            ax.axvline(layer.radius, color=color, lw=0.9, ls=":")
     name = "gradient norm, ratio over the length" if result.criterion == "gradient_ratio" else "mean log σ of ∂h_T/∂h_0"
-    ax.set(xscale="log", xlabel="recurrent gain", ylabel="decades", title=name)
+    ax.set(xscale="log", xlabel="spectral radius of the recurrent weight", ylabel="decades", title=name)
     if curves:
         ax.legend(loc="best")
     return ax
