@@ -7,19 +7,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unitcircle._card import card
 from unitcircle._json import to_json
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._answer import Answer, answer
+from unitcircle.diagnosis._apply import apply_remedies
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._head_memory import head_memory
 from unitcircle.diagnosis._page import diagnosis_page
 from unitcircle.diagnosis._remedy import Remedy, merged_remedy
 from unitcircle.diagnosis._text import diagnosis_text
+from unitcircle.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from unitcircle.initializers import Initialization
 
 SCHEMA = 1
 """Version of the JSON form; a change that breaks a reader raises it."""
@@ -107,8 +113,82 @@ class Diagnosis:
         """
         return diagnosis_page(self, path)
 
+    def apply_(self, model: Any, /, *, trained: bool = False, rng: Any = None) -> tuple[Initialization, ...]:
+        """Initialize the layers that have findings which an initialization remedies, in place.
+
+        Parameters
+        ----------
+        model
+            The model that was diagnosed: a ``torch.nn.Module``, of which only the modules with such findings are
+            filled; or a Keras model, of which all layers must have the same remedy.
+        trained
+            Whether to initialize trained layers too, which lose what they have learned.
+        rng
+            Seed or generator of the framework's ``initialize_``.
+
+        Returns
+        -------
+        tuple of Initialization
+            What was filled, with certificates; empty where no finding asks for it.
+
+        Raises
+        ------
+        ArgumentError
+            A layer is trained, or the model is not one that can be filled.
+
+        Examples
+        --------
+        >>> import torch, unitcircle as uc
+        >>> model = torch.nn.LSTM(3, 8)
+        >>> _ = torch.nn.init.eye_(model.weight_hh_l0)
+        >>> uc.diagnose(model).findings[0].name
+        'zeroed-gate'
+        >>> filled = uc.diagnose(model).apply_(model, rng=0)
+        >>> [finding.name for finding in uc.diagnose(model).findings if finding.name == "zeroed-gate"]
+        []
+        """
+        return apply_remedies(self, model, trained=trained, rng=rng)
+
+    def to_frame(self) -> Any:
+        """Return the measurements as a ``pandas.DataFrame``, one row for every gate of every layer.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``layer``, ``cell``, ``n``, ``gate``, ``radius`` and, but for a diagonal recurrence, ``norm``,
+            ``departure_from_normality`` and ``log_norm``.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed.
+        """
+        try:
+            import pandas as pd  # noqa: PLC0415  (optional)
+        except ImportError as error:
+            raise MissingExtraError("tables", "pandas", "experiments") from error
+        rows = [
+            {"layer": layer.layer.label, "cell": str(layer.layer.cell), "n": layer.layer.hidden_size, "gate": gate}
+            | values
+            for layer, described in zip(self.layers, map(_layer_dict, self.layers), strict=True)
+            for gate, values in described["gates"].items()
+        ]
+        return pd.DataFrame(rows)
+
     def __str__(self) -> str:
         return diagnosis_text(self)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (layer.layer.label, layer.layer.cell, layer.layer.hidden_size, gate, values["radius"])
+            for layer, described in zip(self.layers, map(_layer_dict, self.layers), strict=True)
+            for gate, values in described["gates"].items()
+        ]
+        lines = [str(finding) for finding in self.findings] or ["no findings"]
+        lines += [] if self.remedy is None else [f"remedy: {self.remedy.text}"]
+        unread = [] if self.coverage is None else [f"unread: {sentence}" for sentence in self.coverage.unread]
+        columns = ("layer", "cell", "n", "gate", "ρ")
+        return card(self.answer.sentence, columns=columns, rows=rows, lines=[*unread, *lines])
 
 
 def _layer_dict(layer: LayerExamination) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from scipy.optimize import elementwise
 
 from unitcircle._arguments import generator, shape
 from unitcircle._array import reals
+from unitcircle._card import card
 from unitcircle.ensembles._quadrature import gauss_legendre
 from unitcircle.errors import ArgumentError
 
@@ -39,6 +40,16 @@ class Law(ABC):
         # The field entry_std is the argument std: std() is a method, as in SciPy.
         values = (f"{f.name.removeprefix('entry_')}={getattr(self, f.name)!r}" for f in fields(self))  # pyright: ignore[reportArgumentType]  (every law is a dataclass)
         return f"{type(self).__name__}({', '.join(values)})"
+
+    def _repr_html_(self) -> str:
+        low, high = self.support()
+        rows = [
+            ("support", f"{low:.4g} to {high:.4g}"),
+            ("mean", float(self.mean())),
+            ("standard deviation", float(self.std())),
+        ]
+        rows += [(f"{q:.0%} quantile", float(self.ppf(q))) for q in (0.01, 0.5, 0.99)]
+        return card(repr(self), rows=rows)
 
     # Probabilities -------------------------------------------------------------------------------------------------
 

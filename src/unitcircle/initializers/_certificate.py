@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from unitcircle._array import Weight
+from unitcircle._card import card
 from unitcircle.errors import CertificateError
 
 FIVE_STANDARD_ERRORS = 5.733e-7
@@ -45,6 +46,10 @@ class Certificate:
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         return f"{self.promise}: {verdict} (residual {self.residual:.2e}, tolerance {self.tolerance:.2e})"
+
+    def _repr_html_(self) -> str:
+        rows = [("residual", self.residual), ("tolerance", self.tolerance)]
+        return card(f"{self.promise}: {'holds' if self.holds else 'DOES NOT HOLD'}", rows=rows)
 
     def require(self) -> Self:
         """Return the certificate itself if its promise is kept.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unitcircle._array import Weight, to_numpy, weight
+from unitcircle._card import card
 from unitcircle.spectra._asymptotics import asymptotics
 from unitcircle.spectra._eigenvalues import eigenvalues
 from unitcircle.spectra._horizon import horizon
@@ -98,18 +99,21 @@ class Spectrum:
         return f"a {'real' if np.isrealobj(self.weight.value) else 'complex'} {n} weight"
 
     def __str__(self) -> str:
-        lines = [f"spectrum of {self._what}"]
-        if not self.weight.batch:
-            lines.append(f"  asymptotics of Wᵗ         {self.asymptotics.verdict}")
-        for name, values in (
-            ("spectral radius ρ", self.radius),
-            ("spectral norm σ₁", self.norm),
-            ("smallest singular value", self.smallest_singular_value),
-            ("departure from normality", self.departure_from_normality),
-            ("eigenvector condition", self.eigenvector_condition),
-        ):
-            lines.append(f"  {name:<25} {_range(values)}")
-        return "\n".join(lines)
+        return "\n".join([f"spectrum of {self._what}", *(f"  {name:<25} {value}" for name, value in self._rows())])
+
+    def _repr_html_(self) -> str:
+        return card(f"spectrum of {self._what}", rows=self._rows())
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = [] if self.weight.batch else [("asymptotics of Wᵗ", str(self.asymptotics.verdict))]
+        return [
+            *rows,
+            ("spectral radius ρ", _range(self.radius)),
+            ("spectral norm σ₁", _range(self.norm)),
+            ("smallest singular value", _range(self.smallest_singular_value)),
+            ("departure from normality", _range(self.departure_from_normality)),
+            ("eigenvector condition", _range(self.eigenvector_condition)),
+        ]
 
 
 def spectrum(W: Any, /) -> Spectrum:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from unitcircle._card import card
+
 SCHEMA = 1
 
 
@@ -204,3 +206,14 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, under a versioned schema."""
         return {"schema": SCHEMA} | asdict(self)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (group, row.label, row.learning_rate, len(row.seeds), row.mean, row.difference, row.p_holm, row.verdict)
+            for group in self.groups
+            for row in group.rows
+        ]
+        columns = ("group", "initializer", "rate", "seeds", "mean score", "difference", "p (Holm)", "verdict")
+        state = f"{self.present} of {self.planned} runs, {self.missing} missing, {self.failed} failed"
+        against = f"differences are paired by seed, against {self.reference}, at {self.confidence:.0%} confidence"
+        return card(f"{self.name}: {self.description}", columns=columns, rows=rows, lines=[state, against])
