@@ -1,11 +1,14 @@
 """Initializers tried on copies of a model, and their ranking."""
 
+import copy
+import itertools
 import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
-from tests.diagnosis.test_live import T, batch, found, reader, scaled
+from tests.diagnosis.test_live import N, T, batch, found, reader, scaled
 from torch import nn
 
 from unitcircle.diagnosis import Trial, diagnose
@@ -127,3 +130,44 @@ def test_bad_candidates_are_refused():
         diagnose(model, data, try_initializers=["orthogonal + eigen"])
     with pytest.raises(UnknownNameError):
         diagnose(model, data, try_initializers=["orthogonol"])
+
+
+@pytest.mark.parametrize("measurements", [0, 2, 7])
+def test_an_interrupt_leaves_what_was_tried_before_it(monkeypatch, measurements):
+    done = itertools.count()
+
+    def advance(_self):
+        if next(done) == 3 + measurements:  # run, layer and loops come first
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("unitcircle.report.Progress.advance", advance)
+    model = reader(nn.LSTM)
+    before = copy.deepcopy(model.state_dict())
+    diagnosis = diagnose(model, batch(), try_initializers=["orthogonal", "eigen(modulus=1.0)", "identity"])
+    tried = {trial.name for trial in diagnosis.examination.trials.ranking}
+    assert tried == {"as it is"} | ({"orthogonal"} if measurements >= 5 else set())
+    (text,) = diagnosis.coverage.unread
+    assert text.startswith("interrupted: ")
+    assert text.endswith("eigen(modulus=1.0), identity not tried")
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("after", "measured"), [(0, [False, False]), (1, [True, False]), (2, [True, True])])
+def test_an_interrupt_leaves_the_layers_that_were_measured(monkeypatch, after, measured):
+    done = itertools.count()
+
+    def advance(_self):
+        if next(done) == after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("unitcircle.report.Progress.advance", advance)
+    data = batch()[0]
+    model = nn.LSTM(data.shape[-1], N, num_layers=2, batch_first=True)
+    diagnosis = diagnose(model, data, try_initializers=["orthogonal"])
+    assert [layer.live is not None for layer in diagnosis.layers] == measured
+    assert diagnosis.examination.trials is None
+    unread = " ".join(diagnosis.coverage.unread)
+    assert unread.count("was not measured") == measured.count(False)
+    assert "no loop was sought" in unread
+    assert "no initializer was tried" in unread
+    assert diagnosis.answer.sentence

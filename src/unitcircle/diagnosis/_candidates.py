@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,16 +99,23 @@ def try_candidates(
         raise ArgumentError("seeds", rule, f"{seeds}")
     trials = [Trial(AS_IT_IS, "", {name: np.array([value]) for name, value in _criteria(live, steps).items()})]
     twin = copied(model)
-    for candidate in tried:
-        rows: list[dict[str, float]] = []
-        for draw in range(seeds):
-            # One copy serves all draws: it is reset first, so that tensors a candidate does not fill come from the
-            # model and not from the previous candidate.
-            twin.load_state_dict(model.state_dict())
-            initialize_(twin, **candidate.options, rng=execution.seed + draw)
-            rows.append(_criteria(measure(twin, execution, thorough=False, loops=live.loops), steps))
-        values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        trials.append(Trial(candidate.name, candidate.call, values))
+    execution.progress.expect(len(tried) * seeds)
+    try:
+        for candidate in tried:
+            rows: list[dict[str, float]] = []
+            for draw in range(seeds):
+                # One copy serves all draws: it is reset first, so that tensors a candidate does not fill come from the
+                # model and not from the previous candidate.
+                twin.load_state_dict(model.state_dict())
+                initialize_(twin, **candidate.options, rng=execution.seed + draw)
+                rows.append(_criteria(measure(twin, execution, thorough=False, loops=live.loops), steps))
+                execution.progress.advance()
+            values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            trials.append(Trial(candidate.name, candidate.call, values))
+    except KeyboardInterrupt:
+        done = {trial.name for trial in trials}
+        left = tuple(candidate.name for candidate in tried if candidate.name not in done)
+        return replace(rank_trials(trials, weights), untried=left)
     return rank_trials(trials, weights)
 
 

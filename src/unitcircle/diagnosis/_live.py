@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -31,11 +31,14 @@ from unitcircle.dynamics import (
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.initializers import Critical
 from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.report import Progress
 from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
 PROBES = 4
 """Random cotangents of the Jacobian of each sequence: log-norms are low by at most .14 nats, where one direction is
 left, and have a standard error of at most .42 nats for a sequence."""
+LOOP_PROBES = 8
+"""Random cotangents of the Jacobian of a hand-written recurrence."""
 REPLICAS = 2
 """Random initial states of each sequence, whose scatter is the memory of the initial state."""
 BLOCKS = 8
@@ -52,6 +55,7 @@ class Execution:
     loss: Callable[..., Any] | None = None  # Loss function; see :func:`unitcircle.dynamics.prepared`
     at: Names = ()  # Modules or parameters that act on the state of a hand-written recurrence
     seed: int = 0  # Seed of cotangents and initial states
+    progress: Progress = field(default_factory=lambda: Progress("measurements"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,7 @@ class LiveModel:
     steps: int  # The length of the batch: the longest of the layers
     coverage: Coverage  # Which parameters were analysed, which were not, and why
     loops: bool = False  # Whether some layers are loops of the model itself
+    interrupted: bool = False  # Whether a keyboard interrupt ended the measurement; coverage says what is missing
 
 
 def read(model: nn.Module, /) -> Iterator[RecurrentTensors]:
@@ -106,22 +111,38 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True,
     plain = [one for one in tensors if not one.own_forward]
     layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
     lengths: list[int] = []
-    if plain:
-        layers, steps = _measure_modules(model, execution, plain, notes, thorough=thorough)
-        lengths += [steps] if steps else []
-    measured = {name for one, (_, live) in zip(plain, layers, strict=True) if live for name in one.names.values()}
     found = LoopLayers((), (), ())
-    if loops:
-        found = loop_layers(
-            model,
-            execution.batch,
-            execution.loss,
-            execution.at,
-            known=measured,
-            explained={name for one in tensors for name in one.names.values()},
-            probes=PROBES if thorough else 0,
-            seed=execution.seed,
+    missing: tuple[str, ...] = ()
+    progress = execution.progress
+    progress.expect((1 + len(plain)) * bool(plain) + loops if thorough else 0)
+    advance = progress.advance if thorough else lambda: None
+    try:
+        if plain:
+            steps = _measure_modules(model, execution, plain, layers, notes, advance, thorough=thorough)
+            lengths += [steps] if steps else []
+        if loops:
+            known = {name for one, (_, live) in zip(plain, layers, strict=True) if live for name in one.names.values()}
+            found = loop_layers(
+                model,
+                execution.batch,
+                execution.loss,
+                execution.at,
+                known=known,
+                explained={name for one in tensors for name in one.names.values()},
+                probes=LOOP_PROBES if thorough else 0,
+                seed=execution.seed,
+            )
+            advance()
+    except KeyboardInterrupt:
+        if not thorough:
+            raise
+        left = [one.as_layer() for one in plain[len(layers) :]]
+        layers += [(layer, None) for layer in left]
+        missing = (
+            *(f"interrupted: {layer.label} was not measured" for layer in left),
+            "interrupted: no loop was sought",
         )
+    measured = {name for one, (_, live) in zip(plain, layers, strict=True) if live for name in one.names.values()}
     for layer, gradient, jacobian in found.layers:
         layers.append((layer, _measure_layer(gradient.layers[0], layer, gradient, jacobian, None, seed=0)))
         lengths.append(gradient.steps)
@@ -132,14 +153,23 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True,
         notes.append("no loop carries a state through the same parameters on this batch: nothing here is recurrent")
     notes.append(f"the gradient is that of {ready.loss.used or 'a random cotangent of the last state, without a loss'}")
     coverage = _coverage(model, [layer for layer, _ in layers], [*found.notes, *notes])
-    coverage = replace(coverage, unread=(*coverage.unread, *found.unread))
-    return LiveModel(tuple(layers), max(lengths, default=DEFAULT_STEPS), coverage, bool(found.layers))
+    coverage = replace(coverage, unread=(*coverage.unread, *found.unread, *missing))
+    return LiveModel(
+        tuple(layers), max(lengths, default=DEFAULT_STEPS), coverage, bool(found.layers), interrupted=bool(missing)
+    )
 
 
-def _measure_modules(
-    model: nn.Module, execution: Execution, tensors: Sequence[RecurrentTensors], notes: list[str], *, thorough: bool
-) -> tuple[list[tuple[RecurrentLayer, LiveLayer | None]], int]:
-    """Measure the recurrent layers that are modules of torch, and return them with the length of the batch."""
+def _measure_modules(  # noqa: PLR0917  (an interrupt leaves what was added to the lists)
+    model: nn.Module,
+    execution: Execution,
+    tensors: Sequence[RecurrentTensors],
+    layers: list[tuple[RecurrentLayer, LiveLayer | None]],
+    notes: list[str],
+    advance: Callable[[], None],
+    *,
+    thorough: bool,
+) -> int:
+    """Measure the recurrent layers that are modules of torch, add them to a list, and return the batch's length."""
     ready = prepared(model, execution.batch, execution.loss)
     probes = PROBES if thorough else 0
     try:
@@ -154,13 +184,14 @@ def _measure_modules(
             notes += [
                 f"{layer.label} is not called on this batch: only its weights were examined" for layer in examined
             ]
-            return [(layer, None) for layer in examined], 0
+            layers += [(layer, None) for layer in examined]
+            return 0
         raise
+    advance()
     if dtype is None:
         notes.append("the model makes tensors of a fixed precision: it was measured in that, not in double precision")
     flow, jacobian, driven = found.gradient, found.jacobian, {layer.name: layer for layer in found.layers}
     notes += flow.notes
-    layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
     for one in tensors:
         name, layer, live = one.key, one.as_layer(), None
         if keys := [key for key in flow.layers if key.partition("#")[0] == name]:
@@ -173,7 +204,8 @@ def _measure_modules(
         else:
             notes.append(f"{layer.label} is not called on this batch: only its weights were examined")
         layers.append((layer, live))
-    return layers, flow.steps
+        advance()
+    return flow.steps
 
 
 def _worst(keys: Sequence[str], flow: GradientFlow) -> str:

@@ -85,10 +85,13 @@ class Trials:
         By mean score, descending.
     weights
         The weights of the ranking.
+    untried
+        Candidates that were not measured, because the trials were interrupted.
     """
 
     ranking: tuple[Trial, ...]
     weights: Mapping[str, float]
+    untried: tuple[str, ...] = ()
 
     @property
     def as_it_is(self) -> Trial:
@@ -103,7 +106,8 @@ class Trials:
 
     def to_dict(self) -> dict[str, Any]:
         """Return weights and ranking as plain values."""
-        return {"weights": dict(self.weights), "ranking": [trial.to_dict() for trial in self.ranking]}
+        ranking = [trial.to_dict() for trial in self.ranking]
+        return {"weights": dict(self.weights), "ranking": ranking, "untried": list(self.untried)}
 
 
 def rank_trials(trials: Sequence[Trial], /, weights: Mapping[str, float] | None = None) -> Trials:

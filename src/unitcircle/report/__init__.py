@@ -9,10 +9,12 @@ __all__ = [
     "DASHES",
     "FIGURE_RC",
     "WITHOUT_DATE",
+    "Progress",
     "RadiusSummary",
     "WeightSummary",
     "axes_or_new",
     "describe",
+    "duration",
     "factor",
     "inline_svg",
     "page",
@@ -21,6 +23,7 @@ __all__ = [
     "plot_pseudospectrum",
     "plot_radius_law",
     "plot_singular_values",
+    "progress_bar",
     "radius_figure",
     "radius_summary",
     "radius_view",
@@ -42,6 +45,7 @@ from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_
 from unitcircle.report._html import render, table
 from unitcircle.report._overview import save_figure, weight_overview
 from unitcircle.report._page import FIGURE_RC, inline_svg, page
+from unitcircle.report._progress import Progress, duration, progress_bar
 from unitcircle.report._radius import RadiusSummary, plot_radius_law, radius_figure, radius_summary, radius_view
 from unitcircle.report._style import COLORS, CYCLE, DASHES, WITHOUT_DATE, axes_or_new, style
 from unitcircle.report._weights import WeightSummary, weight_summary, weight_table

@@ -11,10 +11,10 @@ from typing import Literal
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from unitcircle.experiments.training import Run
+from unitcircle.report import duration, progress_bar
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def progress_display(console: Console, /, *, every: float = 60.0) -> Generator[C
         Takes an event: the argument ``on_event`` of :func:`execute`.
     """
     if console.is_terminal:
-        bar = Progress(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), console=console)
+        bar = progress_bar(console)
         task = bar.add_task("", total=None)
         with Live(Group(bar), console=console, refresh_per_second=4) as live:
 
@@ -130,22 +130,16 @@ def stack_text(stack: tuple[Run, ...], /) -> str:
 def _times(now: StudyProgress) -> str:
     failed = f", {now.failed} failed" if now.failed else ""
     if not now.left:
-        return f"done in {_duration(now.elapsed)}{failed}"
+        return f"done in {duration(now.elapsed)}{failed}"
     if not now.slots:
         return f"waiting for workers{failed}"
     if math.isnan(now.remaining):
         return f"time left unknown yet{failed}"
     end = time.strftime("%H:%M", time.localtime(time.time() + now.remaining))
-    return f"{_duration(now.remaining)} left, until {end}{failed}"
+    return f"{duration(now.remaining)} left, until {end}{failed}"
 
 
 def _trouble(event: Event) -> str:
     reason = event.message.strip().splitlines()[-1] if event.message.strip() else "no reason was given"
     fate = "failed for good" if event.kind == "failed" else "lost, will be tried again alone"
     return f"{stack_text(event.runs)}: {fate}: {reason}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
