@@ -113,7 +113,7 @@ def test_candidates_may_be_texts_initializers_or_arguments():
 
 
 def test_a_spectrum_that_would_take_too_long_is_left_out(monkeypatch):
-    monkeypatch.setattr("unitcircle.diagnosis._live.SPECTRUM_COST", 0)
+    monkeypatch.setattr("unitcircle.diagnosis._live_states.SPECTRUM_COST", 0)
     diagnosis = diagnose(reader(), batch(), try_initializers=["orthogonal"])
     best = diagnosis.examination.trials.ranking[0]
     assert math.isnan(best.mean("typical_direction"))

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import logsigmoid
-from torch.utils._pytree import tree_map
 
-from unitcircle._array import to_numpy
 from unitcircle._growth import mean_curve
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
-from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
+from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._live_loops import LoopLayers, Names, loop_layers, names_of, square
+from unitcircle.diagnosis._live_states import add_states
 from unitcircle.dynamics import (
     DrivenLayer,
     GradientFlow,
-    input_share,
-    jacobian_spectrum,
     measured_layers,
-    participation_ratio,
     prepared,
 )
 from unitcircle.errors import ArgumentError, NotFiniteError
-from unitcircle.initializers import Critical
-from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.recurrence import RecurrentLayer
 from unitcircle.report import Progress
 from unitcircle.torch import RecurrentTensors, recurrent_tensors, suspects
 
@@ -39,12 +33,8 @@ PROBES = 4
 left, and have a standard error of at most .42 nats for a sequence."""
 LOOP_PROBES = 8
 """Random cotangents of the Jacobian of a hand-written recurrence."""
-REPLICAS = 2
-"""Random initial states of each sequence, whose scatter is the memory of the initial state."""
 BLOCKS = 8
 """Blocks of time whose scatter is the error of the leading exponent."""
-SPECTRUM_COST = 1e10
-"""Above T·N³ of this (some seconds) the singular values of the long-term Jacobian are not measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,85 +275,9 @@ def _measure_layer(
     if driven is None:
         return measured
     try:
-        return _add_states(measured, layer, driven, flow.lengths[k], seed=seed, thorough=thorough)
+        return add_states(measured, layer, driven, flow.lengths[k], seed=seed, thorough=thorough)
     except NotFiniteError:  # the states overflow, and the gradient already shows it
         return measured
-
-
-def _add_states(
-    measured: LiveLayer,
-    layer: RecurrentLayer,
-    driven: DrivenLayer,
-    lengths: np.ndarray,
-    *,
-    seed: int,
-    thorough: bool,
-) -> LiveLayer:
-    """Add what the states show, each sequence up to its own end."""
-    recurrence = driven.recurrence
-    parts = recurrence.parts
-    states = to_numpy(driven.states)
-    after = np.arange(1, len(states))[:, None] <= lengths  # (T, B): which steps each sequence takes
-    if not np.isfinite(states[1:][after]).all():
-        raise NotFiniteError("the trajectory", "must be finite", "a NaN or an infinity")
-    h = states[1:, :, parts["h"]]
-    size = np.where(after, np.linalg.norm(h, axis=-1) / math.sqrt(h.shape[-1]), 0.0)
-    # Every sequence is counted back from its own end.
-    by_lag = [size[lengths[b] - 1 :: -1, b] for b in range(len(lengths))]
-    longest = int(lengths.max())
-    sums, counts = np.zeros(longest), np.zeros(longest)
-    for column in by_lag:
-        sums[: len(column)] += column
-        counts[: len(column)] += 1
-    last = h[lengths - 1, np.arange(len(lengths))]
-    share = math.nan
-    if thorough and not driven.changed and (lengths == longest).all():
-        share = input_share(recurrence, driven.inputs, driven.states, replicas=REPLICAS, rng=seed)
-    changes: dict[str, Any] = {
-        "distance": (sums / counts)[::-1],
-        "dimension": participation_ratio(last),
-        "largest_dimension": min(h.shape[-1], h.shape[1] - 1),
-        "input_share": share,
-        "spectrum": _typical_direction(measured, driven, int(lengths[0])),
-    }
-    if thorough:
-        xs = to_numpy(driven.inputs)[after]
-        # Bound of the change of h when each of n weights changes by one unit in the last place.
-        resolution = h.shape[-1] * torch.finfo(_precision(layer)).eps
-        changes |= {
-            "saturation": _saturation(layer, parts, states[1:][after]),
-            "dead": tuple(np.flatnonzero(np.ptp(h[after], axis=0) <= resolution).tolist()),
-            "gates": _gates(layer, xs if xs.size else None, states[:-1][after]),
-            "drive": _drive(layer, xs) if xs.size else None,
-        }
-    return LiveLayer(**(vars(measured) | changes))
-
-
-def _precision(layer: RecurrentLayer) -> torch.dtype:
-    return cast("torch.dtype", getattr(torch, layer.source.dtype))
-
-
-def _drive(layer: RecurrentLayer, xs: np.ndarray) -> tuple[float, float] | None:
-    """Return how far U x + b varies and how large its constant part is, of the only gate of a plain cell."""
-    if layer.cell.gates != ("h",) or "h" not in layer.inputs:
-        return None
-    drive = xs @ np.asarray(layer.inputs["h"], dtype=float).T + np.asarray(layer.biases.get("h", 0.0))
-    init = Critical.of_drive(drive)
-    return init.input_std, init.bias_std
-
-
-def _typical_direction(measured: LiveLayer, driven: DrivenLayer, steps: int) -> Callable[[], float] | None:
-    """Return what measures the median log singular value of ∂h_T/∂s_0 of the first sequence."""
-    recurrence = driven.recurrence
-    if driven.changed or measured.cut is not None or steps * recurrence.state_size**3 > SPECTRUM_COST:
-        return None
-    inputs, initial = driven.first(1)
-    inputs, initial = inputs[:steps].clone(), tree_map(torch.clone, initial)
-
-    def measure() -> float:
-        return float(jacobian_spectrum(recurrence, inputs, initial=initial, of_output=True).median[0])
-
-    return measure
 
 
 def _leading_exponent(jacobian: GradientFlow, k: int) -> tuple[float, float]:
@@ -386,29 +300,3 @@ def _leading_exponent(jacobian: GradientFlow, k: int) -> tuple[float, float]:
 
 def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
-
-
-def _saturation(layer: RecurrentLayer, parts: Mapping[str, slice], states: np.ndarray) -> float:
-    if layer.cell is Cell.LSTM:
-        return float(np.mean(np.abs(np.tanh(states[..., parts["c"]])) >= SATURATED))
-    if layer.cell in {Cell.GRU, Cell.RNN_TANH}:
-        return float(np.mean(np.abs(states) >= SATURATED))
-    return math.nan
-
-
-def _gates(layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray) -> dict[str, GateActivity]:
-    """Return how far the sigmoid gates are open at the states ``(steps, N)`` before each step."""
-    if not layer.cell.gated:
-        return {}
-    h = before[..., : layer.output_size]
-    activities: dict[str, GateActivity] = {}
-    for gate in ("i", "f", "o") if layer.cell is Cell.LSTM else ("r", "z"):
-        pre = h @ np.asarray((layer.projected_gates or layer.gates)[gate], dtype=float).T
-        if xs is not None:
-            pre += xs @ np.asarray(layer.inputs[gate], dtype=float).T
-        if gate in layer.biases:
-            pre += np.asarray(layer.biases[gate], dtype=float)
-        logs = logsigmoid(torch.from_numpy(pre))
-        means = logs.mean(0)
-        activities[gate] = GateActivity(float(logs.exp_().mean()), float(means.mean()), float(means.max()))
-    return activities
