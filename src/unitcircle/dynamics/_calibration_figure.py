@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from unitcircle.dynamics._calibration_result import Calibration
 
+TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
 
 def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
     """Draw the criterion against the spectral radius of every layer that has a curve, and mark the calibrated one.
@@ -49,6 +51,11 @@ def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
             ax.axvline(layer.radius, color=color, lw=0.9, ls=":")
     name = "gradient norm, ratio over the length" if result.criterion == "gradient_ratio" else "mean log σ of ∂h_T/∂h_0"
     ax.set(xscale="log", xlabel="spectral radius of the recurrent weight", ylabel="decades", title=name)
+    measured = [radius for layer in curves for radius in layer.radii]
+    ticks = [tick for tick in TICKS if measured and min(measured) <= tick <= max(measured)]
+    if len(ticks) > 1:  # the labels of powers of ten overlap
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.set_xticks([], minor=True)
     if curves:
         ax.legend(loc="best")
     return ax
