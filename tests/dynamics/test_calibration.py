@@ -12,6 +12,7 @@ from torch import nn
 
 from unitcircle.dynamics import CalibrationStatus, calibrate_, driven_layers
 from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.experiments.tasks import Task
 from unitcircle.initializers import Critical
 from unitcircle.torch import initialize_
 
@@ -215,6 +216,15 @@ def test_a_chaotic_network_is_scaled_until_it_is_not(seed, criterion):
     assert abs(layer.radius / np.abs(np.linalg.eigvals(W)).max() - 1) <= 48 * 2.0**-23
     assert math.isfinite(layer.gradient_ratio)
     assert math.isfinite(layer.typical_direction)
+
+
+def test_a_curve_of_noise_is_not_called_calibrated():
+    # Near radius 2.4 the norm is kept on average, while λ = -.16 a step.
+    model, _ = gaussian(3)
+    batch = Task.parse("mackey_glass(length=50)").sample(np.random.default_rng(3), 32)
+    (layer,) = calibrate_(model, torch.from_numpy(batch.inputs).float()).layers
+    assert layer.status is CalibrationStatus.CRITICAL, str(layer)
+    assert layer.radius == layer.start
 
 
 def test_the_start_is_the_critical_radius_of_the_drive():

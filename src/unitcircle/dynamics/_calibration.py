@@ -192,6 +192,12 @@ def _crossing(curve: Curve, logs: np.ndarray) -> LayerCalibration:
         reason = f"even at radius {x:.3g} the gradient's norm {side}, by {values[-1]:+.3g} nats"
         return _in_mean_field(curve, logs, CalibrationStatus.OUT_OF_RANGE, reason)
     root: Any = brentq(curve.value, logs[len(values) - 2], logs[len(values) - 1], xtol=PRECISION)
+    if curve.is_noise(float(root)):
+        reason = (
+            f"the gradient keeps its norm at radius {math.exp(root):.3g} by chance: the leading exponent there is "
+            f"{curve.exponent(root):+.2g} a step"
+        )
+        return _in_mean_field(curve, logs, CalibrationStatus.NOT_MONOTONE, reason)
     return _calibrated(curve, float(root), f"the gradient keeps its norm over {curve.steps} steps", logs)
 
 

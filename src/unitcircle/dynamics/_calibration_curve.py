@@ -72,6 +72,12 @@ class Curve:
         mean, error = self._leading(log_radius)
         return mean > SIGMAS * error
 
+    def is_noise(self, log_radius: float) -> bool:
+        """Whether the leading exponent is too far below 0 for a gradient that keeps its norm."""
+        # ‖J‖_F² = n lets log σ_1 be between 0 and ½ log n; λT may differ from it by as much.
+        mean, error = self._leading(log_radius)
+        return self.steps * (mean + SIGMAS * error) < -0.5 * math.log(len(self.original))
+
     def result(self, status: CalibrationStatus, reason: str, found: float | None) -> LayerCalibration:
         """Return the measured curve with what was found on it, a log ρ or nothing."""
         logs = sorted(self.measured)
