@@ -22,13 +22,16 @@ RULES = DIAGNOSIS | monitor.RULES
 project = "unitcircle"
 copyright = "The unitcircle developers"
 version = release = installed_version("unitcircle")
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Formulas are MathML in the page: they are shown without network, where MathJax would be loaded from a server.
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_excludepatterns = ["generated/*"]
 html_theme = "furo"
 html_title = "unitcircle"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
@@ -45,6 +48,12 @@ def write_finding_pages() -> None:
     index = f"# Findings\n\n| code | name | what it says |\n|---|---|---|\n{listed}\n\n"
     toc = "\n".join(RULES)
     (folder / "index.md").write_text(f"{index}```{{toctree}}\n:hidden:\n\n{toc}\n```\n", encoding="utf-8")
+
+
+def run_notebooks() -> None:
+    """Run the marimo notebooks of the examples as scripts; an error ends the build."""
+    for notebook in sorted((HERE.parent / "examples" / "notebooks").glob("*.py")):
+        runpy.run_path(str(notebook), run_name="__main__")
 
 
 def escape_bars(_app, _what, _name, _object, _options, lines: list[str]) -> None:
@@ -81,3 +90,4 @@ def setup(app) -> None:
 
 write_finding_pages()
 runpy.run_path(str(HERE / "criticality_figure.py"))["write"](HERE / "generated" / "criticality.svg")
+run_notebooks()

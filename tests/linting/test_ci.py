@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,20 @@ def test_completion_is_printed(shell, capsys):
     script = capsys.readouterr().out
     assert "diagnose" in script
     assert "--output-format" in script
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    recipe = yaml.safe_load((ROOT / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+    wanted = {text.replace(">=", " >=") for text in project["dependencies"]}
+    asked = {text.replace("matplotlib-base", "matplotlib") for text in recipe["requirements"]["run"]}
+    assert asked - wanted == {"python >=${{ python_min }}"}
+    assert wanted <= asked
+    assert recipe["context"]["version"] == project["version"]
+    assert f">={recipe['context']['python_min']}" == project["requires-python"]
+
+
+def test_the_conda_recipe_renders():
+    rattler_build = pytest.importorskip("rattler_build")
+    (variant,) = rattler_build.Stage0Recipe.from_file(ROOT / "conda" / "recipe.yaml").render()
+    assert "unitcircle" in repr(variant)

@@ -166,7 +166,7 @@ class Diagnosis:
         try:
             import pandas as pd  # noqa: PLC0415  (optional)
         except ImportError as error:
-            raise MissingExtraError("tables", "pandas", "experiments") from error
+            raise MissingExtraError("to_frame()", "pandas", "experiments") from error
         rows = [
             {"layer": layer.layer.label, "cell": str(layer.layer.cell), "n": layer.layer.hidden_size, "gate": gate}
             | values
