@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from unitcircle.dynamics import hidden_states
+from unitcircle.dynamics import as_recurrence, hidden_states, input_share
 from unitcircle.errors import ArgumentError
 
 EPS = np.finfo(float).eps
@@ -103,3 +103,27 @@ def test_replicas_are_as_many_as_asked():
         hidden_states(lambda x, s: s + x, drive(batch=5), initial=initial, replicas=r).input_share for r in (2, 3)
     ]
     assert (shares[0] != shares[1]).all()
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.5])
+def test_the_share_at_the_end_is_the_last_of_all(gain):
+    torch.manual_seed(4)
+    module = nn.RNN(2, 24).double()
+    with torch.no_grad():
+        module.weight_hh_l0.normal_(std=gain / 24**0.5)
+    x = 0.1 * torch.randn(60, 5, 2, dtype=torch.float64)
+    recurrence = as_recurrence(module)
+    xs, states = recurrence.trajectory(x)
+    last = input_share(recurrence, xs, states, rng=3)
+    assert last == hidden_states(module, x, rng=3).input_share[-1]
+    assert (last == 1) == (gain < 1)  # one is measured to the end; the other has forgotten long before
+    still = torch.zeros_like(xs)
+    assert input_share(recurrence, still, recurrence.run(still, 0 * states[:1])[:, 0]) < 1
+
+
+def test_a_share_needs_sequences_and_replicas():
+    recurrence = as_recurrence(nn.RNN(2, 4))
+    xs, states = recurrence.trajectory(torch.randn(6, 1, 2))
+    assert np.isnan(input_share(recurrence, xs, states))
+    with pytest.raises(ArgumentError, match="replicas"):
+        input_share(recurrence, xs, states, replicas=1)

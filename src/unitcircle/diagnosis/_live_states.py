@@ -18,6 +18,8 @@ from unitcircle.errors import NotFiniteError
 from unitcircle.initializers import Critical
 from unitcircle.recurrence import Cell, RecurrentLayer
 
+MOST = 8
+"""Sequences over which the share of the input is measured, at most."""
 REPLICAS = 2
 """Random initial states of each sequence, whose scatter is the memory of the initial state."""
 SPECTRUM_COST = 1e10
@@ -52,7 +54,7 @@ def add_states(
     last = h[lengths - 1, np.arange(len(lengths))]
     share = math.nan
     if thorough and not driven.changed and (lengths == longest).all():
-        share = input_share(recurrence, driven.inputs, driven.states, replicas=REPLICAS, rng=seed)
+        share = input_share(recurrence, driven.inputs[:, :MOST], driven.states[:, :MOST], replicas=REPLICAS, rng=seed)
     changes: dict[str, Any] = {
         "distance": (sums / counts)[::-1],
         "dimension": participation_ratio(last),

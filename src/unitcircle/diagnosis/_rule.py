@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Literal, TypeVar
 
@@ -126,7 +128,7 @@ def load_rules() -> dict[str, Rule[Examination]]:
     ArgumentError
         An entry point cannot be imported or holds no rule, or one of its codes is taken.
     """
-    for entry in entry_points(group=GROUP):
+    for entry in _entries(entry_points, tuple(sys.path)):
         for added in _rules_of(entry):
             if RULES.get(added.code) is added:
                 continue
@@ -135,6 +137,12 @@ def load_rules() -> dict[str, Rule[Examination]]:
                 raise ArgumentError(_argument(entry), rule, added.code, _REMEDY)
             RULES[added.code] = added
     return RULES
+
+
+@lru_cache(maxsize=1)
+def _entries(installed: Callable[..., Iterable[EntryPoint]], _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of rules: on the same path the same, since to read them takes some training steps."""
+    return tuple(installed(group=GROUP))
 
 
 _REMEDY = "Repair or uninstall the distribution that brings it."

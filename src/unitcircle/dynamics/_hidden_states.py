@@ -15,6 +15,8 @@ from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.errors import ArgumentError
 from unitcircle.torch import Rng, generator_of
 
+_PIECE = 64
+"""Steps after which replicas are compared."""
 _BINS = 10
 """Number of equal bins of [-1, 1] in which the exploration of a unit is counted."""
 
@@ -139,7 +141,8 @@ def hidden_states(
         h = states[1:, :, part].cpu().double().numpy()
         share = np.full(len(h), np.nan)
         if states.shape[1] > 1:
-            share = _input_share(_replicas(recurrence, xs if xs is not None else len(h), states, replicas, rng))
+            start = _starts(states, replicas, rng)
+            share = _input_share(recurrence.run(xs if xs is not None else len(h), start)[1:, :, :, part])
     return HiddenStates(h, share, threshold)
 
 
@@ -174,17 +177,24 @@ def input_share(
     _check(replicas)
     if states.shape[1] == 1:
         return float("nan")
-    return float(_input_share(_replicas(recurrence, xs, states, replicas, rng)[-1:])[0])
+    part = recurrence.parts.get("h", slice(None))
+    now = _starts(states, replicas, rng)
+    agreed = 16 * torch.finfo(states.dtype).eps * float(states[1:].abs().max())
+    for piece in [xs] if isinstance(xs, int) else xs.split(_PIECE):
+        now = recurrence.run(piece, now)[-1]
+        if float((now - now[:1]).abs().max()) <= agreed:
+            # What they differ by later is rounding, however it grows: nothing is left of where they began.
+            last = states[-1, :, part]
+            return float(float((last - last[:1]).abs().max()) > agreed)
+    return float(_input_share(now[None, ..., part])[0])
 
 
-def _replicas(recurrence: Recurrence, xs: Tensor | int, states: Tensor, replicas: int, rng: Rng) -> Tensor:
-    """Return h ``(T, replicas, B, n)`` from random initial states of the size of those visited."""
+def _starts(states: Tensor, replicas: int, rng: Rng) -> Tensor:
+    """Return random initial states ``(replicas, B, N)`` of the size of those visited."""
     generator = generator_of(rng)
     shape = (replicas, 1, states.shape[2])
     normal = torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
-    start = (normal.to(states) * states[1:].square().mean((0, 1)).sqrt()).expand(-1, states.shape[1], -1)
-    with torch.no_grad():
-        return recurrence.run(xs, start)[1:, :, :, recurrence.parts.get("h", slice(None))]
+    return (normal.to(states) * states[1:].square().mean((0, 1)).sqrt()).expand(-1, states.shape[1], -1)
 
 
 def _check(replicas: int) -> None:
