@@ -81,3 +81,12 @@ def test_a_diagnosis_as_a_table():
     assert list(frame["gate"]) == ["i", "f", "g", "o"]
     assert frame["radius"].between(0, 1).all()
     assert {"norm", "departure_from_normality", "log_norm"} <= set(frame.columns)
+
+
+def test_a_comparison_as_a_table():
+    planned = study()
+    records = finder(planned, lambda label, run: record(run, 0.5))
+    frame = compare(planned, lambda run: records.get(run.key)).to_frame()
+    assert set(frame["label"]) >= {"A", "B", "C"}
+    assert (frame["mean"] == 0.5).all()
+    assert {"group", "p_holm", "difference", "verdict"} <= set(frame.columns)

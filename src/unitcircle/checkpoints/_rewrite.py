@@ -24,6 +24,8 @@ from unitcircle.errors import CheckpointError
 KEY = "unitcircle"
 """Name of the note in the metadata of a file."""
 ZIPPED = {Format.PYTORCH, Format.TORCHSCRIPT, Format.NPZ}
+BY_LIBRARY = {Format.KERAS, Format.HDF5, Format.MATLAB_HDF5}
+"""Formats that h5py writes, compressed or not."""
 LONGEST_COMMENT = (1 << 16) - 1
 _REMEDY = "initialize the model in its framework and save it again"
 
@@ -52,7 +54,7 @@ def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note:
         The file keeps a tensor compressed, quantized, or in a way that this does not write.
     """
     kind, file = _kind(path)
-    if kind in {Format.KERAS, Format.HDF5, Format.MATLAB_HDF5}:
+    if kind in BY_LIBRARY:
         (rewrite_keras if kind is Format.KERAS else rewrite_hdf5)(path, out, values, note)
         return
     tensors = READERS[kind].contents(file).tensors
@@ -89,14 +91,16 @@ def tensors_of_file(path: Path, /) -> Tensors:
         The file is damaged, or one that is not written.
     """
     kind, file = _kind(path)
-    return Tensors(READERS[kind].contents(file).tensors)
+    return Tensors(path, READERS[kind].contents(file).tensors, by_library=kind in BY_LIBRARY)
 
 
 class Tensors(Mapping[str, np.ndarray]):
     """The tensors of a file by name."""
 
-    def __init__(self, tensors: Mapping[str, StoredTensor]) -> None:
+    def __init__(self, path: Path, tensors: Mapping[str, StoredTensor], *, by_library: bool) -> None:
+        self._path = path
         self._tensors = tensors
+        self._by_library = by_library
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._tensors[name].load()
@@ -104,6 +108,22 @@ class Tensors(Mapping[str, np.ndarray]):
     def dtype(self, name: str, /) -> str:
         """Return the name of the element type in which a tensor is stored."""
         return self._tensors[name].dtype
+
+    def can_be_written(self, name: str, /) -> bool:
+        """Return whether the values of a tensor are stored one by one."""
+        if self._by_library:
+            return True
+        try:
+            _place(name, self._tensors[name], self._path)
+        except CheckpointError:
+            return False
+        return True
+
+    def aliases(self, name: str, /) -> list[str]:
+        """Return the names under which the same memory is stored, this one first."""
+        identity = self._tensors[name].identity
+        others = [] if identity is None else [k for k, v in self._tensors.items() if v.identity == identity]
+        return [name, *(other for other in others if other != name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)

@@ -20,6 +20,7 @@ __all__ = [
     "render_report",
     "report_lines",
     "report_view",
+    "stored_places",
 ]
 
 from unitcircle.linting._baseline import Baseline
@@ -29,5 +30,6 @@ from unitcircle.linting._repair import Change, Repair, plan_repair
 from unitcircle.linting._report import CLEAN, FINDINGS, UNREAD, UNREADABLE, Checked, Report
 from unitcircle.linting._schema import diagnosis_schema
 from unitcircle.linting._settings import Settings, find_settings
+from unitcircle.linting._stored_places import stored_places
 from unitcircle.linting._targets import expand
 from unitcircle.linting._text import report_lines, report_view

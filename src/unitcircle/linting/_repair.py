@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from unitcircle._json import to_json
-from unitcircle.checkpoints import rewrite, tensors_of_file
+from unitcircle.checkpoints import Tensors, rewrite, tensors_of_file
 from unitcircle.diagnosis import RULES, Diagnosis, Finding, LayerExamination, initialized
 from unitcircle.errors import CheckpointError
 from unitcircle.initializers import Initializer, parse
-from unitcircle.linting._stored_places import Part, Places, parts_of, stored_biases, stored_places
+from unitcircle.linting._stored_places import REMEDY, Part, Places, parts_of, stored_biases, stored_places
 from unitcircle.recurrence import RecurrentLayer, draw_decay
 
 LOST_DECAY = "UC114"
@@ -228,14 +228,14 @@ def _write_blocks(
     blocks: dict[Part, np.ndarray],
     places: Places,
     label: str,
-    stored: Mapping[str, np.ndarray],
+    stored: Tensors,
     values: dict[str, np.ndarray],
 ) -> tuple[str, ...]:
     """Write blocks into the new values of their tensors, and take them as they are stored; return the tensors."""
     touched: dict[str, None] = {}
     for part, block in list(blocks.items()):
         if part not in places.of[label]:
-            message = f"{label}: its {' '.join(part)} is not stored entry by entry, and is not written"
+            message = f"{label}: its {' '.join(part)} is compressed or computed, and is not written; {REMEDY}"
             raise CheckpointError(message)
         tensors, indices = places.of[label][part]
         held = np.zeros(
@@ -247,6 +247,6 @@ def _write_blocks(
             chosen = tensors == tensor
             values[name].reshape(-1)[indices[chosen]] = block[chosen]
             held[chosen] = values[name].reshape(-1)[indices[chosen]]
-            touched[name] = None
+            touched.update(dict.fromkeys(stored.aliases(name)))
         blocks[part] = held
     return tuple(touched)

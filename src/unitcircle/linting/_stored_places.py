@@ -66,6 +66,7 @@ def stored_places(path: Path, layers: Sequence[RecurrentLayer], /) -> Places:
     names = sorted({name for layer in layers for name in layer.source.tensors})
     wanted = {layer.label for layer in layers}
     tensors = tensors_of_file(path)
+    names = [name for name in names if tensors.can_be_written(name)]
     arrays = {name: tensors[name] for name in names}
     starts = np.cumsum([1, *(array.size for array in arrays.values())])  # 0 is what comes from no tensor
     digits = min((EXACT.get(tensors.dtype(name), 0) for name in names), default=0)

@@ -207,6 +207,25 @@ class Comparison:
         """Return plain values for JSON, under a versioned schema."""
         return {"schema": SCHEMA} | asdict(self)
 
+    def to_frame(self) -> Any:
+        """Return the rows of all groups as a ``pandas.DataFrame``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for every initializer of every group: the column ``group`` and the fields of :class:`Row` that are
+            one number or text.
+        """
+        import pandas as pd  # noqa: PLC0415  (half a second of start-up)
+
+        kept = (str, int, float)
+        rows = [
+            {"group": str(group)} | {name: value for name, value in vars(row).items() if isinstance(value, kept)}
+            for group in self.groups
+            for row in group.rows
+        ]
+        return pd.DataFrame(rows)
+
     def _repr_html_(self) -> str:
         rows = [
             (group, row.label, row.learning_rate, len(row.seeds), row.mean, row.difference, row.p_holm, row.verdict)
