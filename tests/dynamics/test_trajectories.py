@@ -485,8 +485,20 @@ def test_a_subclass_with_its_own_forward_is_never_replaced():
         def forward(self, x, state=None):
             return super().forward(x + 1, state)
 
+    leaky = seeded(lambda: Loop(Leaky(M, N)))
+    flow = gradient_flow(leaky, inputs(), lambda h: h.sum())
+    twin = copy.deepcopy(leaky).double()
+    states = [torch.zeros(B, N, dtype=torch.float64, requires_grad=True)]
+    for x_t in inputs().double().unbind(1):
+        states.append(twin.cell(x_t, states[-1]))
+    reference = torch.stack(torch.autograd.grad(states[-1].sum(), states)).norm(dim=-1).flip(0).numpy()
+    assert flow.layers == ("cell",)
+    assert abs(flow.norms[:, 0] / reference - 1).max() <= ACCURACY
+    assert gradient_flow(leaky, inputs(), lambda h: h.sum(), norm="jacobian").norm == "jacobian"
     with pytest.raises(ArgumentError, match="Leaky, with its own forward"):
-        gradient_flow(seeded(lambda: Loop(Leaky(M, N))), inputs())
+        gradient_flow(leaky, inputs(), norm="spectral")
+    with pytest.raises(ArgumentError, match="Shifted, with its own forward"):
+        gradient_flow(seeded(lambda: Shifted(M, N)), inputs())
     assert gradient_flow(seeded(lambda: Loop(Plain(M, N))), inputs()).layers == ("cell",)
     assert driven_layers(seeded(lambda: Loop(Leaky(M, N))), inputs()) == ()
 

@@ -16,7 +16,8 @@ from unitcircle.dynamics._depth_flow import DepthFlow, depth_flow
 from unitcircle.dynamics._driven_layers import DrivenLayer, driven_layers
 from unitcircle.dynamics._eigenvalues_along import StepEigenvalues, eigenvalues_along
 from unitcircle.dynamics._fixed_points import FixedPoints, fixed_points
-from unitcircle.dynamics._gradient_flow import GradientFlow, gradient_flow
+from unitcircle.dynamics._flow_by_lag import GradientFlow
+from unitcircle.dynamics._gradient_flow import gradient_flow
 from unitcircle.dynamics._hand_written import HandWritten, HandWrittenLayer, hand_written
 from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, input_share, participation_ratio
 from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value

@@ -2,102 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unitcircle._growth import Flow, Step, steepest
 from unitcircle.dynamics._batch import refusing
+from unitcircle.dynamics._flow_by_lag import GradientFlow, Norm, joined
+from unitcircle.dynamics._hand_written import HandWritten, hand_written
 from unitcircle.dynamics._lag_curves import LagCurves, lag_curves
 from unitcircle.dynamics._objective import Objective
 from unitcircle.dynamics._prepared import prepared
-from unitcircle.dynamics._recorded_run import RecordedRun, check_recorded, recorded
+from unitcircle.dynamics._recorded_run import NoLayerError, RecordedRun, check_recorded, recorded
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._state_gradients import StateGradients
 from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
 
-Norm = Literal["gradient", "jacobian", "spectral"]
 _DIFFERENTIABLE = "must be differentiable from its states to its output"
-
-
-@dataclass(frozen=True, eq=False)
-class GradientFlow(Flow[np.ndarray]):
-    """Norms of a gradient by lag, ``T`` steps back from the last state; rates and horizons are ``(layers,)``.
-
-    Attributes
-    ----------
-    layers
-        Names, one per layer, direction and trajectory: a call whose initial state is the last state of an earlier one
-        continues it, any other begins a new trajectory, ``"rnn.l0#2"``.
-    log_norms
-        ``(T + 1, layers, B)``: natural logarithm of the norm with respect to the layer's full state, by lag: lag 0 is
-        the end of each sequence, the last lag its initial state. −inf where the norm is 0, inf where it overflows, NaN
-        beyond the start of a shorter sequence.
-    parts
-        ``"h"`` and, if a layer is an LSTM, ``"c"`` → log-norms with respect to that part, of the same shape.
-    stderr
-        Standard error of ``log_norms`` from the probes, of the same shape; 0 where the norm is exact.
-    norm
-        The norm: ``"gradient"``, ``"jacobian"`` or ``"spectral"``.
-    lengths
-        For each layer ``(B,)``: the steps from the initial state of a sequence to its end.
-    cuts
-        For each layer the lags at which the model detaches the state: beyond, the gradient is 0.
-    calls
-        For each layer the number of calls of its module that its states run through.
-    notes
-        How the run differs from one in training: dropout, normalization, teacher forcing.
-    """
-
-    layers: tuple[str, ...]
-    log_norms: np.ndarray
-    parts: Mapping[str, np.ndarray]
-    stderr: np.ndarray
-    norm: Norm
-    lengths: tuple[np.ndarray, ...] = ()
-    cuts: tuple[tuple[int, ...], ...] = ()
-    calls: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def norms(self) -> np.ndarray:
-        """The norms by lag, ``(T + 1, layers, B)``."""
-        return np.exp(self.log_norms)
-
-    @property
-    def steps(self) -> int:
-        """T."""
-        return len(self.log_norms) - 1
-
-    def _measure(self, measure: Callable[[np.ndarray], float], /) -> np.ndarray:
-        return np.array([measure(self.log_norms[:, k]) for k in range(len(self.layers))])
-
-    @property
-    def worst_step(self) -> Step | None:
-        """The step back that loses most of the gradient: layer, the lag it starts from, change in nats."""
-        return steepest(self.layers, self.log_norms)
-
-    def __str__(self) -> str:
-        lines: list[str] = []
-        for k, (layer, rate, error) in enumerate(
-            zip(self.layers, self.growth_rate, self.growth_rate_stderr, strict=True)
-        ):
-            if math.isnan(rate):
-                lines.append(f"{layer}: the gradient reaches at most one of its states")
-                continue
-            factor = 1e-3 if not rate > 0 else 1e3
-            lag = self.horizon(factor)[k]
-            fate = f"changes by {factor:g} within {lag:.0f} steps" if lag < math.inf else "keeps its order of magnitude"
-            lines.append(f"{layer}: {rate:+.3g} ± {error:.1g} nats per step back; {fate} of {self.steps}")
-        return "\n".join(lines)
 
 
 def gradient_flow(
@@ -128,7 +54,9 @@ def gradient_flow(
     Parameters
     ----------
     model
-        Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside, or a :class:`Recurrence`.
+        Any module with nn.RNN, nn.GRU, nn.LSTM or their Cells inside, or a :class:`Recurrence`. Of a module that calls
+        none of them, the loops that it computes itself are measured, as :func:`hand_written` does, except for
+        ``norm="spectral"``.
     batch
         Inputs, ``(inputs, target)``, a dictionary of the model's arguments, or another form that :func:`prepared`
         takes.
@@ -183,8 +111,24 @@ def gradient_flow(
         check_recorded(run, module)
         return objective_of(run.output, run.target, optional=norm != "gradient")
 
-    with recorded(module, ready, at=at, dtype=dtype, objective=objective) as (run, value):
-        return flow_of(run, value, norm, probes=probes, rng=rng)
+    try:
+        with recorded(module, ready, at=at, dtype=dtype, objective=objective) as (run, value):
+            return flow_of(run, value, norm, probes=probes, rng=rng)
+    except NoLayerError as error:
+        measure = None
+        if norm != "spectral" and not at:
+            measure = partial(hand_written, module, ready, loss, rng=rng, dtype=dtype)
+        return _of_loops(measure, norm, probes, error)
+
+
+def _of_loops(
+    measure: Callable[..., HandWritten] | None, norm: Norm, probes: int, error: ArgumentError
+) -> GradientFlow:
+    """Return the flow of the loops that a model computes itself, or raise the error that it calls no layer."""
+    loops = () if measure is None else measure(probes=probes if norm == "jacobian" else 0).layers
+    if not loops:
+        raise error
+    return joined([loop.jacobian or loop.gradient for loop in loops], norm)
 
 
 def flow_of(run: RecordedRun, objective: Tensor | None, norm: Norm, /, *, probes: int, rng: Rng) -> GradientFlow:

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from unitcircle.dynamics._batch import Batch, call
-from unitcircle.dynamics._gradient_flow import GradientFlow
+from unitcircle.dynamics._flow_by_lag import GradientFlow
 from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, last_states
 from unitcircle.dynamics._loop_recurrences import FEWEST, LoopRecurrence, loop_recurrences
 from unitcircle.dynamics._opaque import opaque

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from unitcircle.dynamics._gradient_flow import GradientFlow, Norm
+from unitcircle.dynamics._flow_by_lag import GradientFlow, Norm
 from unitcircle.dynamics._loop_recurrences import LoopRecurrence
 from unitcircle.dynamics._run_graph import RunGraph, Value
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from unitcircle.dynamics._driven_layers import DrivenLayer, layers_of
-from unitcircle.dynamics._gradient_flow import GradientFlow, flow_of
+from unitcircle.dynamics._flow_by_lag import GradientFlow
+from unitcircle.dynamics._gradient_flow import flow_of
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._recorded_run import RecordedRun, check_recorded, recorded
 from unitcircle.torch import Rng

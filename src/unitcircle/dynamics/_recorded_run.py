@@ -134,14 +134,18 @@ def _add_named_state(record: StateRecord, name: str, state: Tensor) -> None:
     record.last = (name, 0)
 
 
+class NoLayerError(ArgumentError):
+    """A run in which no recurrent layer was called."""
+
+
 def check_recorded(run: RecordedRun, model: nn.Module, /) -> None:
     """Refuse a run in which no recurrent layer was called."""
     if run.record.trajectories:
         return
-    remedy = "Measure loops with hand_written(model, batch), or name their submodules with at=."
+    remedy = "It carries no state through a loop either; name the submodules of one that is not found with at=."
     own = unmeasured_subclasses(model)
     arrived = type(model).__name__ if not own else f"only {', '.join(own)}"
-    raise ArgumentError("model", "must call an nn.RNN, GRU, LSTM or Cell", arrived, remedy)
+    raise NoLayerError("model", "must call an nn.RNN, GRU, LSTM or Cell", arrived, remedy)
 
 
 def unmeasured_subclasses(model: nn.Module, /) -> list[str]:
