@@ -138,16 +138,14 @@ def flow_of(run: RecordedRun, objective: Tensor | None, norm: Norm, /, *, probes
     trajectories = record.trajectories
     given = {name: run.lengths_of(trajectory) for name, trajectory in trajectories.items()}
     with refusing("model", _DIFFERENTIABLE):
-        gradients, count = None, 1
         if objective is not None and norm == "gradient":
-            gradients = source.of_loss(objective)
-        elif objective is not None and any(trajectory.batch > 1 for trajectory in trajectories.values()):
+            return _flow(run, source.of_loss(objective, given), norm)
+        if objective is not None and any(trajectory.batch > 1 for trajectory in trajectories.values()):
             # The loss says after which step each sequence is read.
-            read = source.of_loss(objective)
-            given = {name: _read_after(t, read, given[name]) for name, t in trajectories.items()}
-        if gradients is None:
-            draw = partial(_cotangents, norm=norm, probes=probes, generator=generator_of(rng))
-            gradients, count = _of_ends(source, record, given, draw)
+            read = source.of_loss(objective, given)
+            given = {name: _read_after(t, read[name], given[name]) for name, t in trajectories.items()}
+        draw = partial(_cotangents, norm=norm, probes=probes, generator=generator_of(rng))
+        gradients, count = _of_ends(source, record, given, draw)
         curves = {
             name: lag_curves(t, gradients, count, norm == "spectral", given[name]) for name, t in trajectories.items()
         }
@@ -168,11 +166,11 @@ def _run_recurrence(recurrence: Recurrence, inputs: Any) -> RecordedRun:
     return RecordedRun(record, states[-1], None, None, ())
 
 
-def _read_after(trajectory: Trajectory, read: Mapping[int, Tensor], given: Tensor | None) -> Tensor | None:
+def _read_after(trajectory: Trajectory, read: LagCurves, given: Tensor | None) -> Tensor | None:
     """Return after how many steps the loss reads each sequence; None where each is read at its last step."""
     if trajectory.lengths is not None or trajectory.changed:
         return given
-    lengths = torch.from_numpy(lag_curves(trajectory, read, 1, False, given).lengths)
+    lengths = torch.from_numpy(read.lengths)
     return None if bool((lengths == trajectory.steps).all()) else lengths
 
 

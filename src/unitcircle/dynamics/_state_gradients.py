@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from unitcircle.dynamics._lag_curves import LagCurves, lag_curves
 from unitcircle.dynamics._tape import Tape
 from unitcircle.dynamics._trajectories import StateRecord, Trajectory
 
@@ -17,12 +18,14 @@ class StateGradients(ABC):
 
     def __init__(self, record: StateRecord) -> None:
         self._record = record
-        self._last: tuple[Tensor, dict[int, Tensor]] | None = None
+        self._last: tuple[Tensor, dict[str, LagCurves]] | None = None
 
-    def of_loss(self, loss: Tensor, /) -> dict[int, Tensor]:
-        """Return the gradients of a loss by the id of the tensor; of the same loss again, the same."""
+    def of_loss(self, loss: Tensor, lengths: Mapping[str, Tensor | None], /) -> dict[str, LagCurves]:
+        """Return the curves of a loss, with the lengths that are given; of the same loss again, the same."""
         if self._last is None or self._last[0] is not loss:
-            self._last = loss, self._of_loss(loss)
+            gradients = self._of_loss(loss)
+            trajectories = self._record.trajectories.items()
+            self._last = loss, {name: lag_curves(t, gradients, 1, False, lengths[name]) for name, t in trajectories}
         return self._last[1]
 
     @abstractmethod
