@@ -102,3 +102,12 @@ def _mean(means: Any, lengths: np.ndarray) -> Any:
     xp = namespace(means)
     weights = (lengths / lengths.sum()).reshape(-1, *[1] * (means.ndim - 1))
     return xp.sum(xp.asarray(weights, dtype=means.dtype) * means, axis=0)
+
+
+def participation_ratio(h: np.ndarray, /) -> float:
+    """Return ``(tr C)² / tr C²`` of the covariance C of points ``(B, n)``; NaN for a single one."""
+    if len(h) < 2:
+        return float("nan")
+    variances = np.linalg.svd(h - h.mean(0), compute_uv=False) ** 2
+    total = variances.sum()
+    return float(total**2 / (variances**2).sum()) if total > 0 else 0.0

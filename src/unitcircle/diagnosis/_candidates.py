@@ -1,23 +1,27 @@
-"""Trying initializers on copies of a live model (imports torch; imported only for such a model)."""
+"""Trying initializers on copies of a live model."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from torch import nn
 
 from unitcircle.diagnosis._examination import chrono_for
-from unitcircle.diagnosis._live import Execution, LiveModel, measure
+from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, rank_trials
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
-from unitcircle.recurrence import Cell
-from unitcircle.torch import copied, initialize_
+from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.report import Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from unitcircle.diagnosis._live import Execution, LiveModel
 
 FEWEST_SEEDS = 5
 REMEDIES = "remedies"
@@ -32,15 +36,23 @@ class Candidate:
     options: Mapping[str, Any]  # Arguments of :func:`unitcircle.torch.initialize_`
 
     @property
-    def call(self) -> str:
-        """The line of code that applies it."""
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
-        return f"unitcircle.torch.initialize_(model, {arguments})"
+    def arguments(self) -> str:
+        """Its arguments as text."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+
+class Measured(Protocol):
+    """The recurrent layers of a live model of any framework."""
+
+    @property
+    def layers(self) -> Sequence[tuple[RecurrentLayer, LiveLayer | None]]:
+        """Each with its measurements."""
+        ...
 
 
 def candidates(
     specifications: Iterable[str | Initializer | Mapping[str, Any]],
-    live: LiveModel,
+    live: Measured,
     /,
     *,
     steps: int,
@@ -55,7 +67,7 @@ def candidates(
     return list(by_name.values())
 
 
-def _remedies(live: LiveModel, steps: int) -> list[str]:
+def _remedies(live: Measured, steps: int) -> list[str]:
     cells = {layer.cell for layer, _ in live.layers}
     names = ["orthogonal"]
     if any(cell.gated for cell in cells):
@@ -94,24 +106,47 @@ def try_candidates(
     weights: Mapping[str, float] | None,
 ) -> Trials:
     """Measure a model re-initialized with each candidate, on copies, and rank the candidates."""
+    from unitcircle.diagnosis._live import measure  # noqa: PLC0415  (it imports torch)
+    from unitcircle.torch import copied, initialize_  # noqa: PLC0415
+
+    twin = copied(model)
+
+    def trial(candidate: Candidate, draw: int) -> dict[str, float]:
+        # One copy serves all draws: it is reset first, so that tensors a candidate does not fill come from the model
+        # and not from the previous candidate.
+        twin.load_state_dict(model.state_dict())
+        initialize_(twin, **candidate.options, rng=execution.seed + draw)
+        return criteria(measure(twin, execution, thorough=False, loops=live.loops), steps)
+
+    return ranked(live, tried, trial, execution.progress, steps=steps, seeds=seeds, weights=weights)
+
+
+def ranked(
+    live: Measured,
+    tried: Sequence[Candidate],
+    trial: Callable[[Candidate, int], dict[str, float]],
+    progress: Progress,
+    /,
+    *,
+    steps: int,
+    seeds: int,
+    weights: Mapping[str, float] | None,
+    call: str = "unitcircle.torch.initialize_(model, {})",
+) -> Trials:
+    """Measure draws of every candidate, and rank them with the model as it is; ``call`` is the line to run."""
     if seeds < FEWEST_SEEDS:
         rule = f"must be at least {FEWEST_SEEDS}, because fewer draws give too wide an interval"
         raise ArgumentError("seeds", rule, f"{seeds}")
-    trials = [Trial(AS_IT_IS, "", {name: np.array([value]) for name, value in _criteria(live, steps).items()})]
-    twin = copied(model)
-    execution.progress.expect(len(tried) * seeds)
+    trials = [Trial(AS_IT_IS, "", {name: np.array([value]) for name, value in criteria(live, steps).items()})]
+    progress.expect(len(tried) * seeds)
     try:
         for candidate in tried:
             rows: list[dict[str, float]] = []
             for draw in range(seeds):
-                # One copy serves all draws: it is reset first, so that tensors a candidate does not fill come from the
-                # model and not from the previous candidate.
-                twin.load_state_dict(model.state_dict())
-                initialize_(twin, **candidate.options, rng=execution.seed + draw)
-                rows.append(_criteria(measure(twin, execution, thorough=False, loops=live.loops), steps))
-                execution.progress.advance()
+                rows.append(trial(candidate, draw))
+                progress.advance()
             values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-            trials.append(Trial(candidate.name, candidate.call, values))
+            trials.append(Trial(candidate.name, call.format(candidate.arguments), values))
     except KeyboardInterrupt:
         done = {trial.name for trial in trials}
         left = tuple(candidate.name for candidate in tried if candidate.name not in done)
@@ -119,7 +154,8 @@ def try_candidates(
     return rank_trials(trials, weights)
 
 
-def _criteria(live: LiveModel, steps: int) -> dict[str, float]:
+def criteria(live: Measured, steps: int, /) -> dict[str, float]:
+    """Return the criteria of the ranking, of the worst layer."""
     layers = [layer for _, layer in live.layers if layer is not None]
     flows = np.array([layer.change(steps) / LOG_10 for layer in layers] or [math.nan])
     typical = np.array([layer.typical / LOG_10 for layer in layers] or [math.nan])

@@ -14,7 +14,7 @@ from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._diagnosis import Diagnosis
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
 from unitcircle.diagnosis._rule import select_rules
-from unitcircle.diagnosis._subject import Subject, is_live, subject_of
+from unitcircle.diagnosis._subject import Subject, is_live, is_live_jax, subject_of
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -73,12 +73,31 @@ def diagnose(
 ) -> Diagnosis: ...
 
 
+@overload
+def diagnose(
+    model: Callable[..., Any],
+    batch: Any,
+    /,
+    *,
+    params: Any = None,
+    steps: int | None = None,
+    loss: Callable[..., Any] | None = None,
+    try_initializers: Sequence[Any] = (),
+    seeds: int = SEEDS,
+    weights: Mapping[str, float] | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    rng: Rng = 0,
+) -> Diagnosis: ...
+
+
 @renamed_arguments(seed="rng")
 def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads say which arguments belong together)
     model: Any,
     batch: Any = None,
     /,
     *,
+    params: Any = None,
     steps: int | None = None,
     data: np.ndarray | None = None,
     loss: Callable[..., Any] | None = None,
@@ -101,11 +120,18 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     model
         A file, a state dict, other arrays that :func:`unitcircle.read` reads, or its return value; recurrent layers; a
         ``torch.nn.Module``; or a Keras model, a flax ``nnx`` module or the variables of flax modules, whose weights
-        are judged.
+        are judged. With a batch also a model of JAX: an ``nnx`` module, a linen module with ``params`` or bound, a
+        callable tree of arrays (equinox, ``jax.tree_util.Partial``), or a function of ``params``; its ``lax.scan``
+        loops are measured (:func:`unitcircle.jax.live_scans`).
     batch
-        Only for a torch module: inputs, ``(inputs, target)``, a dictionary of its arguments, of tensors or NumPy
-        arrays, or a ``DataLoader``, whose first batch is taken; all forms of :func:`unitcircle.dynamics.prepared`.
+        Only for a module or a model of JAX: inputs, ``(inputs, target)``, a dictionary of its arguments, of tensors or
+        NumPy arrays, or for torch a ``DataLoader``, whose first batch is taken; all forms of
+        :func:`unitcircle.dynamics.prepared`.
         Without it the module is not run.
+    params
+        Only for a model of JAX, with a batch: the variables of a linen module, or the first argument of a function
+        ``f(params, *inputs)`` that returns outputs or, as a scalar, the loss. A function ``f(params, batch)`` gets the
+        batch whole, by that name.
     steps
         The length T over which the network must carry a signal (steps). With a batch the default, and the maximum, is
         its length. Otherwise the report answers for 64 steps, and no finding is about the length.
@@ -163,6 +189,12 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         raise ArgumentError("steps", f"must be a positive number of steps, at most {MAX_STEPS:,}", repr(steps))
     rules = list(select_rules(select, ignore))
     seed = _seed_of(rng)
+    if params is not None and (batch is None or not is_live_jax(model, params)):
+        rule, remedy = (
+            "must be given with a batch, for a model of JAX",
+            "Pass diagnose(function, batch, params=params).",
+        )
+        raise ArgumentError("params", rule, type(model).__name__, remedy)
     if is_live(model) and batch is not None:
         if data is not None:
             raise ArgumentError("data", "must not be given beside a batch, on which a module is run", "both")
@@ -176,6 +208,17 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
             model, execution, steps=steps, initializers=try_initializers, seeds=seeds, weights=weights
         )
         subject = Subject((), coverage, type(model).__name__, "live")
+    elif batch is not None and is_live_jax(model, params):
+        if data is not None or at:
+            rule = "must not be given for a model of JAX on a batch, whose scans are found without names"
+            raise ArgumentError("at" if at else "data", rule, "both")
+        from unitcircle.diagnosis import _jax_examination as live_jax  # noqa: PLC0415  (JAX is loaded already)
+
+        examination, coverage, name = live_jax.examine(
+            model, batch, params, loss, steps=steps, initializers=try_initializers, seeds=seeds, weights=weights,
+            seed=seed,
+        )  # fmt: skip
+        subject = Subject((), coverage, name, "live")
     else:
         run_options = (loss, try_initializers, weights, seeds != SEEDS)
         if is_live(model):
@@ -183,7 +226,9 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
                 rule = "must be given for loss, try_initializers, seeds and weights"
                 raise ArgumentError("batch", rule, "none", "Pass diagnose(model, batch).")
         elif batch is not None or at or any(map(bool, run_options)):
-            rule = "must be a torch.nn.Module for batch, loss, at, try_initializers, seeds and weights"
+            rule = (
+                "must be a torch.nn.Module, or a model of JAX, for batch, loss, at, try_initializers, seeds and weights"
+            )
             remedy = "Without them the weights of others are judged, and data= drives their layers."
             raise ArgumentError("model", rule, type(model).__name__, remedy)
         subject = subject_of(model, at)

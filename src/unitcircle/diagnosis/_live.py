@@ -17,6 +17,7 @@ from unitcircle.diagnosis._examination import DEFAULT_STEPS
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._live_loops import LoopLayers, Names, loop_layers, names_of, square
 from unitcircle.diagnosis._live_states import add_states
+from unitcircle.diagnosis._state_measures import leading_exponent
 from unitcircle.dynamics import (
     DrivenLayer,
     GradientFlow,
@@ -33,8 +34,6 @@ PROBES = 3
 the log-norm low by .18 nats, with a standard error of .48 nats for each sequence (moments of log χ² with 3 degrees)."""
 LOOP_PROBES = 8
 """Random cotangents of the Jacobian of a hand-written recurrence."""
-BLOCKS = 8
-"""Blocks of time whose scatter is the error of the leading exponent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +258,11 @@ def _measure_layer(
     j = None if jacobian is None or name not in jacobian.layers else jacobian.layers.index(name)
     of_state = gradient if jacobian is None or j is None else mean_curve(jacobian.log_norms[:, j])
     rate, error = float(flow.growth_rate[k]), float(flow.growth_rate_stderr[k])
-    exponent, uncertainty = (math.nan, math.nan) if jacobian is None or j is None else _leading_exponent(jacobian, j)
+    exponent, uncertainty = (
+        (math.nan, math.nan)
+        if jacobian is None or j is None
+        else leading_exponent(jacobian.log_norms[:, j], jacobian.lengths[j], jacobian.cuts[j])
+    )
     measured = LiveLayer(
         gradient,
         of_state,
@@ -278,25 +281,3 @@ def _measure_layer(
         return add_states(measured, layer, driven, flow.lengths[k], seed=seed, thorough=thorough)
     except NotFiniteError:  # the states overflow, and the gradient already shows it
         return measured
-
-
-def _leading_exponent(jacobian: GradientFlow, k: int) -> tuple[float, float]:
-    """Return the growth rate of ∂h_T/∂s_t with the lag, whose limit is the leading exponent, and its error."""
-    # The norm covers all directions. A single tangent could start in a direction that nothing reads, and vanish.
-    curve = jacobian.log_norms[:, k]
-    if jacobian.cuts[k]:  # beyond it the Jacobian is 0, whatever the state does
-        curve = curve[: jacobian.cuts[k][0]]
-    # Over the lags that every sequence has.
-    curve = curve[~np.isnan(curve[:, : len(jacobian.lengths[k])]).any(-1), : len(jacobian.lengths[k])]
-    # In the first quarter, decaying directions still contribute.
-    with np.errstate(invalid="ignore"):
-        changes = np.diff(curve[len(curve) // 4 :], axis=0)
-    if not changes.size or not np.isfinite(changes).all():
-        return math.nan, math.nan
-    # Scatter over time within a sequence and scatter over sequences, which share the weights: neither alone is enough.
-    blocks = np.array([block.mean() for block in np.array_split(changes.mean(1), min(BLOCKS, len(changes)))])
-    return float(changes.mean()), math.hypot(_standard_error(blocks), _standard_error(changes.mean(0)))
-
-
-def _standard_error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -12,11 +12,11 @@ from torch.nn.functional import logsigmoid
 from torch.utils._pytree import tree_map
 
 from unitcircle._array import to_numpy
-from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
+from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._state_measures import dead_units, drive, gate_activities, mean_distance, saturation
 from unitcircle.dynamics import DrivenLayer, input_share, jacobian_spectrum, participation_ratio
 from unitcircle.errors import NotFiniteError
-from unitcircle.initializers import Critical
-from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.recurrence import RecurrentLayer
 
 MOST = 8
 """Sequences over which the share of the input is measured, at most."""
@@ -43,20 +43,13 @@ def add_states(
     if not np.isfinite(states[1:][after]).all():
         raise NotFiniteError("the trajectory", "must be finite", "a NaN or an infinity")
     h = states[1:, :, parts["h"]]
-    size = np.where(after, np.linalg.norm(h, axis=-1) / math.sqrt(h.shape[-1]), 0.0)
-    # Every sequence is counted back from its own end.
-    by_lag = [size[lengths[b] - 1 :: -1, b] for b in range(len(lengths))]
     longest = int(lengths.max())
-    sums, counts = np.zeros(longest), np.zeros(longest)
-    for column in by_lag:
-        sums[: len(column)] += column
-        counts[: len(column)] += 1
     last = h[lengths - 1, np.arange(len(lengths))]
     share = math.nan
     if thorough and not driven.changed and (lengths == longest).all():
         share = input_share(recurrence, driven.inputs[:, :MOST], driven.states[:, :MOST], replicas=REPLICAS, rng=seed)
     changes: dict[str, Any] = {
-        "distance": (sums / counts)[::-1],
+        "distance": mean_distance(h, lengths),
         "dimension": participation_ratio(last),
         "largest_dimension": min(h.shape[-1], h.shape[1] - 1),
         "input_share": share,
@@ -64,28 +57,17 @@ def add_states(
     }
     if thorough:
         xs = to_numpy(driven.inputs)[after]
-        # Bound of the change of h when each of n weights changes by one unit in the last place.
-        resolution = h.shape[-1] * torch.finfo(_precision(layer)).eps
         changes |= {
-            "saturation": _saturation(layer, parts, states[1:][after]),
-            "dead": tuple(np.flatnonzero(np.ptp(h[after], axis=0) <= resolution).tolist()),
-            "gates": _gates(layer, xs if xs.size else None, states[:-1][after]),
-            "drive": _drive(layer, xs) if xs.size else None,
+            "saturation": saturation(layer, parts, states[1:][after]),
+            "dead": dead_units(h[after], torch.finfo(_precision(layer)).eps),
+            "gates": gate_activities(layer, xs if xs.size else None, states[:-1][after], _log_sigmoid),
+            "drive": drive(layer, xs) if xs.size else None,
         }
     return LiveLayer(**(vars(measured) | changes))
 
 
 def _precision(layer: RecurrentLayer) -> torch.dtype:
     return cast("torch.dtype", getattr(torch, layer.source.dtype))
-
-
-def _drive(layer: RecurrentLayer, xs: np.ndarray) -> tuple[float, float] | None:
-    """Return how far U x + b varies and how large its constant part is, of the only gate of a plain cell."""
-    if layer.cell.gates != ("h",) or "h" not in layer.inputs:
-        return None
-    drive = xs @ np.asarray(layer.inputs["h"], dtype=float).T + np.asarray(layer.biases.get("h", 0.0))
-    init = Critical.of_drive(drive)
-    return init.input_std, init.bias_std
 
 
 def _typical_direction(measured: LiveLayer, driven: DrivenLayer, steps: int) -> Callable[[], float] | None:
@@ -102,27 +84,5 @@ def _typical_direction(measured: LiveLayer, driven: DrivenLayer, steps: int) -> 
     return measure
 
 
-def _saturation(layer: RecurrentLayer, parts: Mapping[str, slice], states: np.ndarray) -> float:
-    if layer.cell is Cell.LSTM:
-        return float(np.mean(np.abs(np.tanh(states[..., parts["c"]])) >= SATURATED))
-    if layer.cell in {Cell.GRU, Cell.RNN_TANH}:
-        return float(np.mean(np.abs(states) >= SATURATED))
-    return math.nan
-
-
-def _gates(layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray) -> dict[str, GateActivity]:
-    """Return how far the sigmoid gates are open at the states ``(steps, N)`` before each step."""
-    if not layer.cell.gated:
-        return {}
-    h = before[..., : layer.output_size]
-    activities: dict[str, GateActivity] = {}
-    for gate in ("i", "f", "o") if layer.cell is Cell.LSTM else ("r", "z"):
-        pre = h @ np.asarray((layer.projected_gates or layer.gates)[gate], dtype=float).T
-        if xs is not None:
-            pre += xs @ np.asarray(layer.inputs[gate], dtype=float).T
-        if gate in layer.biases:
-            pre += np.asarray(layer.biases[gate], dtype=float)
-        logs = logsigmoid(torch.from_numpy(pre))
-        means = logs.mean(0)
-        activities[gate] = GateActivity(float(logs.exp_().mean()), float(means.mean()), float(means.max()))
-    return activities
+def _log_sigmoid(values: np.ndarray) -> np.ndarray:
+    return logsigmoid(torch.from_numpy(values)).numpy()

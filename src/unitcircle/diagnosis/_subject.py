@@ -155,3 +155,20 @@ def is_keras(model: object, /) -> bool:
     """Return whether this is a Keras layer or model, which with the backend torch is a torch module too."""
     keras = sys.modules.get("keras")
     return keras is not None and isinstance(model, keras.Layer)
+
+
+def is_flax(model: object, package: str, /) -> bool:
+    """Return whether this is a module of ``flax.nnx`` or ``flax.linen``, without importing them."""
+    module = sys.modules.get(package)
+    return module is not None and isinstance(model, module.Module)
+
+
+def is_live_jax(model: object, params: object = None, /) -> bool:
+    """Return whether this is a model of JAX that can be run, without importing JAX."""
+    jax = sys.modules.get("jax")
+    if jax is None or is_keras(model) or is_live(model) or not callable(model):
+        return False
+    if params is not None or is_flax(model, "flax.nnx") or is_flax(model, "flax.linen"):
+        return True
+    # A callable tree; a plain function is a leaf, and no array.
+    return any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(model))

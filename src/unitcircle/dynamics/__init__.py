@@ -8,6 +8,7 @@ if _find_spec("torch") is None:
     raise MissingExtraError("measuring live networks", "torch", "torch")
 
 from unitcircle._growth import Step
+from unitcircle._series import participation_ratio
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._calibration import calibrate_
 from unitcircle.dynamics._calibration_figure import plot_calibration
@@ -19,7 +20,7 @@ from unitcircle.dynamics._fixed_points import FixedPoints, fixed_points
 from unitcircle.dynamics._flow_by_lag import GradientFlow
 from unitcircle.dynamics._gradient_flow import gradient_flow
 from unitcircle.dynamics._hand_written import HandWritten, HandWrittenLayer, hand_written
-from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, input_share, participation_ratio
+from unitcircle.dynamics._hidden_states import HiddenStates, hidden_states, input_share
 from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_spectrum, mean_log_singular_value
 from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents
 from unitcircle.dynamics._measured_layers import MeasuredLayers, measured_layers

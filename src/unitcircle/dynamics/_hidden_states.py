@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unitcircle._series import participation_ratio
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.errors import ArgumentError
@@ -72,15 +73,6 @@ class HiddenStates:
         """Number of different sign patterns of ``h_t`` over time and batch, that is of orthants visited."""
         signs = np.packbits(self.states.reshape(-1, self.states.shape[-1]) > 0, axis=-1)
         return len(np.unique(signs, axis=0))
-
-
-def participation_ratio(h: np.ndarray, /) -> float:
-    """Return ``(tr C)² / tr C²`` of the covariance C of points ``(B, n)``; NaN for a single one."""
-    if len(h) < 2:
-        return float("nan")
-    variances = np.linalg.svd(h - h.mean(0), compute_uv=False) ** 2
-    total = variances.sum()
-    return float(total**2 / (variances**2).sum()) if total > 0 else 0.0
 
 
 def hidden_states(

@@ -4,7 +4,8 @@
 ``initialize(params, recurrent="orthogonal", bias="forget_bias", key=0)`` fills every gate of every flax cell of a tree
 of parameters; ``initialize_`` fills an nnx module in place; ``to_layers`` returns the layers of either for
 ``unitcircle.diagnose``. ``gradient_flow``, ``lyapunov_exponents`` and ``eigenvalues_along`` measure any
-``step(x, state) -> state``.
+``step(x, state) -> state``; ``live_scans`` finds the scans that a whole function runs, and measures gradients at their
+states.
 """
 
 from unitcircle.errors import MissingExtraError
@@ -25,6 +26,10 @@ from unitcircle.jax._initialize import initialize as initialize
 from unitcircle.jax._initialize import initialize_ as initialize_
 from unitcircle.jax._initializer import initializer as initializer
 from unitcircle.jax._layers import to_layers as to_layers
+from unitcircle.jax._live_scans import LiveScan as LiveScan
+from unitcircle.jax._live_scans import LiveScans as LiveScans
+from unitcircle.jax._live_scans import live_scans as live_scans
+from unitcircle.jax._live_scans import named_leaves as named_leaves
 from unitcircle.jax._lyapunov import LyapunovExponents as LyapunovExponents
 from unitcircle.jax._lyapunov import lyapunov_exponents as lyapunov_exponents
 
@@ -32,6 +37,8 @@ __all__ = [
     "Filled",
     "GradientFlow",
     "Initialization",
+    "LiveScan",
+    "LiveScans",
     "LyapunovExponents",
     "StepEigenvalues",
     "eigenvalues_along",
@@ -40,7 +47,9 @@ __all__ = [
     "initialize_",
     "initializer",
     "jacobian",
+    "live_scans",
     "lyapunov_exponents",
+    "named_leaves",
     "to_layers",
 ]
 

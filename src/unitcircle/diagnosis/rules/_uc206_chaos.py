@@ -40,7 +40,8 @@ def chaos(exam: Examination) -> Iterator[Finding]:
     """
     for layer, live in live_layers(exam):
         growth = live.exponent * live.steps
-        if live.exponent <= SIGMAS * live.exponent_stderr or growth <= 1:
+        # An exponent that is not known, of a state that is cut off, is NaN.
+        if not (live.exponent > SIGMAS * live.exponent_stderr and growth > 1):
             continue
         rounding = math.exp(min(growth, 700)) * ROUNDING
         visible = rounding >= VISIBLE

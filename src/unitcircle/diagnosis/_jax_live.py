@@ -1,0 +1,264 @@
+"""Measuring a live JAX model on a batch (imports JAX; imported only for such a model)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import log_expit
+
+from unitcircle._growth import growth, mean_curve
+from unitcircle._series import participation_ratio
+from unitcircle.checkpoints import Coverage, Entry
+from unitcircle.diagnosis._examination import DEFAULT_STEPS
+from unitcircle.diagnosis._jax_model import JaxBatch, JaxModel, JaxObjective
+from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._state_measures import (
+    dead_units,
+    drive,
+    gate_activities,
+    leading_exponent,
+    mean_distance,
+    saturation,
+)
+from unitcircle.errors import ArgumentError
+from unitcircle.jax import LiveScan, LiveScans, live_scans, named_leaves, to_layers
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, step
+
+PROBES = 8
+"""Random cotangents of the Jacobian."""
+_SLACK = 1000
+"""Multiple of n·eps up to which a rebuilt cell may differ from the one that ran."""
+
+
+@dataclass(frozen=True, eq=False)
+class JaxRun:
+    """How a model is run."""
+
+    batch: JaxBatch
+    loss: Callable[..., Any] | None
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class LiveJax:
+    """The recurrent layers of a live JAX model and their measurements."""
+
+    layers: tuple[tuple[RecurrentLayer, LiveLayer | None], ...]
+    steps: int
+    coverage: Coverage
+    found: LiveScans | None = None  # The traced model, to be run with other parameters
+
+
+def measure(model: JaxModel, run: JaxRun, /, *, thorough: bool = True, traced: LiveScans | None = None) -> LiveJax:
+    """Measure every recurrence that a model runs by ``jax.lax.scan``; the model is left unchanged."""
+    leaves = {name: jnp.asarray(leaf) for name, leaf in named_leaves(model.params).items()}
+    floating = {name: leaf for name, leaf in leaves.items() if jnp.issubdtype(leaf.dtype, jnp.inexact)}
+    known = _known(model.source, leaves)
+    broken = [name for name, leaf in floating.items() if not bool(jnp.isfinite(leaf).all())]
+    if broken:
+        others = f", nor are {len(broken) - 1} others" if len(broken) > 1 else ""
+        coverage = _coverage(floating, known, [f"nothing was run: {broken[0]} is not finite{others}"], ())
+        return LiveJax(tuple((layer, None) for layer in known), DEFAULT_STEPS, coverage)
+    objective = JaxObjective(run.loss, run.batch.target)
+    probes = PROBES if thorough else 0
+    found = (
+        _traced(model, run, objective, probes)
+        if traced is None
+        else traced.again(model.params, probes, jax.random.key(run.seed))
+    )
+    layers, notes = _layers(found, known, thorough=thorough)
+    if not found.double:
+        notes.append("the model has derivative rules of its own precision: it was measured in that, not in double")
+    if not layers:
+        notes.append("no jax.lax.scan carries a state that parameters reach: nothing here is recurrent (an associative "
+                     "scan is no loop: write the recurrence with lax.scan to have it measured)")  # fmt: skip
+    without = "the value that the function returns" if not math.isnan(found.value) else ""
+    notes.append(
+        f"the gradient is that of {objective.used or without or 'a random cotangent of the last state, without a loss'}"
+    )
+    measured = {name for layer, live in layers if live is not None for name in layer.source.tensors}
+    unrolled = [
+        f"{name} is applied {uses} times, each time to what the time before gave, in a loop of Python that tracing "
+        "unrolls: not measured (write the loop with jax.lax.scan)"
+        for name, uses in found.unrolled.items()
+        if name not in measured and np.ndim(leaves[name]) > 1
+    ]
+    longest = max((live.steps for _, live in layers if live is not None), default=DEFAULT_STEPS)
+    coverage = _coverage(floating, [layer for layer, _ in layers], notes, (*unrolled, *found.unread))
+    return LiveJax(tuple(layers), longest, coverage, found)
+
+
+def _traced(model: JaxModel, run: JaxRun, objective: JaxObjective, probes: int) -> LiveScans:
+    loss = objective if objective.exists else None
+    try:
+        return live_scans(
+            model.function, model.params, *run.batch.args, loss=loss, probes=probes, key=run.seed, **run.batch.options
+        )
+    except ArgumentError:
+        raise
+    except Exception as error:
+        rule = "must be arguments that the model and the loss take"
+        first = (str(error).splitlines() or [""])[0]
+        raise ArgumentError("batch", rule, f"{type(error).__name__}: {first}") from error
+
+
+def _known(source: Any, leaves: Mapping[str, Any]) -> list[RecurrentLayer]:
+    """Return the flax cells of a model."""
+    try:
+        return [layer for layer in to_layers(source) if leaves.keys() >= {*layer.source.tensors}]
+    except ArgumentError:  # it holds none
+        return []
+
+
+def _layers(
+    found: LiveScans, known: Sequence[RecurrentLayer], *, thorough: bool
+) -> tuple[list[tuple[RecurrentLayer, LiveLayer | None]], list[str]]:
+    """Return the layers of the scans, each flax cell once, and notes on how they were found."""
+    notes: list[str] = []
+    of_known: dict[int, list[LiveLayer]] = {}
+    others: list[tuple[RecurrentLayer, LiveLayer | None]] = []
+    seen: dict[tuple[str, ...], int] = {}
+    names: dict[str, int] = {}
+    for scan in found.scans:
+        count = seen[scan.parameters] = seen.get(scan.parameters, 0) + 1
+        places = [k for k, layer in enumerate(known) if layer.source.tensors[0] in scan.parameters]
+        # Of kernels that layers are stacked in, the scans over time run one after the other.
+        place = places[(count - 1) % len(places)] if places else None
+        states = _states_of(known[place], scan, double=found.double) if place is not None else None
+        if place is not None and states is not None:
+            layer = known[place]
+            of_known.setdefault(place, []).append(_measured(scan, layer, states, thorough=thorough))
+            continue
+        name = known[place].name if place is not None else _common(scan.parameters)
+        names[name] = names.get(name, 0) + 1
+        title = name if names[name] == 1 else f"{name}#{names[name]}"
+        shapes = " and ".join(str(leaf.shape[1:]) for leaf in scan.states)
+        acting = ", ".join(scan.parameters) or "no parameter"
+        notes.append(
+            f"{title} is a scan of {len(scan.states[0]) - 1} steps: it carries a state of shape {shapes}, on which "
+            f"{acting} act{'s' * (len(scan.parameters) < 2)}"
+        )
+        size = sum(leaf[0].size for leaf in scan.states) // len(scan.lengths)
+        source = Source(tensors=scan.parameters, layout="flax", dtype="float32")
+        layer = RecurrentLayer(name=title, cell=Cell.HAND_WRITTEN, units=size, source=source)
+        others.append((layer, _measured(scan, layer, None, thorough=thorough)))
+    layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
+    taken = {name for layer, _ in others for name in layer.source.tensors}
+    for k, layer in enumerate(known):
+        if k in of_known:
+            worst = max(of_known[k], key=lambda live: abs(live.change(live.steps)))
+            layers.append((layer, replace(worst, trajectories=len(of_known[k]))))
+            if len(of_known[k]) > 1:
+                notes.append(f"{layer.label} is run by {len(of_known[k])} scans: the one over which the gradient "
+                             "changes most is reported")  # fmt: skip
+        elif layer.source.tensors[0] not in taken:
+            layers.append((layer, None))
+            notes.append(f"{layer.label} is not run by a scan on this batch: only its weights were examined")
+    return [*layers, *others], notes
+
+
+def _common(parameters: Sequence[str]) -> str:
+    """Return the path that parameters have in common; of a single one its name."""
+    if len(parameters) < 2:
+        return parameters[0] if parameters else "scan"
+    parts = [name.split(".") for name in parameters]
+    common = [column[0] for column in zip(*parts, strict=False) if len(set(column)) == 1]
+    return ".".join(common) or parameters[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _States:
+    """The full states ``(T + 1, B, N)`` of a flax cell, h first, and its inputs ``(T, B, m)``."""
+
+    states: np.ndarray
+    inputs: np.ndarray
+
+
+def _states_of(layer: RecurrentLayer, scan: LiveScan, *, double: bool) -> _States | None:
+    """Return the states and inputs of a flax cell; None where the scan does not run the cell as rebuilt."""
+    if any(leaf.ndim > 3 or np.iscomplexobj(leaf) for leaf in scan.states):
+        return None
+    # flax carries (c, h), and we h, then c.
+    parts = [leaf if leaf.ndim == 3 else leaf[:, None] for leaf in scan.states][::-1]
+    states = np.concatenate(parts, -1)
+    for leaf in jax.tree.leaves(scan.inputs[1]):
+        xs = np.asarray(leaf)
+        xs = xs if xs.ndim == 3 else xs[:, None] if xs.ndim == 2 else xs
+        if xs.ndim != 3 or xs.shape[-1] != layer.input_size or xs.shape[:2] != (len(states) - 1, states.shape[1]):
+            continue
+        if states.shape[-1] != layer.state_size or not np.isfinite(states).all():
+            return None
+        after = step(layer, xs, states[:-1])
+        eps = np.finfo(np.float64 if double else np.float32).eps
+        largest = max(1.0, float(np.abs(states).max()))
+        if np.abs(after - states[1:]).max() <= _SLACK * (layer.hidden_size + xs.shape[-1]) * eps * largest:
+            return _States(states, xs)
+    return None
+
+
+def _measured(scan: LiveScan, layer: RecurrentLayer, of_cell: _States | None, *, thorough: bool) -> LiveLayer:
+    gradient = mean_curve(scan.log_gradient)
+    rate, error = growth(scan.log_gradient)
+    jacobian = scan.log_jacobian if thorough else np.full_like(scan.log_gradient, np.nan)
+    known = not np.isnan(jacobian).all()
+    lost = np.flatnonzero(np.isneginf(jacobian).all(1)) if known and scan.detached else np.empty(0, int)
+    cuts = [int(lost[0])] if lost.size else []
+    exponent, uncertainty = leading_exponent(jacobian, scan.lengths, cuts) if known else (math.nan, math.nan)
+    measured = LiveLayer(
+        gradient,
+        mean_curve(jacobian) if known else gradient,
+        rate,
+        error,
+        len(scan.lengths),
+        units=layer.output_size,
+        exponent=exponent,
+        exponent_stderr=uncertainty,
+        cut=cuts[0] if cuts else None,
+        links=len(cuts),
+    )
+    return measured if of_cell is None else _with_states(measured, layer, of_cell, scan.lengths, thorough=thorough)
+
+
+def _with_states(
+    measured: LiveLayer, layer: RecurrentLayer, of_cell: _States, lengths: np.ndarray, *, thorough: bool
+) -> LiveLayer:
+    """Add what the states show, each sequence up to its own end."""
+    n = layer.output_size
+    lengths = np.maximum(
+        lengths if len(lengths) == of_cell.states.shape[1] else np.full(of_cell.states.shape[1], lengths[0]), 1
+    )
+    h = of_cell.states[1:, :, :n]
+    after = np.arange(1, len(h) + 1)[:, None] <= lengths
+    last = h[lengths - 1, np.arange(len(lengths))]
+    changes: dict[str, Any] = {
+        "distance": mean_distance(h, lengths),
+        "dimension": participation_ratio(last),
+        "largest_dimension": min(n, h.shape[1] - 1),
+    }
+    if thorough:
+        xs = of_cell.inputs[after]
+        parts = {"h": slice(n), "c": slice(n, None)}
+        changes |= {
+            "saturation": saturation(layer, parts, of_cell.states[1:][after]),
+            "dead": dead_units(h[after], float(jnp.finfo(layer.source.dtype).eps)),
+            "gates": gate_activities(layer, xs if xs.size else None, of_cell.states[:-1][after], log_expit),
+            "drive": drive(layer, xs) if xs.size else None,
+        }
+    return replace(measured, **changes)
+
+
+def _coverage(
+    leaves: Mapping[str, Any], layers: Sequence[RecurrentLayer], notes: Sequence[str], unread: Sequence[str]
+) -> Coverage:
+    entries: dict[str, Entry] = {}
+    for layer in layers:
+        for name in layer.source.tensors:
+            if name in leaves:
+                entries.setdefault(name, Entry(name, tuple(np.shape(leaves[name])), layer.label))
+    return Coverage(tuple(entries.values()), (), tuple(notes), len(leaves) - len(entries), tuple(unread))

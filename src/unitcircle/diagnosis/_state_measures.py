@@ -1,0 +1,95 @@
+"""What the states and the Jacobian of one recurrent layer show, without a framework."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from unitcircle.diagnosis._live_layer import SATURATED, GateActivity
+from unitcircle.initializers import Critical
+from unitcircle.recurrence import Cell, RecurrentLayer
+
+BLOCKS = 8
+"""Blocks of time whose scatter is the error of the leading exponent."""
+
+
+def mean_distance(h: np.ndarray, lengths: np.ndarray, /) -> np.ndarray:
+    """Return ‖h_t‖/√n ``(T,)`` of states ``(T, B, n)``, mean over the sequences, each counted back from its end."""
+    after = np.arange(1, len(h) + 1)[:, None] <= lengths
+    size = np.where(after, np.linalg.norm(h, axis=-1) / math.sqrt(h.shape[-1]), 0.0)
+    by_lag = [size[lengths[b] - 1 :: -1, b] for b in range(len(lengths))]
+    longest = int(lengths.max())
+    sums, counts = np.zeros(longest), np.zeros(longest)
+    for column in by_lag:
+        sums[: len(column)] += column
+        counts[: len(column)] += 1
+    return (sums / counts)[::-1]
+
+
+def dead_units(h: np.ndarray, eps: float, /) -> tuple[int, ...]:
+    """Return the units that never change over states ``(N, n)``, to the rounding of weights of a precision."""
+    # Bound of the change of h when each of n weights changes by one unit in the last place.
+    return tuple(np.flatnonzero(np.ptp(h, axis=0) <= h.shape[-1] * eps).tolist())
+
+
+def leading_exponent(curve: np.ndarray, lengths: np.ndarray, cuts: Sequence[int], /) -> tuple[float, float]:
+    """Return the growth rate of ∂h_T/∂s_t with the lag, whose limit is the leading exponent, and its error."""
+    # The norm covers all directions. A single tangent could start in a direction that nothing reads, and vanish.
+    if cuts:  # beyond it the Jacobian is 0, whatever the state does
+        curve = curve[: cuts[0]]
+    # Over the lags that every sequence has.
+    curve = curve[~np.isnan(curve[:, : len(lengths)]).any(-1), : len(lengths)]
+    # In the first quarter, decaying directions still contribute.
+    with np.errstate(invalid="ignore"):
+        changes = np.diff(curve[len(curve) // 4 :], axis=0)
+    if not changes.size or not np.isfinite(changes).all():
+        return math.nan, math.nan
+    # Scatter over time within a sequence and scatter over sequences, which share the weights: neither alone is enough.
+    blocks = np.array([block.mean() for block in np.array_split(changes.mean(1), min(BLOCKS, len(changes)))])
+    return float(changes.mean()), math.hypot(_standard_error(blocks), _standard_error(changes.mean(0)))
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def saturation(layer: RecurrentLayer, parts: Mapping[str, slice], states: np.ndarray, /) -> float:
+    """Return the share of the values of tanh beyond ±0.95, of states ``(steps, N)``; NaN where there is no tanh."""
+    if layer.cell is Cell.LSTM:
+        return float(np.mean(np.abs(np.tanh(states[..., parts["c"]])) >= SATURATED))
+    if layer.cell in {Cell.GRU, Cell.RNN_TANH}:
+        return float(np.mean(np.abs(states) >= SATURATED))
+    return math.nan
+
+
+def gate_activities(
+    layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray, log_sigmoid: Callable[[np.ndarray], np.ndarray], /
+) -> dict[str, GateActivity]:
+    layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray, log_sigmoid: Callable[[np.ndarray], np.ndarray], /
+) -> dict[str, GateActivity]:
+    """Return how far the sigmoid gates are open at the states ``(steps, N)`` before each step."""
+    if not layer.cell.gated:
+        return {}
+    h = before[..., : layer.output_size]
+    activities: dict[str, GateActivity] = {}
+    for gate in ("i", "f", "o") if layer.cell is Cell.LSTM else ("r", "z"):
+        pre = h @ np.asarray((layer.projected_gates or layer.gates)[gate], dtype=float).T
+        if xs is not None:
+            pre += xs @ np.asarray(layer.inputs[gate], dtype=float).T
+        if gate in layer.biases:
+            pre += np.asarray(layer.biases[gate], dtype=float)
+        logs = log_sigmoid(pre)
+        means = logs.mean(0)
+        activities[gate] = GateActivity(float(np.exp(logs).mean()), float(means.mean()), float(means.max()))
+    return activities
+
+
+def drive(layer: RecurrentLayer, xs: np.ndarray, /) -> tuple[float, float] | None:
+    """Return how far U x + b varies and how large its constant part is, of the only gate of a plain cell."""
+    if layer.cell.gates != ("h",) or "h" not in layer.inputs:
+        return None
+    drive = xs @ np.asarray(layer.inputs["h"], dtype=float).T + np.asarray(layer.biases.get("h", 0.0))
+    init = Critical.of_drive(drive)
+    return init.input_std, init.bias_std

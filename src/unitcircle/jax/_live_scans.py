@@ -1,0 +1,354 @@
+"""The states of the scans that a JAX function runs, and the gradients of its loss at them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from unitcircle.errors import ArgumentError
+from unitcircle.jax._cells import flatten
+from unitcircle.jax._perturbed_scan import (
+    first_of_last,
+    perturbed,
+    random_signs,
+    real_parts,
+    state_step,
+    zeros_like_states,
+)
+from unitcircle.jax._program import Evaluator, NotWidenedError, Program, widen
+from unitcircle.jax._scan_curves import ScanCurves, batch_axes, scan_curves
+from unitcircle.jax._scan_states import RecurrentScan, recurrent_scans, unread_loops
+
+Cotangents = dict[int, tuple[Any, ...]]
+"""Place of a scan → an array ``(T + 1, ...)`` for each leaf of its state."""
+
+
+@dataclass(frozen=True, eq=False)
+class LiveScan:
+    """A ``jax.lax.scan`` that carries a state, measured inside the function that runs it.
+
+    Attributes
+    ----------
+    parameters
+        Qualified names of the parameters that act on the state.
+    states
+        The arrays of the state, each ``(T + 1, ...)``: the initial one first, in the order of the steps.
+    heads
+        Which of them the rest of the function reads.
+    axes
+        The axis of the batch in each (without that of time); empty where there is none.
+    log_gradient, log_jacobian
+        ``(T + 1, B)``: log ‖∂L/∂s_t‖ and log ‖∂h_T/∂s_t‖_F by lag, each sequence counted back from its end; NaN beyond
+        the start of a shorter one. h_T are the last states that the function reads, of the last recurrences.
+    lengths
+        ``(B,)``: steps of each sequence.
+    step, inputs, initial
+        The recurrence as a step over its state, for :func:`lyapunov_exponents` and the others; complex arrays are real
+        ones with an axis of length 2 at the end.
+    reverse
+        Whether it runs from the end of its inputs.
+    detached
+        Whether a step stops a gradient.
+    """
+
+    parameters: tuple[str, ...]
+    states: tuple[np.ndarray, ...]
+    heads: tuple[int, ...]
+    axes: tuple[int, ...]
+    log_gradient: np.ndarray
+    log_jacobian: np.ndarray
+    lengths: np.ndarray
+    step: Callable[[Any, Any], Any]
+    inputs: Any
+    initial: Any
+    reverse: bool
+    detached: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LiveScans:
+    """The recurrences of a function.
+
+    Attributes
+    ----------
+    scans
+        In the order in which they run.
+    unrolled
+        Parameter → how often it is applied in a row outside of scans, from three times on: a loop of Python.
+    unread
+        Sentences on the loops that were not measured.
+    double
+        Whether it was run in double precision.
+    value
+        The value of the loss; NaN without one.
+    again
+        ``again(params, probes, key)`` measures the same function with other parameters, without tracing it again.
+    """
+
+    scans: tuple[LiveScan, ...]
+    unrolled: Mapping[str, int]
+    unread: tuple[str, ...]
+    double: bool
+    value: float
+    again: Callable[[Any, int, Any], LiveScans]
+
+
+def live_scans(
+    function: Callable[..., Any],
+    params: Any,
+    /,
+    *args: Any,
+    loss: Callable[[Any], Any] | None = None,
+    probes: int = 8,
+    key: jax.Array | int = 0,
+    **options: Any,
+) -> LiveScans:
+    r"""Find the recurrences that a function runs by ``jax.lax.scan``, and measure gradients at their states.
+
+    The function is traced. A scan is a recurrence if parameters reach what it carries; its state s_t are the carries
+    that change and are read, without counters and sums. To each state a perturbation ε_t = 0 is added, and
+
+    .. math:: \frac{∂L}{∂s_t} = \frac{∂L}{∂ε_t}
+
+    in one backward pass, through the next step and what else this one returns; of an LSTM h and c are independent.
+    Calls under ``jax.jit``, ``jax.checkpoint`` and custom derivatives are seen through, and scans over layers are
+    unrolled. The function is run in double precision, also where it makes arrays of float32; in its own where it has
+    a rule of ``jax.custom_vjp``.
+
+    Parameters
+    ----------
+    function
+        ``function(params, *args)``, of arrays.
+    params
+        Its parameters, any tree of arrays.
+    args, options
+        Its other arguments.
+    loss
+        Scalar function of its output. None: the output where it is a scalar; else no loss, and the gradient is that of
+        v·h_T with random signs v.
+    probes
+        Number of random cotangents v of ∂h_T/∂s_t; 0 to leave it out.
+    key
+        JAX key of the cotangents, or a seed for one.
+
+    Returns
+    -------
+    LiveScans
+        The recurrences with their states and gradients.
+
+    Raises
+    ------
+    ArgumentError
+        The loss is not a real scalar.
+
+    Examples
+    --------
+    >>> W = 0.9 * jnp.eye(4)
+    >>> def last(W, xs):
+    ...     return jax.lax.scan(lambda h, x: (W @ h + x, None), jnp.zeros(4), xs)[0].sum()
+    >>> [scan] = live_scans(last, W, jnp.ones((50, 4))).scans
+    >>> scan.parameters, [round(float(norm), 4) for norm in scan.log_gradient[:2, 0]]  # from log 2, by log 0.9
+    (('params',), [0.6931, 0.5878])
+    """
+    arguments = (params, args, options)
+    call = _Call(function, loss, jax.tree.map(jnp.asarray, arguments))
+    source = jax.random.key(key) if isinstance(key, int) else key
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: widen(jnp.asarray(leaf)), arguments)
+    try:
+        with jax.enable_x64(True):
+            return _Compiled(call.traced(wide), Evaluator(double=True), wide).measured(params, probes, source)
+    except ArgumentError:
+        raise
+    except Exception:  # whatever does not run in double precision is traced in its own
+        program = call.traced(call.arguments)
+    try:
+        with jax.enable_x64(True):
+            return _Compiled(program, Evaluator(double=True), wide).measured(params, probes, source)
+    except NotWidenedError:
+        return _Compiled(program, Evaluator(double=False), call.arguments).measured(params, probes, source)
+
+
+def named_leaves(params: Any, /) -> dict[str, Any]:
+    """Return the arrays of a tree of parameters by their qualified names, as :class:`LiveScan` has them.
+
+    Parameters
+    ----------
+    params
+        Any tree of arrays.
+
+    Returns
+    -------
+    dict
+        In the order of the tree; ``"params"`` where it is a single array.
+    """
+    return {".".join(path) or "params": leaf for path, leaf in flatten(params)[0].items()}
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.inexact)
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """A function with its arguments ``(params, args, options)``."""
+
+    function: Callable[..., Any]
+    loss: Callable[[Any], Any] | None
+    arguments: Any
+
+    def traced(self, arguments: Any) -> _Traced:
+        """Trace the loss, or where there is none what the function returns."""
+        scalar = False
+
+        def whole(params: Any, args: Any, options: Any) -> Any:
+            nonlocal scalar
+            output = self.function(params, *args, **options)
+            value = output if self.loss is None else self.loss(output)
+            scalar = isinstance(value, jax.Array) and value.ndim == 0 and jnp.issubdtype(value.dtype, jnp.floating)
+            if self.loss is not None and not scalar:
+                raise ArgumentError("loss", "must return a real scalar", f"{value}", "Take its mean.")
+            return value if scalar else jax.tree.leaves(output)
+
+        closed = jax.make_jaxpr(whole)(*arguments)
+        program = Program.of(closed, unroll=True)
+        floating = {k for k, leaf in enumerate(jax.tree.leaves(arguments[0])) if _is_inexact(leaf)}
+        scans, unrolled = recurrent_scans(program, floating)
+        sizes = [leaf.shape[:2] for leaf in jax.tree.leaves(arguments[1:]) if hasattr(leaf, "shape") and leaf.ndim]
+        return _Traced(program, scans, unrolled, scalar, [size for shape in sizes for size in shape])
+
+
+@dataclass(frozen=True, eq=False)
+class _Traced:
+    """A traced function, its recurrences, and whether it returns a loss."""
+
+    program: Program
+    scans: Sequence[RecurrentScan]
+    unrolled: Mapping[int, int]
+    scalar: bool
+    sizes: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Compiled:
+    """A traced function in a precision, compiled once for all parameters."""
+
+    traced: _Traced
+    evaluator: Evaluator
+    arguments: Any
+
+    @cached_property
+    def _axes(self) -> dict[int, tuple[int, ...]]:
+        """The axis of the batch in each array of the state of each scan."""
+        sizes, scans = self.traced.sizes, self.traced.scans
+        shapes = {scan.place: [scan.equation.shapes[j][0] for j in scan.leaves] for scan in scans}
+        return {scan.place: batch_axes(shapes[scan.place], sizes, scan.steps) for scan in scans}
+
+    def _forward(self, inputs: Sequence[Any], added: Cotangents) -> Any:
+        """Run the function with something added to the states: its value and the states; inputs of the scans."""
+        states: Cotangents = {}
+        records: dict[int, Any] = {}
+
+        def hook(equation: Any, taken: list[Any]) -> Sequence[Any] | None:
+            scan = next((one for one in self.traced.scans if one.equation is equation), None)
+            if scan is None:
+                return None
+            term = added[scan.place]
+            outputs, states[scan.place], records[scan.place] = perturbed(self.evaluator, scan, taken, term)
+            return outputs
+
+        outputs = self.evaluator.run(self.traced.program, inputs, hook=hook)
+        return (outputs[0] if self.traced.scalar else jnp.zeros(()), states), records
+
+    def _zeros(self) -> Cotangents:
+        return {scan.place: zeros_like_states(scan, double=self.evaluator.double) for scan in self.traced.scans}
+
+    @cached_property
+    def _products(self) -> Callable[..., Any]:
+        """Value, states, inputs of the scans, and products of cotangents of value and states with their Jacobians."""
+
+        # One program, compiled once, serves the loss and the random cotangents: compiling takes longer than running.
+        def run(inputs: Sequence[Any], of_value: jax.Array, of_states: Cotangents) -> Any:
+            (value, states), pull, records = jax.vjp(lambda e: self._forward(inputs, e), self._zeros(), has_aux=True)
+            products = jax.vmap(lambda v, c: pull((v.astype(value.dtype), c))[0])(of_value, of_states)
+            return value, states, records, products
+
+        return jax.jit(run)
+
+    def measured(self, params: Any, probes: int, key: Any) -> LiveScans:
+        """Run it with parameters and differentiate it at every state."""
+        with jax.enable_x64(self.evaluator.double or bool(jax.config.read("jax_enable_x64"))):
+            own = jax.tree.map(jnp.asarray, params)
+            given = jax.tree.map(widen, own) if self.evaluator.double else own
+            return self._measured([*jax.tree.leaves(given), *jax.tree.leaves(self.arguments[1:])], params, probes, key)
+
+    def _measured(self, inputs: Sequence[Any], params: Any, probes: int, key: Any) -> LiveScans:
+        scans = self.traced.scans
+        names = list(named_leaves(params))
+        count = max(probes, 2)
+        zeros = {place: tuple(map(np.asarray, leaves)) for place, leaves in self._zeros().items()}
+        first = {place: first_of_last(leaves, self._axes[place], count) for place, leaves in zeros.items()}
+        value, states, records, pulled = self._products(inputs, np.eye(count)[0], first)
+        host = {place: tuple(map(np.asarray, leaves)) for place, leaves in states.items()}
+        heads = {scan.place: self._heads(scan) for scan in scans}
+        tops = {s.place for s in scans if not any(s.place in other.before for other in scans)}
+        curves: dict[int, ScanCurves] = {}
+        for scan in scans:
+            of_loss, of_first = (tuple(np.asarray(leaf[k]) for leaf in pulled[scan.place]) for k in (0, 1))
+            curves[scan.place] = scan_curves(host[scan.place], self._axes[scan.place], of_loss, of_first)
+        jacobian = None
+        if scans and (probes or not self.traced.scalar):
+            cotangents = {
+                scan.place: random_signs(zeros[scan.place], heads[scan.place], curves[scan.place], count, key)
+                if scan.place in tops
+                else tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in zeros[scan.place])
+                for scan in scans
+            }
+            jacobian = self._products(inputs, np.zeros(count), cotangents)[-1]
+        found: list[LiveScan] = []
+        for scan in scans:
+            curve = curves[scan.place]
+            of_ends = None if jacobian is None else tuple(np.asarray(leaf) for leaf in jacobian[scan.place])
+            log_jacobian = curve.by_lag(of_ends) if of_ends is not None else np.full_like(curve.log_gradient, np.nan)
+            single = None if self.traced.scalar or of_ends is None else tuple(leaf[:1] for leaf in of_ends)
+            along, initial = records[scan.place]
+            found.append(
+                LiveScan(
+                    tuple(names[k] for k in scan.parameters),
+                    host[scan.place],
+                    heads[scan.place],
+                    curve.axes,
+                    curve.log_gradient if single is None else curve.by_lag(single),
+                    log_jacobian,
+                    curve.lengths,
+                    state_step(self.evaluator, scan),
+                    along,
+                    tuple(map(real_parts, initial)),
+                    bool(scan.equation.params["reverse"]),
+                    scan.detached,
+                )
+            )
+        unrolled = {names[k]: count for k, count in self.traced.unrolled.items()}
+        loss = float(value) if self.traced.scalar else math.nan
+        unread = tuple(unread_loops(self.traced.program))
+        return LiveScans(tuple(found), unrolled, unread, self.evaluator.double, loss, self.measured)
+
+    def _heads(self, scan: RecurrentScan) -> tuple[int, ...]:
+        """Return which arrays of the state the rest of the program reads, all where it reads none as it is."""
+        used = {atom for equation in self.traced.program.equations for atom in equation.inputs} | {
+            *self.traced.program.outputs
+        }
+        carries = scan.equation.params["num_carry"]
+        outputs = scan.equation.outputs
+        emitted = {
+            atom for atom, out in zip(scan.body.outputs, outputs, strict=True) if out in used and isinstance(atom, int)
+        }
+        heads = tuple(k for k, j in enumerate(scan.leaves) if scan.body.outputs[:carries][j] in emitted)
+        return heads or tuple(range(len(scan.leaves)))

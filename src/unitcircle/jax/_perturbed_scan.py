@@ -1,0 +1,111 @@
+"""A scan with something added to its states, and the cotangents of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from unitcircle.jax._program import Evaluator, widen
+from unitcircle.jax._scan_curves import ScanCurves
+from unitcircle.jax._scan_states import RecurrentScan
+
+
+def zeros_like_states(scan: RecurrentScan, *, double: bool) -> tuple[jax.Array, ...]:
+    """Return perturbations of all states that are zero."""
+    shapes = [scan.equation.shapes[j] for j in scan.leaves]
+    leaves = [jnp.zeros((scan.steps + 1, *shape), dtype) for shape, dtype in shapes]
+    return tuple(map(widen, leaves) if double else leaves)
+
+
+def perturbed(
+    evaluator: Evaluator, scan: RecurrentScan, taken: Sequence[Any], added: tuple[jax.Array, ...]
+) -> tuple[Sequence[Any], tuple[jax.Array, ...], Any]:
+    """Run a scan with something added to every state; return its outputs, the states, and inputs with initial state."""
+    params, body = scan.equation.params, scan.body
+    first, carries, reverse = params["num_consts"], params["num_carry"], params["reverse"]
+    after = body.outputs[:carries]
+    in_order = [leaf[1:][::-1] if reverse else leaf[1:] for leaf in added]
+    constants, xs = tuple(taken[:first]), tuple(taken[first + carries :])
+    start = list(taken[first : first + carries])
+    for leaf, j in zip(added, scan.leaves, strict=True):
+        start[j] = start[j] + leaf[0]
+
+    def step(carry: Any, x: Any) -> Any:
+        values, terms = x
+        inside: dict[int, Any] = {}
+        own = evaluator.run(body, [*constants, *carry, *values], values=inside)
+        states = tuple(own[j] + term for j, term in zip(scan.leaves, terms, strict=True))
+        # What else the step returns sees the perturbed state; the arrays of the state do not see one another.
+        held = {var: state for j, state in zip(scan.leaves, states, strict=True) if isinstance(var := after[j], int)}
+        outputs = evaluator.run(body, [*constants, *carry, *values], replaced=held, values=inside)
+        following = outputs[:carries]
+        for j, state in zip(scan.leaves, states, strict=True):
+            following[j] = state
+        others = tuple(value for j, value in enumerate(carry) if j not in scan.leaves)
+        return tuple(following), (tuple(outputs[carries:]), states, others)
+
+    last, (ys, states, others) = jax.lax.scan(
+        step, tuple(start), (xs, tuple(in_order)), length=params["length"], reverse=reverse
+    )
+    initial = tuple(start[j] for j in scan.leaves)
+    states = tuple(leaf[::-1] if reverse else leaf for leaf in states)
+    full = tuple(jnp.concatenate([s[None], leaf]) for s, leaf in zip(initial, states, strict=True))
+    along = jax.tree.map(lambda leaf: leaf[::-1] if reverse else leaf, (xs, others))
+    steps = jax.tree.map(lambda c: jnp.broadcast_to(c, (scan.steps, *jnp.shape(c))), constants)
+    return [*last, *ys], full, ((steps, *along), initial)
+
+
+def state_step(evaluator: Evaluator, scan: RecurrentScan) -> Callable[[Any, Any], Any]:
+    """Return the step of a scan over its state alone, in real numbers."""
+    carries = scan.equation.params["num_carry"]
+    like = [scan.equation.shapes[j][1] for j in scan.leaves]
+
+    def step(x: Any, state: Any) -> Any:
+        constants, values, others = x
+        known = iter(others)
+        own = iter([_complex(part, dtype) for part, dtype in zip(state, like, strict=True)])
+        carry = [next(own) if j in scan.leaves else next(known) for j in range(carries)]
+        outputs = evaluator.run(scan.body, [*constants, *carry, *values])
+        return tuple(real_parts(outputs[j]) for j in scan.leaves)
+
+    return step
+
+
+def real_parts(leaf: jax.Array) -> jax.Array:
+    """Return a complex array as a real one, with an axis of length 2 at the end."""
+    return jnp.stack([leaf.real, leaf.imag], -1) if jnp.iscomplexobj(leaf) else leaf
+
+
+def _complex(part: jax.Array, dtype: Any) -> jax.Array:
+    return part[..., 0] + 1j * part[..., 1] if jnp.issubdtype(dtype, jnp.complexfloating) else part
+
+
+def first_of_last(leaves: Sequence[np.ndarray], axes: Sequence[int], count: int, /) -> tuple[np.ndarray, ...]:
+    """Return cotangents of states, of which the second is 1 at the first sequence of the last state."""
+    cotangents = tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in leaves)
+    for cotangent, axis in zip(cotangents, axes, strict=False):
+        cotangent[(1, -1, *[slice(None)] * axis, 0)] = 1
+    return cotangents
+
+
+def random_signs(
+    leaves: Sequence[np.ndarray], heads: Sequence[int], curves: ScanCurves, count: int, key: jax.Array, /
+) -> tuple[np.ndarray, ...]:
+    """Return cotangents with random signs at the last state of each sequence, for the arrays that are read."""
+    cotangents = tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in leaves)
+    for k in heads:
+        rows = cotangents[k]
+        signs = np.asarray(jax.random.rademacher(jax.random.fold_in(key, k), (2, count, *rows.shape[2:]), jnp.int8))
+        value = (signs[0] + 1j * signs[1] if np.iscomplexobj(rows) else signs[0]).astype(rows.dtype)
+        if curves.axes:
+            axis = curves.axes[k]
+            by_sequence = np.moveaxis(rows, 2 + axis, 2)
+            for b, end in enumerate(curves.last):
+                by_sequence[:, end, b] = np.moveaxis(value, 1 + axis, 1)[:, b]
+        else:
+            rows[:, curves.last[0]] = value
+    return cotangents
