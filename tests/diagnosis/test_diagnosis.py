@@ -82,7 +82,8 @@ def test_a_generator_is_advanced_and_the_old_name_of_the_seed_works():
 )
 def test_what_belongs_to_a_module_is_refused_for_layers(options):
     with pytest.raises(
-        ArgumentError, match=r"must be a torch\.nn\.Module for batch, loss, at, try_initializers, seeds"
+        ArgumentError,
+        match=r"must be a torch\.nn\.Module, or a model of JAX, for batch, loss, at, try_initializers, seeds",
     ):
         diagnose([EYE], **options)
 

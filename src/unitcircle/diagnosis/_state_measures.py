@@ -67,8 +67,6 @@ def saturation(layer: RecurrentLayer, parts: Mapping[str, slice], states: np.nda
 def gate_activities(
     layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray, log_sigmoid: Callable[[np.ndarray], np.ndarray], /
 ) -> dict[str, GateActivity]:
-    layer: RecurrentLayer, xs: np.ndarray | None, before: np.ndarray, log_sigmoid: Callable[[np.ndarray], np.ndarray], /
-) -> dict[str, GateActivity]:
     """Return how far the sigmoid gates are open at the states ``(steps, N)`` before each step."""
     if not layer.cell.gated:
         return {}

@@ -41,7 +41,8 @@ def batch_axes(shapes: Sequence[tuple[int, ...]], sizes: Sequence[int], steps: i
     candidates = [size for size in sizes if size != steps] or list(sizes)
     for size in dict.fromkeys(candidates):
         axes = [shape.index(size) if size in shape else -1 for shape in shapes]
-        if -1 not in axes:
+        # Of a state with one axis that is the units', although their number may be that of something else.
+        if -1 not in axes and all(len(shape) > 1 for shape in shapes):
             return tuple(axes)
     return ()
 
