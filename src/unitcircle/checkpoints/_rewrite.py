@@ -165,7 +165,7 @@ def _place(name: str, tensor: StoredTensor, path: Path) -> _Place:
     if not whole or view.shape != tensor.shape:
         message = f"{path}: tensor {name!r:.200} is compressed or computed from others, and is not written; {_REMEDY}"
         raise CheckpointError(message)
-    start = np.frombuffer(owner, np.uint8).__array_interface__["data"][0]
+    start = np.frombuffer(memoryview(owner), np.uint8).__array_interface__["data"][0]
     return _Place(view.__array_interface__["data"][0] - start, view.strides, view.dtype, tensor.dtype)
 
 

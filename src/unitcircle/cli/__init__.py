@@ -15,6 +15,7 @@ from typing import Any
 
 from unitcircle._printable import printable
 from unitcircle.cli._diagnose import diagnose
+from unitcircle.cli._diff import diff
 from unitcircle.cli._radius import radius
 from unitcircle.cli._rule import rule
 from unitcircle.cli._schema import schema
@@ -26,6 +27,7 @@ from unitcircle.errors import UnitcircleError, UnknownNameError
 
 COMMANDS = {
     "diagnose": diagnose,
+    "diff": diff,
     "explain": rule,
     "radius": radius,
     "rule": rule,

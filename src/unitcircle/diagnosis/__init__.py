@@ -6,6 +6,7 @@ __all__ = [
     "SATURATED",
     "Answer",
     "Diagnosis",
+    "Difference",
     "DrivenDynamics",
     "Examination",
     "FailOn",
@@ -25,6 +26,7 @@ __all__ = [
     "diagnosis_page",
     "diagnosis_text",
     "diagnosis_view",
+    "difference",
     "drive",
     "explain",
     "initialized",
@@ -40,6 +42,7 @@ from unitcircle.diagnosis import rules
 from unitcircle.diagnosis._answer import Answer
 from unitcircle.diagnosis._diagnose import MAX_STEPS, diagnose
 from unitcircle.diagnosis._diagnosis import Diagnosis
+from unitcircle.diagnosis._difference import Difference, difference
 from unitcircle.diagnosis._driven import DrivenDynamics, drive
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import FailOn, Finding, Place, Severity

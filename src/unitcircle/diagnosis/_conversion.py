@@ -1,0 +1,180 @@
+"""The common errors of a conversion, and which of them explains a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from unitcircle.recurrence import RecurrentLayer
+
+Blocks = Mapping[str, np.ndarray]
+Operation = Callable[[np.ndarray], np.ndarray]
+EXPLAINED = 0.5
+"""An error explains a change where it leaves less than half of the distance, and less than half of the weight."""
+
+
+def conversion_errors(
+    before: RecurrentLayer, after: RecurrentLayer, others: Sequence[RecurrentLayer], changed: Sequence[str]
+) -> list[str]:
+    """Return the errors that explain what changed between two layers, one sentence each."""
+    errors: list[str] = []
+    kinds = {part.partition(" ")[0] for part in changed}
+    if kinds & {"recurrent", "input"} and (other := _weights_of_another(before, after, others)):
+        return [f"it holds the weights of {other}"]
+    for kind, noun, x, y in (
+        ("recurrent", "recurrent weights", before.gates, after.gates),
+        ("input", "input weights", before.inputs, after.inputs),
+    ):
+        if kind in kinds:
+            errors += _of_weights(noun, x, y, square=kind == "recurrent" or before.input_size == before.hidden_size)
+    if "bias" in kinds:
+        errors += _of_biases(before, after, others)
+    if before.linear is not None and after.linear is not None:
+        for name, x in before.linear.parameters.items():
+            if name in kinds:
+                errors += _of_decay(name, np.asarray(x), np.asarray(after.linear.parameters[name]))
+    return list(dict.fromkeys(errors))
+
+
+def _distance(x: np.ndarray, y: np.ndarray) -> float:
+    """Return ‖y − x‖ / ‖x‖."""
+    if x.shape != y.shape or not np.isfinite(x).all():
+        return np.inf
+    size = float(np.linalg.norm(x))
+    return float(np.linalg.norm(y - x)) / size if size else np.inf
+
+
+def _explains(candidate: np.ndarray, x: np.ndarray, y: np.ndarray) -> bool:
+    return _distance(candidate, y) < EXPLAINED * min(1.0, _distance(x, y))
+
+
+def _weights_of_another(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[RecurrentLayer]) -> str:
+    for other in others:
+        if other is before or other.gates.keys() != before.gates.keys() or other.hidden_size != before.hidden_size:
+            continue
+        if all(
+            _explains(_float(other.gates[g]), _float(before.gates[g]), _float(after.gates[g])) for g in before.gates
+        ):
+            return other.label
+    return ""
+
+
+_WORDS: dict[str, Operation] = {
+    "": lambda x: x,
+    "transposed": lambda x: x.T,
+    "of changed sign": lambda x: -x,
+    "transposed and of changed sign": lambda x: -x.T,
+}
+
+
+def _of_weights(noun: str, x: Blocks, y: Blocks, *, square: bool) -> Iterator[str]:
+    """Yield what explains a change of weights: each gate of B is a gate of A, turned or not."""
+    words = _WORDS if square else {key: value for key, value in _WORDS.items() if "transposed" not in key}
+    found: dict[str, tuple[str, str]] = {}
+    for gate, new in y.items():
+        candidates = [(_distance(op(_float(x[g])), _float(new)), g, word) for g in x for word, op in words.items()]
+        best, source, word = min(candidates, key=lambda item: item[0])
+        own = _distance(_float(x[gate]), _float(new)) if gate in x else np.inf
+        if best < EXPLAINED and (best < EXPLAINED * own or own < EXPLAINED):
+            found[gate] = (source, word) if best < EXPLAINED * own else (gate, "")
+        elif not _float(new).any():
+            found[gate] = (gate, "zero")
+    yield from _order(noun, {gate: source for gate, (source, _) in found.items()})
+    by_word: dict[str, list[str]] = {}
+    for gate, (_, word) in found.items():
+        by_word.setdefault(word, []).append(gate)
+    for word, gates in by_word.items():
+        if word:
+            yield f"the {noun} of {_gates(gates, len(y))} are {word}"
+
+
+def _order(noun: str, sources: Mapping[str, str]) -> Iterator[str]:
+    """Yield which gates are swapped, or in another order."""
+    moved = {gate: source for gate, source in sources.items() if gate != source}
+    pairs = {tuple(sorted((gate, source))) for gate, source in moved.items() if moved.get(source) == gate}
+    for one, two in sorted(pairs, key=lambda pair: list(sources).index(pair[0])):
+        first, second = sorted((one, two), key=list(sources).index)
+        yield f"the {noun} of gates {first} and {second} are swapped"
+    rest = {gate: source for gate, source in moved.items() if moved.get(source) != gate}
+    if rest:
+        yield f"the {noun} of gates {', '.join(rest)} are those of gates {', '.join(rest.values())}"
+
+
+def _of_biases(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[RecurrentLayer]) -> Iterator[str]:
+    gates = before.cell.gates
+    zero = np.zeros(before.hidden_size)
+    x, y = ({gate: _float(layer.biases.get(gate, zero)) for gate in gates} for layer in (before, after))
+    whole_x, whole_y = (np.concatenate([blocks[gate] for gate in gates]) for blocks in (x, y))
+    if whole_x.any() and not whole_y.any():
+        yield "the biases are missing"
+        return
+    parts = {part: _whole(blocks, gates, zero) for part, blocks in before.bias_parts.items()}
+    wholes: dict[str, np.ndarray] = {"the biases are doubled": 2 * whole_x, "the biases have changed sign": -whole_x}
+    for part, whole in parts.items():
+        if any(other.any() for name, other in parts.items() if name != part):
+            wholes[f"only the {part} part of the biases is there"] = whole
+            wholes[f"the {part} part of the biases is there twice"] = 2 * whole
+    for other in others:
+        if other is not before and other.cell is before.cell and other.hidden_size == before.hidden_size:
+            wholes[f"the biases are those of {other.label}"] = _whole(other.biases, gates, zero)
+    best = min(wholes, key=lambda text: _distance(wholes[text], whole_y))
+    if _distance(wholes[best], whole_y) < EXPLAINED * min(1.0, _distance(whole_x, whole_y)):
+        yield best
+        return
+    moved = [gate for gate in gates if _distance(x[gate], y[gate]) > 0]
+    if before.bias_parts.keys() == after.bias_parts.keys() and before.bias_parts:
+        for part, blocks in before.bias_parts.items():
+            yield from _of_weights("biases", blocks, after.bias_parts[part], square=False)
+        return
+    if len(moved) > 1 and all(x[gate].any() for gate in moved):
+        yield from _of_weights("biases", x, y, square=False)
+    yield from (f"the bias of gate {gate} is missing" for gate in moved if x[gate].any() and not y[gate].any())
+    for gate in moved:
+        if len(moved) == 1 and _explains(-x[gate], x[gate], y[gate]):
+            yield f"the bias of gate {gate} has changed sign"
+
+
+def _whole(blocks: Blocks, gates: Sequence[str], zero: np.ndarray) -> np.ndarray:
+    return np.concatenate([_float(blocks.get(gate, zero)) for gate in gates])
+
+
+_SCALES: dict[str, Operation] = {
+    "has changed sign": lambda x: -x,
+    "is exponentiated": np.exp,
+    "is exponentiated, with its sign changed": lambda x: -np.exp(x),
+    "is its logarithm": lambda x: np.log(np.abs(x)),
+    "went through softplus": lambda x: np.logaddexp(x, 0.0),
+    "went through the inverse of softplus": lambda x: x + np.log(-np.expm1(-x)),
+    "is squared": np.square,
+    "is all ones": np.ones_like,
+    "has its heads in reverse order": lambda x: x[::-1],
+}
+
+
+def _of_decay(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[str]:
+    """Yield what explains a change of a parameter of the decay: a scale, or an order of heads."""
+    x, y = _float(x), _float(y)
+    if x.shape != y.shape:
+        yield f"{name} has another shape"
+        return
+    with np.errstate(all="ignore"):
+        distances = {text: _distance(op(x), y) for text, op in _SCALES.items()}
+    best = min(distances, key=distances.__getitem__)
+    if not y.any():
+        yield f"{name} is all zeros"
+    elif distances[best] < 0.02 and distances[best] < EXPLAINED * _distance(x, y):
+        yield f"{name} {best}"
+    elif _distance(np.sort(x, axis=None), np.sort(y, axis=None)) < EXPLAINED * _distance(x, y) * 0.1:
+        yield f"{name} holds its entries in another order"
+
+
+def _gates(gates: Sequence[str], count: int) -> str:
+    if len(gates) == count and count > 1:
+        return "all gates"
+    return f"gate {gates[0]}" if len(gates) == 1 else f"gates {', '.join(gates)}"
+
+
+def _float(x: Any) -> np.ndarray:
+    return np.asarray(x, dtype=np.complex128 if np.iscomplexobj(x) else np.float64)

@@ -1,0 +1,280 @@
+"""What changed between two files of one model: trained further, cast, quantized, converted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unitcircle._array import HALF_EPS
+from unitcircle._json import to_json
+from unitcircle.diagnosis._conversion import conversion_errors
+from unitcircle.diagnosis._head_memory import HeadMemory, head_memory, tokens
+from unitcircle.recurrence import RecurrentLayer
+
+LEVELS = 256
+"""Weights that are multiples of one step, none of more than so many, are quantized."""
+NEAR = 0.05
+"""A multiple of a step may be off by this share of it: scales are stored in half precision."""
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class BlockDifference:
+    """One block of a layer in both files.
+
+    Attributes
+    ----------
+    part
+        The block: ``"recurrent f"``, ``"input z"``, ``"bias"``, ``"A_log"``.
+    distance
+        ‖B − A‖ / ‖A‖ in the Frobenius norm; inf where A is zero and B is not.
+    storage
+        The largest distance that storing the weights in the coarser of both element types explains.
+    radius
+        Spectral radius in A and in B of a recurrent block; None of others.
+    """
+
+    part: str
+    distance: float
+    storage: float
+    radius: tuple[float, float] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the block changed by more than its storage explains."""
+        return not self.distance <= self.storage
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """One layer in both files.
+
+    Attributes
+    ----------
+    layer, other
+        Its name in A and in B.
+    blocks
+        Every block that both have.
+    errors
+        Conversion errors that explain what changed: "gates i and f are swapped in the recurrent weights".
+    memory
+        Of a linear recurrence, the memory of its heads in A and in B.
+    """
+
+    layer: str
+    other: str
+    blocks: tuple[BlockDifference, ...]
+    errors: tuple[str, ...] = ()
+    memory: tuple[HeadMemory, HeadMemory] | None = None
+
+    @property
+    def changed(self) -> tuple[BlockDifference, ...]:
+        """The blocks that changed by more than their storage explains."""
+        return tuple(block for block in self.blocks if block.changed)
+
+    @property
+    def verdict(self) -> str:
+        """``"conversion error"``, ``"changed"``, ``"within storage"`` or ``"the same"``."""
+        if self.errors:
+            return "conversion error"
+        if self.changed:
+            return "changed"
+        return "within storage" if any(block.distance for block in self.blocks) else "the same"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed between two files.
+
+    Attributes
+    ----------
+    a, b
+        The files.
+    layers
+        The layers that both have.
+    only_a, only_b
+        The layers that only one of them has.
+    """
+
+    a: str
+    b: str
+    layers: tuple[LayerDifference, ...]
+    only_a: tuple[str, ...] = ()
+    only_b: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Every conversion error, with its layer."""
+        return tuple(f"{layer.layer}: {error}" for layer in self.layers for error in layer.errors)
+
+    @property
+    def summary(self) -> str:
+        """One line: how many layers are the same, changed, wrongly converted, or without a counterpart."""
+        if not self.layers:
+            return "no layer of one file is in the other"
+        verdicts = [layer.verdict for layer in self.layers]
+        parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts)]
+        lonely = len(self.only_a) + len(self.only_b)
+        return f"{len(verdicts)} layers: {', '.join(parts)}" + (f"; {lonely} without a counterpart" if lonely else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        layers = [
+            {
+                "layer": layer.layer,
+                "other": layer.other,
+                "verdict": layer.verdict,
+                "errors": list(layer.errors),
+                "blocks": [vars(block) | {"changed": block.changed} for block in layer.blocks],
+                "memory": None if layer.memory is None else [memory.to_dict() for memory in layer.memory],
+            }
+            for layer in self.layers
+        ]
+        ends = {"only_a": list(self.only_a), "only_b": list(self.only_b)}
+        return {"schema": SCHEMA, "a": self.a, "b": self.b, "summary": self.summary, "layers": layers} | ends
+
+    def to_json(self) -> str:
+        """Return strict JSON; infinities and NaN are texts."""
+        return to_json(self.to_dict())
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *self._lines()])
+
+    def _lines(self) -> Iterator[str]:
+        for layer in self.layers:
+            name = layer.layer if layer.layer == layer.other else f"{layer.layer} -> {layer.other}"
+            yield f"{name}: {layer.verdict}"
+            yield from (f"  {error}" for error in layer.errors)
+            for block in layer.changed:
+                text = f"  {block.part}: changed by {block.distance:.2%} (storage explains {block.storage:.1e})"
+                yield text if block.radius is None else f"{text}, ρ {block.radius[0]:.3f} -> {block.radius[1]:.3f}"
+            if layer.memory is not None and layer.verdict != "the same":
+                before, after = layer.memory
+                yield f"  memory: median {tokens(before.median)} -> {tokens(after.median)} tokens"
+        for names, file in ((self.only_a, self.a), (self.only_b, self.b)):
+            yield from (f"{name}: only in {file}" for name in names)
+
+
+def difference(
+    a: Sequence[RecurrentLayer], b: Sequence[RecurrentLayer], /, *, names: tuple[str, str] = ("A", "B")
+) -> Difference:
+    """Compare the layers of two files of one model.
+
+    Layers are matched by name where names, cells and sizes agree, and else by order. Each block is compared with the
+    error that storage explains; what is beyond it is compared with the common errors of conversion, and named where
+    one of them explains it: gates swapped or in another order, a changed sign, a transposition, a missing, doubled or
+    stale bias, the weights of another layer, a decay on another scale or with its heads in another order.
+
+    Parameters
+    ----------
+    a, b
+        The layers before and after; :func:`unitcircle.read` gives them.
+    names
+        What to call the two in the report.
+
+    Returns
+    -------
+    Difference
+        Every layer, block by block, with what explains the change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.recurrence import from_torch
+    >>> W = np.random.default_rng(0).standard_normal((16, 4))
+    >>> swapped = W.reshape(4, 4, 4)[[1, 0, 2, 3]].reshape(16, 4)
+    >>> before, after = ([from_torch(x, cell="lstm", name="lstm")] for x in (W, swapped))
+    >>> difference(before, after).errors
+    ('lstm: the recurrent weights of gates i and f are swapped',)
+    """
+    pairs = _pairs(a, b)
+    taken_a, taken_b = {id(one) for one, _ in pairs}, {id(two) for _, two in pairs}
+    layers = tuple(_layer_difference(one, two, a) for one, two in pairs)
+    only_a = tuple(layer.label for layer in a if id(layer) not in taken_a)
+    only_b = tuple(layer.label for layer in b if id(layer) not in taken_b)
+    return Difference(*names, layers, only_a, only_b)
+
+
+def _pairs(a: Sequence[RecurrentLayer], b: Sequence[RecurrentLayer]) -> list[tuple[RecurrentLayer, RecurrentLayer]]:
+    """Return the layers that belong together: first those of one name, then the others in their order."""
+    free = list(b)
+    by_layer: dict[int, RecurrentLayer] = {}
+    for same_name in (True, False):
+        for one in a:
+            if id(one) in by_layer:
+                continue
+            fits = [two for two in free if _fit(one, two) and (not same_name or one.label == two.label)]
+            if fits:
+                by_layer[id(one)] = fits[0]
+                free = [two for two in free if two is not fits[0]]
+    return [(one, by_layer[id(one)]) for one in a if id(one) in by_layer]
+
+
+def _fit(one: RecurrentLayer, two: RecurrentLayer) -> bool:
+    same = (one.cell, one.hidden_size, one.direction) == (two.cell, two.hidden_size, two.direction)
+    return same and (None in {one.input_size, two.input_size} or one.input_size == two.input_size)
+
+
+def _layer_difference(one: RecurrentLayer, two: RecurrentLayer, others: Sequence[RecurrentLayer]) -> LayerDifference:
+    bar = max(_eps(one), _eps(two))
+    blocks = [_block(part, x, y, bar) for part, x, y in _common_blocks(one, two)]
+    changed = [block for block in blocks if block.changed]
+    errors = conversion_errors(one, two, others, [block.part for block in changed]) if changed else ()
+    memories = head_memory(one), head_memory(two)
+    memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])
+    return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory)
+
+
+def _common_blocks(one: RecurrentLayer, two: RecurrentLayer) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield the blocks of both layers, biases summed: formats store them apart or together."""
+    for kind, x, y in (("recurrent", one.gates, two.gates), ("input", one.inputs, two.inputs)):
+        yield from ((f"{kind} {gate}", np.asarray(x[gate]), np.asarray(y[gate])) for gate in x if gate in y)
+    if one.biases or two.biases:
+        zero = np.zeros(one.hidden_size)
+        for gate in one.cell.gates:
+            yield f"bias {gate}", np.asarray(one.biases.get(gate, zero)), np.asarray(two.biases.get(gate, zero))
+        inside = {**dict.fromkeys(one.recurrent_biases), **dict.fromkeys(two.recurrent_biases)}
+        for gate in inside:
+            x, y = (np.asarray(layer.recurrent_biases.get(gate, zero)) for layer in (one, two))
+            yield f"bias {gate} in the reset product", x, y
+    if one.diagonal is not None and two.diagonal is not None and one.linear is None:
+        yield "λ", one.diagonal, two.diagonal
+    if one.linear is not None and two.linear is not None:
+        p, q = one.linear.parameters, two.linear.parameters
+        yield from ((name, np.asarray(p[name]), np.asarray(q[name])) for name in p if name in q)
+
+
+def _block(part: str, x: np.ndarray, y: np.ndarray, eps: float) -> BlockDifference:
+    if x.shape != y.shape:
+        return BlockDifference(part, np.inf, 0.0)
+    kind = np.complex128 if np.iscomplexobj(x) or np.iscomplexobj(y) else np.float64
+    x, y = x.astype(kind), y.astype(kind)
+    size, moved = float(np.linalg.norm(x)), float(np.linalg.norm(y - x))
+    distance = 0.0 if moved == 0 else moved / size if size else np.inf
+    # Half of the eps in each entry, and the sums of biases and subnormal numbers of float16 beside it.
+    storage = eps + max(_grid(x), _grid(y)) + (2.0**-24 * np.sqrt(x.size) / size if eps > 2.0**-20 and size else 0.0)
+    radius = None
+    if part.startswith("recurrent") and moved:
+        radius = float(np.abs(np.linalg.eigvals(x)).max()), float(np.abs(np.linalg.eigvals(y)).max())
+    return BlockDifference(part, distance, float(storage), radius)
+
+
+def _eps(layer: RecurrentLayer) -> float:
+    """Return the relative error of one stored entry, and of the cast to it."""
+    return (HALF_EPS | {"float64": 2.0**-52}).get(layer.source.dtype, 2.0**-23)
+
+
+def _grid(x: np.ndarray) -> float:
+    """Return the relative error of quantization, where all entries are multiples of one step; else 0."""
+    values = np.unique(np.real(x))
+    if values.size < 3 or not (size := float(np.linalg.norm(x))):
+        return 0.0
+    step = float(np.diff(values).min())
+    on_grid = np.abs(values).max() <= LEVELS * step and np.allclose(
+        values / step, np.rint(values / step), rtol=0, atol=0.05
+    )
+    # An entry is off by at most half a step.
+    return step / 2 * float(np.sqrt(x.size)) / size if on_grid else 0.0

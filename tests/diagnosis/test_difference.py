@@ -1,0 +1,223 @@
+"""``difference``: 60 seeded conversion errors are named, exact conversions give none, training is only a change."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import unitcircle as uc
+from unitcircle.cli import main
+from unitcircle.diagnosis import difference
+from unitcircle.recurrence import from_keras, from_torch
+
+N, M = 16, 5
+GATES = {"lstm": "ifgo", "gru": "rzn"}
+EPS = 2.0**-23
+
+
+def arrays(cell, seed, layers=2):
+    """Return the state dict of torch's own layers, trained a little: biases that are not zero."""
+    torch.manual_seed(seed)
+    kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn_tanh": torch.nn.RNN}[cell]
+    return {name: value.detach().double().numpy() for name, value in kind(M, N, layers).named_parameters()}
+
+
+def layers_of(state, cell):
+    return [
+        from_torch(
+            state[f"weight_hh_l{k}"], cell=cell, weight_ih=state[f"weight_ih_l{k}"], bias_ih=state[f"bias_ih_l{k}"],
+            bias_hh=state[f"bias_hh_l{k}"], name="rnn", layer=k,
+        )
+        for k in range(2)
+    ]  # fmt: skip
+
+
+def exchange(stack, one, two):
+    blocks = list(np.split(stack.copy(), len(stack) // N))
+    blocks[one], blocks[two] = blocks[two], blocks[one]
+    return np.concatenate(blocks)
+
+
+def on_block(stack, gate, op):
+    blocks = list(np.split(stack.copy(), len(stack) // N))
+    blocks[gate] = op(blocks[gate])
+    return np.concatenate(blocks)
+
+
+def seeded_errors():
+    """Yield the name, the cell, what is done to the state dict, and the words that must be said."""
+    for cell, gates in GATES.items():
+        for one, two in itertools.combinations(range(len(gates)), 2):
+            pair = f"gates {gates[one]} and {gates[two]} are swapped"
+            for part, noun in (("weight_hh_l0", "recurrent weights"), ("weight_ih_l1", "input weights")):
+                yield (
+                    f"{cell} {part} {pair}",
+                    cell,
+                    {part: lambda x, i=one, j=two: exchange(x, i, j)},
+                    f"{noun} of {pair}",
+                )
+            both = {f"bias_{k}_l0": lambda x, i=one, j=two: exchange(x, i, j) for k in ("ih", "hh")}
+            yield f"{cell} bias {pair}", cell, both, f"biases of {pair}"
+        for place, gate in enumerate(gates):
+            for word, op in (("transposed", np.transpose), ("of changed sign", np.negative), ("zero", np.zeros_like)):
+                change = {"weight_hh_l0": lambda x, p=place, f=op: on_block(x, p, f)}
+                yield f"{cell} {gate} {word}", cell, change, f"recurrent weights of gate {gate} are {word}"
+    for cell in ("lstm", "gru"):
+        k = len(GATES[cell])
+        each = {"weight_hh_l0": lambda x, k=k: np.concatenate([block.T for block in np.split(x, k)])}
+        yield f"{cell} all transposed", cell, each, "of all gates are transposed"
+        yield f"{cell} negated", cell, {"weight_ih_l0": np.negative}, "input weights of all gates are of changed sign"
+    for cell in ("lstm", "rnn_tanh"):
+        missing = dict.fromkeys(("bias_ih_l0", "bias_hh_l0"), np.zeros_like)
+        yield f"{cell} no bias", cell, missing, "biases are missing"
+        doubled = dict.fromkeys(("bias_ih_l0", "bias_hh_l0"), lambda x: 2 * x)
+        yield f"{cell} doubled", cell, doubled, "biases are doubled"
+        yield f"{cell} stale", cell, {"bias_hh_l0": np.zeros_like}, "only the input part of the biases is there"
+    yield "rnn transposed", "rnn_tanh", {"weight_hh_l0": np.transpose}, "recurrent weights of gate h are transposed"
+    yield "rnn negated", "rnn_tanh", {"weight_hh_l0": np.negative}, "recurrent weights of gate h are of changed sign"
+
+
+ERRORS = list(seeded_errors())
+
+
+def test_there_are_sixty():
+    assert len(ERRORS) >= 60
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05], ids=["exact", "trained further"])
+@pytest.mark.parametrize(("cell", "change", "words"), [pytest.param(*rest, id=name) for name, *rest in ERRORS])
+def test_a_conversion_error_is_named(cell, change, words, noise):
+    state = arrays(cell, seed=1)
+    rng = np.random.default_rng(0)
+    trained = {name: x + noise * x.std() * rng.standard_normal(x.shape) for name, x in state.items()}
+    after = {name: change.get(name, np.copy)(x) for name, x in trained.items()}
+    result = difference(layers_of(state, cell), layers_of(after, cell))
+    assert any(words in error for error in result.errors), (result.errors, str(result))
+    assert len(result.errors) == 1
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
+def test_layers_that_changed_places_are_named(cell):
+    state = arrays(cell, seed=2)
+    state["weight_ih_l1"] = state["weight_ih_l1"][:, :M]  # both layers have the same sizes here
+    after = {name.translate(str.maketrans("01", "10")): value for name, value in state.items()}
+    errors = difference(layers_of(state, cell), layers_of(after, cell)).errors
+    assert errors == ("rnn: it holds the weights of rnn l1", "rnn l1: it holds the weights of rnn")
+
+
+def to_keras(state, k, cell):
+    order = {"lstm": [0, 1, 2, 3], "gru": [1, 0, 2], "rnn_tanh": [0]}[cell]
+
+    def turned(stack):
+        blocks = np.split(stack, len(order))
+        return np.concatenate([blocks[i] for i in order]).T
+
+    bias = [turned(state[f"bias_{part}_l{k}"]) for part in ("ih", "hh")]
+    return from_keras(
+        turned(state[f"weight_hh_l{k}"]), cell=cell, kernel=turned(state[f"weight_ih_l{k}"]),
+        bias=np.stack(bias) if cell == "gru" else bias[0] + bias[1], name="rnn", layer=k,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
+def test_exact_conversions_give_no_error(cell, seed, tmp_path):
+    state = arrays(cell, seed)
+    before = layers_of(state, cell)
+    result = difference(before, [to_keras(state, k, cell) for k in range(2)])
+    assert result.errors == ()
+    assert {layer.verdict for layer in result.layers} <= {"the same", "within storage"}
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        path = tmp_path / f"{dtype}.safetensors"
+        save_file({f"rnn.{name}": torch.as_tensor(value).to(dtype) for name, value in state.items()}, path)
+        result = difference(uc.read({f"rnn.{name}": value for name, value in state.items()}), uc.read(path))
+        assert result.errors == ()
+        expected = "the same" if dtype is torch.float32 else "within storage"
+        assert {layer.verdict for layer in result.layers} == {expected}
+
+
+def test_quantized_weights_are_within_their_grid():
+    state = arrays("lstm", seed=3)
+    after = {}
+    for name, value in state.items():
+        step = np.abs(value).max() / 127
+        after[name] = np.rint(value / step) * step if "weight" in name else value
+    result = difference(layers_of(state, "lstm"), layers_of(after, "lstm"))
+    assert {layer.verdict for layer in result.layers} == {"within storage"}
+
+
+def test_training_is_a_change_and_no_error():
+    state = arrays("gru", seed=4)
+    rng = np.random.default_rng(0)
+    after = {name: value + 0.3 * value.std() * rng.standard_normal(value.shape) for name, value in state.items()}
+    result = difference(layers_of(state, "gru"), layers_of(after, "gru"))
+    assert result.errors == ()
+    assert [layer.verdict for layer in result.layers] == ["changed", "changed"]
+    block = result.layers[0].blocks[0]
+    expected = np.linalg.norm(after["weight_hh_l0"][:N] - state["weight_hh_l0"][:N]) / np.linalg.norm(
+        state["weight_hh_l0"][:N]
+    )
+    assert block.distance == pytest.approx(expected, rel=N * N * EPS)
+    assert block.radius[0] == pytest.approx(np.abs(np.linalg.eigvals(state["weight_hh_l0"][:N])).max(), rel=N * EPS)
+
+
+DECAYS = {
+    "A_log is exponentiated": lambda x: {"A_log": np.exp(x["A_log"])},
+    "A_log has changed sign": lambda x: {"A_log": -x["A_log"]},
+    "A_log is its logarithm": lambda x: {"A_log": np.log(x["A_log"])},
+    "A_log has its heads in reverse order": lambda x: {"A_log": x["A_log"][::-1]},
+    "A_log holds its entries in another order": lambda x: {"A_log": np.roll(x["A_log"], 3)},
+    "dt_bias is all ones": lambda x: {"dt_bias": np.ones_like(x["dt_bias"])},
+    "dt_bias is all zeros": lambda x: {"dt_bias": np.zeros_like(x["dt_bias"])},
+    "dt_bias went through softplus": lambda x: {"dt_bias": np.logaddexp(x["dt_bias"], 0)},
+}
+
+
+@pytest.mark.parametrize("words", DECAYS)
+def test_a_decay_on_another_scale_or_in_another_order(words):
+    rng = np.random.default_rng(0)
+    heads = 12
+    step = np.exp(rng.uniform(np.log(0.001), np.log(0.1), heads))
+    values = {"A_log": np.log(rng.uniform(1.5, 16, heads)), "dt_bias": step + np.log(-np.expm1(-step))}
+
+    def read(x):
+        return uc.read({f"layers.0.linear_attn.{name}": value for name, value in x.items()})
+
+    result = difference(read(values), read(values | DECAYS[words](values)))
+    assert [error.partition(": ")[2] for error in result.errors] == [words]
+    assert result.layers[0].memory is not None
+    assert difference(read(values), read(values)).layers[0].verdict == "the same"
+
+
+def test_layers_without_a_counterpart_are_said():
+    state = arrays("lstm", seed=5)
+    one, two = layers_of(state, "lstm")
+    result = difference([one, two], [one])
+    assert result.only_a == ("rnn l1",)
+    assert "1 without a counterpart" in result.summary
+    assert difference([one], layers_of(arrays("gru", 1), "gru")).summary == "no layer of one file is in the other"
+
+
+def test_the_command(tmp_path, capsys):
+    state = {f"rnn.{name}": torch.as_tensor(value).float() for name, value in arrays("lstm", seed=6).items()}
+    a, b, c = (tmp_path / name for name in ("a.safetensors", "b.safetensors", "c.pt"))
+    save_file(state, a)
+    save_file({name: value.bfloat16() for name, value in state.items()}, b)
+    turned = torch.cat([block.T for block in state["rnn.weight_hh_l0"].chunk(4)])
+    torch.save(state | {"rnn.weight_hh_l0": turned}, c)
+    assert main(["diff", str(a), str(b)]) == 0
+    assert "2 layers: 2 within storage" in capsys.readouterr().out
+    assert main(["diff", str(a), str(c)]) == 1
+    out = capsys.readouterr().out
+    assert "the recurrent weights of all gates are transposed" in out
+    assert "ρ" in out
+    assert main(["diff", str(a), str(c), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["layers"][0]["verdict"] == "conversion error"
+    del state["rnn.weight_hh_l1"]
+    save_file(state, tmp_path / "d.safetensors")
+    assert main(["diff", str(a), str(tmp_path / "d.safetensors")]) == 3
+    assert main(["diff", str(a), "nothing.pt"]) == 2
