@@ -164,6 +164,18 @@ def test_training_is_a_change_and_no_error():
     assert block.radius[0] == pytest.approx(np.abs(np.linalg.eigvals(state["weight_hh_l0"][:N])).max(), rel=N * EPS)
 
 
+def test_a_layer_that_was_initialized_again_is_changed_and_no_error():
+    state = arrays("lstm", seed=7)
+    state |= {name: np.zeros_like(value) for name, value in state.items() if "bias" in name}
+    after = dict(state)
+    rng = np.random.default_rng(0)
+    after["weight_hh_l0"] = np.concatenate([np.linalg.qr(rng.standard_normal((N, N)))[0] for _ in range(4)])
+    after["bias_ih_l0"] = np.concatenate([-np.ones(N), np.ones(N), np.zeros(2 * N)])
+    result = difference(layers_of(state, "lstm"), layers_of(after, "lstm"))
+    assert result.errors == ()
+    assert [layer.verdict for layer in result.layers] == ["changed", "the same"]
+
+
 DECAYS = {
     "A_log is exponentiated": lambda x: {"A_log": np.exp(x["A_log"])},
     "A_log has changed sign": lambda x: {"A_log": -x["A_log"]},

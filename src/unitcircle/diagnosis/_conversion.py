@@ -79,7 +79,7 @@ def _of_weights(noun: str, x: Blocks, y: Blocks, *, square: bool) -> Iterator[st
         own = _distance(_float(x[gate]), _float(new)) if gate in x else np.inf
         if best < EXPLAINED and (best < EXPLAINED * own or own < EXPLAINED):
             found[gate] = (source, word) if best < EXPLAINED * own else (gate, "")
-        elif not _float(new).any():
+        elif not _float(new).any() and gate in x and _float(x[gate]).any():
             found[gate] = (gate, "zero")
     yield from _order(noun, {gate: source for gate, (source, _) in found.items()})
     by_word: dict[str, list[str]] = {}
