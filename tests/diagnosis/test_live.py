@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -364,3 +365,8 @@ def test_json_html_and_text_hold_the_measurements(tmp_path):
     assert "Initializers tried" in page
     assert "batch of 16 sequences" in page
     assert uc.diagnose is diagnose
+
+
+def test_the_measurements_of_a_layer_survive_pickling():
+    (layer,) = diagnose(reader(nn.LSTM), batch()).layers
+    assert pickle.loads(pickle.dumps(layer.live)).typical == layer.live.typical

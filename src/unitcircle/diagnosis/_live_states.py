@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.utils._pytree import tree_map
 from unitcircle._array import to_numpy
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._state_measures import dead_units, drive, gate_activities, mean_distance, saturation
-from unitcircle.dynamics import DrivenLayer, input_share, jacobian_spectrum, participation_ratio
+from unitcircle.dynamics import DrivenLayer, Recurrence, input_share, jacobian_spectrum, participation_ratio
 from unitcircle.errors import NotFiniteError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -76,12 +77,21 @@ def _typical_direction(measured: LiveLayer, driven: DrivenLayer, steps: int) -> 
     if driven.changed or measured.cut is not None or steps * recurrence.state_size**3 > SPECTRUM_COST:
         return None
     inputs, initial = driven.first(1)
-    inputs, initial = inputs[:steps].clone(), tree_map(torch.clone, initial)
+    return _Spectrum(recurrence, inputs[:steps].clone(), tree_map(torch.clone, initial))
 
-    def measure() -> float:
-        return float(jacobian_spectrum(recurrence, inputs, initial=initial, of_output=True).median[0])
 
-    return measure
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """Measures the median log singular value of ∂h_T/∂s_0; a class, so that it can be pickled."""
+
+    recurrence: Recurrence
+    inputs: torch.Tensor
+    initial: Any
+
+    def __call__(self) -> float:
+        """Measure it."""
+        spectrum = jacobian_spectrum(self.recurrence, self.inputs, initial=self.initial, of_output=True)
+        return float(spectrum.median[0])
 
 
 def _log_sigmoid(values: np.ndarray) -> np.ndarray:
