@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from unitcircle.cli import main
 from unitcircle.diagnosis import difference
 from unitcircle.recurrence import from_keras, from_torch
 
+SHARED = Path(__file__).parents[3] / "shared" / "checkpoints"
 N, M = 16, 5
 GATES = {"lstm": "ifgo", "gru": "rzn"}
 EPS = 2.0**-23
@@ -202,6 +205,27 @@ def test_a_decay_on_another_scale_or_in_another_order(words):
     assert [error.partition(": ")[2] for error in result.errors] == [words]
     assert result.layers[0].memory is not None
     assert difference(read(values), read(values)).layers[0].verdict == "the same"
+
+
+def test_layers_of_other_names_in_another_order_are_found_by_their_weights():
+    state = arrays("gru", seed=8)
+    state["weight_ih_l1"] = state["weight_ih_l1"][:, :M]
+    one, two = layers_of(state, "gru")
+    renamed = [replace(two, name="decoder"), replace(one, name="encoder")]
+    result = difference([one, two], renamed)
+    assert [(layer.layer, layer.other) for layer in result.layers] == [("rnn", "encoder"), ("rnn l1", "decoder l1")]
+    assert {layer.verdict for layer in result.layers} == {"the same"}
+
+
+TWINS = [("silero_vad.jit", "silero_vad_ifless.onnx"), ("dtln.h5", "dtln_1.onnx"), ("dtln.h5", "dtln_2.onnx")]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the files of ../shared are not here")
+@pytest.mark.parametrize(("a", "b"), TWINS)
+def test_real_conversions_give_no_error(a, b):
+    result = difference(uc.read(SHARED / a), uc.read(SHARED / b))
+    assert result.errors == ()
+    assert "the same" in {layer.verdict for layer in result.layers}
 
 
 def test_layers_without_a_counterpart_are_said():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ LEVELS = 256
 """Weights that are multiples of one step, none of more than so many, are quantized."""
 NEAR = 0.05
 """A multiple of a step may be off by this share of it: scales are stored in half precision."""
+NEARLY = 0.5
+"""Layers of different names whose recurrent weights are closer than this are one layer."""
 SCHEMA = 1
 
 
@@ -163,7 +165,7 @@ def difference(
 ) -> Difference:
     """Compare the layers of two files of one model.
 
-    Layers are matched by name where names, cells and sizes agree, and else by order. Each block is compared with the
+    Layers are matched by name where names, cells and sizes agree, else by their weights, and else by order. Each block is compared with the
     error that storage explains; what is beyond it is compared with the common errors of conversion, and named where
     one of them explains it: gates swapped or in another order, a changed sign, a transposition, a missing, doubled or
     stale bias, the weights of another layer, a decay on another scale or with its heads in another order.
@@ -199,18 +201,35 @@ def difference(
 
 
 def _pairs(a: Sequence[RecurrentLayer], b: Sequence[RecurrentLayer]) -> list[tuple[RecurrentLayer, RecurrentLayer]]:
-    """Return the layers that belong together: first those of one name, then the others in their order."""
-    free = list(b)
-    by_layer: dict[int, RecurrentLayer] = {}
-    for same_name in (True, False):
-        for one in a:
-            if id(one) in by_layer:
-                continue
-            fits = [two for two in free if _fit(one, two) and (not same_name or one.label == two.label)]
-            if fits:
-                by_layer[id(one)] = fits[0]
-                free = [two for two in free if two is not fits[0]]
-    return [(one, by_layer[id(one)]) for one in a if id(one) in by_layer]
+    """Return the layers that belong together: those of one name, then those of nearly equal weights, then in order."""
+    # Formats name layers in their own way and in their own order; but two files of one format that hold a layer under
+    # one name mean that layer, whatever its weights are.
+    free_a, free_b = list(a), list(b)
+    pairs: list[tuple[RecurrentLayer, RecurrentLayer]] = []
+
+    def match(candidates: Iterable[tuple[RecurrentLayer, RecurrentLayer]]) -> None:
+        for one, two in candidates:
+            if any(one is free for free in free_a) and any(two is free for free in free_b):
+                pairs.append((one, two))
+                free_a[:] = [free for free in free_a if free is not one]
+                free_b[:] = [free for free in free_b if free is not two]
+
+    fits = [(one, two) for one in a for two in b if _fit(one, two)]
+    match(pair for pair in fits if pair[0].label == pair[1].label)
+    near = [(_nearness(one, two), one, two) for one, two in fits if one.label != two.label]
+    match((one, two) for gap, one, two in sorted(near, key=lambda item: item[0]) if gap < NEARLY)
+    match(fits)
+    order = {id(layer): place for place, layer in enumerate(a)}
+    return sorted(pairs, key=lambda pair: order[id(pair[0])])
+
+
+def _nearness(one: RecurrentLayer, two: RecurrentLayer) -> float:
+    """Return the distance of the recurrent weights, relative to those of the first; inf where there are none."""
+    if not one.gates or one.gates.keys() != two.gates.keys():
+        return np.inf
+    x, y = (np.concatenate([np.asarray(block, dtype=float) for block in layer.gates.values()]) for layer in (one, two))
+    size = float(np.linalg.norm(x))
+    return float(np.linalg.norm(y - x)) / size if size and x.shape == y.shape else np.inf
 
 
 def _fit(one: RecurrentLayer, two: RecurrentLayer) -> bool:
@@ -222,7 +241,11 @@ def _layer_difference(one: RecurrentLayer, two: RecurrentLayer, others: Sequence
     bar = max(_eps(one), _eps(two))
     blocks = [_block(part, x, y, bar) for part, x, y in _common_blocks(one, two)]
     changed = [block for block in blocks if block.changed]
-    errors = conversion_errors(one, two, others, [block.part for block in changed]) if changed else ()
+    errors = (
+        conversion_errors(one, two, others if one.label == two.label else (), [block.part for block in changed])
+        if changed
+        else ()
+    )
     memories = head_memory(one), head_memory(two)
     memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])
     return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory)
