@@ -165,10 +165,11 @@ def difference(
 ) -> Difference:
     """Compare the layers of two files of one model.
 
-    Layers are matched by name where names, cells and sizes agree, else by their weights, and else by order. Each block is compared with the
-    error that storage explains; what is beyond it is compared with the common errors of conversion, and named where
-    one of them explains it: gates swapped or in another order, a changed sign, a transposition, a missing, doubled or
-    stale bias, the weights of another layer, a decay on another scale or with its heads in another order.
+    Layers are matched by name where names, cells and sizes agree, else by their weights, and else by order. Each block
+    is compared with the error that storage explains; what is beyond it is compared with the common errors of
+    conversion, and named where one of them explains it: gates swapped or in another order, a changed sign, a
+    transposition, a missing, doubled or stale bias, the weights of another layer, a decay on another scale or with its
+    heads in another order.
 
     Parameters
     ----------
@@ -241,11 +242,9 @@ def _layer_difference(one: RecurrentLayer, two: RecurrentLayer, others: Sequence
     bar = max(_eps(one), _eps(two))
     blocks = [_block(part, x, y, bar) for part, x, y in _common_blocks(one, two)]
     changed = [block for block in blocks if block.changed]
-    errors = (
-        conversion_errors(one, two, others if one.label == two.label else (), [block.part for block in changed])
-        if changed
-        else ()
-    )
+    # Layers that were matched by their weights are no places in which a layer can be wrong.
+    rivals = others if one.label == two.label else ()
+    errors = conversion_errors(one, two, rivals, [block.part for block in changed]) if changed else ()
     memories = head_memory(one), head_memory(two)
     memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])
     return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory)
