@@ -215,6 +215,17 @@ def test_remedies_are_tried_on_parameters_of_their_own():
     assert ours[name].values["flow"][0] == pytest.approx(flow, abs=ROUNDING)
 
 
+def test_dropout_is_off_and_the_report_says_so():
+    model = Reader(nnx.GRUCell)
+    plain = uc.diagnose(model, (XS, CLASSES))
+    readout = model.readout
+    model.readout = nnx.Sequential(nnx.Dropout(0.5, rngs=nnx.Rngs(1)), readout)
+    diagnosis = uc.diagnose(model, (XS, CLASSES))
+    np.testing.assert_array_equal(live(diagnosis).log_gradient, live(plain).log_gradient)
+    assert "Dropout ran as in evaluation" in " ".join(diagnosis.coverage.notes)
+    assert not model.readout.layers[0].deterministic  # left as found
+
+
 def test_what_is_unread_and_what_was_not_run_is_said():
     params = {"U": normal(M, N), "W": normal(N, N) / 3}
 

@@ -73,6 +73,7 @@ def measure(model: JaxModel, run: JaxRun, /, *, thorough: bool = True, traced: L
         else traced.again(model.params, probes, jax.random.key(run.seed))
     )
     layers, notes = _layers(found, known, thorough=thorough)
+    notes += model.notes
     if not found.double:
         notes.append("the model has derivative rules of its own precision: it was measured in that, not in double")
     if not layers:
@@ -187,7 +188,7 @@ def _states_of(layer: RecurrentLayer, scan: LiveScan, *, double: bool) -> _State
     # flax carries (c, h), and we h, then c.
     parts = [leaf if leaf.ndim == 3 else leaf[:, None] for leaf in scan.states][::-1]
     states = np.concatenate(parts, -1)
-    for leaf in jax.tree.leaves(scan.inputs[1]):
+    for leaf in jax.tree.leaves(scan.inputs[0]):
         xs = np.asarray(leaf)
         xs = xs if xs.ndim == 3 else xs[:, None] if xs.ndim == 2 else xs
         if xs.ndim != 3 or xs.shape[-1] != layer.input_size or xs.shape[:2] != (len(states) - 1, states.shape[1]):

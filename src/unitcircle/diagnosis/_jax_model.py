@@ -28,6 +28,7 @@ class JaxModel:
     rebuilt: Callable[[Any], Any]
     name: str
     fills: str = "params, done = unitcircle.jax.initialize(params, {}, key=0)"
+    notes: tuple[str, ...] = ()  # How it is run otherwise than in training
 
     @property
     def source(self) -> Any:
@@ -54,7 +55,7 @@ def jax_model(model: Any, params: Any = None, /) -> JaxModel:
             return merged(*args, **options)
 
         fills = "unitcircle.jax.initialize_(model, {}, key=0)"
-        return JaxModel(of_state, state, lambda state: nnx.merge(definition, state), name, fills)
+        return JaxModel(of_state, state, lambda state: nnx.merge(definition, state), name, fills, _in_evaluation(model))
     if is_flax(model, "flax.linen"):
         if params is None:
             if model.scope is None:
@@ -77,6 +78,16 @@ def jax_model(model: Any, params: Any = None, /) -> JaxModel:
         return structure.unflatten(whole)(*args, **options)
 
     return JaxModel(of_arrays, structure.unflatten(arrays), lambda tree: tree, name)
+
+
+def _in_evaluation(module: Any) -> tuple[str, ...]:
+    """Return a note on the layers of an nnx module that ``eval()`` changes."""
+    changed = {
+        type(part).__name__
+        for _, part in sys.modules["flax.nnx"].iter_modules(module)
+        if hasattr(part, "deterministic") or hasattr(part, "use_running_average")
+    }
+    return (f"{', '.join(sorted(changed))} ran as in evaluation, by eval() of a copy",) if changed else ()
 
 
 def _is_array(leaf: object) -> bool:

@@ -318,7 +318,7 @@ class _Compiled:
             of_ends = None if jacobian is None else tuple(np.asarray(leaf) for leaf in jacobian[scan.place])
             log_jacobian = curve.by_lag(of_ends) if of_ends is not None else np.full_like(curve.log_gradient, np.nan)
             single = None if self.traced.scalar or of_ends is None else tuple(leaf[:1] for leaf in of_ends)
-            along, initial = records[scan.place]
+            constants, along, initial = records[scan.place]
             found.append(
                 LiveScan(
                     tuple(names[k] for k in scan.parameters),
@@ -328,7 +328,7 @@ class _Compiled:
                     curve.log_gradient if single is None else curve.by_lag(single),
                     log_jacobian,
                     curve.lengths,
-                    state_step(self.evaluator, scan),
+                    state_step(self.evaluator, scan, constants),
                     along,
                     tuple(map(real_parts, initial)),
                     bool(scan.equation.params["reverse"]),

@@ -55,17 +55,18 @@ def perturbed(
     states = tuple(leaf[::-1] if reverse else leaf for leaf in states)
     full = tuple(jnp.concatenate([s[None], leaf]) for s, leaf in zip(initial, states, strict=True))
     along = jax.tree.map(lambda leaf: leaf[::-1] if reverse else leaf, (xs, others))
-    steps = jax.tree.map(lambda c: jnp.broadcast_to(c, (scan.steps, *jnp.shape(c))), constants)
-    return [*last, *ys], full, ((steps, *along), initial)
+    return [*last, *ys], full, (constants, along, initial)
 
 
-def state_step(evaluator: Evaluator, scan: RecurrentScan) -> Callable[[Any, Any], Any]:
+def state_step(
+    evaluator: Evaluator, scan: RecurrentScan, constants: Sequence[jax.Array], /
+) -> Callable[[Any, Any], Any]:
     """Return the step of a scan over its state alone, in real numbers."""
     carries = scan.equation.params["num_carry"]
     like = [scan.equation.shapes[j][1] for j in scan.leaves]
 
     def step(x: Any, state: Any) -> Any:
-        constants, values, others = x
+        values, others = x
         known = iter(others)
         own = iter([_complex(part, dtype) for part, dtype in zip(state, like, strict=True)])
         carry = [next(own) if j in scan.leaves else next(known) for j in range(carries)]
