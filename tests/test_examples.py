@@ -11,7 +11,15 @@ from unitcircle.experiments.studies import Study
 
 ROOT = Path(__file__).parent.parent
 # What trains longer, or writes the files that the other examples read, is left to people.
-BY_HAND = {"train_digits_gru", "make_popular_lstm", "diagnose_live", "memory_tasks", "study_statistics", "criticality"}
+BY_HAND = {
+    "train_digits_gru",
+    "make_popular_lstm",
+    "diagnose_live",
+    "memory_tasks",
+    "study_statistics",
+    "criticality",
+    "critical_modulus",
+}
 # Those of the monitor and of Keras are run, and what they print is read, by the tests of their packages.
 ELSEWHERE = {"keras_lstm", "monitor_hf_trainer", "monitor_keras", "monitor_lightning", "monitor_loop"}
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem not in BY_HAND | ELSEWHERE)
