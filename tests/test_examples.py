@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,15 @@ BY_HAND = {
     "criticality",
     "critical_modulus",
 }
-# Those of the monitor and of Keras are run, and what they print is read, by the tests of their packages.
-ELSEWHERE = {"keras_lstm", "monitor_hf_trainer", "monitor_keras", "monitor_lightning", "monitor_loop"}
+# These are run, and what they print is read, by other tests.
+ELSEWHERE = {
+    "keras_lstm",
+    "linear_recurrences",
+    "monitor_hf_trainer",
+    "monitor_keras",
+    "monitor_lightning",
+    "monitor_loop",
+}
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if path.stem not in BY_HAND | ELSEWHERE)
 
 
@@ -39,3 +47,18 @@ def test_it_runs_and_prints(path, tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda path: path.stem)
 def test_a_study_file_is_a_study(path):
     assert Study.load(path).name == path.stem
+
+
+@pytest.mark.slow
+def test_the_survey_of_linear_recurrences_is_what_the_command_prints():
+    pytest.importorskip("transformers")
+    page = (ROOT / "docs" / "results" / "linear-recurrences.md").read_text(encoding="utf-8")
+    if f"transformers {version('transformers')}:" not in page:
+        pytest.skip("the page is of another release of transformers")
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, ROOT / "examples" / "linear_recurrences.py"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=True)
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert [line for line in run.stdout.splitlines() if line.startswith("| ")] == rows
+    assert len(rows) == 1 + 23
+    assert not any("not built" in row or "not read" in row for row in rows)
