@@ -1,5 +1,8 @@
 """The HTML report: complete, self-contained, and without errors in a real browser."""
 
+import html
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.report.pages import (
@@ -64,3 +67,12 @@ def test_every_marked_artist_is_in_a_figure_with_as_many_labels_as_markers(page)
 @in_a_browser
 def test_a_browser_opens_it_without_console_errors(page, size, tmp_path):
     assert_a_browser_shows(page, size, tmp_path, figures=3)
+
+
+def test_what_was_not_read_stands_on_the_page_once(tmp_path):
+    sentence = "blocks.0.att looks like RWKV-7 (k_k, k_a, r_k): not read"
+    layer = from_torch(np.eye(4) / 2, cell="rnn_tanh", name="rnn")
+    diagnosis = replace(diagnose([layer]), coverage=Coverage(unread=(sentence,)))
+    page = diagnosis.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert html.unescape(page).count(sentence) == 1
+    assert str(diagnosis.coverage).count(sentence) == 1

@@ -64,12 +64,14 @@ class Coverage:
         return tuple(entry for entry in self.skipped if entry.undecided)
 
     def __str__(self) -> str:
+        return "\n".join([*map(printable, self.unread), *self.lines])
+
+    @property
+    def lines(self) -> list[str]:
+        """What became of the tensors, a line each, without the sentences of ``unread``."""
         lines = [f"analysed {len(self.analysed)} tensors, skipped {len(self.skipped)}, other {self.other}"]
         lines += [f"skipped {entry.name} {_shape(entry.shape)}: {entry.reason}" for entry in self.skipped]
-        lines += self.unread
-        lines += self.notes
-        lines += self._hints()
-        return "\n".join(map(printable, lines))
+        return list(map(printable, [*lines, *self.notes, *self._hints()]))
 
     def _hints(self) -> list[str]:
         """Return how a person says that an undecided tensor is recurrent, where that leads to its cell."""

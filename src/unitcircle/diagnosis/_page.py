@@ -71,7 +71,7 @@ def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) ->
             (exam.layer, _figure(exam, f"layer{k}", hover) if exam.finite else "") for k, exam in enumerate(drawn)
         ],
         undrawn=len(diagnosis.layers) - len(drawn),
-        coverage=str(diagnosis.coverage).splitlines() if diagnosis.coverage else [],
+        coverage=diagnosis.coverage.lines if diagnosis.coverage else [],
     )
     document = page(f"unitcircle: {diagnosis.subject}", body, hover)
     with written_whole(path) as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -77,7 +76,8 @@ def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
         parts += [Text(""), *_remedy(diagnosis.remedy)]
     if diagnosis.coverage is not None:
         # What was not read stands at the head of the report already.
-        parts += [Text(""), Text(f"coverage: {replace(diagnosis.coverage, unread=())}", style="dim")]
+        lines = "\n".join(diagnosis.coverage.lines)
+        parts += [Text(""), Text(f"coverage: {lines}", style="dim")]
     return Group(*parts)
 
 
