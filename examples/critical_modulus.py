@@ -105,7 +105,7 @@ class Setting:
     scale: float
     scores: np.ndarray
     exponents: np.ndarray
-    at_edge: int
+    rates: tuple[float, ...]
     diverged: int
 
     @property
@@ -172,21 +172,21 @@ def read(task: str, cell: str) -> list[Setting]:
     (experiment,) = current.experiments
     found: list[Setting] = []
     for setting in experiment.settings():
-        scores, exponents, at_edge, diverged = [], [], 0, 0
+        scores, exponents, rates, diverged = [], [], [], 0
         for label in current.labels:
             rate = chosen_rate(current, experiment, setting, label, store.get)
             records = [] if rate is None else [store.get(r) for r in current.reported_runs(setting, label, rate)]
             ended = [record for record in records if record is not None]
-            if len(ended) < SEEDS:
+            if rate is None or len(ended) < SEEDS:
                 break
-            at_edge += rate in {RATES[0], RATES[-1]}
+            rates.append(rate)
             fine = [record.status == "finished" for record in ended]
             diverged += fine.count(False)
             scores.append([r.summary["test_score"] if ok else baseline for r, ok in zip(ended, fine, strict=True)])
             measured = [r.diagnostics[-1]["lyapunov.leading"] for r, ok in zip(ended, fine, strict=True) if ok]
             exponents.append(float(np.mean(measured)) if measured else np.nan)
         else:
-            shape = (setting.input_scale, np.array(scores), np.array(exponents), at_edge, diverged)
+            shape = (setting.input_scale, np.array(scores), np.array(exponents), tuple(rates), diverged)
             found.append(Setting(task, cell, *shape))
     return found
 
@@ -247,18 +247,22 @@ def page() -> None:
         print(f"\nOf {len(wanted)} settings {len(missing)} are **not run**, and the verdict says nothing on them: ")
         print("; ".join(f"{t} {c} s = {x:g}" for t, c, x in missing) + ".")
     print("\n## Best modulus by setting\n")
-    print("| task | cell | s | critical | best | 95 % | ratio | share | mean at critical | at best |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| task | cell | s | critical | best | 95 % | ratio | share | mean at critical | at best | rates |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for s in settings:
         mean = dict(zip(s.arms.tolist(), s.scores.mean(1).tolist(), strict=True))
+        rate = dict(zip(s.arms.tolist(), s.rates, strict=True))
         share = (s.resampled == s.critical).mean()
         low, high = s.interval
         print(
             f"| {s.task} | {s.cell} | {s.scale:g} | {s.critical:.3f} | {s.best:.3g} | {low:.3g} to {high:.3g} "
-            f"| {s.best / s.critical:.2f} | {share:.2f} | {mean[s.critical]:.3f} | {mean[s.best]:.3f} |"
-            + ("" if s.learned else " nothing learned")
+            f"| {s.best / s.critical:.2f} | {share:.2f} | {mean[s.critical]:.3f} | {mean[s.best]:.3f} "
+            f"| {rate[s.critical]:g}, {rate[s.best]:g} |" + ("" if s.learned else " nothing learned")
         )
-    print("\n*Ratio*: best over critical. *Share*: of resamples in which the critical arm is best.\n")
+    print(
+        "\n*Ratio*: best over critical. *Share*: of resamples in which the critical arm is best. "
+        "*Rates*: chosen for the critical and for the best arm.\n"
+    )
     for task in TASKS:
         print(f"Spearman correlation of the best modulus with s, {task}, tanh: ", end="")
         print(order([s for s in settings if (s.task, s.cell) == (task, "tanh")]) + ".")
@@ -277,7 +281,8 @@ def page() -> None:
         print("|---|---|" + "---|" * (len(moduli(cell)) + 2))
         for s in (s for s in settings if s.cell == cell):
             print(f"| {s.task} | {s.scale:g} |" + "".join(f" {m:.3f} |" for m in s.scores.mean(1)), end="")
-            print(f" {s.at_edge} of {len(s.arms)} | {s.diverged} |")
+            edges = [s.rates.count(rate) for rate in (RATES[0], RATES[-1])]
+            print(f" {edges[0]} low, {edges[1]} high | {s.diverged} |")
             print("| exponent | |" + "".join(f" {x:+.3f} |" for x in s.exponents) + " | |")
         print()
     nearest = [float(s.arms[np.nanargmin(abs(s.exponents))]) for s in settings]
