@@ -239,8 +239,8 @@ def page() -> None:
         f"Python {platform.python_version()}; reported seeds 0 to {SEEDS - 1}, tuning seeds 1000 and 1001.\n"
     )
     print(
-        "The protocol, with margins and the rule of the verdict, is the head of that file, committed before the runs; the "
-        "size of copying was amended before its first run, when the digits had been seen.\n"
+        "The protocol, with margins and the rule of the verdict, is the head of that file, committed before the runs; "
+        "the size of copying was amended before its first run, when the digits had been seen.\n"
     )
     print("## Verdict\n")
     print(verdict(settings))
