@@ -37,6 +37,8 @@ def chaos(exam: Examination) -> Iterator[Finding]:
     ## Remedy
     A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)`, or, for a plain cell,
     `recurrent="critical(input_std=s)"`, s the standard deviation of U x: the gain at which λ is 0 in a wide network.
+    In our study (docs/results/critical-modulus.md) it trained best on copying; on digits with blank steps an orthogonal
+    weight of modulus 1.1 was better from s = 0.3 on.
     """
     for layer, live in live_layers(exam):
         growth = live.exponent * live.steps
