@@ -19,12 +19,13 @@ remedy of a pair whose findings have no action and include UC209.
 A pair is warned if a finding of at least a warning is there for at least three of five seeds. An arm improves on
 another beyond noise if the paired one-sided t test of log scores over the seeds has p < .05 and the mean ratio is below
 .95; where the best of k remedies is asked for, p < .05/k (Bonferroni). The first remedy is within noise of the best
-where no remedy improves on it beyond noise by that rule. Five seeds have little power: a rate near its goal is no proof.
+where no remedy improves on it beyond noise by that rule. Five seeds have little power: a
+rate near its goal is no proof.
 
 Held out: pairs whose SHA-256 of the name is divisible by three. No rule may be tuned on them. Rates are reported for
 both parts. Finished runs are lines of ``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names
-another file), and a second start does what is missing. A file belongs to one version of the library
-and of this protocol.
+another file), and a second start does what is missing. A file belongs to one version of the library and of
+this protocol.
 """
 
 import copy
