@@ -51,6 +51,15 @@ def score_of(run):
     return int(hashlib.sha256(run.key.encode()).hexdigest()[:6], 16) / 0xFFFFFF
 
 
+def held(folder):
+    """Whether more runs were begun than the file ``hold``, which may appear and go at any time, lets end."""
+    try:
+        allowed = (Path(folder) / "hold").read_text()
+    except FileNotFoundError:
+        return False
+    return not allowed or sum(attempts(folder).values()) > int(allowed)
+
+
 class Training:
     """A pretended training: it notes its attempts, waits, and dies, raises or diverges for the runs it is told to.
 
@@ -66,6 +75,8 @@ class Training:
         assert len({run.stack for run in runs}) == 1
         counts = [attempted(self.folder, run.key) for run in runs]
         time.sleep(self.seconds)
+        while held(self.folder):
+            time.sleep(0.02)
         for run, count in zip(runs, counts, strict=True):
             order = self.trouble.get(run.seed, "")
             if order == "raise" or (order == "raise once" and count == 1):
