@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import unitcircle as uc
+from unitcircle import monitor
 from unitcircle.cli import main
 from unitcircle.diagnosis import RULES, Rule, load_rules, selected_codes
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.recurrence import from_torch
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "src" / "unitcircle" / "diagnosis" / "rules"
 
 
 @pytest.fixture
@@ -33,12 +33,13 @@ def plugins(monkeypatch):
     sys.modules.pop("acme_rules", None)
 
 
-def test_every_rule_has_a_file_of_its_own():
-    files = sorted(path.stem for path in FOLDER.glob("_uc*.py"))
-    assert [name.split("_")[1].upper() for name in files] == sorted(RULES)
+@pytest.mark.parametrize(("package", "rules"), [("diagnosis", RULES), ("monitor", monitor.RULES)])
+def test_every_rule_has_a_file_of_its_own(package, rules):
+    files = sorted(path.stem for path in (ROOT / "src" / "unitcircle" / package / "rules").glob("_uc*.py"))
+    assert [name.split("_")[1].upper() for name in files] == sorted(rules)
     for name in files:
         code = name.split("_")[1].upper()
-        assert name == f"_{code.lower()}_{RULES[code].name.replace('-', '_')}" or RULES[code].check.__name__ in name
+        assert name == f"_{code.lower()}_{rules[code].check.__name__}"
 
 
 @pytest.mark.parametrize("code", sorted(RULES))

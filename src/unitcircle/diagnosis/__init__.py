@@ -5,6 +5,7 @@ __all__ = [
     "RULES",
     "SATURATED",
     "Answer",
+    "Check",
     "Diagnosis",
     "Difference",
     "DrivenDynamics",
@@ -49,7 +50,7 @@ from unitcircle.diagnosis._finding import FailOn, Finding, Place, Severity
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
 from unitcircle.diagnosis._page import diagnosis_page
 from unitcircle.diagnosis._remedy import Remedy, initialized
-from unitcircle.diagnosis._rule import RULES, Rule, check_codes, explain, load_rules, rule_of, selected_codes
+from unitcircle.diagnosis._rule import RULES, Check, Rule, check_codes, explain, load_rules, rule_of, selected_codes
 from unitcircle.diagnosis._subject import is_live
 from unitcircle.diagnosis._text import diagnosis_text, diagnosis_view
 from unitcircle.diagnosis._training import TrainingEvidence

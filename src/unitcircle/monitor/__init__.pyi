@@ -33,7 +33,7 @@ from ._options import MonitorOptions, WeightOptions
 from ._pace import Cost
 from ._page import watch_page
 from ._record import scalars
-from ._rules import RULES
 from ._run_file import RunFile, read_run
 from ._transformers import TransformersCallback, attach
 from ._view import watch_view
+from .rules import RULES

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from unitcircle.diagnosis import Finding, Rule, Severity
 from unitcircle.errors import ArgumentError, TrainingStopped, UnknownNameError
 from unitcircle.monitor._history import History
-from unitcircle.monitor._rules import RULES
+from unitcircle.monitor.rules import RULES
 
 OnFinding = Literal["warn", "stop", "ignore"] | Callable[[Finding], Any]
 QUIET = 10

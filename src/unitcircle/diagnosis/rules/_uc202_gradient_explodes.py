@@ -29,9 +29,9 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
     ## Remedy
     Use a smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)` finds the gain that keeps the norm. A
     plain cell can be initialized at the gain that is critical for its inputs: `recurrent="critical(input_std=s)"`, s
-    the standard deviation of U x. That stops the growth; in our study (docs/results/critical-modulus.md) it trained best
-    on copying, while on digits with blank steps an orthogonal weight of modulus 1.1 was better from s = 0.3 on. During
-    training, penalize growth of the gradient in time with Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
+    the standard deviation of U x. That stops the growth; in our study (docs/results/critical-modulus.md) it trained
+    best on copying, while on digits with blank steps an orthogonal weight of modulus 1.1 was better from s = 0.3 on.
+    During training, penalize growth of the gradient in time with Pascanu's Ω (`unitcircle.torch.pascanu_omega`).
     """
     for layer, live in live_layers(exam):
         overflow = np.flatnonzero(np.isposinf(live.log_gradient))
