@@ -315,12 +315,13 @@ def test_options_that_do_not_fit_are_refused(options, words, capsys):
     assert words in capsys.readouterr().err
 
 
-FILES = sorted(
+SHARED_FILES = sorted(
     path
     for folder in ("checkpoints", "cases/files", "cases/lost-init")
     for path in (SHARED / folder).glob("*")
     if path.is_file() and path.suffix not in {".md", ".txt", ".py"} and path.stat().st_size < 64e6
 )
+FILES = [POPULAR, DIGITS, *SHARED_FILES]
 
 
 def defective(path, folder):
@@ -351,7 +352,6 @@ def defective(path, folder):
     return None
 
 
-@pytest.mark.skipif(not FILES, reason="the files of ../shared are not here")
 @pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_nothing_but_the_tensors_named_changes_in_real_files(path, tmp_path):
