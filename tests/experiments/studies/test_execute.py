@@ -382,12 +382,15 @@ def test_a_run_that_kills_its_worker_takes_no_other_with_it(tmp_path):
 
 
 DRIVER = """
+    import signal
     import sys
     from tests.experiments.engines.crashing import Training
     from tests.experiments.studies.test_execute import SMALL
     from unitcircle.experiments.studies import execute
     from unitcircle.experiments.studies import _execute
 
+    # A shell lets what it runs in the background ignore Ctrl-C, and so would all that tests start there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _execute.stack_limit = lambda run, engine: 1
     try:
         execute(SMALL, sys.argv[1], workers=1, train=Training(sys.argv[1]))
