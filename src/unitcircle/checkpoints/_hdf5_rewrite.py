@@ -15,6 +15,7 @@ from unitcircle.errors import MissingExtraError
 
 WEIGHTS = "model.weights.h5"
 KEY = "unitcircle"
+"""Name of the note in the metadata of a file."""
 
 
 def rewrite_hdf5(path: Path, out: Path, values: Mapping[str, np.ndarray], note: str) -> None:

@@ -13,7 +13,7 @@ from unitcircle.checkpoints._choice import Choice, Parts, stacked_blocks
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage, Entry
 from unitcircle.checkpoints._folder import files_of, is_safetensors, shards_of
-from unitcircle.checkpoints._format import Format, recognise, recognise_archive, recognise_document
+from unitcircle.checkpoints._format import Format, recognise
 from unitcircle.checkpoints._leak import with_leak
 from unitcircle.checkpoints._memory import stored_array, stored_contents
 from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
@@ -153,11 +153,8 @@ def _read_remote(address: str, choice: Choice) -> Layers:
 
 
 def _read(path: Path, choice: Choice) -> Layers:
-    kind, file = recognise(path), File(path)
-    if kind is Format.ZIP:
-        kind = recognise_archive(file.archive)
-    elif kind is Format.JSON:
-        kind = recognise_document(file.document)
+    file = File(path)
+    kind = file.kind
     if kind in {Format.FOLDER, Format.SHARDED}:
         return _read_many(path, kind, choice)
     reader = READERS[kind]

@@ -17,7 +17,7 @@ from unitcircle.checkpoints._distributed import read_distributed
 from unitcircle.checkpoints._dynet import read_dynet
 from unitcircle.checkpoints._equinox import read_equinox
 from unitcircle.checkpoints._export import read_export
-from unitcircle.checkpoints._format import Format
+from unitcircle.checkpoints._format import Format, recognise, recognise_archive, recognise_document
 from unitcircle.checkpoints._gguf import read_gguf
 from unitcircle.checkpoints._json_model import read_amp_model, read_json, read_rtneural
 from unitcircle.checkpoints._json_text import parse_json
@@ -41,6 +41,14 @@ class File:
     """A file that is read: its path, and the archive it is, opened once."""
 
     path: Path
+
+    @cached_property
+    def kind(self) -> Format:
+        """Its format, by the content; of a zip archive and of a JSON text by what is inside."""
+        kind = recognise(self.path)
+        if kind is Format.ZIP:
+            return recognise_archive(self.archive)
+        return recognise_document(self.document) if kind is Format.JSON else kind
 
     @cached_property
     def archive(self) -> Archive:

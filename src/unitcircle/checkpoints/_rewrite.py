@@ -15,14 +15,12 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from unitcircle._files import written_whole
-from unitcircle.checkpoints._format import Format, recognise, recognise_archive, recognise_document
-from unitcircle.checkpoints._hdf5_rewrite import rewrite_hdf5, rewrite_keras
+from unitcircle.checkpoints._format import Format
+from unitcircle.checkpoints._hdf5_rewrite import KEY, rewrite_hdf5, rewrite_keras
 from unitcircle.checkpoints._readers import READERS, File
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
 
-KEY = "unitcircle"
-"""Name of the note in the metadata of a file."""
 ZIPPED = {Format.PYTORCH, Format.TORCHSCRIPT, Format.NPZ}
 BY_LIBRARY = {Format.KERAS, Format.HDF5, Format.MATLAB_HDF5}
 """Formats that h5py writes, compressed or not."""
@@ -53,7 +51,8 @@ def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note:
     CheckpointError
         The file keeps a tensor compressed, quantized, or in a way that this does not write.
     """
-    kind, file = _kind(path)
+    file = _written(path)
+    kind = file.kind
     if kind in BY_LIBRARY:
         (rewrite_keras if kind is Format.KERAS else rewrite_hdf5)(path, out, values, note)
         return
@@ -90,8 +89,8 @@ def tensors_of_file(path: Path, /) -> Tensors:
     CheckpointError
         The file is damaged, or one that is not written.
     """
-    kind, file = _kind(path)
-    return Tensors(path, READERS[kind].contents(file).tensors, by_library=kind in BY_LIBRARY)
+    file = _written(path)
+    return Tensors(path, READERS[file.kind].contents(file).tensors, by_library=file.kind in BY_LIBRARY)
 
 
 class Tensors(Mapping[str, np.ndarray]):
@@ -132,17 +131,13 @@ class Tensors(Mapping[str, np.ndarray]):
         return len(self._tensors)
 
 
-def _kind(path: Path) -> tuple[Format, File]:
-    """Return the format of a file that can be written."""
-    kind, file = recognise(path), File(path)
-    if kind is Format.ZIP:
-        kind = recognise_archive(file.archive)
-    elif kind is Format.JSON:
-        kind = recognise_document(file.document)
-    if kind in {Format.FOLDER, Format.SHARDED, Format.ARCHIVE, Format.DISTRIBUTED, Format.ORBAX}:
-        message = f"{path}: a {kind.value}, which consists of several files, is not written; {_REMEDY}"
+def _written(path: Path) -> File:
+    """Return a file of a format that can be written."""
+    file = File(path)
+    if file.kind in {Format.FOLDER, Format.SHARDED, Format.ARCHIVE, Format.DISTRIBUTED, Format.ORBAX}:
+        message = f"{path}: a {file.kind.value}, which consists of several files, is not written; {_REMEDY}"
         raise CheckpointError(message)
-    return kind, file
+    return file
 
 
 class _Place(NamedTuple):
