@@ -15,6 +15,14 @@ EXPLAINED = 0.5
 """An error explains a change where it leaves less than half of the distance, and less than half of the weight."""
 
 
+def relative_distance(x: np.ndarray, y: np.ndarray) -> float:
+    """Return ‖y − x‖ / ‖x‖."""
+    if x.shape != y.shape or not np.isfinite(x).all():
+        return np.inf
+    size = float(np.linalg.norm(x))
+    return float(np.linalg.norm(y - x)) / size if size else np.inf
+
+
 def conversion_errors(
     before: RecurrentLayer, after: RecurrentLayer, others: Sequence[RecurrentLayer], changed: Sequence[str]
 ) -> list[str]:
@@ -38,16 +46,8 @@ def conversion_errors(
     return list(dict.fromkeys(errors))
 
 
-def _distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Return ‖y − x‖ / ‖x‖."""
-    if x.shape != y.shape or not np.isfinite(x).all():
-        return np.inf
-    size = float(np.linalg.norm(x))
-    return float(np.linalg.norm(y - x)) / size if size else np.inf
-
-
 def _explains(candidate: np.ndarray, x: np.ndarray, y: np.ndarray) -> bool:
-    return _distance(candidate, y) < EXPLAINED * min(1.0, _distance(x, y))
+    return relative_distance(candidate, y) < EXPLAINED * min(1.0, relative_distance(x, y))
 
 
 def _weights_of_another(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[RecurrentLayer]) -> str:
@@ -73,13 +73,15 @@ def _of_weights(noun: str, x: Blocks, y: Blocks, *, square: bool) -> Iterator[st
     """Yield what explains a change of weights: each gate of B is a gate of A, turned or not."""
     words = _WORDS if square else {key: value for key, value in _WORDS.items() if "transposed" not in key}
     found: dict[str, tuple[str, str]] = {}
-    for gate, new in y.items():
-        candidates = [(_distance(op(_float(x[g])), _float(new)), g, word) for g in x for word, op in words.items()]
+    old = {gate: _float(block) for gate, block in x.items()}
+    for gate, block in y.items():
+        new = _float(block)
+        candidates = [(relative_distance(op(old[g]), new), g, word) for g in old for word, op in words.items()]
         best, source, word = min(candidates, key=lambda item: item[0])
-        own = _distance(_float(x[gate]), _float(new)) if gate in x else np.inf
+        own = relative_distance(old[gate], new) if gate in old else np.inf
         if best < EXPLAINED and (best < EXPLAINED * own or own < EXPLAINED):
             found[gate] = (source, word) if best < EXPLAINED * own else (gate, "")
-        elif not _float(new).any() and gate in x and _float(x[gate]).any():
+        elif not new.any() and gate in old and old[gate].any():
             found[gate] = (gate, "zero")
     yield from _order(noun, {gate: source for gate, (source, _) in found.items()})
     by_word: dict[str, list[str]] = {}
@@ -119,11 +121,11 @@ def _of_biases(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[R
     for other in others:
         if other is not before and other.cell is before.cell and other.hidden_size == before.hidden_size:
             wholes[f"the biases are those of {other.label}"] = _whole(other.biases, gates, zero)
-    best = min(wholes, key=lambda text: _distance(wholes[text], whole_y))
-    if _distance(wholes[best], whole_y) < EXPLAINED * min(1.0, _distance(whole_x, whole_y)):
+    best = min(wholes, key=lambda text: relative_distance(wholes[text], whole_y))
+    if relative_distance(wholes[best], whole_y) < EXPLAINED * min(1.0, relative_distance(whole_x, whole_y)):
         yield best
         return
-    moved = [gate for gate in gates if _distance(x[gate], y[gate]) > 0]
+    moved = [gate for gate in gates if relative_distance(x[gate], y[gate]) > 0]
     if before.bias_parts.keys() == after.bias_parts.keys() and before.bias_parts:
         for part, blocks in before.bias_parts.items():
             yield from _of_weights("biases", blocks, after.bias_parts[part], square=False)
@@ -160,13 +162,13 @@ def _of_decay(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[str]:
         yield f"{name} has another shape"
         return
     with np.errstate(all="ignore"):
-        distances = {text: _distance(op(x), y) for text, op in _SCALES.items()}
+        distances = {text: relative_distance(op(x), y) for text, op in _SCALES.items()}
     best = min(distances, key=distances.__getitem__)
     if not y.any():
         yield f"{name} is all zeros"
-    elif distances[best] < 0.02 and distances[best] < EXPLAINED * _distance(x, y):
+    elif distances[best] < 0.02 and distances[best] < EXPLAINED * relative_distance(x, y):
         yield f"{name} {best}"
-    elif _distance(np.sort(x, axis=None), np.sort(y, axis=None)) < EXPLAINED * _distance(x, y) * 0.1:
+    elif relative_distance(np.sort(x, axis=None), np.sort(y, axis=None)) < EXPLAINED * relative_distance(x, y) * 0.1:
         yield f"{name} holds its entries in another order"
 
 

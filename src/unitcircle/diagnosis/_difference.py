@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle._array import HALF_EPS
 from unitcircle._json import to_json
-from unitcircle.diagnosis._conversion import conversion_errors
+from unitcircle.diagnosis._conversion import conversion_errors, relative_distance
 from unitcircle.diagnosis._head_memory import HeadMemory, head_memory, tokens
 from unitcircle.recurrence import RecurrentLayer
 
@@ -229,8 +228,7 @@ def _nearness(one: RecurrentLayer, two: RecurrentLayer) -> float:
     if not one.gates or one.gates.keys() != two.gates.keys():
         return np.inf
     x, y = (np.concatenate([np.asarray(block, dtype=float) for block in layer.gates.values()]) for layer in (one, two))
-    size = float(np.linalg.norm(x))
-    return float(np.linalg.norm(y - x)) / size if size and x.shape == y.shape else np.inf
+    return relative_distance(x, y)
 
 
 def _fit(one: RecurrentLayer, two: RecurrentLayer) -> bool:
@@ -239,7 +237,7 @@ def _fit(one: RecurrentLayer, two: RecurrentLayer) -> bool:
 
 
 def _layer_difference(one: RecurrentLayer, two: RecurrentLayer, others: Sequence[RecurrentLayer]) -> LayerDifference:
-    bar = max(_eps(one), _eps(two))
+    bar = max(one.source.eps, two.source.eps)
     blocks = [_block(part, x, y, bar) for part, x, y in _common_blocks(one, two)]
     changed = [block for block in blocks if block.changed]
     # Layers that were matched by their weights are no places in which a layer can be wrong.
@@ -284,19 +282,13 @@ def _block(part: str, x: np.ndarray, y: np.ndarray, eps: float) -> BlockDifferen
     return BlockDifference(part, distance, float(storage), radius)
 
 
-def _eps(layer: RecurrentLayer) -> float:
-    """Return the relative error of one stored entry, and of the cast to it."""
-    return (HALF_EPS | {"float64": 2.0**-52}).get(layer.source.dtype, 2.0**-23)
-
-
 def _grid(x: np.ndarray) -> float:
     """Return the relative error of quantization, where all entries are multiples of one step; else 0."""
     values = np.unique(np.real(x))
     if values.size < 3 or not (size := float(np.linalg.norm(x))):
         return 0.0
     step = float(np.diff(values).min())
-    on_grid = np.abs(values).max() <= LEVELS * step and np.allclose(
-        values / step, np.rint(values / step), rtol=0, atol=0.05
-    )
+    places = values / step
+    on_grid = np.abs(places).max() <= LEVELS and np.allclose(places, np.rint(places), rtol=0, atol=NEAR)
     # An entry is off by at most half a step.
     return step / 2 * float(np.sqrt(x.size)) / size if on_grid else 0.0

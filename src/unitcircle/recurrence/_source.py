@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from unitcircle._array import HALF_EPS
+
 
 @dataclass(frozen=True)
 class Source:
@@ -26,6 +28,14 @@ class Source:
     tensors: tuple[str, ...] = ()
     layout: str = ""
     dtype: str = ""
+
+    @property
+    def eps(self) -> float:
+        """Distance from 1 to the next number of the stored element type; that of float32 where it is another one."""
+        return _EPS.get(self.dtype, 2.0**-23)
+
+
+_EPS = HALF_EPS | {"float64": 2.0**-52}
 
 
 def layer_options(options: dict[str, Any], layout: str, weight: Any, /) -> dict[str, Any]:

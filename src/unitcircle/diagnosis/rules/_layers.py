@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unitcircle._array import HALF_EPS
 from unitcircle.diagnosis._examination import ONE_ACTIVATION, Examination, LayerExamination
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.recurrence import LinearRecurrence
@@ -13,11 +12,6 @@ MANY = 8
 """Fewer units than this are too few for a statistical test."""
 LONG = 100
 """From this length on a gated cell that forgets is a warning: below it, gated cells learned as they were."""
-
-
-def storage_eps(layer: LayerExamination) -> float:
-    """Return the relative error of one stored entry."""
-    return (HALF_EPS | {"float64": 2.0**-52}).get(layer.layer.source.dtype, 2.0**-23)
 
 
 def linear_layers(exam: Examination) -> Iterator[tuple[LayerExamination, LinearRecurrence]]:

@@ -10,7 +10,6 @@ from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._training import orthogonality_defect
-from unitcircle.diagnosis.rules._layers import storage_eps
 
 
 @rule("UC101", "stacked-orthogonal", fix="safe")
@@ -39,7 +38,7 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
         of_stack = orthogonality_defect(layer.stack)
         of_gates = min(orthogonality_defect(block) for block in layer.blocks.values())
         # Rounding each entry by a relative u moves the defect by about u, whatever n is.
-        if of_stack > max(4 * storage_eps(layer), 1e-3) or of_gates < 0.1:
+        if of_stack > max(4 * layer.layer.source.eps, 1e-3) or of_gates < 0.1:
             continue
         radii = {gate: float(s.radius) for gate, s in layer.spectra.items()}
         radii_text = ", ".join(f"{gate} {radius:.2f}" for gate, radius in radii.items())

@@ -13,7 +13,7 @@ from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._training import p_value_of, uniform
-from unitcircle.diagnosis.rules._layers import MANY, storage_eps
+from unitcircle.diagnosis.rules._layers import MANY
 
 
 @rule("UC104", "default-uniform", fix="unsafe")
@@ -41,7 +41,7 @@ def default_uniform(exam: Examination) -> Iterator[Finding]:
         bound = 1 / math.sqrt(n)
         entries = layer.stack.ravel()
         reach = float(np.abs(entries).max())
-        if reach > bound * (1 + 4 * storage_eps(layer)) or reach < bound * (1 - 12 / entries.size):
+        if reach > bound * (1 + 4 * layer.layer.source.eps) or reach < bound * (1 - 12 / entries.size):
             continue
         p_value = p_value_of(np.sort(entries), partial(uniform, bound))
         if p_value < 0.01:

@@ -10,7 +10,6 @@ import numpy as np
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._rule import rule
-from unitcircle.diagnosis.rules._layers import storage_eps
 
 
 @rule("UC109", "dead-units")
@@ -71,6 +70,6 @@ def dead_units(exam: Examination) -> Iterator[Finding]:
 def _rounding_level(layer: LayerExamination, sigma: np.ndarray) -> float:
     """Return the size to which rounding raises a singular value 0, in float32 arithmetic and in coarser storage."""
     # Storage rounds every entry independently: the error is a random matrix of norm 2·u·‖W‖_F/√n, not n·u·σ₁.
-    n, eps = layer.layer.hidden_size, storage_eps(layer)
+    n, eps = layer.layer.hidden_size, layer.layer.source.eps
     stored = 2 * eps * float(np.linalg.norm(sigma)) / math.sqrt(n)
     return max(n * min(eps, 2.0**-23) * float(sigma[0]), stored)
