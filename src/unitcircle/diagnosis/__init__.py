@@ -33,6 +33,7 @@ __all__ = [
     "initialized",
     "is_live",
     "load_rules",
+    "merged_action",
     "rule_of",
     "rules",
     "selected_codes",
@@ -49,7 +50,7 @@ from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import FailOn, Finding, Place, Severity
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
 from unitcircle.diagnosis._page import diagnosis_page
-from unitcircle.diagnosis._remedy import Remedy, initialized
+from unitcircle.diagnosis._remedy import Remedy, initialized, merged_action
 from unitcircle.diagnosis._rule import RULES, Check, Rule, check_codes, explain, load_rules, rule_of, selected_codes
 from unitcircle.diagnosis._subject import is_live
 from unitcircle.diagnosis._text import diagnosis_text, diagnosis_view

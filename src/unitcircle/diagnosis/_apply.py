@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from unitcircle.diagnosis._finding import Finding
+from unitcircle.diagnosis._remedy import merged_action
 from unitcircle.diagnosis._subject import is_keras, is_live
 from unitcircle.errors import ArgumentError
 
@@ -16,13 +18,11 @@ if TYPE_CHECKING:
 
 def actions_of(diagnosis: DiagnosisData) -> dict[str, Mapping[str, str]]:
     """Return label of a layer → arguments of ``initialize_``, for every layer that an initialization remedies."""
-    # The findings come the worst first, and of two that ask for different weights the first decides.
-    actions: dict[str, Mapping[str, str]] = {}
+    by_layer: dict[str, list[Finding]] = defaultdict(list)
     for finding in diagnosis.findings:
         if finding.action:
-            label = finding.place.layer
-            actions[label] = {**finding.action, **actions.get(label, {})}
-    return actions
+            by_layer[finding.place.layer].append(finding)
+    return {label: merged_action(findings) for label, findings in by_layer.items()}
 
 
 def apply_remedies(diagnosis: DiagnosisData, model: Any, *, trained: bool, rng: Any) -> tuple[Initialization, ...]:

@@ -288,7 +288,9 @@ def _grid(x: np.ndarray) -> float:
     if values.size < 3 or not (size := float(np.linalg.norm(x))):
         return 0.0
     step = float(np.diff(values).min())
+    if np.abs(values).max() > LEVELS * step:
+        return 0.0
     places = values / step
-    on_grid = np.abs(places).max() <= LEVELS and np.allclose(places, np.rint(places), rtol=0, atol=NEAR)
+    on_grid = np.allclose(places, np.rint(places), rtol=0, atol=NEAR)
     # An entry is off by at most half a step.
     return step / 2 * float(np.sqrt(x.size)) / size if on_grid else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,18 +94,24 @@ def distance(driven: DrivenDynamics | None) -> float:
     return abs(end) if not math.isnan(end) else math.inf
 
 
+def merged_action(findings: Iterable[Finding], /) -> dict[str, str]:
+    """Return the one initialization that findings ask for; empty where none does."""
+    # The findings come the worst first, and of two that ask for different weights the first decides.
+    action: dict[str, str] = {}
+    for finding in findings:
+        action = {**finding.action, **action}
+    return action
+
+
 def merged_remedy(findings: Sequence[Finding], exam: Examination, /) -> Remedy | None:
     """Return the one remedy of all findings that an initialization remedies; None where there are none."""
-    # The findings come the worst first, and of two that ask for different weights the first decides.
     chosen = [finding for finding in findings if finding.action]
     if not chosen:
         return None
     codes = tuple(dict.fromkeys(finding.code for finding in chosen))
     affected = {finding.place.layer for finding in chosen}
     layers = [layer for layer in exam.layers if layer.layer.label in affected] or list(exam.layers)
-    action: dict[str, str] = {}
-    for finding in chosen:
-        action = {**finding.action, **action}
+    action = merged_action(chosen)
     action = {name: action[name] for name in ("recurrent", "bias") if name in action}
     if exam.trials is not None and exam.trials.better:
         return Remedy(exam.trials.better[0].call, codes, effect_of_best(exam.trials, exam.steps))

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from unitcircle.diagnosis import Diagnosis, diagnose
+from unitcircle.diagnosis import Diagnosis, Finding, diagnose
 from unitcircle.errors import CheckpointError, MissingExtraError
 from unitcircle.linting._baseline import Baseline
 from unitcircle.linting._report import Checked, Report
@@ -72,6 +72,8 @@ def _check_one(path: str, *, settings: Settings, baseline: Baseline | None, exam
         return Checked(path, error=str(error))
     # An empty selection means all rules to diagnose(): a file whose rules are all ignored has no findings.
     found = sorted((settings.judged(finding) for finding in diagnosis.findings if codes), key=lambda f: -f.severity)
-    known = [finding for finding in found if baseline is not None and baseline.knows(path, finding)]
-    new = tuple(finding for finding in found if finding not in known)
-    return Checked(path, replace(diagnosis, findings=new), known=tuple(known))
+    known: list[Finding] = []
+    new: list[Finding] = []
+    for finding in found:
+        (known if baseline is not None and baseline.knows(path, finding) else new).append(finding)
+    return Checked(path, replace(diagnosis, findings=tuple(new)), known=tuple(known))

@@ -11,7 +11,7 @@ import numpy as np
 
 from unitcircle._json import to_json
 from unitcircle.checkpoints import Tensors, rewrite, tensors_of_file
-from unitcircle.diagnosis import RULES, Diagnosis, Finding, LayerExamination, initialized
+from unitcircle.diagnosis import RULES, Diagnosis, Finding, LayerExamination, initialized, merged_action
 from unitcircle.errors import CheckpointError
 from unitcircle.initializers import Initializer, parse
 from unitcircle.linting._stored_places import REMEDY, Part, Places, parts_of, stored_biases, stored_places
@@ -185,9 +185,7 @@ def _new_blocks(
     """Return the new blocks of a layer, what they are in words, and the initializer of the recurrent ones."""
     blocks: dict[Part, np.ndarray] = {}
     words: list[str] = []
-    action: dict[str, str] = {}
-    for finding in findings:
-        action = {**finding.action, **action}  # the worst finding comes first, and decides
+    action = merged_action(findings)
     if action:
         new = initialized(layer.layer, action, rng)
         blocks |= {part: block for part, block in parts_of(new) if part[0] == "recurrent" and "recurrent" in action}
@@ -233,17 +231,17 @@ def _write_blocks(
 ) -> tuple[str, ...]:
     """Write blocks into the new values of their tensors, and take them as they are stored; return the tensors."""
     touched: dict[str, None] = {}
-    for part, block in list(blocks.items()):
+    for part, block in blocks.items():
         if part not in places.of[label]:
             message = f"{label}: its {' '.join(part)} is compressed or computed, and is not written; {REMEDY}"
             raise CheckpointError(message)
         tensors, indices = places.of[label][part]
-        held = np.zeros(
-            block.shape, np.result_type(*(stored[places.names[int(tensor)]] for tensor in np.unique(tensors)))
-        )
-        for tensor in np.unique(tensors):
-            name = places.names[int(tensor)]
-            values.setdefault(name, np.array(stored[name], order="C"))
+        owners = {int(tensor): places.names[int(tensor)] for tensor in np.unique(tensors)}
+        for name in owners.values():
+            if name not in values:
+                values[name] = np.array(stored[name], order="C")
+        held = np.zeros(block.shape, np.result_type(*(values[name] for name in owners.values())))
+        for tensor, name in owners.items():
             chosen = tensors == tensor
             values[name].reshape(-1)[indices[chosen]] = block[chosen]
             held[chosen] = values[name].reshape(-1)[indices[chosen]]
