@@ -170,8 +170,8 @@ class Diagnosis:
         rows = [
             {"layer": layer.layer.label, "cell": str(layer.layer.cell), "n": layer.layer.hidden_size, "gate": gate}
             | values
-            for layer, described in zip(self.layers, map(_layer_dict, self.layers), strict=True)
-            for gate, values in described["gates"].items()
+            for layer in self.layers
+            for gate, values in _gates_dict(layer).items()
         ]
         return pd.DataFrame(rows)
 
@@ -180,9 +180,9 @@ class Diagnosis:
 
     def _repr_html_(self) -> str:
         rows = [
-            (layer.layer.label, layer.layer.cell, layer.layer.hidden_size, gate, values["radius"])
-            for layer, described in zip(self.layers, map(_layer_dict, self.layers), strict=True)
-            for gate, values in described["gates"].items()
+            (layer.layer.label, layer.layer.cell, layer.layer.hidden_size, gate, radius)
+            for layer in self.layers
+            for gate, radius in _radii(layer).items()
         ]
         lines = [str(finding) for finding in self.findings] or ["no findings"]
         lines += [] if self.remedy is None else [f"remedy: {self.remedy.text}"]
@@ -191,19 +191,30 @@ class Diagnosis:
         return card(self.answer.sentence, columns=columns, rows=rows, lines=[*unread, *lines])
 
 
-def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
-    recurrent = layer.layer
-    gates = {
-        gate: {
-            "radius": float(s.radius),
+def _radii(layer: LayerExamination) -> dict[str, float]:
+    """Return the spectral radius of every gate, or of λ."""
+    diagonal = layer.layer.diagonal
+    if diagonal is not None and layer.finite:
+        return {"λ": float(np.abs(diagonal).max())}
+    return {gate: float(spectrum.radius) for gate, spectrum in layer.spectra.items()}
+
+
+def _gates_dict(layer: LayerExamination) -> dict[str, dict[str, float]]:
+    """Return what is measured of the weight of every gate, without what it does."""
+    gates = {gate: {"radius": radius} for gate, radius in _radii(layer).items()}
+    if "λ" in gates:
+        return gates
+    for gate, s in layer.spectra.items():
+        gates[gate] |= {
             "norm": float(s.norm),
             "departure_from_normality": float(s.departure_from_normality),
             "log_norm": layer.log_norm(gate),
         }
-        for gate, s in layer.spectra.items()
-    }
-    if recurrent.diagonal is not None and layer.finite:
-        gates = {"λ": {"radius": float(np.abs(recurrent.diagonal).max())}}
+    return gates
+
+
+def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
+    recurrent = layer.layer
     driven = layer.driven
     return {
         "name": recurrent.name,
@@ -215,7 +226,7 @@ def _layer_dict(layer: LayerExamination) -> dict[str, Any]:
         "tensors": list(recurrent.source.tensors),
         "layout": recurrent.source.layout,
         "dtype": recurrent.source.dtype,
-        "gates": gates,
+        "gates": _gates_dict(layer),
         "driven": None
         if driven is None
         else {
