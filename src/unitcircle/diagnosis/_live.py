@@ -21,6 +21,7 @@ from unitcircle.diagnosis._state_measures import leading_exponent
 from unitcircle.dynamics import (
     DrivenLayer,
     GradientFlow,
+    NoLayerError,
     measured_layers,
     prepared,
 )
@@ -167,15 +168,11 @@ def _measure_modules(  # noqa: PLR0917  (an interrupt leaves what was added to t
                 model, execution.batch, execution.loss, probes=probes, rng=execution.seed, dtype=dtype
             )
         )
-    except ArgumentError as error:
-        if "must call" in str(error):
-            examined = [one.as_layer() for one in tensors]
-            notes += [
-                f"{layer.label} is not called on this batch: only its weights were examined" for layer in examined
-            ]
-            layers += [(layer, None) for layer in examined]
-            return 0
-        raise
+    except NoLayerError:
+        examined = [one.as_layer() for one in tensors]
+        notes += [f"{layer.label} is not called on this batch: only its weights were examined" for layer in examined]
+        layers += [(layer, None) for layer in examined]
+        return 0
     advance()
     if dtype is None:
         notes.append("the model makes tensors of a fixed precision: it was measured in that, not in double precision")

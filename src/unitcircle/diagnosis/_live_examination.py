@@ -28,32 +28,20 @@ def examine(
 ) -> tuple[Examination, Coverage]:
     """Measure a model on a batch, and copies of it with other initializers."""
     with execution.progress:
-        return _examine(model, execution, steps=steps, initializers=initializers, seeds=seeds, weights=weights)
-
-
-def _examine(
-    model: nn.Module,
-    execution: Execution,
-    /,
-    *,
-    steps: int | None,
-    initializers: Sequence[Any],
-    seeds: int,
-    weights: Mapping[str, float] | None,
-) -> tuple[Examination, Coverage]:
-    live = measure(model, execution)
-    if steps is not None and steps > live.steps and not live.interrupted:
-        raise ArgumentError("steps", f"must not exceed the batch's {live.steps}", f"{steps}", "Pass longer sequences.")
-    length = live.steps if steps is None else steps
-    trials, coverage = None, live.coverage
-    if initializers and live.interrupted:
-        coverage = replace(coverage, unread=(*coverage.unread, "interrupted: no initializer was tried"))
-    elif initializers:
-        texts = [initializers] if isinstance(initializers, str) else initializers
-        tried = candidates(texts, live, steps=length, at=names_of(model, execution.at))
-        trials = try_candidates(model, execution, live, tried, steps=length, seeds=seeds, weights=weights)
-        if trials.untried:
-            text = f"interrupted: {', '.join(trials.untried)} not tried"
-            coverage = replace(coverage, unread=(*coverage.unread, text))
+        live = measure(model, execution)
+        if steps is not None and steps > live.steps and not live.interrupted:
+            rule = f"must not exceed the batch's {live.steps}"
+            raise ArgumentError("steps", rule, f"{steps}", "Pass longer sequences.")
+        length = live.steps if steps is None else steps
+        trials, coverage = None, live.coverage
+        if initializers and live.interrupted:
+            coverage = replace(coverage, unread=(*coverage.unread, "interrupted: no initializer was tried"))
+        elif initializers:
+            texts = [initializers] if isinstance(initializers, str) else initializers
+            tried = candidates(texts, live, steps=length, at=names_of(model, execution.at))
+            trials = try_candidates(model, execution, live, tried, steps=length, seeds=seeds, weights=weights)
+            if trials.untried:
+                text = f"interrupted: {', '.join(trials.untried)} not tried"
+                coverage = replace(coverage, unread=(*coverage.unread, text))
     layers = [LayerExamination(layer, length, None, execution.seed, measured) for layer, measured in live.layers]
     return Examination(layers, length, steps_given=True, trials=trials), coverage

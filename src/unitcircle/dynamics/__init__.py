@@ -25,6 +25,7 @@ from unitcircle.dynamics._jacobian_spectrum import JacobianSpectrum, jacobian_sp
 from unitcircle.dynamics._lyapunov import LyapunovExponents, lyapunov_exponents
 from unitcircle.dynamics._measured_layers import MeasuredLayers, measured_layers
 from unitcircle.dynamics._prepared import Prepared, prepared, unwrapped
+from unitcircle.dynamics._recorded_run import NoLayerError
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Linearization",
     "LyapunovExponents",
     "MeasuredLayers",
+    "NoLayerError",
     "Prepared",
     "Recurrence",
     "Step",

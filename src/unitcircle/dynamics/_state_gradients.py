@@ -51,11 +51,7 @@ class GraphGradients(StateGradients):
     """By autograd: every state is a tensor of the graph, and has gradients ``(K, B, n)``."""
 
     def _of_loss(self, loss: Tensor) -> dict[int, Tensor]:
-        leaves = self._leaves()
-        derivatives: list[Tensor | None] = []
-        if loss.requires_grad:
-            derivatives += torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=True)
-        return {id(leaf): g.unsqueeze(0) for leaf, g in zip(leaves, derivatives, strict=False) if g is not None}
+        return _at(self._leaves(), loss)
 
     def differentiable(self, ends: dict[str, Tensor], /) -> dict[str, Tensor]:
         return {name: end for name, end in ends.items() if end.requires_grad}
@@ -93,11 +89,7 @@ class TapeGradients(StateGradients):
 
     def _of_loss(self, loss: Tensor) -> dict[int, Tensor]:
         leaves = [leaf for call in self._tape.calls for leaf in call.leaves]
-        derivatives: list[Tensor | None] = []
-        if loss.requires_grad:
-            derivatives += torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=True)
-        of = {id(leaf): g.unsqueeze(0) for leaf, g in zip(leaves, derivatives, strict=False) if g is not None}
-        return self._by_tensor(of, {}, 1)
+        return self._by_tensor(_at(leaves, loss), {}, 1)
 
     def of_ends(
         self,
@@ -132,3 +124,11 @@ class TapeGradients(StateGradients):
             for (index, row), gradients in self._tape.pull(of, ends, count).items()
             for part, gradient in zip(self._tape.calls[index].scans[row].states, gradients, strict=True)
         }
+
+
+def _at(leaves: Sequence[Tensor], loss: Tensor) -> dict[int, Tensor]:
+    """Return the gradients ``(1, ...)`` of a loss at the leaves that it depends on, by their ids."""
+    if not loss.requires_grad:
+        return {}
+    derivatives = list[Tensor | None](torch.autograd.grad(loss, leaves, allow_unused=True, retain_graph=True))
+    return {id(leaf): g.unsqueeze(0) for leaf, g in zip(leaves, derivatives, strict=True) if g is not None}
