@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -65,6 +66,11 @@ class Initializer(Specification, ABC):
         NotFiniteError
             A NaN or an infinity.
         """
+        z, cast = self._normal(z)
+        return cast(self._weight(z))
+
+    def _normal(self, z: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """Return checked normal numbers, at least single precision, and the cast back to their own type."""
         z, cast = gaussian(z, axes=1 if self.elementwise else self.axes)
         if 0 in z.shape[-self.axes :]:
             raise ShapeError("z", "must have at least one unit", f"shape {tuple(z.shape)}")
@@ -73,7 +79,7 @@ class Initializer(Specification, ABC):
         if self.field == "real" and dtype_name(z).startswith("complex"):
             raise DtypeError("z", f"must be real for {self.name}", f"dtype {dtype_name(z)}")
         require_normal(z)
-        return cast(self._weight(z))
+        return z, cast
 
     def certificate(self, W: Any, /) -> Certificate:
         """Measure a weight, or the worst of a batch, against the property that this initializer promises.

@@ -21,6 +21,7 @@ from unitcircle.recurrence._layer import Direction, RecurrentLayer, layer_label
 from unitcircle.recurrence._linear import from_linear
 from unitcircle.recurrence._linear_families import LINEAR_FAMILIES, LinearFamily
 from unitcircle.recurrence._linear_recurrence import LinearRecurrence
+from unitcircle.recurrence._lru import lru_gamma_log
 from unitcircle.recurrence._onnx_layout import from_onnx
 from unitcircle.recurrence._source import Source
 from unitcircle.recurrence._step import step
@@ -54,5 +55,6 @@ __all__ = [
     "jacobian",
     "jvp",
     "layer_label",
+    "lru_gamma_log",
     "step",
 ]
