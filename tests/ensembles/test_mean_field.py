@@ -131,12 +131,23 @@ def test_the_exponent_of_a_linear_network_is_that_of_its_spectral_radius():
     assert abs(exponent - MeanField(activation="linear", gain=0.9).exponent) > SIGMAS * error
 
 
-def test_a_leaky_linear_network_keeps_what_its_radius_says():
-    # The Jacobian is (1 − α) I + α g G/√n, whose spectral radius tends to 1 − α + α g.
-    for gain, leak in ((0.9, 0.3), (1.2, 0.5)):
-        field = MeanField("leaky_rnn", "linear", gain, 0.0, leak=leak)
-        # Half of eps^(1/3) measured, at gain 0.9, where the variance goes to 0; nothing at 1.2.
-        assert field.exponent == pytest.approx(math.log(1 - leak + leak * gain), abs=2 * EPS ** (1 / 3))
+@pytest.mark.parametrize(
+    ("activation", "gain", "slope"),
+    [("linear", 0.9, 1.0), ("linear", 1.2, 1.0), ("tanh", 0.9, 1.0), ("gelu", 0.9, 0.5), ("relu", 0.9, 0.5**0.5)],
+)
+def test_a_leaky_network_at_rest_keeps_what_its_radius_says(activation, gain, slope):
+    # One Jacobian, (1 − α) I + α g D G/√n, of spectral radius 1 − α + α g |D|.
+    for leak in (0.3, 0.5):
+        field = MeanField("leaky_rnn", activation, gain, leak=leak)
+        assert field.exponent == pytest.approx(math.log(1 - leak + leak * gain * slope), abs=8 * EPS)
+        assert field.error <= 8 * EPS
+        assert field.variance == (0 if gain < 1 else math.inf)
+
+
+def test_a_leaky_relu_network_at_rest_has_the_exponent_of_the_theory():
+    field = MeanField("leaky_rnn", "relu", 0.9, leak=0.3)
+    exponent, error, *_ = simulate("relu", 0.9, 0.0, leak=0.3, n=200, draws=16, steps=250, rng=2)
+    assert abs(exponent - field.exponent) < SIGMAS * error + 2 / 200
 
 
 def test_two_states_reach_the_correlation_of_the_theory():

@@ -100,7 +100,8 @@ class MeanField:
 
     @cached_property
     def _leaky(self) -> LeakyField | None:
-        if self.leak == 1 or not math.isfinite(self._still):
+        # At rest, and where it grows without bound, the state keeps its direction: one Jacobian, in closed form.
+        if self.leak == 1 or not 0 < self._still < math.inf:
             return None
         return leaky_field(self._phi, self.gain, self.input_std, self.bias_std, self.leak)
 
@@ -163,7 +164,7 @@ class MeanField:
 
     @property
     def error(self) -> float:
-        """The difference of λ between two orders of the quadrature, without leak: a bound of its error."""
+        """A bound of the error of λ: two orders of the quadrature; of a leaky cell, the number of lags."""
         if self._leaky:
             return self._leaky.error
         return abs(0.5 * math.log(self._mean_square_slope(NODES) / self._mean_square_slope(NODES * 3 // 2)))
