@@ -146,7 +146,8 @@ def _gated(setting: Setting, n: int, draws: int, rng: np.random.Generator) -> np
         return np.concatenate([law.sample(n, size=draws, rng=rng) for _ in range(gates)], 1)
 
     W = draw()
-    h, c, dc = np.zeros((3, draws, n))
+    h = np.full((draws, n), 0.1)  # not 0, which without inputs is a fixed point
+    c, dc = np.zeros((2, draws, n))
     dh = rng.standard_normal((draws, n))
     total = np.zeros(draws)
     for step in range(STEPS):
