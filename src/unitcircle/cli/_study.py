@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 from tyro.conf import Positional, arg, subcommand
 
@@ -20,6 +21,9 @@ from unitcircle.cli._study_files import (
     write_results,
 )
 from unitcircle.cli._terminal import INTERRUPTED, terminated_as_interrupted
+
+if TYPE_CHECKING:
+    from unitcircle.experiments.comparison import Comparison
 
 P = ParamSpec("P")
 
@@ -70,14 +74,20 @@ def run(
     """
     from unitcircle.cli._terminal import console
 
-    definition, folder, _ = open_study(file, out)
+    definition, folder, _ = open_study(file, out, finished=False)
     from unitcircle.experiments.comparison import study_view
-    from unitcircle.experiments.studies import execute, progress_display
+    from unitcircle.experiments.studies import Store, execute, progress_display
 
     options: dict[str, Any] = {"workers": workers, "gpu_fraction": gpu_fraction, "partition": partition}
     options |= {"account": account, "jobs": jobs, "cores": cores, "memory": memory, "walltime": walltime, "tls": tls}
     kind = engine_from(engine, {name: value for name, value in options.items() if value is not None})
     screen = console()
+
+    def results() -> tuple[Comparison, list[str]]:
+        store = Store(folder)
+        comparison = compare_records(definition, store)
+        return comparison, write_results(comparison, definition, store, folder)
+
     try:
         with terminated_as_interrupted(), progress_display(screen) as on_event:
             outcome = execute(
@@ -91,10 +101,12 @@ def run(
             )
     except KeyboardInterrupt:
         screen.print(f"stopped; the finished runs are kept in {folder}; run the command again to resume")
+        # What has ended is shown by the page as well; a second signal ends that too.
+        with suppress(KeyboardInterrupt), terminated_as_interrupted():
+            _, names = results()
+            screen.print(f"written: {', '.join(names)} in {folder}")
         return INTERRUPTED
-    _, _, store = open_study(file, out)
-    comparison = compare_records(definition, store)
-    names = write_results(comparison, definition, store, folder)
+    comparison, names = results()
     screen.print()
     screen.print(study_view(comparison))
     screen.print(f"\nwritten: {', '.join(names)} in {folder}")

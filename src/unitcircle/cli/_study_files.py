@@ -31,8 +31,8 @@ def engine_from(text: str, options: Mapping[str, Any]) -> EngineKind:
     return replace(kind, **{name: TLS(*map(str, v)) if name == "tls" else v for name, v in options.items()})
 
 
-def open_study(file: str, out: Path) -> tuple[Study, Path, Store]:
-    """Return a study, the folder of its results and the store of its records."""
+def open_study(file: str, out: Path, *, finished: bool = True) -> tuple[Study, Path, Store]:
+    """Return a study, the folder of its results and the store of its records; import no user's module if finished."""
     from unitcircle.errors import MissingExtraError
 
     try:
@@ -41,7 +41,7 @@ def open_study(file: str, out: Path) -> tuple[Study, Path, Store]:
         if error.name != "torch":
             raise
         raise MissingExtraError("a study", "torch", "experiments") from error
-    definition = Study.load(file)
+    definition = Study.load(file, out=out if finished else None)
     folder = out / definition.name
     return definition, folder, Store(folder)
 

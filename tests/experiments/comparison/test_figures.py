@@ -157,3 +157,23 @@ def test_never_lies_on_no_other_label(fastest):
 
 def test_a_figure_of_nothing_is_empty(tmp_path):
     save_figure(study_figure(compared(study(), lambda label, run: None)), tmp_path / "empty.png")
+
+
+def test_long_labels_show_what_differs():
+    long = "orthogonal with a very long story and then chrono of {} steps at the end of it, for a test"
+    labels = [
+        "Haar",
+        long.format(100),
+        long.format(1000),
+        "another long label that differs from all at its first letter",
+    ]
+    figure, ax = plt.subplots()
+    planned = study(dict.fromkeys(labels, "orthogonal"), reference="Haar", twin=False)
+    plot_seeds(compared(planned, lambda label, run: record(run, 0.5)).groups[0], ax=ax)
+    shown = [tick.get_text() for tick in ax.get_yticklabels()]
+    plt.close(figure)
+    assert len(set(shown)) == 4
+    assert max(map(len, shown)) <= 30
+    assert sum("chrono of 100 steps" in text for text in shown) == 1
+    assert sum("chrono of 1000 steps" in text for text in shown) == 1
+    assert "another long label that diffe…" in shown

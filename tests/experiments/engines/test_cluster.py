@@ -105,7 +105,7 @@ def test_the_missing_extra_is_named(kind, monkeypatch):
 
 class Future:
     def __init__(self, status, value=None):
-        self.status, self._value = status, value
+        self.status, self._value, self.key = status, value, "key"
 
     def add_done_callback(self, callback):
         callback(self)
@@ -122,6 +122,7 @@ def pretended(future, status="running"):
         submit=lambda function, task, *, pure: future,
         nthreads=lambda: {"tcp://a": 2, "tcp://b": 1},
         cancel=lambda futures: None,
+        processing=lambda: {"tcp://a": ("other", "another", "key"), "tcp://b": ()},
         status=status,
     )
 
@@ -140,16 +141,43 @@ def test_what_a_future_says_becomes_a_reply():
     assert "ValueError: bad" in engine.wait(0)[0].error
 
 
-def test_an_abandoned_task_has_no_reply():
-    cancelled = []
+@pytest.mark.parametrize("nanny", [True, False])
+def test_an_abandoned_task_has_no_reply_and_leaves_its_worker(nanny):
+    cancelled, restarted = [], []
     client = pretended(Future("cancelled"))
     client.cancel = cancelled.extend
+
+    def restart_workers(workers, *, timeout, raise_for_error):
+        restarted.extend(workers)
+        if not nanny:
+            raise ValueError("these workers do not have a nanny")
+
+    client.restart_workers = restart_workers
     engine = DaskEngine(client, len, list)
     engine.submit("task")
-    assert engine.has_begun("task")
     engine.abandon("task")
     assert len(cancelled) == 1
+    assert restarted == ["tcp://a"]
     assert engine.wait(0) == []
+
+
+def test_a_task_has_begun_when_a_thread_of_its_worker_is_free(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    client = pretended(Future("pending"))
+    engine = DaskEngine(client, len, list)
+    assert engine.waiting_for == ""
+    engine.submit("task")
+    # The worker has two threads, and two other tasks before this one.
+    assert not engine.has_begun("task")
+    assert engine.waiting_for == "a worker that is free"
+    client.processing = lambda: {"tcp://a": ("other", "key")}
+    assert not engine.has_begun("task")
+    now[0] = 1.0
+    assert engine.has_begun("task")
+    assert engine.waiting_for == ""
+    client.nthreads = dict
+    assert engine.waiting_for == "workers to connect"
 
 
 def test_a_lost_scheduler_is_an_error_and_no_failure_of_the_runs():
@@ -159,6 +187,14 @@ def test_a_lost_scheduler_is_an_error_and_no_failure_of_the_runs():
         engine.wait(0)
     with pytest.raises(UnitcircleError, match="scheduler does not answer"):
         DaskEngine(pretended(None, status="closed"), len, list).wait(0)
+    client = pretended(None)
+
+    def gone():
+        raise OSError("closed")
+
+    client.nthreads = gone
+    with pytest.raises(UnitcircleError, match="scheduler does not answer"):
+        DaskEngine(client, len, list).slots  # noqa: B018
 
 
 def test_tls_is_for_every_role(monkeypatch):

@@ -4,12 +4,14 @@ import errno
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -302,6 +304,7 @@ def test_plain_lines_are_few(tmp_path):
 def test_the_display_says_that_no_worker_has_come(tmp_path):
     class Late(Shuffled):
         waited = 0
+        needs = "something to begin"
 
         @property
         def slots(self):
@@ -312,9 +315,23 @@ def test_the_display_says_that_no_worker_has_come(tmp_path):
             return super().wait(seconds) if self._tasks else []
 
     console = Console(force_terminal=False, width=80, file=(tmp_path / "shown").open("w"))
-    with console.file, progress_display(console, every=0.0) as show:
+    with console.file, progress_display(console, every=3600) as show:
         assert execute(STUDY, tmp_path, engine=Late(), train=Training(tmp_path), on_event=show).complete
-    assert "waiting for workers" in (tmp_path / "shown").read_text()
+    first, second, *_ = (tmp_path / "shown").read_text().splitlines()
+    assert first == f"0 of {RUNS} runs, waiting for something to begin"
+    assert second == f"0 of {RUNS} runs, waiting for workers to connect"
+
+
+def test_what_runs_at_the_same_time_is_told_by_what_differs(tmp_path):
+    study = replace(STUDY, experiments=(replace(STUDY.experiments[0], title="Ten numbers"),))
+    console = Console(force_terminal=False, width=80, file=(tmp_path / "shown").open("w"))
+    with console.file, progress_display(console, every=0.0) as show:
+        execute(study, tmp_path, engine=Shuffled(slots=2), train=Training(tmp_path), on_event=show)
+    lines = (tmp_path / "shown").read_text().splitlines()
+    both = next(line for line in lines if "rate 0.01" in line and "rate 0.001" in line)
+    assert re.search(r"; now Ten numbers · tanh\(size=4\) · 4 runs of [^:]+: rate 0\.0+1; rate 0\.0+1$", both)
+    assert (both.count("Ten numbers"), both.count("tanh")) == (1, 1)
+    assert not any("adding" in line for line in lines)
 
 
 def test_misuse_is_named(tmp_path):

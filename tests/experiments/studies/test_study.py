@@ -1,12 +1,16 @@
 """Study files: what they say, and what they may not say."""
 
+import json
 import math
+import sys
 
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments import comparison, engines, studies
-from unitcircle.experiments.studies import Experiment, Study, _feasibility, shipped_studies
+from unitcircle.experiments.studies import Experiment, Store, Study, _feasibility, execute, shipped_studies, study_table
+from unitcircle.experiments.tasks import _own_module
+from unitcircle.experiments.training import train
 from unitcircle.initializers import Orthogonal
 
 VALUES = {
@@ -248,3 +252,66 @@ def test_names_that_left_for_a_package_of_their_own_work_with_a_warning(name):
     home = comparison if name == "compare" else engines
     with pytest.warns(DeprecationWarning, match=f"studies.{name} is now {home.__name__}.{name}"):
         assert getattr(studies, name) is getattr(home, name)
+
+
+@pytest.mark.parametrize(("steps", "every", "used"), [(60, 100, 15), (40, 40, 10), (40, 10, 10), (7, 2, 1), (3, 9, 1)])
+def test_a_run_is_evaluated_four_times_whatever_its_interval_is(steps, every, used):
+    study = _experiment(task="adding(length=5)", steps=steps, evaluate_every=every, measure_at=[], batch_size=2)
+    setting = next(study.experiments[0].settings())
+    assert setting.evaluate_every == used
+    (record,) = train(study.reported_runs(setting, "Haar", 0.01)[:1])
+    assert len([step for step in record.curves["step"] if step > 0]) >= min(steps, 4)
+
+
+OWN = """
+from unitcircle.experiments.tasks import Adding
+
+def build():
+    return Adding(length=5)
+"""
+
+
+def test_a_finished_study_is_compared_where_the_users_module_is_not(tmp_path, monkeypatch):
+    (tmp_path / "my_task_of_a_study.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    options = {"steps": 1, "batch_size": 2, "measure_at": [], "cells": ["tanh"], "sizes": [2]}
+    table = options | {"task": "module(factory='my_task_of_a_study:build')", "learning_rates": [0.1, 0.01]}
+    values = {"name": "own", "initializers": ["orthogonal", "identity"], "seeds": 2, "tuning_seeds": 1, "twin": False}
+    file = tmp_path / "own.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    lines += ["[[experiment]]", *(f"{name} = {json.dumps(value)}" for name, value in table.items())]
+    file.write_text("\n".join(lines))
+    study = Study.load(file)
+    execute(study, tmp_path / "out" / "own", engine="here")
+
+    def compared(study):
+        return comparison.compare(study, Store(tmp_path / "out" / "own").get)
+
+    before = compared(study)
+    assert before.groups[0].task == "my_task_of_a_study:build"
+    assert (before.present, before.missing) == (8, 0)
+
+    (tmp_path / "my_task_of_a_study.py").unlink()
+    monkeypatch.delitem(sys.modules, "my_task_of_a_study")
+    _own_module._call.cache_clear()
+    with pytest.raises(ArgumentError, match="must name a function that can be imported"):
+        Study.load(file)
+    again = Study.load(file, out=tmp_path / "out")
+    assert repr(compared(again)) == repr(before)
+    assert len(study_table(Store(tmp_path / "out" / "own").records(), study=again)) == 8
+    # What is no description is as none.
+    (tmp_path / "out" / "own" / "tasks.json").write_text('{"tasks": {"module": {"unit": 3}}}')
+    with pytest.raises(ArgumentError, match="must name a function that can be imported"):
+        Study.load(file, out=tmp_path / "out")
+
+
+def test_a_task_is_called_by_its_title():
+    study = _experiment(title="Long sums")
+    group = comparison.compare(study, lambda run: None).groups[0]
+    assert group.title == "Long sums, lstm(size=8)"
+    assert _experiment(title="x").experiments[0].task == "adding(length=20)"
+    # The key of a run does not depend on it.
+    keys = [[run.key for run in each.experiments[0].settings()] for each in (study, _experiment())]
+    assert keys[0] == keys[1]
+    with pytest.raises(ArgumentError, match="title must be a text"):
+        _experiment(title=3)

@@ -76,7 +76,8 @@ def test_it_is_the_task_that_the_function_returns(module):
     task = Task.parse(text)
     assert isinstance(task, OwnData)
     assert task == sys.modules[module].arrays()
-    assert task.key_text == task.title == str(OwnModule(f"{module}:arrays"))
+    assert task.key_text == str(OwnModule(f"{module}:arrays"))
+    assert task.title == f"{module}:arrays"
     # A part of a task: what is drawn for it by its own text is the same under any name.
     assert str(task) == str(sys.modules[module].arrays())
     assert Task.from_dict({"name": "module", "factory": f"{module}:arrays"}) == task

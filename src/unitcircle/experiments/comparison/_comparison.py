@@ -131,7 +131,7 @@ def _value_as_text(value: Any) -> Any:
 def _group(
     study: Study, experiment: Experiment, setting: Run, entries: Sequence[_RowRecords], options: dict[str, Any]
 ) -> Group:
-    task = Task.parse(setting.task)
+    task = Task.parse(experiment.task)
     reported = [record for entry in entries for record in entry.results.values()]
     score = _scoring(task, reported, "test_score")
     rows = [_row(entry, experiment, task, score, study.confidence) for entry in entries]
@@ -140,7 +140,7 @@ def _group(
     rows = [replace(row, tuning=_tuning_scores(entry, tuning_score)) for row, entry in zip(rows, entries, strict=True)]
 
     group = Group(
-        task=task.title,
+        task=experiment.title or task.title,
         cell=setting.cell,
         input_scale=setting.input_scale,
         factors=_factors(task, TrainableCell.parse(setting.cell)) | {"input scale": setting.input_scale} | options,

@@ -160,7 +160,7 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         for value, ls in ((group.baseline, ":"), (group.threshold, "--")):
             if not math.isnan(value):
                 ax.axvline(value, color=COLORS["grey"], lw=0.8, ls=ls, zorder=0)
-    ax.set_yticks(range(len(group.rows)), [_short(row.label) for row in group.rows])
+    ax.set_yticks(range(len(group.rows)), _short([row.label for row in group.rows]))
     for tick, row in zip(ax.get_yticklabels(), group.rows, strict=True):
         tick.set_color(looks[row.label]["color"])
     ax.set_ylim(len(group.rows) - 0.4, -0.6)
@@ -178,8 +178,23 @@ def _plain_ticks(axis: Axis) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= NAME else label[: NAME - 1] + "…"
+def _short(labels: Sequence[str]) -> list[str]:
+    """Return labels that fit beside an axis: of long ones the part in which they differ from the others."""
+    return [label if len(label) <= NAME else _distinctive(label, set(labels) - {label}) for label in labels]
+
+
+def _distinctive(label: str, others: set[str]) -> str:
+    """Return the part of a long label around the place where it stops being like the most similar other one."""
+    differs = max((_common(label, other) for other in others), default=0)
+    start = max(0, min(differs - NAME // 2, len(label) - NAME)) if differs >= NAME - 1 else 0
+    shown = label[start : start + NAME]
+    shown = f"…{shown[1:]}" if start else shown
+    return f"{shown[:-1]}…" if start + NAME < len(label) else shown
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many characters at the beginning of two texts are equal."""
+    return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str] = (), ax: Axes | None = None) -> Axes:

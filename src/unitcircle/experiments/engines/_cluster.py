@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -66,6 +69,11 @@ class Dask(EngineKind):
 
     def __post_init__(self) -> None:
         host_and_port(self.address)
+
+    @property
+    def needs(self) -> str:
+        """The scheduler."""
+        return f"the scheduler at {self.address}"
 
     def start(self, function: Callable[[Any], Any], /) -> DaskEngine:
         """Connect to the scheduler.
@@ -176,6 +184,11 @@ class Slurm(EngineKind):
             scheduler_options={"host": host, "dashboard": False, "dashboard_address": None},
         )
 
+    @property
+    def needs(self) -> str:
+        """A scheduler in this process, and ``sbatch``."""
+        return "jobs to be submitted"
+
     def start(self, function: Callable[[Any], Any], /) -> DaskEngine:
         """Start a scheduler here and submit the jobs.
 
@@ -207,11 +220,20 @@ class DaskEngine(Engine):
         self._client, self._function, self._close = client, function, close
         self._ended: SimpleQueue[Any] = SimpleQueue()
         self._tasks: dict[Any, Any] = {}
+        self._begun: set[str] = set()
+        self._asked = -math.inf
 
     @property
     def slots(self) -> int:
         """Number of threads of all connected workers; 0 until the first one connects."""
-        return sum(self._client.nthreads().values())
+        return sum(self._ask(self._client.nthreads).values())
+
+    @property
+    def waiting_for(self) -> str:
+        """Workers, or one that is not busy with something else."""
+        if self._tasks and self.slots and not any(map(self.has_begun, self._tasks.values())):
+            return "a worker that is free"
+        return super().waiting_for
 
     def submit(self, task: Any, /) -> None:
         """Send a task to the scheduler."""
@@ -237,11 +259,34 @@ class DaskEngine(Engine):
         error = future.exception()
         return [Reply(task, error="".join(traceback.format_exception(error)))]
 
+    def has_begun(self, task: Any, /) -> bool:
+        """Return whether a worker has begun a task, as the scheduler knew at most a second ago."""
+        # A thread of a worker takes the tasks that it was sent in their order, one at a time.
+        if (now := time.monotonic()) - self._asked >= 1:
+            self._asked, threads, sent = now, self._ask(self._client.nthreads), self._ask(self._client.processing)
+            self._begun |= {key for worker, keys in sent.items() for key in list(keys)[: threads.get(worker, 0)]}
+        return self._future(task).key in self._begun
+
+    @staticmethod
+    def _ask(question: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what the scheduler answers; raise UnitcircleError where it is gone."""
+        try:
+            return question()
+        except OSError as error:
+            raise UnitcircleError(_GONE) from error
+
+    def _future(self, task: Any) -> Any:
+        return next(future for future, submitted in self._tasks.items() if submitted == task)
+
     def abandon(self, task: Any, /) -> None:
-        """Cancel a task; if a worker has started it, that worker stays busy until it ends."""
-        future = next(future for future, submitted in self._tasks.items() if submitted == task)
+        """Cancel a task; a worker that has begun it is restarted, and stays busy until it ends without a nanny."""
+        future = self._future(task)
+        workers = [worker for worker, keys in self._ask(self._client.processing).items() if future.key in keys]
         del self._tasks[future]
         self._client.cancel([future])
+        # ValueError: the worker has no nanny that could restart it.
+        with suppress(ValueError):
+            self._client.restart_workers(workers, timeout=PATIENCE, raise_for_error=False)
 
     def close(self) -> None:
         """Cancel the tasks that no worker has started, and disconnect; running ones end on their workers."""

@@ -39,6 +39,11 @@ class Engine(ABC):
     def slots(self) -> int:
         """Number of tasks that can run at the same time; it may change."""
 
+    @property
+    def waiting_for(self) -> str:
+        """What no task can begin without, for a message; empty if nothing is missing, or it is not known."""
+        return "" if self.slots else "workers to connect"
+
     @abstractmethod
     def submit(self, task: Any, /) -> None:
         """Start a task.
@@ -111,6 +116,11 @@ class EngineKind(ABC):
     """
 
     shared: bool
+
+    @property
+    def needs(self) -> str:
+        """What starting the engine waits for, for a message; empty if it takes no time."""
+        return ""
 
     def room(self, device: torch.device, /) -> float:  # noqa: ARG002 - the memory of other machines is unknown
         """Return the memory that one worker may fill, in bytes.

@@ -158,6 +158,11 @@ class Supervisor(Engine):
             worker.busy = False
         return replies
 
+    @property
+    def waiting_for(self) -> str:
+        """The first worker, which loads torch; nothing as soon as one is ready."""
+        return "workers to start" if self._workers and not any(worker.ready for worker in self._workers) else ""
+
     def has_begun(self, task: Any, /) -> bool:
         """Return whether the worker of a task has loaded what it needs."""
         return self._worker_of(task).ready

@@ -15,6 +15,7 @@ import torch
 
 from unitcircle.errors import ArgumentError, UnitcircleError
 from unitcircle.experiments.engines import Engine, EngineKind, Here, Local, Reply, engine_kind, whole_memory
+from unitcircle.experiments.studies._described import keep_descriptions
 from unitcircle.experiments.studies._lock import only_driver
 from unitcircle.experiments.studies._memory import memory_of_parameters
 from unitcircle.experiments.studies._plan import Plan, stack_limit
@@ -143,9 +144,11 @@ def execute(  # noqa: PLR0913 - options, all by keyword
     plan = Plan(study, store, limit=partial(stack_limit, engine=kind), retry_failed=retry_failed)
     if isinstance(kind, Local | Here) and plan.left:
         _check_this_machine(study, kind)
+    keep_descriptions((experiment.task for experiment in study.experiments), store.folder.parent)
     task = partial(train_stack, train=train, folder=str(store.folder.resolve()) if kind.shared else None)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
-    execution = _Execution(plan, store, on_event or (lambda _: None), write=not kind.shared, timeout=timeout)
+    show = on_event or (lambda _: None)
+    execution = _Execution(plan, store, show, titles=study.titles, write=not kind.shared, timeout=timeout)
     with only_driver(store.folder) if plan.left else nullcontext():
         return execution.run(kind, task, deadline)
 
@@ -193,7 +196,14 @@ class _Execution:
     """One call of :func:`execute`."""
 
     def __init__(
-        self, plan: Plan, store: Store, on_event: Callable[[Event], None], *, write: bool, timeout: float | None
+        self,
+        plan: Plan,
+        store: Store,
+        on_event: Callable[[Event], None],
+        *,
+        titles: dict[str, str],
+        write: bool,
+        timeout: float | None,
     ) -> None:
         # write: whether this process writes the records, because the workers do not see the folder.
         self._plan, self._store, self._on_event, self._write = plan, store, on_event, write
@@ -201,11 +211,14 @@ class _Execution:
         self._start = time.monotonic()
         self._running: dict[Stack, float] = {}
         self._slots = 1
+        self._waiting_for = ""
+        self._titles = titles
         self._ended = 0
         self._problems: dict[Path, str] = {}
 
     def run(self, kind: EngineKind, task: Callable[[Stack], list[Record]], deadline: float) -> Outcome:
         """Train stacks until nothing is left or the time is over."""
+        self._waiting_for = kind.needs if self._plan.left else ""
         self._emit("planned")
         try:
             if self._plan.left:
@@ -213,6 +226,7 @@ class _Execution:
                     self._work(engine, deadline)
         finally:
             self._running.clear()
+            self._waiting_for = ""
             self._emit("closed")
         seconds = time.monotonic() - self._start
         problems = self._problems | self._store.problems
@@ -221,7 +235,9 @@ class _Execution:
     def _work(self, engine: Engine, deadline: float) -> None:
         while self._plan.left:
             # Asked each time: workers of a cluster come and go.
-            self._slots = engine.slots
+            self._slots, self._waiting_for = engine.slots, engine.waiting_for
+            if self._waiting_for:
+                self._emit("waiting")
             while time.monotonic() < deadline and len(self._running) < self._slots:
                 stack = self._plan.take(self._slots)
                 if not stack:
@@ -234,7 +250,8 @@ class _Execution:
             for reply in engine.wait(LONGEST_WAIT):
                 self._receive(reply)
             self._stop_overdue(engine)
-            self._emit("waiting")
+            if not self._waiting_for:
+                self._emit("waiting")
 
     def _stop_overdue(self, engine: Engine) -> None:
         """Stop the stacks that take longer than the timeout, without the time in which their workers start."""
@@ -308,6 +325,8 @@ class _Execution:
             self._slots,
             elapsed,
             self._plan.remaining_seconds(self._slots) if remaining else 0.0,
+            self._waiting_for,
+            self._titles,
         )
         self._on_event(Event(kind, runs, message, progress))  # pyright: ignore[reportArgumentType]
 

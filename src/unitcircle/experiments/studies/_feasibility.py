@@ -36,9 +36,9 @@ def check_options(options: Mapping[str, Any], /) -> None:
         raise ArgumentError("device", "must be a torch device, such as cpu or cuda", repr(options["device"])) from error
 
 
-def check_setting(setting: Run, /) -> None:
+def check_setting(setting: Run, task: Task, /) -> None:
     """Raise if a task, its cell and the options of a run exclude each other."""
-    task, cell = Task.parse(setting.task), TrainableCell.parse(setting.cell)
+    cell = TrainableCell.parse(setting.cell)
     translates = task.architecture == "encoder_decoder"
     if not cell.recurrent and (translates or task.every_step):
         raise ArgumentError("cells", f"must be recurrent for {task.name}, which has an output at every step", str(cell))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from rich.console import Console, Group
@@ -15,6 +15,8 @@ from rich.text import Text
 
 from unitcircle.experiments.training import Run
 from unitcircle.report import duration, progress_bar
+
+SEPARATOR = " · "
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ class StudyProgress:
         How many stacks can be trained at the same time; 0 until the first worker of a cluster has connected.
     elapsed, remaining
         Seconds since this call began, and until the study is complete; the second is NaN before any run was timed.
+    waiting_for
+        What runs cannot begin without, such as workers that connect; empty if nothing is missing.
+    titles
+        Task of a run → its title; a task without one is called by its text.
     """
 
     ended: int
@@ -40,6 +46,8 @@ class StudyProgress:
     slots: int
     elapsed: float
     remaining: float
+    waiting_for: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -94,14 +102,17 @@ def progress_display(console: Console, /, *, every: float = 60.0) -> Generator[C
             def show(event: Event) -> None:
                 now = event.progress
                 bar.update(task, total=now.total, completed=now.ended, description=_times(now))
-                rows = [Text(f"  {stack_text(stack)}", overflow="ellipsis", no_wrap=True) for stack in now.running]
-                live.update(Group(bar, *rows))
+                shared, lines = _running_texts(now)
+                rows = [shared] * bool(shared) + [f"  {line}" for line in lines]
+                live.update(Group(bar, *(Text(f"  {row}", overflow="ellipsis", no_wrap=True) for row in rows)))
                 if event.kind in {"lost", "failed"}:
                     console.print(_trouble(event), markup=False, highlight=False)
 
             yield show
         return
     printed = time.monotonic()
+    said = {""}
+    """What was waited for: it is said at once, the first time."""
 
     def log(event: Event) -> None:
         nonlocal printed
@@ -110,29 +121,41 @@ def progress_display(console: Console, /, *, every: float = 60.0) -> Generator[C
         now = event.progress
         # If there is nothing to do, the line at the end says so.
         first = event.kind == "planned" and now.left > 0
-        if first or event.kind == "closed" or time.monotonic() - printed >= every:
+        news = now.waiting_for not in said
+        if first or news or event.kind == "closed" or time.monotonic() - printed >= every:
             printed = time.monotonic()
-            running = "; ".join(stack_text(stack) for stack in now.running)
-            line = f"{now.ended} of {now.total} runs, {_times(now)}" + (f"; now {running}" if running else "")
+            said.add(now.waiting_for)
+            shared, lines = _running_texts(now)
+            running = f"; now {shared}: {'; '.join(lines)}" if lines and shared else f"; now {'; '.join(lines)}"
+            line = f"{now.ended} of {now.total} runs, {_times(now)}" + (running if lines else "")
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     yield log
 
 
-def stack_text(stack: tuple[Run, ...], /) -> str:
-    """Return one line that describes the runs of a stack."""
+def _running_texts(now: StudyProgress) -> tuple[str, list[str]]:
+    """Return what all running stacks have in common, and a line for each of what distinguishes it."""
+    parts = [] if now.waiting_for else [_parts(stack, now.titles) for stack in now.running]
+    # Of one stack, all is told in its line.
+    shared = [column[0] for column in zip(*parts, strict=True) if len(set(column)) == 1 and len(parts) > 1]
+    lines = [SEPARATOR.join(part for part in row if part not in shared) or row[-1] for row in parts]
+    return SEPARATOR.join(shared), lines
+
+
+def _parts(stack: tuple[Run, ...], titles: Mapping[str, str]) -> tuple[str, ...]:
+    """Return task, cell, rate, seeds and initializers of the runs of a stack."""
     run = stack[0]
     names = list(dict.fromkeys(other.recurrent for other in stack))
     count = f"{len(stack)} runs" if len(stack) > 1 else f"seed {run.seed}"
-    return f"{run.task} · {run.cell} · rate {run.learning_rate:g} · {count} of {', '.join(names)}"
+    return titles.get(run.task, run.task), run.cell, f"rate {run.learning_rate:g}", f"{count} of {', '.join(names)}"
 
 
 def _times(now: StudyProgress) -> str:
     failed = f", {now.failed} failed" if now.failed else ""
     if not now.left:
         return f"done in {duration(now.elapsed)}{failed}"
-    if not now.slots:
-        return f"waiting for workers{failed}"
+    if now.waiting_for:
+        return f"waiting for {now.waiting_for}{failed}"
     if math.isnan(now.remaining):
         return f"time left unknown yet{failed}"
     end = time.strftime("%H:%M", time.localtime(time.time() + now.remaining))
@@ -142,4 +165,4 @@ def _times(now: StudyProgress) -> str:
 def _trouble(event: Event) -> str:
     reason = event.message.strip().splitlines()[-1] if event.message.strip() else "no reason was given"
     fate = "failed for good" if event.kind == "failed" else "lost, will be tried again alone"
-    return f"{stack_text(event.runs)}: {fate}: {reason}"
+    return f"{SEPARATOR.join(_parts(event.runs, event.progress.titles))}: {fate}: {reason}"

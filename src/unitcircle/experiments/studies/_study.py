@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from unitcircle._renamed import positional_fields
 from unitcircle._specification import of_declared_type
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models import Role, TrainableCell
+from unitcircle.experiments.studies._described import described_tasks
 from unitcircle.experiments.studies._feasibility import check_laws, check_options, check_setting
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
@@ -24,6 +26,8 @@ from unitcircle.initializers import Initializer
 
 FIRST_TUNING_SEED = 1000
 """Learning rates are chosen with seeds from here on, never with those that are reported: these are all below."""
+EVALUATIONS = 4
+"""Least number of evaluations of a run, after that of its untrained self."""
 TWIN = " (again)"
 """Suffix of the label of the A/A row: the reference again, with other draws."""
 
@@ -35,7 +39,7 @@ class Experiment:
     Attributes
     ----------
     task
-        Specification of the task.
+        Specification of the task, or the task.
     cells, sizes
         Specifications of cells, and numbers of units.
     input_scales
@@ -44,16 +48,20 @@ class Experiment:
         From which the best is chosen for every initializer, cell, size and input scale by itself.
     rank_by
         ``"score"`` of the task, or ``"steps"`` to its threshold.
+    title
+        Name of the task in tables, figures and messages; that of the task by default.
     options
-        Every other attribute of :class:`Run`, such as ``steps``, ``batch_size``, ``clip``, ``precision``.
+        Every other attribute of :class:`Run`, such as ``steps``, ``batch_size``, ``clip``, ``precision``. A run is
+        evaluated at least four times in training, whatever ``evaluate_every`` is.
     """
 
-    task: str = "delayed_digits"
+    task: str | Task = "delayed_digits"
     cells: tuple[str, ...] = ("tanh",)
     sizes: tuple[int, ...] = (64,)
     input_scales: tuple[float, ...] = (1.0,)
     learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     rank_by: Literal["score", "steps"] = "score"
+    title: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,14 +88,15 @@ class Experiment:
             raise UnknownNameError("rank_by", self.rank_by, ("score", "steps"))
         if self.rank_by == "steps" and math.isnan(Task.parse(self.task).threshold):
             raise ArgumentError("rank_by", "must be 'score' for a task without a threshold", str(self.task))
+        task = Task.parse(self.task)
         for setting in self.settings():
-            check_setting(setting)
+            check_setting(setting, task)
 
     def settings(self) -> Iterator[Run]:
         """Yield one run for every cell, size and input scale: what they are compared within, at the first rate."""
         for cell, size, scale in product(self.cells, self.sizes, self.input_scales):
             sized = replace(TrainableCell.parse(cell), size=size)
-            yield Run(
+            run = Run(
                 str(Task.unresolved(self.task)),
                 str(sized),
                 "zeros",
@@ -95,6 +104,7 @@ class Experiment:
                 learning_rate=self.learning_rates[0],
                 **self.options,
             )
+            yield replace(run, evaluate_every=min(run.evaluate_every, max(1, run.steps // EVALUATIONS)))
 
 
 @positional_fields
@@ -177,6 +187,12 @@ class Study:
         """The seeds that are reported."""
         return range(self.first_seed, self.first_seed + self.seeds)
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """Task of a run → its title in tables, figures and messages."""
+        tasks = [(experiment.title, Task.parse(experiment.task)) for experiment in self.experiments]
+        return {task.key_text: title or task.title for title, task in tasks}
+
     def labels_in(self, setting: Run, /) -> tuple[str, ...]:
         """Return the rows of one setting, where rows that would train the same runs are merged into one.
 
@@ -237,13 +253,16 @@ class Study:
         return [replace(row, seed=seed) for seed in self.reported_seeds]
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], /) -> Study:
+    def load(cls, path: str | os.PathLike[str], /, *, out: str | os.PathLike[str] | None = None) -> Study:
         """Read a study file, or one of those that are shipped by its name (``quick`` or ``quick.toml``).
 
         Parameters
         ----------
         path
             A TOML file.
+        out
+            Folder of all results. If the study was executed in its folder ``out/NAME``, users' own tasks are taken from
+            the description there, for a comparison: their modules are not imported.
 
         Returns
         -------
@@ -258,19 +277,22 @@ class Study:
             A key, task, cell or initializer that does not exist.
         """
         path = Path(path)
+        source: Path | Traversable = path
         if not path.is_file() and path.parent == Path() and path.suffix in {"", ".toml"}:
             shipped = files("unitcircle.experiments.studies").joinpath(path.stem + ".toml")
             if shipped.is_file():
-                return cls.from_dict(tomllib.loads(shipped.read_text(encoding="utf-8")))
+                source = shipped
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = tomllib.loads(source.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             remedy = f"Shipped studies: {', '.join(shipped_studies())}."
             raise ArgumentError("study", "must be a TOML file that can be read", f"{path} ({error})", remedy) from error
-        return cls.from_dict({"name": path.stem} | values)
+        values = {"name": path.stem} | values
+        described = {} if out is None else described_tasks(Path(out) / str(values["name"]))
+        return cls.from_dict(values, tasks=described)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], /) -> Study:
+    def from_dict(cls, values: Mapping[str, Any], /, *, tasks: Mapping[str, Task] | None = None) -> Study:
         """Return the study that a TOML table describes.
 
         Parameters
@@ -278,6 +300,8 @@ class Study:
         values
             The attributes by name; ``experiment`` is the array of experiments, whose unknown keys are attributes of
             the runs; ``initializers`` is a table of labels or an array of specifications.
+        tasks
+            Text of a task → the task to use for it.
 
         Returns
         -------
@@ -301,7 +325,7 @@ class Study:
         tables = keys.pop("experiment", [])
         if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
             raise ArgumentError("experiment", "must be an array of tables, [[experiment]]", repr(tables))
-        experiments = tuple(map(_experiment, tables))
+        experiments = tuple(_experiment(table, tasks or {}) for table in tables)
         allowed = {f.name for f in fields(cls)} - {"initializers", "experiments"}
         for name in keys:
             if name not in allowed:
@@ -316,7 +340,7 @@ def shipped_studies() -> list[str]:
     return sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
-def _experiment(table: Mapping[str, Any]) -> Experiment:
+def _experiment(table: Mapping[str, Any], tasks: Mapping[str, Task]) -> Experiment:
     experiment = {f.name for f in fields(Experiment)} - {"options"}
     run = {f.name for f in fields(Run)} - {"task", "cell", "recurrent", "input_scale", "learning_rate", "seed", "twin"}
     for name in table:
@@ -325,6 +349,8 @@ def _experiment(table: Mapping[str, Any]) -> Experiment:
     frozen: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
     options = of_declared_type(Run, {name: value for name, value in frozen.items() if name in run})
     attributes = of_declared_type(Experiment, {name: value for name, value in frozen.items() if name in experiment})
+    if (task := tasks.get(attributes.get("task", ""))) is not None:
+        attributes["task"] = task
     return Experiment(**attributes, options=options)
 
 

@@ -57,7 +57,7 @@ class OwnModule(Specification):
         if self.digest not in {digest, digest_of(str(task).encode())}:
             remedy = "The data or the parameters have changed; leave the digest out to make a task of the new ones."
             raise ArgumentError("factory", f"must make the task whose digest is {self.digest}", digest, remedy)
-        return task.with_key_text(str(self))
+        return task.with_key_text(str(self), title=self.factory)
 
     def __getattr__(self, name: str) -> Any:
         # Before 0.2 a module was a task that forwarded what it was asked.

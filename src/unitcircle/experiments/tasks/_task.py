@@ -86,10 +86,11 @@ class Task(Specification, ABC):
         """The text that names the task in a run: its own, or that of the ``module(...)`` whose function returned it."""
         return vars(self).get("_key_text", str(self))
 
-    def with_key_text(self, text: str, /) -> Self:
-        """Return an equal task with another key text."""
+    def with_key_text(self, text: str, /, *, title: str = "") -> Self:
+        """Return an equal task with another key text, and the title that goes with it."""
         task = copy(self)
         object.__setattr__(task, "_key_text", text)
+        object.__setattr__(task, "_key_title", title or text)
         return task
 
     @classmethod
@@ -110,8 +111,11 @@ class Task(Specification, ABC):
 
     @property
     def title(self) -> str:
-        """The key text without parameters that add nothing, such as unset places: the label in tables and figures."""
-        return self.key_text if self._key_text_differs else self._text(without=self._omissions)
+        """The label in tables and figures: the text without parameters that add nothing, such as unset places.
+
+        The title of a task that a ``module(...)`` names is ``package.module:function``.
+        """
+        return vars(self).get("_key_title") or self._text(without=self._omissions)
 
     @property
     def _key_text_differs(self) -> bool:
