@@ -273,14 +273,6 @@ def test_weights_with_nan_are_refused(tmp_path):
     assert any("UC105" in sentence for sentence in repair.left)
 
 
-def test_compressed_tensors_are_refused_and_nothing_is_written(tmp_path):
-    path, out = tmp_path / "model.npz", tmp_path / "fixed.npz"
-    np.savez_compressed(path, **{name: value.numpy() for name, value in popular().state_dict().items()})
-    with pytest.raises(CheckpointError, match="compressed"):
-        plan_repair(path, uc.diagnose(path))
-    assert not out.exists()
-
-
 def test_the_command(tmp_path, capsys):
     path, out = tmp_path / "model.safetensors", tmp_path / "fixed.safetensors"
     path.write_bytes(POPULAR.read_bytes())

@@ -71,6 +71,10 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
+    def is_stored(self, name: str, /) -> bool:
+        """Return whether the bytes of a member stand in the file as they are."""
+        return self._members[name].compress_type == zipfile.ZIP_STORED
+
     def size(self, name: str, /) -> int:
         """Return the declared size of a member in bytes, unpacked."""
         return self._members[name].file_size

@@ -80,14 +80,17 @@ def _tensor(name: str, head: bytes, size: int, content: Callable[[], memoryview]
         message = f"array {name!r} claims shape {shape} and has {size - start} bytes: truncated or hostile"
         raise CheckpointError(message)
 
-    def load() -> np.ndarray:
+    def load(*, raw: bool = False) -> np.ndarray:
         flat = np.frombuffer(content(), dtype=dtype, count=count, offset=start)
         array = flat.reshape(shape, order="F" if fortran else "C")
+        if raw:
+            return array
         if half:
             return (array.astype(np.uint32) << 16).view(np.float32)
         return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
-    return StoredTensor(shape, "bfloat16" if half else dtype.name, load), start + count * dtype.itemsize
+    tensor = StoredTensor(shape, "bfloat16" if half else dtype.name, load, raw=partial(load, raw=True))
+    return tensor, start + count * dtype.itemsize
 
 
 def _header(name: str, head: bytes) -> tuple[int, str, bool, tuple[int, ...]]:

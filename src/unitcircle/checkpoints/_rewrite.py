@@ -5,35 +5,36 @@ from __future__ import annotations
 import json
 import mmap
 import shutil
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from unitcircle._files import written_whole
+from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._format import Format
-from unitcircle.checkpoints._hdf5_rewrite import KEY, rewrite_hdf5, rewrite_keras
+from unitcircle.checkpoints._hdf5_rewrite import rewrite_hdf5, rewrite_keras
+from unitcircle.checkpoints._note import KEY, Entries, joined, with_onnx_note
+from unitcircle.checkpoints._objects import Storage
 from unitcircle.checkpoints._readers import READERS, File
-from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.checkpoints._tensor import StoredTensor, bfloat16_bits
+from unitcircle.checkpoints._zip_rewrite import mend_archive, pack_again
 from unitcircle.errors import CheckpointError
 
 ZIPPED = {Format.PYTORCH, Format.TORCHSCRIPT, Format.NPZ}
 BY_LIBRARY = {Format.KERAS, Format.HDF5, Format.MATLAB_HDF5}
 """Formats that h5py writes, compressed or not."""
-LONGEST_COMMENT = (1 << 16) - 1
 _REMEDY = "initialize the model in its framework and save it again"
 
 
-def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note: str = "") -> None:
+def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note: Entries = ()) -> None:
     """Write a copy of a file in which some tensors have other values.
 
     The tensors are stored in their own element type, at their own place. A note goes to the metadata of the file,
-    where the format has such: of safetensors, ONNX and HDF5 under the key ``"unitcircle"``, of zip archives into the
-    comment.
+    where the format has such, behind the notes of earlier copies: of safetensors, ONNX and HDF5 under the key
+    ``"unitcircle"``, of zip archives into the comment, which holds 64 KB: of a longer note the last entries give way
+    to their number.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note:
     values
         Name of a tensor → its new values, in its shape.
     note
-        The note; empty for none.
+        The entries of the note; none by default.
 
     Raises
     ------
@@ -57,6 +58,9 @@ def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note:
         (rewrite_keras if kind is Format.KERAS else rewrite_hdf5)(path, out, values, note)
         return
     tensors = READERS[kind].contents(file).tensors
+    if kind is Format.NPZ and not all(file.archive.is_stored(f"{name}.npy") for name in values):
+        pack_again(path, out, values, note)
+        return
     places = {name: _place(name, tensors[name], path) for name in values}
     with written_whole(out) as copy:
         with path.open("rb") as original:
@@ -65,10 +69,9 @@ def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note:
         if values:
             _patch(copy, values, places, shift)
         if kind in ZIPPED:
-            _mend_archive(copy, [place.offset for place in places.values()], note)
+            mend_archive(copy, [place.offset for place in places.values()], note)
         elif kind is Format.ONNX and note:
-            copy.seek(0, 2)
-            copy.write(_onnx_property(note))
+            with_onnx_note(copy, note)
 
 
 def tensors_of_file(path: Path, /) -> Tensors:
@@ -90,16 +93,18 @@ def tensors_of_file(path: Path, /) -> Tensors:
         The file is damaged, or one that is not written.
     """
     file = _written(path)
-    return Tensors(path, READERS[file.kind].contents(file).tensors, by_library=file.kind in BY_LIBRARY)
+    # The members of a compressed archive of NumPy are packed again, as h5py packs its chunks.
+    whole = file.kind in {*BY_LIBRARY, Format.NPZ}
+    return Tensors(path, READERS[file.kind].contents(file).tensors, by_name=whole)
 
 
 class Tensors(Mapping[str, np.ndarray]):
     """The tensors of a file by name."""
 
-    def __init__(self, path: Path, tensors: Mapping[str, StoredTensor], *, by_library: bool) -> None:
+    def __init__(self, path: Path, tensors: Mapping[str, StoredTensor], *, by_name: bool) -> None:
         self._path = path
         self._tensors = tensors
-        self._by_library = by_library
+        self._by_name = by_name
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._tensors[name].load()
@@ -110,7 +115,7 @@ class Tensors(Mapping[str, np.ndarray]):
 
     def can_be_written(self, name: str, /) -> bool:
         """Return whether the values of a tensor are stored one by one."""
-        if self._by_library:
+        if self._by_name:
             return True
         try:
             _place(name, self._tensors[name], self._path)
@@ -118,11 +123,19 @@ class Tensors(Mapping[str, np.ndarray]):
             return False
         return True
 
+    def rounded(self, name: str, values: np.ndarray, /) -> np.ndarray:
+        """Return values as the element type of a tensor holds them, in the type in which the tensor is loaded."""
+        if (dtype := self.dtype(name)) == "bfloat16":
+            return (bfloat16_bits(values).astype(np.uint32) << 16).view(np.float32)
+        return values.astype(dtype)
+
     def aliases(self, name: str, /) -> list[str]:
-        """Return the names under which the same memory is stored, this one first."""
-        identity = self._tensors[name].identity
-        others = [] if identity is None else [k for k, v in self._tensors.items() if v.identity == identity]
-        return [name, *(other for other in others if other != name)]
+        """Return the names under which bytes of a tensor are stored, this one first."""
+        storage = _storage(self._tensors[name])
+        others = [k for k, v in self._tensors.items() if k != name and _storage(v) is storage is not None]
+        mine = _view(self._tensors[name]) if others else np.empty(0)
+        # By their bounds: of views that interleave, both are named.
+        return [name, *(k for k in others if np.may_share_memory(mine, _view(self._tensors[k])))]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
@@ -149,14 +162,26 @@ class _Place(NamedTuple):
     stored: str  # Name of the element type, which NumPy may lack
 
 
+def _storage(tensor: StoredTensor) -> Storage | None:
+    """Return the storage of PyTorch that several tensors may be views of."""
+    first = tensor.identity[0] if isinstance(tensor.identity, tuple) else None
+    return first if isinstance(first, Storage) else None
+
+
+def _view(tensor: StoredTensor) -> np.ndarray:
+    """Return the values of a tensor as they are stored, without a copy wherever the file is mapped."""
+    return tensor.load() if tensor.raw is None else tensor.raw()
+
+
 def _place(name: str, tensor: StoredTensor, path: Path) -> _Place:
     """Return where a tensor is in its file; its values must be a view of the file, mapped or read in one piece."""
-    view = tensor.load() if tensor.raw is None else tensor.raw()
+    view = _view(tensor)
     memory: Any = view
     while isinstance(memory, np.ndarray) or (not isinstance(memory, memoryview) and hasattr(memory, "base")):
         memory = memory.base
     owner = memory.obj if isinstance(memory, memoryview) else memory
-    whole = isinstance(owner, mmap.mmap) or (isinstance(owner, bytes) and len(owner) == path.stat().st_size)
+    # What a reader unpacked may be as long as the file by chance.
+    whole = isinstance(owner, mmap.mmap) or (isinstance(owner, bytes) and memoryview(owner) == map_file(path))
     if not whole or view.shape != tensor.shape:
         message = f"{path}: tensor {name!r:.200} is compressed or computed from others, and is not written; {_REMEDY}"
         raise CheckpointError(message)
@@ -171,67 +196,17 @@ def _patch(copy: IO[bytes], values: Mapping[str, np.ndarray], places: Mapping[st
         for name, value in values.items():
             place = places[name]
             view = np.ndarray(value.shape, place.dtype, memory, place.offset + shift, place.strides)
-            view[...] = stored(value, place.stored)
+            view[...] = bfloat16_bits(value) if place.stored == "bfloat16" else value
             del view  # a map that is looked at cannot be closed
 
 
-def stored(value: np.ndarray, dtype: str, /) -> np.ndarray:
-    """Return values as they are stored: of bfloat16 the 16 bits of the nearest number, ties to even."""
-    if dtype != "bfloat16":
-        return value
-    bits = np.ascontiguousarray(value, np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16).reshape(value.shape)
-
-
-def _safetensors_head(original: IO[bytes], copy: IO[bytes], note: str) -> int:
+def _safetensors_head(original: IO[bytes], copy: IO[bytes], note: Entries) -> int:
     """Write the header of a safetensors file with a note in it; return how far the tensors move."""
     length = int.from_bytes(original.read(8), "little")
     header = json.loads(original.read(length))
-    header["__metadata__"] = {**header.get("__metadata__", {}), KEY: note}
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    metadata = header.get("__metadata__") or {}
+    header["__metadata__"] = metadata | {KEY: joined(metadata.get(KEY, ""), note)}
+    text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
     copy.write(len(text).to_bytes(8, "little") + text)
     return len(text) - length
-
-
-def _mend_archive(copy: IO[bytes], offsets: Sequence[int], note: str) -> None:
-    """Write the new checksums of the members in which there are new values, and the comment."""
-    copy.flush()
-    with zipfile.ZipFile(copy) as archive:
-        members, comment, start = archive.infolist(), archive.comment, archive.start_dir
-    with mmap.mmap(copy.fileno(), 0) as memory:
-        place = start
-        for info in members:
-            name, extra, text = struct.unpack_from("<HHH", memory, place + 28)
-            begin = info.header_offset + 30 + sum(struct.unpack_from("<HH", memory, info.header_offset + 26))
-            end = begin + info.compress_size
-            if any(begin <= offset < end for offset in offsets):
-                checksum = struct.pack("<I", zlib.crc32(memoryview(memory)[begin:end]))
-                memory[place + 16 : place + 20] = checksum
-                if info.flag_bits & 8:  # sizes and checksum stand behind the member, with or without a signature
-                    behind = end + 4 * (memory[end : end + 4] == b"PK\x07\x08")
-                    memory[behind : behind + 4] = checksum
-                else:
-                    memory[info.header_offset + 14 : info.header_offset + 18] = checksum
-            place += 46 + name + extra + text
-    if note:
-        text = comment + (b"\n" if comment else b"") + note.encode()
-        if len(text) <= LONGEST_COMMENT:
-            copy.seek(-2 - len(comment), 2)
-            copy.write(struct.pack("<H", len(text)) + text)
-
-
-def _onnx_property(note: str) -> bytes:
-    """Return an entry of ``metadata_props``, field 14 of a model: fields of a message may follow its end."""
-    entry = b"".join(
-        bytes([field << 3 | 2]) + _varint(len(text)) + text for field, text in ((1, KEY.encode()), (2, note.encode()))
-    )
-    return bytes([14 << 3 | 2]) + _varint(len(entry)) + entry
-
-
-def _varint(number: int) -> bytes:
-    result = bytearray()
-    while number > 127:
-        result.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*result, number])

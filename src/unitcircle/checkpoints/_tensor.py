@@ -101,6 +101,12 @@ def elements(
     return view if view.dtype.isnative else view.astype(view.dtype.newbyteorder("="))
 
 
+def bfloat16_bits(values: np.ndarray, /) -> np.ndarray:
+    """Return the 16 bits of the nearest numbers of bfloat16, ties to even."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16).reshape(values.shape)
+
+
 def _e4m3() -> np.ndarray:
     # Sign, four bits of exponent with bias 7, three of mantissa; no infinity, and only 0x7f and 0xff are NaN.
     code = np.arange(256)

@@ -6,16 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from unitcircle._json import to_json
 from unitcircle.checkpoints import Tensors, rewrite, tensors_of_file
 from unitcircle.diagnosis import RULES, Diagnosis, Finding, LayerExamination, initialized, merged_action
 from unitcircle.errors import CheckpointError
 from unitcircle.initializers import Initializer, parse
 from unitcircle.linting._stored_places import REMEDY, Part, Places, parts_of, stored_biases, stored_places
 from unitcircle.recurrence import RecurrentLayer, draw_decay
+from unitcircle.spectra import eigenvalues
 
 LOST_DECAY = "UC114"
 
@@ -88,8 +89,7 @@ class Repair:
         CheckpointError
             The format is not one that is written.
         """
-        note = to_json({"unitcircle": [vars(change) for change in self.changes]}, indent=None)
-        rewrite(self.path, out, self.values, note=note)
+        rewrite(self.path, out, self.values, note=[vars(change) for change in self.changes])
 
 
 def plan_repair(
@@ -143,9 +143,10 @@ def plan_repair(
     for label, findings in chosen.items():
         new, words, init = _new_blocks(layers[label], findings, diagnosis, generator)
         touched = _write_blocks(new, places, label, stored, values)
-        weights = {gate: _for_lapack(block) for (kind, gate), block in new.items() if kind == "recurrent"}
+        dtype = layers[label].layer.source.dtype
+        weights = {gate: _Held(block, dtype) for (kind, gate), block in new.items() if kind == "recurrent"}
         radii = {
-            gate: (float(layers[label].spectra[gate].radius), float(np.abs(np.linalg.eigvals(block)).max()))
+            gate: (float(layers[label].spectra[gate].radius), float(np.abs(eigenvalues(block)).max()))
             for gate, block in weights.items()
         }
         codes = tuple(dict.fromkeys(finding.code for finding in findings))
@@ -153,8 +154,15 @@ def plan_repair(
     return Repair(path, values, tuple(changes), tuple(left))
 
 
-def _for_lapack(block: np.ndarray) -> np.ndarray:
-    return block.astype(np.float32) if block.dtype == np.float16 else block
+@dataclass(frozen=True)
+class _Held:
+    """A block as the file holds it, under its element type, which NumPy may lack: how exact a weight can be."""
+
+    values: np.ndarray
+    dtype: str
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.values, dtype=dtype, copy=copy)
 
 
 def _obstacle(
@@ -203,7 +211,7 @@ def _new_blocks(
     return blocks, "; ".join(words), parse(action["recurrent"]) if "recurrent" in action else None
 
 
-def _certificate(init: Initializer | None, weights: Mapping[str, np.ndarray]) -> str:
+def _certificate(init: Initializer | None, weights: Mapping[str, _Held]) -> str:
     """Return what the stored weights were checked to be, in the gate that is farthest from it."""
     if init is None or not weights:
         return ""
@@ -243,8 +251,7 @@ def _write_blocks(
         held = np.zeros(block.shape, np.result_type(*(values[name] for name in owners.values())))
         for tensor, name in owners.items():
             chosen = tensors == tensor
-            values[name].reshape(-1)[indices[chosen]] = block[chosen]
-            held[chosen] = values[name].reshape(-1)[indices[chosen]]
+            held[chosen] = values[name].reshape(-1)[indices[chosen]] = stored.rounded(name, block[chosen])
             touched.update(dict.fromkeys(stored.aliases(name)))
         blocks[part] = held
     return tuple(touched)
