@@ -3,6 +3,7 @@
 __all__ = [
     "Asymptotics",
     "AsymptoticsResult",
+    "JordanChevalley",
     "Kreiss",
     "KreissStatus",
     "KrylovBasis",
@@ -15,6 +16,7 @@ __all__ = [
     "eigenvalues",
     "eigenvector_condition",
     "horizon",
+    "jordan_chevalley",
     "kreiss_constant",
     "matrix_power",
     "numerical_radius",
@@ -31,6 +33,7 @@ __all__ = [
 from unitcircle.spectra._asymptotics import Asymptotics, AsymptoticsResult, asymptotics
 from unitcircle.spectra._eigenvalues import eigenvalues
 from unitcircle.spectra._horizon import horizon
+from unitcircle.spectra._jordan_chevalley import JordanChevalley, jordan_chevalley
 from unitcircle.spectra._kreiss import Kreiss, KreissStatus, kreiss_constant
 from unitcircle.spectra._krylov import KrylovBasis
 from unitcircle.spectra._normality import departure_from_normality, eigenvector_condition

@@ -70,7 +70,7 @@ def eigenvalue_groups(weight: Triangular, /) -> list[Group]:
         A partition of the eigenvalues.
     """
     groups: dict[int, Group] = {}
-    for members, near in _candidates(weight, 1.0):
+    for members, near in merged_eigenvalues(weight, 1.0):
         group = _place_near(weight, members, 1.0) if near else _place_far(weight, members)
         groups.update((i, group) for i in members.tolist())
     for block, (start, end) in zip(weight.blocks, pairwise(weight.starts.tolist()), strict=True):
@@ -83,7 +83,7 @@ def eigenvalue_groups(weight: Triangular, /) -> list[Group]:
             eigenvalues = weight.eigenvalues[members]
             group = Group(members, eigenvalues, _side(eigenvalues), delta, 0, delta)
             groups.update((i, group) for i in range(start, end))
-    for members, near in _candidates(weight, DOUBT):
+    for members, near in merged_eigenvalues(weight, DOUBT):
         merged = {groups[i] for i in members.tolist()}
         if near and len(merged) > 1 and weight.condition[members].min() < ILL_CONDITIONED:
             group = _place_near(weight, members, DOUBT)
@@ -93,7 +93,7 @@ def eigenvalue_groups(weight: Triangular, /) -> list[Group]:
     return list(dict.fromkeys(groups.values()))
 
 
-def _candidates(weight: Triangular, level: float) -> Iterator[tuple[np.ndarray, bool]]:
+def merged_eigenvalues(weight: Triangular, level: float) -> Iterator[tuple[np.ndarray, bool]]:
     """Yield the indices of eigenvalues that a backward error merges, and whether they reach the circle."""
     eigenvalues, delta = weight.eigenvalues, level * weight.backward_error
     with np.errstate(over="ignore"):  # a radius may be infinite

@@ -88,6 +88,7 @@ class Triangular:
     # rounding does not couple eigenvalues of different blocks, and those of a triangular W are exact.
 
     W: np.ndarray  # (n, n), permuted to block upper triangular form
+    order: np.ndarray  # (n,) the units of the weight that its rows are
     blocks: tuple[Block, ...]  # Schur forms of the diagonal blocks, in order
     eps: float  # Unit roundoff of the type the weight arrived in
 
@@ -124,14 +125,12 @@ class Triangular:
     @cached_property
     def whole(self) -> Block:
         """The Schur form of all blocks together, with their couplings."""
-        spans = [slice(*span) for span in pairwise(self.starts)]
-        T = self.W.astype(complex)
-        for span, block in zip(spans, self.blocks, strict=True):
-            T[:, span] = T[:, span] @ block.Z
-        for span, block in zip(spans, self.blocks, strict=True):
-            T[span] = block.Z.conj().T @ T[span]
-            T[span, span] = block.T
-        return Block(T, np.eye(0), self.condition, self.modulus_condition, _backward_error(self.W, self.eps))
+        Z = np.asarray(scipy.linalg.block_diag(*(block.Z for block in self.blocks)))
+        T = (Z.conj().T @ self.W @ Z).astype(complex)
+        for start, end, block in zip(self.starts, self.starts[1:], self.blocks, strict=False):
+            T[start:end, start:end] = block.T
+            T[end:, start:end] = 0.0
+        return Block(T, Z, self.condition, self.modulus_condition, _backward_error(self.W, self.eps))
 
     def compression(self, members: np.ndarray) -> tuple[np.ndarray, float, Block]:
         """Return W on the invariant subspace of m eigenvalues, ``(m, m)``, its condition, and the block it is from."""
@@ -163,7 +162,7 @@ def triangular_parts(W: np.ndarray, /, *, eps: float) -> list[Triangular]:
     _, strong = connected_components(graph, directed=True, connection="strong")
     order = np.lexsort((_topological_rank(graph, strong), component))
     breaks = np.flatnonzero(np.diff(component[order])) + 1
-    return [_triangular(W[np.ix_(part, part)], strong[part], eps) for part in np.split(order, breaks)]
+    return [_triangular(W[np.ix_(part, part)], part, strong[part], eps) for part in np.split(order, breaks)]
 
 
 def _topological_rank(graph: csr_array, strong: np.ndarray) -> np.ndarray:
@@ -180,7 +179,7 @@ def _topological_rank(graph: csr_array, strong: np.ndarray) -> np.ndarray:
     return rank[strong]
 
 
-def _triangular(W: np.ndarray, strong: np.ndarray, eps: float) -> Triangular:
+def _triangular(W: np.ndarray, order: np.ndarray, strong: np.ndarray, eps: float) -> Triangular:
     breaks = np.flatnonzero(np.diff(strong)) + 1
     starts = [0, *breaks.tolist(), len(W)]
-    return Triangular(W, tuple(Block.of(W[a:b, a:b], eps) for a, b in pairwise(starts)), eps)
+    return Triangular(W, order, tuple(Block.of(W[a:b, a:b], eps) for a, b in pairwise(starts)), eps)
