@@ -12,6 +12,7 @@ from PIL import Image
 from unitcircle_reproduction import Chapter, Claim, Context, Text, Verdict, write_report
 from unitcircle_reproduction.orthogonal import _drive as drive
 from unitcircle_reproduction.orthogonal import _fibonacci, _powers
+from unitcircle_reproduction.orthogonal import _moduli as moduli
 from unitcircle_reproduction.orthogonal import _rotation as rotation
 
 EPS = np.finfo(float).eps
@@ -42,12 +43,30 @@ def test_the_second_eigenvalue_contributes_what_the_first_leaves():
 
 
 def test_the_claims_of_fibonacci_numbers():
-    methods, ratio = _fibonacci.claims()
+    methods, ratio, beginning = _fibonacci.claims()
     assert methods.verdict is Verdict.CONDITIONALLY
     assert methods.condition
     assert methods.data["first_wrong"]["products"] == methods.data["first_wrong"]["squaring"] == 79
     assert ratio.verdict is Verdict.HOLDS
     assert ratio.table[3]["F_n"] == 55
+    assert beginning.verdict is Verdict.HOLDS
+    assert "i = 8, where it is 611 for 610" in beginning.measured
+
+
+def test_eigenvalues_of_modulus_1_do_not_keep_a_norm(tmp_path):
+    claims = {claim.name: claim for claim in moduli.claims(Context(tmp_path, workers=1))}
+    assert {name: claim.verdict for name, claim in claims.items()} == {
+        "constant-norm": Verdict.FAILS,
+        "real-eigenvalues": Verdict.HOLDS,
+        "converse": Verdict.HOLDS,
+    }
+    # ‖J₂(1)ᵗ‖₂ = (t + √(t² + 4))/2
+    assert claims["constant-norm"].data["jordan"] == pytest.approx((64 + math.hypot(64, 2)) / 2, abs=64 * 64 * EPS)
+
+
+def test_norms_alone_give_the_gram_matrix():
+    W = np.random.default_rng(0).standard_normal((6, 6))
+    assert moduli.gram_by_norms(W) == pytest.approx(W.T @ W, abs=64 * 6 * EPS)
 
 
 def test_rotations_turn_and_keep_lengths():

@@ -9,6 +9,7 @@ from unitcircle.spectra import Asymptotics
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction.powers import TEXT
 from unitcircle_reproduction.powers import _matrices as matrices
+from unitcircle_reproduction.powers import _proof as proof
 from unitcircle_reproduction.powers import _text as powers
 
 EPS = np.finfo(float).eps
@@ -28,6 +29,9 @@ def test_every_claim_is_there_with_its_verdict(claims):
         "stretching": Verdict.HOLDS,
         "nilpotent": Verdict.HOLDS,
         "scalar": Verdict.CONDITIONALLY,
+        "direction": Verdict.FAILS,
+        "parts": Verdict.HOLDS,
+        "ranks": Verdict.HOLDS,
     }
 
 
@@ -60,6 +64,24 @@ def test_a_wrong_label_turns_the_verdict(claims):
     judge = powers._proposition
     assert judge("x", "", "", {Asymptotics.VANISHES}, (several, several)).verdict is Verdict.HOLDS
     assert judge("x", "", "", {Asymptotics.VANISHES}, ([(wrong, seen)], several)).verdict is Verdict.FAILS
+
+
+@pytest.mark.parametrize("labelled", matrices.LABELLED, ids=lambda labelled: labelled.name)
+def test_the_rank_condition_says_what_the_jordan_form_says(labelled):
+    converges = matrices.by_structure(labelled.blocks) in {Asymptotics.VANISHES, Asymptotics.CONVERGES}
+    assert proof.rank_condition(labelled.matrix) == converges
+
+
+def test_a_defective_eigenvalue_of_1_fails_the_rank_condition_alone():
+    assert not proof.rank_condition(matrices.jordan(1, 2))
+    assert proof.rank_condition(np.diag([1.0, 0.5]))
+
+
+def test_the_binomial_sum_of_a_jordan_block_is_written_down():
+    # J₂(λ)ᵗ = [[λᵗ, t λᵗ⁻¹], [0, λᵗ]]
+    total, largest = proof.binomial(matrices.jordan(0.5, 2), 3)
+    assert total.tolist() == [[0.125, 0.75], [0.0, 0.125]]
+    assert largest == pytest.approx(0.75, abs=8 * EPS)
 
 
 def test_exponent_of_a_binomial():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import expm
+from scipy.special import polygamma
 
 from unitcircle.dynamics import depth_flow
 from unitcircle.initializers import Orthogonal
@@ -14,6 +15,7 @@ from unitcircle.spectra import tangent_share
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction.well_behaved import TEXT
 from unitcircle_reproduction.well_behaved import _depth as depth
+from unitcircle_reproduction.well_behaved import _gaussian as gaussian
 from unitcircle_reproduction.well_behaved import _persistence as persistence
 from unitcircle_reproduction.well_behaved import _perturbation as perturbation
 from unitcircle_reproduction.well_behaved import _text as source
@@ -286,7 +288,8 @@ def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
         return trained_stack(context, replace(setting, width=setting.width // 8), runs)
 
     monkeypatch.setattr(persistence, "trained_stack", narrow)
-    claims = {claim.name: claim for claim in TEXT.claims(Context(tmp_path))}
+    sections = {name: TEXT.sections[name] for name in ("depth", "training")}
+    claims = {claim.name: claim for claim in replace(TEXT, sections=sections).claims(Context(tmp_path))}
     assert list(claims) == ["bound", "isometry", "low-rank", "persistence", "recurrent", "why"]
     assert claims["bound"].verdict is Verdict.HOLDS
     assert claims["isometry"].verdict is Verdict.CONDITIONALLY
@@ -299,3 +302,36 @@ def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
         for claim in claims.values():
             for draw in claim.figures.values():
                 assert all(ax.get_xlabel() for ax in draw().axes)
+
+
+# Case 1 ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def case_one(tmp_path_factory):
+    return {claim.name: claim for claim in gaussian.claims(Context(tmp_path_factory.mktemp("gaussian"), workers=1))}
+
+
+def test_case_one_is_judged_as_it_is_written(case_one):
+    assert {name: claim.verdict for name, claim in case_one.items()} == {
+        "spectral-norm": Verdict.FAILS,
+        "vector-norm": Verdict.HOLDS,
+        "growth": Verdict.FAILS,
+        "figure": Verdict.CONDITIONALLY,
+    }
+
+
+def test_linear_stacks_grow_by_the_law_of_chi_square(case_one):
+    for row in case_one["growth"].table:
+        if row["stack"] == "N(0, 1), linear":
+            # Variance of log ‖Wᵀv‖ a layer: ψ'(n/2)/4; 16 networks of 20 layers, 4.5 standard errors.
+            error = (float(polygamma(1, row["n"] / 2)) / 4 / (16 * 20)) ** 0.5
+            assert row["nats per layer"] == pytest.approx(row["theory"], abs=4.5 * error)
+
+
+def test_raw_qr_is_not_haar():
+    # LAPACK's reflectors leave the diagonal of R negative: the trace of Q is biased, that of a Haar matrix is not.
+    draws = np.random.default_rng(0)
+    raw, haar = (np.trace(draw(8, 4000, draws), axis1=-2, axis2=-1) for draw in (gaussian.raw_qr, gaussian.haar))
+    assert abs(haar.mean()) < 4.5 * haar.std() / 4000**0.5
+    assert raw.mean() < -10 * raw.std() / 4000**0.5

@@ -48,6 +48,7 @@ def claims() -> Iterator[Claim]:
     """Measure what is said of Fibonacci numbers."""
     yield _methods()
     yield _golden_ratio()
+    yield _beginning()
 
 
 def first_wrong(method: Callable[[int], tuple[Any, int]], /) -> int:
@@ -134,6 +135,28 @@ def _golden_ratio() -> Claim:
         Verdict.HOLDS if share < NEGLIGIBLE and abs(large - golden) < 4 * np.finfo(float).eps else Verdict.FAILS,
         rows,
         {"What each eigenvalue contributes to F_n": _golden_figure},
+    )
+
+
+def _beginning() -> Claim:
+    F = np.array([[1, 1], [1, 0]], dtype=object)
+    zeroth = np.linalg.matrix_power(F, 0)
+    entries = [sorted(set(np.linalg.matrix_power(F, n).ravel().tolist())) for n in range(5)]
+    printed = [int(np.round(13 * 1.618**i)) for i in range(5)]
+    exact = [int(by_products(7 + i)[0]) for i in range(20)]
+    first = next(i for i, value in enumerate(exact) if round(13 * 1.618**i) != value)
+    right = zeroth[0, 1] == 0 and printed == exact[:5] and all(set(e) <= {0, 1, 2, 3, 5} for e in entries)
+    return Claim(
+        "beginning",
+        "The first numbers, and the printed list",
+        "F⁰ = I holds F_0 = 0; the entries on the way to F⁴ are 0, 1, 1, 2, 3; 13 × 1.618ⁱ rounds to 13, 21, 34, 55, "
+        "89.",
+        f"F⁰ has {zeroth[0, 1]} beside the diagonal; the powers 0 to 4 have the entries "
+        f"{', '.join(str(value) for value in sorted(set().union(*entries)))}; the list is {printed}. With 1.618 for "
+        f"the golden "
+        f"ratio the rounded product is first wrong at i = {first}, where it is {round(13 * 1.618**first)} for "
+        f"{exact[first]}.",
+        Verdict.HOLDS if right else Verdict.FAILS,
     )
 
 

@@ -9,6 +9,7 @@ from unitcircle_reproduction.orthogonal import (
     _drive,
     _fibonacci,
     _memory,
+    _moduli,
     _powers,
     _rotation,
     _stabilizer,
@@ -21,6 +22,7 @@ TEXT = Text(
     {
         "fibonacci": lambda _: _fibonacci.claims(),
         "rotation": lambda _: [_rotation.claim()],
+        "moduli": _moduli.claims,
         "powers": lambda context: [_powers.claim(context)],
         "activations": lambda context: [_drive.claim(context)],
         "depth": lambda context: [_depth.claim(context)],

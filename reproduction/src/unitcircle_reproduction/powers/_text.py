@@ -22,6 +22,7 @@ from unitcircle.spectra import (
 from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.powers import _figures as figures
+from unitcircle_reproduction.powers import _proof
 from unitcircle_reproduction.powers._matrices import (
     LABELLED,
     LONG,
@@ -279,5 +280,5 @@ TEXT = Text(
     "powers",
     "When powers of a matrix vanish or explode",
     "The question when the powers of a matrix vanish or explode, and its two answers",
-    {"claims": claims},
+    {"claims": claims, "proof": _proof.claims},
 )

@@ -24,7 +24,7 @@ def _figure(width: float, height: float) -> Figure:
 def _flow(ax: Axes, result: Depth, color: str, *, bound: bool = True) -> None:
     back = np.arange(result.logs.shape[1])
     ax.fill_between(back, *(np.quantile(result.logs, q, axis=0) / LN10 for q in (0, 1)), color=color, alpha=0.2, lw=0)
-    ax.plot(back, result.logs.mean(0) / LN10, color=color, label=result.kind.name.rsplit(", ")[0])
+    ax.plot(back, result.logs.mean(0) / LN10, color=color, label=result.kind.name.rsplit(", ", 1)[0])
     if bound:
         ax.plot(back, result.bounds.mean(0) / LN10, ":", color=color, lw=1.2)
 
@@ -40,6 +40,17 @@ def depth(shown: Mapping[str, Depth], /) -> Figure:
         ax.set(xlabel="layers back", title="ReLU" if relu else "linear", xlim=(0, None))
         ax.legend(loc="upper left")
     figure.axes[0].set_ylabel("log₁₀ of the gradient's norm")
+    return figure
+
+
+def case_one(results: Sequence[Depth], /) -> Figure:
+    """Draw the gradient against layers back of the post's two initializations, and of Haar's."""
+    figure = _figure(5.6, 3.4)
+    ax = figure.subplots()
+    for result, color in zip(results, CYCLE, strict=False):
+        _flow(ax, result, color, bound=False)
+    ax.set(xlabel="layers back", ylabel="log₁₀ of the gradient's norm", xlim=(0, None))
+    ax.legend(loc="upper left")
     return figure
 
 

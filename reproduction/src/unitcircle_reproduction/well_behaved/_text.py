@@ -10,6 +10,7 @@ import numpy as np
 from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.well_behaved import _figures as figures
+from unitcircle_reproduction.well_behaved import _gaussian
 from unitcircle_reproduction.well_behaved._depth import KINDS, Depth, low_rank, measure
 from unitcircle_reproduction.well_behaved._persistence import training_claims
 
@@ -136,5 +137,5 @@ TEXT = Text(
     "Well-behaved matrices",
     "Harshal Rudra, The Curious Case of Well-Behaved Matrices, and Persistent Orthogonality of Trained Weight "
     "Matrices, herschelle.netlify.app/blog",
-    {"depth": _at_initialization, "training": training_claims},
+    {"gaussian": _gaussian.claims, "depth": _at_initialization, "training": training_claims},
 )
