@@ -26,6 +26,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Formulas are MathML in the page: they are shown without network, where MathJax would be loaded from a server.
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_excludepatterns = ["generated/*"]
