@@ -29,8 +29,8 @@ HEAD = """# Every statement of the sources
 
 The five texts behind this project make {count} statements. Each stands here with its verdict and the heading under
 which it was measured; the numbers, seeds and machine are there. *{library}* names what computes the
-answer, and judges nothing; *{not_judged}* means that nothing was measured; *partly* means that what was measured is less
-than what is said, and the last column says what is left open.
+answer, and judges nothing; *{not_judged}* means that nothing was measured; *partly* means that less was measured than
+is said, and the last column says what is left open.
 
 {summary}
 
