@@ -6,8 +6,9 @@ import zlib
 
 import pytest
 
-from unitcircle.checkpoints import _archive
+from unitcircle.checkpoints import _room
 from unitcircle.checkpoints._archive import Archive
+from unitcircle.checkpoints._room import room
 from unitcircle.errors import CheckpointError
 
 
@@ -38,18 +39,19 @@ def test_what_is_not_read(path, name, message):
 
 
 def test_a_bomb_is_refused_by_its_declared_size(path, monkeypatch):
-    monkeypatch.setattr(_archive, "ALLOWANCE", 0)
-    with pytest.raises(CheckpointError, match="refused as a zip bomb"):
+    monkeypatch.setattr(_room, "ALLOWANCE", 0)
+    with room(), pytest.raises(CheckpointError, match=r"what its archive unpacks to would take 97 KB .*hostile"):
         Archive(path).read("deflated")
 
 
 def test_a_member_read_often_uses_up_the_limit(path, monkeypatch):
-    monkeypatch.setattr(_archive, "ALLOWANCE", 250_000)
-    archive = Archive(path)
-    archive.read("deflated")
-    archive.read("deflated")
-    with pytest.raises(CheckpointError, match="zip bomb"):
+    monkeypatch.setattr(_room, "ALLOWANCE", 250_000)
+    with room():
+        archive = Archive(path)
         archive.read("deflated")
+        archive.read("deflated")
+        with pytest.raises(CheckpointError, match="refused as hostile"):
+            archive.read("deflated")
 
 
 def damaged(path, place, content):

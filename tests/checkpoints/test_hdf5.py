@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unitcircle.checkpoints import _hdf5, _hdf5_index
+from unitcircle.checkpoints import _hdf5, _hdf5_index, _room
 from unitcircle.checkpoints._hdf5 import Hdf5File, Hdf5Process
 from unitcircle.checkpoints._hdf5_index import Refused, index
+from unitcircle.checkpoints._room import admit, room
 from unitcircle.errors import CheckpointError, MissingExtraError
 
 h5py = pytest.importorskip("h5py")
@@ -210,9 +211,9 @@ class TestRefusals:
             file.create_dataset("chunk", (1 << 30,), "f4", chunks=(1 << 28,))
         for name, message in {
             "none": "4000000 bytes at None",
-            "huge": "more than it can hold",
+            "huge": "4398046511104 bytes at None",
             "chunked": "not hold all of its chunks, only 0",
-            "chunk": "more than it can hold",
+            "chunk": "not hold all of its chunks, only 0",
         }.items():
             self.refused(process, tmp_path / "a.h5", name, message)
 
@@ -247,16 +248,18 @@ class TestRefusals:
         np.testing.assert_array_equal(Hdf5File(tmp_path / "a.h5", process=process)["w"], np.arange(4.0))
 
     def test_arrays_that_together_exceed_the_file(self, monkeypatch, tmp_path, process):
-        monkeypatch.setattr(_hdf5, "ALLOWANCE", 0)
+        monkeypatch.setattr(_room, "ALLOWANCE", 0)
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["w"] = np.zeros(5000)
             file.create_dataset("edge", data=np.zeros(1), chunks=(100_000,), maxshape=(None,), compression="gzip")
         file = Hdf5File(tmp_path / "a.h5", process=process)
-        with pytest.raises(CheckpointError, match="chunks of 800000 bytes"):
-            file["edge"]
-        assert file["w"].shape == (5000,)
-        with pytest.raises(CheckpointError, match="more than it can hold"):
-            [file["w"] for _ in range(3)]
+        with room():
+            admit(tmp_path / "a.h5")
+            with pytest.raises(CheckpointError, match="a chunk of the array 'edge' would take 781 KB"):
+                file["edge"]
+            assert file["w"].shape == (5000,)
+            with pytest.raises(CheckpointError, match=r"the array 'w' would take .*: refused as hostile"):
+                [file["w"] for _ in range(4)]
 
     @pytest.mark.parametrize("data", [b"", b"\x89HDF\r\n\x1a\n", b"no HDF5 at all" * 100])
     def test_no_hdf5(self, tmp_path, process, data):
@@ -302,7 +305,7 @@ class TestProcess:
     def test_the_script_answers_each_line(self, monkeypatch, tmp_path, capsys):
         # In this process, whose own memory must not be bounded.
         limits = []
-        monkeypatch.setattr(_hdf5_index, "_bound_memory", limits.append)
+        monkeypatch.setattr(_hdf5_index, "_bound", limits.append)
         (tmp_path / "bad.h5").write_bytes(b"bad")
         with h5py.File(tmp_path / "link.h5", "w") as file:
             write_soft_link(file, tmp_path)

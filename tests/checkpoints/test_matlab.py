@@ -96,11 +96,11 @@ def test_objects_are_said_to_be_unread(tmp_path):
         (matrix(5, (1, 1), b"W", element(5, bytes(4)), element(5, bytes(8)), element(9, bytes(8))), "sparse array 'W'"),
         (matrix(2, (1, 1), b"S", element(5, bytes(4)), element(1, b"a")), "'S' has no names of fields"),
         (element(15, b"nonsense"), "damaged compressed variable"),
-        (element(15, zlib.compress(bytes(100))[:-6]), "truncated or unpacks to too many bytes"),
-        (element(15, zlib.compress(bytes(1 << 28))), "truncated or unpacks to too many bytes"),
+        (element(15, zlib.compress(bytes(100))[:-6]), "it is a MATLAB file with a variable that is truncated"),
+        (element(15, zlib.compress(bytes(1 << 28))), "what its variables unpack to would take"),
     ],
 )
 def test_damaged_files(tmp_path, content, message):
     (tmp_path / "m").write_bytes(HEADER + content)
-    with pytest.raises(CheckpointError, match=f"it is a MATLAB file.*{message}"):
+    with pytest.raises(CheckpointError, match=message):
         read(tmp_path / "m")

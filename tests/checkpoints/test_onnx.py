@@ -9,12 +9,13 @@ from tests.checkpoints.test_hdf5 import damaged
 from tests.checkpoints.test_keras import EIGHT_DIGITS, SHARED
 
 import unitcircle.checkpoints
-from unitcircle.checkpoints import _onnx, _onnx_graph, _onnx_nodes, _onnx_wire
+from unitcircle.checkpoints import _onnx, _onnx_graph, _onnx_nodes, _room
 from unitcircle.checkpoints._keras import read_hdf5
 from unitcircle.checkpoints._onnx import read_onnx
 from unitcircle.checkpoints._onnx_folding import Folding, Scope
 from unitcircle.checkpoints._onnx_graph import Model
-from unitcircle.checkpoints._onnx_wire import Budget, WireError, fields, integers
+from unitcircle.checkpoints._onnx_wire import WireError, fields, integers
+from unitcircle.checkpoints._room import room
 from unitcircle.errors import CheckpointError
 from unitcircle.recurrence import Cell
 
@@ -49,7 +50,8 @@ def branch(nodes, output, *, stored=()):
 def read(tmp_path, model):
     path = tmp_path / "a.onnx"
     path.write_bytes(model.SerializeToString())
-    return read_onnx(path)
+    with room():
+        return read_onnx(path)
 
 
 def weights(op, n=2, m=3, *, directions=1, seed=0):
@@ -323,7 +325,7 @@ class TestFolding:
         self.assert_equal(model, outputs, ReferenceEvaluator(model).run(None, {}))
 
     def assert_equal(self, model, outputs, expected):
-        scope, folding = Scope(Model.parse(model.SerializeToString()).graph), Folding(0)
+        scope, folding = Scope(Model.parse(model.SerializeToString()).graph), Folding()
         for name, array in zip(outputs, expected, strict=True):
             constant = folding.constant(scope, name)
             np.testing.assert_array_equal(constant.value, array)
@@ -340,11 +342,11 @@ class TestFolding:
         quantized = rng().integers(-100, 100, (2, 3)).astype(np.int8)
         node = helper.make_node("DequantizeLinear", ["q", "s", "z"], ["Y"], **({} if axis is None else {"axis": axis}))
         model = proto([node], stored=[("q", quantized), ("s", scale), ("z", zero)], inputs=(), opset=19)
-        folded = Folding(0).constant(Scope(Model.parse(model.SerializeToString()).graph), "Y")
+        folded = Folding().constant(Scope(Model.parse(model.SerializeToString()).graph), "Y")
         np.testing.assert_array_equal(folded.value, ReferenceEvaluator(model).run(None, {})[0])
         node.input.pop()
         model = proto([node], stored=[("q", quantized), ("s", scale)], inputs=(), opset=19)
-        folded = Folding(0).constant(Scope(Model.parse(model.SerializeToString()).graph), "Y")
+        folded = Folding().constant(Scope(Model.parse(model.SerializeToString()).graph), "Y")
         np.testing.assert_array_equal(folded.value, ReferenceEvaluator(model).run(None, {})[0])
 
     def test_constants_of_every_kind_and_squeeze(self):
@@ -388,13 +390,13 @@ class TestFolding:
     )
     def test_what_is_no_constant(self, nodes):
         model = proto(nodes, stored=[("x", X), ("far", np.array([77]))])
-        assert Folding(0).constant(Scope(Model.parse(model.SerializeToString()).graph), "Y") is None
+        assert Folding().constant(Scope(Model.parse(model.SerializeToString()).graph), "Y") is None
 
     def test_a_chain_too_long_to_follow(self):
         nodes = [helper.make_node("Identity", [f"x{k}"], [f"x{k + 1}"]) for k in range(1000)]
         model = Model.parse(proto(nodes, stored=[("x0", X)]).SerializeToString())
-        assert Folding(0).constant(Scope(model.graph), "x1000") is None
-        assert Folding(0).constant(Scope(model.graph), "x100") is not None
+        assert Folding().constant(Scope(model.graph), "x1000") is None
+        assert Folding().constant(Scope(model.graph), "x100") is not None
 
     @pytest.mark.parametrize("op", ["ConstantOfShape", "Gather", "Concat", "Add"])
     def test_constants_that_unfold_to_far_more_than_the_file(self, tmp_path, op):
@@ -402,12 +404,12 @@ class TestFolding:
         nodes = {
             "ConstantOfShape": [helper.make_node("ConstantOfShape", ["side"], ["R"])],
             "Gather": [helper.make_node("Gather", ["row", "many"], ["R"])],
-            "Concat": [helper.make_node("Concat", ["row"] * 200, ["R"], axis=0)],
+            "Concat": [helper.make_node("Concat", ["row"] * 400, ["R"], axis=0)],
             "Add": [helper.make_node("Add", ["row", "column"], ["R"])],
         }[op]
         row = np.zeros((1, 100_000), np.float32)
         stored = [("side", side), ("row", row), ("many", np.zeros(1000, np.int64)), ("column", row.T)]
-        with pytest.raises(CheckpointError, match="its constants unfold to far more than its size"):
+        with pytest.raises(CheckpointError, match="what its constants unfold to would take"):
             read(tmp_path, proto([*nodes, recurrent("RNN", inputs=("X", "", "R"))], stored=stored))
 
     def test_a_negative_side_frees_no_room_for_a_large_one(self, tmp_path):
@@ -418,7 +420,7 @@ class TestFolding:
         ]
         stored = [("negative", np.array([-(1 << 40)])), ("large", np.array([1, 1 << 15, 1 << 15]))]
         users = [recurrent("RNN", name=name, inputs=("X", "", name), n=1 << 15) for name in ("none", "R")]
-        with pytest.raises(CheckpointError, match="unfold to far more than its size"):
+        with pytest.raises(CheckpointError, match="its constants unfold to would take"):
             read(tmp_path, proto([*nodes, *users], stored=stored))
 
     def test_dequantization_that_broadcasts(self, tmp_path):
@@ -426,7 +428,7 @@ class TestFolding:
         x, zero = np.zeros((1 << 14, 1), np.int8), np.zeros((1, 1 << 14), np.int8)
         nodes = [helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["R"])]
         stored = [("x", x), ("zero", zero), ("scale", np.float32(1))]
-        with pytest.raises(CheckpointError, match="unfold to far more than its size"):
+        with pytest.raises(CheckpointError, match="its constants unfold to would take"):
             read(tmp_path, proto([*nodes, recurrent("RNN", inputs=("X", "", "R"))], stored=stored))
 
     def test_a_tensor_without_entries_and_with_huge_sides(self, tmp_path):
@@ -562,7 +564,7 @@ TENSORS = {
 
 
 def parsed(message):
-    return _onnx_graph.Tensor.parse(memoryview(message), Budget(len(message)))
+    return _onnx_graph.Tensor.parse(memoryview(message))
 
 
 class TestBytes:
@@ -607,14 +609,13 @@ class TestBytes:
             _ = parsed(message).array
 
     def test_more_pieces_or_numbers_than_a_file_of_this_size_can_need(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(_onnx_wire, "PIECES", 50)
+        monkeypatch.setattr(_room, "ALLOWANCE", 50 * 160)
         path = tmp_path / "a.onnx"
         path.write_bytes(b"\x3a\x7e" + b"\x0a\x00" * 63)  # a graph of 63 empty nodes
-        with pytest.raises(CheckpointError, match="far too many fields for its size"):
+        with room(), pytest.raises(CheckpointError, match="the fields of its messages would take"):
             read_onnx(path)
-        monkeypatch.setattr(_onnx_wire, "MAX_INTEGERS", 2)
-        with pytest.raises(WireError, match="list of integers takes 3 bytes"):
-            integers(memoryview(b"\x01\x01\x01"))
+        with room(), pytest.raises(CheckpointError, match="its lists of integers would take"):
+            integers(memoryview(bytes(2000)))
 
     @pytest.mark.parametrize("module", [_onnx, _onnx_graph])
     def test_deeply_nested_graphs(self, tmp_path, monkeypatch, module):
@@ -653,10 +654,10 @@ class TestBytes:
     def test_fields_of_unexpected_kinds_are_passed_over(self):
         # Every field number as a varint, as a short string and as four bytes: nothing that parses them may raise.
         odd = b"".join(bytes([number << 3 & 127, 1]) for number in range(1, 16))
-        assert len(list(fields(memoryview(odd), Budget(100)))) == 15
-        for make in (_onnx_graph.Graph.parse, lambda m, b: _onnx_graph.Node.parse(m, b, 0), _onnx_graph.Function.parse):
-            make(memoryview(odd), Budget(100))
-        _onnx_graph.Attribute.parse(memoryview(odd), Budget(100), 0)
+        assert len(list(fields(memoryview(odd)))) == 15
+        for make in (_onnx_graph.Graph.parse, lambda m: _onnx_graph.Node.parse(m, 0), _onnx_graph.Function.parse):
+            make(memoryview(odd))
+        _onnx_graph.Attribute.parse(memoryview(odd), 0)
 
 
 def test_two_thousand_damaged_files_raise_nothing_but_checkpoint_error(tmp_path):

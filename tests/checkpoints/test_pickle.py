@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from unitcircle.checkpoints import _pickle
+from unitcircle.checkpoints import _pickle, _room
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._objects import named_tensors
-from unitcircle.checkpoints._pickle import Global, Inert, RecordRoom, unpickle
+from unitcircle.checkpoints._pickle import Global, Inert, unpickle
+from unitcircle.checkpoints._room import room
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
 
@@ -147,19 +148,20 @@ def test_a_huge_memo_index_costs_nothing():
 
 @pytest.mark.parametrize(("item", "cost"), [(b"I1\n", 60), (b"}", 220), (b"]", 140), (b")", 60), (b"NR", 230)])
 def test_the_memory_of_records_is_bounded(monkeypatch, item, cost):
-    monkeypatch.setattr(_pickle, "ALLOWANCE", 100 * cost + 60)
-    load(b"N" + item * 100 + b".")
-    with pytest.raises(CheckpointError, match="its pickle makes more than"):
+    monkeypatch.setattr(_room, "ALLOWANCE", 100 * cost + 60)
+    with room():
+        load(b"N" + item * 100 + b".")
+    with room(), pytest.raises(CheckpointError, match="its pickle would take"):
         load(b"N" + item * 110 + b".")
 
 
 def test_several_pickles_share_the_memory(monkeypatch):
-    monkeypatch.setattr(_pickle, "ALLOWANCE", 1000)
-    room = RecordRoom(100)
-    for _ in range(5):
-        unpickle(io.BytesIO(b"}."), persistent=lambda pid: pid, build=lambda call: call, room=room)
-    with pytest.raises(CheckpointError, match="makes more than 1300 bytes of objects"):
-        unpickle(io.BytesIO(b"}."), persistent=lambda pid: pid, build=lambda call: call, room=room)
+    monkeypatch.setattr(_room, "ALLOWANCE", 1300)
+    with room():
+        for _ in range(5):
+            load(b"}.")
+        with pytest.raises(CheckpointError, match="its pickle would take"):
+            load(b"}.")
 
 
 def test_deep_nesting_exhausts_no_stack():

@@ -163,8 +163,8 @@ def test_an_index_is_bounded_by_the_memory_it_takes(tmp_path, monkeypatch):
     index.write_text(json.dumps({"weight_map": content["weight_map"] | names}))
     assert index.stat().st_size > 5 << 20
     assert len(read(index)) == 1
-    monkeypatch.setattr("unitcircle.checkpoints._json_text.ALLOWANCE", 0)
-    with pytest.raises(CheckpointError, match=r"may take [0-9]+ MB of memory: no model, or hostile"):
+    monkeypatch.setattr("unitcircle.checkpoints._room.ALLOWANCE", 0)
+    with pytest.raises(CheckpointError, match=r"JSON of [0-9]+ bytes, would take .*: refused as hostile"):
         read(index)
 
 

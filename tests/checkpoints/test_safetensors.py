@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from unitcircle.checkpoints import _json_text, read
+from unitcircle.checkpoints import _room, read
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.errors import CheckpointError
 
@@ -90,6 +90,6 @@ def test_a_header_larger_than_the_file_is_never_allocated(tmp_path):
 
 
 def test_a_header_above_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(_json_text, "ALLOWANCE", 0)
-    with pytest.raises(CheckpointError, match=r"its header is JSON of [0-9]+ bytes that may take"):
+    monkeypatch.setattr(_room, "ALLOWANCE", 0)
+    with pytest.raises(CheckpointError, match=r"its header, JSON of [0-9]+ bytes, would take"):
         read(written(tmp_path / "large", {str(place): {} for place in range(20_000)}))

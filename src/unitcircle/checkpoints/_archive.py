@@ -9,46 +9,33 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from unitcircle.checkpoints._room import admit, take, work
 from unitcircle.checkpoints._stream import Stream
 from unitcircle.errors import CheckpointError
 
 MAX_DIRECTORY = 8 << 20
 """Bytes of a central directory: some 100,000 members. Python keeps ten times as much memory for it."""
-ALLOWANCE = 64 << 20
-"""Bytes that compressed members may unpack to, beyond three times the size of the file."""
+STEPS_OF_OPENING = 50
+"""Steps of work that opening a compressed member takes."""
 _END, _END64, _LOCATOR, _LOCAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x03\x04"
 
 
 def map_file(path: Path, /) -> memoryview:
     """Return a file as read-only memory, of which only what is looked at is loaded."""
+    admit(path)
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return memoryview(b"")  # which mmap refuses
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-class Room:
-    """How many bytes the compressed members of a file may still unpack to."""
-
-    def __init__(self, size: int) -> None:
-        self._limit = self._left = 3 * size + ALLOWANCE
-
-    def take(self, count: int, /) -> None:
-        """Take some bytes, or refuse the file."""
-        self._left -= count
-        if self._left < 0:
-            message = f"the archive unpacks to more than {self._limit} bytes: refused as a zip bomb"
-            raise CheckpointError(message)
-
-
 class Archive:
-    """The members of a zip archive: stored ones as views of the file, compressed ones within a total size."""
+    """The members of a zip archive: stored ones as views of the file, compressed ones within the room of the file."""
 
-    def __init__(self, path: Path, content: memoryview | None = None, *, room: Room | None = None) -> None:
-        """Open the archive that a file is, or that some bytes inside of it are; those share the room of the file."""
+    def __init__(self, path: Path, content: memoryview | None = None) -> None:
+        """Open the archive that a file is, or that some bytes inside of it are."""
         self.path = path
         self._file = map_file(path) if content is None else content
-        self.room = room or Room(len(self._file))
         self._sound: set[str] = set()
         self._check_directory()
         try:
@@ -95,7 +82,8 @@ class Archive:
         if info.compress_type != zipfile.ZIP_DEFLATED:
             message = f"member {name!r:.200} is encrypted or compressed in an unusual way; pack it again"
             raise CheckpointError(message)
-        self.room.take(info.file_size)
+        take(info.file_size, "what its archive unpacks to")
+        work(info.file_size >> 10, "unpacking its archive")
         return memoryview(self._unpack(info, info.file_size))
 
     def head(self, name: str, /, length: int) -> bytes:
@@ -103,6 +91,7 @@ class Archive:
         info = self._members[name]
         if info.compress_type == zipfile.ZIP_STORED:
             return bytes(self._view(info)[:length])
+        work(STEPS_OF_OPENING, "opening the members of its archive")
         return self._unpack(info, min(length, info.file_size))
 
     def _unpack(self, info: zipfile.ZipInfo, length: int) -> bytes:

@@ -15,12 +15,16 @@ from unitcircle.checkpoints._hand_written_stacks import refuse_stack
 from unitcircle.checkpoints._impostors import is_of_optimizer, suspicion
 from unitcircle.checkpoints._inventory import Inventory
 from unitcircle.checkpoints._plain_cells import plain_layer, plain_layer_of_textbook
+from unitcircle.checkpoints._room import work as count
 from unitcircle.checkpoints._siblings import note_unused
 from unitcircle.checkpoints._structured_names import structured_layer
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unread import UnreadFamilies
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import RecurrentLayer
+
+STEPS_OF_TENSOR = 40
+"""Steps of work that it takes to look at the name of a tensor."""
 
 
 def assemble(
@@ -32,6 +36,7 @@ def assemble(
     chosen: Sequence[RecurrentLayer] = (),
 ) -> tuple[list[RecurrentLayer], Coverage]:
     """Return the chosen layers and the recurrent layers among the other tensors, and what became of every tensor."""
+    count(STEPS_OF_TENSOR * len(tensors), "telling which of its tensors are layers")
     work = Inventory(tensors, file, texts or {})
     for layer in chosen:
         work.keep(layer)

@@ -6,7 +6,7 @@ from typing import Any
 
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._objects import named_tensors
-from unitcircle.checkpoints._pickle import Inert, RecordRoom, unpickle
+from unitcircle.checkpoints._pickle import Inert, unpickle
 from unitcircle.checkpoints._pickled_arrays import bytes_of
 from unitcircle.checkpoints._pytorch import TorchCalls, unpickle_legacy
 from unitcircle.checkpoints._stream import Stream
@@ -19,15 +19,11 @@ MAX_PICKLES = 1000
 class _Calls(TorchCalls):
     """torch's calls, and the one that holds a whole PyTorch file as bytes: tensors that were pickled by ``pickle``."""
 
-    def __init__(self, room: RecordRoom) -> None:
-        super().__init__(_no_storage)
-        self.room = room
-
     def build(self, call: Inert) -> Any:
         """Return a storage for the bytes of a PyTorch file, a tensor for torch's calls, else the record."""
         match call.name, call.arguments:
             case "torch.storage._load_from_bytes", (content,):
-                return unpickle_legacy(memoryview(bytes_of(content)), self.room)
+                return unpickle_legacy(memoryview(bytes_of(content)))
             case name, _ if name.startswith("joblib."):
                 message = "it is a joblib file, a pickle with raw arrays in it; load it and save it with numpy.savez"
                 raise CheckpointError(message)
@@ -40,14 +36,13 @@ def _no_storage(key: str) -> memoryview:
     raise CheckpointError(message)
 
 
-def read_pickle(memory: memoryview, /, *, alone: str = "array", room: RecordRoom | None = None) -> Contents:
+def read_pickle(memory: memoryview, /, *, alone: str = "array") -> Contents:
     """Return the arrays of a pickle, or of several that follow each other in one file."""
-    room = room or RecordRoom(len(memory))
-    calls = _Calls(room)
+    calls = _Calls(_no_storage)
     stream = Stream(memory)
     roots: list[Any] = []
     while stream.tell() < len(memory) and len(roots) < MAX_PICKLES:
-        roots.append(unpickle(stream, persistent=calls.persistent, build=calls.build, room=room))
+        roots.append(unpickle(stream, persistent=calls.persistent, build=calls.build))
     contents = named_tensors(roots[0] if len(roots) == 1 else roots, alone=alone)
     if not (contents.tensors or contents.unread or contents.notes):
         what = f", a {roots[0].name:.80}" if roots and isinstance(roots[0], Inert) and roots[0].name else ""

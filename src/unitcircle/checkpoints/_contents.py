@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from unitcircle.checkpoints._room import take, work
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.errors import CheckpointError
 from unitcircle.recurrence import RecurrentLayer
 
 MAX_DEPTH = 64
 """Levels of a tree of names."""
+COST_OF_TENSOR = 700
+"""Bytes that Python keeps for a tensor besides its name."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +28,9 @@ class Contents:
     suspects: tuple[str, ...] = ()  # The same, where no layer is found at all
 
 
-class Names:
-    """The names of a tree of tensors, bounded: a long key at every level would take the square of the file."""
-
-    def __init__(self, size: int, separator: str) -> None:
-        self._left = 2 * size + (64 << 20)
-        self._separator = separator
-
-    def join(self, parent: str, part: object) -> str:
-        """Return the name of an entry of a named branch."""
-        name = f"{parent}{self._separator}{part}" if parent else str(part)
-        self._left -= len(name) + 700  # and the tensor that it may be the name of
-        if self._left < 0:
-            message = "its names take more room than the file: refused as hostile"
-            raise CheckpointError(message)
-        return name
+def joined(parent: str, part: object, separator: str, /) -> str:
+    """Return the name of an entry of a named branch; a long key at every level would take the square of the file."""
+    name = f"{parent}{separator}{part}" if parent else str(part)
+    take(len(name) + COST_OF_TENSOR, "the names of its tensors")
+    work(2, "the tree of its tensors")
+    return name

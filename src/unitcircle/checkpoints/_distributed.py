@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle.checkpoints._archive import Archive, Room, map_file
+from unitcircle.checkpoints._archive import Archive, map_file
 from unitcircle.checkpoints._contents import Contents
-from unitcircle.checkpoints._pickle import Global, Inert, RecordRoom, unpickle
+from unitcircle.checkpoints._pickle import Global, Inert, unpickle
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._stream import Stream
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
@@ -54,20 +54,13 @@ class _Folder:
         """The shards that have been opened."""
         return {}
 
-    @cached_property
-    def room(self) -> Room:
-        """What compressed shards may unpack to, all together."""
-        return Room(self.size)
-
     def load(self, chunk: _Chunk, dtype: str) -> np.ndarray:
         """Return the values of one part."""
         if chunk.file not in self.files:
             self.files[chunk.file] = map_file(self.path / chunk.file)
         content = self.files[chunk.file][chunk.start : chunk.start + chunk.length]
-        if bytes(content[:2]) == b"PK":
-            contents = read_zip(Archive(Path(chunk.file), content, room=self.room))
-        else:
-            contents = read_legacy(content)
+        zipped = bytes(content[:2]) == b"PK"
+        contents = read_zip(Archive(Path(chunk.file), content)) if zipped else read_legacy(content)
         tensors = list(contents.tensors.values())
         if len(tensors) != 1 or tensors[0].shape != chunk.sizes or tensors[0].dtype != dtype:
             message = f"{chunk.file!r:.200} does not hold the part of shape {chunk.sizes} that .metadata lists"
@@ -79,12 +72,7 @@ def read_distributed(path: Path, /) -> Contents:
     """Return the tensors of a distributed checkpoint, put together from their parts when they are loaded."""
     memory = map_file(path / METADATA)
     folder = _Folder(path)
-    root = unpickle(
-        Stream(memory),
-        persistent=lambda identifier: identifier,
-        build=lambda call: call,
-        room=RecordRoom(folder.size),
-    )
+    root = unpickle(Stream(memory), persistent=lambda identifier: identifier, build=lambda call: call)
     attributes = _attributes(root)
     places = _places(attributes.get("storage_data"))
     tensors: dict[str, StoredTensor] = {}

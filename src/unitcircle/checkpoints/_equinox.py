@@ -9,6 +9,7 @@ from pathlib import Path
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._numpy import arrays_behind_each_other
+from unitcircle.checkpoints._room import work
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unnamed import column_layer, column_run, stack_layer
 from unitcircle.errors import CheckpointError
@@ -66,9 +67,10 @@ def _largest_stack(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
 def _moments(leaves: Sequence[StoredTensor]) -> range:
     """Return the places of an optimizer's state: a counter, then every weight's shape twice more."""
     shapes = [leaf.shape for leaf in leaves]
-    for count, leaf in enumerate(leaves):
+    for count, leaf in enumerate(leaves[: len(leaves) // 3 + 1]):
         if leaf.shape == () and "int" in leaf.dtype:
             size = count or (len(leaves) - 1) // 3
+            work(size >> 5, "the order of its arrays")
             first, second = shapes[count + 1 : count + 1 + size], shapes[count + 1 + size : count + 1 + 2 * size]
             if size and first == second and (not count or first == shapes[:count]):
                 return range(count, len(leaves) if count else 1 + 2 * size)

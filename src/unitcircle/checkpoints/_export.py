@@ -44,7 +44,7 @@ def read_export(archive: Archive, /) -> Contents:
     tensors: dict[str, StoredTensor] = {}
     notes: list[str] = []
     for path in configurations:
-        document = parse_json(bytes(archive.read(path)), size=archive.length)
+        document = parse_json(bytes(archive.read(path)))
         entries = document.get("config") if isinstance(document, dict) else None
         if not isinstance(entries, dict):
             message = f"{path!r:.200} does not list the weights: the file is damaged"

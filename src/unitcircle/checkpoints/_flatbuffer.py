@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unitcircle.checkpoints._contents import MAX_DEPTH
+from unitcircle.checkpoints._room import work
 from unitcircle.errors import CheckpointError
 
 # Why not the flatbuffers package: what is needed of it are three functions, and those do not check a place against the
@@ -16,6 +17,7 @@ from unitcircle.errors import CheckpointError
 
 MAX_ENTRIES = 100_000
 """Tables of one list."""
+STEPS_OF_TABLE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Table:
     def tables(self, field: int) -> Iterator[Table]:
         """Iterate over a list of tables."""
         for place in self._entries(field, 4, MAX_ENTRIES):
+            work(STEPS_OF_TABLE, "its tables")
             yield self._at(place)
 
     def numbers(self, field: int, code: str, *, most: int = 100_000) -> tuple[int | float, ...]:
@@ -77,6 +80,7 @@ class Table:
             return range(0)
         start = place + _number(self.memory, "<I", place)
         count = _number(self.memory, "<I", start)
+        work(count if size > 1 else 1, "its lists")
         if count * size > len(self.memory) - start - 4 or count > most:
             message = f"a list of {count} entries is too long for the file: truncated or hostile"
             raise CheckpointError(message)

@@ -13,6 +13,8 @@ from unitcircle.checkpoints._gate_blocks import vector
 from unitcircle.checkpoints._impostors import is_of_optimizer
 from unitcircle.checkpoints._inventory import ASSUMED_TANH, Inventory
 from unitcircle.checkpoints._plain_cells import plain_layer
+from unitcircle.checkpoints._room import take
+from unitcircle.checkpoints._room import work as count
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import Cell, RecurrentLayer, from_flax, from_keras, from_torch
 
@@ -45,6 +47,10 @@ def torch_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
         return plain_layer(work, match)
     if match.family.by_hand and match.recurrent_bias is None:
         work.notes["stacks of gates that their authors named W_hh or w_hh are taken in torch's order"] = None
+    if match.projection is not None:
+        units = work.shape(match.projection)[-1]
+        take(8 * rows * units, "the products with its projections")
+        count(rows * units * columns >> 10, "the products with its projections")
     biases = [vector(work, full, rows) for full in match.biases]
     misfits = [full for full, bias in zip(match.biases, biases, strict=True) if full and bias is None]
     if strict := [full for full in misfits if re.search(r"b(?:ias)?_(?:ih|hh)", full)]:

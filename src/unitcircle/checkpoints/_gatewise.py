@@ -99,7 +99,7 @@ def _joint_layer(work: Inventory, names: GateNames) -> RecurrentLayer | None:
     if any(vector(work, full, n) is None for parts in names.biases.values() for full in parts):
         return None
     blocks = {gate: work.load(full).T if rows else work.load(full) for gate, full in names.recurrent.items()}
-    leads = _state_leads(np.concatenate(list(blocks.values())).astype(np.float64), n)
+    leads = _state_leads(list(blocks.values()), n)
     if leads is None:
         if names.is_module:
             return _refuse(
@@ -119,9 +119,10 @@ def _joint_layer(work: Inventory, names: GateNames) -> RecurrentLayer | None:
     return _layer(work, names, _Weights(recurrent, inputs, tuple(names.recurrent.values()), layout, {}))
 
 
-def _state_leads(stack: np.ndarray, n: int) -> bool | None:
+def _state_leads(blocks: list[np.ndarray], n: int) -> bool | None:
     """Whether the first n columns act on the state, by a step in the size of the columns; None where there is none."""
-    size = np.log(np.mean(stack**2, axis=0) + 1e-300)
+    sums = [np.einsum("ij,ij->j", block, block, dtype=np.float64) for block in blocks]
+    size = np.log(np.sum(sums, axis=0) / sum(map(len, blocks)) + 1e-300)
     m = len(size) - n
     if m == n:
         return None

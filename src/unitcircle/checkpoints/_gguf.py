@@ -16,7 +16,8 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
-from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
+from unitcircle.checkpoints._room import work
+from unitcircle.checkpoints._tensor import BLOCK, ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import ArgumentError, CheckpointError, MissingExtraError
 from unitcircle.recurrence import RecurrentLayer, Source, from_linear
 
@@ -64,6 +65,7 @@ class _Cursor:
             if kind in _SIZES:
                 self.take(_SIZES[kind] * count)
             elif kind == _TEXT:
+                work(min(count, len(self.memory)), "a list of its metadata")
                 for _ in range(min(count, len(self.memory))):
                     self.take(self.number("<Q"))
             else:
@@ -87,6 +89,7 @@ def read_gguf(path: Path, /) -> Contents:
         raise CheckpointError(message)
     metadata: dict[str, Any] = {}
     for _ in range(min(pairs, len(memory))):
+        work(4, "its metadata")
         key = cursor.text()
         value = cursor.value(cursor.number("<I"))
         if key.startswith("general."):
@@ -152,8 +155,14 @@ def _block(kind: int) -> tuple[int, int] | None:
 
 def _decoded(content: memoryview, kind: int, shape: tuple[int, ...]) -> np.ndarray:
     constants, quants = importlib.import_module("gguf.constants"), importlib.import_module("gguf.quants")
-    blocks = np.frombuffer(content, np.uint8).reshape(-1, constants.GGML_QUANT_SIZES[kind][1])
-    return quants.dequantize(blocks, constants.GGMLQuantizationType(kind)).reshape(shape)
+    count, size = constants.GGML_QUANT_SIZES[kind]
+    blocks = np.frombuffer(content, np.uint8).reshape(-1, size)
+    values = np.empty((len(blocks), count), np.float32)
+    rows = max(BLOCK // count, 1)
+    for start in range(0, len(blocks), rows):  # the package takes several times the room of what it decodes
+        part = quants.dequantize(blocks[start : start + rows], constants.GGMLQuantizationType(kind))
+        values[start : start + rows] = part.reshape(-1, count)
+    return values.reshape(shape)
 
 
 def _state_spaces(tensors: dict[str, StoredTensor], file: str) -> list[RecurrentLayer]:

@@ -19,23 +19,25 @@ from typing import Any, Self
 
 import numpy as np
 
+from unitcircle.checkpoints._room import ask, take, work
+from unitcircle.checkpoints._tensor import of_bfloat16
 from unitcircle.errors import CheckpointError, MissingExtraError
 
 # Why not h5py alone: libhdf5 crashes and hangs on damaged files, and would take this process with it. Why h5py at all:
 # the structure around the arrays (B-trees, heaps, object headers in two versions) is too large to write again. So a
 # process that may die reads the structure; the bytes of arrays are read and decompressed here, within a limit.
 
-PATIENCE = 20.0
-"""Seconds after which a file that libhdf5 still ponders counts as damaged; a sound one takes well below one."""
-ALLOWANCE = 32 << 20
-"""Bytes by which the arrays of a small, compressed file may exceed twice its size."""
+PATIENCE = 60.0
+"""Seconds after which a file that libhdf5 still ponders counts as damaged, where its processor's time has no limit."""
 STARTUP = 60.0
 """Seconds given to the process to load h5py."""
 MAX_ANSWER = 16 << 20
 """Characters of the longest index: 50,000 arrays with names of 200 characters."""
-PROCESS_MEMORY = 200 << 20
+PROCESS_MEMORY = 128 << 20
+"""Bytes of data of the process, beyond the size of the file; it ends before an array is read."""
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 CHECKSUM_BYTES = 4
+STEPS_OF_CHUNK = 20
 
 
 class Hdf5Process:
@@ -57,7 +59,7 @@ class Hdf5Process:
 
     def index(self, path: Path, /, *, shown: Path | None = None) -> dict[str, Any]:
         """Return where every array of a file lies."""
-        limit = PROCESS_MEMORY + 4 * path.stat().st_size
+        limit = PROCESS_MEMORY + path.stat().st_size
         answer = json.loads(self._ask(json.dumps([str(path), limit])) or "{}")
         if "index" in answer:
             return answer["index"]
@@ -138,7 +140,6 @@ class Hdf5File(Mapping[str, np.ndarray]):
             if entry["shape"] is not None and entry["type"] is not None
         }
         self._size = self._path.stat().st_size
-        self._left = 2 * self._size + ALLOWANCE
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -152,9 +153,7 @@ class Hdf5File(Mapping[str, np.ndarray]):
         bits = np.dtype("<u2" if entry["type"] == "bfloat16" else entry["type"])
         shape = tuple(entry["shape"])
         nbytes = math.prod(shape) * bits.itemsize
-        self._left -= nbytes
-        if self._left < 0:
-            raise self._error(name, f"declares {nbytes} bytes in a file of {self._size}, more than it can hold")
+        take(nbytes, f"the array {name!r:.80}")
         if "inline" in entry:
             data = base64.b64decode(entry["inline"])
         elif "offset" in entry:
@@ -174,12 +173,14 @@ class Hdf5File(Mapping[str, np.ndarray]):
         chunk = tuple(entry["chunk"])
         nbytes = math.prod(chunk) * bits.itemsize
         # A chunk at the edge is stored whole, so that it may exceed the array, but not each of its sides by far.
-        if min(chunk) < 1 or nbytes > self._left + math.prod(shape) * bits.itemsize:
+        if min(chunk) < 1:
             raise self._error(name, f"is cut into chunks of {nbytes} bytes")
+        ask(nbytes, f"a chunk of the array {name!r:.80}")
         if math.prod(math.ceil(n / c) for n, c in zip(shape, chunk, strict=True)) != len(entry["chunks"]):
             raise self._error(name, f"does not hold all of its chunks, only {len(entry['chunks'])}")
         result = np.zeros(shape, bits)
         for corner, offset, size, mask in entry["chunks"]:
+            work(STEPS_OF_CHUNK + (nbytes >> 10), "its chunks")
             data = self._bytes(name, offset, size)
             for position, method in reversed(list(enumerate(entry["filters"]))):
                 if not mask >> position & 1:
@@ -223,6 +224,4 @@ class Hdf5File(Mapping[str, np.ndarray]):
 
 
 def _decode(array: np.ndarray, kind: str) -> np.ndarray:
-    if kind == "bfloat16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return of_bfloat16(array) if kind == "bfloat16" else array.astype(array.dtype.newbyteorder("="), copy=False)

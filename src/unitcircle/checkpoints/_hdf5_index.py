@@ -12,12 +12,15 @@ import base64
 import importlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 MAX_OBJECTS = 50_000
 MAX_CHUNKS = 50_000
 MAX_DEPTH = 64
+MAX_SECONDS = 7
+"""Seconds of the processor for one file: other processes of a busy machine do not count against it."""
 MAX_INLINE = 1 << 16
 """libhdf5 stores at most 64 KiB inside an object header."""
 ATTRIBUTES = ("keras_version", "backend", "model_config", "layer_names")
@@ -146,7 +149,7 @@ def main() -> None:
     _reply({})
     for line in sys.stdin:
         path, limit = json.loads(line)
-        _bound_memory(limit)
+        _bound(limit)
         try:
             answer = {"index": index(path)}
         except Refused as error:
@@ -161,12 +164,14 @@ def _reply(answer: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _bound_memory(limit: int) -> None:
+def _bound(limit: int) -> None:
     try:
         import resource  # noqa: PLC0415  (not on Windows)
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    seconds = int(time.process_time()) + MAX_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, Names
+from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, joined
 from unitcircle.checkpoints._json_text import texts_of
+from unitcircle.checkpoints._room import take, work
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unnamed import listed_layers
 from unitcircle.errors import ArgumentError, CheckpointError
@@ -29,7 +30,7 @@ def read_json(path: Path, document: Any, /) -> Contents:
     root = document
     if isinstance(document, dict):
         root = next((document[key] for key in _WRAPPERS if isinstance(document.get(key), dict)), document)
-    tree = _Tree(path.stat().st_size)
+    tree = _Tree()
     tree.visit("", root, 0)
     if not any(tensor.shape for tensor in tree.tensors.values()):
         configuration = isinstance(document, dict) and "class_name" in document and "config" in document
@@ -51,7 +52,7 @@ def read_json(path: Path, document: Any, /) -> Contents:
 
 def read_rtneural(path: Path, document: Any, /) -> Contents:
     """Return the layers of an RTNeural (AIDA-X) model, whose weights lie as in Keras."""
-    tree = _Tree(path.stat().st_size)
+    tree = _Tree()
     tree.visit("", document, 0)
     layers: list[RecurrentLayer] = []
     unread: list[str] = []
@@ -125,11 +126,10 @@ def _amp_layers(path: Path, flat: np.ndarray, m: int, n: int, lengths: list[int]
 class _Tree:
     """The arrays and texts of a document by name."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
         self.tensors: dict[str, StoredTensor] = {}
         self.texts: dict[str, str] = {}
         self.lists: dict[str, list[str]] = {}  # The names of the arrays of every list of arrays
-        self._names = Names(size, ".")
 
     def visit(self, name: str, node: Any, depth: int) -> None:
         """Take in a branch of the document."""
@@ -144,14 +144,14 @@ class _Tree:
         elif (array := _array(node)) is not None:
             self.tensors[name] = _stored(array)
         elif isinstance(node, list) and any(isinstance(entry, list | dict) for entry in node):
-            names = [self._names.join(name, place) for place in range(len(node))]
+            names = [joined(name, place, ".") for place in range(len(node))]
             for child, entry in zip(names, node, strict=True):
                 self.visit(child, entry, depth + 1)
             if all(child in self.tensors for child in names):
                 self.lists[name] = names
         elif isinstance(node, dict):
             for key, entry in node.items():
-                self.visit(self._names.join(name, key), entry, depth + 1)
+                self.visit(joined(name, key, "."), entry, depth + 1)
 
 
 def _array(node: Any) -> np.ndarray | None:
@@ -166,9 +166,16 @@ def _array(node: Any) -> np.ndarray | None:
     if not isinstance(node, list) or type(first) not in {int, float}:
         return None
     try:
+        work(_entries(node, 8) >> 4, "its lists of numbers")
         return np.asarray(node, np.float64)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _entries(node: list[Any], depth: int) -> int:
+    """Return how many entries nested lists have."""
+    inner = (_entries(entry, depth - 1) for entry in node if isinstance(entry, list)) if depth else ()
+    return len(node) + sum(inner)
 
 
 def _shaped(node: Mapping[str, Any]) -> np.ndarray | None:
@@ -182,5 +189,6 @@ def _shaped(node: Mapping[str, Any]) -> np.ndarray | None:
 def _stored(values: Any) -> StoredTensor:
     """Return values as a tensor, in single precision where they are numbers of that."""
     single = np.asarray(values, np.float32)
+    take(single.nbytes, "its lists of numbers")
     array = single if np.array_equal(single, values, equal_nan=True) else np.asarray(values)
     return StoredTensor(array.shape, array.dtype.name, partial(np.asarray, array))

@@ -7,24 +7,20 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from unitcircle.checkpoints._room import take
 from unitcircle.errors import CheckpointError
-
-ALLOWANCE = 100 << 20
-"""Bytes that the parsed objects may take, beyond three times the size of the file."""
 
 _COSTS = {b"{": 232, b"[": 88, b":": 100, b",": 34, b'"': 30}
 """Bytes that Python keeps at most for each of these characters: an object, a list, a key, a number, half of a text."""
 
 
-def parse_json(text: bytes, /, *, size: int, what: str = "it") -> Any:
-    """Return what a JSON text in a file of some size holds, or raise before it takes too much memory."""
+def parse_json(text: bytes, /, *, what: str = "it") -> Any:
+    """Return what a JSON text holds, or raise before it takes too much memory."""
     # The objects of a hostile text, such as [[],[],..., take 25 times as much memory as the text; those of an index of
     # shards or of numbers with eight digits four times.
     widest = 1 if text.isascii() and b"\\u" not in text else 4
     needed = 2 * widest * len(text) + sum(cost * text.count(mark) for mark, cost in _COSTS.items())
-    if needed > 3 * size + ALLOWANCE:
-        message = f"{what} is JSON of {len(text)} bytes that may take {needed >> 20} MB of memory: no model, or hostile"
-        raise CheckpointError(message)
+    take(needed, f"{what}, JSON of {len(text)} bytes,")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

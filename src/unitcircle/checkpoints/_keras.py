@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tempfile
 import zipfile
@@ -32,6 +33,7 @@ from unitcircle.checkpoints._keras_cells import (
     sounds_recurrent,
 )
 from unitcircle.checkpoints._keras_config import KerasLayer, KerasModel
+from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError
@@ -49,7 +51,7 @@ def read_keras(path: str | Path, /, *, process: Hdf5Process | None = None) -> tu
     with _weights(archive, process) as file:
         version = re.search(rb'"keras_version":\s*"(\d+)', archive.read("metadata.json"))
         model = KerasModel.parse(
-            str(archive.read("config.json"), "utf-8", "replace"), version[1].decode() if version else "3", str(path)
+            str(archive.read("config.json"), "utf-8", "replace"), version[1].decode() if version else "3"
         )
         return _read(file, model, path)
 
@@ -69,7 +71,7 @@ def read_hdf5(path: str | Path, /, *, process: Hdf5Process | None = None) -> tup
     if not _is_keras(file):
         return assemble(_tensors(file), file=str(path))
     text, version = file.attributes.get("model_config", ""), file.attributes.get("keras_version", "")
-    return _read(file, KerasModel.parse(text, version, str(path)), Path(path))
+    return _read(file, KerasModel.parse(text, version), Path(path))
 
 
 def keras_tensors(path: str | Path, /, *, process: Hdf5Process | None = None) -> dict[str, StoredTensor]:
@@ -80,7 +82,7 @@ def keras_tensors(path: str | Path, /, *, process: Hdf5Process | None = None) ->
         # The file is gone when they are asked for.
         arrays = {name: file[name] for name in file}
         return {
-            name: replace(tensor, load=partial(arrays.__getitem__, name)) for name, tensor in _tensors(file).items()
+            name: replace(tensor, values=partial(arrays.__getitem__, name)) for name, tensor in _tensors(file).items()
         }
 
 
@@ -254,6 +256,8 @@ def _layer_of_keras_1(
     known = group.model.layer(group.object) is not None
     try:
         with np.errstate(all="ignore"):
+            for name in (name for one in names.values() for name in one):
+                take(4 * math.prod(_shape(file, name)), "the gates of its layers")
             whole = {part: np.concatenate([file[name] for name in one], axis=-1) for part, one in names.items()}
             layer = from_keras(
                 whole["U"],

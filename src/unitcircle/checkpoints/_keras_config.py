@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from unitcircle.errors import CheckpointError
+from unitcircle.checkpoints._json_text import parse_json
+from unitcircle.checkpoints._room import take, work
 from unitcircle.recurrence import Cell
 
-MAX_CHARACTERS = 8 << 20
+STEPS_OF_LAYER = 10
 MAX_DEPTH = 32
 
 _CELLS = {"SimpleRNN": Cell.RNN, "GRU": Cell.GRU, "LSTM": Cell.LSTM}
@@ -56,24 +56,11 @@ class KerasModel:
     version: int = 2  # Major version of Keras that wrote the file; hard_sigmoid is another function since 3
 
     @classmethod
-    def parse(cls, text: str, version: str, where: str, /) -> Self:
+    def parse(cls, text: str, version: str, /) -> Self:
         """Read a configuration."""
         major = re.match(r"\d+", version)
         model = cls(version=int(major[0][:3]) if major else 2)
-        if len(text) > MAX_CHARACTERS:
-            message = (
-                f"{where} is refused: its model configuration has {len(text)} characters. Save only the weights "
-                "from Keras, with model.save_weights."
-            )
-            raise CheckpointError(message)
-        try:
-            config = json.loads(text) if text else {}
-        except (ValueError, RecursionError) as error:
-            message = (
-                f"{where} cannot be read: its model configuration is not JSON ({type(error).__name__}). "
-                "Copy or save it again."
-            )
-            raise CheckpointError(message) from error
+        config = parse_json(text.encode("utf-8", "surrogatepass"), what="its model configuration") if text else {}
         model._visit(config, "", "", 0)
         return model
 
@@ -97,10 +84,12 @@ class KerasModel:
         kind, config = _class_and_config(node)
         if depth > MAX_DEPTH or config is None:
             return
+        work(STEPS_OF_LAYER, "its model configuration")
         own_name = _text(config, "name")
         # Keras 2 keeps the name of the layer it wrapped, Keras 3 that of the copy it made for one direction.
         own_name = own_name if own_name.startswith(side) else f"{side}{own_name}"
         name = "/".join(filter(None, (name, own_name)))
+        take(len(name) + len(path), "the names of its layers")
         children: list[tuple[str, Any, str]] = []
         if kind == "Lambda":
             self.code.append(name or "lambda")

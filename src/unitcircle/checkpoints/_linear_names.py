@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle.checkpoints._inventory import Inventory
+from unitcircle.checkpoints._room import take
 from unitcircle.recurrence import RecurrentLayer, from_linear
 
 Names = tuple[str, ...]
@@ -165,6 +166,8 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
         values["dt_bias"] = values["dt_bias"].reshape(work.shape(beta)[0], -1)
     if family == "Gated DeltaNet":
         family = _product(work, prefix, values["A_log"].size)
+    if "log_dt" in values:  # a step for each channel times the modes of one row
+        take(32 * values["log_dt"].size * values["log_A_real"].shape[-1], "the eigenvalues of its state spaces")
     inputs = naming.inputs(work, prefix) if naming.inputs is not None else None
     names = [*named.values(), *(inputs[1] if inputs else ())]
     layer = from_linear(

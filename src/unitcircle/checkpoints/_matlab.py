@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from unitcircle.checkpoints._archive import ALLOWANCE, map_file
-from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, Names
+from unitcircle.checkpoints._archive import map_file
+from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, joined
+from unitcircle.checkpoints._room import left, take, work
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
 
@@ -26,6 +27,8 @@ _NUMBERS = {6: "float64", 7: "float32", 8: "int8", 9: "uint8", 10: "int16", 11: 
             14: "int64", 15: "uint64"}  # fmt: skip
 """Classes of MATLAB whose arrays hold numbers."""
 _COMPLEX = 0x800
+PIECE = 1 << 16
+"""Bytes that are unpacked at once."""
 
 
 def read_matlab(path: Path, /) -> Contents:
@@ -35,7 +38,7 @@ def read_matlab(path: Path, /) -> Contents:
     if order is None:
         message = "it is a MATLAB file whose header is damaged"
         raise CheckpointError(message)
-    work = _Matlab(order, len(memory))
+    work = _Matlab(order)
     for kind, content in work.elements(memory[128:]):
         if kind == _COMPRESSED:
             for inner, unpacked in work.elements(work.unpacked(content)):
@@ -72,13 +75,10 @@ Element = tuple[int, memoryview]
 class _Matlab:
     """The arrays of a file by name, in its order of bytes."""
 
-    def __init__(self, order: str, size: int) -> None:
+    def __init__(self, order: str) -> None:
         self.order = order
         self.tensors: dict[str, StoredTensor] = {}
         self.objects = 0
-        self._names = Names(size, ".")
-        self._size = size
-        self._left = 3 * size + ALLOWANCE
 
     def elements(self, memory: memoryview) -> Iterator[Element]:
         """Iterate over the elements of some bytes: the type of each, and its content."""
@@ -91,6 +91,7 @@ class _Matlab:
             if size > len(memory) - start:
                 message = "it is a MATLAB file one of whose elements does not fit into it: truncated or hostile"
                 raise CheckpointError(message)
+            work(2, "its elements")
             yield kind, memory[start : start + size]
             place = start + size
             if kind != _COMPRESSED:
@@ -98,16 +99,19 @@ class _Matlab:
 
     def unpacked(self, content: memoryview) -> memoryview:
         """Return what a compressed element holds, within the bound of the file."""
-        inflater = zlib.decompressobj()
+        inflater, data = zlib.decompressobj(), bytearray()
         try:
-            data = inflater.decompress(content, max(self._left, 1))
+            while not inflater.eof:
+                take(PIECE, "what its variables unpack to")
+                piece = inflater.decompress(content, PIECE)
+                if not piece and not inflater.eof:
+                    message = "it is a MATLAB file with a variable that is truncated"
+                    raise CheckpointError(message)
+                data += piece
+                content = memoryview(inflater.unconsumed_tail)
         except zlib.error as error:
             message = f"it is a MATLAB file with a damaged compressed variable ({error})"
             raise CheckpointError(message) from error
-        self._left -= len(data)
-        if inflater.unconsumed_tail or not inflater.eof:
-            message = "it is a MATLAB file with a variable that is truncated or unpacks to too many bytes: refused"
-            raise CheckpointError(message)
         return memoryview(data)
 
     def variable(self, name: str, kind: int, content: memoryview, depth: int) -> None:
@@ -124,14 +128,14 @@ class _Matlab:
             raise CheckpointError(message)
         flags = struct.unpack_from(f"{self.order}I", head[0][1])[0]
         own, kind = str(head[2][1][:1000], "latin-1"), flags & 0xFF
-        name = self._names.join(name, own) if own else name
+        name = joined(name, own, ".") if own else name
         if kind in _NUMBERS:
             self.tensors[name] = self._array(name, _NUMBERS[kind], self._shape(head[1]), list(parts), flags)
         elif kind == _SPARSE:
             self.tensors[name] = self._sparse(name, self._shape(head[1]), list(itertools.islice(parts, 3)))
         elif kind == _CELL:
             for place, (inner, entry) in enumerate(parts):
-                self.variable(self._names.join(name, place), inner, entry, depth + 1)
+                self.variable(joined(name, place, "."), inner, entry, depth + 1)
         elif kind in {_STRUCT, _OBJECT}:
             self._fields(name, parts, math.prod(self._shape(head[1])), depth, skip=kind == _OBJECT)
         elif kind in {_HANDLE, _OPAQUE}:
@@ -147,8 +151,8 @@ class _Matlab:
         fields = [text[start : start + width].split(b"\0")[0].decode("latin-1") for start in range(0, len(text), width)]
         for place, (kind, entry) in enumerate(parts):
             field = fields[place % len(fields)] if fields else ""
-            owner = name if count == 1 else self._names.join(name, place // max(len(fields), 1))
-            self.variable(self._names.join(owner, field), kind, entry, depth + 1)
+            owner = name if count == 1 else joined(name, place // max(len(fields), 1), ".")
+            self.variable(joined(owner, field, "."), kind, entry, depth + 1)
 
     def _shape(self, part: Element) -> tuple[int, ...]:
         sides = self._numbers(part)
@@ -174,11 +178,15 @@ class _Matlab:
         if dtype == "float64" and numbers[0].dtype.itemsize < 4:
             dtype = "float32"  # MATLAB stores whole numbers in few bytes
 
-        def load() -> np.ndarray:
-            values = [part.astype(dtype).reshape(shape, order="F") for part in numbers]
-            return values[0] if len(values) == 1 else values[0] + 1j * values[1]
-
         kinds = {"float32": "complex64"}
+
+        def load() -> np.ndarray:
+            if len(numbers) == 1:
+                return numbers[0].astype(dtype).reshape(shape, order="F")
+            values = np.empty(numbers[0].size, kinds.get(dtype, "complex128"))
+            values.real, values.imag = numbers
+            return values.reshape(shape, order="F")
+
         return StoredTensor(shape, dtype if len(numbers) == 1 else kinds.get(dtype, "complex128"), load)
 
     def _sparse(self, name: str, shape: tuple[int, ...], parts: list[Element]) -> StoredTensor:
@@ -187,7 +195,7 @@ class _Matlab:
         if not sound or (np.diff(starts) < 0).any() or (values.size and rows[: values.size].max() >= shape[0]):
             message = f"it is a MATLAB file whose sparse array {name!r:.80} is damaged"
             raise CheckpointError(message)
-        if math.prod(shape) * 8 > 3 * self._size + ALLOWANCE:
+        if math.prod(shape) * 8 > left():
             return StoredTensor(shape, "sparse", lambda: np.empty(0))
 
         def load() -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
-from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, Names
+from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, joined
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import CheckpointError
 
@@ -23,7 +23,6 @@ _ARRAY, _SCALAR = 1, 3
 """Extension types of flax: an array, and a scalar with an element type."""
 _CHUNKED = "__msgpack_chunked_array__"
 """Key of an array of more than 2^30 bytes, which flax cuts into pieces."""
-MAX_NODES = 4_000_000
 
 
 class Token(NamedTuple):
@@ -90,7 +89,7 @@ def read_msgpack(path: Path, /) -> Contents:
     if end != len(memory):
         message = f"{len(memory) - end} bytes follow the end of its tree: damaged, or no file of flax"
         raise CheckpointError(message)
-    return Contents(_joined(tree.tensors, tree.numbers))
+    return Contents(_whole(tree.tensors, tree.numbers))
 
 
 class _Tree:
@@ -100,15 +99,12 @@ class _Tree:
         self.memory = memory
         self.tensors: dict[str, StoredTensor] = {}
         self.numbers: dict[str, Any] = {}
-        self._names = Names(len(memory), "/")
-        self._nodes = MAX_NODES
 
     def visit(self, name: str, place: int, depth: int) -> int:
         """Take in the object at a place, and return where the next one starts."""
         found = token(self.memory, place)
-        self._nodes -= 1
-        if depth > MAX_DEPTH or self._nodes < 0:
-            message = f"its tree is deeper than {MAX_DEPTH} or has more than {MAX_NODES} entries: refused as hostile"
+        if depth > MAX_DEPTH:
+            message = f"its tree is deeper than {MAX_DEPTH}: refused as hostile"
             raise CheckpointError(message)
         if found.kind in {"map", "list"}:
             place = found.start
@@ -116,7 +112,7 @@ class _Tree:
                 key: object = index
                 if found.kind == "map":
                     key, place = self._key(place)
-                place = self.visit(self._names.join(name, key), place, depth + 1)
+                place = self.visit(joined(name, key, "/"), place, depth + 1)
             return place
         if found.kind == "number":
             self.numbers[name] = found.length
@@ -158,7 +154,7 @@ def _array(name: str, content: memoryview) -> StoredTensor:
     return StoredTensor(tuple(shape), dtype, partial(elements, values, dtype, tuple(shape)))
 
 
-def _joined(tensors: dict[str, StoredTensor], numbers: dict[str, Any]) -> dict[str, StoredTensor]:
+def _whole(tensors: dict[str, StoredTensor], numbers: dict[str, Any]) -> dict[str, StoredTensor]:
     """Put the arrays together again that flax cut into chunks."""
     parents = [name.removesuffix(f"/{_CHUNKED}") for name in numbers if name.endswith(f"/{_CHUNKED}")]
     for parent in parents:

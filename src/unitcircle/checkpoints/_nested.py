@@ -10,7 +10,6 @@ from unitcircle.checkpoints._bare_pickle import read_pickle
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._format import NESTED, Format, recognise_archive, recognise_bytes
 from unitcircle.checkpoints._numpy import read_npz
-from unitcircle.checkpoints._pickle import RecordRoom
 from unitcircle.checkpoints._pytorch import read_legacy, read_zip
 from unitcircle.checkpoints._safetensors import Source, tensors_of
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -31,10 +30,9 @@ def read_members(archive: Archive, /, names: Sequence[str] | None = None) -> Con
     unread = [f"{name:.200}: unpack the archive and diagnose this file: not read" for name in unopened]
     read: dict[str, Contents] = {}
     failures: list[CheckpointError] = []
-    records = RecordRoom(archive.length)
     for name in chosen[:MAX_MEMBERS]:
         try:
-            read[name] = _contents(archive, name, records)
+            read[name] = _contents(archive, name)
         except CheckpointError as error:
             failures.append(CheckpointError(f"{name:.200}: {error}"))
     if failures and not any(contents.tensors for contents in read.values()):
@@ -52,19 +50,19 @@ def read_members(archive: Archive, /, names: Sequence[str] | None = None) -> Con
     return Contents(tensors, texts, notes=tuple(notes[:MAX_MEMBERS]), unread=tuple(unread[:MAX_MEMBERS]))
 
 
-def _contents(archive: Archive, name: str, records: RecordRoom) -> Contents:
+def _contents(archive: Archive, name: str) -> Contents:
     content, alone = archive.read(name), name.rpartition("/")[2].rpartition(".")[0]
     kind = recognise_bytes(content, name) if len(content) else None
-    inner = Archive(Path(alone), content, room=archive.room) if kind is Format.ZIP else None
+    inner = Archive(Path(alone), content) if kind is Format.ZIP else None
     match recognise_archive(inner) if inner else kind:
         case Format.PYTORCH | Format.TORCHSCRIPT if inner:
-            return read_zip(inner, records)
+            return read_zip(inner)
         case Format.NPZ if inner:
             return Contents(read_npz(inner))
         case Format.PYTORCH_LEGACY:
-            return read_legacy(content, alone=alone, room=records)
+            return read_legacy(content, alone=alone)
         case Format.PICKLE:
-            return read_pickle(content, alone=alone, room=records)
+            return read_pickle(content, alone=alone)
         case Format.SAFETENSORS:
             return Contents(tensors_of(Source(len(content), lambda begin, end: content[begin:end])))
         case other:

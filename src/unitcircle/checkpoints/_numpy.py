@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from unitcircle.checkpoints._archive import Archive, map_file
-from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.checkpoints._tensor import StoredTensor, of_bfloat16
 from unitcircle.errors import CheckpointError
 
 MAX_HEADER = 12_000
@@ -86,7 +86,7 @@ def _tensor(name: str, head: bytes, size: int, content: Callable[[], memoryview]
         if raw:
             return array
         if half:
-            return (array.astype(np.uint32) << 16).view(np.float32)
+            return of_bfloat16(array)
         return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
     tensor = StoredTensor(shape, "bfloat16" if half else dtype.name, load, raw=partial(load, raw=True))

@@ -16,17 +16,16 @@ from unitcircle.checkpoints._impostors import RECURRENT
 from unitcircle.checkpoints._pickle import Inert
 from unitcircle.checkpoints._pickled_arrays import array_of
 from unitcircle.checkpoints._quantized import packed_parameters, with_usual_names
+from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._sparse import MAX_ENTRIES
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.errors import CheckpointError
 
 MAX_NAME = 1000
 """Characters of a name: names of nested containers would otherwise grow as the square of the file."""
 MAX_DEPTH = 1000
 """Levels of objects inside of objects."""
-MAX_LETTERS = 48_000_000
-"""Characters of all names together, with LETTERS_PER_TENSOR for each: some 300,000 tensors."""
-LETTERS_PER_TENSOR = 100
+COST_OF_NAME = 100
+"""Bytes that Python keeps for the name of a tensor besides its letters."""
 MAX_SENTENCES = 20
 """Remarks about single tensors."""
 _TRANSPARENT = {"_parameters", "_buffers", "_modules", "_params", "_hypers"}
@@ -64,7 +63,6 @@ class _Walk:
     unread: dict[str, None] = field(default_factory=dict[str, None])
     moments: int = 0
     entries: int = field(default_factory=lambda: MAX_ENTRIES)
-    letters: int = field(default_factory=lambda: MAX_LETTERS)
 
     def visit(self, root: Any) -> None:
         """Collect what is below an object."""
@@ -125,10 +123,7 @@ class _Walk:
                     return
             case _:
                 pass
-        self.letters -= len(name) + LETTERS_PER_TENSOR
-        if self.letters < 0:
-            message = "the names of its tensors take too much memory: the file is hostile, or not a checkpoint"
-            raise CheckpointError(message)
+        take(len(name) + COST_OF_NAME, "the names of its tensors")
         name = name or self.alone
         self.tensors[name if name not in self.tensors else f"{name}#{len(self.tensors)}"] = tensor
 

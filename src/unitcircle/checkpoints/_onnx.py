@@ -22,6 +22,7 @@ from unitcircle.checkpoints._onnx_nodes import Distinct, layers_of_node, recurre
 from unitcircle.checkpoints._onnx_splits import SplitProduct, split_products
 from unitcircle.checkpoints._onnx_unrolled import Finder, UnrolledCell
 from unitcircle.checkpoints._onnx_wire import WireError
+from unitcircle.checkpoints._room import admit, work
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
 from unitcircle.recurrence import Cell, RecurrentLayer
@@ -29,6 +30,7 @@ from unitcircle.recurrence import Cell, RecurrentLayer
 MAX_BYTES = 1 << 31
 """Protocol buffers end here; a larger model has its tensors in other files."""
 MAX_DEPTH = 32
+STEPS_OF_NODE = 20
 MAX_SCOPES = 10_000
 """Bodies, branches and calls. Two calls in each function of a chain make 2^n of a few hundred bytes."""
 _RECURRENT = re.compile(r"LSTM|GRU|RNN|Recurrent|Mamba|SelectiveScan|StateSpace|DeltaNet|LinearAttention")
@@ -40,7 +42,7 @@ def read_onnx(path: str | Path, /) -> tuple[list[RecurrentLayer], Coverage]:
     # Nodes in different branches of an If that hold the same weights are one layer.
     path = Path(path)
     with _refusals(path):
-        return _read(_model(path), Folding(path.stat().st_size), str(path))
+        return _read(_model(path), Folding(), str(path))
 
 
 def onnx_tensors(path: str | Path, /) -> dict[str, StoredTensor]:
@@ -77,6 +79,7 @@ def _model(path: Path) -> Model:
     if (size := path.stat().st_size) > MAX_BYTES:
         message = f"{path} is refused: {size} bytes are more than a protocol buffer may have. Export the model again."
         raise CheckpointError(message)
+    admit(path)
     return Model.parse(path.read_bytes())
 
 
@@ -223,6 +226,7 @@ def _scopes(model: Model) -> Iterator[Scope]:
     pending, count = [(Scope(model.graph), 0)], 1
     while pending:
         scope, depth = pending.pop()
+        work(STEPS_OF_NODE * len(scope.graph.nodes), "its graphs")
         yield scope
         inner: list[tuple[Scope, int]] = []
         for node in scope.graph.nodes:

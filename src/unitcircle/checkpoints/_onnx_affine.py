@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -9,9 +10,10 @@ from itertools import pairwise
 import numpy as np
 
 from unitcircle.checkpoints._onnx_activations import named
-from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, Constant, Folding, Scope
+from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, WHAT, Constant, Folding, Scope
 from unitcircle.checkpoints._onnx_graph import Node
 from unitcircle.checkpoints._onnx_wire import WireError
+from unitcircle.checkpoints._room import ask, take
 
 Value = tuple[Scope, str]
 """The graph where a value is made, and its name there."""
@@ -226,12 +228,12 @@ class Affines:
 
     def _added(self, one: Constant, other: Constant) -> Constant:
         shape = np.broadcast_shapes(one.value.shape, other.value.shape)
-        self.folding.spend(int(np.prod(shape)) * 8)
+        take(math.prod(shape) * np.result_type(one.value, other.value).itemsize, WHAT)
         return Constant(one.value + other.value, parts=(one, other))
 
     def _scaled(self, affine: Affine, scale: float) -> Affine:
         def scaled(constant: Constant) -> Constant:
-            self.folding.spend(constant.value.nbytes)
+            take(constant.value.nbytes, WHAT)
             return Constant(constant.value * constant.value.dtype.type(scale), parts=(constant,))
 
         terms = {value: None if weight is None else scaled(weight) for value, weight in affine.terms.items()}
@@ -297,7 +299,8 @@ class Affines:
         arrays = [stored.value, scale.value, *([] if zero is None else [zero.value])]
         key = tuple((array.__array_interface__["data"][0], array.shape) for array in arrays)
         if key not in self._weights:
-            self.folding.spend(8 * stored.value.size)
+            take(4 * stored.value.size, WHAT)
+            ask(8 * stored.value.size, WHAT)
             offset = 0 if zero is None else zero.value.astype(np.float32)
             weight = (stored.value.astype(np.float32) - offset) * np.broadcast_to(scale.value, stored.value.shape)
             self._weights[key] = Constant(weight, parts=(stored, scale))

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from unitcircle.checkpoints._onnx_affine import Affine, Affines, Value, producer
-from unitcircle.checkpoints._onnx_folding import Constant
+from unitcircle.checkpoints._onnx_folding import WHAT, Constant
 from unitcircle.checkpoints._onnx_graph import Tensor
 from unitcircle.checkpoints._onnx_unrolled import UnrolledCell
+from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_onnx
@@ -50,7 +51,7 @@ def layer_of(steps: list[UnrolledCell], affines: Affines, path: str, /) -> tuple
             if state is not None:
                 try:
                     with np.errstate(all="ignore"):  # what is not finite in a damaged weight is for a finding to say
-                        return _layer(one.cell, affines, one.parts, state, path)
+                        return _layer(one.cell, one.parts, state, path)
                 except ArgumentError:
                     continue
     return None
@@ -209,14 +210,12 @@ def _single(values: Iterable[Value]) -> Value | None:
     return found[0] if len(found) == 1 else None
 
 
-def _layer(
-    cell: UnrolledCell, affines: Affines, parts: _Parts, state: Value, path: str
-) -> tuple[RecurrentLayer, Leaves]:
+def _layer(cell: UnrolledCell, parts: _Parts, state: Value, path: str) -> tuple[RecurrentLayer, Leaves]:
     n, order = parts.units, parts.order
     inputs = [one for value, one in parts.weights.items() if value != state]
     recurrent = parts.weights[state]
     kinds = [weight.value.dtype for weight in recurrent.values()]
-    affines.folding.spend(sum(weight.value.nbytes for one in parts.weights.values() for weight in one.values()))
+    take(sum(weight.value.nbytes for one in parts.weights.values() for weight in one.values()), WHAT)
     R = np.concatenate([recurrent[gate].value.T for gate in order])[None]
     W = None
     if inputs:

@@ -12,6 +12,9 @@ import numpy as np
 
 from unitcircle.checkpoints._onnx_graph import DTYPES, Attribute, Graph, Node, Tensor
 from unitcircle.checkpoints._onnx_wire import WireError
+from unitcircle.checkpoints._room import take, work
+from unitcircle.checkpoints._tensor import by_blocks
+from unitcircle.errors import CheckpointError
 
 # Exporters rarely give a recurrent node its weight as it was stored: they transpose, slice, reorder gates, cast and
 # concatenate it first. These few operations are evaluated here in NumPy: a runtime is a large dependency that would
@@ -19,10 +22,10 @@ from unitcircle.checkpoints._onnx_wire import WireError
 
 MAX_DEPTH = 200
 """Operations on a way from a stored tensor; each takes three frames of Python's stack, which has 1000."""
+STEPS_OF_OPERATION = 10
 MAX_PARTS = 1000
 """Constants that one weight may be made of."""
-ALLOWANCE = 64 << 20
-"""Bytes that the constants of a small file may unfold to beyond twice its size."""
+WHAT = "what its constants unfold to"
 QUANTIZED = frozenset({2, 3})
 """TensorProto.DataType of uint8 and int8."""
 DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
@@ -101,16 +104,8 @@ class Constant:
 class Folding:
     """Evaluates constants, each once, and never into more memory than the file can honestly need."""
 
-    def __init__(self, size: int) -> None:
-        self._left = 2 * size + ALLOWANCE
+    def __init__(self) -> None:
         self._memo: dict[tuple[Scope, str], Constant | None] = {}
-
-    def spend(self, nbytes: int) -> None:
-        """Count memory before it is allocated."""
-        self._left -= max(nbytes, 0)
-        if self._left < 0:
-            message = "its constants unfold to far more than its size"
-            raise WireError(message)
 
     def constant(self, scope: Scope, name: str, depth: int = 0, /) -> Constant | None:
         """Return the value of a name."""
@@ -123,6 +118,7 @@ class Folding:
         node, place = origin
         key = home, node.outputs[place]
         if key not in self._memo:
+            work(STEPS_OF_OPERATION, WHAT)
             self._memo[key] = None  # a cycle, which ONNX forbids and a file can hold, ends here
             self._memo[key] = self._fold(home, node, place, depth)
         return self._memo[key]
@@ -141,9 +137,9 @@ class Folding:
         arrays = [None if value is None else value.value for value in inputs]
         try:
             with np.errstate(all="ignore"):
-                results = operation(_Call(self, scope, node, arrays))
+                results = operation(_Call(scope, node, arrays))
             value = results[place] if isinstance(results, list) else results
-        except WireError:
+        except (WireError, CheckpointError):
             raise
         except (ValueError, TypeError, IndexError, KeyError, OverflowError):
             return None  # the operation is malformed, and no runtime could do it either
@@ -174,7 +170,6 @@ def _literal(scope: Scope, node: Node) -> Constant | None:
 class _Call:
     """A node with its inputs known."""
 
-    folding: Folding
     scope: Scope
     node: Node
     arrays: Sequence[np.ndarray | None]
@@ -198,7 +193,7 @@ class _Call:
         return None if attribute is None else list(attribute.numbers)
 
     def room(self, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
-        self.folding.spend(math.prod(int(side) for side in shape) * dtype.itemsize)
+        take(math.prod(int(side) for side in shape) * dtype.itemsize, WHAT)
 
 
 def _slice(call: _Call) -> np.ndarray:
@@ -216,7 +211,7 @@ def _slice(call: _Call) -> np.ndarray:
 
 def _concat(call: _Call) -> np.ndarray:
     parts = [call[place] for place in range(len(call.arrays))]
-    call.folding.spend(sum(part.nbytes for part in parts))
+    take(sum(part.nbytes for part in parts), WHAT)
     return np.concatenate(parts, axis=call.integer("axis", 0))
 
 
@@ -300,10 +295,9 @@ def _dequantize(call: _Call) -> np.ndarray:
         sides = [1] * x.ndim
         sides[call.integer("axis", 1)] = -1
         scale, zero = scale.reshape(sides), zero.reshape(sides) if zero.ndim else zero
-    # The difference in int32, its product and the result.
-    call.room(np.broadcast_shapes(x.shape, scale.shape, zero.shape), np.dtype(np.complex128))
+    call.room(np.broadcast_shapes(x.shape, scale.shape, zero.shape), scale.dtype)
     # In int32: the difference of two int8 needs nine bits.
-    return ((x.astype(np.int32) - zero.astype(np.int32)) * scale).astype(scale.dtype)
+    return by_blocks(x, scale.dtype, lambda x, z, s: (x.astype(np.int32) - z.astype(np.int32)) * s, zero, scale)
 
 
 OPERATIONS: dict[str, Callable[[_Call], np.ndarray | list[np.ndarray]]] = {

@@ -11,7 +11,9 @@ from typing import Self
 
 import numpy as np
 
-from unitcircle.checkpoints._onnx_wire import Budget, WireError, fields, integers
+from unitcircle.checkpoints._onnx_wire import WireError, fields, integers
+from unitcircle.checkpoints._room import take
+from unitcircle.checkpoints._tensor import of_bfloat16
 
 # Field numbers below are those of onnx.proto, which never change. Unknown fields are skipped, as protobuf does, so that
 # files of newer versions can be read. A value of an unexpected wire type is skipped too, as an unknown field would be.
@@ -19,6 +21,8 @@ from unitcircle.checkpoints._onnx_wire import Budget, WireError, fields, integer
 MAX_DEPTH = 32
 """Graphs within graphs; parsing recurses, and Python's stack is limited."""
 MAX_AXES = 16
+COST_OF_FLOAT = 32
+"""Bytes that Python keeps for a number in a list."""
 MAX_ENTRIES = 1 << 40
 BFLOAT16 = 16
 DTYPES = {
@@ -56,13 +60,13 @@ class Tensor:
     numbers: tuple[int | memoryview, ...]
 
     @classmethod
-    def parse(cls, message: memoryview, budget: Budget, /) -> Self:
+    def parse(cls, message: memoryview, /) -> Self:
         """Return the tensor a TensorProto describes."""
         name, kind, raw = "", 0, None
         dims: list[int] = []
         packed: list[memoryview] = []
         numbers: list[int | memoryview] = []
-        for number, value in fields(message, budget):
+        for number, value in fields(message):
             if number == 1:
                 # Repeated numbers may be packed into one field or come one a field: a reader must take both.
                 dims += integers(value)
@@ -117,8 +121,10 @@ class Tensor:
             message = f"the tensor {self.name!r} of shape {self.dims} and type {dtype} has {len(data)} bytes"
             raise WireError(message)
         array = np.frombuffer(data, dtype).reshape(self.dims)
-        # bfloat16 is the upper half of a float32.
-        return (array.astype(np.uint32) << 16).view(np.float32) if self.kind == BFLOAT16 else array
+        if self.kind != BFLOAT16:
+            return array
+        take(4 * array.size, "what its constants unfold to")
+        return of_bfloat16(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +142,7 @@ class Attribute:
     reference: str = ""
 
     @classmethod
-    def parse(cls, message: memoryview, budget: Budget, depth: int, /) -> Self:
+    def parse(cls, message: memoryview, depth: int, /) -> Self:
         """Return the attribute an AttributeProto describes."""
         name = text = reference = ""
         number: float = 0
@@ -145,11 +151,9 @@ class Attribute:
         floats: list[float] = []
         texts: list[str] = []
         graphs: list[Graph] = []
-        for key, value in fields(message, budget):
+        for key, value in fields(message):
             if key == 8:
-                integers_ = integers(value)
-                budget.spend("numbers", len(integers_))
-                numbers += integers_
+                numbers += integers(value)
             elif key == 3:
                 number = integers(value)[0] if isinstance(value, int) else 0
             elif isinstance(value, int):
@@ -161,11 +165,11 @@ class Attribute:
             elif key == 4:
                 text = _text(value)
             elif key == 5:
-                tensor = Tensor.parse(value, budget)
+                tensor = Tensor.parse(value)
             elif key in {6, 11}:
-                graphs.append(Graph.parse(value, budget, depth + 1))
+                graphs.append(Graph.parse(value, depth + 1))
             elif key == 7 and len(value) % 4 == 0:
-                budget.spend("numbers", len(value) // 4)
+                take(COST_OF_FLOAT * (len(value) // 4), "its lists of numbers")
                 floats += struct.unpack(f"<{len(value) // 4}f", value)
             elif key == 9:
                 texts.append(_text(value))
@@ -186,13 +190,13 @@ class Node:
     attributes: Mapping[str, Attribute]
 
     @classmethod
-    def parse(cls, message: memoryview, budget: Budget, depth: int, /) -> Self:
+    def parse(cls, message: memoryview, depth: int, /) -> Self:
         """Return the node a NodeProto describes."""
         op = name = domain = ""
         inputs: list[str] = []
         outputs: list[str] = []
         attributes: dict[str, Attribute] = {}
-        for number, value in fields(message, budget):
+        for number, value in fields(message):
             if isinstance(value, int):
                 continue
             if number == 1:
@@ -204,7 +208,7 @@ class Node:
             elif number == 4:
                 op = _text(value)
             elif number == 5:
-                attribute = Attribute.parse(value, budget, depth)
+                attribute = Attribute.parse(value, depth)
                 attributes[attribute.name] = attribute
             elif number == 7:
                 domain = _text(value)
@@ -232,7 +236,7 @@ class Graph:
     outputs: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, message: memoryview, budget: Budget, depth: int = 0, /) -> Self:
+    def parse(cls, message: memoryview, depth: int = 0, /) -> Self:
         """Return the graph a GraphProto describes."""
         if depth > MAX_DEPTH:
             message_ = f"graphs are nested deeper than {MAX_DEPTH}"
@@ -241,16 +245,16 @@ class Graph:
         tensors: dict[str, Tensor] = {}
         inputs: list[str] = []
         outputs: list[str] = []
-        for number, value in fields(message, budget):
+        for number, value in fields(message):
             if isinstance(value, int):
                 continue
             if number == 1:
-                nodes.append(Node.parse(value, budget, depth))
+                nodes.append(Node.parse(value, depth))
             elif number == 5:
-                tensor = Tensor.parse(value, budget)
+                tensor = Tensor.parse(value)
                 tensors[tensor.name] = tensor
             elif number in {11, 12}:
-                names = [_text(inner) for key, inner in fields(value, budget) if key == 1]
+                names = [_text(inner) for key, inner in fields(value) if key == 1]
                 (inputs if number == 11 else outputs).append(names[-1] if names else "")
         return cls(tuple(nodes), tensors, {name: place for place, name in enumerate(inputs)}, tuple(outputs))
 
@@ -269,12 +273,12 @@ class Function:
     key: tuple[str, str]
 
     @classmethod
-    def parse(cls, message: memoryview, budget: Budget, /) -> Self:
+    def parse(cls, message: memoryview, /) -> Self:
         """Return the function a FunctionProto describes."""
         name = domain = ""
         inputs: list[str] = []
         nodes: list[Node] = []
-        for number, value in fields(message, budget):
+        for number, value in fields(message):
             if isinstance(value, int):
                 continue
             if number == 1:
@@ -282,7 +286,7 @@ class Function:
             elif number == 4:
                 inputs.append(_text(value))
             elif number == 7:
-                nodes.append(Node.parse(value, budget, 0))
+                nodes.append(Node.parse(value, 0))
             elif number == 10:
                 domain = _text(value)
         places = {name: place for place, name in enumerate(inputs)}
@@ -299,16 +303,15 @@ class Model:
     @classmethod
     def parse(cls, data: bytes, /) -> Self:
         """Read a model."""
-        budget = Budget(len(data))
         graph: Graph | None = None
         functions: dict[tuple[str, str], Function] = {}
-        for number, value in fields(memoryview(data), budget):
+        for number, value in fields(memoryview(data)):
             if isinstance(value, int):
                 continue
             if number == 7:
-                graph = Graph.parse(value, budget)
+                graph = Graph.parse(value)
             elif number == 25:
-                function = Function.parse(value, budget)
+                function = Function.parse(value)
                 functions[function.key] = function
         if graph is None:
             message = "it holds no graph"

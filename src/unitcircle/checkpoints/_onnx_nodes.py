@@ -12,8 +12,9 @@ from hashlib import blake2b
 import numpy as np
 
 from unitcircle.checkpoints._onnx_activations import named_in_order
-from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, Constant, Folding, Scope
+from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, WHAT, Constant, Folding, Scope
 from unitcircle.checkpoints._onnx_graph import Node, Tensor
+from unitcircle.checkpoints._room import ask, take
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_onnx
@@ -33,17 +34,16 @@ def recurrent_node(scope: Scope, node: Node, folding: Folding, /) -> RecurrentNo
     if quantized:
         for key, place in (("W", 8), ("R", 10)):
             scale, zero = (folding.constant(scope, node.input(place + shift)) for shift in (0, 1))
-            inputs[key] = _dequantized(folding, inputs[key], scale, zero)
+            inputs[key] = _dequantized(inputs[key], scale, zero)
     return RecurrentNode(scope, node, inputs, places)
 
 
-def _dequantized(
-    folding: Folding, stored: Constant | None, scale: Constant | None, zero: Constant | None
-) -> Constant | None:
+def _dequantized(stored: Constant | None, scale: Constant | None, zero: Constant | None) -> Constant | None:
     """Return the weight (directions, k n, m) of 8-bit (directions, m, k n), with scales per direction or column."""
     if stored is None or scale is None or stored.value.ndim != 3 or scale.value.ndim not in {1, 2}:
         return None
-    folding.spend(16 * stored.value.size)
+    take(4 * stored.value.size, WHAT)
+    ask(12 * stored.value.size, WHAT)
     offset = np.zeros(1) if zero is None else zero.value.astype(np.float32)
     try:
         whole = np.broadcast_to(_by_direction(scale.value), stored.value.shape)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 
+from unitcircle.checkpoints._room import take, work
+
 # Why not the onnx package: it brings protobuf, whose compiled parser builds the whole model, weights included, before
 # any check of ours, and may die on a hostile file. We need six of its message types, and drop the dependency.
 
@@ -12,37 +14,21 @@ from collections.abc import Iterator
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 VARINT_BITS = 70
 """Ten bytes of seven bits: the longest encoding of a 64-bit integer."""
-MAX_INTEGERS = 1 << 22
-"""Bytes of a packed list of integers; an integer takes one byte or more in the file, and eight in memory."""
-PIECES, MORE_PIECES = 300_000, 2_000_000
-"""Pieces allowed to the smallest and, beyond these, to the largest file."""
+COST_OF_FIELD = 160
+"""Bytes that Python keeps for a field, which takes two in the file: a hostile file of 20 MB would fill 1 GB."""
+COST_OF_NUMBER = 8
 
 
 class WireError(ValueError):
-    """The bytes are not a protocol buffer, or hold more pieces than a file of their size can honestly need."""
+    """The bytes are not a protocol buffer."""
 
 
-class Budget:
-    """How many more pieces may be made of a file."""
-
-    # A field takes two bytes in the file and a hundred as an object: a hostile file of 20 MB would fill 1 GB.
-
-    def __init__(self, size: int) -> None:
-        self._left = PIECES + min(size // 32, MORE_PIECES)
-
-    def spend(self, what: str, amount: int = 1) -> None:
-        """Count pieces."""
-        self._left -= amount
-        if self._left < 0:
-            message = f"it is made of far too many {what} for its size"
-            raise WireError(message)
-
-
-def fields(message: memoryview, budget: Budget, /) -> Iterator[tuple[int, int | memoryview]]:
+def fields(message: memoryview, /) -> Iterator[tuple[int, int | memoryview]]:
     """Iterate over the fields of a message."""
     position, end = 0, len(message)
     while position < end:
-        budget.spend("fields")
+        take(COST_OF_FIELD, "the fields of its messages")
+        work(1, "the fields of its messages")
         key, position = _varint(message, position)
         number, kind = key >> 3, key & 7
         if kind == VARINT:
@@ -68,9 +54,8 @@ def integers(value: int | memoryview, /) -> array[int]:
     """Return the signed integers of a repeated field: one, or as many as are packed into its bytes."""
     if isinstance(value, int):
         return array("q", [_to_signed(value)])
-    if len(value) > MAX_INTEGERS:
-        message = f"a list of integers takes {len(value)} bytes"
-        raise WireError(message)
+    take(COST_OF_NUMBER * len(value), "its lists of integers")
+    work(len(value) >> 1, "its lists of integers")
     numbers = array("q")
     position = 0
     while position < len(value):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unitcircle.checkpoints._archive import ALLOWANCE
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._refusals import OCDBT, is_ocdbt
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -34,9 +33,7 @@ def read_orbax(folder: Path, /) -> Contents:
         if len(level) + len(places) > MAX_FOLDERS:
             message = f"it holds more than {MAX_FOLDERS} folders: no checkpoint of orbax"
             raise CheckpointError(message)
-    size = sum(file.stat().st_size for place in places.values() for file in place.rglob("*") if file.is_file())
-    limit = 3 * size + ALLOWANCE
-    arrays = {name: zarr_array(place, name=name, limit=limit) for name, place in sorted(places.items())}
+    arrays = {name: zarr_array(place, name=name) for name, place in sorted(places.items())}
     tensors: dict[str, StoredTensor] = {name: array for name, array in arrays.items() if array is not None}
     if not tensors:
         message = "it is an orbax checkpoint without arrays: incomplete"

@@ -2,7 +2,7 @@
 
 Python's unpickler imports and calls what a pickle names. This one has no such instruction: a global is its name, a
 call is an :class:`Inert` record of a name and its arguments, a dictionary is a list of pairs, so that not even a
-hash is computed. What remains of the danger is size, which the instruction limit bounds.
+hash is computed. What remains of the danger is size, which is counted instruction by instruction.
 """
 
 from __future__ import annotations
@@ -12,20 +12,15 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from unitcircle.checkpoints._room import ask, take, work
 from unitcircle.errors import CheckpointError
 
 # Why not torch.load(weights_only=True): it needs torch, has let code through (CVE-2025-32434), and refuses a whole file
 # for one class that it does not list, where the tensors beside it are wanted.
 
-ALLOWANCE = 130 << 20
-"""Bytes of memory that what a pickle makes may take, beyond three times the size of the file."""
-
-
-class RecordRoom:
-    """How much memory the records of all pickles of one file may still take."""
-
-    def __init__(self, size: int = 0) -> None:
-        self.limit = self.left = ALLOWANCE + 3 * size
+BATCH = 1 << 14
+"""Bytes of memory that instructions may take before they are counted together."""
+_WHAT = "its pickle"
 
 
 class ByteSource(Protocol):
@@ -65,21 +60,25 @@ Build = Callable[[Inert], Any]
 Persistent = Callable[[Any], Any]
 
 
-def unpickle(file: ByteSource, /, *, persistent: Persistent, build: Build, room: RecordRoom | None = None) -> Any:
+def unpickle(file: ByteSource, /, *, persistent: Persistent, build: Build) -> Any:
     """Read one pickle from where a file stands, and leave the file just behind it."""
     machine = _Machine(persistent, build)
-    room = room or RecordRoom()
+    spent = steps = 0
     try:
         while (code := file.read(1)) != b".":
             name, reader, cost = _OPCODES[code]
             argument = reader(file) if reader else None
-            room.left -= cost
-            if room.left < 0:
-                message = f"its pickle makes more than {room.limit} bytes of objects; save the state_dict alone"
-                raise CheckpointError(message)
+            spent += cost + (len(argument) if isinstance(argument, str | bytes) else 0)
+            steps += 1
+            if spent >= BATCH or steps >= BATCH:
+                take(spent, _WHAT)
+                work(2 * steps, _WHAT)
+                spent = steps = 0
             machine.perform(name, argument)
             if cost == _COSTS["REDUCE"] and _makes_tensor(machine.stack[-1]):
-                room.left -= COST_OF_TENSOR
+                spent += COST_OF_TENSOR
+        take(spent, _WHAT)
+        work(2 * steps, _WHAT)
         return machine.stack.pop()
     except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
         message = f"its pickle is damaged or truncated ({error!s:.200})"
@@ -99,6 +98,35 @@ def _read_string(file: ByteSource) -> str:
     return codecs.escape_decode(line[1:-1])[0].decode("latin-1")  # pyright: ignore[reportAttributeAccessIssue]  # has no stub; pickle calls it too
 
 
+def _text(size: Callable[[Any], int]) -> Callable[[ByteSource], str]:
+    """Return the reader of a text whose length is stored before it."""
+
+    def read(file: ByteSource) -> str:
+        data = file.read(length := size(file))
+        if len(data) < length:
+            raise ValueError("a text that is truncated")
+        # One sign beyond 16 bits makes Python keep four bytes for each.
+        ask(len(data) if data.isascii() else 4 * len(data), _WHAT)
+        return data.decode("utf-8", "surrogatepass")
+
+    return read
+
+
+def _read_escaped(file: ByteSource) -> str:
+    """Return the rest of a line, a text with escapes."""
+    data = file.readline().removesuffix(b"\n")
+    ask(4 * len(data) if b"\\" in data else len(data), _WHAT)
+    return data.decode("raw-unicode-escape")
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "STRING": _read_string,
+    "UNICODE": _read_escaped,
+    "SHORT_BINUNICODE": _text(pickletools.read_uint1),
+    "BINUNICODE": _text(pickletools.read_uint4),
+    "BINUNICODE8": _text(pickletools.read_uint8),
+}
+"""Readers of arguments that are not those of pickletools."""
 _COSTS = {
     "EMPTY_DICT": 220,
     "EMPTY_LIST": 140,
@@ -124,7 +152,7 @@ _FREE = {"BINGET", "LONG_BINGET", "GET", "NONE", "NEWTRUE", "NEWFALSE", "BININT1
 _OPCODES: dict[bytes, tuple[str, Callable[[Any], Any] | None, int]] = {
     opcode.code.encode("latin-1"): (
         opcode.name,
-        _read_string if opcode.name == "STRING" else opcode.arg.reader if opcode.arg else None,
+        _READERS.get(opcode.name, opcode.arg.reader if opcode.arg else None),
         _COSTS.get(opcode.name, 10 if opcode.name in _FREE else 60),
     )
     for opcode in pickletools.opcodes

@@ -10,7 +10,7 @@ from typing import Any
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._objects import Storage, named_tensors
-from unitcircle.checkpoints._pickle import Global, Inert, RecordRoom, unpickle
+from unitcircle.checkpoints._pickle import Global, Inert, unpickle
 from unitcircle.checkpoints._quantized import dequantized
 from unitcircle.checkpoints._sparse import sparse_tensor
 from unitcircle.checkpoints._stream import Stream
@@ -126,7 +126,7 @@ def _row(places: StoredTensor, axis: int) -> Any:
     return places.load()[axis]
 
 
-def read_zip(archive: Archive, /, room: RecordRoom | None = None) -> Contents:
+def read_zip(archive: Archive, /) -> Contents:
     """Return the tensors of a PyTorch zip archive: a state dict in any nesting, TorchScript, or a whole module."""
     pickles = [name for name in archive.names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
@@ -136,21 +136,16 @@ def read_zip(archive: Archive, /, room: RecordRoom | None = None) -> Contents:
     calls = TorchCalls(lambda key: archive.read(f"{folder}data/{key}"))
     if f"{folder}byteorder" in archive:
         calls.big_endian = bytes(archive.read(f"{folder}byteorder")) == b"big"
-    root = unpickle(
-        Stream(archive.read(pickles[0])),
-        persistent=calls.persistent,
-        build=calls.build,
-        room=room or RecordRoom(archive.length),
-    )
+    root = unpickle(Stream(archive.read(pickles[0])), persistent=calls.persistent, build=calls.build)
     return named_tensors(root, alone=archive.path.stem)
 
 
-def read_legacy(memory: memoryview, /, *, alone: str = "array", room: RecordRoom | None = None) -> Contents:
+def read_legacy(memory: memoryview, /, *, alone: str = "array") -> Contents:
     """Return the tensors of a PyTorch file from before the zip format, or saved without it."""
-    return named_tensors(unpickle_legacy(memory, room or RecordRoom(len(memory))), alone=alone)
+    return named_tensors(unpickle_legacy(memory), alone=alone)
 
 
-def unpickle_legacy(memory: memoryview, room: RecordRoom, /) -> Any:
+def unpickle_legacy(memory: memoryview, /) -> Any:
     """Return the object that a PyTorch file without zip holds, with tensors that are not loaded."""
     # Five pickles follow each other (magic number, protocol, system, object, storage keys), then every storage as
     # its length and its bytes.
@@ -166,7 +161,7 @@ def unpickle_legacy(memory: memoryview, room: RecordRoom, /) -> Any:
     stream = Stream(memory)
 
     def read_next() -> Any:
-        return unpickle(stream, persistent=calls.persistent, build=calls.build, room=room)
+        return unpickle(stream, persistent=calls.persistent, build=calls.build)
 
     _, _, system, root, keys = (read_next() for _ in range(5))
     calls.big_endian = isinstance(system, Inert) and ("little_endian", False) in system.entries

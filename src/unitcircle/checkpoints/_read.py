@@ -18,11 +18,15 @@ from unitcircle.checkpoints._leak import with_leak
 from unitcircle.checkpoints._memory import stored_array, stored_contents
 from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
 from unitcircle.checkpoints._remote import is_address, remote
+from unitcircle.checkpoints._room import admit, next_file, room
 from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._sparse_archive import sparse_matrix
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import RecurrentLayer
+
+MAX_FILES = 200_000
+"""Files of a folder that may count towards what reading it may take."""
 
 
 class Layers(Sequence[RecurrentLayer]):
@@ -131,7 +135,8 @@ def read(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # parsers warn of damaged headers; whether that is an error is decided here
-            return _read(place, choice) if isinstance(place, Path) else _read_remote(place, choice)
+            with room():
+                return _read(place, choice) if isinstance(place, Path) else _read_remote(place, choice)
     except CheckpointError as error:
         text = str(error)
         message = text if text.startswith(str(place)) else f"{place}: {text}"
@@ -153,6 +158,7 @@ def _read_remote(address: str, choice: Choice) -> Layers:
 
 
 def _read(path: Path, choice: Choice) -> Layers:
+    _admit(path)
     file = File(path)
     kind = file.kind
     if kind in {Format.FOLDER, Format.SHARDED}:
@@ -171,6 +177,16 @@ def _read(path: Path, choice: Choice) -> Layers:
             layers = with_leak(layers, choice.leak, reader.contents(file).tensors)
         found = layers, coverage
     return Layers(*found, format=kind.value, path=path)
+
+
+def _admit(path: Path) -> None:
+    """Let a file, or all files of a folder, count as what is read."""
+    if path.is_file():
+        admit(path)
+    elif path.is_dir():
+        for _, file in zip(range(MAX_FILES), path.rglob("*"), strict=False):
+            if file.is_file():
+                admit(file)
 
 
 def _read_memory(source: Any, choice: Choice) -> Layers:
@@ -235,6 +251,7 @@ def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
     parts: list[Layers] = []
     errors: dict[str, CheckpointError] = {}
     for file in files:
+        next_file()
         try:
             parts.append(_read_part(file))
         except CheckpointError as error:

@@ -58,7 +58,7 @@ class File:
     @cached_property
     def document(self) -> Any:
         """What a JSON text holds."""
-        return parse_json(self.path.read_bytes(), size=self.path.stat().st_size)
+        return parse_json(self.path.read_bytes())
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unitcircle.checkpoints._room import ask, work
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError
 
 Weight = Callable[..., np.ndarray]
+COPIES = 2
+"""Arrays of double precision in the size of its parts that computing a weight takes."""
+LARGEST_EXPONENTIAL = 1500
+"""Rows of the largest matrix whose exponential is computed: three seconds, and fourteen times its size."""
 _SUFFIXED = re.compile(
     r"(?P<plain>.*(?:weight|kernel|(?:^|[._/])[WwU])(?:_[a-z]{2})?(?:_l\d+)?(?:_reverse)?)_(?P<part>orig|raw|v)",
     re.DOTALL,
@@ -65,6 +70,7 @@ def restored(stored: Mapping[str, StoredTensor], /) -> Restored:
 def _loader(name: str, weight: Weight, parts: list[StoredTensor]) -> Callable[[], np.ndarray]:
     def load() -> np.ndarray:
         arrays = [part.load() for part in parts]
+        ask(COPIES * 8 * sum(array.size for array in arrays), "the weights that its parts make")
         try:
             with np.errstate(all="ignore"):  # a norm of zero gives NaN, which the findings name
                 value = weight(*(array.astype(np.result_type(array, np.float64)) for array in arrays))
@@ -174,6 +180,13 @@ def _exponential(free: np.ndarray) -> np.ndarray:
     # Importing SciPy takes longer than reading a file, and such weights are rare.
     from scipy.linalg import expm  # noqa: PLC0415
 
+    n = len(free)
+    if n > LARGEST_EXPONENTIAL:
+        remedy = "Save the model after torch.nn.utils.parametrize.remove_parametrizations."
+        rule = f"must have at most {LARGEST_EXPONENTIAL} rows to be an exponential that is computed"
+        raise ArgumentError("the weight", rule, str(n), remedy)
+    ask(14 * 8 * n * n, "the exponential of its weights")
+    work(n**3 // 1000, "the exponential of its weights")
     lower = np.tril(free)
     return expm(lower - lower.T)
 
@@ -183,6 +196,7 @@ def _of_reflections(free: np.ndarray, base: np.ndarray) -> np.ndarray:
     wide = free.shape[0] < free.shape[1]
     tall = free.T if wide else free
     rows, columns = tall.shape
+    work(rows * columns * columns // 200, "the reflections of its weights")
     Q = np.eye(rows, columns)
     for k in reversed(range(columns)):
         v = np.concatenate([np.zeros(k), [1.0], tall[k + 1 :, k]])

@@ -63,7 +63,7 @@ def tensors_of(source: Source, /, *, largest: int | None = None) -> dict[str, St
         raise CheckpointError(message)
     text = bytes(head[8 : 8 + length])
     text += source.read(8 + len(text), 8 + length) if len(text) < length else b""
-    header = parse_json(text, size=source.size, what="its header")
+    header = parse_json(text, what="its header")
     if not isinstance(header, dict):
         message = "its header is no JSON object: damaged"
         raise CheckpointError(message)

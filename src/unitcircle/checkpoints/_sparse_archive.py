@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from unitcircle.checkpoints._room import left
 from unitcircle.checkpoints._sparse import from_coordinates, places_fit, rows_of_entries
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
 
-ROOM = 200 * 2**20
-"""Bytes that a matrix may take as a dense one beyond four times its file."""
 _PARTS = {
     "csr": ("indices", "indptr"),
     "csc": ("indices", "indptr"),
@@ -39,7 +38,8 @@ def sparse_matrix(tensors: Mapping[str, StoredTensor], path: Path, /) -> dict[st
         raise CheckpointError(message)
     data = tensors["data"]
     itemsize = np.dtype(data.dtype).itemsize
-    if math.prod(extents) * itemsize > 4 * path.stat().st_size + ROOM:
+    copies = 2 if kind == "bsr" else 1  # blocks are put in order
+    if copies * math.prod(extents) * itemsize > left():
         message = (
             f"a sparse matrix of shape {tuple(extents)} is too large to be examined as a dense one; its radius is "
             "unitcircle.spectral_radius(scipy.sparse.load_npz(path))"

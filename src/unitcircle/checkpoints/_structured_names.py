@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from unitcircle.checkpoints._inventory import Inventory
 from unitcircle.checkpoints._linear_names import linear_layer
+from unitcircle.checkpoints._room import take
 from unitcircle.recurrence import RecurrentLayer, from_low_rank
 
 
@@ -25,6 +26,7 @@ def _low_rank(work: Inventory, name: str) -> RecurrentLayer | None:
     m, n = map(work.load, names)
     if m.ndim != 2 or m.shape != n.shape or 2 * m.shape[1] > m.shape[0] or m.dtype.kind != "f":
         return None
+    take(8 * len(m) ** 2, "the products of its factors")
     # Such networks have a leak, which stands in the code.
     label = prefix.rstrip("./_")
     layer = from_low_rank(m, n, unknown=frozenset({"leak"}), name=label or name, source=work.source(names))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from unitcircle.checkpoints._room import take
 from unitcircle.errors import CheckpointError
 
 ITEMSIZE = {
@@ -31,6 +33,8 @@ ITEMSIZE = {
 }
 """Bytes per element of every element type that can be read."""
 
+BLOCK = 1 << 16
+"""Entries of an array that are converted at once."""
 _LOADED = {"float8_e4m3fn": "float32", "float8_e5m2": "float32", "bfloat16": "float32"}
 _RAW = {"float8_e4m3fn": "uint8", "float8_e5m2": "uint8", "bfloat16": "uint16"}
 
@@ -41,10 +45,15 @@ class StoredTensor:
 
     shape: tuple[int, ...]  # Its shape
     dtype: str  # Name of its element type, "bfloat16" and the 8-bit floats included
-    # Returns its values; 8-bit floats and bfloat16 as float32, all others in their own type.
-    load: Callable[[], np.ndarray]
+    values: Callable[[], np.ndarray]  # Returns them; 8-bit floats and bfloat16 as float32, all others in their own type
     identity: object = None  # Equal for tensors that are one and the same memory under several names
     raw: Callable[[], np.ndarray] | None = None  # Returns its bytes as they are stored, where NumPy lacks the type
+
+    def load(self) -> np.ndarray:
+        """Return its values; what they take is counted before."""
+        size = ITEMSIZE.get(_LOADED.get(self.dtype, self.dtype), 0)
+        take(math.prod(self.shape) * size, "the values of its tensors")
+        return self.values()
 
     @property
     def is_matrix(self) -> bool:
@@ -92,12 +101,8 @@ def elements(
     view = np.lib.stride_tricks.as_strided(flat[offset:], shape=shape, strides=steps, writeable=False)
     if raw:
         return view
-    if dtype == "bfloat16":
-        return (view.astype(np.uint32) << 16).view(np.float32)
-    if dtype == "float8_e5m2":
-        return (view.astype(np.uint16) << 8).view(np.float16).astype(np.float32)
-    if dtype == "float8_e4m3fn":
-        return _E4M3[view]
+    if dtype in _WIDER:
+        return by_blocks(view, np.dtype(np.float32), _WIDER[dtype])
     return view if view.dtype.isnative else view.astype(view.dtype.newbyteorder("="))
 
 
@@ -105,6 +110,34 @@ def bfloat16_bits(values: np.ndarray, /) -> np.ndarray:
     """Return the 16 bits of the nearest numbers of bfloat16, ties to even."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16).reshape(values.shape)
+
+
+def by_blocks(
+    stored: np.ndarray, dtype: np.dtype[Any], convert: Callable[..., np.ndarray], /, *others: np.ndarray
+) -> np.ndarray:
+    """Return ``convert(stored)``, computed block by block, so that no step of it takes room for the whole array."""
+    arrays = (stored, *others)
+    kinds = [array.dtype.newbyteorder("=") for array in arrays]
+    nditer: Any = np.nditer  # its stubs know no lists of flags that are computed
+    with nditer(
+        [*arrays, None],
+        ["external_loop", "buffered", "zerosize_ok"],
+        [*[["readonly"]] * len(arrays), ["writeonly", "allocate"]],
+        op_dtypes=[*kinds, dtype],
+        buffersize=BLOCK,
+    ) as blocks:
+        for *parts, result in blocks:
+            result[...] = convert(*parts)
+        return blocks.operands[-1]
+
+
+def of_bfloat16(bits: np.ndarray, /) -> np.ndarray:
+    """Return the float32 numbers whose upper halves some 16 bits are."""
+    return by_blocks(bits, np.dtype(np.float32), _of_bfloat16)
+
+
+def _of_bfloat16(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _e4m3() -> np.ndarray:
@@ -117,3 +150,10 @@ def _e4m3() -> np.ndarray:
 
 
 _E4M3 = _e4m3()
+_E5M2 = (np.arange(256, dtype=np.uint16) << 8).view(np.float16).astype(np.float32)
+_WIDER: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "bfloat16": _of_bfloat16,
+    "float8_e4m3fn": _E4M3.__getitem__,
+    "float8_e5m2": _E5M2.__getitem__,
+}
+"""How the bits of element types that NumPy lacks become float32."""

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._keras_config import KerasModel
-from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
+from unitcircle.checkpoints._room import take
+from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, by_blocks, elements
 from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import RecurrentLayer, Source, from_keras
 
@@ -37,7 +39,7 @@ def read_tfjs(path: Path, document: Any, /) -> Contents:
             name, tensor, length = _weight(entry, data[start:])
             tensors[name] = tensor
             start += length
-    layers = _layers(tensors, _configuration(document, str(path)), str(path))
+    layers = _layers(tensors, _configuration(document), str(path))
     named = sorted({match[0].lower() for name in tensors if (match := re.search(r"lstm|gru|rnn", name, re.IGNORECASE))})
     suspects = [f"weights named {', '.join(named)} were not recognised: not read"] if named else []
     return Contents(tensors, layers=layers, suspects=tuple(suspects))
@@ -55,6 +57,7 @@ def _shard(folder: Path, name: Any, seen: set[str]) -> memoryview:
     if not (folder / name).is_file():
         message = f"its weightsManifest names {name!r}, which is not there; put it beside model.json"
         raise CheckpointError(message)
+    take((folder / name).stat().st_size, "the values of its files")
     return map_file(folder / name) if (folder / name).stat().st_size else memoryview(b"")
 
 
@@ -79,17 +82,21 @@ def _weight(entry: Any, data: memoryview) -> tuple[str, StoredTensor, int]:
     if "int" in stored and coded:
         return (
             name,
-            StoredTensor(shape, "float32", lambda: (load() * float(scale) + float(least)).astype(np.float32)),
+            StoredTensor(shape, "float32", partial(_dequantized, load, float(scale), float(least))),
             length,
         )
     return name, StoredTensor(shape, stored, load), length
 
 
-def _configuration(document: Any, where: str) -> KerasModel:
+def _dequantized(load: Callable[[], np.ndarray], scale: float, least: float) -> np.ndarray:
+    return by_blocks(load(), np.dtype(np.float32), lambda codes: codes * scale + least)
+
+
+def _configuration(document: Any) -> KerasModel:
     topology = document.get("modelTopology")
     topology = topology if isinstance(topology, dict) else {}
     config = topology.get("model_config", topology)
-    return KerasModel.parse(json.dumps(config), str(topology.get("keras_version", "2"))[:20], where)
+    return KerasModel.parse(json.dumps(config), str(topology.get("keras_version", "2"))[:20])
 
 
 def _layers(tensors: dict[str, StoredTensor], model: KerasModel, file: str) -> list[RecurrentLayer]:

@@ -15,7 +15,7 @@ import numpy as np
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._flatbuffer import Table
-from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
+from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, by_blocks, elements
 from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_torch
 
@@ -131,8 +131,16 @@ class _Work:
     ) -> RecurrentLayer:
         def load(places: Sequence[int]) -> Any:
             names = [name for place in places if (name := known.get(place)) is not None]
-            arrays = [self.tensors[name].load() for name in names if "int" not in self.tensors[name].dtype]
-            return np.concatenate(arrays) if len(arrays) == len(places) and arrays else None
+            tensors = [self.tensors[name] for name in names if "int" not in self.tensors[name].dtype]
+            if len(tensors) != len(places) or not tensors or any(not one.shape for one in tensors):
+                return None
+            # One after the other: all of them and their stack would take twice the room.
+            stack = np.empty((sum(one.shape[0] for one in tensors), *tensors[0].shape[1:]), np.dtype(tensors[0].dtype))
+            start = 0
+            for one in tensors:
+                stack[start : start + one.shape[0]] = one.load()
+                start += one.shape[0]
+            return stack
 
         label, recurrent, others, _ = part
         options: dict[str, Any] = {"name": used[0], "direction": "reverse" if label == "backward" else "forward"}
@@ -216,4 +224,4 @@ def _tensor(name: str, tensor: Table, content: memoryview) -> StoredTensor:
 
 
 def _dequantized(load: Callable[[], np.ndarray], scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
-    return ((load().astype(np.float64) - zero) * scale).astype(np.float32)
+    return by_blocks(load(), np.dtype(np.float32), lambda x, s, z: (x.astype(np.float64) - z) * s, scale, zero)

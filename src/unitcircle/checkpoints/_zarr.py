@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle.checkpoints._json_text import parse_json
+from unitcircle.checkpoints._room import ask, left, work
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import CheckpointError, MissingExtraError
 
@@ -24,6 +25,7 @@ from unitcircle.errors import CheckpointError, MissingExtraError
 DESCRIPTIONS = (".zarray", "zarr.json")
 """Files that describe an array of version 2, and an array or group of version 3."""
 MAX_CHUNKS = 100_000
+STEPS_OF_CHUNK = 20
 MAX_DESCRIPTION = 1 << 20
 _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
 
@@ -39,13 +41,13 @@ class _Array:
     by_columns: bool = False
 
 
-def zarr_array(folder: Path, /, *, name: str, limit: int) -> StoredTensor | None:
-    """Return the array of a folder, at most some bytes large when it is loaded, or None where it describes a group."""
+def zarr_array(folder: Path, /, *, name: str) -> StoredTensor | None:
+    """Return the array of a folder, or None where it describes a group."""
     path = next(folder / description for description in DESCRIPTIONS if (folder / description).is_file())
     if path.stat().st_size > MAX_DESCRIPTION:
         raise _damaged(name, f"a description of more than {MAX_DESCRIPTION} bytes")
     try:
-        described = parse_json(path.read_bytes(), size=MAX_DESCRIPTION)
+        described = parse_json(path.read_bytes())
         if described.get("node_type") == "group":
             return None
         array = _version_2(described) if path.name == ".zarray" else _version_3(described)
@@ -58,13 +60,14 @@ def zarr_array(folder: Path, /, *, name: str, limit: int) -> StoredTensor | None
         return StoredTensor(array.shape, array.dtype[:40], lambda: np.empty(0))
     size = ITEMSIZE[array.dtype]
     grid = [math.ceil(side / step) for side, step in zip(array.shape, array.chunk, strict=True)]
-    if max(math.prod(array.shape), math.prod(array.chunk)) * size > limit or math.prod(grid) > MAX_CHUNKS:
+    if max(math.prod(array.shape), math.prod(array.chunk)) * size > left() or math.prod(grid) > MAX_CHUNKS:
         raise _damaged(name, f"shape {array.shape!s:.80} in chunks {array.chunk!s:.80}, more than its files can hold")
 
     def load() -> np.ndarray:
         values = np.zeros(array.shape, elements(memoryview(b""), array.dtype, (0,)).dtype)
         for place in itertools.product(*map(range, grid)):
             file = folder / array.key(place)
+            work(STEPS_OF_CHUNK, "its chunks")
             if file.is_file():  # a chunk that is not there is zero
                 piece = _decoded(name, memoryview(file.read_bytes()), array, array.chunk, array.codecs)
                 _put(values, place, array.chunk, piece)
@@ -122,6 +125,8 @@ def _put(values: np.ndarray, place: tuple[int, ...], chunk: tuple[int, ...], pie
 def _decoded(name: str, data: memoryview, array: _Array, chunk: tuple[int, ...], codecs: Sequence[Any]) -> np.ndarray:
     """Return the values of a chunk, by undoing its codecs from the last to the first."""
     size, big_endian = math.prod(chunk) * ITEMSIZE[array.dtype], array.big_endian
+    ask(size, "its chunks")
+    work(STEPS_OF_CHUNK + (size >> 10), "its chunks")
     for codec in reversed(codecs):
         kind = codec.get("name") if isinstance(codec, dict) else codec
         options = codec.get("configuration") if isinstance(codec, dict) else None
