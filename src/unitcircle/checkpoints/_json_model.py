@@ -21,6 +21,7 @@ from unitcircle.recurrence import RecurrentLayer, Source, from_keras, from_torch
 _KINDS = ("type", "unit_type", "architecture", "class_name", "cell_type", "model_type", "rnn_type")
 """Keys whose text names a kind of layer."""
 _WRAPPERS = ("state_dict", "model_state_dict")
+STEPS_OF_LIST = 32
 _FLAT = ("data", "values", "weights")
 """Keys of the numbers of an array whose shape stands beside them."""
 
@@ -173,9 +174,9 @@ def _array(node: Any) -> np.ndarray | None:
 
 
 def _entries(node: list[Any], depth: int) -> int:
-    """Return how many entries nested lists have."""
+    """Return how many entries nested lists have, each list as STEPS_OF_LIST of them."""
     inner = (_entries(entry, depth - 1) for entry in node if isinstance(entry, list)) if depth else ()
-    return len(node) + sum(inner)
+    return len(node) + STEPS_OF_LIST + sum(inner)
 
 
 def _shaped(node: Mapping[str, Any]) -> np.ndarray | None:
