@@ -3,13 +3,12 @@
 import mpmath
 import numpy as np
 import pytest
+from tests.enclosures import ROOTS, is_inside
 from tests.oracles.exact_radius import DIGITS, exact_radius
 from tests.structured import KINDS, structured
 
 from unitcircle.spectra import spectral_radius
 
-# Relative, of the 60-digit roots.
-ROOTS = mpmath.mpf(10) ** -40
 STOCHASTIC = [
     [0.15625, 0.34375, 0.0, 0.5],
     [0.265625, 0.28125, 0.453125, 0.0],
@@ -17,14 +16,6 @@ STOCHASTIC = [
     [0.125, 0.25, 0.5, 0.125],
 ]
 CIRCULANT = [np.roll([0.87109375, 0.625, 0.3125, 0.8671875, 0.91796875], k) for k in range(5)]
-
-
-def is_inside(A):
-    estimate = spectral_radius(A)
-    with mpmath.workdps(DIGITS):
-        radius = exact_radius(np.asarray(A))
-        lower, upper = mpmath.mpf(float(estimate.lower)), mpmath.mpf(float(estimate.upper))
-        return bool(lower * (1 - ROOTS) <= radius <= upper * (1 + ROOTS))
 
 
 def test_the_oracle_knows_closed_forms():
