@@ -97,6 +97,8 @@ NUMBERS = {
     "nan": float("nan"),
     "inf": float("inf"),
     "-inf": float("-inf"),
+    "largest": MAX,
+    "least": TINY,
     "beyond 64 bits": 2**64,
     "beyond floats": 10**400,
     "complex": 1j,

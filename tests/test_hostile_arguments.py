@@ -8,6 +8,7 @@ from tests.hostile_values import NUMBERS, arrays
 
 from unitcircle import ensembles, initializers, spectra
 from unitcircle.errors import UnitcircleError
+from unitcircle.report import radius_summary
 
 W = np.array([[0.5, 0.2], [0.1, 0.4]])
 LAW = ensembles.Circular(4, 0.5)
@@ -86,6 +87,8 @@ OF_A_NUMBER = {
     "KrylovBasis w": lambda x: spectra.KrylovBasis(np.ones(2), 2).extend(x),
     "SpectralRadius n": ensembles.SpectralRadius,
     "SpectralRadius std": lambda x: ensembles.SpectralRadius(4, x),
+    "SpectralRadius summary": lambda x: radius_summary(ensembles.SpectralRadius(4, x)),
+    "SpectralRadius moments": lambda x: ensembles.SpectralRadius(4, x).stats("mvsk"),
     "SpectralRadius field": lambda x: ensembles.SpectralRadius(4, field=x),
     "rvs random_state": lambda x: ensembles.SpectralRadius(4).rvs(2, random_state=x),
     "rvs size": lambda x: ensembles.SpectralRadius(4).rvs(x),

@@ -170,3 +170,28 @@ def test_only_what_is_asked_is_measured():
     assert set(found) == {"radius"}
     found, _ = _monitor({"drift"}).measure(_block(np.eye(4), gradient=1.0), exact=True)
     assert set(found) == {"drift"}
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_weight_about_to_leave_the_range_is_measured(dtype, side, exact):
+    """Training goes on: Σ of squares is beyond the largest number, or 0, and ρ is not."""
+    rng = np.random.default_rng(4)
+    plain = rng.standard_normal((6, 6)).astype(dtype)
+    scale = 2.0 ** (side * (np.finfo(dtype).maxexp - 40))
+    rounding = 100 * len(plain) * float(np.finfo(dtype).eps)
+    numbers = [
+        BlockMonitor(METRICS, np.random.default_rng(0)).measure(_block(W), exact=exact)[0]
+        for W in (plain, plain * dtype(scale))
+    ]
+    for name in ("radius", "norm", *(["departure"] if exact else [])):
+        assert numbers[1][name] == pytest.approx(numbers[0][name] * scale, rel=rounding, abs=0.0)
+
+
+def test_the_largest_numbers_of_all_are_measured():
+    for W in (np.full((4, 4), np.finfo(float).max), np.array([[1e300, 1e-300], [1e-300, 1e300]])):
+        monitor = BlockMonitor(METRICS, np.random.default_rng(0))
+        for _ in range(2):
+            numbers, _ = monitor.measure(_block(W), exact=True)
+        assert numbers["radius"] >= 1e300

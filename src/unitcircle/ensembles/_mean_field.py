@@ -105,7 +105,8 @@ class MeanField:
         activation_of(self.activation)
         positive("gain", self.gain)
         for name in ("input_std", "bias_std"):
-            real_number(name, getattr(self, name), "must be finite and not negative", lambda std: std >= 0)
+            rule = "must not be negative, and its square finite"
+            real_number(name, getattr(self, name), rule, lambda std: std >= 0 and std * std < math.inf)
         if self.cell == "feedforward" and self.input_std:
             rule = "must be 0 for a stack: its input enters once and leaves no trace in the fixed point"
             raise ArgumentError("input_std", rule, f"{self.input_std!r}")

@@ -126,7 +126,8 @@ class SpectralRadius(Law):
         return np.exp(self.logpdf(r))
 
     def _evaluate(self, r: Any, function: Callable[[np.ndarray], np.ndarray], left: float, right: float) -> Any:
-        x = reals(r, argument="r") / self.entry_std
+        with np.errstate(over="ignore"):
+            x = reals(r, argument="r") / self.entry_std
         result = np.where(x > 0, right, left)
         result[np.isnan(x)] = np.nan
         inside = (x > 0) & (x < np.inf)
@@ -153,7 +154,8 @@ class SpectralRadius(Law):
         inside = (q > 0) & (q < 1)
         if inside.any():
             distinct, place = np.unique(q[inside], return_inverse=True)
-            result[inside] = self.entry_std * quantiles(self.n, self.field, distinct, lower=lower)[place]
+            with np.errstate(over="ignore"):
+                result[inside] = self.entry_std * quantiles(self.n, self.field, distinct, lower=lower)[place]
         return result[()]
 
     def support(self) -> tuple[float, float]:
@@ -168,7 +170,11 @@ class SpectralRadius(Law):
 
     def var(self) -> float:
         """Return the variance of ρ."""
-        return self.entry_std**2 * self.table.var
+        return self.entry_std * self.entry_std * self.table.var
+
+    def std(self) -> float:
+        """Return the standard deviation of ρ, also where its square is beyond the largest number."""
+        return self.entry_std * self.table.var**0.5
 
     def _skewness(self) -> float:
         return self.table.skewness

@@ -22,6 +22,9 @@ RITZ_VECTORS = 32
 NOISE = 0.1
 """Share of a random vector in the start: without it an eigenvalue outside the last space would not be found."""
 
+SQUARED = 30
+"""Powers of two between which nothing that is squared leaves the range of a float32."""
+
 Product = Callable[[np.ndarray], np.ndarray]
 
 
@@ -41,15 +44,17 @@ class LeadingValues:
 
     def radius(self, W: np.ndarray, /) -> float:
         """Return the spectral radius of W ``(n, n)``, to about 1 %."""
+        W, scale = within_range(W)
         steps = FIRST if self._right is None else NEXT
         value, self._right = self._search(lambda x: W @ x, W, self._right, steps, RITZ_VECTORS)
-        return value
+        return value * scale
 
     def norm(self, W: np.ndarray, /) -> float:
         """Return the spectral norm of W ``(n, n)``, to about 1 %."""
+        W, scale = within_range(W)
         steps = 2 * NORM_STEPS if self._singular is None else NORM_STEPS
         value, self._singular = self._search(lambda x: W.conj().T @ (W @ x), W, self._singular, steps, 1)
-        return value**0.5
+        return value**0.5 * scale
 
     def transient(self, W: np.ndarray, radius: float, steps: int, /) -> float:
         """Return a lower bound of max_t log ‖Wᵗ‖ − t log max(ρ, 1) over t ≤ steps (nats), for W ``(n, n)``."""
@@ -96,6 +101,16 @@ class LeadingValues:
     def load_state_dict(self, state: dict[str, np.ndarray], /) -> None:
         """Restore the starts that :meth:`state_dict` returned."""
         self._right, self._singular = state.get("right"), state.get("singular")
+
+
+def within_range(W: np.ndarray, /) -> tuple[np.ndarray, float]:
+    """Return a finite weight whose square is finite too, and the power of two that it is to be multiplied by."""
+    exponent = int(np.frexp(np.abs(W).max(initial=0.0))[1]) - 1
+    if abs(exponent) <= SQUARED or not W.any():
+        return W, 1.0
+    # In two steps: 2⁻ᵉ may be beyond the range where W · 2⁻ᵉ is not.
+    half = exponent // 2
+    return W * W.dtype.type(2.0**-half) * W.dtype.type(2.0 ** (half - exponent)), 2.0**exponent
 
 
 def _arnoldi(apply: Product, start: np.ndarray, steps: int) -> KrylovBasis:

@@ -9,7 +9,7 @@ import numpy as np
 
 from unitcircle._array import to_numpy
 from unitcircle.monitor._frame_schedule import is_frame
-from unitcircle.monitor._leading_values import LeadingValues
+from unitcircle.monitor._leading_values import LeadingValues, within_range
 from unitcircle.monitor._weights import WeightBlock
 from unitcircle.spectra import polar_factor, tangent_share
 
@@ -81,6 +81,11 @@ class BlockMonitor:
             Numbers by name, and the eigenvalues ``(n,)`` if they were computed and are to be recorded. NaN for a
             weight that is not finite.
         """
+        with np.errstate(over="ignore", invalid="ignore"):  # of weights that are about to leave the range
+            return self._measure(block, exact=exact)
+
+    def _measure(self, block: WeightBlock, *, exact: bool) -> tuple[dict[str, float], np.ndarray | None]:
+        """Measure the weight; what leaves the range of a number is infinite."""
         W, groups = block.value, self._groups
         n = len(W)
         numbers: dict[str, float] = {}
@@ -90,24 +95,28 @@ class BlockMonitor:
             self._before = None
             return numbers | dict.fromkeys(("radius", "norm"), float("nan")), None
         eigenvalues, frame = None, False
-        gram = W.conj().T @ W if "orthogonality" in groups or ("norm" in groups and exact) else None
+        inside, scale = within_range(W)
+        gram = inside.conj().T @ inside if "orthogonality" in groups or ("norm" in groups and exact) else None
         if "radius" in groups:
             if exact:
-                eigenvalues = np.linalg.eigvals(W.astype(np.result_type(W, np.float64))).astype(complex)
-                numbers["radius"] = float(np.abs(eigenvalues).max())
-                squares = float(np.linalg.norm(W.astype(np.result_type(W, np.float64)))) ** 2
+                wide = inside.astype(np.result_type(W, np.float64))
+                values = np.linalg.eigvals(wide).astype(complex)
+                eigenvalues = values * scale
+                numbers["radius"] = float(np.abs(values).max()) * scale
+                squares = float(np.linalg.norm(wide)) ** 2
                 frame, self._exact = is_frame(self._exact), self._exact + 1
-                numbers["departure"] = max(squares - float((np.abs(eigenvalues) ** 2).sum()), 0.0) ** 0.5
+                numbers["departure"] = max(squares - float((np.abs(values) ** 2).sum()), 0.0) ** 0.5 * scale
             else:
                 numbers["radius"] = self._leading.radius(W)
         if "norm" in groups:
             numbers["norm"] = self._leading.norm(W)
             if exact and gram is not None:
-                numbers["norm"] = float(np.linalg.eigvalsh(gram)[-1]) ** 0.5
+                numbers["norm"] = float(np.linalg.eigvalsh(gram)[-1]) ** 0.5 * scale
             if "radius" in groups and block.recurrent:
                 numbers["transient"] = self._leading.transient(W, numbers["radius"], POWERS)
         if "orthogonality" in groups and gram is not None:
-            numbers["orthogonality"] = float(np.linalg.norm(gram - np.eye(n, dtype=W.dtype))) / n**0.5
+            deviation = gram if scale == 1 else gram * scale * scale
+            numbers["orthogonality"] = float(np.linalg.norm(deviation - np.eye(n, dtype=W.dtype))) / n**0.5
         if "drift" in groups:
             numbers |= self._since_reference(W, exact=exact)
         if self._before is not None and self._before.shape == W.shape:
@@ -124,7 +133,7 @@ class BlockMonitor:
         change = W - self._reference
         drift = _relative(change, self._reference)
         numbers = {"drift": drift}
-        if drift > 0 and self._polar is not None:
+        if 0 < drift < np.inf and self._polar is not None:
             numbers["tangent"] = float(tangent_share(change, self._polar))
         return numbers
 
