@@ -42,6 +42,12 @@ def wanting(hidden):
 
 def number():
     return 3
+
+def leaving():
+    raise SystemExit(0)
+
+def shouting():
+    raise RuntimeError("a \\x1b[2J forged line")
 '''
 
 
@@ -198,3 +204,26 @@ def test_a_batch_that_the_model_cannot_take(project, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert "batch must be what the model takes; got RuntimeError" in line
     assert line.endswith("It is run on the input of shape (4, 9, 3), the target of shape (4,).")
+
+
+@pytest.mark.parametrize("shape", [(0, 64, 1), (4, 0, 1)])
+def test_a_batch_of_nothing(project, capsys, shape):
+    np.savez(project / "empty.npz", inputs=np.zeros(shape, np.float32), target=np.zeros(shape[0], int))
+    assert run("pixelwise_lstm:PixelByPixel", "--data", "empty.npz") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"batch must hold at least one sequence of at least one step; got shape {shape}" in line
+
+
+def test_a_factory_that_ends_python_is_no_clean_diagnosis(project, capsys):
+    assert run("pixelwise_lstm:leaving") == 2
+    assert "got pixelwise_lstm:leaving: SystemExit" in capsys.readouterr().err
+    (project / "leaving_module.py").write_text("raise SystemExit(0)\n")
+    assert run("leaving_module:model") == 2
+    assert "must name a module:factory that can import" in capsys.readouterr().err
+
+
+def test_the_users_traceback_moves_no_cursor(project, capsys):
+    assert run("pixelwise_lstm:shouting") == 2
+    err = capsys.readouterr().err
+    assert "RuntimeError: a \\x1b[2J forged line" in err
+    assert "\x1b" not in err

@@ -52,6 +52,9 @@ SENTENCES = {
     "radius --std -1": "std",
     "radius --std nan": "std",
     "radius --draws -1": "--draws",
+    "radius --std inf": "std",
+    "radius --draws 100000000000": "--draws must have at most 100,000,000,000 entries",
+    "radius --n 100000 --draws 1000": "1,000 weights of 100,000 units",
     "radius --n 4 --figure radius.xyz": "xyz",
     "spectrum": "weights must be at least one",
     "spectrum nothing.npy": "nothing.npy",
@@ -64,7 +67,15 @@ SENTENCES = {
     "spectrum chrono(max_steps=9)": "which is a bias",
     "spectrum orthogonal --n 0": "n must",
     "spectrum orthogonal --n -1": "n must",
+    "spectrum orthogonal --n 100000000000": "--n must be at most 10,000",
     "spectrum orthogonal --n 8 --steps -1": "steps",
+    "spectrum orthogonal --n 8 --steps 100000000000": "--steps must be at most 1,000,000",
+    "spectrum square.npy --steps 1000001": "--steps must be at most 1,000,000",
+    "spectrum orthogonal --seed -1": "seed",
+    "spectrum folder": "folder",
+    "spectrum nan.npy": "finite",
+    "spectrum vector.npy": "square",
+    "spectrum texts.npy": "texts.npy",
     "spectrum orthogonal --n 8 --figure x.xyz": "xyz",
     "study run nothing.toml": "nothing.toml",
     "study run text.txt": "text.txt",
@@ -75,6 +86,17 @@ SENTENCES = {
     "study run quick --engine dask://": "engine",
     "study run quick --workers 0": "workers",
     "study run quick --minutes -1": "minutes",
+    "study run quick --minutes nan": "minutes",
+    "study run quick --timeout 0": "timeout must be positive",
+    "study run quick --timeout nan": "timeout must be positive",
+    "study run quick --engine here --timeout 5": "the engine here",
+    "study run quick --engine dask://127.0.0.1:99999": "HOST:PORT",
+    "study run quick --engine slurm --jobs 0": "jobs",
+    "study run quick --tls a b c": "--tls is not an option",
+    "study run quick --gpu-fraction 2": "gpu_fraction",
+    "study run quick --out text.txt": "text.txt",
+    "study compare quick --figure x.xyz": "xyz",
+    "study export quick --csv runs.txt": "--csv must end in .csv",
     "study run quick --jobs 2": "--jobs",
     "study query quick select": "study",
     "watch nothing.jsonl": "nothing.jsonl",
@@ -111,6 +133,9 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes((b"PK\3\4" if name == "broken.npz" else b"") + b"no weights\n")
     np.save(tmp_path / "square.npy", 0.5 * np.eye(3))
     np.save(tmp_path / "rectangular.npy", np.ones((4, 5)))
+    np.save(tmp_path / "vector.npy", np.ones(4))
+    np.save(tmp_path / "nan.npy", np.full((3, 3), np.nan))
+    np.save(tmp_path / "texts.npy", np.array([["a", "b"], ["c", "d"]]))
     monkeypatch.chdir(tmp_path)
 
 
@@ -125,6 +150,10 @@ def test_a_mistake_is_a_sentence(words, capsys):
     assert SENTENCES[words] in line
 
 
+def test_the_table_is_large():
+    assert len(SENTENCES) + len(BOXES) > 60
+
+
 @pytest.mark.parametrize("words", BOXES)
 def test_a_mistake_of_the_parser_is_a_box(words, capsys):
     with pytest.raises(SystemExit) as end:
@@ -136,7 +165,7 @@ def test_a_mistake_of_the_parser_is_a_box(words, capsys):
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("error", [RuntimeError("first\nsecond \x1b[2J\ud800"), MemoryError(), RecursionError("deep")])
+@pytest.mark.parametrize("error", [RuntimeError("first\nsecond \x1b[2J\ud800"), RecursionError("deep")])
 def test_an_unexpected_error_is_a_line_that_names_a_log(error, tmp_path, monkeypatch, capsys):
     def fail() -> int:
         """Fail."""
@@ -157,6 +186,20 @@ def test_an_unexpected_error_is_a_line_that_names_a_log(error, tmp_path, monkeyp
     assert "['explain']" in text
     assert "Traceback (most recent call last)" in text
     assert "raise error" in text
+
+
+def test_where_memory_ends_the_line_says_so(monkeypatch, capsys):
+    def fail() -> int:
+        """Fail."""
+        raise MemoryError("Unable to allocate 745. GiB")
+
+    monkeypatch.setitem(cli.COMMANDS, "explain", fail)
+    assert cli.main(["explain"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "unitcircle: there is not enough memory (Unable to allocate 745. GiB): ask for fewer units, steps, draws or "
+        "sequences"
+    )
 
 
 def test_where_no_log_can_be_written_the_line_is_printed_all_the_same(tmp_path, monkeypatch, capsys):

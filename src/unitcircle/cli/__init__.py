@@ -158,6 +158,8 @@ def _run(available: dict[str, Callable[..., Any]], words: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except MemoryError as error:
+        return _refuse(f"there is not enough memory ({error}): ask for fewer units, steps, draws or sequences")
     except Exception as error:
         # Python would end with status 1, which means findings.
         return _refuse(f"unexpected error, {type(error).__name__}: {error}; {_log(words)}")

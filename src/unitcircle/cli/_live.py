@@ -11,6 +11,7 @@ from traceback import StackSummary, TracebackException
 from typing import Any
 from zipfile import BadZipFile
 
+from unitcircle._printable import printable
 from unitcircle.errors import ArgumentError, MissingExtraError
 
 
@@ -42,7 +43,7 @@ def model_from(place: str, /, *, seed: int) -> Any:
         factory = getattr(import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise ArgumentError("path", "must be a file, or an importable module:factory", f"{place} ({error})") from error
-    except Exception as error:  # the user's module may raise anything
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
         raise _users_error(error, place, "import") from None
     finally:
         sys.path.remove(str(Path.cwd()))
@@ -66,17 +67,17 @@ def _called(factory: Any, place: str) -> Any:
         pass
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _users_error(error, place, "run") from None
 
 
-def _users_error(error: Exception, place: str, what: str) -> ArgumentError:
+def _users_error(error: Exception | SystemExit, place: str, what: str) -> ArgumentError:
     """Print the user's part of a traceback, and return the error that ends the command."""
     report = TracebackException.from_exception(error)
     ours = str(Path(__file__).parent)
     frames = [frame for frame in report.stack if "importlib" not in frame.filename and ours not in frame.filename]
     report.stack = StackSummary.from_list(frames)
-    print("".join(report.format()), file=sys.stderr, end="")
+    print("\n".join(map(printable, "".join(report.format()).splitlines())), file=sys.stderr)
     return ArgumentError("path", f"must name a module:factory that can {what}", f"{place}: {type(error).__name__}")
 
 

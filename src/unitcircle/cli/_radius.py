@@ -7,6 +7,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+MOST_ENTRIES = 10**11
+
 
 def radius(
     *,
@@ -33,6 +35,9 @@ def radius(
 
     if draws < 0:
         raise ArgumentError("--draws", "must not be negative", str(draws))
+    if draws * n**2 > MOST_ENTRIES:
+        rule = f"must have at most {MOST_ENTRIES:,} entries together: more would take days"
+        raise ArgumentError("--draws", rule, f"{draws:,} weights of {n:,} units", "The exact law needs no draws.")
     law = ensembles.SpectralRadius(n, std)
     samples = ensembles.sample_radii(initializers.Gaussian(std=std), n, draws, rng=seed) if draws else None
     summary = report.radius_summary(law, samples=samples)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+MOST_UNITS, MOST_STEPS = 10_000, 1_000_000
+
 
 def spectrum(
     weights: Positional[tuple[str, ...]],
@@ -32,6 +34,9 @@ def spectrum(
     from unitcircle.cli._terminal import console
     from unitcircle.errors import ArgumentError
 
+    for name, value, most in (("--n", n, MOST_UNITS), ("--steps", steps, MOST_STEPS)):
+        if value > most:
+            raise ArgumentError(name, f"must be at most {most:,}: more would take days", f"{value:,}")
     if not weights:
         remedy = "For instance: unitcircle spectrum orthogonal"
         raise ArgumentError("weights", "must be at least one specification or file", "none", remedy)

@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader
 
-from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, UnitcircleError
+from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError, UnitcircleError
 
 TARGETS = frozenset({"y", "target", "targets", "label", "labels"})
 """Keys of a dictionary that hold the target where the model itself does not take it."""
@@ -95,6 +95,11 @@ def batch_of(batch: Any, model: nn.Module, loss: Callable[..., Any] | None, /) -
 
     args = tuple(map(take, found.args))
     kwargs = {name: take(value) for name, value in found.kwargs.items()}
+    for leaf in pytree.tree_leaves((args, kwargs)):
+        if isinstance(leaf, Tensor) and leaf.numel() == 0:
+            raise ShapeError(
+                "batch", "must hold at least one sequence of at least one step", f"shape {tuple(leaf.shape)}"
+            )
     return _placed(Batch(args, kwargs, take(found.target), parameters.names[: len(args)]), model)
 
 

@@ -24,6 +24,8 @@ PATIENCE = 64
 CONDITION = 1e6
 # So many products cost as much as the Schur form that proves a weight normal.
 NORMAL = 16
+# The result holds a number for each step.
+LONGEST = 10_000_000
 # Numbers in one batch of small matrices.
 BATCH = 1 << 20
 # Entries from this power of two on, or below its inverse, are scaled first.
@@ -55,7 +57,7 @@ def power_norms(
     W
         Weight ``(..., n, n)``, real or complex, of any array library.
     steps
-        The largest power T (steps).
+        The largest power T (steps), at most 10,000,000.
     norm
         The spectral norm σ₁, or the Frobenius norm.
     errors
@@ -84,6 +86,12 @@ def power_norms(
     """
     w = weight(W)
     total = whole_number("steps", steps, least=0)
+    if total > LONGEST:
+        rule, remedy = (
+            f"must be at most {LONGEST:,}: one number is returned for each",
+            "power_norm gives that of one power.",
+        )
+        raise ArgumentError("steps", rule, f"{total:,}", remedy)
     one_of("norm", norm, NORMS)
     matrices = w.value.reshape(-1, w.n, w.n)
     bounds = [np.zeros(total + 1) if errors else None for _ in matrices]
