@@ -23,7 +23,6 @@ DRAWS = 192
 GATES = 4
 LAYOUTS = {"weight": (N, N), "gates": (N, N), "input": (N, 5), "bias": (N,)}
 SHORT = {"float": "f", "bfloat": "bf", "complex": "c"}
-OF_GATES = uci.Chrono | uci.ForgetBias
 
 
 def short(dtype):
@@ -61,14 +60,14 @@ def gaussian(init, shape, dtype, seed):
 
 def per_gate(init, z):
     """Return what NumPy makes of Gaussian numbers; of a gate bias, the gates i f g o of an LSTM."""
-    if not isinstance(init, OF_GATES):
+    if not isinstance(init, uci.GateBias):
         return init(z)
     decided = init.gates(z, cell="lstm")
     return np.stack([decided.get(gate, np.zeros_like(z)) for gate in "ifgo"], axis=1)
 
 
 def single(init, layout):
-    return layout != "gates" or not isinstance(init, OF_GATES)
+    return layout != "gates" or not isinstance(init, uci.GateBias)
 
 
 @cache
@@ -172,7 +171,7 @@ def keras_draws(init, layout, dtype):
     from unitcircle._array import to_numpy
     from unitcircle.keras import Initializer
 
-    if dtype.startswith("complex") or (layout == "bias" and isinstance(init, OF_GATES)):
+    if dtype.startswith("complex") or (layout == "bias" and isinstance(init, uci.GateBias)):
         return None
     shape = shape_of(init, layout)
     if keras.backend.backend() == "jax" and dtype == "float64":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.initializers import Chrono, Constant, ForgetBias, Initializer, Zeros, parse
+from unitcircle.initializers import Constant, GateBias, Initializer, Zeros, parse
 from unitcircle.recurrence import Cell
 
 Spec = Initializer | str
@@ -51,8 +51,8 @@ class Filling:
         if recurrent is None and into is None and bias is None:
             raise ArgumentError("initialization", "must be told what to fill", "no recurrent, input or bias")
         vector = None if bias is None else parse(bias)
-        if not isinstance(vector, Chrono | ForgetBias | Zeros | Constant | None):
-            raise ArgumentError("bias", "must be forget_bias, chrono, zeros or constant", str(vector))
+        if not isinstance(vector, GateBias | Zeros | Constant | None):
+            raise ArgumentError("bias", "must be forget_bias, chrono, uniform_gate, zeros or constant", str(vector))
         return cls(_by_gate(recurrent), _by_gate(into), vector)
 
     def check(self, cells: Collection[Fillable], /) -> None:
@@ -70,7 +70,7 @@ class Filling:
         """Return whether the bias of this cell is filled; a gate bias does not apply to plain cells."""
         if self.bias is None or not cell.has_bias:
             return False
-        return len(cell.gates) > 1 or not isinstance(self.bias, Chrono | ForgetBias)
+        return len(cell.gates) > 1 or not isinstance(self.bias, GateBias)
 
     @staticmethod
     def by_gate(specs: Mapping[str, Initializer], gates: Iterable[str], /) -> dict[str, Initializer]:
@@ -88,7 +88,7 @@ def _by_gate(spec: PerGate) -> dict[str, Initializer]:
 
 def biases_of(init: Initializer, z: Any, gates: Collection[str], /, *, keeping: str) -> dict[str, Any]:
     """Return gate → bias ``(..., n)``, from normal numbers z ``(..., n)``, for every gate that an initializer sets."""
-    if isinstance(init, Chrono | ForgetBias):
+    if isinstance(init, GateBias):
         return init.by_gate(z, gates, keeping=keeping)
     return dict.fromkeys(gates, init(z))
 

@@ -168,7 +168,8 @@ def test_the_argument_is_left_alone(init, convert):
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_the_smallest_weights(init, n):
     z = draw(init, batch=(), n=n)
-    if init.name == "unitary_evolution" or (init.name == "low_rank" and n < 2 * init.rank):
+    least = {"unitary_evolution": 4, "uniform_gate": 2, "low_rank": 2 * getattr(init, "rank", 0)}.get(init.name, 1)
+    if n < least:
         with pytest.raises(ShapeError, match=f"n = {n}"):
             init(z)
     elif init.name == "sparse":

@@ -44,7 +44,7 @@ def test_gate_biases_pass_plain_cells_by():
     [
         ((None, None, None), [LSTM], ArgumentError, "must be told what to fill"),
         (({"z": "eigen"}, None, None), [LSTM, PLAIN], UnknownNameError, "f, g, h, i, o"),
-        ((None, None, "eigen"), [LSTM], ArgumentError, "forget_bias, chrono, zeros or constant; got eigen"),
+        ((None, None, "eigen"), [LSTM], ArgumentError, "chrono, uniform_gate, zeros or constant; got eigen"),
         ((None, None, "chrono"), [PLAIN], ArgumentError, "plain layers without gates"),
         ((None, None, "zeros"), [Cell(LSTM.gates, "f", has_bias=False)], ArgumentError, "layers without biases"),
     ],

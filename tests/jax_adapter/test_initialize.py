@@ -192,7 +192,7 @@ def test_a_promise_that_does_not_hold_is_an_error_and_leaves_the_module_as_it_wa
         (lambda: {"a": {"kernel": jnp.ones((2, 2))}}, {"recurrent": "eigen"}, ArgumentError, "must hold a flax"),
         (lambda: linen("lstm"), {"recurrent": {"z": "eigen"}}, UnknownNameError, "gate"),
         (lambda: linen("lstm"), {"recurrent": "ring"}, ArgumentError, "complex"),
-        (lambda: linen("lstm"), {"bias": "eigen"}, ArgumentError, "forget_bias, chrono, zeros or constant"),
+        (lambda: linen("lstm"), {"bias": "eigen"}, ArgumentError, "chrono, uniform_gate, zeros or constant"),
         (lambda: linen("rnn"), {"bias": "chrono"}, ArgumentError, "plain layers without gates"),
         (
             lambda: {name: {"kernel": leaves["kernel"]} for name, leaves in linen("lstm").items()},

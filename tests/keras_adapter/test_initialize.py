@@ -259,7 +259,7 @@ def test_a_promise_that_does_not_hold_is_an_error(monkeypatch):
         (keras.layers.LSTM(4), {"recurrent": {"z": "orthogonal"}}, UnknownNameError, "f, g, i, o"),
         (keras.layers.LSTM(4), {"recurrent": {"c": "orthogonal"}}, UnknownNameError, "gate"),
         (keras.layers.LSTM(4), {"recurrent": "ring"}, ArgumentError, "real"),
-        (keras.layers.LSTM(4), {"bias": "orthogonal"}, ArgumentError, "forget_bias, chrono, zeros or constant"),
+        (keras.layers.LSTM(4), {"bias": "orthogonal"}, ArgumentError, "chrono, uniform_gate, zeros or constant"),
         (keras.layers.SimpleRNN(4), {"bias": "chrono"}, ArgumentError, "without gates"),
         (keras.layers.LSTM(4, use_bias=False), {"bias": "chrono"}, ArgumentError, "without biases"),
     ],

@@ -239,7 +239,7 @@ def test_a_promise_that_does_not_hold_is_an_error(monkeypatch):
         (CTRNN(), {"recurrent": "orthogonal", "linear": ["input2h"]}, ArgumentError, "square"),
         (nn.LSTM(3, 4), {"recurrent": {"z": "orthogonal"}}, UnknownNameError, "gate"),
         (nn.LSTM(3, 4), {"recurrent": "ring"}, ArgumentError, "complex"),
-        (nn.LSTM(3, 4), {"bias": "orthogonal"}, ArgumentError, "forget_bias, chrono, zeros or constant"),
+        (nn.LSTM(3, 4), {"bias": "orthogonal"}, ArgumentError, "chrono, uniform_gate, zeros or constant"),
         (nn.RNN(3, 4), {"bias": "chrono"}, ArgumentError, "without gates"),
         (nn.LSTM(3, 4, bias=False), {"bias": "chrono"}, ArgumentError, "without biases"),
     ],

@@ -14,7 +14,7 @@ from unitcircle.diagnosis._examination import chrono_for
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, rank_trials
 from unitcircle.errors import ArgumentError
-from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
+from unitcircle.initializers import GateBias, Initializer, parse
 from unitcircle.recurrence import Cell, RecurrentLayer
 from unitcircle.report import Progress
 
@@ -86,7 +86,7 @@ def _candidate(specification: str | Initializer | Mapping[str, Any], at: Sequenc
     options: dict[str, Any] = {}
     for part in re.split(r"\s\+\s", specification) if isinstance(specification, str) else [specification]:
         init = parse(part)
-        role = "bias" if isinstance(init, Chrono | ForgetBias) else "recurrent"
+        role = "bias" if isinstance(init, GateBias) else "recurrent"
         if role in options:
             rule = "must name one recurrent initializer, one bias, or both"
             raise ArgumentError("try_initializers", rule, repr(str(specification)))

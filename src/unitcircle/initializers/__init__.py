@@ -27,6 +27,7 @@ initializer                           weight                                    
 :class:`Zeros`                        also for biases                                      0
 :class:`Constant`                     also for biases                                      0 and n v
 :class:`Chrono`                       forget-gate biases, time constants up to T
+:class:`UniformGate`                  forget-gate biases, gates uniform in (0, 1): UGI
 :class:`ForgetBias`                   one value for the forget gate
 ====================================  ===================================================  =================
 """
@@ -42,6 +43,7 @@ __all__ = [
     "Eigen",
     "Filled",
     "ForgetBias",
+    "GateBias",
     "Gaussian",
     "Identity",
     "Initialization",
@@ -57,6 +59,7 @@ __all__ = [
     "Ring",
     "Sparse",
     "Uniform",
+    "UniformGate",
     "UnitaryEvolution",
     "XavierNormal",
     "XavierUniform",
@@ -68,7 +71,7 @@ __all__ = [
 
 
 from unitcircle.initializers._antisymmetric import Antisymmetric
-from unitcircle.initializers._bias import Chrono, ForgetBias
+from unitcircle.initializers._bias import Chrono, ForgetBias, GateBias, UniformGate
 from unitcircle.initializers._block_rotation import BlockRotation
 from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._chain import Chain

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit
 
 from unitcircle._array import Weight, namespace, ndtr
-from unitcircle.errors import UnknownNameError
+from unitcircle.errors import ShapeError, UnknownNameError
 from unitcircle.initializers._certificate import Certificate, random_law
 from unitcircle.initializers._initializer import Initializer
 from unitcircle.initializers._parameters import number
@@ -17,8 +19,11 @@ from unitcircle.recurrence import Cell
 
 
 @dataclass(frozen=True)
-class _GateBias(Initializer):
-    """The bias of the gate that keeps the state; ``gates`` adds that of its companion."""
+class GateBias(Initializer):
+    """The bias of the gate that keeps the state, of a cell with gates: the base of every such initializer.
+
+    ``init(z)`` is the bias of that gate; :meth:`gates` adds that of its companion.
+    """
 
     axes = 1
     square = False
@@ -59,7 +64,7 @@ class _GateBias(Initializer):
 
 
 @dataclass(frozen=True)
-class Chrono(_GateBias):
+class Chrono(GateBias):
     r"""Forget-gate biases whose time constants are uniform up to the longest dependency.
 
     .. math:: b_f = \log u, \quad u \sim U(1, T - 1), \qquad b_i = -b_f
@@ -103,7 +108,65 @@ class Chrono(_GateBias):
 
 
 @dataclass(frozen=True)
-class ForgetBias(_GateBias):
+class UniformGate(GateBias):
+    r"""Forget-gate biases whose gates are uniform: time constants of every scale, most of them short (UGI).
+
+    .. math:: b_f = -\log(1/u - 1), \quad u \sim U(1/n, 1 - 1/n), \qquad b_i = -b_f
+
+    At zero input the forget gate is u itself, so that 1/(1 − u) is the time constant: the number of units that remember
+    longer than t steps falls as n/t. Nothing has to be known of the task. ``init(z)`` is b_f, and :meth:`gates` adds
+    b_i. In a GRU b_f is the bias of the update gate z.
+
+    Raises
+    ------
+    ShapeError
+        When called: a single unit, for which the interval is empty.
+
+    References
+    ----------
+    A. Gu, C. Gulcehre, T. Paine, M. Hoffman, R. Pascanu, "Improving the gating mechanism of recurrent neural
+    networks", ICML 2020, arXiv 1910.09890: uniform gate initialization.
+
+    Examples
+    --------
+    >>> UniformGate()(np.array([-0.5, 0.0, 0.5, 9.0])).round(3)
+    array([-0.395,  0.   ,  0.395,  1.099])
+    """
+
+    name = "uniform_gate"
+    aliases = ("ugi",)
+    companion = "i"
+
+    def _weight(self, z: Any) -> Any:
+        xp = namespace(z)
+        low, width = _uniform_gate("z", z.shape[-1])
+        # Each tail from its own side: u and 1 − u are both exact to rounding.
+        return xp.log(low + width * ndtr(z)) - xp.log(low + width * ndtr(-z))
+
+    def _measure(self, W: Weight) -> Certificate:
+        n = W.value.shape[-1]
+        low, width = _uniform_gate("W", n)
+        promise = f"sigmoid(b) ~ U(1/{n}, 1 - 1/{n})"
+        if n == 2:
+            return Certificate("every entry is 0: sigmoid(b) = 1/2", float(np.abs(W.value).max()), W.eps)
+        # Rounding b by eps moves sigmoid(b) by at most b·eps/4, and its place in the interval by that over the width.
+        eps = W.eps * np.log(n) / width
+        law = random_law(promise, W.value, lambda b: np.clip((expit(b) - low) / width, 0, 1), float(eps))
+        # No gate is outside of the interval, whatever chance says: |b| ≤ log(n − 1).
+        outside = np.abs(W.value).max() > np.log(n - 1) * (1 + 8 * W.eps)
+        return replace(law, residual=inf) if outside else law
+
+
+def _uniform_gate(argument: str, units: int) -> tuple[float, float]:
+    """Return where the interval of the gates of n units begins, and its width."""
+    if units < 2:
+        rule = "must have at least two units for uniform_gate, U(1/n, 1 - 1/n)"
+        raise ShapeError(argument, rule, f"n = {units}")
+    return 1 / units, 1 - 2 / units
+
+
+@dataclass(frozen=True)
+class ForgetBias(GateBias):
     """One value for every unit of the forget gate.
 
     .. math:: b_f = v

@@ -46,8 +46,9 @@ def initialize(
         Specification of the recurrent and the input weights: one for all gates, or a mapping from gates (``"*"`` for
         the others) such as ``{"g": "eigen", "*": "orthogonal"}``. None leaves them as they are.
     bias
-        ``forget_bias``, ``chrono``, ``zeros`` or ``constant``. Gates that a forget bias does not set get zero, and so
-        does the recurrent one of the two biases of gate n in linen's GRU. None leaves the biases as they are.
+        ``forget_bias``, ``chrono``, ``uniform_gate``, ``zeros`` or ``constant``. Gates that a gate bias
+        does not set get zero, and so does the recurrent one of the two biases of gate n in linen's GRU. None leaves the
+        biases as they are.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from unitcircle._filling import gated_cell
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
-from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
+from unitcircle.initializers import GateBias, Initializer, parse
 
 
 def gaussian(key: jax.Array, shape: tuple[int, ...], dtype: Any, /, *, field: str = "real") -> jax.Array:
@@ -37,8 +37,8 @@ def draw(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: Any, 
 
 
 def draw_bias(init: Initializer, key: jax.Array, shape: tuple[int, ...], dtype: Any, gates: int, /) -> jax.Array:
-    """Draw a bias ``(..., k n)``; of a chrono or forget bias only the gates that it sets are not zero."""
-    if gates == 1 or not isinstance(init, Chrono | ForgetBias):
+    """Draw a bias ``(..., k n)``; of a gate bias only the gates that it sets are not zero."""
+    if gates == 1 or not isinstance(init, GateBias):
         return draw(init, key, shape, dtype)
     cell = gated_cell(init, gates)
     z = gaussian(key, (*shape[:-1], shape[-1] // gates), dtype)
@@ -86,8 +86,8 @@ def initializer(spec: Initializer | str, /, *, gates: int = 1) -> Callable[..., 
         Specification, or its text.
     gates
         Number k of gates of a fused kernel ``(m, k n)``, such as flax nnx's ``dense_h``: each block gets its own
-        draw. In a bias ``(k n,)`` of 4 gates (i f g o) or 3 (r z n), ``forget_bias`` and ``chrono`` fill the gates that
-        they set, and put zeros into the others.
+        draw. In a bias ``(k n,)`` of 4 gates (i f g o) or 3 (r z n), ``forget_bias``, ``chrono`` and
+        ``uniform_gate`` fill the gates that they set, and put zeros into the others.
 
     Returns
     -------

@@ -41,8 +41,9 @@ def initialize_(
         the others); None and gates not named are left as they are. Gates have our names: i f g o (Keras: i f c o),
         z r n (Keras: z r h), and h for a SimpleRNN.
     bias
-        ``chrono``, ``forget_bias``, ``zeros`` or ``constant``. Every gate is overwritten, with zeros where the
-        initializer sets nothing; of the two bias vectors of a GRU with ``reset_after`` the recurrent one gets zeros.
+        ``chrono``, ``uniform_gate``, ``forget_bias``, ``zeros`` or ``constant``. Every gate is overwritten, with
+        zeros where the initializer sets nothing; of the two bias vectors of a GRU with ``reset_after`` the recurrent
+        one gets zeros.
     rng
         Seed or ``numpy.random.Generator``; a seed gives the same weights on every backend. A fresh one by default. No
         global random state is touched.

@@ -11,7 +11,7 @@ import numpy as np
 from unitcircle import initializers
 from unitcircle._filling import gated_cell
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
-from unitcircle.initializers import Chrono, ForgetBias, parse
+from unitcircle.initializers import GateBias, parse
 from unitcircle.keras._blocks import bias_of, draw
 from unitcircle.recurrence import Cell
 
@@ -47,10 +47,11 @@ class Initializer(keras.initializers.Initializer):
     -----
     Weights are computed in float64 and cast last to the requested type.
 
-    The bias ``(4n,)`` of an LSTM or ``(3n,)``, ``(2, 3n)`` of a GRU takes ``chrono`` and ``forget_bias`` with ``gates``
-    given (for the shape ``(2, 3n)`` it is known). Pass ``unit_forget_bias=False`` to the LSTM: otherwise it draws its
-    bias in pieces, and sets the forget gate to 1. The update gate z of Keras's GRU keeps the state,
-    ``h' = z h + (1 − z) hh``, as ours does. Of the two bias vectors of ``reset_after`` only the input's is filled.
+    The bias ``(4n,)`` of an LSTM or ``(3n,)``, ``(2, 3n)`` of a GRU takes ``chrono``, ``uniform_gate`` and
+    ``forget_bias`` with ``gates`` given (for the shape ``(2, 3n)`` it is known). Pass ``unit_forget_bias=False`` to the
+    LSTM: otherwise it draws its bias in pieces, and sets the forget gate to 1. The update gate z of Keras's GRU keeps
+    the state, ``h' = z h + (1 − z) hh``, as ours does. Of the two bias vectors of ``reset_after`` only the input's is
+    filled.
 
     Examples
     --------
@@ -97,7 +98,7 @@ class Initializer(keras.initializers.Initializer):
         if "float" not in dtype:
             raise DtypeError("dtype", "must be a real floating type", dtype)
         shape = tuple(shape)
-        if isinstance(self.spec, Chrono | ForgetBias):
+        if isinstance(self.spec, GateBias):
             array = self._bias(shape)
         elif self.spec.elementwise and len(shape) == 1:
             array = self.spec(self._rng.standard_normal(shape))

@@ -7,7 +7,7 @@ import torch
 from unitcircle._filling import gated_cell
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError, ShapeError
-from unitcircle.initializers import Chrono, ForgetBias, Initializer, parse
+from unitcircle.initializers import GateBias, Initializer, parse
 from unitcircle.torch._random import Rng, generator_of
 
 
@@ -55,7 +55,7 @@ def fill_(
         Specification, or its text.
     gates
         Number k of gate blocks: 4 for an LSTM, 3 for a GRU; None for one weight. In a bias with gates
-        ``forget_bias`` and ``chrono`` fill the gates that they set, and put zeros into the others.
+        ``forget_bias``, ``chrono`` and ``uniform_gate`` fill the gates that they set, and put zeros into the others.
     rng
         Seed, ``torch.Generator`` or ``numpy.random.Generator``; a fresh seed by default. torch's global random state
         is not touched.
@@ -83,7 +83,7 @@ def fill_(
         raise ShapeError("tensor", f"must have {init.axes} axes for {init}", f"shape {tuple(tensor.shape)}")
     generator = generator_of(rng)
     blocks = blocks_of(tensor, 1 if gates is None else gates)
-    if isinstance(init, Chrono | ForgetBias) and len(blocks) > 1:
+    if isinstance(init, GateBias) and len(blocks) > 1:
         cell = gated_cell(init, len(blocks))
         tensor.zero_()
         z = gaussian(tuple(blocks[0].shape), tensor, generator)

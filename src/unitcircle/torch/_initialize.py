@@ -13,7 +13,7 @@ from unitcircle import initializers
 from unitcircle._filling import Filling, PerGate, Spec, biases_of
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError
-from unitcircle.initializers import Chrono, Filled, ForgetBias, Initializer, Orthogonal, require
+from unitcircle.initializers import Filled, GateBias, Initializer, Orthogonal, require
 from unitcircle.torch._computed_weights import (
     is_computed,
     require_writable,
@@ -79,8 +79,9 @@ def initialize_(
         Specification of the recurrent and the input weights: one for all gates, or a mapping from gates (``"*"`` for
         the others) such as ``{"g": "eigen", "*": "orthogonal"}``. None leaves them as they are.
     bias
-        ``forget_bias``, ``chrono``, ``zeros`` or ``constant``. torch adds two bias vectors; the initializer gives
-        their *sum*. Gates that a forget bias does not set get zero. None leaves the biases as they are.
+        ``forget_bias``, ``chrono``, ``uniform_gate``, ``zeros`` or ``constant``. torch adds two bias
+        vectors; the initializer gives their *sum*. Gates that a gate bias does not set get zero. None leaves the biases
+        as they are.
     linear
         Names of square Linear modules in your own code that are recurrent: ``["h2h"]``.
     rng
@@ -209,7 +210,7 @@ def _fill_bias(tensors: RecurrentTensors, init: Initializer, generator: torch.Ge
     blocks = tensors.blocks(tensors.stored[role])
     like = blocks[tensors.keeping]
     # Zeros and constants draw nothing, so that the weights after them are those of the same seed without a bias.
-    random = isinstance(init, Chrono | ForgetBias)
+    random = isinstance(init, GateBias)
     z = gaussian(tuple(like.shape), like, generator) if random else torch.zeros_like(like)
     for gate, value in biases_of(init, z, blocks, keeping=tensors.keeping).items():
         blocks[gate].copy_(value)

@@ -15,7 +15,7 @@ from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Parameter, Role, TrainableCell
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run, build_network
-from unitcircle.initializers import Chrono, ForgetBias, Initializer
+from unitcircle.initializers import GateBias, Initializer
 
 LARGEST = 256**2
 """Entries of the largest block of which one is drawn to check its law; takes milliseconds."""
@@ -69,7 +69,7 @@ def check_laws(run: Run, /) -> None:
 
 def _check(argument: str, text: str, cell: TrainableCell, parameters: Sequence[Parameter]) -> None:
     init = Initializer.parse(text)
-    gated = isinstance(init, Chrono | ForgetBias)
+    gated = isinstance(init, GateBias)
     for parameter in parameters:
         shape = (parameter.shape[0] // len(parameter.gates), *parameter.shape[1:])
         if gated and argument == "bias":

@@ -36,7 +36,7 @@ class Run:
     recurrent
         Initializer of every recurrent gate block.
     bias
-        Initializer of the biases: ``zeros``, ``constant``, ``forget_bias`` or ``chrono``.
+        Initializer of the biases: ``zeros``, ``constant``, ``forget_bias``, ``chrono`` or ``uniform_gate``.
     input, input_scale
         Initializer of the input blocks, and a factor on it.
     readout

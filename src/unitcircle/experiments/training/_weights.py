@@ -12,7 +12,7 @@ from torch import Tensor
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import Parameter, Role, TrainableCell
 from unitcircle.experiments.training._run import Run
-from unitcircle.initializers import Chrono, ForgetBias, Initializer
+from unitcircle.initializers import GateBias, Initializer
 
 
 def initial_parameters(
@@ -80,7 +80,7 @@ def _real(init: Initializer | None, z: np.ndarray) -> np.ndarray:
 
 
 def _biases(init: Initializer, draws: dict[str, np.ndarray], cell: TrainableCell) -> dict[str, np.ndarray]:
-    if not isinstance(init, Chrono | ForgetBias):
+    if not isinstance(init, GateBias):
         return {gate: _real(init, z) for gate, z in draws.items()}
     if cell.gated is None:
         raise ArgumentError("bias", f"must be zeros or constant for {cell.name}, which has no gates", str(init))
