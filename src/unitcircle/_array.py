@@ -224,20 +224,20 @@ def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: b
 
 def require_finite(array: Any, /, *, argument: str) -> None:
     """Refuse a NaN or an infinity, where values can be looked at: not those of a traced or a meta array."""
-    if _may_be(namespace(array).isfinite(array)):
+    if may_be(namespace(array).isfinite(array)):
         return
     raise NotFiniteError(argument, "must be finite", "a NaN or an infinity")
 
 
 def require_normal(z: Any, /) -> None:
     """Refuse numbers that no normal law gives, where values can be looked at."""
-    if _may_be(abs(z) <= LARGEST_DRAW):
+    if may_be(abs(z) <= LARGEST_DRAW):
         return
     rule = f"must be finite, as standard-normal numbers are, and at most {LARGEST_DRAW:g}"
     raise NotFiniteError("z", rule, "a NaN, an infinity or a larger number")
 
 
-def _may_be(condition: Any) -> bool:
+def may_be(condition: Any) -> bool:
     """Return whether a condition holds everywhere, or cannot be looked at."""
     try:
         return bool(namespace(condition).all(condition))

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle._array import namespace
+from unitcircle._arguments import whole_number
+from unitcircle._array import may_be, namespace
+from unitcircle.errors import ArgumentError, NotFiniteError
 
 BLOCKS = 20
 """Number of blocks per series: their scatter estimates the error to about 16 %."""
@@ -61,6 +63,36 @@ class Exponents:
         leading = f"{exponents[..., 0].mean():+.4g} ± {errors[..., 0].mean():.1g} nats per step"
         settled = "converged" if np.all(self.converged) else "NOT CONVERGED"
         return f"leading exponent {leading} ({settled}; {exponents.shape[-1]} of {self.state_size}, {self.steps} steps)"
+
+
+def exponents_wanted(k: Any, state_size: int, burn_in: Any, steps: int, /) -> tuple[int, int]:
+    """Return how many exponents (None: all) of a trajectory are wanted, and how many of its steps are measured."""
+    wanted = state_size if k is None else whole_number("k", k, least=0)
+    if not 1 <= wanted <= state_size:
+        raise ArgumentError("k", f"must be between 1 and the state's size {state_size}", f"{k}")
+    measured = steps - whole_number("burn_in", burn_in, least=0)
+    if measured < 1:
+        raise ArgumentError("burn_in", f"must leave at least one of the {steps} steps", f"{burn_in}")
+    return wanted, measured
+
+
+def generic_basis(state_size: int, k: int, /) -> np.ndarray:
+    """Return k fixed orthonormal directions ``(N, k)`` that no map singles out; I where they are all."""
+    # The first columns of I may span an invariant subspace (of a triangular or block-diagonal weight), whose exponents
+    # are not the leading ones.
+    if k == state_size:
+        return np.eye(k)
+    return np.linalg.qr(np.random.default_rng(0).standard_normal((state_size, k)))[0]
+
+
+def require_kept(exponents: Any, /) -> None:
+    """Refuse exponents of a penalty that are NaN or −∞, where values can be looked at: not those of a traced array."""
+    xp = namespace(exponents)
+    if not may_be(~xp.isnan(exponents)):
+        raise NotFiniteError("the trajectory", "must be finite", "a NaN or an infinity")
+    if not may_be(xp.isfinite(exponents)):
+        remedy = "Ask for fewer exponents, or factor more often (every=1)."
+        raise ArgumentError("k", "must count directions that every step keeps", "an exponent of −∞", remedy)
 
 
 def blocks_of(steps: int, /, *, blocks: int = BLOCKS) -> np.ndarray:

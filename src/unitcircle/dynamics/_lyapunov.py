@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from unitcircle._series import Exponents, blocks_of, estimates
+from unitcircle._series import Exponents, blocks_of, estimates, exponents_wanted
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._orthonormalization import factors, identity
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
-from unitcircle.errors import ArgumentError
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +118,9 @@ def lyapunov_exponents(
     """
     recurrence = as_recurrence(model, state=initial, dtype=dtype)
     n = recurrence.state_size
-    wanted = n if k is None else k
-    if not 1 <= wanted <= n:
-        raise ArgumentError("k", f"must be between 1 and the state's size {n}", f"{k}")
     with recurrence.as_found(), torch.no_grad():
         xs, states = recurrence.trajectory(inputs, initial=initial)
-        steps = len(states) - 1 - burn_in
-        if burn_in < 0 or steps < 1:
-            raise ArgumentError("burn_in", f"must leave at least one of the {len(states) - 1} steps", f"{burn_in}")
+        wanted, steps = exponents_wanted(k, n, burn_in, len(states) - 1)
         linearization = recurrence.linearize(xs, states[:-1])
         edges = burn_in + blocks_of(steps)
         start = identity(linearization, wanted, like=states)

@@ -18,6 +18,7 @@ except ImportError as error:
 from unitcircle.jax._eigenvalues_along import StepEigenvalues as StepEigenvalues
 from unitcircle.jax._eigenvalues_along import eigenvalues_along as eigenvalues_along
 from unitcircle.jax._eigenvalues_along import jacobian as jacobian
+from unitcircle.jax._flossing import gradient_flossing as gradient_flossing
 from unitcircle.jax._gradient_flow import GradientFlow as GradientFlow
 from unitcircle.jax._gradient_flow import gradient_flow as gradient_flow
 from unitcircle.jax._initialize import Filled as Filled
@@ -42,6 +43,7 @@ __all__ = [
     "LyapunovExponents",
     "StepEigenvalues",
     "eigenvalues_along",
+    "gradient_flossing",
     "gradient_flow",
     "initialize",
     "initialize_",

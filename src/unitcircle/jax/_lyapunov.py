@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from unitcircle._series import Exponents, blocks_of, estimates
-from unitcircle.errors import ArgumentError
+from unitcircle._series import Exponents, blocks_of, estimates, exponents_wanted
 from unitcircle.jax._trajectory import StepFunction, Trajectory, trajectory
 
 
@@ -104,35 +103,36 @@ def lyapunov_exponents(
     """
     run = trajectory(step, inputs, state)
     n = run.states.shape[1]
-    wanted = n if k is None else k
-    if not 1 <= wanted <= n:
-        raise ArgumentError("k", f"must be between 1 and the state's size {n}", f"{k}")
-    if not 0 <= burn_in < run.steps:
-        raise ArgumentError("burn_in", f"must leave at least one of the {run.steps} steps", f"{burn_in}")
+    wanted, steps = exponents_wanted(k, n, burn_in, run.steps)
     # LAPACK has no half precision.
     start = jnp.eye(n, wanted, dtype=jnp.promote_types(run.states.dtype, jnp.float32))
-    logs = _log_factors(run, start)[burn_in:]
+    logs = log_factors(run, start)[burn_in:]
     if wanted < n:
         # The maps may send a column of I to zero although others survive; a random direction they do not.
         random = jnp.linalg.qr(jax.random.normal(jax.random.key(0), start.shape, start.dtype))[0]
-        logs = jax.lax.cond(jnp.isneginf(logs).any(), lambda: _log_factors(run, random)[burn_in:], lambda: logs)
-    steps = run.steps - burn_in
+        logs = jax.lax.cond(jnp.isneginf(logs).any(), lambda: log_factors(run, random)[burn_in:], lambda: logs)
     edges = blocks_of(steps)
     means = jnp.stack([logs[a:b].mean(0) for a, b in pairwise(edges)])
     return LyapunovExponents(*estimates(means, np.diff(edges), tolerance), n, steps)
 
 
-def _log_factors(run: Trajectory, Q: jax.Array) -> jax.Array:
-    """Return log|R_ii| of every step, ``(T, k)``."""
+def log_factors(run: Trajectory, Q: jax.Array, ends: np.ndarray | None = None, /) -> jax.Array:
+    """Return log|R_ii| of every step, ``(T, k)``; 0 at those that do not end with a factorization, if any."""
     n = run.states.shape[1]
 
-    def advance(Q: jax.Array, at: Any) -> tuple[jax.Array, jax.Array]:
-        x, s = at
-        _, push = jax.linearize(lambda s: run.step(x, s), s)
-        product = jax.vmap(push, in_axes=1, out_axes=1)(Q.astype(s.dtype)).astype(Q.dtype)
+    def factor(product: jax.Array) -> tuple[jax.Array, jax.Array]:
         basis, R = jnp.linalg.qr(product)
         diagonal = jnp.abs(jnp.diagonal(R))
         noise = n * jnp.finfo(Q.dtype).eps * jnp.linalg.norm(product, axis=0).max()
         return basis, jnp.log(jnp.where(diagonal <= noise, 0, diagonal))
 
-    return jax.lax.scan(advance, Q, (run.inputs, run.states[:-1]))[1]
+    def wait(product: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return product, jnp.zeros(Q.shape[1], Q.dtype)
+
+    def advance(Q: jax.Array, at: Any) -> tuple[jax.Array, jax.Array]:
+        x, s, end = at
+        _, push = jax.linearize(lambda s: run.step(x, s), s)
+        product = jax.vmap(push, in_axes=1, out_axes=1)(Q.astype(s.dtype)).astype(Q.dtype)
+        return factor(product) if end is None else jax.lax.cond(end, factor, wait, product)
+
+    return jax.lax.scan(advance, Q, (run.inputs, run.states[:-1], ends))[1]

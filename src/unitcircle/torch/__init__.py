@@ -16,6 +16,7 @@ from unitcircle.torch._computed_weights import has_gradient as has_gradient
 from unitcircle.torch._computed_weights import write_weight as write_weight
 from unitcircle.torch._copied import copied as copied
 from unitcircle.torch._fill import fill_ as fill_
+from unitcircle.torch._flossing import gradient_flossing as gradient_flossing
 from unitcircle.torch._initialize import Filled as Filled
 from unitcircle.torch._initialize import Initialization as Initialization
 from unitcircle.torch._initialize import initialize_ as initialize_
@@ -39,6 +40,7 @@ __all__ = [
     "copied",
     "fill_",
     "generator_of",
+    "gradient_flossing",
     "gradient_of",
     "has_gradient",
     "has_own_forward",
