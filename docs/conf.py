@@ -90,5 +90,5 @@ def setup(app) -> None:
 
 
 write_finding_pages()
-runpy.run_path(str(HERE / "criticality_figure.py"))["write"](HERE / "generated" / "criticality.svg")
+runpy.run_path(str(HERE / "theory_figures.py"))["write"](HERE / "generated")
 run_notebooks()

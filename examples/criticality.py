@@ -19,7 +19,7 @@ import numpy as np
 from scipy import special
 
 from unitcircle.ensembles import MeanField
-from unitcircle.initializers import BlockRotation, Gaussian, Orthogonal
+from unitcircle.initializers import BlockRotation, Eigen, Gaussian, Orthogonal
 
 SIZES = (160, 320)
 DRAWS = (24, 12)
@@ -95,6 +95,7 @@ WEIGHTS = {
     "gaussian": lambda g, n: Gaussian(std=g / n**0.5),
     "fresh": lambda g, n: Gaussian(std=g / n**0.5),
     "blocks": lambda g, _: BlockRotation(modulus=g),
+    "uniform": lambda g, _: Eigen(modulus=g, angles="uniform"),
 }
 
 

@@ -20,6 +20,7 @@ BY_HAND = {
     "study_statistics",
     "criticality",
     "critical_modulus",
+    "long_recurrences",
 }
 # These are run, and what they print is read, by other tests.
 ELSEWHERE = {
