@@ -61,5 +61,5 @@ def test_the_survey_of_linear_recurrences_is_what_the_command_prints():
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=True)
     rows = [line for line in page.splitlines() if line.startswith("| ")]
     assert [line for line in run.stdout.splitlines() if line.startswith("| ")] == rows
-    assert len(rows) == 1 + 23
-    assert not any("not built" in row or "not read" in row for row in rows)
+    assert len(rows) == 1 + 23 + 1 + 33
+    assert not any("not built" in row or "not read" in row for row in rows[: 1 + 23])

@@ -1,11 +1,14 @@
 """Linear recurrences by the names of hubs, flash-linear-attention, the authors' code and GGUF."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.checkpoints.test_assembly import assembled, stored
 
+FLA = Path(__file__).parents[2] / "examples" / "fla_layers.json"
 EPS32 = float(np.finfo(np.float32).eps)
 
 H, K, C = 4, 3, 6
@@ -33,6 +36,16 @@ NAMES = {
     "fla mamba2": ("Mamba-2", "4 heads", {"A_log": (H,), "dt_bias": (H,), "conv1d.weight": (6, 1, 4)}),
     "fla gla": ("GLA", "6 channels", {"gk_proj.1.weight": (6, 16), "gk_proj.1.bias": (C,)}),
     "fla rwkv6": ("RWKV-6", "6 channels", {"w_proj.lora.2.bias": (C,), "bonus": (2, 3)}),
+    "fla rwkv6 of 0.6": ("RWKV-6", "6 channels", {"w_proj.linear.lora.2.bias": (C,), "bonus": (2, 3)}),
+    "fla simple_gla": ("simple GLA", "4 heads", {"gk_proj.bias": (H,), "gk_proj.weight": (H, 8),
+                                                 "g_norm_swish_gate.weight": (8,)}),
+    "fla mesa_net": ("MesaNet", "4 heads", {"a_proj.bias": (H,), "lambda_params": (8,), **DELTA}),
+    "fla rodimus": ("Rodimus", "6 channels", {"g_gate_proj.bias": (C,), "tau_gate_proj.bias": (C,)}),
+    "fla multiscale_retention": ("RetNet", "4 heads", {"g_norm_swish_gate.weight": (8,), "g_proj.weight": (32, 8),
+                                                       "v_proj.weight": (32, 8)}),
+    "fla mom": ("Gated DeltaNet", "4 heads", {"A_log": (H,), "dt_bias": (H,), "b_proj.0.weight": (H, 8)}),
+    "lara_mini as saved": ("Gated DeltaNet", "4 heads", {"A_log": (H,), "dt_bias": (H,), "in_proj.weight": (9, 8),
+                                                         "out_norm.weight": (3,)}),
     "fla rwkv7": ("RWKV-7", "6 channels", {"w_lora.lora.2.bias": (C,), "k_k": (C,), "k_a": (C,), "r_k": (2, 3)}),
     "fla hgrn": ("HGRN", "6 channels", {"f_proj.weight": (C, 8), "i_proj.weight": (C, 8), "g_norm.weight": (C,)}),
     # the authors' code
@@ -44,6 +57,12 @@ NAMES = {
     "mamba-3": ("Mamba-3", "4 heads", {"dt_bias": (H,), "in_proj.weight": (9, 8), "B_bias": (H, 1, 2)}),
     "mingru": ("minGRU", "6 channels", {"to_hidden_and_gate.weight": (2 * C, 8)}),
     "minlstm": ("minLSTM", "6 channels", {"to_hidden_and_f_i_gate.weight": (3 * C, 8)}),
+    "mingru of two weights": ("minGRU", "6 channels", {"lin_z.weight": (C, 8), "lin_h.weight": (C, 8)}),
+    "mingru with biases": ("minGRU", "6 channels", {"linear_z.weight": (C, 8), "linear_z.bias": (C,),
+                                                    "linear_h.weight": (C, 8), "linear_h.bias": (C,)}),
+    "minlstm of three weights": ("minLSTM", "6 channels", {"lin_f.weight": (C, 8), "lin_i.weight": (C, 8),
+                                                           "lin_h.weight": (C, 8)}),
+    "minlstm with biases": ("minLSTM", "6 channels", {"lin_f.bias": (C,), "lin_i.bias": (C,), "lin_h.weight": (C, 8)}),
     "s4d": ("S4D", "6 channels x 2", {"log_A_real": (C, 2), "A_imag": (C, 2), "log_dt": (C,)}),
     "s4d of the full code": ("S4D", "6 channels x 2", {"A_real": (1, 2), "A_imag": (1, 2), "inv_dt": (C, 1)}),
     "s5": ("S5", "6 modes", {"Lambda_re": (C,), "Lambda_im": (C,), "log_step": (C, 1)}),
@@ -70,6 +89,40 @@ def test_the_names_of_every_code_base(case):
     assert not coverage.unread
     assert layer.name == "layers.0.attn"
     assert all(name.startswith("model.layers.0.attn.") for name in layer.source.tensors)
+
+
+READ = {
+    "Comba": "Gated DeltaNet", "DeltaNet": "DeltaNet", "GatedDeltaNet": "Gated DeltaNet", "GatedDeltaNet2": "KDA",
+    "GatedDeltaProduct": "Gated DeltaProduct", "GatedLinearAttention": "GLA", "HGRNAttention": "HGRN",
+    "HGRN2Attention": "HGRN", "KimiDeltaAttention": "KDA", "LogLinearMamba2": "Mamba-2", "Mamba": "Mamba",
+    "Mamba2": "Mamba-2", "Mamba3": "Mamba-3", "MesaNet": "MesaNet", "MomAttention": "Gated DeltaNet",
+    "MultiScaleRetention": "RetNet", "PrecondGatedDeltaNet": "Gated DeltaNet", "PrecondKDA": "KDA",
+    "RWKV6Attention": "RWKV-6", "RWKV7Attention": "RWKV-7", "RodimusAttention": "Rodimus",
+    "SimpleGatedLinearAttention": "simple GLA",
+}  # fmt: skip
+"""Class of flash-linear-attention 0.6.0 → the family that its own parameters are read as."""
+SILENT = {"BasedLinearAttention"}
+"""Classes whose parameters have the names of softmax attention."""
+
+
+@pytest.mark.parametrize("name", json.loads(FLA.read_text(encoding="utf-8")))
+def test_every_layer_of_fla_is_read_or_named(name):
+    shapes = json.loads(FLA.read_text(encoding="utf-8"))[name]
+    tensors = {f"model.layers.0.attn.{leaf}": stored(values=np.full(shape, 0.5)) for leaf, shape in shapes.items()}
+    layers, coverage = assembled(tensors)
+    assert [layer.linear.family.name for layer in layers] == ([READ[name]] if name in READ else [])
+    assert len(coverage.unread) == (name not in READ and name not in SILENT)
+
+
+def test_softmax_attention_with_a_gate_is_no_recurrence():
+    for parts in (
+        {"b_proj.weight": (4, 8), "b_proj.bias": (4,), "q_proj.weight": (8, 8)},  # DeltaFormer
+        {"q_proj.weight": (8, 8), "k_proj.weight": (8, 8), "v_proj.weight": (8, 8)},
+        {"f_proj.weight": (4, 8), "f_proj.bias": (4,), "q_proj.weight": (8, 8), "v_proj.weight": (8, 8)},
+    ):
+        layers, coverage = assembled(module(parts))
+        assert not layers
+        assert not coverage.unread
 
 
 def test_half_a_module_is_named_and_not_read():

@@ -11,7 +11,7 @@ import numpy as np
 
 from unitcircle.checkpoints._inventory import Inventory
 from unitcircle.checkpoints._room import take
-from unitcircle.recurrence import RecurrentLayer, from_linear
+from unitcircle.recurrence import LINEAR_FAMILIES, RecurrentLayer, from_linear
 
 Names = tuple[str, ...]
 
@@ -27,7 +27,7 @@ class _Naming:
     absent: str = ""  # A pattern with which it is another family
     axes: tuple[int, ...] = ()  # Numbers of axes of the first parameter; empty for any
     sizes: Callable[[int, int], bool] | None = None  # Whether the sizes of the first two parameters fit
-    units: Callable[[tuple[int, ...]], int] | None = None  # Units by the shape of the first, whose values say nothing
+    units: Callable[[Inventory, str, str], int] | None = None  # Units of a prefix, where the first holds no decay
     inputs: Callable[[Inventory, str], Any] | None = None  # Input weight and the names that it is made from
 
 
@@ -51,23 +51,39 @@ def _of_lru(work: Inventory, prefix: str) -> Any:
     return B, names
 
 
-_DELTA = r"(?:b_proj|in_proj_b|in_proj_ba|in_proj_beta|beta_proj|ba_proj)\.weight"
+def _rows(share: int) -> Callable[[Inventory, str, str], int]:
+    """Return how many units a weight has whose rows make several parts of each."""
+    return lambda work, _, name: work.shape(name)[0] // share
+
+
+def _retention_heads(work: Inventory, prefix: str, name: str) -> int:
+    """Return the heads of a RetNet, whose norm has the entries of one head; 0 where v_proj does not fit."""
+    values, norm = f"{prefix}v_proj.weight", work.shape(name)
+    rows = work.shape(values)[0] if values in work.tensors and work.shape(values) else 0
+    return rows // norm[0] if len(norm) == 1 and norm[0] and rows % norm[0] == 0 else 0
+
+
+_DELTA = r"(?:b_proj(?:\.\d+)?|shared_b|in_proj_b|in_proj_ba|in_proj_beta|beta_proj|ba_proj)\.weight|out_norm\.weight"
+_OTHERS = r"Mu_log|readout|r_proj\S*|lambda_params"
+"""What makes other layers, which have a decay of the same names, and states or slots beside it."""
 _SELECTIVE = {"dt_bias": ("dt_bias",)}
 _LINEAR = (
     _Naming("LRU", ("nu_log",), {"theta_log": ("theta_log",)}, inputs=_of_lru),
     _Naming("Mamba", ("A_log",), {"dt_bias": ("dt_proj.bias", "dt_proj/bias")}, axes=(1, 2)),
     _Naming("Zamba", ("A_log",), {"dt_bias": ("dt_proj_bias",)}, axes=(3,)),
     _Naming("KDA", ("A_log",), _SELECTIVE, sizes=_per_channel, axes=(1, 4)),
-    _Naming("Gated DeltaNet", ("A_log",), _SELECTIVE, _DELTA, sizes=_same, axes=(1,)),
-    _Naming("Mamba-2", ("A_log",), _SELECTIVE, r"in_proj\.weight|conv1d\.\S+|D", axes=(1,)),
-    _Naming("Mamba-2/GDN", ("A_log",), _SELECTIVE, axes=(1,)),
+    _Naming("Gated DeltaNet", ("A_log",), _SELECTIVE, _DELTA, _OTHERS + r"|D", sizes=_same, axes=(1,)),
+    _Naming("Gated DeltaNet", ("A_log",), _SELECTIVE, r"decay", _OTHERS, sizes=_same, axes=(1,)),
+    _Naming("Mamba-2", ("A_log",), _SELECTIVE, r"in_proj\.weight|conv1d\.\S+|D", _OTHERS, axes=(1,)),
+    _Naming("Mamba-2/GDN", ("A_log",), _SELECTIVE, absent=_OTHERS, axes=(1,)),
     _Naming("Mamba", ("A_log",), _SELECTIVE, axes=(2,)),
     _Naming("KDA, bounded", ("dt_bias",), {}, r"f_[ab]_proj\.weight|f_proj\.\d\.weight", r"A_log", axes=(1, 2)),
     _Naming("Mamba-3", ("dt_bias",), {}, r"[BC]_(?:bias|norm\.weight)", r"A_log", axes=(1,)),
     _Naming("DeltaNet", ("b_proj.weight",), {}, r"q_conv1d\.weight|q_proj\.weight",
-            r"(?:\S+\.)?A_log|a_proj\.weight|gk_proj\S*|f_[ab]?_?proj\S*", axes=(2,), units=lambda shape: shape[0]),
+            r"(?:\S+\.)?A_log|a_proj\.weight|gk_proj\S*|f_[ab]?_?proj\S*|b_proj\.bias|lambda_params",
+            axes=(2,), units=_rows(1)),
     _Naming("RWKV-6", ("time_decay", "time_mix_decay.weight"), {}, r"time_(?:decay_w1|maa_w1|mix_w1|mix_decay_w1)\S*"),
-    _Naming("RWKV-6", ("w_proj.lora.2.bias",), {}, r"bonus"),
+    _Naming("RWKV-6", ("w_proj.lora.2.bias", "w_proj.linear.lora.2.bias"), {}, r"bonus"),
     _Naming("RWKV-5", ("time_decay",), {}, r"time_(?:faaaa|first|mix_\w+)", axes=(2, 3)),
     _Naming("RWKV-4", ("time_decay",), {}, r"time_(?:first|faaaa|mix_\w+|mix_k)\S*", axes=(1,)),
     _Naming("RWKV-7", ("w0", "time_mix_w0.weight"), {}, r"(?:time_mix_)?(?:k_k|a0)\S*"),
@@ -78,9 +94,20 @@ _LINEAR = (
             {"gate_bias": ("recurrent_gate_bias", "a_gate.b", "a_gate.bias")}),
     _Naming("mLSTM, capped", ("fgate_preact.bias",), {}, r"igate_preact\.\S+"),
     _Naming("mLSTM", ("fgate.bias",), {}, r"igate\.\S+", axes=(1,)),
-    _Naming("minGRU", ("to_hidden_and_gate.weight",), units=lambda shape: shape[0] // 2),
-    _Naming("minLSTM", ("to_hidden_and_f_i_gate.weight", "to_hidden_and_gates.weight"),
-            units=lambda shape: shape[0] // 3),
+    _Naming("simple GLA", ("gk_proj.bias",), {}, r"g_norm\S*", axes=(1,)),
+    _Naming("MesaNet", ("a_proj.bias",), {}, r"lambda_params", axes=(1,)),
+    _Naming("Rodimus", ("g_gate_proj.bias",), {"tau_bias": ("tau_gate_proj.bias",)}, axes=(1,)),
+    _Naming("RetNet", ("g_norm_swish_gate.weight",), {}, r"g_proj\.weight",
+            r"(?:gk|f|s|i)_proj\S*|\S*A_log", axes=(1,), units=_retention_heads),
+    _Naming("minGRU", ("to_hidden_and_gate.weight",), axes=(2,), units=_rows(2)),
+    _Naming("minGRU", ("lin_z.bias", "linear_z.bias", "to_z.bias"), {}, r"(?:lin|linear|to)_h\S*\.weight", axes=(1,)),
+    _Naming("minGRU", ("lin_z.weight", "linear_z.weight", "to_z.weight"), {}, r"(?:lin|linear|to)_h\S*\.weight",
+            r"(?:lin|linear|to)_z\.bias", axes=(2,), units=_rows(1)),
+    _Naming("minLSTM", ("to_hidden_and_f_i_gate.weight", "to_hidden_and_gates.weight"), axes=(2,), units=_rows(3)),
+    _Naming("minLSTM", ("lin_f.bias", "linear_f.bias", "to_f.bias"),
+            {"input_bias": ("lin_i.bias", "linear_i.bias", "to_i.bias")}, r"(?:lin|linear|to)_h\S*\.weight", axes=(1,)),
+    _Naming("minLSTM", ("lin_f.weight", "linear_f.weight", "to_f.weight"), {}, r"(?:lin|linear|to)_h\S*\.weight",
+            r"(?:lin|linear|to)_f\.bias", axes=(2,), units=_rows(1)),
     _Naming("S4D", ("log_A_real",), {"A_imag": ("A_imag",), "log_dt": ("log_dt",)}, absent="P"),
     _Naming("S4D", ("A_real",), {"A_imag": ("A_imag",), "log_dt": ("inv_dt",)}, absent="P"),
     _Naming("S5", ("Lambda_re",), {"Lambda_im": ("Lambda_im",), "log_step": ("log_step",)}, absent="P"),
@@ -134,16 +161,17 @@ def _parts_of(work: Inventory, naming: _Naming, prefix: str, name: str) -> dict[
 _FIRST = {"RWKV-4": "time_decay", "RWKV-5": "time_decay", "RWKV-6": "time_decay", "RWKV-7": "w0", "GLA": "gate_bias",
           "mLSTM": "fgate_bias", "mLSTM, capped": "fgate_bias", "lightning attention": "slope_rate", "LRU": "nu_log",
           "RG-LRU": "recurrent_param", "S4D": "log_A_real", "S5": "Lambda", "KDA, bounded": "dt_bias",
-          "Mamba-3": "dt_bias"}  # fmt: skip
+          "Mamba-3": "dt_bias", "simple GLA": "gate_bias", "MesaNet": "gate_bias", "Rodimus": "g_bias",
+          "minGRU": "gate_bias", "minLSTM": "forget_bias"}  # fmt: skip
 """The first parameter of each family, A_log of the others."""
 
 
 def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str]) -> RecurrentLayer | None:
     family = naming.family
     if naming.units is not None:
-        count = naming.units(work.shape(parts[""]))
-        values: dict[str, Any] = {"units": np.zeros(count)}
-        named = {"units": parts[""]}
+        count = naming.units(work, prefix, parts[""])
+        values: dict[str, Any] = dict.fromkeys(LINEAR_FAMILIES[family].parameters, np.zeros(count))
+        named = dict.fromkeys(values, parts[""])
     else:
         named = {part or _FIRST.get(family, "A_log"): name for part, name in parts.items()}
         values = {part: work.load(name) for part, name in named.items()}
@@ -169,7 +197,7 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
     if "log_dt" in values:  # a step for each channel times the modes of one row
         take(32 * values["log_dt"].size * values["log_A_real"].shape[-1], "the eigenvalues of its state spaces")
     inputs = naming.inputs(work, prefix) if naming.inputs is not None else None
-    names = [*named.values(), *(inputs[1] if inputs else ())]
+    names = [*dict.fromkeys(named.values()), *(inputs[1] if inputs else ())]
     layer = from_linear(
         family,
         values,

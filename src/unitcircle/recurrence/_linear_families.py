@@ -114,6 +114,11 @@ def _log_sigmoid(x: np.ndarray) -> np.ndarray:
     return -np.logaddexp(0.0, -x)
 
 
+def _share(forget: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Return log (f / (f + i)) of two gates by their pre-activations."""
+    return -np.logaddexp(0.0, _log_sigmoid(keep) - _log_sigmoid(forget))
+
+
 def _s4d(p: Parameters) -> np.ndarray:
     step, A = np.exp(p["log_dt"]), -np.exp(p["log_A_real"]) + 1j * p["A_imag"]
     return _times_step(step, A)
@@ -241,13 +246,29 @@ _FAMILIES = (
         "huggingface/transformers models/xlstm/modeling_xlstm.py", laws={"fgate_bias": "linspace(3, 6, heads)"},
     ),
     LinearFamily(
-        "minGRU", "h' = (1 − z) h + z g, z = σ(W x)", ("units",), lambda p: np.full(p["units"].size, -math.log(2)),
-        _UNIT, "lucidrains/minGRU-pytorch minGRU_pytorch/minGRU.py", "channel", fixed=True,
+        "simple GLA", "S' = σ(x W + b)^(1/16) S + k vᵀ", ("gate_bias",),
+        lambda p: _log_sigmoid(p["gate_bias"].ravel()) / 16, _UNIT,
+        "fla-org/flash-linear-attention fla/layers/simple_gla.py",
     ),
     LinearFamily(
-        "minLSTM", "h' = f / (f + i) h + i / (f + i) g", ("units",),
-        lambda p: np.full(p["units"].size, -math.log(2)), _UNIT,
-        "lucidrains/minGRU-pytorch minGRU_pytorch/minLSTM.py", "channel", fixed=True,
+        "MesaNet", "S' = σ(x W + b) S + β v kᵀ, and the same of k kᵀ", ("gate_bias",),
+        lambda p: _log_sigmoid(p["gate_bias"].ravel()), _UNIT,
+        "fla-org/flash-linear-attention fla/layers/mesa_net.py",
+    ),
+    LinearFamily(
+        "Rodimus", "S' = diag(exp(−softplus(g) σ(τ))) S + k vᵀ", ("g_bias", "tau_bias"),
+        lambda p: -_softplus(p["g_bias"].ravel()) * _sigmoid(p["tau_bias"].ravel()), _UNIT,
+        "fla-org/flash-linear-attention fla/layers/rodimus.py", "channel",
+    ),
+    LinearFamily(
+        "minGRU", "h' = (1 − z) h + z g, z = σ(W x + b)", ("gate_bias",),
+        lambda p: _log_sigmoid(-p["gate_bias"].ravel()), _UNIT,
+        "lucidrains/minGRU-pytorch minGRU_pytorch/minGRU.py; Feng et al., arXiv 2410.01201", "channel", fixed=True,
+    ),
+    LinearFamily(
+        "minLSTM", "h' = f / (f + i) h + i / (f + i) g, f = σ(W x + b), i = σ(U x + c)", ("forget_bias", "input_bias"),
+        lambda p: _share(p["forget_bias"].ravel(), p["input_bias"].ravel()), _UNIT,
+        "lucidrains/minGRU-pytorch minGRU_pytorch/minLSTM.py; Feng et al., arXiv 2410.01201", "channel", fixed=True,
     ),
     LinearFamily(
         "LRU", "h' = exp(−exp(ν) + i exp(θ)) h + exp(γ) B x", ("nu_log", "theta_log"),
