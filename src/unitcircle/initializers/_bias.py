@@ -130,7 +130,7 @@ class UniformGate(GateBias):
     Examples
     --------
     >>> UniformGate()(np.array([-0.5, 0.0, 0.5, 9.0])).round(3)
-    array([-0.395,  0.   ,  0.395,  1.099])
+    array([-0.388,  0.   ,  0.388,  1.099])
     """
 
     name = "uniform_gate"
