@@ -31,6 +31,7 @@ from unitcircle.torch._random import generator_of as generator_of
 from unitcircle.torch._regularizers import norm_stabilizer as norm_stabilizer
 from unitcircle.torch._regularizers import pascanu_omega as pascanu_omega
 from unitcircle.torch._regularizers import soft_orthogonality as soft_orthogonality
+from unitcircle.torch._schur import parametrize_schur as parametrize_schur
 
 __all__ = [
     "Filled",
@@ -47,6 +48,7 @@ __all__ = [
     "initialize_",
     "norm_stabilizer",
     "parametrize_orthogonal",
+    "parametrize_schur",
     "pascanu_omega",
     "recurrent_tensors",
     "soft_orthogonality",

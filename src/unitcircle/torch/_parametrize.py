@@ -8,8 +8,13 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
+from unitcircle._arguments import one_of
 from unitcircle.errors import DtypeError, ShapeError, UnknownNameError
+from unitcircle.torch._cayley import ScaledCayley
 from unitcircle.torch._modules import recurrent_tensors
+
+MAPS = ("matrix_exp", "cayley", "householder", "scaled_cayley")
+"""torch's orthogonal maps, and scoRNN's."""
 
 
 class BlockwiseParametrization(nn.Module):
@@ -63,7 +68,9 @@ def parametrize_orthogonal(
     name
         The recurrent weight: ``"weight_hh_l0"``, ``"weight_hh_l1_reverse"``, ``"weight_hh"``, ``"weight"``.
     orthogonal_map
-        torch's orthogonal map: ``"matrix_exp"``, ``"cayley"`` or ``"householder"``; torch's choice by default.
+        torch's orthogonal map: ``"matrix_exp"`` (expRNN), ``"cayley"`` or ``"householder"``, torch's choice by default;
+        or ``"scaled_cayley"`` (scoRNN), (I + A)⁻¹ (I − A) D, whose diagonal D of ±1 is chosen from the weight, such
+        that A exists whatever the weight is, and is then fixed.
     gain
         g, every singular value of every block.
 
@@ -75,11 +82,24 @@ def parametrize_orthogonal(
     Raises
     ------
     UnknownNameError
-        The module itself has no such recurrent weight; for a weight of a submodule, pass the submodule.
+        The module itself has no such recurrent weight (for a weight of a submodule, pass the submodule), or there is no
+        such map.
     DtypeError
         bfloat16 or float16, in which torch's maps fail at the first forward pass.
     ShapeError
         The blocks are not square (a projected LSTM).
+
+    Notes
+    -----
+    The map is computed at every use of the weight: at every step of a loop over a cell, and four times in one call of
+    ``nn.LSTM``. Inside ``with torch.nn.utils.parametrize.cached():`` it is computed once; leave the block before the
+    optimizer's step, after which the weight is another.
+
+    References
+    ----------
+    M. Lezcano-Casado, D. Martínez-Rubio, "Cheap orthogonal constraints in neural networks", ICML 2019,
+    arXiv 1901.08428; K. Helfrich, D. Willmott, Q. Ye, "Orthogonal recurrent neural networks with scaled Cayley
+    transform", ICML 2018, arXiv 1707.09520, theorem 3.1.
 
     Examples
     --------
@@ -88,6 +108,17 @@ def parametrize_orthogonal(
     >>> bool(torch.allclose(block.T @ block, torch.eye(5), atol=1e-5))
     True
     """
+    weight, gates = square_blocks(module, name)
+    nearest = [_nearest_orthogonal(part / gain) for part in weight.detach().chunk(gates)]
+    blocks = orthogonal_blocks(nearest, orthogonal_map)
+    parametrize.register_parametrization(
+        module, name, BlockwiseParametrization(blocks, torch.full_like(weight[0, 0], gain))
+    )
+    return module
+
+
+def square_blocks(module: nn.Module, name: str, /) -> tuple[torch.Tensor, int]:
+    """Return a recurrent weight of square gate blocks, and their number, after checks that it can be parametrized."""
     linear_names = ["weight"] if isinstance(module, nn.Linear) else []
     known = {t.name: len(t.gates) for t in recurrent_tensors(module) if "." not in t.name} | dict.fromkeys(
         linear_names, 1
@@ -98,19 +129,24 @@ def parametrize_orthogonal(
     if weight.dtype in {torch.bfloat16, torch.float16}:
         remedy = "Keep this weight in float32; autocast casts it for the products."
         raise DtypeError(name, "must be float32 or float64", str(weight.dtype), remedy)
-    gates = known[name]
-    n = weight.shape[-1]
+    gates, n = known[name], weight.shape[-1]
     if weight.shape[0] != gates * n:
         raise ShapeError(name, "must have square gate blocks", f"shape {tuple(weight.shape)} for {gates} gates")
+    return weight, gates
+
+
+def orthogonal_blocks(values: Sequence[torch.Tensor], orthogonal_map: str | None, /) -> list[nn.Module]:
+    """Return a parametrization by orthogonal matrices for each of several orthogonal matrices, where it starts."""
+    if orthogonal_map is not None:
+        one_of("orthogonal_map", orthogonal_map, MAPS)
+    if orthogonal_map == "scaled_cayley":
+        return [ScaledCayley(value) for value in values]
     blocks: list[nn.Module] = []
-    for part in weight.detach().chunk(gates):
+    for value in values:
         # torch builds its parametrization on a module's weight: a Linear that is then dropped.
-        scratch = nn.Linear(n, n, bias=False, device=weight.device, dtype=weight.dtype)
+        scratch = nn.Linear(len(value), len(value), bias=False, device=value.device, dtype=value.dtype)
         with torch.no_grad():
-            scratch.weight.copy_(_nearest_orthogonal(part / gain))
+            scratch.weight.copy_(value)
         parametrizations.orthogonal(scratch, orthogonal_map=orthogonal_map)
         blocks.append(scratch.get_submodule("parametrizations.weight.0"))
-    parametrize.register_parametrization(
-        module, name, BlockwiseParametrization(blocks, torch.full_like(weight[0, 0], gain))
-    )
-    return module
+    return blocks
