@@ -119,10 +119,11 @@ class Diagnosis:
         Parameters
         ----------
         model
-            The model that was diagnosed: a ``torch.nn.Module``, of which only the modules with such findings are
-            filled; or a Keras model, of which all layers must have the same remedy.
+            The model that was diagnosed: a ``torch.nn.Module``, a Keras model or an nnx module, of which only the
+            layers with such findings are filled. Of a torch module, lost parameters of a decay are drawn again too.
         trained
-            Whether to initialize trained layers too, which lose what they have learned.
+            Whether to initialize layers too that are trained, or of which nothing shows that they are not. They lose
+            what they have learned.
         rng
             Seed or generator of the framework's ``initialize_``.
 
@@ -134,7 +135,7 @@ class Diagnosis:
         Raises
         ------
         ArgumentError
-            A layer is trained, or the model is not one that can be filled.
+            A layer may be trained, or the model is not one that can be filled.
 
         Examples
         --------

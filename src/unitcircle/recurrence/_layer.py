@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from unitcircle._printable import printable
 from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
 from unitcircle.recurrence._cell import Cell
+from unitcircle.recurrence._copies import remade
 from unitcircle.recurrence._linear_recurrence import LinearRecurrence
 from unitcircle.recurrence._source import Source
 
@@ -125,6 +126,9 @@ class RecurrentLayer:
         if (self.cell is Cell.HAND_WRITTEN) != (self.units is not None):
             raise ArgumentError("units", "must be given for a hand-written cell, and for no other", f"{self.units}")
         self._check()
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return remade(self)
 
     def _take_leak(self) -> None:
         """Make a plain cell with a leak the leaky cell of its activation; refuse a leak of others."""

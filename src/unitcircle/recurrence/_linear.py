@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -76,9 +75,9 @@ def from_linear(
     recurrence = LinearRecurrence(
         family=row,
         log_eigenvalues=logs,
-        parameters=MappingProxyType(stored),
-        dtypes=MappingProxyType(dict(dtypes or {name: value.dtype.name for name, value in stored.items()})),
-        names=MappingProxyType(dict(names or {name: name for name in stored})),
+        parameters=stored,
+        dtypes=dtypes or {name: value.dtype.name for name, value in stored.items()},
+        names=names or {name: name for name in stored},
     )
     first = next(iter(stored.values()))
     return RecurrentLayer(

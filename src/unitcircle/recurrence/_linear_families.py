@@ -68,6 +68,13 @@ class LinearFamily:
     shut: bool = False
     layout: str = "linear"
 
+    def __reduce__(self) -> tuple[Callable[[str], LinearFamily], tuple[str]]:
+        return _family_of, (self.name,)  # its equation is a function, often without a name
+
+
+def _family_of(name: str) -> LinearFamily:
+    return LINEAR_FAMILIES[name]
+
 
 _softplus, _sigmoid = (ACTIVATIONS[name].value for name in ("softplus", "sigmoid"))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from unitcircle._array import HALF_EPS
+from unitcircle.recurrence._copies import remade
 from unitcircle.recurrence._linear_families import LinearFamily
 
 
@@ -36,6 +39,13 @@ class LinearRecurrence:
     parameters: Mapping[str, np.ndarray] = field(repr=False)
     dtypes: Mapping[str, str]
     names: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for name in ("parameters", "dtypes", "names"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return remade(self)
 
     @property
     def units(self) -> int:

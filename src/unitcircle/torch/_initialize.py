@@ -12,7 +12,7 @@ from torch import nn
 from unitcircle import initializers
 from unitcircle._filling import Filling, PerGate, Spec, biases_of
 from unitcircle._renamed import renamed_arguments
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.initializers import Filled, GateBias, Initializer, Orthogonal, require
 from unitcircle.torch._computed_weights import (
     is_computed,
@@ -60,6 +60,7 @@ def initialize_(
     input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
     linear: Collection[str] = (),
+    only: Collection[str] = (),
     rng: Rng = None,
 ) -> Initialization:
     r"""Initialize every recurrent layer of a module, gate block by gate block, in place.
@@ -84,6 +85,8 @@ def initialize_(
         as they are.
     linear
         Names of square Linear modules in your own code that are recurrent: ``["h2h"]``.
+    only
+        Names of the recurrent weights whose layers are filled: ``["rnn.weight_hh_l1"]``; all layers by default.
     rng
         Seed, ``torch.Generator`` or ``numpy.random.Generator``; a fresh seed by default. torch's global random state
         is not touched.
@@ -102,7 +105,7 @@ def initialize_(
         No initializer, or no recurrent layer; a complex initializer for real weights; a tensor to fill that the module
         computes from other parameters by a map that has no ``right_inverse``, or cannot produce such a weight.
     UnknownNameError
-        A gate or Linear module that does not exist.
+        A gate, a Linear module or a recurrent weight that does not exist.
 
     Examples
     --------
@@ -115,6 +118,11 @@ def initialize_(
     """
     filling = Filling.parse(recurrent, input, bias)
     layers = list(recurrent_tensors(module, linear))
+    if only:
+        found = {tensors.name: tensors for tensors in layers}
+        if unknown := sorted(set(only) - found.keys()):
+            raise UnknownNameError("only", unknown[0], found)
+        layers = [tensors for name, tensors in found.items() if name in only]
     unnamed = tuple(suspects(module, linear))
     if not layers:
         remedy = f"Name recurrent Linear modules: linear={list(unnamed)}." if unnamed else ""
