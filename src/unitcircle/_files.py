@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -37,23 +38,26 @@ def _written(path: Path) -> Generator[IO[bytes]]:
             yield stream
         return
     path = path.resolve()  # a symbolic link stays, and the file that it names is replaced
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
-    except OSError as error:
-        raise ArgumentError(
-            "path", "must be in a folder that can be written to", f"{path} ({error.strerror})"
-        ) from error
     umask = os.umask(0)
     os.umask(umask)
+    file = None
     try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask  # what was private stays so
+            file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:60]}.", delete=False)  # noqa: SIM115
+        except OSError as error:
+            raise ArgumentError(
+                "path", "must be in a folder that can be written to", f"{path} ({error.strerror})"
+            ) from error
         with file:
             yield file
             # The name must not reach the disk before the content does.
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).chmod(0o666 & ~umask)
+        Path(file.name).chmod(mode)
         Path(file.name).replace(path)
-    except BaseException:
-        Path(file.name).unlink()
+    except BaseException:  # an interrupt may come at any place
+        if file is not None:
+            Path(file.name).unlink(missing_ok=True)
         raise

@@ -5,9 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from unitcircle.checkpoints._room import admit, take, work
 from unitcircle.checkpoints._stream import Stream
@@ -17,16 +19,19 @@ MAX_DIRECTORY = 8 << 20
 """Bytes of a central directory: some 100,000 members. Python keeps ten times as much memory for it."""
 STEPS_OF_OPENING = 50
 """Steps of work that opening a compressed member takes."""
+SMALL = 1 << 20
+"""Bytes of a file that is read in whole: a map keeps a descriptor, of which a call over many files has a thousand."""
+_MAP: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 _END, _END64, _LOCATOR, _LOCAL = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x03\x04"
 
 
 def map_file(path: Path, /) -> memoryview:
-    """Return a file as read-only memory, of which only what is looked at is loaded."""
+    """Return a file as read-only memory, of which, unless it is small, only what is looked at is loaded."""
     admit(path)
     with path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return memoryview(b"")  # which mmap refuses
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        if os.fstat(file.fileno()).st_size <= SMALL:
+            return memoryview(file.read())
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, **_MAP))
 
 
 class Archive:

@@ -6,6 +6,7 @@ runs, so that ``unitcircle --help`` loads no numerical library.
 
 __all__ = ["INTERRUPTED", "accept_any_encoding", "console", "main", "terminated_as_interrupted"]
 
+import errno
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ COMMANDS = {
 DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version prints the release.)"
 LONGEST = 2000
 """Characters of an error message."""
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE}
+"""What the system refuses, and no report of an error of ours can mend."""
 GROUP = "unitcircle.commands"
 """Entry points of other distributions: name of a command → its function."""
 NOT_INSTALLED = {
@@ -162,5 +165,9 @@ def _run(available: dict[str, Callable[..., Any]], words: Sequence[str]) -> int:
         return _refuse(f"there is not enough memory ({error}): ask for fewer units, steps, draws or sequences")
     except Exception as error:
         # Python would end with status 1, which means findings.
-        return _refuse(f"unexpected error, {type(error).__name__}: {error}; {_log(words)}")
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            message = str(error)
+        else:
+            message = f"unexpected error, {type(error).__name__}: {error}; {_log(words)}"
+        return _refuse(message)
     return status or 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import BadZipFile
@@ -95,19 +97,27 @@ def diagnose(
         raise ArgumentError("--html", "must be given with one file", f"{len(names)} files")
     if repair.wanted and len(names) > 1:
         raise ArgumentError("--fix", "must be given with one local file", f"{len(names)} files")
+    if jobs is not None and jobs < 1:
+        raise ArgumentError("--jobs", "must be 1 or more", f"{jobs}")
+    written = {"--output-file": output.output_file, "--html": html, "-o": repair.fixed}
+    written |= {"--baseline": settings.baseline} if judgement.write_baseline else {}
+    _keep_apart([*names, data, judgement.config, None if judgement.write_baseline else settings.baseline], written)
     known = judgement.known(settings)
     report = linting.check(names, settings, baseline=known, examine=examine, jobs=jobs)
     alone = report.files[0] if len(names) == 1 else None
-    if alone is not None and alone.error and (repair.wanted or output.form in {"text", "json"}):
+    if alone is not None and alone.error and (repair.wanted or output.form == "text"):
         raise CheckpointError(alone.error)
     if repair.wanted and alone is not None and alone.diagnosis is not None:
-        fixed = repair.apply(names[0], alone.diagnosis, seed=seed)
-        if fixed is None:
+        # The output of a format is that format and nothing else.
+        words = console(stderr=output.form != "text")
+        fixed = repair.apply(names[0], alone.diagnosis, words, seed=seed)
+        if fixed is None and output.form == "text":
             return report.status
-        # What was written is judged as it was: whether the findings are gone is seen, not claimed.
-        console().print(f"written: {fixed}\n")
-        report = linting.check([str(fixed)], settings, baseline=known, examine=examine)
-        alone = report.files[0]
+        if fixed is not None:
+            # What was written is judged as it was: whether the findings are gone is seen, not claimed.
+            words.print(f"written: {fixed}\n")
+            report = linting.check([str(fixed)], settings, baseline=known, examine=examine)
+            alone = report.files[0]
     if judgement.write_baseline:
         return judgement.replace_baseline(report)
     output.write(report)
@@ -116,6 +126,18 @@ def diagnose(
         if output.form == "text":
             console().print(f"\nreport: {page}")
     return report.status
+
+
+def _keep_apart(read: Iterable[str | Path | None], written: Mapping[str, Path | None]) -> None:
+    """Refuse an output that would replace an input, or another output."""
+    taken = {os.path.realpath(path): "which is read" for path in read if path is not None}
+    for option, path in written.items():
+        if path is None or (path.exists() and not path.is_file()):  # a device, a pipe; a folder is refused later
+            continue
+        place = os.path.realpath(path)
+        if place in taken:
+            raise ArgumentError(option, "must name a file of its own", f"{path}, {taken[place]}")
+        taken[place] = f"which {option} names too"
 
 
 def _inputs(path: Path | None) -> Any:

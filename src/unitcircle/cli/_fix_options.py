@@ -11,6 +11,8 @@ from tyro.conf import arg
 from unitcircle.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from unitcircle.diagnosis import Diagnosis
 
 
@@ -48,15 +50,14 @@ class Fix:
             raise ArgumentError("-o", "must name a new file", f"{self.fixed}, which exists")
         return True
 
-    def apply(self, path: str, diagnosis: Diagnosis, /, *, seed: int) -> Path | None:
+    def apply(self, path: str, diagnosis: Diagnosis, out: Console, /, *, seed: int) -> Path | None:
         """Print the changes and write the repaired copy; return where it is, or None where nothing was written."""
-        from unitcircle.cli._terminal import console
+        from unitcircle.cli._terminal import terminated_as_interrupted
         from unitcircle.linting import plan_repair
 
         if not Path(path).is_file():
             raise ArgumentError("--fix", "must be given with one local file", path)
         repair = plan_repair(Path(path), diagnosis, unsafe=self.unsafe_fixes, trained=self.fix_trained, rng=seed)
-        out = console()
         for change in repair.changes:
             out.print(str(change), soft_wrap=True)
         for sentence in repair.left:
@@ -68,5 +69,6 @@ class Fix:
             return None
         target = Path(path) if self.in_place else self.fixed
         assert target is not None
-        repair.write(target)
+        with terminated_as_interrupted():  # no half of a copy stays behind
+            repair.write(target)
         return target

@@ -50,6 +50,8 @@ class Judgement:
         """Return the settings of the project, with what this call gives."""
         from unitcircle.linting import Settings, find_settings
 
+        if self.config is not None and self.isolated:
+            raise ArgumentError("--config", "must not be given with --isolated", "both")
         file = self.config or (None if self.isolated else find_settings())
         project = Settings() if file is None else Settings.load(file)
         return project.overridden(
@@ -71,6 +73,8 @@ class Judgement:
         if self.write_baseline:
             if settings.baseline is None:
                 raise ArgumentError("--baseline", "must be given for --write-baseline", "none")
+            if settings.baseline.exists():
+                Baseline.read(settings.baseline)  # what is no baseline is not replaced
             return None
         return None if settings.baseline is None else Baseline.read(settings.baseline)
 
@@ -113,7 +117,17 @@ class Output:
     def write(self, report: Report) -> None:
         """Print a report, or write it to the file."""
         from unitcircle._files import written_whole
+        from unitcircle._printable import printable
+        from unitcircle.cli._terminal import drop_output
         from unitcircle.linting import render_report, report_lines
+
+        if self.statistics and self.form != "text":
+            raise ArgumentError("--statistics", "must be given with text", f"the format {self.form}")
+        if self.form == "json" or self.output_file is not None:
+            # Where the report is not looked at by a person, the log must say why there is no diagnosis.
+            for file in report.files:
+                if file.error:
+                    print(f"unitcircle: {printable(file.error)}", file=sys.stderr)
 
         if self.form != "text":
             text = render_report(report, self.form)
@@ -122,25 +136,24 @@ class Output:
         else:
             text = self._view(report)
         if self.output_file is None:
-            if text:
-                print(text)
+            try:
+                print(text, end="\n" if text else "", flush=True)
+            except BrokenPipeError:
+                drop_output()  # the exit status still says what was found
             return
         with written_whole(self.output_file) as file:
             file.write(text.encode(errors="backslashreplace") + b"\n")
         print(f"report: {self.output_file}", file=sys.stderr)
 
     def _view(self, report: Report) -> str:
-        """Print a report with colours, or return its text where it goes to a file."""
+        """Return a report as text, coloured where it goes to a terminal."""
         from unitcircle.cli._terminal import console
         from unitcircle.linting import report_view
 
         out, view = console(), report_view(report, statistics=self.statistics)
-        if self.output_file is None:
-            out.print(view)
-            return ""
         with out.capture() as capture:
             out.print(view)
-        return capture.get().rstrip()
+        return capture.get().rstrip("\n")
 
 
 def _ignores(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

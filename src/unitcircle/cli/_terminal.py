@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import signal
 import sys
 import threading
@@ -24,12 +25,13 @@ _ASCII = {
 }  # fmt: skip
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Return the console for output: colour on a terminal only, 80 columns in a pipe."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    result = Console(width=width, highlight=False, emoji=False, markup=False)
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream is not None and stream.isatty() else PLAIN_WIDTH  # pyright: ignore[reportUnnecessaryComparison]
+    result = Console(stderr=stderr, width=width, highlight=False, emoji=False, markup=False)
     result.push_render_hook(_Hook())  # pyright: ignore[reportArgumentType]  (rich's class would have to be loaded)
     return result
 
@@ -47,6 +49,12 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
         raise error
     failed = error.object[error.start : error.end]
     return "".join(_ASCII.get(char) or char.encode("ascii", "backslashreplace").decode() for char in failed), error.end
+
+
+def drop_output() -> None:
+    """Let what is still to be printed go nowhere: its reader has closed the pipe (``unitcircle ... | head``)."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextmanager
