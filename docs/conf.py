@@ -29,6 +29,7 @@ myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_timeout = -1  # a cell that imports torch takes 30 s on a busy machine
 nb_execution_excludepatterns = ["generated/*"]
 html_theme = "furo"
 html_title = "unitcircle"
