@@ -2,6 +2,8 @@
 
 import json
 import math
+import signal
+from pathlib import Path
 
 import pytest
 import tyro
@@ -165,15 +167,33 @@ def test_a_command_runs_after_its_line_is_parsed():
         call()
 
 
-def test_an_interrupt_keeps_what_has_ended(file, capsys, monkeypatch):
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_has_ended_and_shows_it(file, capsys, monkeypatch, signum):
+    from unitcircle.experiments import studies
+
+    fill(file, keep=lambda label, run: run.seed != 7)
+
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signum)
+
+    monkeypatch.setattr(studies, "execute", interrupted)
+    assert cli.main(["study", "run", file]) == 130
+    assert "run the command again to resume" in " ".join(capsys.readouterr().out.split())
+    folder = Path("out/studies/little")
+    written = {"table.csv", "comparison.json", "figure.png", "figure.svg", "report.html"}
+    assert written <= {path.name for path in folder.iterdir()}
+    assert json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["missing"] == 3
+
+
+def test_a_second_interrupt_ends_the_page_as_well(file, monkeypatch):
     from unitcircle.experiments import studies
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(studies, "execute", interrupted)
+    monkeypatch.setattr("unitcircle.cli._study.write_results", interrupted)
     assert cli.main(["study", "run", file]) == 130
-    assert "run the command again to resume" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow

@@ -122,7 +122,8 @@ def pretended(future, status="running"):
         submit=lambda function, task, *, pure: future,
         nthreads=lambda: {"tcp://a": 2, "tcp://b": 1},
         cancel=lambda futures: None,
-        processing=lambda: {"tcp://a": ("other", "another", "key"), "tcp://b": ()},
+        processing=lambda: {"tcp://a": ("other", "key"), "tcp://b": ()},
+        subscribe_topic=lambda topic, hear: None,
         status=status,
     )
 
@@ -161,19 +162,22 @@ def test_an_abandoned_task_has_no_reply_and_leaves_its_worker(nanny):
     assert engine.wait(0) == []
 
 
-def test_a_task_has_begun_when_a_thread_of_its_worker_is_free(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+def test_a_task_has_begun_when_its_worker_says_so(monkeypatch):
+    told = {}
     client = pretended(Future("pending"))
-    engine = DaskEngine(client, len, list)
+    client.subscribe_topic = told.__setitem__
+    client.submit = lambda function, task, *, pure: told.update(function=function) or Future("pending")
+    engine = DaskEngine(client, str.upper, list)
     assert engine.waiting_for == ""
     engine.submit("task")
-    # The worker has two threads, and two other tasks before this one.
     assert not engine.has_begun("task")
-    assert engine.waiting_for == "a worker that is free"
-    client.processing = lambda: {"tcp://a": ("other", "key")}
-    assert not engine.has_begun("task")
-    now[0] = 1.0
+    assert engine.waiting_for == "a worker to begin"
+    # What the worker does.
+    function = told.pop("function")
+    worker = SimpleNamespace(get_current_task=lambda: "key")
+    worker.log_event = lambda topic, message: told[topic]((0.0, message))
+    monkeypatch.setitem(sys.modules, "distributed", SimpleNamespace(get_worker=lambda: worker))
+    assert function("task") == "TASK"
     assert engine.has_begun("task")
     assert engine.waiting_for == ""
     client.nthreads = dict

@@ -262,6 +262,17 @@ def test_a_second_driver_says_so(tmp_path):
         assert execute(STUDY, tmp_path, engine=Shuffled(), train=Training(tmp_path)).ended == 0
 
 
+def test_a_lock_on_a_file_that_was_removed_locks_nothing(tmp_path, monkeypatch):
+    import fcntl
+
+    def flock(file, how):
+        (tmp_path / ".driver").unlink()  # as the driver before does, between opening and locking
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(UnitcircleError, match="Another process just ran"), only_driver(tmp_path):
+        pass
+
+
 def _stop_at_the_end(event):
     if event.kind == "ended":
         message = "stop"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
+from uuid import uuid4
 
 from unitcircle.errors import ArgumentError, MissingExtraError, UnitcircleError
 from unitcircle.experiments.engines._address import host_and_port, refuse_public
@@ -220,8 +220,9 @@ class DaskEngine(Engine):
         self._client, self._function, self._close = client, function, close
         self._ended: SimpleQueue[Any] = SimpleQueue()
         self._tasks: dict[Any, Any] = {}
+        self._topic = f"unitcircle-{uuid4()}"
         self._begun: set[str] = set()
-        self._asked = -math.inf
+        client.subscribe_topic(self._topic, lambda event: self._begun.add(event[1]))
 
     @property
     def slots(self) -> int:
@@ -230,15 +231,15 @@ class DaskEngine(Engine):
 
     @property
     def waiting_for(self) -> str:
-        """Workers, or one that is not busy with something else."""
+        """Workers; or one that is not busy with something else, or with loading torch."""
         if self._tasks and self.slots and not any(map(self.has_begun, self._tasks.values())):
-            return "a worker that is free"
+            return "a worker to begin"
         return super().waiting_for
 
     def submit(self, task: Any, /) -> None:
         """Send a task to the scheduler."""
         # pure=False: Dask would answer a second attempt of an equal task with the result of the first.
-        future = self._client.submit(self._function, task, pure=False)
+        future = self._client.submit(partial(_begin, self._function, self._topic), task, pure=False)
         self._tasks[future] = task
         future.add_done_callback(self._ended.put)
 
@@ -260,11 +261,7 @@ class DaskEngine(Engine):
         return [Reply(task, error="".join(traceback.format_exception(error)))]
 
     def has_begun(self, task: Any, /) -> bool:
-        """Return whether a worker has begun a task, as the scheduler knew at most a second ago."""
-        # A thread of a worker takes the tasks that it was sent in their order, one at a time.
-        if (now := time.monotonic()) - self._asked >= 1:
-            self._asked, threads, sent = now, self._ask(self._client.nthreads), self._ask(self._client.processing)
-            self._begun |= {key for worker, keys in sent.items() for key in list(keys)[: threads.get(worker, 0)]}
+        """Return whether a worker has loaded what a task needs, and begun it."""
         return self._future(task).key in self._begun
 
     @staticmethod
@@ -295,6 +292,13 @@ class DaskEngine(Engine):
         finally:
             self._tasks.clear()
             self._close()
+
+
+def _begin(function: Callable[[Any], Any], topic: str, task: Any) -> Any:
+    """Apply a function on a worker, after saying that it has been loaded."""
+    worker = _import_distributed().get_worker()
+    worker.log_event(topic, worker.get_current_task())
+    return function(task)
 
 
 _GONE = "The Dask scheduler does not answer. The records written so far are kept: start it and run the study again."

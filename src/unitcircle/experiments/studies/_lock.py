@@ -15,6 +15,14 @@ NAME = ".driver"
 """The file that a driver holds locked; the system unlocks it however the process ends."""
 
 
+def _names(path: Path, descriptor: int) -> bool:
+    """Return whether a path still names an open file: the driver before may have removed it meanwhile."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
 @contextmanager
 def only_driver(folder: Path, /) -> Generator[None]:
     """Hold the lock of a folder of results; raise UnitcircleError, with the remedy, where another driver holds it."""
@@ -42,6 +50,9 @@ def only_driver(folder: Path, /) -> Generator[None]:
                     "again to go on, or choose another folder."
                 )
                 raise UnitcircleError(message) from None
+        if not _names(path, file.fileno()):
+            message = f"Another process just ran a study in {folder}: run this again to go on."
+            raise UnitcircleError(message)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
