@@ -76,6 +76,12 @@ def test_many_rows_are_folded():
     assert "5 more rows" in html
 
 
+def test_many_lines_and_long_names_are_folded():
+    html = card("t", rows=[("x" * 1_000_000, 1.0)], lines=["y" * 1_000_000] * 5_000)
+    assert len(html) < 100_000
+    assert f"{5_000 - MOST_ROWS} more lines" in html
+
+
 def test_a_diagnosis_as_a_table():
     frame = uc.diagnose([layer()]).to_frame()
     assert list(frame["gate"]) == ["i", "f", "g", "o"]

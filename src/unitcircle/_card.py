@@ -9,6 +9,8 @@ from unitcircle._printable import printable
 
 MOST_ROWS = 40
 """Rows that are shown; a notebook is read, and the object has the others."""
+LONGEST = 1000
+"""Characters of one text: a name in a file may be megabytes."""
 # currentColor is that of the notebook, in every theme of it.
 _STYLE = (
     ".uc-card{font:13px/1.45 system-ui,sans-serif;max-width:60em}.uc-card b{font-weight:600}"
@@ -48,9 +50,12 @@ def card(
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in every[:MOST_ROWS])
     table = f"<table>{f'<tr>{head}</tr>' if columns else ''}{body}</table>" if every else ""
     more = [f"{len(every) - MOST_ROWS} more rows"] if len(every) > MOST_ROWS else []
-    below = "".join(f"<p>{_text(line)}</p>" for line in [*more, *lines])
+    texts = list(lines)
+    rest = [f"{len(texts) - MOST_ROWS} more lines"] if len(texts) > MOST_ROWS else []
+    below = "".join(f"<p>{_text(line)}</p>" for line in [*more, *texts[:MOST_ROWS], *rest])
     return f'<div class="uc-card"><style>{_STYLE}</style><p><b>{_text(title)}</b></p>{table}{below}</div>'
 
 
 def _text(value: object) -> str:
-    return escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value)))
+    text = printable(f"{value:.4g}" if isinstance(value, float) else str(value))
+    return escape(text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}")

@@ -10,7 +10,7 @@ import pytest
 import unitcircle as uc
 from unitcircle import monitor
 from unitcircle.cli import main
-from unitcircle.diagnosis import RULES, Rule, load_rules, selected_codes
+from unitcircle.diagnosis import RULES, Finding, Place, Rule, Severity, load_rules, selected_codes
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.recurrence import from_torch
 
@@ -92,6 +92,63 @@ def test_the_codes_of_others_must_be_free(code, plugins, monkeypatch):
     monkeypatch.setattr(acme_rules, "WIDE_LAYER", Rule(code, "taken", acme_rules.wide_layer))
     with pytest.raises(ArgumentError, match="codes of its own"):
         load_rules()
+
+
+def documented(check):
+    check.__doc__ = "A page."
+    return check
+
+
+BAD_RULES = {
+    "a code in small letters": Rule("acme001", "x", documented(lambda exam: iter(()))),
+    "a code without number": Rule("ACME", "x", documented(lambda exam: iter(()))),
+    "no page": Rule("ACME001", "x", lambda exam: iter(())),
+    "no function": Rule("ACME001", "x", None),
+    "a status": Rule("ACME001", "x", documented(lambda exam: iter(())), status="new"),
+    "a fix": Rule("ACME001", "x", documented(lambda exam: iter(())), fix="maybe"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_RULES)
+def test_a_rule_that_breaks_a_rule_is_refused_with_its_entry_point(kind, plugins, monkeypatch):
+    plugins(acme="acme_rules:WIDE_LAYER")
+    import acme_rules
+
+    monkeypatch.setattr(acme_rules, "WIDE_LAYER", BAD_RULES[kind])
+    with pytest.raises(ArgumentError, match="entry point 'acme'"):
+        load_rules()
+
+
+def failing(exam):
+    yield from ()
+    raise ZeroDivisionError
+
+
+NONSENSE = {
+    "raises": failing,
+    "is no iterator": lambda exam: None,
+    "yields texts": lambda exam: iter(["bad"]),
+    "has a severity of its own": lambda exam: iter([Finding("bad", Place("x"), "m", "w", "r")]),
+    "has a place of its own": lambda exam: iter([Finding(Severity.NOTE, Place(3), "m", "w", "r")]),
+    "has evidence that is no JSON": lambda exam: iter(
+        [Finding(Severity.NOTE, Place("x"), "m", "w", "r", {"a": object()})]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+def test_a_check_of_others_that_fails_is_named_and_no_traceback(kind, plugins, monkeypatch, capsys, tmp_path):
+    plugins(acme="acme_rules:WIDE_LAYER")
+    import acme_rules
+
+    monkeypatch.setattr(acme_rules, "WIDE_LAYER", Rule("ACME001", "x", documented(NONSENSE[kind])))
+    np.save(tmp_path / "w.npy", np.eye(8))
+    for form in ("text", "json", "sarif"):
+        assert main(["diagnose", str(tmp_path / "w.npy"), "--tensor", "w", "--output-format", form]) == 2
+        out, err = capsys.readouterr()
+        assert "the rule ACME001 must yield findings" in err
+        assert "unexpected" not in err
+        assert not out
 
 
 def test_the_list_of_rules(capsys):

@@ -1,8 +1,10 @@
 """Many files in one call: what is reported, known findings, exit statuses."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from unitcircle.diagnosis import Severity
 from unitcircle.errors import ArgumentError
@@ -16,6 +18,7 @@ from unitcircle.linting import (
     check,
     expand,
     report_lines,
+    report_view,
 )
 
 
@@ -64,7 +67,7 @@ def test_severities_and_ignored_files(models):
 def test_only_what_is_new_fails(models):
     settings = Settings(baseline=models / "ci" / "known.json")
     Baseline(settings.baseline).write(check(["bad.npz"]).findings)
-    entry = {"file": "../bad.npz", "code": "UC102", "layer": "lstm", "gate": "o"}
+    entry = {"file": "../bad.npz", "code": "UC102", "layer": "lstm", "gate": "o", "tensor": "lstm.weight_hh_l0"}
     assert json.loads(settings.baseline.read_text()) == {"schema": 1, "findings": [entry]}
     baseline = Baseline.read(settings.baseline)
     report = check(["bad.npz", "good.npz"], settings, baseline=baseline)
@@ -83,7 +86,45 @@ def test_what_the_baseline_knows_and_nothing_finds_any_more_is_said(models):
     assert report.summary == "1 file: no findings; 1 entry of the baseline found no more"
     # A file that was not looked at says nothing about its entries.
     (models / "other.npz").write_bytes((models / "bad.npz").read_bytes())
-    assert check(["other.npz"], baseline=baseline).stale == 0
+    assert check(["other.npz"], baseline=baseline).stale == []
+
+
+def test_entries_that_hold_no_more_are_named_and_those_of_files_that_are_gone(models):
+    Baseline(models / "known.json").write(check(["bad.npz"]).findings)
+    (models / "elsewhere").mkdir()
+    (models / "known.json").replace(models / "elsewhere" / "known.json")
+    report = check(["bad.npz"], baseline=Baseline.read(models / "elsewhere" / "known.json"))
+    # The paths start at the folder of the baseline: it was moved, and what it knew is new, and said to be gone.
+    assert report.status == FINDINGS
+    assert list(map(str, report.stale)) == ["bad.npz: lstm[o]: UC102 of lstm.weight_hh_l0"]
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(report_view(report))
+    assert "in the baseline and found no more: bad.npz: lstm[o]: UC102" in console.export_text()
+
+
+def test_one_known_parameter_does_not_hide_another(models):
+    import numpy as np
+
+    def write(**decay):
+        lost = {"A_log": np.log(np.linspace(1, 16, 8)), "dt_bias": np.linspace(-6, -3, 8)} | decay
+        np.savez("decay.npz", **{f"layers.0.attn.{name}": value for name, value in lost.items()})
+
+    write(dt_bias=np.ones(8))
+    Baseline(models / "known.json").write(check(["decay.npz"]).findings)
+    baseline = Baseline.read(models / "known.json")
+    assert check(["decay.npz"], baseline=baseline).status == CLEAN
+    write(dt_bias=np.ones(8), A_log=np.ones(8))
+    report = check(["decay.npz"], baseline=baseline)
+    assert report.status == FINDINGS
+    assert [finding.place.tensor.rpartition(".")[2] for finding in report.files[0].findings] == ["A_log"]
+
+
+def test_statistics_name_the_files_that_were_not_read(models):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(report_view(check(["broken.npz", "bad.npz"]), statistics=True))
+    text = console.export_text()
+    assert "1  UC102" in text
+    assert "broken.npz: error: " in text
 
 
 NO_BASELINES = [
@@ -92,7 +133,7 @@ NO_BASELINES = [
     "{}",
     '{"schema": 2, "findings": []}',
     '{"schema": 1, "findings": [{}]}',
-    '{"schema": 1, "findings": [{"file": 1, "code": "", "layer": "", "gate": ""}]}',
+    '{"schema": 1, "findings": [{"file": 1, "code": "", "layer": "", "gate": "", "tensor": ""}]}',
 ]
 
 
@@ -109,6 +150,7 @@ def test_globs(models):
     (models / "we[ird].npz").write_bytes(b"")
     assert expand(["*.npz"]) == ["bad.npz", "broken.npz", "we[ird].npz"]
     assert expand(["**/good.npz", "bad.npz", "b*.npz"]) == ["deep/er/good.npz", "bad.npz", "broken.npz"]
+    assert expand(["./bad.npz", "bad.npz", "deep/../bad.npz", str(models / "bad.npz")]) == ["./bad.npz"]
     assert expand(["we[ird].npz", "hf://a/b*"]) == ["we[ird].npz", "hf://a/b*"]
     with pytest.raises(ArgumentError, match="matches none"):
         expand(["*.nothing"])

@@ -101,6 +101,9 @@ def test_the_script_of_the_action(paths, status, sarif, models):
     done = subprocess.run(script, cwd=models, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     assert (models / "log.sarif").exists() == bool(sarif)
+    env["ARGUMENTS"] = "--fail-on never\n--steps 7\n"
+    every = subprocess.run(script, cwd=models, env=env, capture_output=True, text=True, check=False)
+    assert every.returncode == (2 if status == 2 else 0), every.stderr  # arguments on lines of their own count too
     if status == 1 and not sarif:
         assert done.stdout.startswith("::error file=bad.npz,title=UC102")
 

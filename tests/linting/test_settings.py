@@ -95,6 +95,10 @@ def test_what_a_call_gives_overrides_and_severities_are_merged():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("select = {UC101 = true}", "list of codes"),
+        ('severity = [["UC101", "note"]]', "table of codes"),
+        ('severity = {"UC101,UC102" = "note"}', "of one code"),
+        ('severity = {"" = "note"}', "of one code"),
         ("stepz = 3", "Did you mean 'steps'?"),
         ("steps = true", "whole number"),
         ("steps = 0", "positive"),
@@ -115,6 +119,24 @@ def test_a_wrong_file_is_refused_with_its_rule(text, words, tmp_path):
     file.write_text(text + "\n")
     with pytest.raises((ArgumentError, UnknownNameError), match=re.escape(words)):
         Settings.load(file)
+
+
+@pytest.mark.parametrize("text", ["tool = 3", 'tool = ["unitcircle"]', "[tool]\nunitcircle = 3  # unitcircle"])
+def test_a_pyproject_of_another_form_ends_in_no_traceback(text, tmp_path):
+    file = tmp_path / "pyproject.toml"
+    file.write_text(f"{text}  # unitcircle\n")
+    if (found := find_settings(tmp_path)) is not None:
+        with pytest.raises(ArgumentError, match=r"\[tool.unitcircle\]"):
+            Settings.load(found)
+
+
+def test_the_same_file_by_other_paths_has_the_same_ignores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(per_file_ignores={"old/*": ("UC101",), "hf://lab/*": ("UC110",)})
+    for path in ("old/x.pt", "./old/x.pt", "new/../old/x.pt", str(tmp_path / "old/x.pt")):
+        assert "UC101" not in settings.codes_for(path)
+    assert "UC101" in settings.codes_for("old/../new/x.pt")
+    assert "UC110" not in settings.codes_for("hf://lab/model")
 
 
 def test_a_named_pyproject_must_have_the_table(tmp_path):

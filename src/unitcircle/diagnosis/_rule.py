@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
+from unitcircle._json import to_json
 from unitcircle.diagnosis._examination import Examination
-from unitcircle.diagnosis._finding import Finding
+from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.errors import ArgumentError, UnknownNameError
 
 MeasurementsT = TypeVar("MeasurementsT")
@@ -60,8 +62,17 @@ class Rule(Generic[MeasurementsT]):
 
     def findings(self, measurements: MeasurementsT, /) -> Iterator[Finding]:
         """Yield the findings of the rule, with its code and name."""
-        for finding in self.check(measurements):
-            yield replace(finding, code=self.code, name=self.name)
+        if self.code.startswith(RESERVED):
+            for finding in self.check(measurements):
+                yield replace(finding, code=self.code, name=self.name)
+            return
+        try:
+            for finding in self.check(measurements):
+                yield replace(_checked(finding), code=self.code, name=self.name)
+        except Exception as error:
+            # The rule of another distribution may do anything.
+            arrived = f"{type(error).__name__}: {error}"
+            raise ArgumentError(f"the rule {self.code}", "must yield findings", arrived, _REMEDY) from error
 
     @property
     def summary(self) -> str:
@@ -72,6 +83,19 @@ class Rule(Generic[MeasurementsT]):
     def page(self) -> str:
         """The page of the code, in Markdown."""
         return inspect.getdoc(self.check) or ""
+
+
+def _checked(finding: Any) -> Finding:
+    """Return a finding of another distribution, if it is one."""
+    if not isinstance(finding, Finding):
+        message = f"it yields {type(finding).__name__}"
+        raise TypeError(message)
+    texts = (finding.message, finding.why, finding.remedy, *vars(finding.place).values())
+    if not (isinstance(finding.severity, Severity) and all(isinstance(text, str) for text in texts)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        message = f"severity, place or a text of its finding is of another type: {finding!r:.200}"
+        raise TypeError(message)
+    to_json(dict(finding.evidence))
+    return finding
 
 
 def rule_of(
@@ -145,6 +169,7 @@ def _entries(installed: Callable[..., Iterable[EntryPoint]], _path: tuple[str, .
     return tuple(installed(group=GROUP))
 
 
+_CODE = re.compile(r"[A-Z]+[0-9]+")
 _REMEDY = "Repair or uninstall the distribution that brings it."
 
 
@@ -159,6 +184,13 @@ def _rules_of(entry: EntryPoint) -> Sequence[Rule[Examination]]:
     rules = value if isinstance(value, Sequence) else [value]
     if not all(isinstance(rule, Rule) for rule in rules):
         raise ArgumentError(_argument(entry), "must be a Rule or a sequence of rules", repr(value), _REMEDY)
+    for rule in rules:
+        if not (_CODE.fullmatch(str(rule.code)) and callable(rule.check) and rule.page):
+            must = "must have rules with a code of capitals and digits, such as ACME001, and a docstring as their page"
+            raise ArgumentError(_argument(entry), must, repr(rule), _REMEDY)
+        if rule.status not in get_args(Status) or rule.fix not in {None, *get_args(Safety)}:
+            must = f"must have rules with a status of {get_args(Status)} and a fix of {get_args(Safety)} or None"
+            raise ArgumentError(_argument(entry), must, repr(rule), _REMEDY)
     return rules
 
 

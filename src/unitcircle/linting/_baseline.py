@@ -25,6 +25,11 @@ class Known(NamedTuple):
     code: str
     layer: str
     gate: str
+    tensor: str
+
+    def __str__(self) -> str:
+        place = f"{self.layer}[{self.gate}]" if self.gate else self.layer or "model"
+        return f"{self.file}: {place}: {self.code}" + (f" of {self.tensor}" if self.tensor else "")
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,17 @@ class Baseline:
 
     def entry(self, file: str, finding: Finding, /) -> Known:
         """Return what identifies a finding of a file."""
-        return Known(self._name(file), finding.code, finding.place.layer, finding.place.gate)
+        place = finding.place
+        return Known(self._name(file), finding.code, place.layer, place.gate, place.tensor)
 
     def stale(self, found: Iterable[tuple[str, Finding]], files: Iterable[str], /) -> list[Known]:
-        """Return the known findings of the files that were looked at which are there no more, sorted."""
+        """Return the known findings which are there no more, of files that were looked at or are gone, sorted."""
         names = {self._name(file) for file in files}
-        return sorted(entry for entry in self.known - {self.entry(*item) for item in found} if entry.file in names)
+        left = self.known - {self.entry(*item) for item in found}
+        return sorted(entry for entry in left if entry.file in names or self._is_gone(entry.file))
+
+    def _is_gone(self, name: str) -> bool:
+        return "://" not in name and not (self.path.parent / name).exists()
 
     def write(self, found: Iterable[tuple[str, Finding]], /) -> None:
         """Write the findings of a call as the new baseline; the file is replaced only when it is complete."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from unitcircle.diagnosis import Finding
@@ -18,7 +19,7 @@ def location(path: str, /) -> str:
     """Return a path from the working directory, with slashes; other paths and addresses as they are."""
     if "://" in path:
         return path
-    absolute, here = Path(path).absolute(), Path.cwd()
+    absolute, here = Path(os.path.abspath(path)), Path.cwd()  # noqa: PTH100  (no link is followed)
     return (absolute.relative_to(here) if absolute.is_relative_to(here) else absolute).as_posix()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unitcircle.diagnosis import Diagnosis, Finding
-from unitcircle.linting._baseline import Baseline
+from unitcircle.linting._baseline import Baseline, Known
 from unitcircle.linting._settings import Settings
 
 CLEAN, FINDINGS, UNREADABLE, UNREAD = range(4)
@@ -80,11 +80,11 @@ class Report:
         return ((file.path, finding) for file in self.files for finding in file.known)
 
     @property
-    def stale(self) -> int:
-        """The number of entries of the baseline about these files that hold no more."""
+    def stale(self) -> list[Known]:
+        """The entries of the baseline that hold no more: about these files, or about files that are gone."""
         if self.baseline is None:
-            return 0
-        return len(self.baseline.stale(self.known, [file.path for file in self.files if file.diagnosis is not None]))
+            return []
+        return self.baseline.stale(self.known, [file.path for file in self.files if file.diagnosis is not None])
 
     @property
     def status(self) -> int:
@@ -104,7 +104,9 @@ class Report:
         known = sum(1 for _ in self.known)
         parts = [f"{_counted(len(self.files), 'file')}: {found or 'no findings'}"]
         parts += [f"{_counted(known, 'known finding')} in the baseline"] if known else []
-        parts += [f"{_counted(self.stale, 'entry', 'entries')} of the baseline found no more"] if self.stale else []
+        parts += (
+            [f"{_counted(len(self.stale), 'entry', 'entries')} of the baseline found no more"] if self.stale else []
+        )
         errors = sum(bool(file.error) for file in self.files)
         unread = sum(bool(file.unread) for file in self.files)
         parts += [f"{errors} cannot be read"] if errors else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -64,7 +65,12 @@ class Settings:
     folder: Path = Path()
 
     def __post_init__(self) -> None:
-        check_codes([*self.select, *self.extend_select, *self.ignore, *self.severity])
+        check_codes([*self.select, *self.extend_select, *self.ignore])
+        for code in self.severity:
+            # One code a severity: a list, or nothing, would be held against the codes as it stands.
+            if not code.isalnum():
+                raise ArgumentError("severity", "must be of one code, or beginning of codes, each", repr(code))
+        check_codes(self.severity)
         for codes in self.per_file_ignores.values():
             check_codes(codes)
         if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
@@ -146,7 +152,9 @@ class Settings:
     def _fits(self, path: str, pattern: str) -> bool:
         if "/" not in pattern:
             return fnmatch(Path(path).name, pattern)
-        absolute, folder = Path(path).absolute(), self.folder.absolute()
+        if "://" in path:
+            return fnmatch(path, pattern)
+        absolute, folder = Path(os.path.abspath(path)), Path(os.path.abspath(self.folder))  # noqa: PTH100  (no link is followed)
         relative = absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute
         return fnmatch(relative.as_posix(), pattern)
 
@@ -175,7 +183,7 @@ def find_settings(start: Path | None = None, /) -> Path | None:
 def _has_table(path: Path) -> bool:
     # Every project has a pyproject.toml, most of them without a word about unitcircle: those need no parser.
     text = path.read_text(encoding="utf-8", errors="replace")
-    return "unitcircle" in text and "unitcircle" in _document(path).get("tool", {})
+    return "unitcircle" in text and "unitcircle" in _tools(path)
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -185,28 +193,32 @@ def _document(path: Path) -> dict[str, Any]:
         raise ArgumentError("settings", "must be a readable TOML file", f"{path} ({error})") from error
 
 
+def _tools(path: Path) -> dict[str, Any]:
+    tools = _document(path).get("tool", {})
+    return tools if isinstance(tools, dict) else {}
+
+
 def _table(path: Path) -> dict[str, Any]:
-    document = _document(path)
     if path.name != "pyproject.toml":
-        return document
-    table = document.get("tool", {}).get("unitcircle")
+        return _document(path)
+    table = _tools(path).get("unitcircle")
     if not isinstance(table, dict):
         raise ArgumentError("settings", "must have a table [tool.unitcircle]", str(path))
     return table
 
 
 def _codes(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not all(isinstance(code, str) for code in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(code, str) for code in value):
         raise TypeError
     return tuple(value)
 
 
 def _ignores(value: Any) -> dict[str, tuple[str, ...]]:
-    return {pattern: _codes(codes) for pattern, codes in dict(value).items()}
+    return {pattern: _codes(codes) for pattern, codes in _exactly(dict)(value).items()}
 
 
 def _severities(value: Any) -> dict[str, Severity]:
-    return {code: Severity[str(name).upper()] for code, name in dict(value).items()}
+    return {code: Severity[str(name).upper()] for code, name in _exactly(dict)(value).items()}
 
 
 def _exactly(kind: type) -> Any:

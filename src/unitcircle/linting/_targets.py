@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def expand(paths: Sequence[str], /) -> list[str]:
     Returns
     -------
     list of str
-        The names; those of one glob sorted.
+        The names; those of one glob sorted. Of several names of one path the first is kept.
 
     Raises
     ------
@@ -30,13 +31,18 @@ def expand(paths: Sequence[str], /) -> list[str]:
     """
     if not paths:
         raise ArgumentError("path", "must name at least one file", "none")
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        names.setdefault(name if "://" in name else os.path.abspath(name), name)  # noqa: PTH100  (no link is followed)
+
     for path in paths:
         if "://" in path or not glob.has_magic(path) or Path(path).exists():
-            names[path] = None
+            add(path)
             continue
         matches = sorted(match for match in glob.glob(path, recursive=True) if Path(match).is_file())  # noqa: PTH207  (pathlib globs no absolute pattern)
         if not matches:
             raise ArgumentError("path", "must be a file, or a glob that matches some", f"{path}, which matches none")
-        names.update(dict.fromkeys(matches))
-    return list(names)
+        for match in matches:
+            add(match)
+    return list(names.values())

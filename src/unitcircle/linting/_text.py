@@ -34,11 +34,13 @@ def report_view(report: Report, /, *, statistics: bool = False) -> Group:
     parts: list[RenderableType] = []
     if statistics:
         parts += [Text(line) for line in _statistics(report)]
+        parts += [Text(line) for file in report.files for line in _problems(file)]
     else:
         for place, file in enumerate(report.files):
             parts += [Text("")] if place else []
             parts += [Text(f"{file.path}: {file.error}", style="bold red")] if file.diagnosis is None else []
             parts += [diagnosis_view(file.diagnosis)] if file.diagnosis is not None else []
+    parts += [Text(f"in the baseline and found no more: {entry}") for entry in report.stale]
     if len(report.files) > 1 or report.baseline is not None or statistics:
         parts += [Text(""), Text(report.summary, style="bold")]
     return Group(*parts)
@@ -50,8 +52,12 @@ def report_lines(report: Report, /) -> str:
 
 
 def _lines(file: Checked) -> list[str]:
+    return [*_problems(file), *(f"{file.path}: {finding}" for finding in file.findings)]
+
+
+def _problems(file: Checked) -> list[str]:
     problems = [f"error: {file.error}"] if file.error else [f"unread: {sentence}" for sentence in file.unread]
-    return [f"{file.path}: {text}" for text in (*problems, *map(str, file.findings))]
+    return [f"{file.path}: {text}" for text in problems]
 
 
 def _statistics(report: Report) -> list[str]:

@@ -1,6 +1,7 @@
 """One file a rule over the measurements of a run: findings UC3xx, reported during training."""
 
-from unitcircle.monitor.rules import (
+# pyright: reportUnusedImport=false
+from unitcircle.monitor.rules import (  # noqa: F401  (imported to be registered)
     _uc301_gradient_died,
     _uc302_radius_grows,
     _uc303_orthogonality_lost,
@@ -10,11 +11,3 @@ from unitcircle.monitor.rules import (
 from unitcircle.monitor.rules._registry import RULES
 
 __all__ = ["RULES"]
-
-del (
-    _uc301_gradient_died,
-    _uc302_radius_grows,
-    _uc303_orthogonality_lost,
-    _uc304_spike_after_transient_growth,
-    _uc305_not_finite,
-)
