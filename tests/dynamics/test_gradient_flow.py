@@ -400,3 +400,15 @@ class OwnTensors(nn.Module):
 def test_misuse_is_refused_in_words(call, error, words):
     with pytest.raises(error, match=words):
         call(sequence())
+
+
+def test_a_norm_whose_square_underflows_is_not_zero():
+    """In double precision squares vanish below 1e-162, half of the range of the gradient itself."""
+    rnn = nn.RNN(1, 1, bias=False)
+    with torch.no_grad():
+        rnn.weight_hh_l0.fill_(1e-10)
+    flow = gradient_flow(rnn, torch.zeros(31, 1, 1), lambda output: output[0][-1].sum())
+    lags = np.arange(31)
+    assert np.abs(flow.log_norms[:31, 0, 0] - lags * np.log(rnn.weight_hh_l0.item())).max() < 1e4 * EPS
+    jacobian = gradient_flow(rnn, torch.zeros(31, 1, 1), norm="jacobian")
+    np.testing.assert_allclose(jacobian.log_norms[:31], flow.log_norms[:31], rtol=1e3 * EPS)

@@ -12,6 +12,10 @@ from torch import Tensor
 from unitcircle.dynamics._trajectories import Trajectory
 
 
+SAFE = 1e-140
+"""Norm from which the sum of squares neither underflows nor, up to its reciprocal, overflows in double precision."""
+
+
 @dataclass(frozen=True, eq=False)
 class LagCurves:
     """Log-norms of one trajectory."""
@@ -30,8 +34,14 @@ def lag_curves(
     # earlier than the others ends so many steps earlier.
     kinds = len(trajectory.points[0].parts)
     columns = [_column(trajectory, part, gradients, count) for part in range(kinds)]
-    parts = [_log_norm([column], spectral)[0] for column in columns]
-    whole, error = _log_norm(columns, spectral)
+    if spectral:
+        parts = [_spectral([column]) for column in columns]
+        whole = parts[0] if kinds == 1 else _spectral(columns)
+        error = np.zeros_like(whole)
+    else:
+        lengths_of = [_log_lengths(column) for column in columns]
+        parts = [_mean_square(lengths)[0] for lengths in lengths_of]
+        whole, error = _mean_square(0.5 * np.logaddexp.reduce([2 * lengths for lengths in lengths_of]))
     present = trajectory.present().numpy()
     if trajectory.changed and trajectory.constant_start:
         present[0] = False  # the model may use its constant also beside the layer, which no gradient here includes
@@ -114,22 +124,40 @@ def _column(trajectory: Trajectory, part: int, gradients: Mapping[int, Tensor], 
     return torch.stack(rows)
 
 
-def _log_norm(columns: Sequence[Tensor], spectral: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-norm and its standard error ``(T + 1, B)`` of gradients ``(T + 1, cotangents, B, n)`` of all parts."""
-    with torch.no_grad(), np.errstate(divide="ignore", invalid="ignore"):
-        if spectral:
-            J = torch.cat(list(columns), -1).transpose(1, 2)
-            top = torch.linalg.matrix_norm(J, 2).cpu().numpy()
-            return np.log(top), np.zeros_like(top)
-        lengths = torch.stack([torch.linalg.vector_norm(c.double(), dim=-1) for c in columns])
-        length = torch.linalg.vector_norm(lengths, dim=0).cpu().numpy()
+def _spectral(columns: Sequence[Tensor]) -> np.ndarray:
+    """Return log σ_1 ``(T + 1, B)`` of Jacobians, of which the cotangents are the rows."""
+    with torch.no_grad(), np.errstate(divide="ignore"):
+        J = torch.cat(list(columns), -1).transpose(1, 2)
+        return np.log(torch.linalg.matrix_norm(J, 2).cpu().numpy())
+
+
+def _log_lengths(column: Tensor) -> np.ndarray:
+    """Return the log-norms ``(T + 1, cotangents, B)`` of gradients ``(T + 1, cotangents, B, n)``."""
+    with torch.no_grad(), np.errstate(divide="ignore"):
+        column = column.double()
+        length = torch.linalg.vector_norm(column, dim=-1)
+        log_length = np.log(length.cpu().numpy())
+        # The squares under- or overflow long before the gradient does.
+        unsafe = (length < SAFE) | (length > 1 / SAFE)
+        if bool(unsafe.any()):
+            rows = column[unsafe]
+            scale = rows.abs().amax(-1)
+            scaled = torch.linalg.vector_norm(rows / scale.unsqueeze(-1), dim=-1)
+            exact = torch.where(scale > 0, scale.log() + scaled.log(), -torch.inf)
+            log_length[unsafe.cpu().numpy()] = exact.cpu().numpy()
         # An overflow in the backward pass turns into NaN one step further back.
-        length = np.where(np.isnan(length), np.inf, length)
-        scale = length.max(1, keepdims=True)
-        squares = np.where(scale > 0, length / scale, 0.0) ** 2
+        return np.where(np.isnan(log_length), np.inf, log_length)
+
+
+def _mean_square(log_lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithm ``(T + 1, B)`` of the root mean square over cotangents, and its standard error."""
+    count = log_lengths.shape[1]
+    if count == 1:
+        return log_lengths[:, 0], np.zeros_like(log_lengths[:, 0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = log_lengths.max(1)
+        finite = np.isfinite(scale)
+        squares = np.exp(2 * (log_lengths - np.where(finite, scale, 0.0)[:, None]))
         mean = squares.mean(1)
-        log_norm = np.where(scale[:, 0] == 0, -np.inf, np.log(scale[:, 0]) + 0.5 * np.log(mean))
-        log_norm = np.where(np.isinf(scale[:, 0]), np.inf, log_norm)
-        count = length.shape[1]
-        error = np.zeros_like(mean) if count == 1 else squares.std(1, ddof=1) / np.sqrt(count) / (2 * mean)
-        return log_norm, error
+        error = squares.std(1, ddof=1) / np.sqrt(count) / (2 * mean)
+        return np.where(finite, scale + 0.5 * np.log(mean), scale), error

@@ -47,13 +47,11 @@ class Scan(ABC):
     def _factors(self, steps: slice, /) -> State:
         """Return the elementwise factors of the transposed derivative at some steps, each ``(steps, 1, B, ...)``."""
 
-    def _factors_back(self) -> Iterator[tuple[int, State]]:
-        """Yield every step from the last to the first, with its factors."""
-        chunk = max(1, CHUNK // self.states[0][0].numel())
-        for stop in range(len(self.states[0]) - 1, 0, -chunk):
-            start = max(stop - chunk, 0)
-            factors = [part.unbind(0) for part in self._factors(slice(start, stop))]
-            yield from zip(range(stop - 1, start - 1, -1), reversed(list(zip(*factors, strict=True))), strict=True)
+    def _backwards(self, *rows: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the factors of every step from the last to the first, with the rows of tensors that belong to it."""
+        for steps in reversed(_pieces(self.states[0][1:])):
+            parts = (*self._factors(steps), *(row[steps] for row in rows))
+            yield from zip(*(reversed(part.unbind(0)) for part in parts), strict=True)
 
     @abstractmethod
     def pull_drives(self, gradients: State, /) -> Tensor:
@@ -83,6 +81,12 @@ def run_cell(cell: TorchCell, xs: Tensor, start: State, /) -> State:
     return tuple(torch.cat(parts) for parts in zip(*states, strict=True))
 
 
+def _pieces(steps: Tensor) -> list[slice]:
+    """Return slices of the steps whose values stay in the cache; views of more would also keep the collector busy."""
+    size = max(1, CHUNK // max(1, steps.shape[1:].numel()))
+    return [slice(start, min(start + size, len(steps))) for start in range(0, len(steps), size)]
+
+
 def _states_from(first: Tensor, steps: int) -> Tensor:
     states = first.new_empty(steps + 1, *first.shape)
     states[0] = first
@@ -94,11 +98,13 @@ class _PlainScan(Scan):
     @classmethod
     def run(cls, cell: PlainTorchCell, xs: Tensor, start: State) -> _PlainScan:
         hs = _states_from(start[0], len(xs))
-        Wt = cell.weight.t()
-        h, *after = hs.unbind(0)
-        for pre, new in zip(cell.drive(xs).unbind(0), after, strict=True):
-            torch.addmm(pre, h, Wt, out=new)
-            h = new.tanh_() if cell.activation == "tanh" else new.relu_()
+        drives, Wt = cell.drive(xs), cell.weight.t()
+        with torch.inference_mode():
+            h = hs[0]
+            for steps in _pieces(drives):
+                for pre, new in zip(drives[steps].unbind(0), hs[1:][steps].unbind(0), strict=True):
+                    torch.addmm(pre, h, Wt, out=new)
+                    h = new.tanh_() if cell.activation == "tanh" else new.relu_()
         return cls(cell, (hs,))
 
     def _factors(self, steps: slice, /) -> State:
@@ -109,11 +115,14 @@ class _PlainScan(Scan):
 
     def pull(self, h: Tensor, last: Tensor | None = None, /) -> State:  # noqa: ARG002
         W = self.cell.weight
-        pre = torch.empty_like(h[0])
-        flat, rows, whole = pre.flatten(0, 1), h.flatten(1, 2).unbind(0), h.unbind(0)
-        for t, (slope,) in self._factors_back():
-            torch.mul(whole[t + 1], slope, out=pre)
-            rows[t].addmm_(flat, W)
+        with torch.inference_mode():
+            after = h[-1]
+            pre = torch.empty_like(after)
+            flat = pre.flatten(0, 1)
+            for slope, row, before in self._backwards(h[:-1].flatten(1, 2), h[:-1]):
+                torch.mul(after, slope, out=pre)
+                row.addmm_(flat, W)
+                after = before
         return (h,)
 
     def pull_drives(self, gradients: State, /) -> Tensor:
@@ -135,17 +144,21 @@ class _GRUScan(Scan):
             bias[2 * n :] = cell.recurrent_bias
         gates = cell.drive(xs)
         products = torch.empty_like(gates)
-        h, *after = hs.unbind(0)
-        work = torch.empty_like(h)
-        parts = (slice(2 * n), slice(n), slice(n, 2 * n), slice(2 * n, None))
-        sigmoids, resets, updates, news = (gates[..., part].unbind(0) for part in parts)
-        whole, outer, inner = products.unbind(0), *(products[..., part].unbind(0) for part in (parts[0], parts[3]))
-        for t, new_h in enumerate(after):
-            torch.addmm(bias, h, Wt, out=whole[t])
-            sigmoids[t].add_(outer[t]).sigmoid_()
-            new = news[t].addcmul_(resets[t], inner[t]).tanh_()
-            torch.sub(h, new, out=work)
-            h = torch.addcmul(new, updates[t], work, out=new_h)
+        both, r, z, new = slice(2 * n), slice(n), slice(n, 2 * n), slice(2 * n, None)
+        with torch.inference_mode():
+            h = hs[0]
+            work = torch.empty_like(h)
+            for steps in _pieces(gates):
+                views = [gates[steps][..., part].unbind(0) for part in (both, r, z, new)]
+                views += [products[steps][..., part].unbind(0) for part in (slice(None), both, new)]
+                for sigmoids, reset, update, candidate, product, outer, inner, new_h in zip(
+                    *views, hs[1:][steps].unbind(0), strict=True
+                ):
+                    torch.addmm(bias, h, Wt, out=product)
+                    sigmoids.add_(outer).sigmoid_()
+                    candidate.addcmul_(reset, inner).tanh_()
+                    torch.sub(h, candidate, out=work)
+                    h = torch.addcmul(candidate, update, work, out=new_h)
         return cls(cell, (hs,), gates, products)
 
     def _factors(self, steps: slice, /) -> State:
@@ -160,13 +173,14 @@ class _GRUScan(Scan):
 
     def pull(self, h: Tensor, last: Tensor | None = None, /) -> State:  # noqa: ARG002
         W = self.cell.weight
-        pre = h.new_empty(*h.shape[1:3], 3, h.shape[-1])
-        flat = pre.flatten(2).flatten(0, 1)
-        rows, whole, single = h.flatten(1, 2).unbind(0), h.unbind(0), h.unsqueeze(-2).unbind(0)
-        for t, (recurrent, update, _) in self._factors_back():
-            torch.mul(single[t + 1], recurrent, out=pre)
-            whole[t].addcmul_(whole[t + 1], update)
-            rows[t].addmm_(flat, W)
+        with torch.inference_mode():
+            pre = h.new_empty(*h.shape[1:3], 3, h.shape[-1])
+            flat, after = pre.flatten(2).flatten(0, 1), h[-1]
+            for recurrent, update, _, row, before in self._backwards(h[:-1].flatten(1, 2), h[:-1]):
+                torch.mul(after.unsqueeze(-2), recurrent, out=pre)
+                before.addcmul_(after, update)
+                row.addmm_(flat, W)
+                after = before
         return (h,)
 
     def pull_drives(self, gradients: State, /) -> Tensor:
@@ -188,31 +202,39 @@ class _LSTMScan(Scan):
         # o first, so that one call applies the sigmoid to three gates.
         Wt = _o_first(cell.weight).t()
         bias = None if cell.bias is None else _o_first(cell.bias)
-        gates = torch.nn.functional.linear(xs, _o_first(cell.input_weight), bias)
+        gates = hs.new_empty(*xs.shape[:2], 4 * n)
+        Ut = _o_first(cell.input_weight).t()
         squashed = torch.empty_like(cs[1:])
-        h, *after = hs.unbind(0)
-        c, *after_c = cs.unbind(0)
-        pre, sigmoids, news = gates.unbind(0), gates[..., : 3 * n].unbind(0), gates[..., 3 * n :].unbind(0)
-        outputs, inputs, forgets = (gates[..., k * n : (k + 1) * n].unbind(0) for k in range(3))
         projection = cell.projection
-        for t, (new_h, new_c, tanh) in enumerate(zip(after, after_c, squashed.unbind(0), strict=True)):
-            pre[t].addmm_(h, Wt)
-            sigmoids[t].sigmoid_()
-            news[t].tanh_()
-            c = torch.mul(forgets[t], c, out=new_c).addcmul_(inputs[t], news[t])
-            torch.tanh(c, out=tanh)
-            if projection is None:
-                h = torch.mul(outputs[t], tanh, out=new_h)
-            else:
-                h = torch.mm(outputs[t] * tanh, projection.t(), out=new_h)
+        blocks = (slice(None), slice(3 * n), *(slice(k * n, (k + 1) * n) for k in range(4)))
+        with torch.inference_mode():
+            h, c = hs[0], cs[0]
+            for steps in _pieces(gates):
+                drive = gates[steps].flatten(0, 1)  # made here, it is still in the cache
+                torch.mm(xs[steps].flatten(0, 1), Ut, out=drive)
+                if bias is not None:
+                    drive += bias
+                views = [gates[steps][..., block].unbind(0) for block in blocks]
+                made = (part[steps].unbind(0) for part in (hs[1:], cs[1:], squashed))
+                for pre, sigmoids, o, i, f, g, new_h, new_c, tanh in zip(*views, *made, strict=True):
+                    pre.addmm_(h, Wt)
+                    sigmoids.sigmoid_()
+                    g.tanh_()
+                    c = torch.mul(f, c, out=new_c).addcmul_(i, g)
+                    torch.tanh(c, out=tanh)
+                    if projection is None:
+                        h = torch.mul(o, tanh, out=new_h)
+                    else:
+                        h = torch.mm(o * tanh, projection.t(), out=new_h)
         return cls(cell, (hs, cs), gates, squashed, projection)
 
     def _factors(self, steps: slice, /) -> State:
         """Return those of i, f and g in the gradient of c; of o and of c in that of o ⊙ tanh c; and f."""
         before, tanh = self.states[1][:-1][steps], self.squashed[steps]
         o, i, f, g = self.gates[steps].split(tanh.shape[-1], -1)
-        inner = torch.stack([g * (i * (1 - i)), before * (f * (1 - f)), i * (1 - g.square())], -2)
-        factors = (inner, tanh * (o * (1 - o)), o * (1 - tanh.square()), f)
+        # One call each: y (1 − y) times what the gate multiplies, or 1 − y².
+        inner = torch.stack([_of_sigmoid(g, i), _of_sigmoid(before, f), _of_tanh(i, g)], -2)
+        factors = (inner, _of_sigmoid(tanh, o), _of_tanh(o, tanh), f)
         return tuple(part.unsqueeze(1) for part in factors)
 
     def _unprojected(self, h: Tensor) -> Tensor:
@@ -223,18 +245,21 @@ class _LSTMScan(Scan):
         n = self.squashed.shape[-1]
         c = h.new_empty(*h.shape[:3], n)
         c[-1] = 0 if last is None else last
-        pre = h.new_empty(*h.shape[1:3], 4, n)
-        flat, of_output, of_cell = pre.flatten(2).flatten(0, 1), pre[..., 0, :], pre[..., 1:, :]
-        total = torch.empty_like(c[0])
-        column = total.unsqueeze(-2)
-        rows, whole, cs = h.flatten(1, 2).unbind(0), h.unbind(0), c.unbind(0)
-        for t, (inner, output, through, forget) in self._factors_back():
-            of_h = self._unprojected(whole[t + 1])
-            torch.addcmul(cs[t + 1], of_h, through, out=total)
-            torch.mul(of_h, output, out=of_output)
-            torch.mul(column, inner, out=of_cell)
-            torch.mul(total, forget, out=cs[t])
-            rows[t].addmm_(flat, W)
+        with torch.inference_mode():
+            pre = h.new_empty(*h.shape[1:3], 4, n)
+            flat, of_output, of_cell = pre.flatten(2).flatten(0, 1), pre[..., 0, :], pre[..., 1:, :]
+            total = torch.empty_like(c[0])
+            column = total.unsqueeze(-2)
+            of_h, of_c = h[-1], c[-1]
+            rows = (h[:-1].flatten(1, 2), h[:-1], c[:-1])
+            for inner, output, through, forget, row, before, earlier in self._backwards(*rows):
+                of_h = self._unprojected(of_h)
+                torch.addcmul(of_c, of_h, through, out=total)
+                torch.mul(of_h, output, out=of_output)
+                torch.mul(column, inner, out=of_cell)
+                of_c = torch.mul(total, forget, out=earlier)
+                row.addmm_(flat, W)
+                of_h = before
         return h, c
 
     def pull_drives(self, gradients: State, /) -> Tensor:
@@ -242,6 +267,16 @@ class _LSTMScan(Scan):
         inner, output, through, _ = self._factors(slice(None))
         total = gradients[1][1:] + h * through
         return torch.cat([(total.unsqueeze(-2) * inner).flatten(-2), h * output], -1)
+
+
+def _of_sigmoid(factor: Tensor, y: Tensor) -> Tensor:
+    """Return ``factor ⊙ y (1 − y)`` in one pass."""
+    return torch.ops.aten.sigmoid_backward(factor, y)
+
+
+def _of_tanh(factor: Tensor, y: Tensor) -> Tensor:
+    """Return ``factor ⊙ (1 − y²)`` in one pass."""
+    return torch.ops.aten.tanh_backward(factor, y)
 
 
 def _o_first(blocks: Tensor) -> Tensor:
