@@ -75,8 +75,8 @@ def rows():
 
     A training step of an LSTM in float32 is one oneDNN kernel on some processors, five times faster than that of a GRU:
     there twenty draws of the remedies, each with its QR factorizations, take more than the goal. For the same reason a
-    gradient flow in double precision misses its goal at n = 64: two products of 8 × 64 by 64 × 256 and eleven elementwise
-    operations a time step, each at the least time of one call, are three of these steps.
+    gradient flow in double precision misses its goal at n = 64: two products of 8 × 64 by 64 × 256 and eleven
+    elementwise operations a time step, each at the least time of one call, are three of these steps.
     """
     for size in (64, 256):
         for dtype in (torch.float64, torch.float32):

@@ -8,7 +8,9 @@ import pytest
 import torch
 from tests.diagnosis.test_live import codes, found
 from tests.dynamics.test_trajectories import (
+    ACCURACY,
     LENGTHS,
+    B,
     Chunked,
     Loop,
     M,
@@ -140,10 +142,69 @@ class Scaled(nn.LSTM):
         return super().forward(0.5 * x)[0]
 
 
+class Normed(nn.GRU):
+    """Normalizes its output, with a residual connection."""
+
+    def forward(self, x, state=None):
+        y, state = super().forward(x, state)
+        return nn.functional.layer_norm(y, y.shape[-1:]) + y, state
+
+
+class InSteps(nn.RNN):
+    """Calls torch's layer step by step, and lets the state decay in between."""
+
+    def forward(self, x, state=None):
+        rows = []
+        for row in x:
+            y, state = super().forward(row[None], state)
+            state = 0.9 * state
+            rows.append(y)
+        return torch.cat(rows), state
+
+
+def of_states(model, x):
+    """Mean log ‖∂L/∂h_t‖ by lag of the square of the last output, at the states that each step is given, and the last."""
+    states, state = [], None
+    for row in x:
+        y, state = type(model).__mro__[1].forward(model, row[None], state)
+        last, state = state, 0.9 * state if isinstance(model, InSteps) else state
+        states.append(state)
+    states[-1] = last
+    for state in states:
+        state.retain_grad()
+    y = nn.functional.layer_norm(last, last.shape[-1:]) + last if isinstance(model, Normed) else last
+    y.square().sum().backward()
+    return torch.stack([state.grad[0].norm(dim=-1).log().mean() for state in states[::-1]])
+
+
+@pytest.mark.parametrize("kind", [Normed, InSteps])
+def test_a_subclass_that_calls_torchs_forward_is_measured_as_it_runs(kind):
+    x = torch.randn(12, B, M, generator=torch.Generator().manual_seed(0))
+    model = seeded(lambda: kind(M, N))
+    diagnosis = diagnose(model, x, loss=lambda output: output[0][-1].square().sum())
+    (layer,) = diagnosis.layers
+    assert not diagnosis.coverage.unread
+    assert any("calls torch's forward" in note for note in diagnosis.coverage.notes)
+    assert layer.layer.cell == ("gru" if kind is Normed else "rnn_tanh")
+    expected = of_states(copy.deepcopy(model).double(), x.double()).numpy()
+    assert abs(layer.live.log_gradient[:12] - expected).max() <= ACCURACY
+
+
+class Alone(nn.LSTM):
+    def forward(self, x):
+        return torch.tanh(x[-1] @ self.weight_ih_l0.t())
+
+
 def test_a_subclass_that_runs_in_no_loop_is_said_to_be_unread():
-    diagnosis = diagnose(seeded(lambda: Scaled(M, N)), inputs().float())
+    diagnosis = diagnose(seeded(lambda: Alone(M, N)), inputs().float())
     assert not codes(diagnosis)
     assert diagnosis.answer.verdict == "unknown"
     (unread,) = diagnosis.coverage.unread
-    assert "scaled is a subclass of torch's lstm with a forward of its own" in unread
+    assert "alone is a subclass of torch's lstm with a forward of its own" in unread
     assert "as_recurrence" in unread
+
+
+def test_a_subclass_that_scales_its_input_is_torchs_layer_on_the_scaled_one():
+    scaled, plain = seeded(lambda: Scaled(M, N)), seeded(lambda: nn.LSTM(M, N))
+    flow = diagnose(scaled, inputs().float()).layers[0].live.log_gradient
+    assert np.array_equal(flow, diagnose(plain, 0.5 * inputs().float()).layers[0].live.log_gradient)

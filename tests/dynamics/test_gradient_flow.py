@@ -68,7 +68,10 @@ def tokens():
 
 
 def one_backward_per_lag(model, xs, target):
-    """‖∂L/∂s_t‖ by cutting the sequence at t, feeding the state in as a leaf, and going backward from the loss."""
+    """‖∂L/∂s_t‖ by cutting the sequence at t, feeding the state in as a leaf, and going backward from the loss.
+
+    Of an LSTM the cut separates h from c; h_t = o tanh c_t hands the gradient of h on to that of c.
+    """
     reference = copy.deepcopy(model).double().eval()
     embedded = reference.embedding(xs)
     lstm = isinstance(reference.rnn, nn.LSTM)
@@ -89,6 +92,9 @@ def one_backward_per_lag(model, xs, target):
         loss = nn.functional.cross_entropy(reference.head(h), target)
         grads = torch.autograd.grad(loss, parts, allow_unused=True)
         grads = [torch.zeros_like(p) if g is None else g for g, p in zip(grads, parts, strict=True)]
+        if lstm and cut:
+            h, c = (p.detach() for p in parts)
+            grads[1] = grads[1] + grads[0] * h / torch.tanh(c) * (1 - torch.tanh(c) ** 2)
         norms.append([g.norm(dim=-1).numpy() for g in grads])
     return np.array(norms)  # (lag, part, layer, B)
 
@@ -412,3 +418,56 @@ def test_a_norm_whose_square_underflows_is_not_zero():
     assert np.abs(flow.log_norms[:31, 0, 0] - lags * np.log(rnn.weight_hh_l0.item())).max() < 1e4 * EPS
     jacobian = gradient_flow(rnn, torch.zeros(31, 1, 1), norm="jacobian")
     np.testing.assert_allclose(jacobian.log_norms[:31], flow.log_norms[:31], rtol=1e3 * EPS)
+
+
+class ByCell(nn.Module):
+    """An LSTM in a loop: torch's cell, or its equations."""
+
+    def __init__(self, cell, *, written):
+        super().__init__()
+        self.weights, self.written, self.head, self.kept = cell, written, nn.Linear(N, 4, bias=False), []
+        self.head.weight.data = torch.randn(4, N, generator=torch.Generator().manual_seed(4))
+
+    def step(self, x, h, c):
+        cell = self.weights
+        if not self.written:
+            return cell(x, (h, c))
+        i, f, g, o = (x @ cell.weight_ih.T + cell.bias_ih + h @ cell.weight_hh.T + cell.bias_hh).chunk(4, -1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def forward(self, x):
+        h = c = x.new_zeros(x.shape[1], N)
+        self.kept = []
+        for row in x:
+            h, c = self.step(row, h, c)
+            self.kept.append((h, c))
+        return self.head(h)
+
+
+class ByLayer(nn.Module):
+    def __init__(self, cell):
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(M, N), ByCell(cell, written=False).head
+        for name, weight in cell.named_parameters():
+            getattr(self.rnn, f"{name}_l0").data = weight.data
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][-1])
+
+
+def test_an_lstm_has_one_gradient_as_layer_as_cell_and_as_equations():
+    """That of retain_grad at the h and c of each step: c includes what flows through the h of its own step."""
+    cell = seeded(lambda: nn.LSTMCell(M, N))
+    x, target = sequence(), torch.arange(B)
+    for written in (False, True):
+        twin = copy.deepcopy(ByCell(cell, written=written)).double()
+        output = twin(x)
+        for part in (part for state in twin.kept for part in state):
+            part.retain_grad()
+        nn.functional.cross_entropy(output, target).backward()
+        grads = [[torch.zeros(B, N) if part.grad is None else part.grad for part in state] for state in twin.kept]
+        expected = torch.stack([torch.cat(state, -1).norm(dim=-1) for state in grads[::-1]]).numpy()
+        for model in (ByLayer(cell), ByCell(cell, written=False), ByCell(cell, written=True)):
+            measured = gradient_flow(model, (x, target)).norms[:T, 0]
+            assert np.abs(measured / expected - 1).max() <= 32 * N * T * EPS

@@ -225,10 +225,12 @@ def by_hand(model, x, objective):
         outputs.append(y)
     # The output is that of the last state, which lag 0 differentiates with respect to.
     objective(model.out(states[-1][0]), model.out(torch.cat([h.transpose(0, 1) for h in states[1:]], 1))).backward()
-    norms = [
-        torch.sqrt(sum(0 if s.grad is None else s.grad.square().sum(-1) for s in pair))[0]
-        for pair in zip(states, cells, strict=True)
-    ]
+    norms = []
+    for t, (h, c) in enumerate(zip(states, cells, strict=True)):
+        of_h, of_c = (torch.zeros_like(s) if s.grad is None else s.grad for s in (h, c))
+        if t:  # the layer returns copies, of which c does not show that h_t = o tanh c_t is computed from it
+            of_c = of_c + of_h * h / torch.tanh(c) * (1 - torch.tanh(c) ** 2)
+        norms.append(torch.sqrt(of_h.square().sum(-1) + of_c.square().sum(-1))[0].detach())
     return torch.stack(norms[::-1]).numpy()
 
 

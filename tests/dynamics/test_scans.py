@@ -35,9 +35,10 @@ def test_states_and_their_gradients_are_those_of_a_loop_of_steps(name):
     ((cell,),) = cells_from(LAYERS[name]().double(), take=torch.detach)
     xs = torch.randn(T, B, M, dtype=torch.float64, requires_grad=True)
     start = tuple(torch.randn(B, size, dtype=torch.float64, requires_grad=True) for size in cell.sizes)
-    states = [start]
+    states, made = [start], [start]
     for drive in cell.drive(xs):
-        states.append(cell.advance(drive, states[-1]))
+        made.append(cell.advance(drive, states[-1]))
+        states.append(cell.passed_on(made[-1]))
     found = scan(cell, xs.detach(), tuple(part.detach() for part in start))
     for part in range(len(start)):
         assert close(found.states[part], torch.stack([state[part] for state in states]).detach())
@@ -55,6 +56,15 @@ def test_states_and_their_gradients_are_those_of_a_loop_of_steps(name):
         for part in range(len(start)):
             assert close(ours[part][:, k], torch.stack(reference[part :: len(start)]))
         assert close(inputs[:, k], of_xs)
+    totals = tuple(part.clone() for part in ours)
+    found.make_total(totals)
+    for k in range(K):
+        value = sum((state[0] * cotangents[t, k]).sum() for t, state in enumerate(states))
+        if last is not None:
+            value = value + (states[-1][1] * last[k]).sum()
+        reference = torch.autograd.grad(value, [part for state in made for part in state], retain_graph=True)
+        for part in range(len(start)):
+            assert close(totals[part][:, k], torch.stack(reference[part :: len(start)]))
 
 
 class TwoModules(nn.Module):

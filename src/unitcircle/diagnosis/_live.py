@@ -98,7 +98,7 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True,
     ready = prepared(model, execution.batch, execution.loss)
     execution = replace(execution, batch=ready.batch, loss=ready.loss)
     tensors = list(read(model))
-    plain = [one for one in tensors if not one.own_forward]
+    plain = [one for one in tensors if not one.own_forward or isinstance(model.get_submodule(one.path), nn.RNNBase)]
     layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
     lengths: list[int] = []
     found = LoopLayers((), (), ())
@@ -133,12 +133,16 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True,
             "interrupted: no loop was sought",
         )
     measured = {name for one, (_, live) in zip(plain, layers, strict=True) if live for name in one.names.values()}
+    of_modules = list(zip(plain, layers, strict=True))
     for layer, gradient, jacobian in found.layers:
         layers.append((layer, _measure_layer(gradient.layers[0], layer, gradient, jacobian, None, seed=0)))
         lengths.append(gradient.steps)
         measured |= set(layer.source.tensors)
-    # A subclass with a forward of its own is the loop that it runs in, where there is one.
-    layers += [(one.as_layer(), None) for one in tensors if one.own_forward and measured.isdisjoint(one.names.values())]
+    # A subclass with a forward of its own that does not call torch's is the loop that it runs in, where there is one.
+    beside = {id(pair) for one, pair in of_modules if one.own_forward and pair[1] is None}
+    layers = [pair for pair in layers if id(pair) not in beside]
+    left = [one for one in tensors if one.own_forward and measured.isdisjoint(one.names.values())]
+    layers += [(one.as_layer(), None) for one in left]
     if not layers:
         notes.append("no loop carries a state through the same parameters on this batch: nothing here is recurrent")
     notes.append(f"the gradient is that of {ready.loss.used or 'a random cotangent of the last state, without a loss'}")
@@ -170,7 +174,11 @@ def _measure_modules(  # noqa: PLR0917  (an interrupt leaves what was added to t
         )
     except NoLayerError:
         examined = [one.as_layer() for one in tensors]
-        notes += [f"{layer.label} is not called on this batch: only its weights were examined" for layer in examined]
+        notes += [
+            f"{layer.label} is not called on this batch: only its weights were examined"
+            for layer, one in zip(examined, tensors, strict=True)
+            if not one.own_forward
+        ]
         layers += [(layer, None) for layer in examined]
         return 0
     advance()
@@ -179,15 +187,20 @@ def _measure_modules(  # noqa: PLR0917  (an interrupt leaves what was added to t
     flow, jacobian, driven = found.gradient, found.jacobian, {layer.name: layer for layer in found.layers}
     notes += flow.notes
     for one in tensors:
-        name, layer, live = one.key, one.as_layer(), None
-        if keys := [key for key in flow.layers if key.partition("#")[0] == name]:
+        keys = [key for key in flow.layers if key.partition("#")[0] == one.key]
+        layer, live = (replace(one, own_forward=False) if keys else one).as_layer(), None
+        if keys:
             of_all = [
                 _measure_layer(key, layer, flow, jacobian, driven.get(key), seed=execution.seed, thorough=thorough)
                 for key in ([_worst(keys, flow)] if len(keys) > 1 else keys)
             ]
             live = replace(of_all[0], trajectories=len(keys))
             notes += _how_called(layer.label, keys, flow)
-        else:
+            if one.own_forward:
+                notes.append(
+                    f"{layer.label} is a subclass that calls torch's forward: the state inside it was measured"
+                )
+        elif not one.own_forward:
             notes.append(f"{layer.label} is not called on this batch: only its weights were examined")
         layers.append((layer, live))
         advance()

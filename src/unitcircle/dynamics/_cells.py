@@ -38,6 +38,10 @@ class TorchCell(ABC):
     def advance(self, drive: Tensor, state: State, /) -> State:
         """Return the next state; drive ``(B, G)``, parts of the state ``(B, n)``."""
 
+    def passed_on(self, state: State, /) -> State:
+        """Return the state as separate nodes of a graph: the gradient of a part excludes what flows through another."""
+        return state
+
     @abstractmethod
     def coefficients(self, drive: Tensor, state: State, /) -> State:
         """Return the elementwise factors of the derivative at a state, each ``(B, n)``."""
@@ -184,7 +188,10 @@ class LSTMTorchCell(TorchCell):
         h = torch.sigmoid(o) * torch.tanh(c)
         if self.projection is not None:
             h = h @ self.projection.t()
-        # The view is a separate node in the graph: the gradient of c excludes what flows to c through h.
+        return h, c
+
+    def passed_on(self, state: State, /) -> State:
+        h, c = state
         return h, c.view_as(c)
 
     def coefficients(self, drive: Tensor, state: State, /) -> State:

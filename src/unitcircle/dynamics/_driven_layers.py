@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from unitcircle.dynamics._as_recurrence import as_recurrence
-from unitcircle.dynamics._layers import is_fused, is_stepwise
+from unitcircle.dynamics._layers import FUSED, is_stepwise
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._recorded_run import RecordedRun, recorded
 from unitcircle.dynamics._recurrence import Recurrence
@@ -146,7 +146,7 @@ def _driven(name: str, trajectory: Trajectory, module: nn.Module, dtype: torch.d
 def _recurrence(
     module: nn.Module, layer: int, direction: Literal["forward", "reverse"], dtype: torch.dtype | None
 ) -> Recurrence:
-    if not is_fused(module):
+    if not isinstance(module, FUSED):
         return as_recurrence(module, dtype=dtype)
     return StackRecurrence(module, layer=layer, direction=direction, dtype=dtype, alone=True)
 

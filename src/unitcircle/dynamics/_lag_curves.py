@@ -11,7 +11,6 @@ from torch import Tensor
 
 from unitcircle.dynamics._trajectories import Trajectory
 
-
 SAFE = 1e-140
 """Norm from which the sum of squares neither underflows nor, up to its reciprocal, overflows in double precision."""
 
@@ -39,9 +38,9 @@ def lag_curves(
         whole = parts[0] if kinds == 1 else _spectral(columns)
         error = np.zeros_like(whole)
     else:
-        lengths_of = [_log_lengths(column) for column in columns]
-        parts = [_mean_square(lengths)[0] for lengths in lengths_of]
-        whole, error = _mean_square(0.5 * np.logaddexp.reduce([2 * lengths for lengths in lengths_of]))
+        lengths_of = [norms(column).cpu().numpy() for column in columns]
+        parts = [log_mean_square(lengths)[0] for lengths in lengths_of]
+        whole, error = log_mean_square(np.hypot.reduce(lengths_of))
     present = trajectory.present().numpy()
     if trajectory.changed and trajectory.constant_start:
         present[0] = False  # the model may use its constant also beside the layer, which no gradient here includes
@@ -131,33 +130,27 @@ def _spectral(columns: Sequence[Tensor]) -> np.ndarray:
         return np.log(torch.linalg.matrix_norm(J, 2).cpu().numpy())
 
 
-def _log_lengths(column: Tensor) -> np.ndarray:
-    """Return the log-norms ``(T + 1, cotangents, B)`` of gradients ``(T + 1, cotangents, B, n)``."""
-    with torch.no_grad(), np.errstate(divide="ignore"):
-        column = column.double()
-        length = torch.linalg.vector_norm(column, dim=-1)
-        log_length = np.log(length.cpu().numpy())
-        # The squares under- or overflow long before the gradient does.
-        unsafe = (length < SAFE) | (length > 1 / SAFE)
+def norms(rows: Tensor, /) -> Tensor:
+    """Return the Euclidean norms ``(...)`` of rows ``(..., n)`` in double precision, inf where they are not finite."""
+    with torch.no_grad():
+        rows = (
+            rows.detach().double() if not rows.is_complex() else torch.view_as_real(rows.detach()).double().flatten(-2)
+        )
+        lengths = torch.linalg.vector_norm(rows, dim=-1)
+        # The squares under- or overflow long before the norm does.
+        unsafe = (lengths < SAFE) | (lengths > 1 / SAFE)
         if bool(unsafe.any()):
-            rows = column[unsafe]
-            scale = rows.abs().amax(-1)
-            scaled = torch.linalg.vector_norm(rows / scale.unsqueeze(-1), dim=-1)
-            exact = torch.where(scale > 0, scale.log() + scaled.log(), -torch.inf)
-            log_length[unsafe.cpu().numpy()] = exact.cpu().numpy()
+            scale = rows[unsafe].abs().amax(-1).clamp_min(torch.finfo(rows.dtype).tiny)
+            lengths[unsafe] = scale * torch.linalg.vector_norm(rows[unsafe] / scale.unsqueeze(-1), dim=-1)
         # An overflow in the backward pass turns into NaN one step further back.
-        return np.where(np.isnan(log_length), np.inf, log_length)
+        return lengths.nan_to_num(torch.inf, torch.inf)
 
 
-def _mean_square(log_lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithm ``(T + 1, B)`` of the root mean square over cotangents, and its standard error."""
-    count = log_lengths.shape[1]
-    if count == 1:
-        return log_lengths[:, 0], np.zeros_like(log_lengths[:, 0])
+def log_mean_square(lengths: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+    """Return the logarithm ``(T + 1, B)`` of the root mean square of norms ``(T + 1, K, B)``, and its standard error."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = log_lengths.max(1)
-        finite = np.isfinite(scale)
-        squares = np.exp(2 * (log_lengths - np.where(finite, scale, 0.0)[:, None]))
-        mean = squares.mean(1)
-        error = squares.std(1, ddof=1) / np.sqrt(count) / (2 * mean)
-        return np.where(finite, scale + 0.5 * np.log(mean), scale), error
+        scale = lengths.max(1, keepdims=True)
+        squares = np.where(scale > 0, lengths / scale, 0.0) ** 2
+        mean, count = squares.mean(1), lengths.shape[1]
+        error = np.zeros_like(mean) if count == 1 else squares.std(1, ddof=1) / np.sqrt(count) / (2 * mean)
+        return np.where(np.isinf(scale[:, 0]), np.inf, np.log(scale[:, 0]) + 0.5 * np.log(mean)), error

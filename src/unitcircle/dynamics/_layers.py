@@ -25,6 +25,11 @@ def is_fused(module: Any, /) -> TypeGuard[nn.RNNBase]:
     return isinstance(module, FUSED) and not has_own_forward(module)
 
 
+def calls_own_layer(module: Any, /) -> TypeGuard[nn.RNNBase]:
+    """Whether a module is an nn.RNN, GRU or LSTM with a forward of its own, which may call torch's."""
+    return isinstance(module, FUSED) and has_own_forward(module)
+
+
 def is_stepwise(module: Any, /) -> TypeGuard[nn.RNNCellBase]:
     """Whether a module is an nn.RNNCell, GRUCell or LSTMCell that computes what torch's own does."""
     return isinstance(module, STEPWISE) and not has_own_forward(module)
@@ -79,8 +84,9 @@ class Packing:
         return cls(sizes, torch.stack(backward), starts[lengths - 1] + torch.arange(sizes[0]))
 
 
-Visit = Callable[[int, int, Sequence[State], Sequence[Tensor], State], None]
-"""Takes layer, direction, the states in the order of the steps, the inputs of the steps, and every last state."""
+Visit = Callable[[int, int, Sequence[State], Sequence[State], Sequence[Tensor], State], None]
+"""Takes layer, direction, the states in the order of the steps as passed on and as made, the inputs of the steps, and
+every last state."""
 
 
 def run_layers(
@@ -102,12 +108,13 @@ def run_layers(
             drives = cell.drive(inputs)
             # Unbind, not xs[t]: the backward pass of each xs[t] allocates zeros of the size of the whole sequence.
             steps = drives.unbind(0) if packing is None else drives.split(packing.sizes)
-            trajectory = [start]
+            trajectory, made = [start], [start]
             for drive in steps:
                 state = trajectory[-1]
                 if len(drive) < len(state[0]):
                     state = tuple(part[: len(drive)] for part in state)
-                trajectory.append(cell.advance(drive, state))
+                made.append(cell.advance(drive, state))
+                trajectory.append(cell.passed_on(made[-1]))
             hs = [state[0] for state in trajectory[1:]]
             if packing is None:
                 last = trajectory[-1]
@@ -119,7 +126,7 @@ def run_layers(
             if visit is not None:
                 detached = inputs.detach()
                 taken = detached.unbind(0) if packing is None else detached.split(packing.sizes)
-                visit(k, direction, trajectory, taken, last)
+                visit(k, direction, trajectory, made, taken, last)
             final[-1].append(last)
         xs = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
     return xs, final

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from unitcircle.dynamics._flow_by_lag import GradientFlow, Norm
+from unitcircle.dynamics._lag_curves import log_mean_square, norms
 from unitcircle.dynamics._loop_recurrences import LoopRecurrence
 from unitcircle.dynamics._run_graph import RunGraph, Value
 
@@ -108,8 +109,7 @@ class StateLayout:
         """Return the norm of a gradient for each sequence of the batch."""
         axis = self.axes.get(tuple(gradient.shape))
         rows = gradient.flatten().unsqueeze(0) if axis is None else gradient.movedim(axis, 0).flatten(1)
-        # An overflow in the backward pass turns into NaN one step further back.
-        return torch.linalg.vector_norm(rows, dim=1).double().nan_to_num(torch.inf, torch.inf).cpu()
+        return norms(rows).cpu()
 
     def flow(self, one: LoopRecurrence, gradients: Sequence[Gradients], norm: Norm, /) -> GradientFlow:
         """Return norms by lag, of the mean square over the gradients."""
@@ -131,20 +131,10 @@ class StateLayout:
                 for value in state:
                     if value in gradient:
                         lengths[lag, k] = torch.hypot(lengths[lag, k], self.lengths(gradient[value]))
-        curve, error = _log_norm(lengths.numpy())
+        curve, error = log_mean_square(lengths.numpy())
         if not states[0]:
             curve[-1] = error[-1] = np.nan
         return curve, error
-
-
-def _log_norm(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-norm and its standard error ``(T + 1, B)`` from the norms ``(T + 1, cotangents, B)``."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = lengths.max(1, keepdims=True)
-        squares = np.where(scale > 0, lengths / scale, 0.0) ** 2
-        mean, count = squares.mean(1), lengths.shape[1]
-        error = np.zeros_like(mean) if count == 1 else squares.std(1, ddof=1) / np.sqrt(count) / (2 * mean)
-        return np.where(np.isinf(scale[:, 0]), np.inf, np.log(scale[:, 0]) + 0.5 * np.log(mean)), error
 
 
 def _padded(curve: np.ndarray, length: int) -> np.ndarray:

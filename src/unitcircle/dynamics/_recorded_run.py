@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unitcircle.dynamics._batch import Batch, call
-from unitcircle.dynamics._layers import is_fused
+from unitcircle.dynamics._layers import FUSED
 from unitcircle.dynamics._normalization import batch_statistics, converged_spectral_norms
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._state_gradients import GraphGradients, StateGradients, TapeGradients
@@ -70,7 +70,7 @@ def recorded(
 
     Fused layers that are called once are run by scans; a model with other calls is run again in plain operations.
     """
-    if not at and any(is_fused(module) for module in model.modules()):
+    if not at and any(isinstance(module, FUSED) for module in model.modules()):
         with evaluation_mode(model), torch.enable_grad():
             found: tuple[RecordedRun, Tensor | None] | None = None
             try:

@@ -53,6 +53,9 @@ class Scan(ABC):
             parts = (*self._factors(steps), *(row[steps] for row in rows))
             yield from zip(*(reversed(part.unbind(0)) for part in parts), strict=True)
 
+    def make_total(self, gradients: State, /) -> None:  # noqa: B027  (only an LSTM has two parts)
+        """Add to the gradients of each part what flows through the other part of the same step."""
+
     @abstractmethod
     def pull_drives(self, gradients: State, /) -> Tensor:
         """Return the gradients ``(T, K, B, G)`` of the drives ``U x_t + b`` from those of the states."""
@@ -261,6 +264,14 @@ class _LSTMScan(Scan):
                 row.addmm_(flat, W)
                 of_h = before
         return h, c
+
+    def make_total(self, gradients: State, /) -> None:
+        h, c = (part[1:] for part in gradients)
+        n = self.squashed.shape[-1]
+        with torch.inference_mode():
+            for steps in _pieces(self.squashed):
+                through = _of_tanh(self.gates[steps][..., :n], self.squashed[steps])
+                c[steps] += self._unprojected(h[steps]) * through.unsqueeze(1)
 
     def pull_drives(self, gradients: State, /) -> Tensor:
         h = self._unprojected(gradients[0][1:])

@@ -51,7 +51,13 @@ class GraphGradients(StateGradients):
     """By autograd: every state is a tensor of the graph, and has gradients ``(K, B, n)``."""
 
     def _of_loss(self, loss: Tensor) -> dict[int, Tensor]:
-        return _at(self._leaves(), loss)
+        points = [point for t in self._record.trajectories.values() for point in t.points]
+        made = {
+            id(part): own for point in points for part, own in zip(point.parts, point.made or point.parts, strict=True)
+        }
+        leaves = {key: own for key, own in made.items() if own.requires_grad}
+        gradients = _at(list({id(own): own for own in leaves.values()}.values()), loss)
+        return {key: gradients[id(own)] for key, own in leaves.items() if id(own) in gradients}
 
     def differentiable(self, ends: dict[str, Tensor], /) -> dict[str, Tensor]:
         return {name: end for name, end in ends.items() if end.requires_grad}
@@ -89,7 +95,7 @@ class TapeGradients(StateGradients):
 
     def _of_loss(self, loss: Tensor) -> dict[int, Tensor]:
         leaves = [leaf for call in self._tape.calls for leaf in call.leaves]
-        return self._by_tensor(_at(leaves, loss), {}, 1)
+        return self._by_tensor(_at(leaves, loss), {}, 1, total=True)
 
     def of_ends(
         self,
@@ -117,13 +123,20 @@ class TapeGradients(StateGradients):
         raise AssertionError(trajectory.path)
 
     def _by_tensor(
-        self, of: Mapping[int, Tensor], ends: Mapping[tuple[int, int], tuple[Tensor, Tensor]], count: int
+        self,
+        of: Mapping[int, Tensor],
+        ends: Mapping[tuple[int, int], tuple[Tensor, Tensor]],
+        count: int,
+        *,
+        total: bool = False,
     ) -> dict[int, Tensor]:
-        return {
-            id(part): gradient
-            for (index, row), gradients in self._tape.pull(of, ends, count).items()
-            for part, gradient in zip(self._tape.calls[index].scans[row].states, gradients, strict=True)
-        }
+        found: dict[int, Tensor] = {}
+        for (index, row), gradients in self._tape.pull(of, ends, count).items():
+            scan = self._tape.calls[index].scans[row]
+            if total:
+                scan.make_total(gradients)
+            found |= {id(part): gradient for part, gradient in zip(scan.states, gradients, strict=True)}
+        return found
 
 
 def _at(leaves: Sequence[Tensor], loss: Tensor) -> dict[int, Tensor]:

@@ -19,6 +19,7 @@ class Point:
     parts: State  # Tensors of the model's graph
     row: int | None = None  # Where the layer's state is in these tensors ``(rows, B, n)``; None for all of ``(B, n)``
     elements: Tensor | None = None  # The elements of the batch in it; None for all of them, in order
+    made: State = ()  # The parts as the step makes them, before they are passed on; empty where they are the same
 
     @property
     def values(self) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from unitcircle.dynamics._cells import State, TorchCell
-from unitcircle.dynamics._layers import Packing, cell_from, cells_from, is_fused, is_stepwise, run_layers
+from unitcircle.dynamics._layers import (
+    FUSED,
+    Packing,
+    calls_own_layer,
+    cell_from,
+    cells_from,
+    is_fused,
+    is_stepwise,
+    run_layers,
+)
 from unitcircle.dynamics._scans import Scan, scan
 from unitcircle.dynamics._tape import LayerCall, NeedsGraphError, Tape
 from unitcircle.dynamics._trajectories import Link, Point, StateRecord, Trajectory
@@ -63,8 +72,15 @@ def _fused_forward(module: nn.RNNBase, path: str, record: StateRecord | None) ->
         initial = [[start(k, d) for d in range(directions)] for k in range(len(layers))]
         rows: list[Trajectory] = []
 
-        def visit(k: int, direction: int, points: Sequence[State], inputs: Sequence[Tensor], last: State) -> None:
-            trajectory = Trajectory(path, k, direction, _points(points, order, packing), list(inputs))
+        def visit(  # noqa: PLR0917  (what run_layers says of each row)
+            k: int,
+            direction: int,
+            states: Sequence[State],
+            made: Sequence[State],
+            inputs: Sequence[Tensor],
+            last: State,
+        ) -> None:
+            trajectory = Trajectory(path, k, direction, _points(states, made, order, packing), list(inputs))
             trajectory.end = _unsorted(last, packed)
             trajectory.constant_start = bool(given) and not any(part.requires_grad for part in given)
             if link.changed:
@@ -88,11 +104,14 @@ def _fused_forward(module: nn.RNNBase, path: str, record: StateRecord | None) ->
     return forward
 
 
-def _points(states: Sequence[State], order: Tensor | None, packing: Packing | None) -> list[Point]:
+def _points(
+    states: Sequence[State], made: Sequence[State], order: Tensor | None, packing: Packing | None
+) -> list[Point]:
+    pairs = zip(states, made, strict=True)
     if packing is None:
-        return [Point(state) for state in states]
+        return [Point(state, made=one) for state, one in pairs]
     everyone = torch.arange(packing.sizes[0]) if order is None else order
-    return [Point(state, elements=everyone[: len(state[0])]) for state in states]
+    return [Point(state, elements=everyone[: len(state[0])], made=one) for state, one in pairs]
 
 
 def _unsorted(state: State, packed: PackedSequence | None) -> State:
@@ -117,11 +136,12 @@ def _stepwise_forward(module: nn.RNNCellBase, path: str, record: StateRecord | N
             state = tuple(_leaf_of(part, xs) for part in states)
         else:
             state = states
-        result = cell.advance(cell.drive(xs), state)
+        made = cell.advance(cell.drive(xs), state)
+        result = cell.passed_on(made)
         parts = tuple(part.squeeze(0) for part in result) if unbatched else result
         if record is not None:
             first = Point(states if link.changed else state)
-            trajectory = Trajectory(path, 0, 0, [first, Point(result)], [xs.detach()], result)
+            trajectory = Trajectory(path, 0, 0, [first, Point(result, made=made)], [xs.detach()], result)
             trajectory.constant_start = bool(given) and not any(part.requires_grad for part in given)
             record.continued(path, link, [next(RecurrentTensors.of(module, path)).key], [trajectory])
             record.ended(path, link, parts)
@@ -186,22 +206,51 @@ def _needs_graph(*_args: Any, **_kwargs: Any) -> Any:
 
 
 @contextmanager
+def _within_forwards(inside: Mapping[int, Callable[..., Any]]) -> Generator[None]:
+    """Replace torch's forward, as ``super().forward`` finds it, for the modules with these ids."""
+
+    def of(own: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            run = inside.get(id(module))
+            return own(module, *args, **kwargs) if run is None else run(*args, **kwargs)
+
+        return forward
+
+    originals = {kind: kind.forward for kind in FUSED if inside}
+    try:
+        for kind, own in originals.items():
+            setattr(kind, "forward", of(own))  # noqa: B010  (a method, which type checkers let nobody assign)
+        yield
+    finally:
+        for kind, own in originals.items():
+            setattr(kind, "forward", own)  # noqa: B010
+
+
+@contextmanager
 def unrolled(model: nn.Module, /, *, record: StateRecord | None = None, tape: Tape | None = None) -> Generator[None]:
-    """Run every nn.RNN, GRU, LSTM and Cell inside a model in plain operations, or by scans, without dropout."""
+    """Run every nn.RNN, GRU, LSTM and Cell inside a model in plain operations, or by scans, without dropout.
+
+    Of a subclass with a forward of its own, the calls of torch's that it makes are run so, and the rest as it stands.
+    """
     replaced: list[tuple[nn.Module, Any]] = []
+    inside: dict[int, Callable[..., Any]] = {}
     try:
         for name, module in model.named_modules():
-            if is_fused(module):
+            if is_fused(module) or calls_own_layer(module):
                 forward = _fused_forward(module, name, record)
                 if record is not None and tape is not None:
                     forward = _taped_forward(module, name, record, tape)
+                if calls_own_layer(module):
+                    inside[id(module)] = forward
+                    continue
             elif is_stepwise(module):
                 forward = _stepwise_forward(module, name, record) if tape is None else _needs_graph
             else:
                 continue
             replaced.append((module, module.__dict__.get("forward")))
             module.__dict__["forward"] = forward
-        yield
+        with _within_forwards(inside):
+            yield
     finally:
         for module, original in replaced:
             # A forward set on the instance, as some wrappers do, comes back; else the one of the class.

@@ -20,6 +20,8 @@ from unitcircle.jax._perturbed_scan import (
     random_signs,
     real_parts,
     state_step,
+    total,
+    zeros_like_made,
     zeros_like_states,
 )
 from unitcircle.jax._program import Evaluator, NotWidenedError, Program, widen
@@ -251,7 +253,7 @@ class _Compiled:
         shapes = {scan.place: [scan.equation.shapes[j][0] for j in scan.leaves] for scan in scans}
         return {scan.place: batch_axes(shapes[scan.place], sizes, scan.steps) for scan in scans}
 
-    def _forward(self, inputs: Sequence[Any], added: Cotangents) -> Any:
+    def _forward(self, inputs: Sequence[Any], added: Cotangents, made: Cotangents) -> Any:
         """Run the function with something added to the states: its value and the states; inputs of the scans."""
         states: Cotangents = {}
         records: dict[int, Any] = {}
@@ -261,7 +263,8 @@ class _Compiled:
             if scan is None:
                 return None
             term = added[scan.place]
-            outputs, states[scan.place], records[scan.place] = perturbed(self.evaluator, scan, taken, term)
+            found = perturbed(self.evaluator, scan, taken, term, made[scan.place])
+            outputs, states[scan.place], records[scan.place] = found
             return outputs
 
         outputs = self.evaluator.run(self.traced.program, inputs, hook=hook)
@@ -270,14 +273,19 @@ class _Compiled:
     def _zeros(self) -> Cotangents:
         return {scan.place: zeros_like_states(scan, double=self.evaluator.double) for scan in self.traced.scans}
 
+    def _zeros_made(self) -> Cotangents:
+        return {scan.place: zeros_like_made(scan, double=self.evaluator.double) for scan in self.traced.scans}
+
     @cached_property
     def _products(self) -> Callable[..., Any]:
         """Value, states, inputs of the scans, and products of cotangents of value and states with their Jacobians."""
 
         # One program, compiled once, serves the loss and the random cotangents: compiling takes longer than running.
         def run(inputs: Sequence[Any], of_value: jax.Array, of_states: Cotangents) -> Any:
-            (value, states), pull, records = jax.vjp(lambda e: self._forward(inputs, e), self._zeros(), has_aux=True)
-            products = jax.vmap(lambda v, c: pull((v.astype(value.dtype), c))[0])(of_value, of_states)
+            (value, states), pull, records = jax.vjp(
+                lambda added, made: self._forward(inputs, added, made), self._zeros(), self._zeros_made(), has_aux=True
+            )
+            products = jax.vmap(lambda v, c: pull((v.astype(value.dtype), c)))(of_value, of_states)
             return value, states, records, products
 
         return jax.jit(run)
@@ -295,13 +303,14 @@ class _Compiled:
         count = max(probes, 2)
         zeros = {place: tuple(map(np.asarray, leaves)) for place, leaves in self._zeros().items()}
         first = {place: first_of_last(leaves, self._axes[place], count) for place, leaves in zeros.items()}
-        value, states, records, pulled = self._products(inputs, np.eye(count)[0], first)
+        value, states, records, (pulled, of_made) = self._products(inputs, np.eye(count)[0], first)
         host = {place: tuple(map(np.asarray, leaves)) for place, leaves in states.items()}
         heads = {scan.place: self._heads(scan) for scan in scans}
         tops = {s.place for s in scans if not any(s.place in other.before for other in scans)}
         curves: dict[int, ScanCurves] = {}
         for scan in scans:
             of_loss, of_first = (tuple(np.asarray(leaf[k]) for leaf in pulled[scan.place]) for k in (0, 1))
+            of_loss = total(of_loss, [np.asarray(leaf[0]) for leaf in of_made[scan.place]])
             curves[scan.place] = scan_curves(host[scan.place], self._axes[scan.place], of_loss, of_first)
         jacobian = None
         if scans and (probes or not self.traced.scalar):
@@ -311,7 +320,7 @@ class _Compiled:
                 else tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in zeros[scan.place])
                 for scan in scans
             }
-            jacobian = self._products(inputs, np.zeros(count), cotangents)[-1]
+            jacobian = self._products(inputs, np.zeros(count), cotangents)[-1][0]
         found: list[LiveScan] = []
         for scan in scans:
             curve = curves[scan.place]

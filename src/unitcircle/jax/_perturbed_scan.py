@@ -21,23 +21,50 @@ def zeros_like_states(scan: RecurrentScan, *, double: bool) -> tuple[jax.Array, 
     return tuple(map(widen, leaves) if double else leaves)
 
 
+def zeros_like_made(scan: RecurrentScan, *, double: bool) -> tuple[jax.Array, ...]:
+    """Return perturbations of the arrays of the states as a step makes them; none where there is but one array."""
+    return tuple(leaf[1:] for leaf in zeros_like_states(scan, double=double)) if len(scan.leaves) > 1 else ()
+
+
+def total(of_states: Sequence[np.ndarray], of_made: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Return gradients of states ``(T + 1, ...)`` with what flows through other arrays of the same step."""
+    if not of_made:
+        return tuple(of_states)
+    return tuple(np.concatenate([a[:1], b]) for a, b in zip(of_states, of_made, strict=True))
+
+
 def perturbed(
-    evaluator: Evaluator, scan: RecurrentScan, taken: Sequence[Any], added: tuple[jax.Array, ...]
+    evaluator: Evaluator,
+    scan: RecurrentScan,
+    taken: Sequence[Any],
+    added: tuple[jax.Array, ...],
+    made: tuple[jax.Array, ...] = (),
 ) -> tuple[Sequence[Any], tuple[jax.Array, ...], Any]:
     """Run a scan with something added to every state; return its outputs, the states, and inputs with initial state."""
+    # What is added where the state is made is seen by the other arrays of the same step too.
     params, body = scan.equation.params, scan.body
     first, carries, reverse = params["num_consts"], params["num_carry"], params["reverse"]
     after = body.outputs[:carries]
     in_order = [leaf[1:][::-1] if reverse else leaf[1:] for leaf in added]
+    of_made = [leaf[::-1] if reverse else leaf for leaf in made]
+    place = {var: k for k, equation in enumerate(body.equations) for var in equation.outputs}
+    order = sorted(scan.leaves, key=lambda j: place.get(var, -1) if isinstance(var := after[j], int) else -1)
     constants, xs = tuple(taken[:first]), tuple(taken[first + carries :])
     start = list(taken[first : first + carries])
     for leaf, j in zip(added, scan.leaves, strict=True):
         start[j] = start[j] + leaf[0]
 
     def step(carry: Any, x: Any) -> Any:
-        values, terms = x
+        values, terms, inner = x
         inside: dict[int, Any] = {}
         own = evaluator.run(body, [*constants, *carry, *values], values=inside)
+        before: dict[int, Any] = {}
+        for j, term in sorted(zip(scan.leaves, inner, strict=False), key=lambda pair: order.index(pair[0])):
+            if isinstance(var := after[j], int) and var in place:
+                before[var] = own[j] + term
+                own = evaluator.run(body, [*constants, *carry, *values], replaced=before, values=inside)
+            else:
+                own[j] = own[j] + term
         states = tuple(own[j] + term for j, term in zip(scan.leaves, terms, strict=True))
         # What else the step returns sees the perturbed state; the arrays of the state do not see one another.
         held = {var: state for j, state in zip(scan.leaves, states, strict=True) if isinstance(var := after[j], int)}
@@ -49,7 +76,7 @@ def perturbed(
         return tuple(following), (tuple(outputs[carries:]), states, others)
 
     last, (ys, states, others) = jax.lax.scan(
-        step, tuple(start), (xs, tuple(in_order)), length=params["length"], reverse=reverse
+        step, tuple(start), (xs, tuple(in_order), tuple(of_made)), length=params["length"], reverse=reverse
     )
     initial = tuple(start[j] for j in scan.leaves)
     states = tuple(leaf[::-1] if reverse else leaf for leaf in states)
