@@ -163,7 +163,7 @@ class InSteps(nn.RNN):
 
 
 def of_states(model, x):
-    """Mean log ‖∂L/∂h_t‖ by lag of the square of the last output, at the states that each step is given, and the last."""
+    """Mean log ‖∂L/∂h_t‖ by lag of the square of the last output, at the states that the steps are given."""
     states, state = [], None
     for row in x:
         y, state = type(model).__mro__[1].forward(model, row[None], state)

@@ -271,3 +271,45 @@ def test_zeros_take_nothing_from_the_generator():
     initialize_(with_bias, recurrent="orthogonal", bias="zeros", rng=3)
     initialize_(without, recurrent="orthogonal", rng=3)
     assert torch.equal(with_bias.weight_hh_l1, without.weight_hh_l1)
+
+
+class ByParameter(nn.Module):
+    """A recurrence whose weights are parameters, one of them parametrized."""
+
+    def __init__(self, parametrized=False):
+        super().__init__()
+        self.W, self.U = nn.Parameter(torch.randn(6, 6)), nn.Parameter(torch.randn(3, 6))
+        self.inner = nn.ParameterDict({"R": torch.randn(6, 6)})
+        self.register_buffer("reservoir", torch.randn(6, 6))
+        self.both = nn.Linear(9, 6)
+        if parametrized:
+            nn.utils.parametrizations.weight_norm(self, "W")
+
+
+@pytest.mark.parametrize("name", ["W", "inner.R", "R", "reservoir"])
+@pytest.mark.parametrize("parametrized", [False, True])
+def test_a_parameter_that_a_person_names_is_initialized(name, parametrized):
+    model = ByParameter(parametrized)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    done = initialize_(model, recurrent="orthogonal", linear=[name], rng=0)
+    (filled,) = done.filled
+    weight = {"W": model.W, "reservoir": model.reservoir}.get(name, model.inner["R"]).detach()
+    assert filled.tensor.rpartition(".")[2] == name.rpartition(".")[2]
+    assert (weight.T @ weight - torch.eye(6)).abs().max() <= 64 * torch.finfo(torch.float32).eps
+    changed = {key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])}
+    assert all(name.rpartition(".")[2] in key for key in changed)
+    assert changed
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("U", ArgumentError, r"U with shape \(3, 6\)"),
+        ("both", ArgumentError, r"both.weight with shape \(6, 9\)"),
+        ("inner", ArgumentError, "inner, which has no weight"),
+        ("V", UnknownNameError, "W"),
+    ],
+)
+def test_what_is_named_and_cannot_be_initialized_is_refused(name, error, words):
+    with pytest.raises(error, match=words):
+        initialize_(ByParameter(), recurrent="orthogonal", linear=[name])

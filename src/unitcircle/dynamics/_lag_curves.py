@@ -147,7 +147,7 @@ def norms(rows: Tensor, /) -> Tensor:
 
 
 def log_mean_square(lengths: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return the logarithm ``(T + 1, B)`` of the root mean square of norms ``(T + 1, K, B)``, and its standard error."""
+    """Return the log ``(T + 1, B)`` of the root mean square of norms ``(T + 1, K, B)``, and its standard error."""
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = lengths.max(1, keepdims=True)
         squares = np.where(scale > 0, lengths / scale, 0.0) ** 2

@@ -84,7 +84,8 @@ def initialize_(
         vectors; the initializer gives their *sum*. Gates that a gate bias does not set get zero. None leaves the biases
         as they are.
     linear
-        Names of square Linear modules in your own code that are recurrent: ``["h2h"]``.
+        Names of what is recurrent in your own code: modules with a square weight, ``["h2h"]``, and square parameters,
+        ``["cell.W"]``.
     only
         Names of the recurrent weights whose layers are filled: ``["rnn.weight_hh_l1"]``; all layers by default.
     rng

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -19,6 +19,7 @@ ROLES = ("weight_hh", "weight_ih", "bias_ih", "bias_hh", "weight_hr")
 """torch's names of the tensors of one layer and direction."""
 
 _FORWARDS = {kind.forward for kind in (nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell)}
+_NAMED = "must name modules with a square weight, or square parameters"
 _RECURRENT_NAME = re.compile(
     r"(?:^|[._])(?:h2h|hh|w_?hh|w_?rec|recurrent|hidden_?(?:2|to)_?hidden)(?:$|[._])", re.IGNORECASE
 )
@@ -245,7 +246,8 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
     module
         Any module; nn.RNN, nn.GRU, nn.LSTM and their cells are found at any depth.
     linear
-        Qualified names, or last parts of names, of square ``nn.Linear`` modules that are recurrent.
+        Qualified names, or last parts of names, of what else is recurrent: modules with a square weight, such as
+        ``nn.Linear``, and square parameters and buffers.
 
     Yields
     ------
@@ -255,29 +257,58 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
     Raises
     ------
     UnknownNameError
-        A name in ``linear`` that no Linear has.
+        A name in ``linear`` that no module and no tensor has.
     ArgumentError
-        A named Linear is not square.
+        A named weight is not square.
     """
     # The tensors are kept alive: the id of a computed weight that was freed may be given to the next one.
     seen: dict[int, torch.Tensor] = {}
     unused = set(linear)
     for path, part in module.named_modules():
+        named = [(path, None), *((f"{path}.{leaf}".lstrip("."), leaf) for leaf in _held(part))]
+        if "parametrizations" in path.split("."):  # what a weight is computed from is no weight
+            named = []
         layers = list(RecurrentTensors.of(part, path))
-        if isinstance(part, nn.Linear) and (matches := {path, path.rpartition(".")[2]} & set(linear)):
-            unused -= matches
-            square = RecurrentTensors.of_square(part, path)
-            if square is None:
-                arrived = f"{path}.weight with shape {tuple(part.weight.shape)}".lstrip(".")
-                raise ArgumentError("linear", "must name square Linear modules", arrived)
-            layers.append(square)
+        for name, leaf in named:
+            last = {name.rpartition(".")[2]} - {"weight", "bias"}
+            if name and (matches := ({name} | last) & set(linear)):
+                unused -= matches
+                layers.append(_square(part, path, name, leaf))
         for tensors in layers:
             if id(tensors.recurrent) not in seen:
                 seen[id(tensors.recurrent)] = tensors.recurrent
                 yield tensors
     if unused:
-        names = [path for path, part in module.named_modules() if isinstance(part, nn.Linear)]
-        raise UnknownNameError("linear", sorted(unused)[0], names)
+        raise UnknownNameError("linear", sorted(unused)[0], _square_names(module))
+
+
+def _held(module: nn.Module) -> list[str]:
+    """Return the names of the tensors that a module itself holds, or computes from others by a parametrization."""
+    computed: Iterable[str] = getattr(module, "parametrizations", None) or ()
+    own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    return [*(name for name, _ in own), *computed]
+
+
+def _square(module: nn.Module, path: str, name: str, leaf: str | None) -> RecurrentTensors:
+    """Return the plain layer of a named module, or of its tensor ``leaf``, whose weight must be square."""
+    weight = getattr(module, leaf or "weight", None)
+    shown = f"{name}.weight" if leaf is None else name
+    if not isinstance(weight, torch.Tensor):
+        raise ArgumentError("linear", _NAMED, f"{name}, which has no weight")
+    if weight.ndim != 2 or weight.shape[0] != weight.shape[1] or not weight.is_floating_point():
+        remedy = "Of a weight on [x, h], or of a stack of gates, initialize the block of the state yourself."
+        raise ArgumentError("linear", _NAMED, f"{shown} with shape {tuple(weight.shape)}", remedy)
+    if leaf is None and (layer := RecurrentTensors.of_square(module, path)) is not None:
+        return layer
+    return RecurrentTensors(path, "Parameter", Cell.RNN_TANH, {"weight_hh": weight}, {"weight_hh": name}, name)
+
+
+def _square_names(module: nn.Module) -> list[str]:
+    """Return what ``linear=`` may name: Linear modules, and square parameters that no module of torch holds."""
+    names = [path for path, part in module.named_modules() if isinstance(part, nn.Linear)]
+    owned = {f"{path}." for path in names}
+    square = [name for name, p in module.named_parameters() if p.ndim == 2 and p.shape[0] == p.shape[1]]
+    return [*names, *(name for name in square if not any(name.startswith(path) for path in owned))]
 
 
 def suspects(module: nn.Module, linear: Collection[str] = ()) -> list[str]:
