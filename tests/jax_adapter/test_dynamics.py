@@ -74,14 +74,19 @@ def test_gradient_flow_agrees_with_torch(twins):
     step, carry, inputs, module, batch = twins
     v = np.random.default_rng(3).choice([-1.0, 1.0], N)
     flow = jax.jit(lambda xs: gradient_flow(step, xs, carry, loss=lambda s: v @ jax.tree.leaves(s)[0]))(inputs)
-    twin = dynamics.gradient_flow(module, batch, lambda output: torch.from_numpy(v) @ output[0][-1, 0])
+    # A step function and a Recurrence take the state as one vector, whose entries are independent coordinates.
+    twin = dynamics.gradient_flow(
+        dynamics.as_recurrence(module), batch, lambda state: torch.from_numpy(v) @ state[0, :N]
+    )
+    whole = dynamics.gradient_flow(module, batch, lambda output: torch.from_numpy(v) @ output[0][-1, 0])
     log_norms = twin.log_norms[:, 0, 0]
     assert flow.log_norms.shape == (T + 1,)
     # Both products of T Jacobians of N entries; each step loses a little more where the gradient turns.
     np.testing.assert_allclose(flow.log_norms, log_norms, rtol=0, atol=1e3 * T * N * EPS)
     if isinstance(carry, tuple):
-        for part, name in zip(flow.parts, "hc", strict=True):
-            np.testing.assert_allclose(part, twin.parts[name][:, 0, 0], rtol=0, atol=1e3 * T * N * EPS)
+        of_h, of_c = flow.parts
+        np.testing.assert_allclose(of_h, whole.parts["h"][:, 0, 0], rtol=0, atol=1e3 * T * N * EPS)
+        np.testing.assert_allclose(np.logaddexp(2 * of_h, 2 * of_c) / 2, log_norms, rtol=0, atol=1e3 * T * N * EPS)
     assert flow.growth_rate == pytest.approx(twin.growth_rate[0], abs=2e3 * N * EPS)
     assert flow.growth_rate_stderr == pytest.approx(twin.growth_rate_stderr[0], abs=2e3 * T * N * EPS)
     for factor in (0.1, 1e-9, 10.0):

@@ -48,10 +48,12 @@ def gradient_flow(
 
     ``s_t`` is a layer's full state (of an LSTM h and c together; ``parts`` has each), ``h_T`` the last output of the
     last recurrent layer. Of a loss, the gradient of each part is total, as ``retain_grad`` gives it at the tensors that
-    a cell returns: that of c includes what flows through the h of its own step. In the Jacobians h and c are
-    independent coordinates. States are followed by identity through chunks and loops of calls. Each sequence is counted
-    back from its end: of a ``PackedSequence`` its length, else the argument ``lengths`` of the model, or the last state
-    that the loss reads. Fused layers are run in plain operations. The model is left as found; dropout is off.
+    a cell returns: that of c includes what flows through the h of its own step. In the Jacobians, and of a
+    :class:`Recurrence`, whose state is one vector, h and c are independent coordinates.
+
+    States are followed by identity through chunks and loops of calls. Each sequence is counted back from its end: of a
+    ``PackedSequence`` its length, else the argument ``lengths`` of the model, or the last state that the loss reads.
+    Fused layers are run in plain operations. The model is left as found; dropout is off.
 
     Parameters
     ----------

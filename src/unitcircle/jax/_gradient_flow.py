@@ -66,9 +66,11 @@ def gradient_flow(
 
     .. math:: \log ‖∂L/∂s_{T-k}‖_2, \qquad k = 0, …, T
 
-    for a loss of the last state, or ``L = v·s_T`` with random signs v. At every step back the gradient is scaled to
-    norm 1 and the logarithm of the scale is kept, so that it neither underflows nor overflows. Works under ``jax.jit``
-    and ``jax.vmap``.
+    s_t is one vector, whose entries are independent coordinates: the gradient at the c of an LSTM excludes what flows
+    through the h of its own step, which that of :func:`unitcircle.dynamics.gradient_flow` at a torch module includes.
+    The loss is one of the last state, or ``L = v·s_T`` with random signs v. At every step back the gradient is scaled
+    to norm 1 and the logarithm of the scale is kept, so that it neither underflows nor overflows. Works under
+    ``jax.jit`` and ``jax.vmap``.
 
     Parameters
     ----------
