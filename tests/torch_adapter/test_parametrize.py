@@ -70,6 +70,21 @@ def test_every_weight_has_its_schur_form(W):
     assert np.abs(module.weight.detach().numpy() - W.T).max() <= 20 * len(W) * EPS * np.linalg.norm(W, 2)
 
 
+def test_multiple_eigenvalues_have_a_schur_form():
+    # Jordan blocks in a random basis: of 1000 such weights LAPACK cannot order the form of two, here of one in 40.
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        n = rng.integers(3, 12)
+        J = np.diag(rng.choice([0.5, 0.5, 1.0], n)) + np.diag(rng.choice([0.0, 1.0], n - 1), 1)
+        Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
+        W = Q @ J @ Q.T
+        module = linear(np.zeros((n, n)))
+        parametrize_schur(module, "weight")
+        with torch.no_grad():
+            module.weight = torch.from_numpy(W)
+        assert np.abs(module.weight.detach().numpy() - W).max() <= 20 * n * EPS * np.linalg.norm(W, 2)
+
+
 def test_the_form_is_its_equation():
     module = parametrize_schur(linear(haar(5)), "weight")
     rng = np.random.default_rng(0)

@@ -94,8 +94,12 @@ class Ring(Initializer):
         ------
         ArgumentError
             ``r_max`` above 1, which no ν gives.
-        ShapeError, DtypeError, NotFiniteError
-            As of a call.
+        ShapeError
+            Not square, or no unit.
+        DtypeError
+            Not floating-point, or complex.
+        NotFiniteError
+            A NaN or an infinity.
 
         Examples
         --------

@@ -14,6 +14,9 @@ from torch.nn.utils import parametrize
 from unitcircle.errors import ArgumentError
 from unitcircle.torch._parametrize import orthogonal_blocks, square_blocks
 
+ATTEMPTS = 20
+"""Of one weight to order its Schur form, each changed by rounding; of defective ones about 1 in 1000 needs a second."""
+
 
 class SchurParametrization(nn.Module):
     """The map of nnRNN for each gate block, ``W = P (Λ + T) Pᵀ``, from P's parameters, moduli, phases and T."""
@@ -60,14 +63,7 @@ def rotations(moduli: Tensor, phases: Tensor, /) -> Tensor:
 
 def equal_diagonal_schur(W: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     """Return P and S of ``W = P S Pᵀ``: 2 × 2 blocks of equal diagonal entries from the top, zeros below them."""
-    # Complex pairs first, so that real eigenvalues are side by side and make pairs too.
-    rule, arrived = "must have a Schur form that can be ordered", "eigenvalues between real and complex"
-    try:
-        S, P = schur(W.astype(np.float64), output="real", sort=lambda _, imaginary: imaginary != 0)[:2]
-    except LinAlgError as error:
-        raise ArgumentError("weight", rule, arrived) from error
-    if np.any(S.diagonal(-1)[1::2]):
-        raise ArgumentError("weight", rule, arrived)
+    S, P = _complex_first(W.astype(np.float64))
     for i in range(0, len(S) - 1, 2):
         two = slice(i, i + 2)
         (a, b), (c, d) = S[two, two]
@@ -77,6 +73,22 @@ def equal_diagonal_schur(W: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
         S[two] = R.T @ S[two]
         S[two, two][np.diag_indices(2)] = (a + d) / 2
     return P, S
+
+
+def _complex_first(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a real Schur form S, P with complex pairs first, so that real eigenvalues make pairs too."""
+    # Where an eigenvalue is multiple, rounding turns complex pairs real while they change places, and the order fails.
+    # A change of the weight by rounding then moves the eigenvalues, but not the form's distance from the weight.
+    rng, size = np.random.default_rng(0), np.finfo(np.float64).eps * np.linalg.norm(W) / len(W)
+    for attempt in range(ATTEMPTS):
+        noise = size * rng.standard_normal(W.shape) if attempt else 0.0
+        try:
+            S, P = schur(W + noise, output="real", sort=lambda _, imaginary: imaginary != 0)[:2]
+        except LinAlgError:
+            continue
+        if not np.any(S.diagonal(-1)[1::2]):
+            return S, P
+    raise ArgumentError("weight", "must have a Schur form that can be ordered", "eigenvalues between real and complex")
 
 
 def parametrize_schur(
@@ -111,8 +123,14 @@ def parametrize_schur(
 
     Raises
     ------
-    UnknownNameError, DtypeError, ShapeError
-        As in :func:`parametrize_orthogonal`.
+    UnknownNameError
+        The module itself has no such recurrent weight, or there is no such map.
+    DtypeError
+        bfloat16 or float16.
+    ShapeError
+        The blocks are not square (a projected LSTM).
+    ArgumentError
+        A weight whose Schur form cannot be ordered: eigenvalues between real and complex.
 
     References
     ----------
