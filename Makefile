@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix lint-environment lint bench enclosures gpu reproduce docs changelog clean
+.PHONY: help demo test test-matrix lint-environment lint bench enclosures fuzz gpu reproduce docs changelog clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,10 @@ bench:  ## every speed claim, as ratios side by side in one run
 enclosures:  ## intervals of the spectral radius against exact arithmetic on 5,100 matrices: minutes on one core
 	@$(SETUP) test
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.enclosures 5100 20261
+
+fuzz:  ## 20,000 damaged files of every format: what escapes, and what it takes (a night); COUNT=200 for a minute
+	@$(SETUP) test
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(or $(COUNT),20000)
 
 gpu:  ## what runs on a GPU against what runs on the processor; skipped where there is none
 	@$(SETUP) test

@@ -395,7 +395,7 @@ def hdf5_zeros(path):
 
 
 def hdf5_objects(path):
-    hdf5_of(path, lambda file: [file.create_dataset(f"rnn{k}/weight_hh", data=np.zeros((2, 2))) for k in range(25_000)])
+    hdf5_of(path, lambda file: [file.create_dataset(f"rnn{k}/weight_hh", data=np.zeros((2, 2))) for k in range(20_000)])
 
 
 def orbax_of(path, arrays):

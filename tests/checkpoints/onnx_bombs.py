@@ -81,7 +81,7 @@ def concatenated(path):
 
 
 def gathered(path):
-    """A hundred rows of one row, a hundred times."""
+    """Thousands of copies of one row."""
     n = 4000
     nodes = [helper.make_node("Gather", ["a", "i"], ["R"], axis=1), rnn(n=n)]
     stored = [("a", np.zeros((1, 1, n), np.float32)), ("i", np.zeros(n, np.int64))]

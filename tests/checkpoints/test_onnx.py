@@ -609,7 +609,7 @@ class TestBytes:
             _ = parsed(message).array
 
     def test_more_pieces_or_numbers_than_a_file_of_this_size_can_need(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(_room, "ALLOWANCE", 50 * 160)
+        monkeypatch.setattr(_room, "ALLOWANCE", 50 * 300)
         path = tmp_path / "a.onnx"
         path.write_bytes(b"\x3a\x7e" + b"\x0a\x00" * 63)  # a graph of 63 empty nodes
         with room(), pytest.raises(CheckpointError, match="the fields of its messages would take"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from unitcircle.checkpoints import read
+from unitcircle.checkpoints import _readers, read
 from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -209,3 +209,16 @@ def test_one_bad_file_does_not_spoil_a_folder(tmp_path):
     (tmp_path / "good.npz").unlink()
     with pytest.raises(CheckpointError, match=r"none of its 1 files can be read; empty.bin: it is empty"):
         read(tmp_path)
+
+
+def test_a_file_of_a_folder_is_recognised_once(tmp_path, monkeypatch):
+    for name in ("a", "b", "c"):
+        np.savez(tmp_path / f"{name}.npz", weight_hh=np.eye(3))
+    (tmp_path / "d.npz").touch()
+    seen = []
+    recognise = _readers.recognise
+    monkeypatch.setattr(_readers, "recognise", lambda path: seen.append(path.name) or recognise(path))
+    layers = read(tmp_path)
+    assert len(layers) == 3
+    assert [seen.count(f"{name}.npz") for name in ("a", "b", "c")] == [1, 1, 1]
+    assert layers.coverage.unread == ("d.npz was not read: it is empty",)

@@ -1,5 +1,7 @@
 """``scipy.sparse.save_npz``: several arrays that are one matrix."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -46,6 +48,14 @@ def test_a_damaged_matrix_is_refused(tmp_path, changes, message):
     np.savez(tmp_path / "x.npz", **parts(**changes))
     with pytest.raises(CheckpointError, match=message):
         read(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("values", [np.zeros(3, "V2"), np.zeros(3, [("a", float)]), np.array(["x"] * 3)])
+def test_values_that_are_no_numbers(tmp_path, values):
+    """Found by ``make fuzz``: NumPy's TypeError for the name of such an element type escaped."""
+    np.savez(tmp_path / "m.npz", **parts(data=values))
+    with suppress(CheckpointError):
+        assert not read(tmp_path / "m.npz")
 
 
 @pytest.mark.parametrize("changes", [{"format": b"lil"}, {"shape": np.array([6])}, {"format": np.eye(2)}])

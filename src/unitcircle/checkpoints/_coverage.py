@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unitcircle._printable import printable
+from unitcircle._printable import printable, sentence
 
 UNKNOWN_EQUATION = "of a recurrent cell whose equation is not in the file"
 """The reason for a tensor whose cell nobody can name by a layout."""
@@ -33,6 +33,9 @@ class Entry:
     reason: str
     undecided: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", sentence(self.reason))
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -58,20 +61,24 @@ class Coverage:
     other: int = 0
     unread: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", tuple(map(sentence, self.notes)))
+        object.__setattr__(self, "unread", tuple(map(sentence, self.unread)))
+
     @property
     def undecided(self) -> tuple[Entry, ...]:
         """The skipped tensors that a person should decide about."""
         return tuple(entry for entry in self.skipped if entry.undecided)
 
     def __str__(self) -> str:
-        return "\n".join([*map(printable, self.unread), *self.lines])
+        return "\n".join([*self.unread, *self.lines])
 
     @property
     def lines(self) -> list[str]:
         """What became of the tensors, a line each, without the sentences of ``unread``."""
         lines = [f"analysed {len(self.analysed)} tensors, skipped {len(self.skipped)}, other {self.other}"]
         lines += [f"skipped {entry.name} {_shape(entry.shape)}: {entry.reason}" for entry in self.skipped]
-        return list(map(printable, [*lines, *self.notes, *self._hints()]))
+        return [*map(printable, lines), *self.notes, *map(printable, self._hints())]
 
     def _hints(self) -> list[str]:
         """Return how a person says that an undecided tensor is recurrent, where that leads to its cell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import defaultdict
@@ -27,7 +28,8 @@ def read_dynet(path: Path, /) -> Contents:
     """Return the parameters of a DyNet text file, and the layers of its builders."""
     memory = map_file(path)
     # Values are digits: a number sign starts the next parameter.
-    starts = [match.start() for match in re.finditer(rb"^#", memory, re.MULTILINE)]
+    found = re.finditer(rb"^#", memory, re.MULTILINE)
+    starts = [match.start() for match in itertools.islice(found, MAX_PARAMETERS + 1)]
     if len(starts) > MAX_PARAMETERS:
         message = f"it is a DyNet text file of more than {MAX_PARAMETERS} parameters: damaged or hostile"
         raise CheckpointError(message)

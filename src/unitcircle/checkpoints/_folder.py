@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unitcircle.checkpoints._format import Format, recognise
 from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._refusals import refused_folder
 from unitcircle.errors import CheckpointError
@@ -63,25 +62,15 @@ def shard_names(index: bytes, /) -> list[str]:
     return names
 
 
-def files_of(folder: Path, /) -> list[Path]:
-    """Return the checkpoint files of a folder: those of its index, or else every one that is readable by its name."""
+def files_of(folder: Path, /) -> tuple[list[Path], bool]:
+    """Return the checkpoint files of a folder, and whether an index names them or only their own names do."""
     indices = sorted(folder.glob("*.index.json"))
     for index in [path for path in indices if "safetensors" in path.name] or indices:
-        return shards_of(index)
+        return shards_of(index), True
     names = sorted(path for path in folder.iterdir() if path.is_file())
     files = [path for path in names if path.suffix.lower() in READABLE][:MAX_FILES]
-    safe = [path for path in files if is_safetensors(path)]
-    files = safe or files  # a Hugging Face folder often has the same weights twice
     if not files:
         what = refused_folder(folder)
         message = f"the folder holds no checkpoint file{f'; it is {what}' if what else ''}"
         raise CheckpointError(message)
-    return files
-
-
-def is_safetensors(path: Path, /) -> bool:
-    """Return whether a file is safetensors by its content."""
-    try:
-        return recognise(path) is Format.SAFETENSORS
-    except CheckpointError:
-        return False
+    return files, False

@@ -144,8 +144,8 @@ def _recognise(head: Head) -> Format:
     if sign is not None:
         return sign
     message = (
-        f"its first bytes {head.start[:8]!r} are those of no format that is read here: "
-        f"{', '.join(kind.value for kind in Format if kind not in {Format.FOLDER, Format.ZIP})}"
+        f"its first bytes {head.start[:8]!r} are those of no format that is read here; "
+        "help(unitcircle.read) lists those that are"
     )
     raise CheckpointError(message)
 

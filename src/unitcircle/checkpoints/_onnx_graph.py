@@ -21,7 +21,7 @@ from unitcircle.checkpoints._tensor import of_bfloat16
 MAX_DEPTH = 32
 """Graphs within graphs; parsing recurses, and Python's stack is limited."""
 MAX_AXES = 16
-COST_OF_FLOAT = 32
+COST_OF_FLOAT = 48
 """Bytes that Python keeps for a number in a list."""
 MAX_ENTRIES = 1 << 40
 BFLOAT16 = 16

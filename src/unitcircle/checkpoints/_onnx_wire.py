@@ -14,7 +14,7 @@ from unitcircle.checkpoints._room import take, work
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 VARINT_BITS = 70
 """Ten bytes of seven bits: the longest encoding of a 64-bit integer."""
-COST_OF_FIELD = 160
+COST_OF_FIELD = 300
 """Bytes that Python keeps for a field, which takes two in the file: a hostile file of 20 MB would fill 1 GB."""
 COST_OF_NUMBER = 8
 

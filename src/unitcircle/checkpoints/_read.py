@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, overload
 
+from unitcircle._printable import sentence
 from unitcircle.checkpoints._choice import Choice, Parts, stacked_blocks
 from unitcircle.checkpoints._contents import Contents
 from unitcircle.checkpoints._coverage import Coverage, Entry
-from unitcircle.checkpoints._folder import files_of, is_safetensors, shards_of
-from unitcircle.checkpoints._format import Format, recognise
+from unitcircle.checkpoints._folder import files_of, shards_of
+from unitcircle.checkpoints._format import Format
 from unitcircle.checkpoints._leak import with_leak
 from unitcircle.checkpoints._memory import stored_array, stored_contents
 from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
@@ -139,10 +140,11 @@ def read(
                 return _read(place, choice) if isinstance(place, Path) else _read_remote(place, choice)
     except CheckpointError as error:
         text = str(error)
-        message = text if text.startswith(str(place)) else f"{place}: {text}"
+        rest = text.removeprefix(str(place)) if text.startswith(str(place)) else f": {text}"
+        message = f"{place}{sentence(rest)}"
         raise CheckpointError(message) from error.__cause__
     except (OSError, RecursionError, MemoryError) as error:
-        message = f"{place}: it cannot be read ({type(error).__name__}: {error})"
+        message = f"{place}: {sentence(f'it cannot be read ({type(error).__name__}: {error})')}"
         raise CheckpointError(message) from error
 
 
@@ -159,8 +161,11 @@ def _read_remote(address: str, choice: Choice) -> Layers:
 
 def _read(path: Path, choice: Choice) -> Layers:
     _admit(path)
-    file = File(path)
-    kind = file.kind
+    return _read_file(File(path), choice)
+
+
+def _read_file(file: File, choice: Choice) -> Layers:
+    path, kind = file.path, file.kind
     if kind in {Format.FOLDER, Format.SHARDED}:
         return _read_many(path, kind, choice)
     reader = READERS[kind]
@@ -229,20 +234,25 @@ def _of_matrix(named: Mapping[str, StoredTensor], choice: Choice, file: str) -> 
     return layers, coverage
 
 
-def _read_part(file: Path) -> Layers:
-    if recognise(file) in {Format.FOLDER, Format.JSON}:
-        message = f"its shard {file.name!r} is no file of weights"
+def _read_part(file: File) -> Layers:
+    if file.container in {Format.FOLDER, Format.JSON}:
+        message = f"its shard {file.path.name!r} is no file of weights"
         raise CheckpointError(message)
-    return _read(file, Choice())
+    admit(file.path)
+    return _read_file(file, Choice())
 
 
 def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
-    files = files_of(path) if kind is Format.FOLDER else shards_of(path)
-    if all(map(is_safetensors, files)):
+    paths, indexed = files_of(path) if kind is Format.FOLDER else (shards_of(path), True)
+    files = [File(one) for one in paths]
+    safe = [file for file in files if file.is_safetensors]
+    if not indexed:
+        files = safe or files  # a Hugging Face folder often has the same weights twice
+    if len(safe) == len(files):
         # The tensors of one layer may lie in two shards.
         named: dict[str, StoredTensor] = {}
         for file in files:
-            named |= read_safetensors(file)
+            named |= read_safetensors(file.path)
         found = _of_contents(Contents(named), choice, str(path))
         return Layers(*found, format=Format.SHARDED.value, path=path)
     choice.check_use()
@@ -257,7 +267,7 @@ def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
         except CheckpointError as error:
             if kind is Format.SHARDED:  # a model without one of its parts is not that model
                 raise
-            errors[file.name] = error
+            errors[file.path.name] = error
     if not parts:
         name, error = next(iter(errors.items()))
         message = f"none of its {len(errors)} files can be read; {name}: {error}"

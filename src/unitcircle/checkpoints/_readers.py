@@ -31,6 +31,7 @@ from unitcircle.checkpoints._safetensors import read_safetensors
 from unitcircle.checkpoints._tfjs import read_tfjs
 from unitcircle.checkpoints._tflite import read_tflite
 from unitcircle.checkpoints._unnamed import listed_layers, lists_of_places
+from unitcircle.errors import CheckpointError
 from unitcircle.recurrence import RecurrentLayer
 
 Found = tuple[list[RecurrentLayer], Coverage]
@@ -43,9 +44,22 @@ class File:
     path: Path
 
     @cached_property
+    def container(self) -> Format:
+        """Its format by its first bytes."""
+        return recognise(self.path)
+
+    @property
+    def is_safetensors(self) -> bool:
+        """Whether it is safetensors by its content."""
+        try:
+            return self.container is Format.SAFETENSORS
+        except CheckpointError:
+            return False
+
+    @cached_property
     def kind(self) -> Format:
         """Its format, by the content; of a zip archive and of a JSON text by what is inside."""
-        kind = recognise(self.path)
+        kind = self.container
         if kind is Format.ZIP:
             return recognise_archive(self.archive)
         return recognise_document(self.document) if kind is Format.JSON else kind

@@ -10,7 +10,7 @@ import numpy as np
 
 from unitcircle.checkpoints._room import left
 from unitcircle.checkpoints._sparse import from_coordinates, places_fit, rows_of_entries
-from unitcircle.checkpoints._tensor import StoredTensor
+from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor
 from unitcircle.errors import CheckpointError
 
 _PARTS = {
@@ -30,14 +30,14 @@ def sparse_matrix(tensors: Mapping[str, StoredTensor], path: Path, /) -> dict[st
     parts = _PARTS.get(kind, ())
     if not parts or not {*parts} <= set(tensors):
         return {}
-    if tensors["shape"].shape != (2,):
+    if tensors["shape"].shape != (2,) or tensors["data"].dtype not in ITEMSIZE:
         return {}
     extents = tensors["shape"].load().tolist()
     if not all(type(extent) is int and extent > 0 for extent in extents):
         message = f"a sparse matrix that claims shape {extents}: damaged or hostile"
         raise CheckpointError(message)
     data = tensors["data"]
-    itemsize = np.dtype(data.dtype).itemsize
+    itemsize = ITEMSIZE[data.dtype]
     copies = 2 if kind == "bsr" else 1  # blocks are put in order
     if copies * math.prod(extents) * itemsize > left():
         message = (

@@ -26,6 +26,7 @@ _OPERATORS = {
     44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 46: "BIDIRECTIONAL_SEQUENCE_RNN", 52: "BIDIRECTIONAL_SEQUENCE_LSTM",
     119: "WHILE",
 }  # fmt: skip
+_FLOATS = {"float16", "float32", "float64"}
 _ACTIVATIONS = {0: Cell.LINEAR, 1: Cell.RNN_RELU, 4: Cell.RNN_TANH}
 _RECURRENT = re.compile(r"lstm|gru|rnn", re.IGNORECASE)
 MAX_TENSORS = 100_000
@@ -131,7 +132,7 @@ class _Work:
     ) -> RecurrentLayer:
         def load(places: Sequence[int]) -> Any:
             names = [name for place in places if (name := known.get(place)) is not None]
-            tensors = [self.tensors[name] for name in names if "int" not in self.tensors[name].dtype]
+            tensors = [self.tensors[name] for name in names if self.tensors[name].dtype in _FLOATS]
             if len(tensors) != len(places) or not tensors or any(not one.shape for one in tensors):
                 return None
             # One after the other: all of them and their stack would take twice the room.
