@@ -123,6 +123,8 @@ OF_A_NUMBER = {
     "critical_gain cell": ensembles.critical_gain,
     "critical_gain activation": lambda x: ensembles.critical_gain(activation=x),
     "critical_gain input_std": lambda x: ensembles.critical_gain(input_std=x),
+    "MeanField keep_bias": lambda x: ensembles.MeanField("gru", keep_bias=x),
+    "MeanField gated gain": lambda x: ensembles.MeanField("lstm", gain=x),
     "MeanField gain": lambda x: ensembles.MeanField(gain=x),
     "MeanField leak": lambda x: ensembles.MeanField(cell="leaky_rnn", leak=x),
     "parse": initializers.parse,

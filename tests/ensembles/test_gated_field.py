@@ -72,6 +72,17 @@ def test_the_exponent_at_rest_is_that_of_a_network(cell, gain):
     assert abs(exponent - MeanField(cell, gain=gain).exponent) < SIGMAS * error + 4 / n
 
 
+def test_where_few_units_carry_the_growth_the_error_says_so():
+    # With almost no recurrence λ tends to ½ log E z² from above, which units carry that happen to keep for long.
+    z = np.linspace(-12, 12, 24001)
+    weight = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
+    limit = 0.5 * math.log(float(weight @ (1 / (1 + np.exp(-z))) ** 2))
+    field = MeanField("gru", gain=0.01, input_std=1.0)
+    assert field.exponent < limit
+    # The sample of E z² has itself an error of a thousandth.
+    assert field.error > 0.9 * (limit - field.exponent)
+
+
 @pytest.mark.slow
 def test_the_critical_gain_of_a_driven_gru_is_where_its_exponent_is_zero():
     gain = critical_gain("gru", input_std=0.3)
@@ -85,9 +96,13 @@ def test_the_critical_gain_of_a_driven_gru_is_where_its_exponent_is_zero():
     [
         ({"bias_std": 0.1}, "bias_std must be 0 for gated cells"),
         ({"activation": "relu"}, "activation must be 'tanh' for cell='gru'"),
-        ({"keep_bias": math.nan}, "keep_bias must be finite"),
+        ({"keep_bias": math.nan}, "keep_bias must be between -20 and 20"),
+        ({"keep_bias": 21.0}, "keep_bias must be between -20 and 20"),
+        ({"gain": 1e6}, "gain must be between 0.001 and 100 for gated cells"),
+        ({"gain": 1e-6}, "gain must be between 0.001 and 100 for gated cells"),
+        ({"input_std": 1e6}, "input_std must be at most 100 for gated cells"),
         ({"leak": 0.5}, "leak must be in"),
-        ({"cell": "rnn", "keep_bias": 1.0}, "keep_bias must be finite, and 0 unless"),
+        ({"cell": "rnn", "keep_bias": 1.0}, "keep_bias must be between -20 and 20, and 0 unless"),
     ],
 )
 def test_what_a_gated_cell_does_not_have_is_refused(arguments, message):
@@ -98,3 +113,8 @@ def test_what_a_gated_cell_does_not_have_is_refused(arguments, message):
 def test_what_is_not_known_of_a_gated_cell_is_refused():
     with pytest.raises(ArgumentError, match="cell must be one without gates"):
         MeanField("lstm").slope  # noqa: B018
+
+
+def test_a_gate_that_never_lets_go_has_no_critical_gain():
+    with pytest.raises(ArgumentError, match="keep_bias must let the state decay by more than"):
+        critical_gain("gru", input_std=1.0, keep_bias=18.0)

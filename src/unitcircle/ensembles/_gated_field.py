@@ -20,6 +20,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from unitcircle.ensembles._gaussian_mean import normal_mean
+from unitcircle.errors import ArgumentError
+
 GATED = ("gru", "lstm")
 POPULATIONS, PATHS, STEPS = 8, 16, 512
 """Populations that are solved one by one; units of each; steps of a period."""
@@ -27,9 +30,13 @@ SWEEPS, SETTLING = 60, 20
 STRIDE = 0.1
 """Largest change of λ in a sweep."""
 START = 1e-2
+LEAST_GAIN, MOST_GAIN = 1e-3, 100.0
+"""Beyond these no drawn unit carries a difference."""
 WALK = 0.25
 """Change of log g between the gains that are tried first."""
 SEED = 0
+RESOLVED = 0.005
+"""Nats per step: several errors of λ."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +104,16 @@ def critical_gated_gain(cell: str, input_std: float, bias: float, /) -> float:
     def exponent(log_gain: float) -> float:
         return gated_field(cell, math.exp(log_gain), input_std, bias).exponent
 
-    low = high = math.log(resting)
-    value = exponent(low)
-    while value > 0:
+    # What the gate keeps by itself; if that hardly decays, λ is 0 within its error at every small gain.
+    if 0.5 * math.log(normal_mean(lambda a: expit(a + bias) ** 2, input_std)) > -RESOLVED:
+        raise ArgumentError("keep_bias", f"must let the state decay by more than {RESOLVED} a step", f"{bias!r}")
+    low = high = math.log(min(max(resting, LEAST_GAIN), MOST_GAIN))
+    while exponent(low) > 0:
         high, low = low, low - WALK
-        value = exponent(low)
     while low == high or exponent(high) < 0:
         low, high = high, high + WALK
+        if high > math.log(MOST_GAIN):
+            raise ArgumentError("input_std", "must allow a critical gain below 100", f"{input_std!r}")
     root: Any = brentq(exponent, low, high, xtol=2e-3)
     return math.exp(float(root))
 
@@ -115,7 +125,7 @@ def gated_field(cell: str, gain: float, input_std: float, bias: float, /) -> Gat
     rng = np.random.default_rng(SEED)
     shape = (STEPS // 2 + 1, POPULATIONS)
     states, differences = np.full(shape, START), np.ones(shape)
-    exponent = half_way = np.zeros(POPULATIONS)
+    exponent = half_way = floor = np.zeros(POPULATIONS)
     for sweep in range(SWEEPS):
         recurrent = gain**2 * states
         gates = _draw(rng, 4, recurrent + input_std**2)
@@ -128,7 +138,8 @@ def gated_field(cell: str, gain: float, input_std: float, bias: float, /) -> Gat
         returned = _spectrum(unit.difference(_draw(rng, 4, gain**2 * differences), r))
         growth = 0.5 * np.log(_total(returned) / _total(differences))
         # Newton's step where gates are independent from step to step; means over the sweeps after the first ones.
-        kept = np.mean(unit.keep**2, (0, 2)) / r[:, 0] ** 2
+        floor = 0.5 * np.log(np.mean(unit.keep**2, (0, 2)))
+        kept = np.exp(2 * (floor - exponent))
         weight = 2 / max(2, sweep - SETTLING)
         exponent = exponent + np.clip(weight * growth * np.maximum(1 - kept, STRIDE), -STRIDE, STRIDE)
         states = states + weight * (_spectrum(unit.h) - states)
@@ -138,7 +149,9 @@ def gated_field(cell: str, gain: float, input_std: float, bias: float, /) -> Gat
     variance = _total(states)
     scatter = [float(values.std(ddof=1)) / math.sqrt(POPULATIONS) for values in (variance, exponent)]
     moved = abs(float((exponent - half_way).mean()))
-    return GatedField(float(variance.mean()), scatter[0], float(exponent.mean()), max(scatter[1], moved))
+    # What is kept alone grows by that much; below it, rare units that keep everything were not among those drawn.
+    missed = float((floor - exponent).mean())
+    return GatedField(float(variance.mean()), scatter[0], float(exponent.mean()), max(scatter[1], moved, missed))
 
 
 def _draw(rng: np.random.Generator, count: int, spectrum: np.ndarray, /) -> np.ndarray:

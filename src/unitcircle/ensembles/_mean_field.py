@@ -12,7 +12,14 @@ from scipy.optimize import brentq
 
 from unitcircle._arguments import one_of, positive, real_number
 from unitcircle.ensembles._activation import Activation, activation_of
-from unitcircle.ensembles._gated_field import GATED, GatedField, critical_gated_gain, gated_field
+from unitcircle.ensembles._gated_field import (
+    GATED,
+    LEAST_GAIN,
+    MOST_GAIN,
+    GatedField,
+    critical_gated_gain,
+    gated_field,
+)
 from unitcircle.ensembles._gaussian_mean import NODES, normal_mean
 from unitcircle.ensembles._leaky_field import LeakyField, leaky_field
 from unitcircle.ensembles._products import Products
@@ -24,6 +31,8 @@ LARGE = 1e12
 """A variance at which every activation has its limit."""
 SMALL = 1e-14
 GAINS = (1e-3, 1e3)
+MOST_BIAS = 20.0
+"""Of gated cells: beyond it a gate is 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,13 @@ class MeanField:
             raise ArgumentError("input_std", rule, f"{self.input_std!r}")
         leaky, rule = self.cell == "leaky_rnn", "must be in (0, 1], and 1 unless cell='leaky_rnn'"
         real_number("leak", self.leak, rule, lambda leak: 0 < leak <= 1 and (leaky or leak == 1))
-        gated, rule = self.cell in GATED, "must be finite, and 0 unless cell='gru' or 'lstm'"
-        real_number("keep_bias", self.keep_bias, rule, lambda bias: gated or bias == 0)
+        gated, rule = self.cell in GATED, "must be between -20 and 20, and 0 unless cell='gru' or 'lstm'"
+        real_number("keep_bias", self.keep_bias, rule, lambda bias: abs(bias) <= MOST_BIAS if gated else bias == 0)
+        if gated:
+            rule = "must be between 0.001 and 100 for gated cells, whose fields are drawn"
+            real_number("gain", self.gain, rule, lambda gain: LEAST_GAIN <= gain <= MOST_GAIN)
+            rule = "must be at most 100 for gated cells, whose fields are drawn"
+            real_number("input_std", self.input_std, rule, lambda std: std <= MOST_GAIN)
         if gated and self.activation != "tanh":
             raise ArgumentError("activation", f"must be 'tanh' for cell={self.cell!r}", f"{self.activation!r}")
         if gated and self.bias_std:
@@ -203,7 +217,8 @@ class MeanField:
     def error(self) -> float:
         """The error of λ: the difference of two orders of the quadrature; of a leaky cell, that due to the lags.
 
-        Of gated cells it is the standard error, or what λ still moved in the second half of the sweeps.
+        Of gated cells it is the standard error, or what λ still moved in the second half of the sweeps, or by what it
+        lies below the growth of what is kept (at small gains, where few units carry it).
         """
         if self._gated:
             return self._gated.error
