@@ -1,6 +1,7 @@
 """What other programs read, against the schemas that they publish."""
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -156,3 +157,18 @@ def test_line_ends_and_halves_of_characters_in_a_finding(name, models):
 def test_an_unknown_format_is_refused(report):
     with pytest.raises(UnknownNameError, match="sarif"):
         render_report(report, "sarf")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of POSIX are bytes")
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_name_of_a_file_need_not_be_text(name, models):
+    raw = os.fsdecode(b"b\xffd.npz")
+    try:
+        (models / raw).write_bytes((models / "bad.npz").read_bytes())
+    except OSError:
+        pytest.skip("this file system knows only names of text")
+    text = render_report(check([raw]), name)
+    text.encode()
+    if name == "sarif":
+        (result,) = json.loads(text)["runs"][0]["results"]
+        assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "b%FFd.npz"

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 
 import unitcircle as uc
+from unitcircle.cli import main
 from unitcircle.initializers import parse
 from unitcircle.linting import plan_repair
 
@@ -283,3 +284,16 @@ def test_of_a_note_too_long_for_an_archive_the_rest_is_counted(tmp_path):
     assert entries[-1] == {"left_out": len(repair.changes) - len(entries) + 1}
     assert "holds" in entries[-2]["certificate"]
     assert torch.load(out).keys() == state.keys()
+
+
+def test_a_layer_that_a_person_named_is_repaired_by_its_names(tmp_path, capsys):
+    path, out = tmp_path / "a.npz", tmp_path / "b.npz"
+    state = arrays(popular(layers=1))
+    np.savez(path, foo=state["rnn.weight_hh_l0"], bar=state["rnn.weight_ih_l0"], other=np.eye(3))
+    named = ["--tensor", "recurrent=foo,input=bar,bias=", "--layout", "torch:lstm"]
+    assert main(["diagnose", str(path), *named, "--fix", "-o", str(out)]) == 0
+    assert "UC101) in foo" in capsys.readouterr().out
+    with np.load(path) as before, np.load(out) as after:
+        assert [name for name in before if not np.array_equal(before[name], after[name])] == ["foo"]
+        for block in np.split(after["foo"], 4):
+            assert parse("orthogonal").certificate(block).holds

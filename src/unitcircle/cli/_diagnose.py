@@ -81,10 +81,12 @@ def diagnose(
         remedy = "Pass --data batch.npz with the arrays inputs and target."
         raise ArgumentError("--data", "must be given for --try", "none", remedy)
 
+    def read(path: str | Path) -> checkpoints.Layers:
+        return checkpoints.read(path, tensors=tensor, layout=layout, leak=leak)
+
     def examine(path: str, **judged: Any) -> Diagnosis:
         if model is None:
-            content = checkpoints.read(path, tensors=tensor, layout=layout, leak=leak)
-            return diagnosis.diagnose(content, data=_inputs(data), **trials, **options, **judged)
+            return diagnosis.diagnose(read(path), data=_inputs(data), **trials, **options, **judged)
         if data is None:
             return diagnosis.diagnose(model, **options, **judged)
         from unitcircle.cli._live import batch_from
@@ -110,7 +112,7 @@ def diagnose(
     if repair.wanted and alone is not None and alone.diagnosis is not None:
         # The output of a format is that format and nothing else.
         words = console(stderr=output.form != "text")
-        fixed = repair.apply(names[0], alone.diagnosis, words, seed=seed)
+        fixed = repair.apply(names[0], alone.diagnosis, words, read, seed=seed)
         if fixed is None and output.form == "text":
             return report.status
         if fixed is not None:

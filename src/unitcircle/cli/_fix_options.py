@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from unitcircle.diagnosis import Diagnosis
+    from unitcircle.recurrence import RecurrentLayer
+
+    Reader = Callable[[Path], Iterable[RecurrentLayer]]
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,16 @@ class Fix:
             raise ArgumentError("-o", "must name a new file", f"{self.fixed}, which exists")
         return True
 
-    def apply(self, path: str, diagnosis: Diagnosis, out: Console, /, *, seed: int) -> Path | None:
+    def apply(self, path: str, diagnosis: Diagnosis, out: Console, reader: Reader, /, *, seed: int) -> Path | None:
         """Print the changes and write the repaired copy; return where it is, or None where nothing was written."""
         from unitcircle.cli._terminal import terminated_as_interrupted
         from unitcircle.linting import plan_repair
 
         if not Path(path).is_file():
             raise ArgumentError("--fix", "must be given with one local file", path)
-        repair = plan_repair(Path(path), diagnosis, unsafe=self.unsafe_fixes, trained=self.fix_trained, rng=seed)
+        repair = plan_repair(
+            Path(path), diagnosis, unsafe=self.unsafe_fixes, trained=self.fix_trained, rng=seed, reader=reader
+        )
         for change in repair.changes:
             out.print(str(change), soft_wrap=True)
         for sentence in repair.left:

@@ -89,7 +89,8 @@ class Baseline:
         return sorted(entry for entry in left if entry.file in names or self._is_gone(entry.file))
 
     def _is_gone(self, name: str) -> bool:
-        return "://" not in name and not (self.path.parent / name).exists()
+        # module:factory is no file, nor is an address.
+        return ":" not in name and not (self.path.parent / name).exists()
 
     def write(self, found: Iterable[tuple[str, Finding]], /) -> None:
         """Write the findings of a call as the new baseline; the file is replaced only when it is complete."""

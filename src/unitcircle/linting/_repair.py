@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle.checkpoints import Tensors, rewrite, tensors_of_file
+from unitcircle.checkpoints import Tensors, read, rewrite, tensors_of_file
 from unitcircle.diagnosis import RULES, Diagnosis, Finding, LayerExamination, initialized, merged_action
 from unitcircle.errors import CheckpointError
 from unitcircle.initializers import Initializer, parse
-from unitcircle.linting._stored_places import REMEDY, Part, Places, parts_of, stored_biases, stored_places
+from unitcircle.linting._stored_places import REMEDY, Part, Places, Reader, parts_of, stored_biases, stored_places
 from unitcircle.recurrence import RecurrentLayer, draw_decay
 from unitcircle.spectra import eigenvalues
 
@@ -93,7 +93,14 @@ class Repair:
 
 
 def plan_repair(
-    path: Path, diagnosis: Diagnosis, /, *, unsafe: bool = False, trained: bool = False, rng: int = 0
+    path: Path,
+    diagnosis: Diagnosis,
+    /,
+    *,
+    unsafe: bool = False,
+    trained: bool = False,
+    rng: int = 0,
+    reader: Reader = read,
 ) -> Repair:
     """Plan the repair of a file.
 
@@ -113,6 +120,8 @@ def plan_repair(
         Whether to repair trained layers too, which loses what they have learned in these tensors.
     rng
         Seed of the draws.
+    reader
+        How the file was read, where a person said which tensors are a layer.
 
     Returns
     -------
@@ -136,7 +145,7 @@ def plan_repair(
             chosen[finding.place.layer].append(finding)
     if not chosen:
         return Repair(path, {}, (), tuple(left))
-    places = stored_places(path, [layers[label].layer for label in chosen])
+    places = stored_places(path, [layers[label].layer for label in chosen], reader=reader)
     stored = tensors_of_file(path)
     values: dict[str, np.ndarray] = {}
     changes: list[Change] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,4 +101,4 @@ def _uri(path: str) -> str:
     if "://" in path:
         return quote(path, safe=":/?&=%@+~")
     name = location(path)
-    return Path(name).as_uri() if Path(name).is_absolute() else quote(name)
+    return Path(name).as_uri() if Path(name).is_absolute() else quote(os.fsencode(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ Part = tuple[str, str]
 """Kind of a block and its gate or parameter: ``("recurrent", "f")``, ``("decay", "dt_bias")``."""
 Place = tuple[np.ndarray, np.ndarray]
 """Of every entry of a block, its tensor and its flat index there."""
+Reader = Callable[[Path], Iterable[RecurrentLayer]]
 REMEDY = "initialize the model in its framework and save it again"
 EXACT = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 """Binary digits of the integers that an element type holds exactly."""
@@ -40,7 +41,7 @@ class Places:
     names: Sequence[str]
 
 
-def stored_places(path: Path, layers: Sequence[RecurrentLayer], /) -> Places:
+def stored_places(path: Path, layers: Sequence[RecurrentLayer], /, *, reader: Reader = read) -> Places:
     """Return where the entries of blocks are stored in a file.
 
     A copy of the file in which every entry of the tensors is its own number is read as any file is. What stands in a
@@ -52,6 +53,8 @@ def stored_places(path: Path, layers: Sequence[RecurrentLayer], /) -> Places:
         The file.
     layers
         Those of its layers whose blocks are looked for.
+    reader
+        How the file was read, where a person said which tensors are a layer.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def stored_places(path: Path, layers: Sequence[RecurrentLayer], /) -> Places:
                     for (name, array), start in zip(arrays.items(), starts[:-1], strict=True)
                 },
             )
-            for layer in read(copy):
+            for layer in reader(copy):
                 for part, block in parts_of(layer) if layer.label in wanted else ():
                     whole = np.rint(block).astype(np.int64)
                     if not np.array_equal(whole, block):
