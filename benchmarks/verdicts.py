@@ -12,9 +12,9 @@ Every target has variance near 1, and the score is the squared error on 512 othe
 clipped at norm 1. Seeds 0 to 4 draw model, batches and validation data, the same for every arm of a seed.
 
 Arms: ``as it is``; ``first``, what :meth:`Diagnosis.apply_` does, where a finding has an action; every initialization
-that ``try_initializers=["remedies"]`` names (recorded with its options, so that the list of a later version shows); and
-where a state is cut or padding is read, ``mended``: the state kept, or the last true step read. ``mended`` is the first
-remedy of a pair whose findings have no action and include UC209.
+that ``try_initializers=["remedies"]`` tries (recorded by name, so that the list of a later version shows); and where a
+state is cut or padding is read, ``mended``: the state kept, or the last true step read. ``mended`` is the first remedy
+of a pair whose findings have no action and include UC209.
 
 A pair is warned if a finding of at least a warning is there for at least three of five seeds. An arm improves on
 another beyond noise if the paired one-sided t test of log scores over the seeds has p < .05 and the mean ratio is below
@@ -24,8 +24,9 @@ rate near its goal is no proof.
 
 Held out: pairs whose SHA-256 of the name is divisible by three. No rule may be tuned on them. Rates are reported for
 both parts. Finished runs are lines of ``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names
-another file), and a second start does what is missing. A file belongs to one version of the library and of
-this protocol.
+another file), and a second start does what is missing. A score belongs to the parameters that its training began from
+(their SHA-256), so it outlives a change of the rules; a diagnosis belongs to the source text of the library. A file
+belongs to one version of this protocol.
 """
 
 import copy
@@ -33,19 +34,23 @@ import hashlib
 import json
 import math
 import os
-from dataclasses import dataclass, field
+import sys
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import ttest_rel
 from torch import nn
 
 import unitcircle as uc
+from benchmarks._stacked_nets import StackedNets, train
+from benchmarks._verdict import SEEDS, Verdict, rates
+from benchmarks._verdicts_page import page
+from unitcircle.diagnosis._remedies import name_of, remedies  # the list itself: trying it costs 25 measurements a net
 from unitcircle.torch import initialize_
 
-UNITS, STEPS, BATCH, RATE, SEEDS = 24, 400, 32, 3e-3, 5
-LEVEL, MARGIN, WORST = 0.05, math.log(0.95), 10.0
+UNITS, STEPS, BATCH, RATE, WORST = 24, 400, 32, 3e-3, 10.0
 CELLS = {"tanh": nn.RNN, "relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -163,28 +168,21 @@ def drawn(pair: Pair, count: int, rng: np.random.Generator):
     return torch.tensor(x, dtype=torch.float32), torch.tensor(y[:, None], dtype=torch.float32)
 
 
-def score(pair: Pair, net: Net, seed: int) -> float:
-    """The relative squared error after training."""
-    rng = np.random.default_rng([seed, 1])
-    optimizer = torch.optim.Adam(net.parameters(), RATE)
-    for _ in range(STEPS):
-        x, y = drawn(pair, BATCH, rng)
-        optimizer.zero_grad()
-        loss = nn.functional.mse_loss(net(x), y)
-        if not torch.isfinite(loss):
-            return WORST
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-    x, y = drawn(pair, 512, np.random.default_rng([seed, 2]))
+def scores(pair: Pair, nets: list[Net], seeds: list[int]) -> list[float]:
+    """The relative squared error of nets after training, each on the data of its seed."""
+    stack = StackedNets(nets, pair.cell)
+    place = [sorted(set(seeds)).index(seed) for seed in seeds]
+
+    def of_each(count: int, rngs: list[np.random.Generator]):
+        data = [drawn(pair, count, rng) for rng in rngs]
+        return (torch.stack(parts)[place] for parts in zip(*data, strict=True))
+
+    rngs = [np.random.default_rng([seed, 1]) for seed in sorted(set(seeds))]
+    train(stack, lambda: tuple(of_each(BATCH, rngs)), steps=STEPS, rate=RATE)
+    x, y = of_each(512, [np.random.default_rng([seed, 2]) for seed in sorted(set(seeds))])
     with torch.no_grad():
-        value = float(nn.functional.mse_loss(net(x), y) / y.var())
-    return min(value, WORST) if math.isfinite(value) else WORST
-
-
-def options_of(name: str) -> dict[str, str]:
-    """The arguments of ``initialize_`` that a specification of a trial stands for."""
-    return {"bias" if part.startswith(("chrono", "forget_bias")) else "recurrent": part for part in name.split(" + ")}
+        values = (stack(x) - y).square().mean((1, 2)) / y.var((1, 2))
+    return [min(value, WORST) if math.isfinite(value) else WORST for value in values.tolist()]
 
 
 def arms(pair: Pair, seed: int):
@@ -192,16 +190,14 @@ def arms(pair: Pair, seed: int):
     net = built(pair, seed)
     batch = drawn(pair, BATCH, np.random.default_rng([seed, 3]))
     found = uc.diagnose(net, batch, loss=nn.functional.mse_loss, rng=seed)
-    severities = {f.code: str(f.severity) for f in reversed(found.findings)}
+    severities = {f.code: str(f.severity) for f in reversed(found.findings)}  # the worst of a code
     nets = {"as it is": net}
     if any(f.action for f in found.findings):
         nets["first"] = copy.deepcopy(net)
         found.apply_(nets["first"], trained=True, rng=seed)
-    tried = uc.diagnose(net, batch, loss=nn.functional.mse_loss, try_initializers=["remedies"], rng=seed)
-    for trial in tried.examination.trials.ranking:
-        if trial.name != "as it is":
-            nets[trial.name] = copy.deepcopy(net)
-            initialize_(nets[trial.name], **options_of(trial.name), rng=seed)
+    for action in [action for one in found.layers for action in remedies(one.layer, found.examination.steps, one.live)]:
+        nets[name := name_of(action)] = copy.deepcopy(net)
+        initialize_(nets[name], **action, rng=seed)
     if pair.cut or pair.padding:
         nets["mended"] = net.mended()
     return severities, nets
@@ -231,82 +227,62 @@ def append(row: dict) -> None:
         os.fsync(file.fileno())
 
 
+def library() -> str:
+    """The SHA-256 of the library's source text, which the diagnoses of a file belong to."""
+    root = Path(uc.__file__).parent
+    sources = (file.read_bytes() for file in sorted(root.rglob("*.py")))
+    return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+
+
+def fingerprint(net: Net) -> str:
+    """The SHA-256 of what the outcome of a training depends on: the parameters, and which state is read."""
+    digest = hashlib.sha256(repr((net.cut, net.padding)).encode())
+    for name, value in net.state_dict().items():
+        digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def run(pairs=PAIRS) -> None:
-    """Do every run that is missing."""
-    done = {(row["pair"], row["seed"], row["arm"]) for row in finished()}
+    """Do every run that is missing, the trainings of a pair as one program."""
+    version, table = library(), finished()
+    judged = {(row["pair"], row["seed"]) for row in table if row.get("library") == version}
+    scored = {(row["pair"], row["seed"], row["net"]) for row in table if "score" in row}
     for pair in pairs:
+        missing, ends = {}, []
         for seed in range(SEEDS):
-            if (pair.name, seed, "end") in done:
+            if (pair.name, seed) in judged:
                 continue
             severities, nets = arms(pair, seed)
-            for arm, net in nets.items():
-                if (pair.name, seed, arm) not in done:
-                    append({"pair": pair.name, "seed": seed, "arm": arm, "score": score(pair, net, seed)})
-            append({"pair": pair.name, "seed": seed, "arm": "end", "findings": severities})
-
-
-def improves(before: np.ndarray, after: np.ndarray, among: int = 1) -> bool:
-    """Whether scores after are lower beyond noise, of the best of ``among`` choices."""
-    change = np.log(after) - np.log(before)
-    if change.mean() >= MARGIN:
-        return False
-    if np.ptp(change) == 0:  # the test has no variance to divide by
-        return True
-    return bool(ttest_rel(np.log(after), np.log(before), alternative="less").pvalue < LEVEL / among)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A pair, judged."""
-
-    pair: Pair
-    warned: bool
-    scores: dict[str, np.ndarray] = field(repr=False)
-    first: str
-
-    @property
-    def remedies(self) -> list[str]:
-        return [arm for arm in self.scores if arm != "as it is"]
-
-    @property
-    def best(self) -> str:
-        return min(self.remedies, key=lambda arm: np.log(self.scores[arm]).mean())
-
-    @property
-    def pays(self) -> bool:
-        """Whether the first remedy improves the model."""
-        return bool(self.first) and improves(self.scores["as it is"], self.scores[self.first])
-
-    @property
-    def curable(self) -> bool:
-        """Whether some remedy improves the model."""
-        base, k = self.scores["as it is"], len(self.remedies)
-        return any(improves(base, self.scores[arm], k) for arm in self.remedies)
-
-    @property
-    def near_best(self) -> bool:
-        k = len(self.remedies)
-        return not any(improves(self.scores[self.first], self.scores[arm], k) for arm in self.remedies)
-
-    @property
-    def harms(self) -> bool:
-        return bool(self.first) and improves(self.scores[self.first], self.scores["as it is"])
+            prints = {arm: fingerprint(net) for arm, net in nets.items()}
+            missing |= {(pair.name, seed, prints[arm]): net for arm, net in nets.items()}
+            ends.append({"pair": pair.name, "seed": seed, "library": version, "findings": severities, "arms": prints})
+        missing = {key: net for key, net in missing.items() if key not in scored}
+        # Nets that read other states are other programs.
+        for reads in {(net.cut, net.padding) for net in missing.values()}:
+            group = {key: net for key, net in missing.items() if (net.cut, net.padding) == reads}
+            for key, value in zip(group, scores(pair, list(group.values()), [key[1] for key in group]), strict=True):
+                append({"pair": key[0], "seed": key[1], "net": key[2], "score": value})
+        for end in ends:
+            append(end)
 
 
 def judged() -> list[Verdict]:
     """The pairs whose five seeds are all finished."""
-    table = finished()
+    table, version = finished(), library()
+    scored = {(row["pair"], row["seed"], row["net"]): row["score"] for row in table if "score" in row}
     verdicts = []
     for pair in PAIRS:
-        rows = [row for row in table if row["pair"] == pair.name]
-        ends = [row["findings"] for row in rows if row["arm"] == "end"]
+        rows = [row for row in table if row["pair"] == pair.name and row.get("library") == version]
+        ends = [row["findings"] for row in rows]
         if len(ends) < SEEDS:
             continue
-        warned = sum(bool({"warning", "error"} & set(found.values())) for found in ends) > SEEDS / 2
+        warnings = sum(bool({"warning", "error"} & set(found.values())) for found in ends)
+        counts = Counter((code, severity) for found in ends for code, severity in found.items())
+        findings = {code: severity for (code, severity), count in sorted(counts.items()) if count > SEEDS / 2}
         scores: dict[str, dict[int, float]] = {}
         for row in rows:
-            if row["arm"] != "end":
-                scores.setdefault(row["arm"], {})[row["seed"]] = row["score"]
+            for arm, net in row["arms"].items():
+                scores.setdefault(arm, {})[row["seed"]] = scored[pair.name, row["seed"], net]
         base = scores["as it is"]
         # A seed without a finding has nothing to act on: its first remedy is the model as it is.
         if "first" in scores:
@@ -314,52 +290,31 @@ def judged() -> list[Verdict]:
         arrays = {arm: np.array([by[s] for s in range(SEEDS)]) for arm, by in scores.items() if len(by) == SEEDS}
         detached = sum("UC209" in found for found in ends) > SEEDS / 2
         first = "first" if "first" in arrays else "mended" if detached and "mended" in arrays else ""
-        verdicts.append(Verdict(pair, warned, arrays, first))
+        alike = (arm for arm in rows[0]["arms"] if all(r["arms"].get(arm) == r["arms"].get(first, "") for r in rows))
+        same = next((arm for arm in alike if arm != first), "")
+        verdicts.append(Verdict(pair, warnings, findings, arrays, first, same))
     return verdicts
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A goal over pairs."""
-
-    claim: str
-    hits: int
-    total: int
-    goal: float
-    at_most: bool = False
-
-    @property
-    def holds(self) -> bool:
-        # A goal of no pairs is not met.
-        return self.total > 0 and (
-            self.hits <= self.goal * self.total if self.at_most else self.hits >= self.goal * self.total
-        )
-
-    def __str__(self) -> str:
-        sign = "at most" if self.at_most else "at least"
-        held = "holds" if self.holds else "MISSED"
-        return f"  {self.claim}: {self.hits} of {self.total} ({sign} {self.goal:.0%}, {held})"
-
-
-def rates(verdicts: list[Verdict], part: str) -> list[Rate]:
-    """The five goals of issue 15."""
-    warned = [v for v in verdicts if v.warned]
-    curable = [v for v in verdicts if v.curable]
-    others = [v for v in verdicts if not v.curable]
-    acted = [v for v in verdicts if v.first]
-    return [
-        Rate(f"{part}: warned pairs that the first remedy improves", sum(v.pays for v in warned), len(warned), 0.9),
-        Rate(f"{part}: warned, of pairs that none improves", sum(v.warned for v in others), len(others), 0.05, True),
-        Rate(f"{part}: warned, of pairs that some improves", sum(v.warned for v in curable), len(curable), 0.9),
-        Rate(f"{part}: first remedy within noise of the best", sum(v.near_best for v in acted), len(acted), 0.8),
-        Rate(f"{part}: made worse by the first remedy", sum(v.harms for v in acted), len(acted), 0.0, True),
-    ]
 
 
 def rows():
     """Do the runs that are missing, and judge the pairs."""
     torch.set_num_threads(1)
     run()
+    for part, verdicts in parts().items():
+        yield from rates(verdicts, part)
+
+
+def parts() -> dict[str, list[Verdict]]:
+    """The verdicts of the pairs that rules were tuned on, and of those held out."""
     verdicts = judged()
-    for held_out, part in ((False, "tuned"), (True, "held out")):
-        yield from rates([v for v in verdicts if v.pair.held_out == held_out], part)
+    return {
+        "tuned": [v for v in verdicts if not v.pair.held_out],
+        "held out": [v for v in verdicts if v.pair.held_out],
+    }
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    wanted = sys.argv[1:]  # "tuned", "held out": what to run before the page is printed; nothing for what is there
+    run([pair for pair in PAIRS if ("held out" if pair.held_out else "tuned") in wanted])
+    print(page(parts(), [pair for pair in PAIRS if pair not in {v.pair for part in parts().values() for v in part}]))
