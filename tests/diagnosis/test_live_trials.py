@@ -79,7 +79,11 @@ def test_the_popular_lstm_gets_a_remedy_that_was_measured_to_be_better():
     model = scaled(reader(nn.LSTM), 1.0)
     diagnosis = diagnose(model, batch(), try_initializers=["remedies"])
     trials = diagnosis.examination.trials
-    assert {t.name for t in trials.ranking} >= {"as it is", "orthogonal", f"orthogonal + chrono(max_steps={T})"}
+    assert {t.name for t in trials.ranking} >= {
+        "as it is",
+        f"chrono(max_steps={T})",
+        f"orthogonal + chrono(max_steps={T})",
+    }
     best = trials.better[0]
     assert "chrono" in best.name
     assert best.seeds == 5
@@ -92,7 +96,7 @@ def test_the_popular_lstm_gets_a_remedy_that_was_measured_to_be_better():
 def test_plain_networks_get_plain_remedies():
     trials = diagnose(reader(nonlinearity="relu"), batch(), try_initializers="remedies").examination.trials
     assert {t.name for t in trials.ranking} == {
-        "as it is", "orthogonal", "block_rotation", "eigen(modulus=1.0)", "identity",
+        "as it is", "orthogonal", "block_rotation", "identity",
     }  # fmt: skip
 
 

@@ -267,3 +267,11 @@ LINEN = linen.RNN(linen.SimpleCell(N))
 def test_what_cannot_be_is_refused_by_name(call, message):
     with pytest.raises(ArgumentError, match=re.escape(message)):
         call()
+
+
+def test_a_remedy_of_growth_is_one_of_jax():
+    diagnosis = uc.diagnose(Reader(nnx.SimpleCell, gain=4.0), (0.01 * XS, CLASSES))
+    remedies = [finding.remedy for finding in diagnosis.findings if finding.code in {"UC202", "UC206"}]
+    assert remedies
+    assert not any("calibrate_" in remedy or "torch" in remedy for remedy in remedies)
+    assert all("unitcircle.jax.initialize_(model, recurrent='critical(" in remedy for remedy in remedies)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from unitcircle.diagnosis._examination import chrono_for
 from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._remedies import name_of, remedies
 from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, rank_trials
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import GateBias, Initializer, parse
-from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.recurrence import RecurrentLayer
 from unitcircle.report import Progress
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ class Candidate:
 
     name: str  # The specification of the user
     options: Mapping[str, Any]  # Arguments of :func:`unitcircle.torch.initialize_`
+
+    @property
+    def action(self) -> dict[str, str]:
+        """The same for any module of the model; empty where only this call says it."""
+        texts = {name: value for name, value in self.options.items() if isinstance(value, str)}
+        return texts if len(texts) == len(self.options) else {}
 
     @property
     def arguments(self) -> str:
@@ -68,14 +74,7 @@ def candidates(
 
 
 def _remedies(live: Measured, steps: int) -> list[str]:
-    cells = {layer.cell for layer, _ in live.layers}
-    names = ["orthogonal"]
-    if any(cell.gated for cell in cells):
-        chrono = chrono_for(steps)
-        names += ["orthogonal + forget_bias", chrono, f"orthogonal + {chrono}"]
-    if not all(cell.gated for cell in cells):
-        names += ["block_rotation", "eigen(modulus=1.0)"]
-    return [*names, "identity"] if Cell.RNN_RELU in cells else names
+    return [name_of(action) for layer, measured in live.layers for action in remedies(layer, steps, measured)]
 
 
 def _candidate(specification: str | Initializer | Mapping[str, Any], at: Sequence[str]) -> Candidate:
@@ -146,7 +145,7 @@ def ranked(
                 rows.append(trial(candidate, draw))
                 progress.advance()
             values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-            trials.append(Trial(candidate.name, call.format(candidate.arguments), values))
+            trials.append(Trial(candidate.name, call.format(candidate.arguments), values, action=candidate.action))
     except KeyboardInterrupt:
         done = {trial.name for trial in trials}
         left = tuple(candidate.name for candidate in tried if candidate.name not in done)

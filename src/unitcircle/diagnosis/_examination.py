@@ -13,20 +13,14 @@ from unitcircle.diagnosis._driven import DrivenDynamics, drive, reason_not_to_dr
 from unitcircle.diagnosis._finding import Place
 from unitcircle.diagnosis._head_memory import listed
 from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._remedies import chrono_for
 from unitcircle.diagnosis._training import TrainingEvidence, training_evidence
 from unitcircle.diagnosis._trial import Trials
-from unitcircle.recurrence import Cell, LinearRecurrence, RecurrentLayer
+from unitcircle.recurrence import LinearRecurrence, RecurrentLayer
 from unitcircle.spectra import Spectrum, power_norm, power_norms, spectrum
 
-ONE_ACTIVATION = {Cell.RNN, Cell.RNN_TANH, Cell.RNN_RELU, Cell.LINEAR}
-"""Plain cells without a leak: a step is one activation of one affine map."""
 DEFAULT_STEPS = 64
 """The length (steps) if the user passes none: the report then answers for it, and no finding is about it."""
-
-
-def chrono_for(steps: int, /) -> str:
-    """Return the specification of forget biases spread over a length; their law needs at least 3 steps."""
-    return f"chrono(max_steps={max(steps, 3)})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from unitcircle.diagnosis._examination import ONE_ACTIVATION, LayerExamination
-from unitcircle.diagnosis._live_layer import LiveLayer
-from unitcircle.diagnosis._remedy import initialize_call
-from unitcircle.ensembles import MeanField
-from unitcircle.errors import UnknownNameError
-from unitcircle.initializers import Critical
+from unitcircle.diagnosis._examination import Examination, LayerExamination
+from unitcircle.diagnosis._remedies import Action
+from unitcircle.diagnosis._remedy import best_action, initialize_call
 
 
-def growth_remedy(layer: LayerExamination, live: LiveLayer, /) -> str:
-    """Return what to do about growth: for a plain cell the gain that is critical for the drive of this batch."""
-    recurrent = layer.layer
-    lower = "unitcircle.dynamics.calibrate_(model, batch), or lower the recurrent gain"
-    if live.drive is None or recurrent.cell not in ONE_ACTIVATION:
-        return lower
-    activation = recurrent.activations.get("h", "")
-    try:
-        MeanField(activation=activation)
-    except UnknownNameError:  # its critical gain is not known
-        return lower
-    input_std, bias_std = (float(f"{std:.2g}") for std in live.drive)
-    text = str(Critical(input_std, activation, bias_std)).replace(", leak=1.0", "")
-    return f"{initialize_call(layer, recurrent=text)}, critical for the inputs of this batch; or {lower}"
+def growth_remedy(layer: LayerExamination, exam: Examination, /) -> tuple[str, Action]:
+    """Return what to do about growth, as text and as an initialization: for a plain cell the critical gain."""
+    calibrated = "unitcircle.dynamics.calibrate_(model, batch), or lower the recurrent gain"
+    lower = calibrated if layer.layer.source.layout.startswith("torch") else "lower the recurrent gain"
+    action = {} if layer.layer.cell.gated else best_action(layer, exam)
+    if not action:
+        return lower, {}
+    of_batch = ", critical for the inputs of this batch" * action["recurrent"].startswith("critical(")
+    return f"{initialize_call(layer, **action)}{of_batch}; or {lower}", action

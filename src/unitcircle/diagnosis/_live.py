@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from unitcircle._array import to_numpy
 from unitcircle._growth import mean_curve
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
@@ -185,13 +186,16 @@ def _measure_modules(  # noqa: PLR0917  (an interrupt leaves what was added to t
     if dtype is None:
         notes.append("the model makes tensors of a fixed precision: it was measured in that, not in double precision")
     flow, jacobian, driven = found.gradient, found.jacobian, {layer.name: layer for layer in found.layers}
+    errors = None if found.errors is None else to_numpy(found.errors)
     notes += flow.notes
     for one in tensors:
         keys = [key for key in flow.layers if key.partition("#")[0] == one.key]
         layer, live = (replace(one, own_forward=False) if keys else one).as_layer(), None
         if keys:
             of_all = [
-                _measure_layer(key, layer, flow, jacobian, driven.get(key), seed=execution.seed, thorough=thorough)
+                _measure_layer(
+                    key, layer, flow, jacobian, driven.get(key), errors=errors, seed=execution.seed, thorough=thorough
+                )
                 for key in ([_worst(keys, flow)] if len(keys) > 1 else keys)
             ]
             live = replace(of_all[0], trajectories=len(keys))
@@ -259,6 +263,7 @@ def _measure_layer(
     jacobian: GradientFlow | None,
     driven: DrivenLayer | None,
     *,
+    errors: np.ndarray | None = None,
     seed: int,
     thorough: bool = True,
 ) -> LiveLayer:
@@ -288,6 +293,6 @@ def _measure_layer(
     if driven is None:
         return measured
     try:
-        return add_states(measured, layer, driven, flow.lengths[k], seed=seed, thorough=thorough)
+        return add_states(measured, layer, driven, flow.lengths[k], errors=errors, seed=seed, thorough=thorough)
     except NotFiniteError:  # the states overflow, and the gradient already shows it
         return measured

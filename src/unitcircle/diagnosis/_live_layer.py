@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle.diagnosis._driven import LOST
+
 SATURATED = 0.95
 """Modulus from which a tanh unit counts as saturated: there its slope is at most 0.1."""
 
@@ -62,6 +64,14 @@ class LiveLayer:
         min(n, B − 1).
     input_share
         Share of the variance of h_T that the input explains.
+    readable
+        Share of what there is to learn that a linear readout of what is near foretells, each sequence from the others:
+        of the variance over the batch of the loss's gradient by the output, for an answer that is the same for all.
+        Near is h_T, or the inputs within :attr:`reach`, whichever foretells more. NaN where the loss has no target, or
+        there are fewer than 32 sequences.
+    far
+        The largest such share that the inputs of one step beyond :attr:`reach` foretell; 1 where those within it are
+        the same in all sequences, 0 where nothing is beyond it.
     dead
         Indices of units whose h never changes.
     units
@@ -94,6 +104,8 @@ class LiveLayer:
     dimension: float = float("nan")
     largest_dimension: int = 0
     input_share: float = float("nan")
+    readable: float = float("nan")
+    far: float = float("nan")
     dead: tuple[int, ...] = ()
     units: int = 0
     exponent: float = float("nan")
@@ -120,6 +132,18 @@ class LiveLayer:
         """The first lag that the loss reaches; T + 1 where it reaches no state."""
         reached = np.flatnonzero(~np.isneginf(self.log_gradient))
         return int(reached[0]) if reached.size else len(self.log_gradient)
+
+    @property
+    def reach(self) -> int:
+        """The lags, from the end, at which the gradient is not lost: neither below 1/1000 of its end value nor cut."""
+        lost = self.first_lag(LOST)
+        reach = self.steps if lost is None else min(self.start + lost, self.steps)
+        return reach if self.cut is None else min(reach, self.cut)
+
+    @property
+    def grows(self) -> bool:
+        """Whether small differences of the state grow with the lag: by the exponent, or the gradient overflows."""
+        return self.exponent > 0 or bool(np.isposinf(self.log_gradient).any())
 
     def change(self, steps: int, /) -> float:
         """Return the change of the gradient's log-norm over so many steps back (nats), from where the loss starts."""
@@ -160,6 +184,8 @@ class LiveLayer:
             "effective_dimension": self.dimension,
             "largest_dimension": self.largest_dimension,
             "input_share": self.input_share,
+            "readable": self.readable,
+            "far": self.far,
             "dead_units": list(self.dead),
             "leading_exponent": self.exponent,
             "leading_exponent_stderr": self.exponent_stderr,

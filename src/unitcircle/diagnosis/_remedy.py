@@ -10,15 +10,15 @@ import numpy as np
 
 from unitcircle._filling import biases_of
 from unitcircle.diagnosis._driven import LOST, DrivenDynamics, drive
-from unitcircle.diagnosis._examination import Examination, LayerExamination, chrono_for
+from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding
+from unitcircle.diagnosis._remedies import Action, remedies
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.initializers import parse
-from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.recurrence import RecurrentLayer
 from unitcircle.report import factor
 
 _CALLS = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}
-Action = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,20 @@ def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator,
     return replace(layer, **changes, bias_parts={})
 
 
+def best_action(layer: LayerExamination, exam: Examination, /) -> Action:
+    """Return the initialization of the one list for a layer: the best that was tried, else the first; {} without."""
+    if exam.trials is not None and len(exam.trials.ranking) > 1:
+        return exam.trials.better[0].action if exam.trials.better else {}
+    return next(iter(remedies(layer.layer, exam.steps, layer.live)), {})
+
+
 def helpful_action(layer: LayerExamination, steps: int, /) -> Action | None:
     """Return the initialization that brings a layer closest to keeping its norm over the length, or None."""
     # Each is tried on the rebuilt cell, and one that leaves as little as there is now is no remedy.
     driven = layer.driven
-    recurrent = layer.layer
-    if driven is None or recurrent.projection is not None:
+    if driven is None:
         return None
-    if recurrent.cell.gated:
-        bias = {"bias": chrono_for(steps)}
-        actions: list[Action] = [bias, {"recurrent": "orthogonal", **bias}] if recurrent.biases else []
-    elif recurrent.cell in {Cell.DIAGONAL, Cell.LOW_RANK_RNN}:
-        actions = []
-    else:
-        names = ["block_rotation", "orthogonal", *(["identity"] if recurrent.cell is Cell.RNN_RELU else [])]
-        actions = [{"recurrent": name} for name in names]
+    actions = remedies(layer.layer, steps)
     outcomes = [(distance(driven_by(layer, action)), place) for place, action in enumerate(actions)]
     best, place = min(outcomes, default=(math.inf, 0))
     return actions[place] if best < distance(driven) - math.log(10) else None

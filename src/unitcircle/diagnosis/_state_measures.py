@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity
 from unitcircle.initializers import Critical
 from unitcircle.recurrence import Cell, RecurrentLayer
 
+FEWEST = 32
+"""With fewer sequences nothing is foretold."""
+RIDGES = np.logspace(math.log10(LOST), 1, 17) ** 2
+"""Strengths of a ridge for each sequence, in squares of the size of the values."""
 BLOCKS = 8
 """Blocks of time whose scatter is the error of the leading exponent."""
 
@@ -32,6 +37,26 @@ def dead_units(h: np.ndarray, eps: float, /) -> tuple[int, ...]:
     """Return the units that never change over states ``(N, n)``, to the rounding of weights of a precision."""
     # Bound of the change of h when each of n weights changes by one unit in the last place.
     return tuple(np.flatnonzero(np.ptp(h, axis=0) <= h.shape[-1] * eps).tolist())
+
+
+def readable(values: np.ndarray, size: float, errors: np.ndarray, /) -> float:
+    """Return the share of errors ``(B, k)`` that a linear readout of values ``(B, n)`` of a size foretells, or NaN."""
+    # Ridge regression; each sequence is foretold by a readout of the others, in closed form (Allen's PRESS), and the
+    # strength of the ridge is the one that foretells best. The weakest hides what is below 1/1000 of the size.
+    count = len(values)
+    y = errors - errors.mean(0)
+    left = float((y**2).sum()) * (count / (count - 1)) ** 2 if count > 1 else 0.0
+    if count < FEWEST or not left > 0 or not np.isfinite(values).all():
+        return math.nan
+    if not values.size or not size > 0:
+        return 0.0
+    u, s, _ = np.linalg.svd((values - values.mean(0)) / size, full_matrices=False)
+    best = left
+    for ridge in count * RIDGES:
+        kept = s**2 / (s**2 + ridge)
+        leverage = 1 / count + (u**2 @ kept)[:, None]
+        best = min(best, float((((y - u @ (kept[:, None] * (u.T @ y))) / (1 - leverage)) ** 2).sum()))
+    return 1 - best / left
 
 
 def leading_exponent(curve: np.ndarray, lengths: np.ndarray, cuts: Sequence[int], /) -> tuple[float, float]:

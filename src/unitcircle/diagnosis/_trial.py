@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,15 @@ class Trial:
         ``"effective_dimension"``: participation ratio of h_T.
     scores
         One weighted mean rank per seed, between 0 and 1.
+    action
+        Its arguments of ``initialize_``, as those of a finding; empty for the model itself.
     """
 
     name: str
     call: str
     values: Mapping[str, np.ndarray]
     scores: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    action: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seeds(self) -> int:
@@ -138,8 +141,5 @@ def rank_trials(trials: Sequence[Trial], /, weights: Mapping[str, float] | None 
         total += weight
     score /= total or 1.0
     ends = np.cumsum([trial.seeds for trial in trials])[:-1]
-    scored = [
-        Trial(trial.name, trial.call, trial.values, part)
-        for trial, part in zip(trials, np.split(score, ends), strict=True)
-    ]
+    scored = [replace(trial, scores=part) for trial, part in zip(trials, np.split(score, ends), strict=True)]
     return Trials(tuple(sorted(scored, key=lambda trial: -trial.mean())), dict(weights))

@@ -29,11 +29,16 @@ class MeasuredLayers:
         What it returns for ``norm="jacobian"``; None if there are no probes.
     layers
         What :func:`driven_layers` returns.
+    errors
+        ``(B, k)``: the gradient of the loss with respect to the output of each sequence, where all sequences get the
+        mean output: what an answer that ignores its input has left to learn. None where the loss is not a function of
+        one tensor with a row for every sequence, and of a target.
     """
 
     gradient: GradientFlow
     jacobian: GradientFlow | None
     layers: tuple[DrivenLayer, ...]
+    errors: Tensor | None = None
 
 
 def measured_layers(
@@ -84,4 +89,6 @@ def measured_layers(
     with recorded(module, ready, dtype=dtype, objective=objective) as (run, value):
         gradient = flow_of(run, value, "gradient", probes=probes, rng=rng)
         jacobian = flow_of(run, value, "jacobian", probes=probes, rng=rng) if probes else None
-        return MeasuredLayers(gradient, jacobian, layers_of(run, module, dtype))
+        layers = layers_of(run, module, dtype)
+        errors = objective_of.errors(run.output, run.target, max(len(layer.lengths) for layer in layers))
+        return MeasuredLayers(gradient, jacobian, layers, errors)

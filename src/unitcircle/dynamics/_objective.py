@@ -62,6 +62,21 @@ class Objective:
             )
         return value
 
+    def errors(self, output: Any, target: Any, count: int) -> Tensor | None:
+        """Return the gradient ``(B, k)`` by the output where all B sequences get their mean one; None where unknown."""
+        if target is None:
+            return None
+        try:
+            prediction = _prediction(output)
+            if prediction.ndim == 0 or len(prediction) != count or not prediction.is_floating_point():
+                return None
+            same = prediction.detach().mean(0, keepdim=True).expand_as(prediction).clone().requires_grad_()
+            value, _ = self._value(same, target)
+            (gradient,) = torch.autograd.grad(value, same)
+        except Exception:  # a loss of something else than this tensor
+            return None
+        return gradient.reshape(count, -1)
+
     def _value(self, output: Any, target: Any) -> tuple[Any, str]:
         try:
             if self._loss is not None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unitcircle.diagnosis._examination import ONE_ACTIVATION, Examination, LayerExamination
+from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._remedies import ONE_ACTIVATION
 from unitcircle.recurrence import LinearRecurrence
 
 MANY = 8
 """Fewer units than this are too few for a statistical test."""
-LONG = 100
-"""From this length on a gated cell that forgets is a warning: below it, gated cells learned as they were."""
 
 
 def linear_layers(exam: Examination) -> Iterator[tuple[LayerExamination, LinearRecurrence]]:

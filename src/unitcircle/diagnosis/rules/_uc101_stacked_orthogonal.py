@@ -10,6 +10,7 @@ from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._training import orthogonality_defect
+from unitcircle.diagnosis.rules._task import no_remedy, worth
 
 
 @rule("UC101", "stacked-orthogonal", fix="safe")
@@ -42,13 +43,14 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
             continue
         radii = {gate: float(s.radius) for gate, s in layer.spectra.items()}
         radii_text = ", ".join(f"{gate} {radius:.2f}" for gate, radius in radii.items())
+        severity, action = worth(exam, layer, Severity.WARNING, {"recurrent": "orthogonal"})
         yield Finding(
-            Severity.WARNING,
+            severity,
             layer.place(),
             f"the {k} gates are orthogonal only as a stack; spectral radii are {radii_text}, near 1/√{k} = "
             f"{1 / math.sqrt(k):.2f}, not 1",
             "each gate block is a truncated orthogonal matrix that loses norm in every direction",
-            f"initialize gate by gate: {initialize_call(layer, recurrent='orthogonal')}",
+            f"initialize gate by gate: {initialize_call(layer, **action)}" if action else no_remedy(exam),
             {"stack_defect": of_stack, "smallest_gate_defect": of_gates, "radius": radii, "expected": 1 / math.sqrt(k)},
-            action={"recurrent": "orthogonal"},
+            action=action,
         )

@@ -12,6 +12,7 @@ from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
+from unitcircle.diagnosis.rules._task import no_remedy, worth
 from unitcircle.recurrence import Cell
 
 
@@ -28,7 +29,8 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
     ## Why it matters
     With bias b the cell state keeps a share σ(b) at each step: one half at b = 0, so that 0.1 % is left after 10
     steps. Among all initializations of an LSTM that we compared, the forget bias mattered more than the recurrent
-    weights.
+    weights. In a live model whose batch shows that the task needs nothing far (UC201) the finding is a note: there a
+    longer memory made the trained score worse (docs/results/verdicts.md).
 
     ## Remedy
     Use `initialize_(model, bias="forget_bias")` of `unitcircle.torch`, `unitcircle.keras` or `unitcircle.jax`, which
@@ -45,21 +47,21 @@ def forget_bias(exam: Examination) -> Iterator[Finding]:
             continue
         mean = float(total.mean())
         doubled = len(parts) == 2 and constant and mean > 0 and all(float(np.ptp(part)) == 0 for part in parts)
-        action = {"bias": exam.chrono}
         if doubled and parts[0][0] == parts[1][0]:
             message = f"both torch biases of the forget gate are {parts[0][0]:g}: together they act as {mean:g}"
-            action = {"bias": "forget_bias"}
-            remedy = f"set the sum: {initialize_call(layer, **action)}"
+            severity, action = worth(exam, layer, Severity.WARNING, {"bias": "forget_bias"})
+            remedy = f"set the sum: {initialize_call(layer, **action)}" if action else no_remedy(exam)
         elif mean < 0.5:
             what = "no forget bias" if not total.any() else f"a mean forget bias of {mean:.2f}"
             retention = _sigmoid(mean)
             memory = math.log(LOST) / -np.logaddexp(0.0, -mean)
             message = f"{what}: a step keeps {retention:.2f} of the cell state, 1/1000 is left after {memory:.0f} steps"
-            remedy = f"{initialize_call(layer, **action)}, or 'forget_bias'"
+            severity, action = worth(exam, layer, Severity.WARNING, {"bias": exam.chrono})
+            remedy = f"{initialize_call(layer, **action)}, or 'forget_bias'" if action else no_remedy(exam)
         else:
             continue
         yield Finding(
-            Severity.WARNING,
+            severity,
             layer.place("f"),
             message,
             "the forget bias sets how long the cell state remembers before training has begun",

@@ -9,10 +9,11 @@ from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._live_layer import LiveLayer
-from unitcircle.diagnosis._remedy import effect_of_best, initialize_call
+from unitcircle.diagnosis._remedy import best_action, effect_of_best, initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._trial import AS_IT_IS
-from unitcircle.diagnosis.rules._layers import LONG, live_layers
+from unitcircle.diagnosis.rules._layers import live_layers
+from unitcircle.diagnosis.rules._task import far, near, no_remedy, task_clause, worth
 from unitcircle.recurrence import Cell
 
 DECADE = math.log(10)
@@ -34,16 +35,25 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
 
     ## Why it matters
     What happened before that step cannot be learned at an ordinary learning rate unless training first lengthens the
-    reach of the gradient. It often does: in our pilot a network that lost 13 decades still learned tasks that contain
-    short-range signal. The finding is an alarm, not a prediction. It was reliable on a task without short-range signal:
-    with a ratio below 10⁻⁶ ten of ten runs stayed at chance. For an LSTM or GRU the finding is a note below 100 steps:
-    a default GRU that loses 1/1000 within 50 steps solved its task in 400 steps of training, and the remedy made it
-    worse.
+    reach of the gradient. Whether the task needs it is measured, on a batch of 32 sequences or more that has a target:
+    what a readout of what is near, the last state or the inputs within reach, foretells of the target (each sequence
+    from the others), and what one step beyond foretells. The severity follows what training showed
+    (docs/results/verdicts.md):
+
+    - What is near foretells half of the target or more: a note, without a remedy. A tanh network of which only the last
+      five of 100 inputs counted learned as it was, and a GRU's remedy made it worse.
+    - One step beyond foretells half, or all sequences are alike within reach: a warning. Default networks whose target
+      was the first of 40 inputs stayed at the error of a constant answer, of every kind of cell; with the first remedy
+      they learned.
+    - Neither: every step may count a little. LSTM and GRU improved with the remedy on such tasks: a warning. Plain
+      cells learned as they were, and no initialization was better: a note.
+
+    Where nothing is known of the task, it is a warning, but for an LSTM or GRU below 100 steps a note.
 
     ## Remedy
-    LSTM, GRU: spread the biases of the gate that keeps the state over the length (Chrono). Plain RNN: use orthogonal or
-    block-rotation recurrent weights, or `unitcircle.dynamics.calibrate_`. `try_initializers=["remedies"]`
-    (`--try remedies`) measures these remedies on copies of your model and reports which is better, and by how much.
+    LSTM, GRU: spread the biases of the gate that keeps the state over the length (Chrono). Plain RNN: block-rotation or
+    orthogonal recurrent weights, of ReLU the identity. `try_initializers=["remedies"]` (`--try remedies`) measures the
+    same remedies on copies of your model and reports which is better, and by how much.
     """
     for layer, live in live_layers(exam):
         if (lag := live.first_lag(LOST)) is not None and lag <= exam.steps:
@@ -52,23 +62,24 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
             of, what, severity = "jacobian", "∂h_T/∂s_t (the loss has nearer terms that hide it)", Severity.NOTE
         else:
             continue
-        if layer.layer.cell.gated and exam.steps < LONG:
-            severity = Severity.NOTE
         if live.cut is not None and lag >= live.cut - (live.start if of == "gradient" else 0):
             continue  # it is lost because the state is detached, which is a finding of its own
         step = live.steps - lag - (live.start if of == "gradient" else 0)
         curve = live.log_gradient[live.start :] if of == "gradient" else live.log_jacobian
         rate = float(curve[lag] - curve[0]) / lag
         gate, closing = _closing_gate(layer, live, rate)
+        severity, action = worth(exam, layer, severity, {})
+        task = task_clause(exam) if of == "gradient" else ""
+        evidence = {"step": step, "lag": lag, "steps": live.steps, "of": of, "log_norm": curve.tolist(), "gate": gate}
         yield Finding(
             severity,
             layer.place(gate),
             f"{what} falls below 1/1000 of its end value at step {step} of {live.steps}, {lag} steps back, and to "
-            f"{_power(float(curve[-1] - curve[0]))} at the start{closing}",
+            f"{_power(float(curve[-1] - curve[0]))} at the start{closing}{task}",
             f"nothing before step {step} can be learned until training lengthens the reach of the gradient",
-            _length_remedy(exam, layer),
-            {"step": step, "lag": lag, "steps": live.steps, "of": of, "log_norm": curve.tolist(), "gate": gate},
-            action=_length_action(exam, layer),
+            _length_remedy(exam, layer) if severity > Severity.NOTE or math.isnan(near(exam)) else no_remedy(exam),
+            evidence | {"near": near(exam), "far": far(exam)},
+            action=action,
         )
 
 
@@ -86,14 +97,10 @@ def _length_remedy(exam: Examination, layer: LayerExamination) -> str:
         return (
             "keep more of the state at each step: an orthogonal recurrent weight, a gate or a shortcut that starts open"
         )
+    if not (action := best_action(layer, exam)):
+        return "no initializer is known to help; a gated cell remembers longer"
     advice = "; measure remedies with try_initializers=['remedies'], or --try remedies"
-    return f"{initialize_call(layer, **_length_action(exam, layer))}{advice}"
-
-
-def _length_action(exam: Examination, layer: LayerExamination) -> dict[str, str]:
-    if layer.layer.cell is Cell.HAND_WRITTEN:
-        return {}
-    return {"bias": exam.chrono} if layer.layer.cell.gated else {"recurrent": "block_rotation"}
+    return f"{initialize_call(layer, **action)}{advice}"
 
 
 def _closing_gate(layer: LayerExamination, live: LiveLayer, rate: float) -> tuple[str, str]:

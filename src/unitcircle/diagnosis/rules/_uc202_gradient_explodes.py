@@ -40,11 +40,13 @@ def gradient_explodes(exam: Examination) -> Iterator[Finding]:
         if lag is None or lag > exam.steps:
             continue
         what = "overflows" if overflow.size else "rises above 1000 times its end value"
+        remedy, action = growth_remedy(layer, exam)
         yield Finding(
             Severity.ERROR if overflow.size else Severity.WARNING,
             layer.place(),
             f"the gradient {what} {lag} steps back of {live.steps}",
             "a step of training depends on the earliest inputs only; clipping does not change its direction",
-            growth_remedy(layer, live),
+            remedy,
             {"lag": lag, "steps": live.steps, "growth_rate": live.growth_rate, "log_norm": live.log_gradient.tolist()},
+            action=action,
         )

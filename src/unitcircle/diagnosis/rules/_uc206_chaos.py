@@ -25,14 +25,14 @@ def chaos(exam: Examination) -> Iterator[Finding]:
     ## What was found
     Along the trajectories of your batch, small differences of the state grow on average, at the rate λ of the leading
     exponent (nats per step), which is above 0 by more than three standard errors, and by more than a factor e over the
-    length T. The exponent is the growth rate of
-    ‖∂h_T/∂s_t‖ with the lag; its error is estimated from blocks of time and from the scatter over sequences.
+    length T. The exponent is the growth rate of ‖∂h_T/∂s_t‖ with the lag; its error is estimated from blocks of time
+    and from the scatter over sequences.
 
     ## Why it matters
     A gradient grows at the same rate on its way back. The finding is a warning where the rounding of float32, 6·10⁻⁸,
     grows to a tenth of the state (λT above 14): then the last state depends on rounding as it does on the inputs.
-    Below, it is a note: in the study `prediction` such networks ended no worse than the others of their setting, and
-    training often leads to an exponent slightly above 0.
+    Below, rounding stays invisible and it is a note: in the study `prediction` such networks ended no worse than the
+    others of their setting, and training often leads to an exponent slightly above 0.
 
     ## Remedy
     A smaller recurrent gain: `unitcircle.dynamics.calibrate_(model, batch)`, or, for a plain cell,
@@ -47,15 +47,17 @@ def chaos(exam: Examination) -> Iterator[Finding]:
             continue
         rounding = math.exp(min(growth, 700)) * ROUNDING
         visible = rounding >= VISIBLE
+        of_rounding = f", and the rounding of float32, {ROUNDING:.0e}, to {min(rounding, 1):.1g} of a state" * visible
+        remedy, action = growth_remedy(layer, exam)
         yield Finding(
             Severity.WARNING if visible else Severity.NOTE,
             layer.place(),
             f"the leading Lyapunov exponent is {live.exponent:+.3f} ± {live.exponent_stderr:.3f} nats per step: "
-            f"differences grow ×{math.exp(min(growth, 700)):.3g} over {live.steps} steps, and rounding in float32 to "
-            f"{min(rounding, 1):.1e} of a state",
+            f"differences grow ×{math.exp(min(growth, 700)):.3g} over {live.steps} steps{of_rounding}",
             "the last state depends on rounding as it does on the inputs"
             if visible
             else "a gradient grows at this rate on its way back",
-            growth_remedy(layer, live),
+            remedy,
             {"exponent": live.exponent, "stderr": live.exponent_stderr, "rounding": rounding},
+            action=action if visible else {},
         )

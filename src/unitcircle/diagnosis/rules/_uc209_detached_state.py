@@ -8,6 +8,7 @@ from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis.rules._layers import live_layers
+from unitcircle.diagnosis.rules._task import HALF, near
 
 
 @rule("UC209", "detached-state", status="preview")
@@ -17,8 +18,8 @@ def detached_state(exam: Examination) -> Iterator[Finding]:
     ## What was found
     A call of the layer began with the last state of an earlier call, and autograd does not connect the two: `detach()`,
     `.data`, `torch.no_grad()` or a copy through NumPy lies between them. From that step back the gradient of a loss on
-    the last state is exactly 0. The finding is a warning where the length asked for is longer than what is left, else
-    a note.
+    the last state is exactly 0. The finding is a warning where the length asked for is longer than what is left, unless
+    what is left tells half of the target or more (UC201); else a note.
 
     ## Why it matters
     Nothing before the last such step can be learned from the end of the sequence, whatever the weights are: neither
@@ -34,7 +35,7 @@ def detached_state(exam: Examination) -> Iterator[Finding]:
             continue
         where = f"at {live.links} places" if live.links > 1 else f"at step {live.steps - live.cut}"
         yield Finding(
-            Severity.WARNING if exam.steps > live.cut else Severity.NOTE,
+            Severity.WARNING if exam.steps > live.cut and not near(exam) >= HALF else Severity.NOTE,
             layer.place(),
             f"the model detaches the state {where} of {live.steps}: the gradient is exactly 0 beyond {live.cut} steps "
             "back",

@@ -1,0 +1,68 @@
+"""What a batch shows of its task, and what a layer that forgets is then worth."""
+
+from __future__ import annotations
+
+import math
+
+from unitcircle.diagnosis._examination import Examination, LayerExamination
+from unitcircle.diagnosis._finding import Severity
+from unitcircle.diagnosis._remedies import Action
+from unitcircle.diagnosis._remedy import best_action
+from unitcircle.diagnosis.rules._layers import live_layers
+
+LONG = 100
+"""Where nothing is known of the task, a gated cell that forgets is a warning from this length on."""
+HALF = 0.5
+"""A share from which on a part of the input tells enough of the target."""
+
+
+def near(exam: Examination) -> float:
+    """Return the share of the target that a readout of what is near foretells, in any layer; NaN where unknown."""
+    return _largest([live.readable for _, live in live_layers(exam)])
+
+
+def far(exam: Examination) -> float:
+    """Return the share of the target that a step beyond the gradient's reach foretells; NaN where unknown."""
+    return _largest([live.far for _, live in live_layers(exam)])
+
+
+def _largest(values: list[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def severity_of_forgetting(exam: Examination, layer: LayerExamination) -> Severity:
+    """Return how bad it is that a layer forgets: a warning where a remedy was seen to pay on such a task."""
+    gated = layer.layer.cell.gated
+    if math.isnan(near(exam)):
+        return Severity.NOTE if gated and exam.steps < LONG else Severity.WARNING
+    if near(exam) >= HALF:
+        return Severity.NOTE
+    # Where every step counts a little, a plain cell learned as it was, and no initialization was better.
+    return Severity.WARNING if gated or far(exam) >= HALF else Severity.NOTE
+
+
+def worth(exam: Examination, layer: LayerExamination, severity: Severity, action: Action) -> tuple[Severity, Action]:
+    """Return severity and remedy of a defect of the weights: inside its model, what the batch shows decides."""
+    if layer.live is None:
+        return severity, action
+    cut = layer.live.cut is not None and exam.steps > layer.live.cut  # no weight carries anything beyond it
+    severity = Severity.NOTE if cut else min(severity, severity_of_forgetting(exam, layer))
+    unknown = math.isnan(near(exam)) and not cut
+    return severity, best_action(layer, exam) if severity > Severity.NOTE or unknown else {}
+
+
+def no_remedy(exam: Examination) -> str:
+    """Return why a finding about memory in a live model asks for nothing."""
+    if near(exam) >= HALF:
+        return "none is needed: what is near tells enough of this task"
+    if not math.isnan(far(exam)) and far(exam) < HALF:
+        return "none was seen to pay where no far step tells much of the target; train, and look again"
+    return "none by itself: what this batch shows decides (UC201, UC208, UC209)"
+
+
+def task_clause(exam: Examination) -> str:
+    """Return what was measured of the task, as a clause; empty where nothing was."""
+    if math.isnan(near(exam)):
+        return ""
+    shares = f"what is nearer foretells {max(near(exam), 0):.0%} of the target"
+    return f"; {shares}, one step beyond at most {max(far(exam), 0):.0%}"

@@ -1,0 +1,198 @@
+"""What a batch shows of its task, the severities that follow, and the one list of remedies."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.diagnosis.test_live import N, Reader, codes, found
+from torch import nn
+
+from unitcircle.diagnosis import Severity, diagnose
+from unitcircle.torch import initialize_
+
+B, T = 32, 40
+EPS = np.finfo(float).eps
+
+
+def task(kind, *, count=B, steps=T, seed=0):
+    x = torch.randn(count, steps, 2, generator=torch.Generator().manual_seed(seed))
+    answers = {
+        "recent": x[:, -5:, 0].mean(1),
+        "first": x[:, 0, 0],
+        "vote": x[:, :, 0].sign().mean(1),
+        "noise": torch.randn(count, generator=torch.Generator().manual_seed(seed + 1)),
+    }
+    return x, answers[kind][:, None]
+
+
+def net(kind="tanh", seed=0, **options):
+    torch.manual_seed(seed)
+    cells = {"gru": nn.GRU, "lstm": nn.LSTM}
+    options |= {} if kind in cells else {"nonlinearity": kind}
+    return Reader(cells.get(kind, nn.RNN)(2, N, batch_first=True, **options), N, classes=1)
+
+
+def of(model, kind, **options):
+    return diagnose(model, task(kind, **options), loss=nn.functional.mse_loss)
+
+
+def severity(diagnosis, code):
+    return found(diagnosis, code).severity
+
+
+def foretold(values, size, errors):
+    """The best share that ridge regressions foretell, each sequence from a regression on the others."""
+    values, count = values / size, len(errors)
+    others = ~np.eye(count, dtype=bool)
+    constant = sum(((errors[b] - errors[others[b]].mean(0)) ** 2).sum() for b in range(count))
+    best = constant
+    for ridge in count * np.logspace(-3, 1, 17) ** 2:
+        lost = 0.0
+        for b in range(count):
+            x = np.concatenate([values[others[b]], np.ones((count - 1, 1))], 1)
+            penalty = np.diag([ridge] * values.shape[1] + [0.0])
+            weights = np.linalg.solve(x.T @ x + penalty, x.T @ errors[others[b]])
+            lost += ((errors[b] - np.append(values[b], 1.0) @ weights) ** 2).sum()
+        best = min(best, lost)
+    return 1 - best / constant
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("recent", "tanh"), ("first", "tanh"), ("vote", "gru"), ("noise", "gru")])
+def test_what_is_foretold_is_that_of_regressions_on_the_other_sequences(kind, cell):
+    model, (x, y) = net(cell), task(kind)
+    (layer,) = of(model, kind).layers
+    with torch.no_grad():
+        h = model.double().rnn(x.double())[0].numpy()
+    model.float()
+    inputs, live = x.double().numpy(), layer.live
+    near = inputs[:, T - live.reach :].reshape(B, -1)
+    size = math.sqrt(float((inputs**2).mean()))
+    # The gradient by a constant output is the target, up to a constant and a factor.
+    errors = y.double().numpy()
+    expected = max(foretold(h[:, -1], math.sqrt(float((h**2).mean())), errors), foretold(near, size, errors))
+    steps = [foretold(inputs[:, t], size, errors) for t in range(T - live.reach)]
+    # The weakest ridge, 1e-6, bounds the condition of the normal equations of the twin.
+    tolerance = 1e6 * B * T * EPS
+    assert live.readable == pytest.approx(expected, abs=tolerance)
+    assert live.far == pytest.approx(max(steps), abs=tolerance)
+
+
+@pytest.mark.parametrize("cell", ["tanh", "relu", "gru", "lstm"])
+def test_a_short_range_task_gets_notes_and_no_remedy(cell):
+    diagnosis = of(net(cell), "recent")
+    assert severity(diagnosis, "UC201") is Severity.NOTE
+    assert "needs" not in found(diagnosis, "UC201").remedy
+    assert "what is near tells enough" in found(diagnosis, "UC201").remedy
+    assert diagnosis.worst is Severity.NOTE
+    assert diagnosis.remedy is None
+
+
+@pytest.mark.parametrize("cell", ["tanh", "relu", "gru", "lstm"])
+def test_a_task_of_its_first_step_is_warned_of_also_below_a_hundred_steps(cell):
+    diagnosis = of(net(cell), "first")
+    finding = found(diagnosis, "UC201")
+    assert finding.severity is Severity.WARNING
+    assert finding.evidence["near"] < 0.5 < finding.evidence["far"]
+    assert "one step beyond at most 100%" in finding.message
+    assert finding.action
+    if cell == "tanh":
+        assert severity(diagnosis, "UC104") is Severity.WARNING
+        assert found(diagnosis, "UC104").action == finding.action
+    if cell == "lstm":
+        assert severity(diagnosis, "UC110") is severity(diagnosis, "UC208") is Severity.WARNING
+
+
+def test_where_every_step_counts_a_little_only_a_gated_cell_is_warned_of():
+    assert severity(of(net("lstm"), "vote"), "UC201") is Severity.WARNING
+    plain = of(net("tanh"), "vote")
+    assert severity(plain, "UC201") is severity(plain, "UC104") is Severity.NOTE
+    assert not found(plain, "UC201").action
+
+
+def test_sequences_that_end_alike_need_what_is_beyond():
+    model, (x, y) = net("tanh"), task("vote")
+    x[:, -30:] = 0.0
+    diagnosis = diagnose(model, (x, y), loss=nn.functional.mse_loss)
+    assert found(diagnosis, "UC201").evidence["far"] == 1.0
+    assert severity(diagnosis, "UC201") is Severity.WARNING
+
+
+def test_too_few_sequences_or_no_target_show_nothing():
+    for diagnosis in (of(net("gru"), "recent", count=31), diagnose(net("gru"), task("recent")[0])):
+        (layer,) = diagnosis.layers
+        assert math.isnan(layer.live.readable)
+        assert math.isnan(layer.live.far)
+        assert severity(diagnosis, "UC201") is Severity.NOTE
+        assert found(diagnosis, "UC201").action == {"bias": f"chrono(max_steps={T})"}
+
+
+def test_both_directions_of_a_layer_are_read():
+    model = net("lstm", bidirectional=True)
+    model.readout = nn.Linear(2 * N, 1)
+    model.forward = lambda x: model.readout(torch.cat([(h := model.rnn(x)[0])[:, -1, :N], h[:, 0, N:]], 1))
+    assert severity(of(model, "first"), "UC201") is Severity.NOTE  # the backward direction ends there
+    assert severity(of(model, "vote"), "UC201") is Severity.WARNING
+
+
+class Detached(Reader):
+    """A reader that cuts its state 8 steps before the end."""
+
+    def forward(self, x):
+        _, state = self.rnn(x[:, :-8])
+        return self.readout(self.rnn(x[:, -8:], state.detach())[0][:, -1])
+
+
+def test_a_cut_is_a_warning_only_where_the_task_needs_what_is_beyond_and_no_weight_remedies_it():
+    torch.manual_seed(0)
+    model = Detached(nn.GRU(2, N, batch_first=True), N, classes=1)
+    assert severity(of(model, "recent"), "UC209") is Severity.NOTE
+    diagnosis = of(model, "first")
+    assert severity(diagnosis, "UC209") is Severity.WARNING
+    assert severity(diagnosis, "UC208") is Severity.NOTE
+    assert diagnosis.remedy is None
+
+
+@pytest.mark.parametrize("cell", ["tanh", "relu", "gru", "lstm"])
+def test_the_remedies_that_are_tried_hold_that_of_every_finding(cell):
+    model, data = net(cell), task("first")
+    tried = diagnose(model, data, loss=nn.functional.mse_loss, try_initializers="remedies").examination.trials
+    actions = [dict(trial.action) for trial in tried.ranking if trial.action]
+    findings = [finding for finding in of(model, "first").findings if finding.action]
+    assert findings
+    assert all(dict(finding.action) in actions for finding in findings)
+
+
+def test_what_was_tried_and_is_better_is_what_is_applied():
+    model, data = net("lstm"), task("first")
+    diagnosis = diagnose(model, data, loss=nn.functional.mse_loss, try_initializers=["remedies"])
+    best = diagnosis.examination.trials.better[0]
+    assert {tuple(f.action.items()) for f in diagnosis.findings if f.action} == {tuple(best.action.items())}
+    assert diagnosis.remedy.text == best.call
+
+
+@pytest.mark.parametrize(
+    ("cell", "filled", "left"),
+    [
+        ("relu", {"recurrent": "identity"}, []),  # which is a rotation, too, and orthogonal
+        ("tanh", {"recurrent": "orthogonal"}, ["block_rotation"]),
+        ("gru", {"bias": "chrono(max_steps=40)"}, ["orthogonal + chrono(max_steps=40)"]),
+    ],
+)
+def test_a_remedy_differs_from_the_model_as_it_is(cell, filled, left):
+    model, data = net(cell), task("first")
+    initialize_(model, **filled, rng=0)
+    tried = diagnose(model, data, loss=nn.functional.mse_loss, try_initializers="remedies").examination.trials
+    assert [trial.name for trial in tried.ranking if trial.action] == left
+
+
+def test_rounding_is_not_mentioned_before_it_shows():
+    torch.manual_seed(0)
+    model = net("tanh")
+    nn.init.normal_(model.rnn.weight_hh_l0, std=2.0 / math.sqrt(N))
+    model.rnn.weight_ih_l0.data.mul_(0.05)
+    diagnosis = diagnose(model, task("recent", steps=60)[0])
+    assert "UC206" in codes(diagnosis)
+    finding = found(diagnosis, "UC206")
+    assert finding.severity is Severity.NOTE
+    assert "rounding" not in finding.message + finding.why
