@@ -31,3 +31,5 @@ from unitcircle.diagnosis.rules import (  # noqa: F401  (imported to be register
     _uc208_short_gates,
     _uc209_detached_state,
 )
+
+__all__: list[str] = []
