@@ -21,7 +21,7 @@ from unitcircle.experiments.engines import Local
 from unitcircle.experiments.engines._supervisor import ONE_THREAD, Supervisor
 from unitcircle.experiments.engines._worker import serve
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 def all_replies(engine, count):
