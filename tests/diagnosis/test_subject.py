@@ -153,3 +153,11 @@ def test_a_batch_without_numbers_is_refused():
         diagnose(NET, np.array([None]))
     with pytest.raises(ArgumentError, match="batch must hold at least one batch; got an empty DataLoader"):
         diagnose(NET, loader(X[:0]))
+
+
+def test_a_complex_weight_is_not_judged_by_its_real_part():
+    diagnosis = diagnose(1j * np.eye(3))
+    assert not diagnosis.findings
+    assert diagnosis.coverage.unread == ("W is complex: not judged; spectrum measures its weight",)
+    assert not diagnosis.coverage.analysed
+    assert diagnose(np.eye(3)).coverage.analysed

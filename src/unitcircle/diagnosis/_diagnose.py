@@ -14,7 +14,7 @@ from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._diagnosis import Diagnosis
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
 from unitcircle.diagnosis._rule import select_rules
-from unitcircle.diagnosis._subject import Subject, is_live, is_live_jax, subject_of
+from unitcircle.diagnosis._subject import Subject, is_live, is_live_jax, subject_of, without_complex
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -231,7 +231,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
             )
             remedy = "Without them the weights of others are judged, and data= drives their layers."
             raise ArgumentError("model", rule, type(model).__name__, remedy)
-        subject = subject_of(model, at)
+        subject = without_complex(subject_of(model, at))
         optimizer = any("optimizer" in entry.reason for entry in (subject.coverage or Coverage()).skipped)
         examination = _examine(subject.layers, steps, data, seed, optimizer=optimizer)
     findings = [finding for rule in rules for finding in rule.findings(examination)]

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
+
 from unitcircle import checkpoints
 from unitcircle.checkpoints import Coverage, Entry, Layers
 from unitcircle.errors import ArgumentError
@@ -28,6 +30,23 @@ class Subject:
     coverage: Coverage | None = None
     name: str = "layers"
     format: str = ""
+
+
+def without_complex(subject: Subject, /) -> Subject:
+    """Return a subject without complex layers, which no rule can judge: each is named as not read."""
+    names = [layer.name for layer in subject.layers if _is_complex(layer)]
+    if not names:
+        return subject
+    judged = [layer for layer in subject.layers if not _is_complex(layer)]
+    coverage = subject.coverage or Coverage()
+    unread = tuple(f"{name or 'a layer'} is complex: not judged; spectrum measures its weight" for name in names)
+    analysed = tuple(entry for entry in coverage.analysed if entry.reason not in names)
+    coverage = replace(coverage, analysed=analysed, unread=(*coverage.unread, *unread))
+    return replace(subject, layers=judged, coverage=coverage)
+
+
+def _is_complex(layer: RecurrentLayer) -> bool:
+    return any(map(np.iscomplexobj, layer.gates.values()))
 
 
 def subject_of(model: Any, at: Sequence[str] = (), /) -> Subject:
