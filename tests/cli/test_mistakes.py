@@ -21,7 +21,6 @@ SENTENCES = {
     "diagnose square.npy --config text.txt": "settings",
     "diagnose square.npy --severity UC101": "--severity",
     "diagnose square.npy --per-file-ignores UC101": "--per-file-ignores",
-    "diagnose nothing.pt --json": "nothing.pt",
     "diagnose nothing.pt --html page.html": "nothing.pt",
     "diagnose empty.pt": "empty",
     "diagnose text.txt": "text.txt",
