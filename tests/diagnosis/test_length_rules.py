@@ -9,7 +9,7 @@ from tests.printed import half_unit
 
 from unitcircle import initializers
 from unitcircle.diagnosis import Severity, diagnose, drive
-from unitcircle.recurrence import Source, from_diagonal, from_keras, from_torch
+from unitcircle.recurrence import Source, from_diagonal, from_keras, from_torch, jvp, step
 
 N = 16
 EPS = np.finfo(float).eps
@@ -224,3 +224,21 @@ def test_remedies_can_be_read_whatever_the_length():
     (finding,) = findings(lstm(forget(0.0)), "UC110", steps=2)
     assert "chrono(max_steps=3)" in finding.remedy
     assert initializers.parse("chrono(max_steps=3)").max_steps == 3
+
+
+@pytest.mark.parametrize("cell", ["rnn_tanh", "gru", "lstm"])
+def test_jacobians_at_once_push_as_one_step_after_the_other(cell):
+    rng, steps = np.random.default_rng(0), 40
+    k = {"rnn_tanh": 1, "gru": 3, "lstm": 4}[cell]
+    layer = from_torch(rng.standard_normal((k * 4, 4)), cell=cell, weight_ih=rng.standard_normal((k * 4, 3)))
+    driven = drive(layer, steps=steps, rng=5)
+    rng = np.random.default_rng(5)
+    inputs = rng.standard_normal((2 * steps, 4, 3))
+    state, tangents, logs = np.zeros((4, layer.state_size)), rng.standard_normal((4, layer.state_size, 8)), [0.0]
+    start = np.linalg.norm(tangents, axis=(1, 2))
+    for t, x in enumerate(inputs):
+        if t >= steps:
+            tangents = jvp(layer, x, state, tangents)
+            logs.append(np.log(np.linalg.norm(tangents, axis=(1, 2)) / start).mean())
+        state = step(layer, x, state)
+    np.testing.assert_allclose(driven.log_growth, logs, rtol=0, atol=steps * 64 * EPS)

@@ -9,13 +9,14 @@ from tests.architectures.architecture import M, N
 from tests.architectures.feedforward import FEEDFORWARD
 from tests.architectures.gated import GATED
 from tests.architectures.plain import PLAIN, Elman
+from tests.architectures.stateful import STATEFUL
 from tests.architectures.structured import STRUCTURED
 from torch import nn
 
 import unitcircle as uc
 from unitcircle.dynamics import hand_written
 
-ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED]
+ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED, *STATEFUL]
 RELATIVE = 1e-10
 
 

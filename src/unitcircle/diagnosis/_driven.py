@@ -6,17 +6,25 @@ gradient is the product of the step Jacobians along a trajectory, and this modul
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from unitcircle.errors import ShapeError
-from unitcircle.recurrence import Cell, RecurrentLayer, is_known_activation, jvp, step
+from unitcircle.recurrence import Cell, RecurrentLayer, is_known_activation, jacobian, jvp, step
 
 BATCH = 4
 PROBES = 8
 LARGEST_COST = 5e11
 """Above this many multiplications (minutes) nothing is measured."""
+FORGETTING = 10_000
+"""Most steps that a layer runs before it is measured: what has not forgotten its initial state by then never does."""
+FEW_UNITS = 32
+"""Up to this size of the state Jacobians are formed for many steps at once: a product costs less than a call."""
+ENTRIES = 2**20
+"""Entries of the Jacobians that are formed at once."""
 LOST = 1e-3
 """A gradient below this share of its end value counts as lost: other terms of the loss dominate."""
 
@@ -74,8 +82,8 @@ def drive(
 ) -> DrivenDynamics | None:
     """Drive a layer with inputs and measure the growth of perturbations of its full state.
 
-    The layer runs for ``steps`` steps to forget its initial state of zero, then for ``steps`` further steps in which
-    Gaussian probes are multiplied by the step Jacobians.
+    The layer runs for ``steps`` steps, at most 10,000, to forget its initial state of zero, then for ``steps`` further
+    steps in which Gaussian probes are multiplied by the step Jacobians.
 
     Parameters
     ----------
@@ -103,15 +111,16 @@ def drive(
     layer = _to_double(layer)
     rng = np.random.default_rng(rng)
     m = layer.input_size or 0
+    before = min(steps, FORGETTING)
     if data is None:
-        inputs = rng.standard_normal((2 * steps, BATCH, m))
+        inputs = rng.standard_normal((before + steps, BATCH, m))
         words = f"standard-normal inputs ({BATCH} trajectories)" if m else "no input"
         if not m and "input" in layer.unknown:
             words = "no input (its input weights are unknown)"
     else:
         if data.ndim != 3 or data.shape[-1] != m or not data.shape[0]:
             raise ShapeError("data", f"must have shape (time, batch, {m})", f"shape {data.shape}")
-        inputs = data[np.arange(2 * steps) % data.shape[0], :BATCH].astype(float)
+        inputs = data[np.arange(before + steps) % data.shape[0], :BATCH].astype(float)
         words = f"the data given ({inputs.shape[1]} trajectories)"
     if "bias" in layer.unknown:
         words += ", with biases of 0 because they are unknown"
@@ -123,12 +132,11 @@ def drive(
     scale = np.zeros(inputs.shape[1])
     saturated = 0.0
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for x in sequence[:steps]:
+        for x in sequence[:before]:
             state = step(layer, x, state)
-        for lag, x in enumerate(sequence[steps:], start=1):
-            tangents = jvp(layer, x, state, tangents)
-            state = step(layer, x, state)
-            if not np.isfinite(state).all():  # a state that overflows is a result: the layer explodes
+        for lag, (after, push) in enumerate(_pushed(layer, sequence[before:], inputs[before:], state), start=1):
+            tangents = push(tangents)
+            if not np.isfinite(after).all():  # a state that overflows is a result: the layer explodes
                 logs[lag:] = np.inf
                 break
             norms = np.linalg.norm(tangents, axis=(1, 2))
@@ -136,10 +144,30 @@ def drive(
             alive = norms > 0
             tangents[alive] /= norms[alive, None, None]
             scale[alive] += np.log(norms[alive])
-            saturated += float(np.mean(np.abs(state[:, : layer.output_size]) > 0.99))
+            saturated += float(np.mean(np.abs(after[:, : layer.output_size]) > 0.99))
     with np.errstate(invalid="ignore"):
         spread = np.where(np.isfinite(logs).all(axis=1), logs.std(axis=1), np.nan)
     return DrivenDynamics(logs.mean(axis=1), spread, saturated / max(steps, 1), words)
+
+
+def _pushed(
+    layer: RecurrentLayer, sequence: Sequence[np.ndarray | None], inputs: np.ndarray, state: np.ndarray
+) -> Iterator[tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]]:
+    """Yield the state after each step, and what the step does to perturbations of the state before it."""
+    if layer.state_size > FEW_UNITS:
+        for x in sequence:
+            before, state = state, step(layer, x, state)
+            yield state, partial(jvp, layer, x, before)
+        return
+    size = max(1, ENTRIES // (len(state) * layer.state_size**2))
+    for start in range(0, len(sequence), size):
+        states = [state]
+        for x in sequence[start : start + size]:
+            states.append(step(layer, x, states[-1]))
+        state = states[-1]
+        xs = None if sequence[start] is None else inputs[start : start + size]
+        for after, J in zip(states[1:], jacobian(layer, xs, np.stack(states[:-1])), strict=True):
+            yield after, partial(np.matmul, J)
 
 
 def reason_not_to_drive(layer: RecurrentLayer, steps: int, /) -> str:
