@@ -35,3 +35,9 @@ def test_a_missing_path_is_missed():
     assert is_there("experiments/tasks/_<name>.py", PACKAGE)
     assert not is_there("_trial.py", PACKAGE)
     assert not is_there("monitor/_alarms.py", PACKAGE)
+
+
+def test_every_path_of_the_page_of_promises_exists():
+    found = PATH.findall((ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"))
+    assert sum(path.startswith("tests/") for path in found) > 15
+    assert [path for path in found if not is_there(path, PACKAGE)] == []

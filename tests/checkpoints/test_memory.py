@@ -143,7 +143,10 @@ def test_memory_and_time_of_honest_files(tmp_path):
     assert [cost for cost in found if not cost.kept] == []
 
 
-@pytest.mark.parametrize("bombs", [SMALL, tuple(BOMBS.values()), tuple(onnx_bombs.BOMBS.values())])
+SLOW = [pytest.param(tuple(table.values()), marks=pytest.mark.slow) for table in (BOMBS, onnx_bombs.BOMBS)]
+
+
+@pytest.mark.parametrize("bombs", [SMALL, *SLOW])
 def test_memory_and_time_of_bombs(tmp_path, bombs):
     found = dict(zip(bombs, costs(made(tmp_path, bombs)), strict=True))
     assert {make.__name__: cost for make, cost in found.items() if not cost.kept} == {}

@@ -49,7 +49,7 @@ def shards_of(index: Path, /) -> list[Path]:
 
 def shard_names(index: bytes, /) -> list[str]:
     """Return the names of the files that the text of an index names, all without a folder."""
-    content = parse_json(index)
+    content = parse_json(index, kept=False)
     shards = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
         message = "it is JSON without a weight_map; name the file that holds the weights"

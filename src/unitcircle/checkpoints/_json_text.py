@@ -7,20 +7,20 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from unitcircle.checkpoints._room import take
+from unitcircle.checkpoints._room import ask, take
 from unitcircle.errors import CheckpointError
 
 _COSTS = {b"{": 232, b"[": 88, b":": 100, b",": 34, b'"': 30}
 """Bytes that Python keeps at most for each of these characters: an object, a list, a key, a number, half of a text."""
 
 
-def parse_json(text: bytes, /, *, what: str = "it") -> Any:
-    """Return what a JSON text holds, or raise before it takes too much memory."""
+def parse_json(text: bytes, /, *, what: str = "it", kept: bool = True) -> Any:
+    """Return what a JSON text holds, or raise before it takes too much memory, for long or until it is looked at."""
     # The objects of a hostile text, such as [[],[],..., take 25 times as much memory as the text; those of an index of
     # shards or of numbers with eight digits four times.
     widest = 1 if text.isascii() and b"\\u" not in text else 4
     needed = 2 * widest * len(text) + sum(cost * text.count(mark) for mark, cost in _COSTS.items())
-    take(needed, f"{what}, JSON of {len(text)} bytes,")
+    (take if kept else ask)(needed, f"{what}, JSON of {len(text)} bytes,")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -27,6 +27,8 @@ _NUMBERS = {6: "float64", 7: "float32", 8: "int8", 9: "uint8", 10: "int16", 11: 
             14: "int64", 15: "uint64"}  # fmt: skip
 """Classes of MATLAB whose arrays hold numbers."""
 _COMPLEX = 0x800
+COST_OF_ARRAY = 1000
+"""Bytes that Python keeps for the views of an array besides its tensor and its name."""
 PIECE = 1 << 16
 """Bytes that are unpacked at once."""
 
@@ -130,6 +132,7 @@ class _Matlab:
         own, kind = str(head[2][1][:1000], "latin-1"), flags & 0xFF
         name = joined(name, own, ".") if own else name
         if kind in _NUMBERS:
+            take(COST_OF_ARRAY, "its arrays")
             self.tensors[name] = self._array(name, _NUMBERS[kind], self._shape(head[1]), list(parts), flags)
         elif kind == _SPARSE:
             self.tensors[name] = self._sparse(name, self._shape(head[1]), list(itertools.islice(parts, 3)))

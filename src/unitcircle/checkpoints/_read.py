@@ -244,6 +244,8 @@ def _read_part(file: File) -> Layers:
 
 def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
     paths, indexed = files_of(path) if kind is Format.FOLDER else (shards_of(path), True)
+    for one in paths:
+        admit(one)
     files = [File(one) for one in paths]
     safe = [file for file in files if file.is_safetensors]
     if not indexed:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
+from unitcircle.checkpoints._contents import COST_OF_TENSOR
 from unitcircle.checkpoints._json_text import parse_json
+from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import CheckpointError
 
@@ -63,7 +65,7 @@ def tensors_of(source: Source, /, *, largest: int | None = None) -> dict[str, St
         raise CheckpointError(message)
     text = bytes(head[8 : 8 + length])
     text += source.read(8 + len(text), 8 + length) if len(text) < length else b""
-    header = parse_json(text, what="its header")
+    header = parse_json(text, what="its header", kept=False)
     if not isinstance(header, dict):
         message = "its header is no JSON object: damaged"
         raise CheckpointError(message)
@@ -71,6 +73,7 @@ def tensors_of(source: Source, /, *, largest: int | None = None) -> dict[str, St
 
 
 def _tensor(name: str, entry: Any, start: int, source: Source) -> StoredTensor:
+    take(len(name) + COST_OF_TENSOR, "its tensors")
     match entry:
         case {"dtype": str(kind), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
             dtype = _DTYPES.get(kind, kind)
