@@ -125,6 +125,8 @@ BUGS = {
     TRANSFORMERS + "qwen4_exp:1347": ("Gated DeltaNet", ONES, "UC114", "dt_bias"),
     "fla-org/flash-linear-attention#739": ("Mamba-2/GDN", ONES, "UC114", "dt_bias"),
     "fla-org/flash-linear-attention#380": ("Gated DeltaNet", both_zero, "UC114", "A_log"),
+    "fla-org/flash-linear-attention#754": ("Gated DeltaNet", changed("A_log", np.log), "UC105", ""),
+    "fla-org/flash-linear-attention#754 of KDA": ("KDA", changed("A_log", np.log), "UC114", "A_log"),
     "fla-org/flash-linear-attention#156": ("Mamba-2", entry("dt_bias", math.nan), "UC105", ""),
     "fla-org/flame#9": ("Mamba-2", entry("A_log", math.nan), "UC105", ""),
     "fla-org/flame#42": ("Mamba-2/GDN", both_zero, "UC114", "dt_bias"),
@@ -181,7 +183,7 @@ def test_a_lost_decay_is_found_and_its_twin_is_not(bug):
     family, damage, code, parameter = (BUGS | KINDS)[bug]
     parameters = correct(family, np.random.default_rng(1))
     assert found(layer(family, parameters)) == set()
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         lost = layer(family, damage(parameters))
     assert (code, parameter) in found(lost)
     for finding in diagnose([lost], select=[code]).findings:
@@ -213,7 +215,7 @@ def test_the_correct_initializations_of_every_family_have_no_finding_above_a_not
 def test_the_remedies_make_the_findings_vanish():
     for family, damage, code, parameter in (BUGS | KINDS).values():
         right = correct(family, np.random.default_rng(1))
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             lost = damage(right)
         named = {f.place.gate for f in diagnose([layer(family, lost)], select=["UC114"]).findings}
         named |= {parameter} if parameter else {*right} if code in {"UC105", "UC116", "UC118"} else set()

@@ -10,6 +10,7 @@ from unitcircle._array import to_numpy
 from unitcircle.errors import ShapeError
 from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._layer import RecurrentLayer
+from unitcircle.recurrence._linear_families import LINEAR_FAMILIES
 from unitcircle.recurrence._source import layer_options
 
 
@@ -80,7 +81,8 @@ def from_lru(nu_log: Any, theta_log: Any, /, *, B: Any = None, gamma_log: Any = 
     scaled = B
     if B is not None and gamma_log is not None:
         scaled = np.exp(_double(gamma_log, "gamma_log"))[:, None] * to_numpy(B, argument="B")
-    return from_diagonal(np.exp(-np.exp(nu) + 1j * np.exp(theta)), B=scaled, **layer_options(options, "lru", nu_log))
+    log_eigenvalues = LINEAR_FAMILIES["LRU"].log_rest({"nu_log": nu, "theta_log": theta})
+    return from_diagonal(np.exp(log_eigenvalues), B=scaled, **layer_options(options, "lru", nu_log))
 
 
 def from_s4d(A: Any, log_step: Any, /, *, B: Any = None, **options: Any) -> RecurrentLayer:
@@ -157,12 +159,11 @@ def from_mamba(A_log: Any, dt_bias: Any, /, **options: Any) -> RecurrentLayer:
     ----------
     Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, equation 4 and algorithm 2.
     """
-    rates, bias = -np.exp(_double(A_log, "A_log")), _double(dt_bias, "dt_bias")
+    rates, bias = _double(A_log, "A_log"), _double(dt_bias, "dt_bias")
     if bias.shape != rates.shape[:1]:
         raise ShapeError("dt_bias", f"must have shape {rates.shape[:1]}", f"shape {bias.shape}")
-    with np.errstate(divide="ignore"):
-        step = np.log(np.logaddexp(bias, 0.0))
-    return from_s4d(rates, step, **layer_options(options, "mamba", A_log))
+    log_eigenvalues = LINEAR_FAMILIES["Mamba"].log_rest({"A_log": rates, "dt_bias": bias})
+    return from_diagonal(np.exp(log_eigenvalues), **layer_options(options, "mamba", A_log))
 
 
 def from_low_rank(
