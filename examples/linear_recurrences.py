@@ -88,13 +88,18 @@ def at_rest(model: torch.nn.Module) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(layer.diagonal, own_step(model, layer.source.tensors[0])) for layer in layers]
 
 
+def mixer_of(model: torch.nn.Module, tensor: str) -> torch.nn.Module:
+    """Return the module that takes a token and a state and holds a tensor."""
+    path = tensor.rpartition(".")[0]
+    while not {"cache", "state", "position_ids"} & {*signature(model.get_submodule(path))}:
+        path = path.rpartition(".")[0]
+    return model.get_submodule(path)
+
+
 @torch.no_grad()
 def own_step(model: torch.nn.Module, tensor: str) -> np.ndarray:
     """Return (S'(S) − S'(0)) / S entry by entry, of the mixer that holds a tensor, for one token of zeros."""
-    path = tensor.rpartition(".")[0]
-    while not (arguments := {"cache", "state", "position_ids"} & {*signature(model.get_submodule(path))}):
-        path = path.rpartition(".")[0]
-    mixer = model.get_submodule(path)
+    mixer = mixer_of(model, tensor)
     if "recurrent_states" in vars(mixer):  # RG-LRU
         width = len(mixer.recurrent_param)
         states = []
@@ -103,7 +108,7 @@ def own_step(model: torch.nn.Module, tensor: str) -> np.ndarray:
             states.append(mixer.recurrent_states.double())
         return (states[0] - states[1]).numpy()
     x = torch.zeros(1, 1, model.config.hidden_size)
-    if "state" in arguments:
+    if "state" in signature(mixer):
         return _with_state(model, mixer, x)
     if "position_embeddings" in signature(mixer):  # MiniMax, with a cache of its own
         cache = type(

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination, LayerExamination
@@ -85,6 +87,11 @@ def answer(exam: Examination, coverage: Coverage | None, /) -> Answer:
     if memory is not None:
         median, *ends = (tokens(memory[name]) for name in ("median", "shortest", "longest"))
         words += f"; memory at rest: median {median} tokens, {ends[0]} to {ends[1]}"
+    on_tokens = [layer.tokens.memory for layer in exam.layers if layer.tokens is not None]
+    if on_tokens:
+        values = np.concatenate(on_tokens)
+        median, *ends = (tokens(float(value)) for value in (np.median(values), values.min(), values.max()))
+        words += f"; on these tokens: median {median}, {ends[0]} to {ends[1]}"
     return Answer(verdict, f"{head} {words}", steps, reach, memory)
 
 
@@ -117,15 +124,24 @@ def _fate(layer: LayerExamination) -> _Fate | None:
         lags = (layer.live.first_lag(LOST), layer.live.first_lag(1 / LOST))
         lost, exploded = (lag if lag is not None and lag <= layer.steps else None for lag in lags)
         return _Fate(layer, nats, lost, exploded)
-    if layer.layer.diagonal is not None:
-        rate = layer.slowest_rate
-        t = None if rate == 0 else math.ceil(math.log(LOST) / -abs(rate)) if math.isfinite(rate) else 1
-        within = t if t is not None and t <= layer.steps else None
-        return _Fate(layer, rate * layer.steps, within if rate < 0 else None, within if rate > 0 else None)
+    if layer.tokens is not None or layer.layer.diagonal is not None:
+        return _fate_of_linear(layer)
     driven = layer.driven
     if driven is None:
         return None
     return _Fate(layer, float(driven.log_growth[-1]), driven.first_below(LOST), driven.first_above(1 / LOST))
+
+
+def _fate_of_linear(layer: LayerExamination) -> _Fate:
+    """Return what a linear recurrence does: on its tokens where they are known, and at rest otherwise."""
+    if layer.tokens is not None:
+        kept = layer.tokens.log_norms.max(1)[layer.tokens.lags <= layer.steps]
+        gone = layer.tokens.lags[: len(kept)][kept <= math.log(LOST)]
+        return _Fate(layer, float(kept[-1]), int(gone[0]) if gone.size else None, None)
+    rate = layer.slowest_rate
+    t = None if rate == 0 else math.ceil(math.log(LOST) / -abs(rate)) if math.isfinite(rate) else 1
+    within = t if t is not None and t <= layer.steps else None
+    return _Fate(layer, rate * layer.steps, within if rate < 0 else None, within if rate > 0 else None)
 
 
 def _layers(layers: Sequence[LayerExamination]) -> str:

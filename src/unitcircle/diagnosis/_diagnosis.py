@@ -259,6 +259,7 @@ def _linear_dict(layer: LayerExamination) -> dict[str, Any] | None:
         "units": linear.units,
         "parameters": dict(linear.names),
         "memory": None if memory is None else memory.to_dict(),
+        "tokens": None if layer.tokens is None else layer.tokens.to_dict(),
         "source": family.source,
     }
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from unitcircle.diagnosis._training import TrainingEvidence, training_evidence
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.recurrence import LinearRecurrence, RecurrentLayer
 from unitcircle.spectra import Spectrum, power_norm, power_norms, spectrum
+
+if TYPE_CHECKING:
+    from unitcircle.dynamics import TokenMemory
 
 DEFAULT_STEPS = 64
 """The length (steps) if the user passes none: the report then answers for it, and no finding is about it."""
@@ -39,6 +43,8 @@ class LayerExamination:
         Seed of inputs and probes.
     live
         The measurements of the layer inside its model, on a batch; None for a layer from a file.
+    tokens
+        The transitions of a linear recurrence inside its model, on a batch; None for a layer from a file.
     """
 
     layer: RecurrentLayer
@@ -46,6 +52,7 @@ class LayerExamination:
     data: np.ndarray | None = None
     seed: int = 0
     live: LiveLayer | None = None
+    tokens: TokenMemory | None = None
 
     @property
     def kind(self) -> str:

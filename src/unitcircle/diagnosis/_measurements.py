@@ -31,6 +31,9 @@ def fate(layer: LayerExamination, /) -> str:
         return "not measured"
     if layer.live is not None:
         return f"gradient {factor(layer.live.change(layer.steps))}"
+    if layer.tokens is not None:
+        within = layer.tokens.lags <= layer.steps
+        return f"best head {factor(float(layer.tokens.log_norms[within][-1].max()))}"
     if layer.layer.diagonal is not None:
         return f"slowest {factor(layer.slowest_rate * layer.steps)}"
     return "not measured" if layer.driven is None else f"state {factor(float(layer.driven.log_growth[-1]))}"

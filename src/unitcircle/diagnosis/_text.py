@@ -113,7 +113,9 @@ def memory_lines(diagnosis: DiagnosisData, /) -> list[str]:
     """Return the memory of the heads of every linear recurrence, one line each, below a heading."""
     found = [(layer, head_memory(layer.layer)) for layer in diagnosis.layers]
     lines = [f"{layer.layer.label}: {memory}" for layer, memory in found if memory is not None]
-    return ["", "memory at rest, in tokens until 1/e is left:", *lines] if lines else []
+    at_rest = ["", "memory at rest, in tokens until 1/e is left:", *lines] if lines else []
+    on_batch = [f"{layer.layer.label}: {layer.tokens}" for layer in diagnosis.layers if layer.tokens is not None]
+    return [*at_rest, "", "memory on these tokens:", *on_batch] if on_batch else at_rest
 
 
 def _legend(diagnosis: DiagnosisData) -> str:

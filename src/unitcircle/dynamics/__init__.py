@@ -27,6 +27,7 @@ from unitcircle.dynamics._measured_layers import MeasuredLayers, measured_layers
 from unitcircle.dynamics._prepared import Prepared, prepared, unwrapped
 from unitcircle.dynamics._recorded_run import NoLayerError
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
+from unitcircle.dynamics._token_memory import TokenMemory, token_memory
 
 __all__ = [
     "Calibration",
@@ -48,6 +49,7 @@ __all__ = [
     "Recurrence",
     "Step",
     "StepEigenvalues",
+    "TokenMemory",
     "as_recurrence",
     "calibrate_",
     "depth_flow",
@@ -65,5 +67,6 @@ __all__ = [
     "participation_ratio",
     "plot_calibration",
     "prepared",
+    "token_memory",
     "unwrapped",
 ]

@@ -1,0 +1,254 @@
+"""How long the linear recurrences of a live model remember on given tokens."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unitcircle.checkpoints import read
+from unitcircle.dynamics._batch import call
+from unitcircle.dynamics._linear_scans import Transitions, watched
+from unitcircle.dynamics._prepared import prepared
+from unitcircle.dynamics._restoration import evaluation_mode
+from unitcircle.recurrence import RecurrentLayer
+
+CONSTANT = frozenset({"RWKV-4", "RWKV-5", "RetNet", "lightning attention", "LRU", "S4D", "S5"})
+"""Families whose transition does not depend on the input."""
+EXACT = 32
+"""Up to this many entries the norm of a product comes from its singular values, above from power iterations."""
+ITERATIONS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class TokenMemory:
+    """The transitions of a linear recurrence along a batch.
+
+    Attributes
+    ----------
+    layer
+        The layer, at rest.
+    steps
+        T, tokens of each sequence.
+    decay
+        The 5 %, 50 % and 95 % quantiles of the decay |λ_t| over tokens, heads and channels.
+    survival
+        L → ``(heads,)``: the share of a write that its head keeps over L tokens in its slowest channel, without what
+        a delta rule overwrites; the median over all tokens at which the write may be.
+    lags
+        ``(k,)``: lags at which the norm of the product is known, from 0 to T.
+    log_norms
+        ``(k, heads)``: log ‖A_T ⋯ A_{T−lag+1}‖₂ (nats), mean over the batch.
+    at_rest
+        ``(heads,)``: log |λ| at rest of the slowest channel (nats per token).
+    """
+
+    layer: RecurrentLayer
+    steps: int
+    decay: tuple[float, float, float]
+    survival: Mapping[int, np.ndarray]
+    lags: np.ndarray
+    log_norms: np.ndarray
+    at_rest: np.ndarray
+
+    @property
+    def memory(self) -> np.ndarray:
+        """``(heads,)``: tokens until 1/e of a write is left, from the decay of the norm over the whole length."""
+        with np.errstate(divide="ignore"):
+            rate = -self.log_norms[-1] / self.steps
+            return np.where(rate > 0, 1 / rate, math.inf)
+
+    @property
+    def memory_at_rest(self) -> np.ndarray:
+        """``(heads,)``: the same with every input-dependent pre-activation at 0."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.at_rest < 0, -1 / self.at_rest, math.inf)
+
+    def __str__(self) -> str:
+        values = [np.sort(memory)[[len(memory) // 2, 0, -1]] for memory in (self.memory, self.memory_at_rest)]
+        (median, shortest, longest), (rest, *_) = ([f"{value:.3g}" for value in three] for three in values)
+        text = f"median {median} (at rest {rest}), {shortest} to {longest}; decay of a token "
+        text += "{:.3g}, {:.3g}, {:.3g} (5, 50, 95 %)".format(*self.decay)
+        shares = ", ".join(f"{np.median(share):.2g} after {lag}" for lag, share in self.survival.items())
+        return f"{text}; left of a write: {shares}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "steps": self.steps,
+            "decay": list(self.decay),
+            "survival": {str(lag): share.tolist() for lag, share in self.survival.items()},
+            "lags": self.lags.tolist(),
+            "log_norms": self.log_norms.tolist(),
+            "memory": self.memory.tolist(),
+            "memory_at_rest": self.memory_at_rest.tolist(),
+        }
+
+
+def token_memory(model: nn.Module, batch: Any, /) -> tuple[tuple[TokenMemory, ...], tuple[str, ...]]:
+    """Measure how long the linear recurrences of a model remember on the tokens of a batch, in one forward pass.
+
+    The transition of a token, ``S_t = A_t S_{t-1} + ...``, is taken from the arguments of the model's own scans
+    (selective scans, chunked delta rules, gated linear attention, the RG-LRU, mLSTM), in the model's own precision.
+
+    Parameters
+    ----------
+    model
+        A module with linear recurrences of known families.
+    batch
+        As for :func:`unitcircle.dynamics.prepared`.
+
+    Returns
+    -------
+    tuple
+        The measurements, one for each layer that ran a known scan, and one sentence for each that did not.
+
+    Raises
+    ------
+    ArgumentError
+        The model does not run on the batch.
+    """
+    ready = prepared(model, batch)
+    tensors = {name: value for name, value in ready.model.state_dict().items() if isinstance(value, Tensor)}
+    layers = [layer for layer in read(tensors) if layer.linear is not None]
+    mixers = _mixers(ready.model, layers)
+    found: dict[int, TokenMemory] = {}
+    parts: dict[int, list[Transitions]] = {}
+
+    def record(number: int, transitions: Transitions) -> None:
+        parts.setdefault(number, []).append(transitions)
+        layer = layers[number]
+        wanted = layer.linear.units if layer.linear is not None and layer.linear.family.name == "Zamba" else 1
+        if len(parts[number]) == wanted:  # the channels of all heads of Zamba, which scans head by head
+            whole = parts[number]
+            decay = whole[0].log_decay if wanted == 1 else torch.cat([part.log_decay for part in whole], dim=2)
+            found[number] = _measured(layer, Transitions(decay, whole[0].left, whole[0].right))
+            parts[number] = [Transitions(torch.empty(0))] * wanted  # what follows is another call
+
+    lengths: dict[int, int] = {}
+    with evaluation_mode(ready.model), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _without_cache(ready.model), watched(mixers, record, lengths):
+            call(ready.model, ready.batch, None)
+    unread: list[str] = []
+    for number, layer in enumerate(layers):
+        if number in found or layer.linear is None:
+            continue
+        if layer.linear.family.name in CONSTANT and lengths.get(number):
+            logs = torch.as_tensor(np.real(layer.linear.log_eigenvalues)).double()
+            logs = logs.reshape(1, 1, layer.linear.units, -1)
+            found[number] = _measured(layer, Transitions(logs.expand(1, lengths[number], -1, -1)))
+        else:
+            unread.append(f"{layer.label} ({layer.linear.family.name}) ran no scan that is known on this batch: "
+                          "its memory on these tokens was not measured")  # fmt: skip
+    return tuple(found[number] for number in sorted(found)), tuple(unread)
+
+
+@contextmanager
+def _without_cache(model: nn.Module) -> Generator[None]:
+    """Let a model of transformers make no cache of its states, which a forward pass alone does not need."""
+    config: Any = getattr(model, "config", None)
+    before = getattr(config, "use_cache", None)
+    try:
+        if before:
+            config.use_cache = False
+        yield
+    finally:
+        if before:
+            config.use_cache = before
+
+
+def _mixers(model: nn.Module, layers: Sequence[RecurrentLayer]) -> list[nn.Module]:
+    """Return for each layer the largest module that holds it and no other."""
+    owners = [layer.source.tensors[0].rpartition(".")[0] for layer in layers]
+    modules = dict(model.named_modules(remove_duplicate=False))
+    found: list[nn.Module] = []
+    for owner in owners:
+        path = owner
+        while path not in modules:
+            path = path.rpartition(".")[0]
+        while path:
+            above = path.rpartition(".")[0]
+            if sum(other == above or other.startswith(f"{above}." if above else "") for other in owners) > 1:
+                break
+            path = above
+        found.append(modules[path])
+    return found
+
+
+def _measured(layer: RecurrentLayer, transitions: Transitions) -> TokenMemory:
+    log_decay = transitions.log_decay
+    steps, heads = log_decay.shape[1:3]
+    total = torch.zeros_like(log_decay[:, :1])
+    total = torch.cat([total, log_decay.cumsum(1)], dim=1)
+    if transitions.left is None or transitions.right is None:
+        lags = np.arange(steps + 1)
+        norms = (total[:, -1:] - total).amax(-1).flip(1).mean(0)
+    else:
+        lags, norms = _product_norms(log_decay, transitions.left, transitions.right)
+    survival: dict[int, np.ndarray] = {}
+    lag = 1
+    while lag <= steps:
+        kept = (total[:, lag:] - total[:, :-lag]).amax(-1)
+        survival[lag] = kept.flatten(0, 1).median(0).values.exp().cpu().numpy()
+        lag *= 4
+    sample = log_decay.flatten()[:: max(log_decay.numel() // 100_000, 1)].exp()
+    low, median, high = torch.quantile(sample, sample.new_tensor([0.05, 0.5, 0.95])).tolist()
+    return TokenMemory(
+        layer, steps, (low, median, high), survival, lags, norms.cpu().numpy(), _at_rest(layer, heads)
+    )  # fmt: skip
+
+
+def _at_rest(layer: RecurrentLayer, heads: int) -> np.ndarray:
+    """Return log |λ| at rest of the slowest channel of each head of the scan."""
+    logs = np.real(layer.linear.log_eigenvalues) if layer.linear is not None else np.zeros(heads)
+    return logs.reshape(heads, -1).max(1) if logs.size % heads == 0 else np.full(heads, logs.max())
+
+
+def _product_norms(log_decay: Tensor, left: Tensor, right: Tensor) -> tuple[np.ndarray, Tensor]:
+    """Return lags, and log ‖A_T ⋯ A_{T−lag+1}‖₂ by lag and head: products of pieces of √T tokens, all side by side."""
+    batch, steps, heads, size = log_decay.shape
+    piece = math.isqrt(steps - 1) + 1
+    pieces = -(-steps // piece)
+    missing = pieces * piece - steps
+
+    def cut(x: Tensor) -> Tensor:  # the first piece begins with transitions that change nothing
+        padded = torch.cat([x.new_zeros(batch, missing, heads, size), x], dim=1)
+        return padded.view(batch, pieces, piece, heads, size).transpose(2, 3)
+
+    decay, left, right = cut(log_decay).exp(), cut(left), cut(right)
+    product = torch.eye(size, dtype=decay.dtype, device=decay.device).repeat(batch, pieces, heads, 1, 1)
+    for t in range(piece):
+        read_out = (right[..., t, None, :] @ product).squeeze(-2)
+        product = decay[..., t, :, None] * product
+        product += left[..., t, :, None] * read_out[..., None, :]
+    suffix, scale = torch.eye(size, dtype=decay.dtype, device=decay.device).expand(batch, heads, size, size), 0.0
+    lags, norms = [0], [decay.new_zeros(heads)]
+    for k in reversed(range(pieces)):
+        suffix = suffix @ product[:, k]
+        largest = suffix.abs().amax((-2, -1), keepdim=True)
+        suffix = suffix / torch.where(largest > 0, largest, 1)
+        scale = scale + largest.log()[..., 0, 0]
+        lags.append(steps - max(k * piece - missing, 0))
+        norms.append((scale + _norm(suffix).log()).mean(0))
+    return np.array(lags), torch.stack(norms)
+
+
+def _norm(matrix: Tensor) -> Tensor:
+    """Return the largest singular value of each matrix; by power iterations it is low by a few percent at most."""
+    if matrix.shape[-1] <= EXACT:
+        return torch.linalg.matrix_norm(matrix, ord=2)
+    generator = torch.Generator().manual_seed(0)
+    vector = torch.randn(matrix.shape[-1], 1, generator=generator, dtype=torch.float64).to(matrix)
+    gram_step = vector.expand(*matrix.shape[:-1], 1)
+    for _ in range(ITERATIONS):
+        gram_step = matrix.mT @ (matrix @ gram_step)
+        gram_step = gram_step / gram_step.norm(dim=-2, keepdim=True).clamp_min(torch.finfo(matrix.dtype).tiny)
+    return (matrix @ gram_step).norm(dim=-2).squeeze(-1)

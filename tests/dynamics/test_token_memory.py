@@ -1,0 +1,238 @@
+"""Memory on given tokens: against the model's own mixers, run token by token from two states, and exact cases."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+import unitcircle as uc
+from unitcircle.dynamics import token_memory
+from unitcircle.errors import ArgumentError
+
+TOKENS, LAG = 24, 15
+CLOSE = 1e-3
+"""The classes compute in float32, and their differences lose three digits at most: 2e-4 measured."""
+BEHIND = 0.05
+"""What is asked of the norm of a product."""
+
+
+@pytest.fixture(scope="module")
+def survey():
+    pytest.importorskip("transformers", minversion="5.24", reason="the classes take their cache by this name")
+    sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+    yield importlib.import_module("linear_recurrences")
+    sys.path.pop(0)
+
+
+class CacheOfMiniMax:
+    def get_linear_cache(self, _):
+        return self.state
+
+    def set_linear_cache(self, _, state):
+        self.state = state
+
+
+def runner(model, mixer, survey):
+    """Return functions that feed one token to a mixer, read its state, and set it."""
+    import transformers
+
+    if "recurrent_states" in vars(mixer):
+        mixer.recurrent_states = None
+        return (
+            lambda x, t: mixer(x, torch.tensor([[t]])),
+            lambda: mixer.recurrent_states.clone(),  # noqa: PLW0108  (made anew by each token)
+            lambda state: setattr(mixer, "recurrent_states", state),
+        )
+    held = {}
+    if hasattr(mixer, "mlstm_backend"):
+        held["state"] = None
+
+        def feed(x, _):
+            held["state"] = mixer(x, held["state"])[1]
+
+        def put(state):
+            held["state"] = (state / held["state"][2].exp()[..., None], *held["state"][1:])
+
+        return feed, lambda: held["state"][0] * held["state"][2].exp()[..., None], put
+    if hasattr(mixer, "time_decay"):
+        size, place = len(mixer.time_decay), mixer.layer_id
+        held["state"] = [torch.zeros(1, size, model.config.num_hidden_layers) for _ in range(5)]
+
+        def feed(x, _):
+            held["state"] = mixer(x, state=held["state"], use_cache=True)[1]
+
+        def put(state):
+            held["state"][2][..., place] = state / held["state"][4][..., place].exp()
+
+        return feed, lambda: (held["state"][2] * held["state"][4].exp())[..., place] + 0, put
+    if "position_embeddings" in survey.signature(mixer):
+        cache = CacheOfMiniMax()
+        cache.state = torch.zeros(1, mixer.num_attention_heads, mixer.head_dim, mixer.head_dim)
+        feed = lambda x, _: mixer(x, None, None, cache=cache)  # noqa: E731
+        return feed, lambda: cache.state + 0, lambda state: setattr(cache, "state", state)
+    cache = transformers.DynamicCache(config=model.config)
+    layer = cache.layers[mixer.layer_idx]
+    return (
+        lambda x, _: mixer(x, cache=cache),
+        lambda: layer.recurrent_states[0].clone(),  # noqa: PLW0108  (the tensor is made at the first token)
+        lambda state: layer.recurrent_states[0].copy_(state),  # noqa: PLW0108
+    )
+
+
+@torch.no_grad()
+def own_norms(model, layer, x, survey):
+    """Return log ‖∂S_T/∂S_t‖₂ of each head: the step is linear in the state, so that a difference is its derivative."""
+    mixer = survey.mixer_of(model, layer.source.tensors[0])
+    ends = []
+    for change in (True, False):
+        feed, state, put = runner(model, mixer, survey)
+        for t in range(TOKENS):
+            if t == TOKENS - LAG:
+                start = state()
+                delta = torch.ones_like(start)
+                if layer.linear.family.delta:
+                    delta = torch.eye(*start.shape[-2:]).expand_as(start).clone()
+                put(start + delta if change else start)
+            feed(x[:, t : t + 1], t)
+        ends.append(state().double())
+    moved = ends[0] - ends[1]
+    if layer.linear.family.delta:
+        return torch.linalg.matrix_norm(moved, ord=2)[0].numpy()
+    return moved[0].numpy()
+
+
+NAMES = (
+    "mamba", "falcon_mamba", "mamba2", "jamba", "zamba", "zamba2", "bamba", "falcon_h1", "granitemoehybrid",
+    "nemotron_h", "olmo_hybrid", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen4_exp_text", "lara_mini",
+    "kimi_linear", "bailing_hybrid", "glm5_next_text", "minimax", "recurrent_gemma", "rwkv",
+)  # fmt: skip
+
+
+def slow_decay(model):
+    """Make the heads remember, so that something is left to compare."""
+    for name, values in model.named_parameters():
+        if name.endswith(("dt_bias", "dt_proj.bias")):
+            values.data.uniform_(-4, -2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_norm_of_the_product_is_that_of_the_classes(name, survey):
+    model = survey.built(name)
+    slow_decay(model)
+    inputs, tokens = {}, torch.randint(1, 60, (1, TOKENS), generator=torch.Generator().manual_seed(1))
+    found, unread = token_memory(model, {"input_ids": tokens})
+    assert found
+    assert not unread
+    for one in found:
+        mixer = survey.mixer_of(model, one.layer.source.tensors[0])
+
+        def keep(_, args, kwargs, mixer=mixer):
+            inputs[mixer] = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+
+        mixer.register_forward_pre_hook(keep, with_kwargs=True)
+    with torch.no_grad():
+        model(tokens, use_cache=False)
+    assert model.config.use_cache in {True, None}
+    for one in found:
+        mixer = survey.mixer_of(model, one.layer.source.tensors[0])
+        own = own_norms(model, one.layer, inputs.pop(mixer).clone(), survey)
+        (place,) = np.flatnonzero(one.lags == LAG)
+        ours = np.exp(one.log_norms[place])
+        if not one.layer.linear.family.delta:
+            own = own.reshape(len(ours), -1).max(1)
+        np.testing.assert_allclose(ours, own, rtol=BEHIND, atol=CLOSE)
+        assert one.steps == TOKENS
+        assert np.isfinite(one.memory).all()
+
+
+class GatedDeltaNet(nn.Module):
+    """The names and the call of flash-linear-attention."""
+
+    def __init__(self, size=12, heads=2, keys=4):
+        super().__init__()
+        self.heads, self.keys = heads, keys
+        self.A_log = nn.Parameter(torch.zeros(heads))
+        self.dt_bias = nn.Parameter(torch.full((heads,), -3.0))
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(size, heads * keys, bias=False) for _ in range(3))
+        self.a_proj, self.b_proj = (nn.Linear(size, heads, bias=False) for _ in range(2))
+
+    def forward(self, x):
+        q, k, v = (part(x).unflatten(-1, (self.heads, self.keys)) for part in (self.q_proj, self.k_proj, self.v_proj))
+        o, _ = chunk_gated_delta_rule(
+            q=q, k=k, v=v, g=self.a_proj(x), beta=self.b_proj(x), A_log=self.A_log, dt_bias=self.dt_bias,
+            use_qk_l2norm_in_kernel=True, use_gate_in_kernel=True, use_beta_sigmoid_in_kernel=True,
+        )  # fmt: skip
+        return o.flatten(2)
+
+
+STATES = []
+
+
+def chunk_gated_delta_rule(q, k, v, g, beta, A_log, dt_bias, **_):
+    """Stands for the kernel, token by token, and keeps its states."""
+    decay, beta = torch.exp(-A_log.exp() * functional.softplus(g + dt_bias)), beta.sigmoid()
+    state = torch.zeros(*k.shape[:1], *k.shape[2:], v.shape[-1], requires_grad=True)
+    k, outputs = functional.normalize(k, dim=-1), []
+    STATES[:] = [state]
+    for t in range(k.shape[1]):
+        state = state * decay[:, t, :, None, None]
+        new = beta[:, t, :, None] * (v[:, t] - (k[:, t, ..., None] * state).sum(-2))
+        state = state + k[:, t, ..., None] * new[..., None, :]
+        STATES.append(state)
+        outputs.append((q[:, t, ..., None] * state).sum(-2))
+    return torch.stack(outputs, 1), state
+
+
+def test_a_module_with_the_names_of_fla_is_measured_and_autograd_agrees():
+    torch.manual_seed(0)
+    model, x = GatedDeltaNet().double(), torch.randn(1, 9, 12, dtype=torch.float64)
+    (found,), unread = token_memory(model, x)
+    assert not unread
+    assert found.layer.linear.family.name == "Gated DeltaNet"
+    assert globals()["chunk_gated_delta_rule"].__name__ == "chunk_gated_delta_rule"  # put back
+    model(x)
+    heads, keys = 2, 4
+    for lag, norms in zip(found.lags[1:], found.log_norms[1:], strict=True):
+        start, last = STATES[9 - lag], STATES[9]
+        for head in range(heads):
+            rows = [torch.autograd.grad(last[0, head, k, 0], start, retain_graph=True)[0][0, head, :, 0]
+                    for k in range(keys)]  # fmt: skip
+            exact = torch.linalg.matrix_norm(torch.stack(rows), ord=2).log().item()
+            # The keys are normalized with 1e-6 added to their square here, as in the library.
+            assert norms[head] == pytest.approx(exact, abs=CLOSE)
+
+
+def test_what_runs_no_known_scan_is_said():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.A_log, self.dt_bias = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(4))
+            self.in_proj = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.in_proj(x) * torch.exp(-self.A_log.exp() * functional.softplus(self.dt_bias))
+
+    found, (sentence,) = token_memory(Own(), torch.ones(1, 5, 4))
+    assert not found
+    assert sentence.startswith("layer (Mamba-2) ran no scan") or "(Mamba-2) ran no scan" in sentence
+    result = uc.diagnose(Own(), torch.ones(1, 5, 4))
+    assert any("ran no scan" in text for text in result.coverage.unread)
+
+
+def test_a_diagnosis_on_a_batch_says_the_memory_on_these_tokens(survey):
+    model = survey.built("qwen3_next")  # its experts do not run in double precision
+    result = uc.diagnose(model, {"input_ids": torch.randint(1, 60, (2, 32))})
+    assert [layer.kind for layer in result.layers] == ["Gated DeltaNet"]
+    assert "; on these tokens: median " in result.answer.sentence
+    text = " ".join(str(result).split())
+    assert "memory on these tokens: layers.0.linear_attn: median" in text
+    data = result.to_dict()["layers"][0]["linear"]["tokens"]
+    assert data["steps"] == 32
+    assert set(data["survival"]) == {"1", "4", "16"}
+    with pytest.raises(ArgumentError, match="must not exceed the batch's 32"):
+        uc.diagnose(model, {"input_ids": torch.randint(1, 60, (2, 32))}, steps=33)
