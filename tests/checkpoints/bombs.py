@@ -395,7 +395,7 @@ def hdf5_zeros(path):
 
 
 def hdf5_objects(path):
-    hdf5_of(path, lambda file: [file.create_dataset(f"rnn{k}/weight_hh", data=np.zeros((2, 2))) for k in range(20_000)])
+    hdf5_of(path, lambda file: [file.create_dataset(f"rnn{k}/weight_hh", data=np.zeros((2, 2))) for k in range(8_000)])
 
 
 def orbax_of(path, arrays):
@@ -467,7 +467,7 @@ def json_wide(path):
     """Fifty levels of a list whose first entry is a number eight lists deep."""
     node = 1.0
     inner = [[[[[[[1.0]]]]]]]
-    node = [inner] * 30_000 + [["x"]]
+    node = [inner] * 10_000 + [["x"]]
     for _ in range(50):
         node = [inner, node]
     path.write_text(json.dumps({"weight_hh": node}))
