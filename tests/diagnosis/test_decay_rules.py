@@ -125,7 +125,7 @@ BUGS = {
     TRANSFORMERS + "qwen4_exp:1347": ("Gated DeltaNet", ONES, "UC114", "dt_bias"),
     "fla-org/flash-linear-attention#739": ("Mamba-2/GDN", ONES, "UC114", "dt_bias"),
     "fla-org/flash-linear-attention#380": ("Gated DeltaNet", both_zero, "UC114", "A_log"),
-    "fla-org/flash-linear-attention#754": ("Gated DeltaNet", changed("A_log", np.log), "UC105", ""),
+    "fla-org/flash-linear-attention#754": ("Gated DeltaNet", changed("A_log", np.log), "UC114", "A_log"),
     "fla-org/flash-linear-attention#754 of KDA": ("KDA", changed("A_log", np.log), "UC114", "A_log"),
     "fla-org/flash-linear-attention#156": ("Mamba-2", entry("dt_bias", math.nan), "UC105", ""),
     "fla-org/flame#9": ("Mamba-2", entry("A_log", math.nan), "UC105", ""),
