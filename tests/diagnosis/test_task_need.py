@@ -183,7 +183,9 @@ def test_a_remedy_differs_from_the_model_as_it_is(cell, filled, left):
     model, data = net(cell), task("first")
     initialize_(model, **filled, rng=0)
     tried = diagnose(model, data, loss=nn.functional.mse_loss, try_initializers="remedies").examination.trials
-    assert [trial.name for trial in tried.ranking if trial.action] == left
+    names = [trial.name for trial in tried.ranking if trial.action]
+    # The critical weight of a batch has a name of its own, and a radius above 1.
+    assert [name for name in names if not name.startswith("critical")] == left
 
 
 def test_rounding_is_not_mentioned_before_it_shows():

@@ -35,8 +35,9 @@ def remedies(layer: RecurrentLayer, steps: int, live: LiveLayer | None = None, /
         actions = [bias, {"recurrent": "orthogonal"} | bias] if layer.biases else []
     else:
         names = [*(["identity"] if layer.cell is Cell.RNN_RELU else []), "block_rotation", "orthogonal"]
-        if live is not None and live.grows and (critical := critical_for(layer, live)):
-            names.insert(0, critical)
+        if live is not None and (critical := critical_for(layer, live)):
+            # What grows needs it first; of what vanishes docs/results/critical-modulus.md found nothing better in it.
+            names.insert(0 if live.grows else len(names), critical)
         actions = [{"recurrent": name} for name in names]
     return [action for action in actions if not has(layer, action)]
 

@@ -52,8 +52,9 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
 
     ## Remedy
     LSTM, GRU: spread the biases of the gate that keeps the state over the length (Chrono). Plain RNN: block-rotation or
-    orthogonal recurrent weights, of ReLU the identity. `try_initializers=["remedies"]` (`--try remedies`) measures the
-    same remedies on copies of your model and reports which is better, and by how much.
+    orthogonal recurrent weights, of ReLU the identity, or the critical gain of the inputs of your batch.
+    `try_initializers=["remedies"]` (`--try remedies`) measures the same remedies on copies of your model and reports
+    which is better, and by how much.
     """
     for layer, live in live_layers(exam):
         if (lag := live.first_lag(LOST)) is not None and lag <= exam.steps:
