@@ -44,7 +44,7 @@ def _tomita(
         ]
     # The protocol of the shipped study "tomita": harder grammars train for more steps.
     shipped = Study.load("tomita").experiments
-    first = sorted(shipped, key=lambda experiment: "grammar=4" not in experiment.task)
+    first = sorted(shipped, key=lambda experiment: "grammar=4" not in str(experiment.task))
     changes = {"patience": None} if to_the_end else {}
     return [replace(e, cells=cells, options={**e.options, **changes}) for e in first]
 

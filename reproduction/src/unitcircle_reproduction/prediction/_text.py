@@ -41,7 +41,7 @@ def _study(context: Context) -> Study:
     quick = [
         replace(e, learning_rates=e.learning_rates[-1:])
         for e in shipped.experiments
-        if e.cells == ("tanh",) and any(part in e.task for part in QUICK)
+        if e.cells == ("tanh",) and any(part in str(e.task) for part in QUICK)
     ]
     return replace(shipped, name="prediction-quick", experiments=tuple(quick), seeds=1)
 
