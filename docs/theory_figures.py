@@ -21,13 +21,13 @@ CRITICALITY = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "cr
 def write(folder: Path) -> None:
     """Write one figure a page."""
     pages = {
-        "criticality": (edge_of_chaos, where_it_breaks),
-        "long-recurrences": (quantiles, explosions),
-        "eigenvalue-range": (ranges, separation),
+        "criticality": (3.6, edge_of_chaos, where_it_breaks),
+        "long-recurrences": (3.6, quantiles, explosions),
+        "eigenvalue-range": (5.0, ranges, separation),
     }
-    for name, panels in pages.items():
+    for name, (height, *panels) in pages.items():
         with style():
-            figure = Figure(figsize=(8.4, 3.6), layout="constrained")
+            figure = Figure(figsize=(8.4, height), layout="constrained")
             for axes, panel in zip(figure.subplots(1, 2), panels, strict=True):
                 panel(axes)
         save_figure(figure, folder / f"{name}.svg")
@@ -106,13 +106,13 @@ def ranges(axes: Axes) -> None:
     for row, family in enumerate(families):
         low, high = family.range
         axes.plot([low, high], [row, row], lw=4, color="C1" if family.rotates else "C0", solid_capstyle="butt")
-    axes.set_yticks(range(len(families)), [family.name for family in families], fontsize=5)
+    axes.set_yticks(range(len(families)), [family.name for family in families], fontsize=7)
     axes.axvline(0, ls=":", lw=0.8, color="grey")
     axes.plot([], [], lw=4, color="C0", label="real")
     axes.plot([], [], lw=4, color="C1", label="complex")
     axes.set(xlabel="eigenvalues of the transition, over all inputs", xlim=(-1.05, 1.05))
     axes.set_title("What the families can reach")
-    axes.legend(loc="center left", fontsize=6)
+    axes.legend(loc="center left", fontsize=7)
 
 
 def separation(axes: Axes) -> None:
@@ -141,4 +141,4 @@ def separation(axes: Axes) -> None:
     axes.set(xlabel="ones read", ylabel="distance of the states to tell apart", xscale="log", yscale="log")
     axes.set_ylim(1e-10, 20)
     axes.set_title("Which states still count")
-    axes.legend(fontsize=6, loc="lower left", bbox_to_anchor=(0, 0.27))
+    axes.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 0.27))
