@@ -3,12 +3,13 @@
 import json
 import struct
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.checkpoints import onnx_bombs
 from tests.checkpoints.bombs import BOMBS
-from tests.checkpoints.cost import STATUS, costs
+from tests.checkpoints.cost import STATUS, costs, size_of
 
 MB = 1 << 20
 
@@ -127,18 +128,18 @@ SMALL = (
 )  # fmt: skip
 
 
-def made(folder, makers):
-    """Return the files of some makers, each in a folder of its own."""
+def measured(folder, makers):
+    """Return what the files of some makers cost; each is in a folder of its own, with what it names beside it."""
     paths = []
-    for make in makers:
-        (folder / make.__name__).mkdir()
-        paths.append(folder / make.__name__ / "file")
+    for index, make in enumerate(makers):
+        paths.append(folder / str(index) / "file")
+        paths[-1].parent.mkdir()
         make(paths[-1])
-    return paths
+    return [replace(cost, size=size_of(path.parent)) for path, cost in zip(paths, costs(paths), strict=True)]
 
 
 def test_memory_and_time_of_honest_files(tmp_path):
-    found = costs(made(tmp_path, HONEST))
+    found = measured(tmp_path, HONEST)
     assert [cost.layers for cost in found] == list(HONEST.values())
     assert [cost for cost in found if not cost.kept] == []
 
@@ -148,6 +149,6 @@ SLOW = [pytest.param(tuple(table.values()), marks=pytest.mark.slow) for table in
 
 @pytest.mark.parametrize("bombs", [SMALL, *SLOW])
 def test_memory_and_time_of_bombs(tmp_path, bombs):
-    found = dict(zip(bombs, costs(made(tmp_path, bombs)), strict=True))
-    assert {make.__name__: cost for make, cost in found.items() if not cost.kept} == {}
-    assert [cost.message for cost in found.values() if cost.layers is None and len(cost.message) > 400] == []
+    found = measured(tmp_path, bombs)
+    assert [(make.__qualname__, cost) for make, cost in zip(bombs, found, strict=True) if not cost.kept] == []
+    assert [cost.message for cost in found if cost.layers is None and len(cost.message) > 400] == []
