@@ -194,8 +194,8 @@ def test_a_state_without_bound_has_an_infinite_variance():
     ("arguments", "message"),
     [
         ({"gain": 0.0}, "gain must be a positive"),
-        ({"input_std": -1.0}, "input_std must be finite"),
-        ({"bias_std": math.inf}, "bias_std must be finite"),
+        ({"input_std": -1.0}, "input_std must not be negative"),
+        ({"bias_std": math.inf}, "bias_std must not be negative, and its square finite"),
         ({"cell": "feedforward", "input_std": 0.1}, "input_std must be 0 for a stack"),
         ({"leak": 0.5}, "leak must be in"),
         ({"cell": "leaky_rnn", "leak": 0.0}, "leak must be in"),

@@ -13,7 +13,7 @@ from unitcircle.diagnosis._remedy import best_action, effect_of_best, initialize
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis._trial import AS_IT_IS
 from unitcircle.diagnosis.rules._layers import live_layers
-from unitcircle.diagnosis.rules._task import far, near, no_remedy, task_clause, worth
+from unitcircle.diagnosis.rules._task import far, near, no_remedy, severity_of_forgetting, task_clause, worth
 from unitcircle.recurrence import Cell
 
 DECADE = math.log(10)
@@ -69,7 +69,7 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
         curve = live.log_gradient[live.start :] if of == "gradient" else live.log_jacobian
         rate = float(curve[lag] - curve[0]) / lag
         gate, closing = _closing_gate(layer, live, rate)
-        severity, action = worth(exam, layer, severity, {})
+        severity, action = worth(exam, layer, min(severity, severity_of_forgetting(exam, layer)), {})
         task = task_clause(exam) if of == "gradient" else ""
         evidence = {"step": step, "lag": lag, "steps": live.steps, "of": of, "log_norm": curve.tolist(), "gate": gate}
         yield Finding(

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination
-from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._finding import Finding
 from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis.rules._layers import live_layers
-from unitcircle.diagnosis.rules._task import no_remedy, worth
+from unitcircle.diagnosis.rules._task import no_remedy, severity_of_forgetting, worth
 
 
 @rule("UC208", "short-gates")
@@ -43,7 +43,7 @@ def short_gates(exam: Examination) -> Iterator[Finding]:
         if activity is None or not lost or activity.slowest * exam.steps > math.log(LOST):
             continue
         memory = math.log(LOST) / activity.slowest
-        severity, action = worth(exam, layer, Severity.WARNING, {})
+        severity, action = worth(exam, layer, severity_of_forgetting(exam, layer), {})
         yield Finding(
             severity,
             layer.place(gate),
