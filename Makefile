@@ -50,6 +50,7 @@ enclosures:  ## intervals of the spectral radius against exact arithmetic on 5,1
 
 fuzz:  ## 20,000 damaged files of every format: what escapes, and what it takes (a night); COUNT=200 for a minute
 	@$(SETUP) test
+	UNITCIRCLE_BOMBS=1 $(BIN)/python -m pytest -q --no-cov tests/checkpoints/test_memory.py
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(or $(COUNT),20000)
 
 gpu:  ## what runs on a GPU against what runs on the processor; skipped where there is none
