@@ -1,6 +1,7 @@
 """Findings: rules over measurements, reported as a linter does."""
 
 __all__ = [
+    "LOST_DECAY",
     "MAX_STEPS",
     "RULES",
     "SATURATED",
@@ -28,6 +29,7 @@ __all__ = [
     "diagnosis_text",
     "diagnosis_view",
     "difference",
+    "drawn_decay",
     "drive",
     "explain",
     "initialized",
@@ -50,7 +52,7 @@ from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import FailOn, Finding, Place, Severity
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity, LiveLayer
 from unitcircle.diagnosis._page import diagnosis_page
-from unitcircle.diagnosis._remedy import Remedy, initialized, merged_action
+from unitcircle.diagnosis._remedy import LOST_DECAY, Remedy, drawn_decay, initialized, merged_action
 from unitcircle.diagnosis._rule import RULES, Check, Rule, check_codes, explain, load_rules, rule_of, selected_codes
 from unitcircle.diagnosis._subject import is_live
 from unitcircle.diagnosis._text import diagnosis_text, diagnosis_view

@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unitcircle.diagnosis._finding import Finding
-from unitcircle.diagnosis._remedy import merged_action
+from unitcircle.diagnosis._remedy import LOST_DECAY, drawn_decay, merged_action
 from unitcircle.diagnosis._subject import is_flax, is_keras, is_live
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Initialization
-from unitcircle.recurrence import draw_decay
 
 if TYPE_CHECKING:
     from unitcircle.diagnosis._examination import LayerExamination
     from unitcircle.diagnosis._text import DiagnosisData
-
-LOST_DECAY = "UC114"
 
 
 @dataclass(frozen=True)
@@ -130,22 +127,19 @@ def _of_nnx(model: Any, actions: _Actions, rng: Any) -> list[Initialization]:
 
 def _draw_decays(diagnosis: DiagnosisData, model: Any, chosen: Mapping[str, list[Finding]], rng: Any) -> Iterator[str]:
     """Draw the lost parameters of decays again, and yield what was drawn."""
-    labels = [layer.layer.label for layer in diagnosis.layers]
+    layers = {layer.layer.label: layer.layer for layer in diagnosis.layers}
     generator = (
         rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng if isinstance(rng, int) else None)
     )
     for finding in (finding for findings in chosen.values() for finding in findings if finding.code == LOST_DECAY):
-        place = labels.index(finding.place.layer)
-        layer, parameter = diagnosis.layers[place].layer, finding.evidence["parameter"]
-        linear = layer.linear
-        assert linear is not None
-        stored = linear.names.get(parameter, parameter)
-        names = [name for name in layer.source.tensors if name == stored or name.endswith(f".{stored}")]
-        law, shape = linear.family.laws[parameter], np.shape(linear.parameters[parameter])
+        values, stored, law = drawn_decay(diagnosis.layers, finding, generator)
+        tensors = layers[finding.place.layer].source.tensors
+        names = [name for name in tensors if name == stored or name.endswith(f".{stored}")]
         target = dict(model.named_parameters()).get(names[0]) if names and is_live(model) else None
-        if target is None or tuple(target.shape) != shape:
+        if target is None or tuple(target.shape) != values.shape:
             rule = "must hold the parameters of its decays as they were read"
-            raise ArgumentError("model", rule, f"no {stored} of shape {shape}", f"Assign it yourself: {finding.remedy}")
-        values = draw_decay(law, shape, generator, layer=place, layers=len(labels))
+            raise ArgumentError(
+                "model", rule, f"no {stored} of shape {values.shape}", f"Assign it yourself: {finding.remedy}"
+            )
         target.data.copy_(target.data.new_tensor(values))
         yield f"{names[0]} <- {law}"

@@ -15,9 +15,11 @@ from unitcircle.diagnosis._finding import Finding
 from unitcircle.diagnosis._remedies import Action, remedies
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.initializers import parse
-from unitcircle.recurrence import RecurrentLayer
+from unitcircle.recurrence import RecurrentLayer, draw_decay
 from unitcircle.report import factor
 
+LOST_DECAY = "UC114"
+"""The code of the finding that a new draw of a decay remedies, which no action of ``initialize_`` does."""
 _CALLS = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}
 
 
@@ -60,6 +62,18 @@ def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator,
         changes["biases"] = {gate: np.zeros(n) for gate in layer.biases} | values
         changes["recurrent_biases"] = {gate: np.zeros(n) for gate in layer.recurrent_biases}
     return replace(layer, **changes, bias_parts={})
+
+
+def drawn_decay(
+    layers: Sequence[LayerExamination], finding: Finding, rng: np.random.Generator, /
+) -> tuple[np.ndarray, str, str]:
+    """Return a new draw of the parameter of a decay that a finding calls lost, its stored name, and its law."""
+    place = [layer.layer.label for layer in layers].index(finding.place.layer)
+    linear, parameter = layers[place].layer.linear, finding.evidence["parameter"]
+    assert linear is not None
+    law = linear.family.laws[parameter]
+    values = draw_decay(law, np.shape(linear.parameters[parameter]), rng, layer=place, layers=len(layers))
+    return values, linear.names.get(parameter, parameter), law
 
 
 def best_action(layer: LayerExamination, exam: Examination, /) -> Action:

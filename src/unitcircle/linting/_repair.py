@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 
 from unitcircle.checkpoints import Tensors, read, rewrite, tensors_of_file
-from unitcircle.diagnosis import RULES, Diagnosis, Finding, LayerExamination, initialized, merged_action
+from unitcircle.diagnosis import (
+    LOST_DECAY,
+    RULES,
+    Diagnosis,
+    Finding,
+    LayerExamination,
+    drawn_decay,
+    initialized,
+    merged_action,
+)
 from unitcircle.errors import CheckpointError
 from unitcircle.initializers import Initializer, parse
 from unitcircle.linting._stored_places import REMEDY, Part, Places, Reader, parts_of, stored_biases, stored_places
-from unitcircle.recurrence import RecurrentLayer, draw_decay
+from unitcircle.recurrence import RecurrentLayer
 from unitcircle.spectra import eigenvalues
-
-LOST_DECAY = "UC114"
 
 
 @dataclass(frozen=True)
@@ -209,14 +216,10 @@ def _new_blocks(
         if "bias" in action:
             blocks |= _new_biases(layer.layer, new)
         words += [f"{part} {spec}" for part, spec in action.items()]
-    linear = layer.layer.linear
-    for parameter in [finding.evidence["parameter"] for finding in findings if finding.code == LOST_DECAY]:
-        assert linear is not None
-        law = linear.family.laws[parameter]
-        shape = np.shape(linear.parameters[parameter])
-        place = [other.layer.label for other in diagnosis.layers].index(layer.layer.label)
-        blocks["decay", parameter] = draw_decay(law, shape, rng, layer=place, layers=len(diagnosis.layers))
-        words.append(f"{linear.names.get(parameter, parameter)} <- {law}")
+    for finding in (finding for finding in findings if finding.code == LOST_DECAY):
+        values, stored, law = drawn_decay(diagnosis.layers, finding, rng)
+        blocks["decay", finding.evidence["parameter"]] = values
+        words.append(f"{stored} <- {law}")
     return blocks, "; ".join(words), parse(action["recurrent"]) if "recurrent" in action else None
 
 
