@@ -46,10 +46,10 @@ def worth(exam: Examination, layer: LayerExamination, severity: Severity, action
     if layer.live is None:
         return severity, action
     cut = layer.live.cut is not None and exam.steps > layer.live.cut  # no weight carries anything beyond it
-    unknown = math.isnan(near(exam)) and not cut
-    if not unknown:  # of a task of which nothing is known, a defect is what it is in a file
-        severity = Severity.NOTE if cut else min(severity, severity_of_forgetting(exam, layer))
-    return severity, best_action(layer, exam) if severity > Severity.NOTE or unknown else {}
+    if math.isnan(near(exam)) and not cut:  # nothing is known of the task: a defect is what it is in a file
+        return severity, best_action(layer, exam)
+    severity = Severity.NOTE if cut else min(severity, severity_of_forgetting(exam, layer))
+    return severity, best_action(layer, exam) if severity > Severity.NOTE else {}
 
 
 def no_remedy(exam: Examination) -> str:
