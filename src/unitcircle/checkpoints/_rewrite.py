@@ -18,7 +18,7 @@ from unitcircle.checkpoints._hdf5_rewrite import rewrite_hdf5, rewrite_keras
 from unitcircle.checkpoints._note import KEY, Entries, joined, with_onnx_note
 from unitcircle.checkpoints._objects import Storage
 from unitcircle.checkpoints._readers import READERS, File
-from unitcircle.checkpoints._tensor import StoredTensor, bfloat16_bits
+from unitcircle.checkpoints._tensor import StoredTensor, bfloat16_bits, of_bfloat16
 from unitcircle.checkpoints._zip_rewrite import mend_archive, pack_again
 from unitcircle.errors import CheckpointError
 
@@ -126,7 +126,7 @@ class Tensors(Mapping[str, np.ndarray]):
     def rounded(self, name: str, values: np.ndarray, /) -> np.ndarray:
         """Return values as the element type of a tensor holds them, in the type in which the tensor is loaded."""
         if (dtype := self.dtype(name)) == "bfloat16":
-            return (bfloat16_bits(values).astype(np.uint32) << 16).view(np.float32)
+            return of_bfloat16(bfloat16_bits(values))
         return values.astype(dtype)
 
     def aliases(self, name: str, /) -> list[str]:
