@@ -123,6 +123,8 @@ def token_memory(model: nn.Module, batch: Any, /) -> tuple[tuple[TokenMemory, ..
     parts: dict[int, list[Transitions]] = {}
 
     def record(number: int, transitions: Transitions) -> None:
+        if number in found:  # another call
+            return
         parts.setdefault(number, []).append(transitions)
         layer = layers[number]
         wanted = layer.linear.units if layer.linear is not None and layer.linear.family.name == "Zamba" else 1
@@ -130,7 +132,7 @@ def token_memory(model: nn.Module, batch: Any, /) -> tuple[tuple[TokenMemory, ..
             whole = parts[number]
             decay = whole[0].log_decay if wanted == 1 else torch.cat([part.log_decay for part in whole], dim=2)
             found[number] = _measured(layer, Transitions(decay, whole[0].left, whole[0].right))
-            parts[number] = [Transitions(torch.empty(0))] * wanted  # what follows is another call
+            del parts[number]
 
     lengths: dict[int, int] = {}
     with evaluation_mode(ready.model), torch.no_grad(), warnings.catch_warnings():
