@@ -5,7 +5,7 @@ import pytest
 from tests import cases
 
 from unitcircle.report import style
-from unitcircle.spectra import Asymptotics
+from unitcircle.spectra import Asymptotics, jordan_chevalley
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction.powers import TEXT
 from unitcircle_reproduction.powers import _matrices as matrices
@@ -69,17 +69,18 @@ def test_a_wrong_label_turns_the_verdict(claims):
 @pytest.mark.parametrize("labelled", matrices.LABELLED, ids=lambda labelled: labelled.name)
 def test_the_rank_condition_says_what_the_jordan_form_says(labelled):
     converges = matrices.by_structure(labelled.blocks) in {Asymptotics.VANISHES, Asymptotics.CONVERGES}
-    assert proof.rank_condition(labelled.matrix) == converges
+    assert proof.rank_condition(labelled.matrix, jordan_chevalley(labelled.matrix)) == converges
 
 
 def test_a_defective_eigenvalue_of_1_fails_the_rank_condition_alone():
-    assert not proof.rank_condition(matrices.jordan(1, 2))
-    assert proof.rank_condition(np.diag([1.0, 0.5]))
+    defective, projection = matrices.jordan(1, 2), np.diag([1.0, 0.5])
+    assert not proof.rank_condition(defective, jordan_chevalley(defective))
+    assert proof.rank_condition(projection, jordan_chevalley(projection))
 
 
 def test_the_binomial_sum_of_a_jordan_block_is_written_down():
     # J₂(λ)ᵗ = [[λᵗ, t λᵗ⁻¹], [0, λᵗ]]
-    total, largest = proof.binomial(matrices.jordan(0.5, 2), 3)
+    total, largest = proof.binomial(jordan_chevalley(matrices.jordan(0.5, 2)), 3)
     assert total.tolist() == [[0.125, 0.75], [0.0, 0.125]]
     assert largest == pytest.approx(0.75, abs=8 * EPS)
 

@@ -153,9 +153,8 @@ def _beginning() -> Claim:
         "89.",
         f"F⁰ has {zeroth[0, 1]} beside the diagonal; the powers 0 to 4 have the entries "
         f"{', '.join(str(value) for value in sorted(set().union(*entries)))}; the list is {printed}. With 1.618 for "
-        f"the golden "
-        f"ratio the rounded product is first wrong at i = {first}, where it is {round(13 * 1.618**first)} for "
-        f"{exact[first]}.",
+        f"the golden ratio the rounded product is first wrong at i = {first}, where it is {round(13 * 1.618**first)} "
+        f"for {exact[first]}.",
         Verdict.HOLDS if right else Verdict.FAILS,
     )
 

@@ -54,9 +54,8 @@ def constant_norm(orthogonal: np.ndarray, /) -> Claim:
         f"Of four matrices whose eigenvalues all have modulus 1, {sum(constant)} keep the norm: the orthogonal one. A "
         f"rotation seen in oblique axes oscillates between {rows[1]['smallest ‖Wᵗ‖']:.3f} and "
         f"{rows[1]['largest ‖Wᵗ‖']:.3f}; a Jordan block of 1 grows without bound, to {jordan:.1f} after {STEPS} "
-        f"steps, one "
-        f"of size 3 to {rows[3][f'‖W⁶⁴‖ at t = {STEPS}']:.0f}. What keeps the norm is that W is normal besides: "
-        f"orthogonal "
+        f"steps, one of size 3 to {rows[3][f'‖W⁶⁴‖ at t = {STEPS}']:.0f}. What keeps the norm is that W is normal "
+        f"besides: orthogonal "
         "or unitary.",
         Verdict.HOLDS if all(constant) else Verdict.FAILS,
         rows,
@@ -85,8 +84,7 @@ def _real_eigenvalues(rng: np.random.Generator, draws: int) -> Claim:
         "With real numbers only, eigenvalues of modulus 1 are +1 or −1, which makes very boring matrices.",
         f"{draws} orthogonal matrices of size {UNITS} with real eigenvalues: all eigenvalues are +1 or −1 within "
         f"{from_one:.0e}, and W² is the identity within {square:.0e}. Every such W is a reflection: its powers are W "
-        f"and I in "
-        "turn.",
+        f"and I in turn.",
         Verdict.HOLDS if max(from_one, square) < 8 * UNITS * EPS else Verdict.FAILS,
     )
 
@@ -108,8 +106,7 @@ def _converse(rng: np.random.Generator) -> Claim:
         "A constant norm implies orthogonality",
         "Without inputs and nonlinearities, a constant norm would imply that the transition matrix is orthogonal.",
         "The norms of all states determine WᵀW, by ⟨Wx, Wy⟩ = ½(‖W(x + y)‖² − ‖Wx‖² − ‖Wy‖²). Computed from norms "
-        "alone, "
-        f"WᵀW of an orthogonal W is the identity within {kept:.0e}. It must be so for every state: a Gaussian matrix "
-        f"with columns of norm 1 keeps the norm of the {UNITS} unit vectors, and is {broken:.2f} off.",
+        f"alone, WᵀW of an orthogonal W is the identity within {kept:.0e}. It must be so for every state: a Gaussian "
+        f"matrix with columns of norm 1 keeps the norm of the {UNITS} unit vectors, and is {broken:.2f} off.",
         Verdict.HOLDS if kept < 8 * UNITS * EPS and broken > 0.1 else Verdict.FAILS,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from unitcircle.initializers import Gaussian
-from unitcircle.spectra import jordan_chevalley
+from unitcircle.spectra import JordanChevalley, jordan_chevalley
 from unitcircle_reproduction._claim import Claim, Verdict
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction.powers._matrices import LABELLED, Labelled, random_labelled
@@ -20,13 +20,18 @@ ROUNDING = 10.0
 """Units of n·size·eps·κ² that the rounding of a power may reach."""
 
 
+Split = Sequence[tuple[Labelled, JordanChevalley]]
+"""Matrices of known structure, each with its parts."""
+
+
 def claims(context: Context, /) -> Iterator[Claim]:
     """Measure what the answers say on the way to their propositions."""
     rng = np.random.default_rng([context.draws, 4])
     matrices = [*LABELLED, *(random_labelled(rng) for _ in range(context.pick(100, 1000)))]
+    split = [(labelled, jordan_chevalley(labelled.matrix)) for labelled in matrices]
     yield _direction(context.pick(100, 1000), rng)
-    yield _parts(matrices)
-    yield _ranks(matrices)
+    yield _parts(split)
+    yield _ranks(split)
 
 
 def _direction(draws: int, rng: np.random.Generator) -> Claim:
@@ -50,29 +55,27 @@ def _direction(draws: int, rng: np.random.Generator) -> Claim:
     )
 
 
-def binomial(A: np.ndarray, t: int, /) -> tuple[np.ndarray, float]:
+def binomial(parts: JordanChevalley, t: int, /) -> tuple[np.ndarray, float]:
     """Return Σ C(t, k) Nᵏ Dᵗ⁻ᵏ over k < m, and the size of its largest term."""
-    parts = jordan_chevalley(A)
     terms = [
         math.comb(t, k)
         * np.linalg.matrix_power(parts.nilpotent, k)
         @ np.linalg.matrix_power(parts.diagonalizable, t - k)
-        for k in range(min(parts.index or len(A), t + 1))
+        for k in range(min(parts.index or len(parts.nilpotent), t + 1))
     ]
     return np.sum(terms, axis=0), max(float(np.linalg.norm(term, 2)) for term in terms)
 
 
-def _parts(matrices: Sequence[Labelled]) -> Claim:
+def _parts(split: Split) -> Claim:
     right, table, excess = 0, [], 0.0
     worst = {"commutator": 0.0, "nilpotency": 0.0}
-    for labelled in matrices:
+    for labelled, parts in split:
         A = labelled.matrix
-        parts = jordan_chevalley(A)
         index = max(size for _, size in labelled.blocks)
         right += parts.index == index
         worst = {name: max(value, getattr(parts, name)) for name, value in worst.items()}
         for t in POWERS:
-            total, largest = binomial(A, t)
+            total, largest = binomial(parts, t)
             rounding = t * len(A) * EPS * parts.condition**2 * max(largest, float(np.linalg.norm(A, 2)) ** t)
             excess = max(excess, float(np.linalg.norm(total - np.linalg.matrix_power(A, t), 2)) / rounding)
         if labelled in LABELLED:
@@ -81,33 +84,29 @@ def _parts(matrices: Sequence[Labelled]) -> Claim:
                 "κ of the eigenvectors of D": parts.condition, "‖DN − ND‖ / ‖A‖²": parts.commutator,
                 "‖Nᵐ‖ / ‖A‖ᵐ": parts.nilpotency,
             })  # fmt: skip
-    holds = right == len(matrices) and excess < ROUNDING
+    holds = right == len(split) and excess < ROUNDING
     return Claim(
         "parts",
         "Diagonalizable and nilpotent, and the binomial sum",
         "A = D + N with D diagonalizable, N nilpotent and DN = ND; hence Aⁿ = Σ C(n, k) Nᵏ Dⁿ⁻ᵏ over k up to the "
-        "index m of "
-        "N.",
-        f"unitcircle.spectra.jordan_chevalley splits {len(matrices)} matrices of known Jordan structure: the index "
-        f"is that "
-        f"of the construction in {right}; ‖DN − ND‖ ≤ {worst['commutator']:.0e} ‖A‖² and ‖Nᵐ‖ ≤ "
+        "index m of N.",
+        f"unitcircle.spectra.jordan_chevalley splits {len(split)} matrices of known Jordan structure: the index "
+        f"is that of the construction in {right}; ‖DN − ND‖ ≤ {worst['commutator']:.0e} ‖A‖² and ‖Nᵐ‖ ≤ "
         f"{worst['nilpotency']:.0e} "
         f"‖A‖ᵐ. The sum is Aⁿ for n = {', '.join(map(str, POWERS))} within {excess:.1f} times n·size·eps·κ² (largest "
-        f"term). "
-        "Its last term, k = m, is zero: N to the m-th is.",
-        Verdict.HOLDS if holds else Verdict.CONDITIONALLY if right > len(matrices) / 2 else Verdict.FAILS,
+        f"term). Its last term, k = m, is zero: N to the m-th is.",
+        Verdict.HOLDS if holds else Verdict.CONDITIONALLY if right > len(split) / 2 else Verdict.FAILS,
         table=table,
-        data={"right": right, "of": len(matrices), "excess": excess} | worst,
+        data={"right": right, "of": len(split), "excess": excess} | worst,
         condition=""
         if holds
         else "where rounding does not hide the structure: the parts are not continuous in A, and of "
-        f"{len(matrices) - right} matrices the index was not found",
+        f"{len(split) - right} matrices the index was not found",
     )  # fmt: skip
 
 
-def rank_condition(A: np.ndarray, /) -> bool:
+def rank_condition(A: np.ndarray, parts: JordanChevalley, /) -> bool:
     """Return whether Spec(A) lies in {|z| < 1} ∪ {1} and rk(A − I) = rk((A − I)²), with rounding allowed for."""
-    parts = jordan_chevalley(A)
     rounding = len(A) ** 2 * EPS * parts.condition * max(1.0, float(np.linalg.norm(A, 2)))
     one = np.abs(parts.eigenvalues - 1) < rounding
     if np.any(~one & (np.abs(parts.eigenvalues) > 1 - rounding)):
@@ -120,20 +119,19 @@ def rank_condition(A: np.ndarray, /) -> bool:
     return bool(ranks[0] == ranks[1])
 
 
-def _ranks(matrices: Sequence[Labelled]) -> Claim:
+def _ranks(split: Split) -> Claim:
     expected = [
-        all(abs(value) < 1 or (value == 1 and size == 1) for value, size in labelled.blocks) for labelled in matrices
+        all(abs(value) < 1 or (value == 1 and size == 1) for value, size in labelled.blocks) for labelled, _ in split
     ]
-    agree = [rank_condition(labelled.matrix) == truth for labelled, truth in zip(matrices, expected, strict=True)]
+    found = [rank_condition(labelled.matrix, parts) for labelled, parts in split]
+    agree = [one == truth for one, truth in zip(found, expected, strict=True)]
     return Claim(
         "ranks",
         "Proposition 2 by its rank condition",
         "Aⁿ has a limit if and only if Spec(A) ⊂ {|z| < 1} ∪ {1} and rk(A − I) = rk((A − I)²).",
         f"Evaluated as written, with singular values up to rounding counted as zero, the condition says of "
-        f"{sum(agree)} of "
-        f"{len(matrices)} matrices what their Jordan form says; {sum(expected)} have a limit. (The source writes the "
-        f"limit "
-        "as an element of ℂ; it is a matrix.)",
+        f"{sum(agree)} of {len(split)} matrices what their Jordan form says; {sum(expected)} have a limit. (The source "
+        "writes the limit as an element of ℂ; it is a matrix.)",
         Verdict.HOLDS if all(agree) else Verdict.FAILS,
         data={"agree": sum(agree), "of": len(agree)},
     )

@@ -47,9 +47,8 @@ def _spectral_norm(rng: np.random.Generator, draws: int) -> Claim:
         "The spectral norm of a Gaussian matrix",
         "The spectral norm of an n × n matrix of N(0, 1) entries is √n.",
         f"It is {means} times √n at n = {', '.join(map(str, WIDTHS))} ({draws} draws each), and 2√n in the limit: √n "
-        f"is what W "
-        "makes of a vector that does not depend on it, and the spectral norm is that of the vector that W stretches "
-        "most.",
+        f"is what W makes of a vector that does not depend on it, and the spectral norm is that of the vector that W "
+        f"stretches most.",
         Verdict.HOLDS if all(inside) else Verdict.FAILS,
         rows,
     )
@@ -139,14 +138,12 @@ def _figure(results: list[Depth]) -> Claim:
         "figure",
         "The post's figure",
         "Gradient norm against depth in a ReLU network: it explodes for Gaussian weights, and stays in a good range "
-        "for "
-        "orthogonal ones, made by a QR decomposition.",
+        "for orthogonal ones, made by a QR decomposition.",
         f"Drawn as the post draws it, N(0, 1) beside Q of LAPACK's QR, at n = {SHOWN}: {rate['N(0, 1)']:+.3f} against "
         f"{rate['raw QR']:+.3f} nats a layer. The first explodes. The second loses a factor of "
         f"{np.exp(-rate['raw QR'] * DEPTH):.0f} "
         f"over {DEPTH} layers, because ReLU stops half of the units. Q as LAPACK returns it does not have Haar's "
-        f"law, whose "
-        f"rate is {rate['Haar']:+.3f}: multiply its columns by the signs of R's diagonal.",
+        f"law, whose rate is {rate['Haar']:+.3f}: multiply its columns by the signs of R's diagonal.",
         Verdict.FAILS if not explodes else Verdict.HOLDS if stays else Verdict.CONDITIONALLY,
         [
             {"weights": r.kind.name, "nats per layer": float(r.rates.mean()), "95 % from": r.interval[0],
