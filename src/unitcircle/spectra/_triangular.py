@@ -127,7 +127,7 @@ class Triangular:
         """The Schur form of all blocks together, with their couplings."""
         Z = np.asarray(scipy.linalg.block_diag(*(block.Z for block in self.blocks)))
         T = (Z.conj().T @ self.W @ Z).astype(complex)
-        for start, end, block in zip(self.starts, self.starts[1:], self.blocks, strict=False):
+        for (start, end), block in zip(pairwise(self.starts), self.blocks, strict=True):
             T[start:end, start:end] = block.T
             T[end:, start:end] = 0.0
         return Block(T, Z, self.condition, self.modulus_condition, _backward_error(self.W, self.eps))

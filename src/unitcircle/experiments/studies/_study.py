@@ -86,9 +86,9 @@ class Experiment:
         check_options(self.options)
         if self.rank_by not in {"score", "steps"}:
             raise UnknownNameError("rank_by", self.rank_by, ("score", "steps"))
-        if self.rank_by == "steps" and math.isnan(Task.parse(self.task).threshold):
-            raise ArgumentError("rank_by", "must be 'score' for a task without a threshold", str(self.task))
         task = Task.parse(self.task)
+        if self.rank_by == "steps" and math.isnan(task.threshold):
+            raise ArgumentError("rank_by", "must be 'score' for a task without a threshold", str(self.task))
         for setting in self.settings():
             check_setting(setting, task)
 
