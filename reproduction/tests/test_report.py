@@ -6,7 +6,8 @@ import re
 
 import pytest
 from matplotlib.figure import Figure
-from tests.report.pages import HOSTILE, assert_hostile_names_are_inert
+from tests.conftest import tab  # noqa: F401  (a fixture)
+from tests.report.pages import HOSTILE, assert_a_browser_shows, assert_hostile_names_are_inert
 
 from unitcircle.errors import UnknownNameError
 from unitcircle_reproduction import TEXTS, Chapter, Claim, Context, Text, Verdict, reproduce, write_report
@@ -100,7 +101,7 @@ def test_columns_of_words_stand_left_and_what_is_not_known_is_a_dash(tmp_path):
     chapter = Chapter(Text("x", "X", "r", {}), [claim], 0.0)
     text = write_report([chapter], tmp_path, names=["x"], full=False, seed=0).read_text(encoding="utf-8")
     text = text.partition("Here:")[2]
-    assert text.count('<td class="word">') == 2
+    assert text.count('<th scope="row" class="word">') == 2
     assert "<td>–</td>" in text
     assert "<td>∞</td>" in text
     assert "<td>3 [2, 4]</td>" in text
@@ -135,3 +136,20 @@ def test_names_of_claims_and_sections_are_unique_and_can_be_typed():
     for source in TEXTS.values():
         for name in (source.name, *source.sections):
             assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+
+
+def test_a_browser_opens_the_page_without_console_errors(tmp_path, tab):  # noqa: F811
+    rows = [{"law": f"{k} % quantile", "measured": 1.5 * k, "predicted": 2.5 * k} for k in range(12)]
+    claims = [Claim(verdict.name, f"Claim {verdict}", "s", "m", verdict, table=rows) for verdict in Verdict]
+    chapter = Chapter(Text("x", "X", "r", {}), claims, 0.0)
+    page = write_report([chapter], tmp_path, names=["x"], full=False, seed=0)
+    assert_a_browser_shows(page.resolve(), tab, figures=0)
+    assert tab.js("document.querySelectorAll('.tile').length") == len(Verdict)
+    answer = "Do the claims of the sources hold? 1 of 4 hold, 1 with a condition, 1 do not, 1 undecided"
+    assert tab.js("document.querySelector('h1').textContent") == answer
+    # Sorted and back again.
+    names = "[...document.querySelectorAll('table')[1].tBodies[0].rows].map((row) => row.cells[0].textContent)"
+    before = tab.js(names)
+    for expected in (before, before[::-1], before):
+        tab.js("document.querySelectorAll('table')[1].querySelectorAll('thead button')[1].click()")
+        assert tab.js(names) == expected

@@ -1,18 +1,20 @@
 """The HTML report: complete, self-contained, and without errors in a real browser."""
 
 import html
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.browser import DESKTOP, PHONE
 from tests.report.pages import (
     HOSTILE,
+    PROBLEMS,
     assert_a_browser_shows,
     assert_every_marker_has_a_label,
     assert_hostile_names_are_inert,
     assert_nothing_is_loaded,
     hover_of,
-    in_a_browser,
 )
 
 from unitcircle.checkpoints import Coverage, Entry
@@ -60,13 +62,12 @@ def test_no_field_of_a_diagnosis_can_become_markup(tmp_path):
 def test_every_marked_artist_is_in_a_figure_with_as_many_labels_as_markers(page):
     text = page.read_text(encoding="utf-8")
     hover = hover_of(text)
-    assert {"layer0-eig-f", "layer0-sigma-o", "layer0-norm-i", "layer0-driven", "layer2-eig-λ"} <= set(hover)
+    assert {"layer-0-eig-f", "layer-0-sigma-o", "layer-0-norm-i", "layer-0-driven", "layer-2-eig-λ"} <= set(hover)
     assert_every_marker_has_a_label(text)
 
 
-@in_a_browser
-def test_a_browser_opens_it_without_console_errors(page, size, tmp_path):
-    assert_a_browser_shows(page, size, tmp_path, figures=3)
+def test_a_browser_opens_it_without_console_errors(page, tab):
+    assert_a_browser_shows(page, tab, figures=6 + 3 + 3)  # a gate each, and two
 
 
 def test_what_was_not_read_stands_on_the_page_once(tmp_path):
@@ -76,3 +77,80 @@ def test_what_was_not_read_stands_on_the_page_once(tmp_path):
     page = diagnosis.to_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert html.unescape(page).count(sentence) == 1
     assert str(diagnosis.coverage).count(sentence) == 1
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory):
+    """The page of 400 layers, of which one is not finite and each fourth is orthogonal as a stack only."""
+    rng = np.random.default_rng(0)
+    layers = []
+    for k in range(400):
+        stack = rng.standard_normal((16, 4)) / 2
+        stack = np.linalg.qr(stack)[0] if k % 4 == 3 else np.full((16, 4), np.nan) if k == 250 else stack
+        bias = np.ones(16) * (k % 2)
+        layers.append(from_torch(stack, cell="lstm", bias_ih=bias, name=f"blocks.{k}.{'rnn' * 5}"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unitcircle.diagnosis._page.DRAWN_LAYERS", 1)  # drawing is what takes long
+        return diagnose(layers, steps=12).to_html(tmp_path_factory.mktemp("deep") / "report.html")
+
+
+def test_of_400_layers_the_worst_come_first(deep):
+    text = deep.read_text(encoding="utf-8")
+    assert len(text) < 1_500_000  # beside 3 MB of figures
+    names = re.findall(r'<span id="layer-(\d+)">', text)
+    assert sorted(map(int, names)) == list(range(400))
+    assert names[0] == "250"
+    assert "399 further layers are in the table only" in text
+    assert re.search(r"<summary>and at \d+ more</summary>", text)
+    # A gate's measurements are of the layer in whose group they stand.
+    assert text.count("</tbody><tbody>") == 399
+
+
+def test_a_long_table_is_folded_sorted_and_filtered(deep, tab):
+    tab.size(*DESKTOP)
+    tab.look()
+    tab.open(deep.as_uri())
+    shown = "[...document.querySelectorAll('tbody')].filter((body) => !body.hidden)"
+    assert tab.js("document.querySelector('output').textContent") == "40 of 400 shown"
+    assert tab.js(f"{shown}.length") == 40
+    tab.js("document.querySelectorAll('thead button')[4].click()")  # ρ, the smallest first
+    radii = f"{shown}.map((body) => Math.max(...[...body.rows].map((row) => Number(row.cells[4].textContent))))"
+    ascending = tab.js(radii)
+    assert ascending == sorted(ascending)
+    assert tab.js("document.querySelectorAll('thead th')[4].getAttribute('aria-sort')") == "ascending"
+    tab.js("document.querySelectorAll('thead button')[4].click()")
+    descending = tab.js(radii)
+    assert descending == sorted(descending, reverse=True)
+    assert descending[0] > ascending[-1]
+    tab.js("document.querySelectorAll('thead button')[4].click()")  # as it was
+    assert "blocks.250." in tab.js(f"{shown}[0].textContent")
+    tab.js("const i = document.querySelector('input'); i.value = 'BLOCKS.39'; i.dispatchEvent(new Event('input')); 0")
+    assert tab.js(f"{shown}.length") == 11  # 39 and 390 to 399
+    tab.js("location.hash = '#layer-388'")
+    tab.wait("!document.getElementById('layer-388').closest('tbody').hidden")
+    assert tab.js(f"{shown}.length") == 400
+    assert tab.js(PROBLEMS) == []
+    assert tab.console == []
+
+
+def test_values_are_read_with_the_keyboard(page, tab):
+    tab.size(*PHONE)
+    tab.look()
+    tab.open(page.as_uri())
+    tip = "document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent"
+    tab.js("document.querySelector('figure svg').focus()")
+    for key, index in (("ArrowRight", 0), ("ArrowRight", 1), ("ArrowLeft", 0), ("End", 3)):
+        tab.press(key)
+        assert tab.js(tip) == hover_of(page.read_text(encoding="utf-8"))["layer-0-eig-i"][index]
+    tab.press("Escape")
+    assert not tab.js(tip)
+    tab.js("document.querySelector('.tile').focus()")
+    assert tab.js(tip).startswith("lstm: ")
+
+
+def test_it_prints(page, tab):
+    tab.look(media="print", dark=True)
+    tab.open(page.as_uri())
+    assert tab.js("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert tab.js("document.querySelector('.sections').checkVisibility()") is False
+    assert tab.pdf().startswith(b"%PDF")

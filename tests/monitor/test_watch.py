@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.report.pages import HOSTILE, assert_hostile_names_are_inert
+from tests.report.pages import HOSTILE, assert_a_browser_shows, assert_hostile_names_are_inert
 
 from unitcircle.errors import ArgumentError
 from unitcircle.monitor import RunFile, read_run, watch_page, watch_view
@@ -129,7 +129,7 @@ def test_the_page_is_self_contained_and_has_a_film_strip(path, tmp_path):
     text = written.read_text()
     tags = _Tags()
     tags.feed(text)
-    assert sum(tag == "svg" for tag, _ in tags.found) == 2
+    assert sum(tag == "svg" for tag, _ in tags.found) == 2 + 1 + 5  # loss, ρ; colours; frames
     assert not [
         a for _, a in tags.found if any(k in a and not a[k].startswith(("data:", "#")) for k in ("src", "href"))
     ]
@@ -143,6 +143,22 @@ def test_the_page_is_self_contained_and_has_a_film_strip(path, tmp_path):
         assert f'id="{gid}"' in text
 
 
+def test_a_browser_opens_the_page_without_console_errors(path, tmp_path, tab):
+    assert_a_browser_shows(watch_page(read_run(path), tmp_path / "run.html"), tab, figures=8)
+    assert tab.js("document.querySelector('.tile').textContent.trim()") == "! rnn.weight_hh_l0.f"
+    assert tab.js("document.querySelector('h1').textContent").endswith(
+        "yes: 1 warning; UC302 in rnn.weight_hh_l0[f] at step 30"
+    )
+
+
+def test_a_finding_at_many_steps_is_one_of_many_places(tmp_path):
+    records = [_record(step) | {"findings": [FINDING | {"message": f"at {step}"}]} for step in range(50)]
+    text = watch_page(read_run(_write(tmp_path / "run.jsonl", records)), tmp_path / "run.html").read_text()
+    assert text.count('<section class="finding') == 1
+    assert "and at 46 more" in text
+    assert text.index("at 49") < text.index("at 48")
+
+
 def test_names_cannot_become_markup(tmp_path):
     finding = dict.fromkeys(FINDING, HOSTILE)
     numbers = {f"{HOSTILE}/radius": 1.0, f"{HOSTILE}/exponent": 0.5}
@@ -154,8 +170,8 @@ def test_names_cannot_become_markup(tmp_path):
 def test_a_long_film_is_cut_to_first_last_and_some_between(tmp_path):
     run = read_run(_write(tmp_path / "run.jsonl", [_record(step) for step in range(0, 1000, 20)]))
     text = watch_page(run, tmp_path / "run.html").read_text()
-    steps = [int(found) for found in re.findall(r"step (\d+)<", text)]
-    assert steps[1:] == [0, 200, 400, 580, 780, 980]  # of every twentieth those nearest to equal parts
+    steps = [int(found) for found in re.findall(r"step (\d+), ρ", text)]
+    assert steps == [0, 200, 400, 580, 780, 980]  # of every twentieth those nearest to equal parts
     # A film that is ever more sparse is cut to equal parts of the run all the same.
     frames = [(step, np.zeros(1)) for step in [*range(17), 36, 48, 62, 84, 100]]
     assert [step for step, _ in thin_frames(frames)] == [0, 16, 36, 62, 84, 100]

@@ -2,19 +2,9 @@
 
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
-import pytest
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def in_a_browser(test):
-    """Run a test of ``page`` and ``size`` where there is a browser, as wide as a desktop and as a phone."""
-    test = pytest.mark.parametrize("size", ["1200,900", "390,844"], ids=["desktop", "phone"])(test)
-    return pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")(test)
+from tests.browser import DESKTOP, PHONE
 
 
 def assert_nothing_is_loaded(text):
@@ -66,21 +56,49 @@ def assert_every_marker_has_a_label(text):
         assert drawn == len(labels), gid
 
 
-def assert_a_browser_shows(page, size, tmp_path, *, figures):
-    """Whether it opens without console errors, is no wider than the window, and has so many figures."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    flags += ["--disable-sync", "--disable-component-update", "--enable-logging=stderr"]
-    flags.append(f"--user-data-dir={tmp_path / 'profile'}")
-    # The page reports on itself: what the script attached, and whether it is wider than its frame. It stands in a frame
-    # because a browser window is never narrower than 500 pixels, whatever --window-size says.
-    width, height = size.split(",")
-    fits, drawn = "document.documentElement.scrollWidth <= innerWidth", "document.querySelectorAll('svg').length"
-    probe, frame = tmp_path / "probe.html", tmp_path / "frame.html"
-    check = f"<script>parent.postMessage(`${{{fits}}} ${{innerWidth}} ${{{drawn}}}`, '*')</script>"
-    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{check}</body>"), encoding="utf-8")
-    inside = f'<iframe src="probe.html" style="border: 0; width: {width}px; height: {height}px"></iframe>'
-    frame.write_text(f"<script>onmessage = (event) => {{ document.title = event.data }}</script>{inside}")
-    command = [CHROMIUM, *flags, "--window-size=1280,900", "--dump-dom", frame.as_uri()]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert "CONSOLE" not in run.stderr
-    assert f"<title>true {width} {figures}</title>" in run.stdout
+PROBLEMS = r"""(() => {
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const problems = [];
+  const complain = (what, element) => problems.push(`${what}: ${element.outerHTML.slice(0, 80)}`);
+  if (document.documentElement.scrollWidth > innerWidth) problems.push("wider than the window");
+  const ids = all("[id]:not(defs *)").map((element) => element.id);
+  if (new Set(ids).size < ids.length) problems.push("an id twice");
+  for (const link of all("a[href^='#']"))
+    if (!document.getElementById(decodeURIComponent(link.hash.slice(1)))) complain("leads nowhere", link);
+  const visible = (element) => element.checkVisibility() && element.getClientRects().length;
+  for (const element of all("a, button, input, svg, nav, [role=region]").filter(visible))
+    if (!(element.getAttribute("aria-label") || element.textContent.trim())) complain("no name", element);
+  const numbers = (color) => {
+    const parts = (color.match(/[\d.]+/g) ?? []).map(Number);
+    return color.startsWith("color(srgb") ? parts.map((part, k) => (k < 3 ? 255 * part : part)) : parts;
+  };
+  const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const color = numbers(getComputedStyle(e).backgroundColor);
+      if (color.length === 3 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  for (const element of all("body *:not(script):not(svg *)").filter(visible)) {
+    if (![...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
+    const pair = [light(numbers(getComputedStyle(element).color)), light(behind(element))];
+    // As WCAG 2 has it for text of this size.
+    if ((Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05) < 4.5) complain("contrast", element);
+  }
+  return problems;
+})()"""
+"""What a reader on a phone, in the dark, with a keyboard or a screen reader would meet on a page."""
+
+
+def assert_a_browser_shows(page, tab, *, figures):
+    """Whether it opens without errors, wide and narrow, light and dark, and has so many figures."""
+    for width, height in (DESKTOP, PHONE):
+        tab.size(width, height)
+        for dark in (False, True):
+            tab.look(dark=dark)
+            tab.open(page.as_uri())
+            assert tab.js(PROBLEMS) == []
+    assert tab.js("document.querySelectorAll('svg').length") == figures
+    assert tab.console == []

@@ -14,13 +14,17 @@ ESCAPED = "&lt;/script&gt;&lt;img src=x onerror=&#34;alert(1)&#34;&gt;&#39;`&lt;
 
 def test_a_table_has_a_heading_a_column_and_a_line_a_row():
     rows = [{"name": "a", "n": 1, "verdict": "good"}, {"name": "b", "n": None, "verdict": "bad"}]
-    html = table(rows, names=["name"], words=["verdict"], first=[1])
+    html = table(rows, names=["name"], words=["verdict"], first=[0, 1], caption="what & why", fold=30)
     assert html == Markup(
-        """<div class="scroll"><table>
-<thead><tr><th class="word name">name</th><th>n</th><th class="word">verdict</th></tr></thead>
+        """<div class="scroll" role="region" tabindex="0" aria-label="what &amp; why"><table data-fold="30">
+<caption>what &amp; why</caption>
+<thead><tr>"""
+        """<th scope="col" class="word name">name</th><th scope="col">n</th><th scope="col" class="word">verdict</th>"""
+        """</tr></thead>
 <tbody>
-<tr><td class="word name">a</td><td>1</td><td class="word">good</td></tr>
-<tr class="first"><td class="word name">b</td><td></td><td class="word">bad</td></tr>
+<tr><th scope="row" class="word name">a</th><td>1</td><td class="word">good</td></tr>
+</tbody><tbody>
+<tr><th scope="row" class="word name">b</th><td></td><td class="word">bad</td></tr>
 </tbody>
 </table></div>"""
     )
@@ -35,6 +39,7 @@ def test_headings_and_values_are_text_unless_they_are_html():
     assert html.count(ESCAPED) == 2
     assert HOSTILE not in html
     assert "<td><a href='#x'>x</a></td>" in html
+    assert ESCAPED in table([{"a": 1}], caption=HOSTILE)
 
 
 def test_title_and_labels_of_a_page_are_inert():
@@ -68,7 +73,7 @@ def test_dark_colours_of_a_figure_are_those_of_the_page():
 
 def test_a_figure_has_a_pixel_for_every_point_of_its_width():
     svg = inline_svg(Figure(figsize=(4.5, 3)), label="")
-    assert 'style="min-width: 324px"' in svg.partition(">")[0]  # 4.5 inches of 72 points
+    assert 'style="--width: 324px"' in svg.partition(">")[0]  # 4.5 inches of 72 points
 
 
 def test_a_template_whose_variable_is_missing_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,7 +22,7 @@ _CLASSES = {
     Verdict.HOLDS: "good",
     Verdict.CONDITIONALLY: "warning",
     Verdict.FAILS: "error",
-    Verdict.UNDECIDED: "note",
+    Verdict.UNDECIDED: "unknown",
 }
 
 
@@ -97,7 +97,14 @@ def write_report(
     conditions = _conditions(chapters, names, full, seed, records)
     body = render(
         "unitcircle_reproduction/page.html",
-        conditions=conditions,
+        conditions=_with_code(conditions),
+        answer=_answer(chapters),
+        tiles=[
+            (_CLASSES[claim.verdict], claim.title, f"{chapter.text.name}-{claim.name}", f"{claim.verdict}")
+            for chapter in chapters
+            for claim in chapter.claims
+        ],
+        meanings=[(_CLASSES[verdict], f"{count} {verdict}") for verdict, count in _counts(chapters).items() if count],
         overview=_overview(chapters),
         chapters=[(chapter, [drawn[claim] for claim in chapter.claims]) for chapter in chapters],
         stopped=STOPPED,
@@ -124,18 +131,36 @@ def _conditions(
     return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min{resumed}."
 
 
+def _with_code(text: str) -> Markup:
+    """Return text as HTML, what stands between back-ticks as code."""
+    parts = [Markup("<code>{}</code>" if k % 2 else "{}").format(part) for k, part in enumerate(text.split("`"))]
+    return Markup("").join(parts)
+
+
+def _counts(chapters: Sequence[Chapter]) -> dict[Verdict, int]:
+    verdicts = [claim.verdict for chapter in chapters for claim in chapter.claims]
+    return {verdict: verdicts.count(verdict) for verdict in _CLASSES}
+
+
+def _answer(chapters: Sequence[Chapter]) -> str:
+    counts = _counts(chapters)
+    said = f"Do the claims of the sources hold? {counts[Verdict.HOLDS]} of {sum(counts.values())} hold"
+    words = {Verdict.CONDITIONALLY: "with a condition", Verdict.FAILS: "do not", Verdict.UNDECIDED: "undecided"}
+    return ", ".join([said, *(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict])])
+
+
 def _overview(chapters: Sequence[Chapter]) -> Markup:
     link = Markup('<a href="#{}-{}">{}</a>')
     rows = [
         {
-            "source": chapter.text.name,
             "claim": link.format(chapter.text.name, claim.name, claim.title),
-            "verdict": claim.verdict,
+            "verdict": render("unitcircle.report/mark.html", verdict=_CLASSES[claim.verdict], words=str(claim.verdict)),
+            "source": chapter.text.name,
         }
         for chapter in chapters
         for claim in chapter.claims
     ]
-    return table(rows, words=["source", "verdict"], names=["claim"])
+    return table(rows, words=["source", "verdict"], names=["claim"], caption="The claims")
 
 
 def _claim(text: Text, claim: Claim, folder: Path) -> tuple[object, ...]:
@@ -154,12 +179,13 @@ def _claim(text: Text, claim: Claim, folder: Path) -> tuple[object, ...]:
         with written_whole(folder / f"{text.name}-{claim.name}-{number}.gif") as file:
             file.write(gif)
         animations.append((caption, b64encode(gif).decode()))
-    return claim, _CLASSES[claim.verdict], _table(claim.table) if claim.table else "", figures, animations
+    return claim, _CLASSES[claim.verdict], _table(claim) if claim.table else "", figures, animations
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Markup:
+def _table(claim: Claim) -> Markup:
+    rows = claim.table
     words = [key for key in rows[0] if _are_words([row[key] for row in rows])]
-    return table([{key: _cell(value) for key, value in row.items()} for row in rows], words=words)
+    return table([{key: _cell(value) for key, value in row.items()} for row in rows], words=words, caption=claim.title)
 
 
 def _are_words(values: Sequence[Any]) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unitcircle._files import written_whole
 from unitcircle.diagnosis._examination import LayerExamination
+from unitcircle.diagnosis._finding import Finding
 from unitcircle.diagnosis._measurements import fate
 from unitcircle.diagnosis._text import DiagnosisData, group_findings, headline, subject, trial_rows, trials_legend
 from unitcircle.diagnosis._trial import Trials
@@ -20,6 +21,7 @@ from unitcircle.report import (
     factor,
     inline_svg,
     page,
+    panel,
     plot_eigenvalues,
     plot_power_norms,
     plot_singular_values,
@@ -30,10 +32,23 @@ from unitcircle.report import (
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-    from matplotlib.figure import SubFigure
 
 DRAWN_LAYERS = 24
-"""Figures are drawn for at most this many layers; more would take minutes to draw."""
+"""Figures are drawn for at most this many layers, the worst first; more would take minutes to draw."""
+DRAWN_BYTES = 3_000_000
+"""No further layer is drawn where the figures together take more than this: the page stays below 5 MB."""
+DOTS = 2048
+"""Eigenvalues of a gate from which they are drawn as pixels, without values on hover."""
+UNFOLDED, ROWS = 3, 40
+"""Layers whose figures are open, and layers in the table, when the page is opened."""
+VERDICTS = {
+    "error": "{} with errors",
+    "warning": "{} with warnings",
+    "note": "{} with notes",
+    "unknown": "{} not measured",
+    "good": "{} without findings",
+}
+"""Verdicts on a layer, the worst first, and how those of the map are counted."""
 
 
 def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) -> Path:
@@ -52,24 +67,34 @@ def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) ->
         The path written.
     """
     hover: dict[str, list[str]] = {}
-    drawn = diagnosis.layers[:DRAWN_LAYERS]
     trials, steps = diagnosis.examination.trials, diagnosis.examination.steps
+    addresses = {exam.layer.label: f"layer-{k}" for k, exam in enumerate(diagnosis.layers)}
+    verdicts = _verdicts(diagnosis)
+    worst_first = sorted(zip(diagnosis.layers, verdicts, strict=True), key=lambda pair: list(VERDICTS).index(pair[1]))
+    drawn = _drawn(worst_first, addresses, hover)
+    groups = group_findings(diagnosis.findings)
+    codes = [group[0].code for group in groups]
     body = render(
         "unitcircle.diagnosis/page.html",
         subject=subject(diagnosis),
         answer=diagnosis.answer.sentence,
+        verdict=_color(diagnosis),
         headline=headline(diagnosis),
         unread=diagnosis.coverage.unread if diagnosis.coverage else (),
         remedy=diagnosis.remedy,
         conditions=_conditions(diagnosis),
-        groups=group_findings(diagnosis.findings),
-        places=lambda group: [(finding.place, finding.message) for finding in group],
+        tiles=[
+            (verdict, exam.layer.label, addresses[exam.layer.label], f"{_words(verdict)}, {fate(exam)}")
+            for exam, verdict in zip(diagnosis.layers, verdicts, strict=True)
+        ],
+        meanings=[(v, text.format(verdicts.count(v))) for v, text in VERDICTS.items() if v in verdicts],
+        groups=[(group, codes[: k + 1].count(group[0].code)) for k, group in enumerate(groups)],
+        places=lambda group: [(f.place, f.message, addresses.get(f.place.layer, "")) for f in group],
         trials=_trials(trials) if trials else "",
         trials_legend=trials_legend(trials, steps) if trials else "",
-        measurements=_table(diagnosis) if diagnosis.layers else "",
-        figures=[
-            (exam.layer, _figure(exam, f"layer{k}", hover) if exam.finite else "") for k, exam in enumerate(drawn)
-        ],
+        measurements=_table(worst_first, steps, addresses) if worst_first else "",
+        drawn=drawn,
+        unfolded=UNFOLDED,
         undrawn=len(diagnosis.layers) - len(drawn),
         coverage=diagnosis.coverage.lines if diagnosis.coverage else [],
     )
@@ -77,6 +102,48 @@ def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) ->
     with written_whole(path) as file:
         file.write(document.encode())
     return Path(path)
+
+
+def _color(diagnosis: DiagnosisData) -> str:
+    """Return the verdict whose colour the answer has: an error only where there is one."""
+    colors = {"yes": "good", "partly": "warning", "no": "warning", "unknown": "unknown"}
+    return "error" if _worst(diagnosis.findings) == "error" else colors[diagnosis.answer.verdict]
+
+
+def _worst(findings: Sequence[Finding]) -> str:
+    return str(max(finding.severity for finding in findings)) if findings else ""
+
+
+def _verdicts(diagnosis: DiagnosisData) -> list[str]:
+    by_layer: dict[str, list[Finding]] = {}
+    for finding in diagnosis.findings:
+        by_layer.setdefault(finding.place.layer, []).append(finding)
+    return [
+        _worst(by_layer.get(exam.layer.label, [])) or ("unknown" if fate(exam).startswith("not") else "good")
+        for exam in diagnosis.layers
+    ]
+
+
+def _words(verdict: str) -> str:
+    """Return a verdict as the table names it."""
+    return {"unknown": "not measured", "good": "no finding"}.get(verdict, verdict)
+
+
+def _drawn(
+    layers: Sequence[tuple[LayerExamination, str]], addresses: Mapping[str, str], hover: dict[str, list[str]]
+) -> list[tuple[LayerExamination, str, str, list[Markup]]]:
+    """Draw the worst layers, as many as the page has room for."""
+    drawn: list[tuple[LayerExamination, str, str, list[Markup]]] = []
+    taken = 0
+    for exam, verdict in layers[:DRAWN_LAYERS]:
+        if taken > DRAWN_BYTES:
+            break
+        labels: dict[str, list[str]] = {}
+        figures = _figures(exam, addresses[exam.layer.label], labels) if exam.finite else []
+        taken += sum(map(len, figures)) + sum(len(text) for texts in labels.values() for text in texts)
+        hover |= labels
+        drawn.append((exam, verdict, _words(verdict), figures))
+    return drawn
 
 
 def _conditions(diagnosis: DiagnosisData) -> str:
@@ -90,16 +157,20 @@ def _conditions(diagnosis: DiagnosisData) -> str:
 
 def _trials(trials: Trials) -> Markup:
     name, *criteria = ("initialized with", "gradient", "typical", "dimension", "score")
-    return table([dict(zip((name, *criteria), row, strict=True)) for row in trial_rows(trials)], names=[name])
+    rows: list[dict[str, object]] = [dict(zip((name, *criteria), row, strict=True)) for row in trial_rows(trials)]
+    return table(rows, names=[name], caption="Initializers tried")
 
 
-def _table(diagnosis: DiagnosisData) -> Markup:
-    steps = diagnosis.examination.steps
+def _table(layers: Sequence[tuple[LayerExamination, str]], steps: int, addresses: Mapping[str, str]) -> Markup:
+    """Return the measurements, the worst layer first, and first the columns that decide."""
+    from markupsafe import Markup
+
     over = f"over {steps} steps"
-    headings = ("layer", "cell", "n", "gate", "ρ", "σ₁", "departure", f"‖W^{steps}‖", over)
+    power = Markup("‖W<sup>{}</sup>‖").format(steps)
+    headings = ("layer", "verdict", over, "gate", "ρ", "σ₁", "departure from normality", power, "cell", "n")
     rows: list[tuple[object, ...]] = []
     first: list[int] = []
-    for exam in diagnosis.layers:
+    for exam, verdict in layers:
         layer = exam.layer
         gates = [
             (gate, f"{s.radius:.4g}", f"{s.norm:.4g}", f"{s.departure_from_normality:.3g}", _final_norm(exam, gate))
@@ -108,33 +179,43 @@ def _table(diagnosis: DiagnosisData) -> Markup:
         if layer.diagonal is not None:
             gates = [("λ", f"{np.abs(layer.diagonal).max():.4g}", "", "", "")]
         first.append(len(rows))
+        name = Markup('<span id="{}">{}</span>').format(addresses[layer.label], layer.label)
+        mark = render("unitcircle.report/mark.html", verdict=verdict, words=_words(verdict))
         for k, gate in enumerate(gates or [("",) * 5]):
             # The columns about the whole layer are filled in its first row only.
-            rows.append((layer.label, exam.kind, exam.size, *gate, fate(exam)) if k == 0 else ("",) * 3 + gate + ("",))
+            whole = (name, mark, fate(exam)), (exam.kind, exam.size)
+            before, after = whole if k == 0 else (("",) * 3, ("",) * 2)
+            rows.append((*before, *gate, *after))
     cells = [dict(zip(headings, row, strict=True)) for row in rows]
-    return table(cells, names=["layer"], words=["cell", over], first=first)
+    words = ["verdict", over, "cell", "gate"]
+    return table(cells, names=["layer"], words=words, first=first, caption="Measurements by layer and gate", fold=ROWS)
 
 
 def _final_norm(layer: LayerExamination, gate: str) -> str:
     return factor(layer.log_norm(gate)).removeprefix("×")
 
 
-def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -> Markup:
+def _figures(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -> list[Markup]:
+    """Return the eigenvalues of every gate, the singular values and the norms of powers, a figure each."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     blocks = dict(layer.blocks)
     if layer.layer.diagonal is not None:
         blocks = {"λ": layer.layer.diagonal}
+    label = layer.layer.label
+    figures: list[Markup] = []
     with style(), rc_context(FIGURE_RC):
-        figure = Figure(figsize=(2.7 * max(3, len(blocks)), 5.6), layout="constrained")
-        top, bottom = cast("Sequence[SubFigure]", figure.subfigures(2, 1))
-        planes = top.subplots(1, len(blocks), squeeze=False)[0]
-        left, right = bottom.subplots(1, 2)
-        for ax, (gate, block) in zip(planes, blocks.items(), strict=True):
+        for gate, block in blocks.items():
+            figure, ax = panel(2.4, 2.45)
             plot_eigenvalues(block, ax=ax, title="eigenvalues" if len(blocks) == 1 else f"gate {gate}")
-            values = ax.collections[-1].get_offsets()
-            _mark(ax.collections[-1], f"{prefix}-eig-{gate}", hover, [_complex(x, y) for x, y in values])
+            dots = ax.collections[-1]
+            values = np.asarray(dots.get_offsets())
+            if len(values) > DOTS:
+                dots.set_rasterized(True)
+            else:
+                _mark(dots, f"{prefix}-eig-{gate}", hover, [_complex(x, y) for x, y in values])
+            figures.append(inline_svg(figure, label=f"eigenvalues of {label}, gate {gate}"))
+        (sigma, left), (norm, right) = panel(4.4, 2.75), panel(4.4, 2.75)
         plot_singular_values(blocks, ax=left)
         plot_power_norms(blocks, steps=layer.steps, ax=right)
         for kind, ax, unit in (("sigma", left, "σ"), ("norm", right, "log₁₀‖Wᵗ‖")):
@@ -153,7 +234,9 @@ def _figure(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) -
             _mark(line, f"{prefix}-driven", hover, texts)
             right.set(ylabel="log₁₀ of the norm", title=f"powers of W, and the {name}")
             right.legend(loc="best")
-        return inline_svg(figure, label=f"spectra of {layer.layer.label}")
+        figures.append(inline_svg(sigma, label=f"singular values of {label}"))
+        figures.append(inline_svg(norm, label=f"norm of the powers of {label}"))
+    return figures
 
 
 def _growth_curve(layer: LayerExamination) -> tuple[str, np.ndarray] | None:

@@ -6,15 +6,15 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unitcircle._files import written_whole
 from unitcircle.monitor._run_file import MonitoredRun
-from unitcircle.monitor._run_line import BATCH
-from unitcircle.monitor._view import drawable, number_text, others_text, place_text
-from unitcircle.report import COLORS, CYCLE, DASHES, FIGURE_RC, inline_svg, page, render, style, table
+from unitcircle.monitor._run_line import BATCH, COLUMNS
+from unitcircle.monitor._view import drawable, number_text, others_text, place_text, watch_answer
+from unitcircle.report import COLORS, CYCLE, DASHES, FIGURE_RC, inline_svg, page, panel, render, style, table
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 FRAMES = 6
 """Spectra side by side."""
+ROWS = 40
+"""Weights in the table when the page is opened."""
+VERDICTS = {
+    "error": "with errors",
+    "warning": "with warnings",
+    "note": "with notes",
+    "unknown": "with findings of an unknown severity",
+    "good": "without findings",
+}
+"""Verdicts on a weight, the worst first, and how those of the map are counted."""
 
 
 def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
@@ -42,12 +52,24 @@ def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
     hover: dict[str, list[str]] = {}
     lags = {layer: curves for layer in run.layers if (curves := run.by_lag(layer))}
     strips = [(block, frames) for block in run.blocks if (frames := run.frames(block))]
+    groups = _groups(run)
+    verdicts = [_verdict(run, block) for block in run.blocks]
+    codes = [finding["code"] for finding, _ in groups]
     body = render(
         "unitcircle.monitor/page.html",
         run=run,
+        answer=watch_answer(run),
+        verdict=_known(groups[0][0]["severity"]) if groups else "good",
         others=others_text(run) if run.others else "",
+        unreadable=f"{run.unreadable} lines could not be read" if run.unreadable else "",
+        tiles=[
+            (verdict, block, f"weight-{k}", f"ρ {number_text(run.latest(f'{block}/radius')) or 'not measured'}")
+            for k, (block, verdict) in enumerate(zip(run.blocks, verdicts, strict=True))
+        ],
+        meanings=[(name, f"{verdicts.count(name)} {words}") for name, words in VERDICTS.items() if name in verdicts],
+        groups=[(finding, places, codes[: k + 1].count(finding["code"])) for k, (finding, places) in enumerate(groups)],
         curves=_curves(run, hover),
-        place=place_text,
+        weights=_weights(run) if run.blocks else "",
         layers=_layers(run),
         lags=_lags(lags, hover) if lags else "",
         strips=[(block, _strip(block, frames, f"strip{k}", hover)) for k, (block, frames) in enumerate(strips)],
@@ -57,29 +79,70 @@ def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
     return Path(path)
 
 
-def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup | str:
+def _known(severity: str) -> str:
+    """Return a severity that the style knows; a file may name any."""
+    return severity if severity in VERDICTS else "unknown"
+
+
+def _groups(run: MonitoredRun) -> list[tuple[Mapping[str, Any], list[tuple[str, str, str]]]]:
+    """Return findings that differ only in place, step and message, the worst first; of each the latest first."""
+    groups: dict[tuple[str, ...], tuple[Mapping[str, Any], list[tuple[str, str, str]]]] = {}
+    for step, finding in reversed(run.findings):
+        key = tuple(finding[name] for name in ("code", "severity", "why", "remedy"))
+        address = next((f"weight-{k}" for k, block in enumerate(run.blocks) if _is_at(finding, block)), "")
+        place = (f"{place_text(finding)} at step {step}", finding["message"], address)
+        groups.setdefault(key, (finding, []))[1].append(place)
+    order = (*VERDICTS, "")
+    return sorted(groups.values(), key=lambda group: order.index(_known(group[0]["severity"])))
+
+
+def _is_at(finding: Mapping[str, Any], block: str) -> bool:
+    layer, gate = finding["layer"], finding["gate"]
+    return block == f"{layer}.{gate}" if gate else block == layer or block.startswith(f"{layer}.")
+
+
+def _verdict(run: MonitoredRun, block: str) -> str:
+    found = {_known(finding["severity"]) for _, finding in run.findings if _is_at(finding, block)}
+    return next((name for name in VERDICTS if name in found), "good")
+
+
+def _weights(run: MonitoredRun) -> Markup:
+    """Return the latest measurements of the weights."""
+    from markupsafe import Markup
+
+    measured = [
+        metric for metric in COLUMNS if any(run.latest(f"{block}/{metric}") is not None for block in run.blocks)
+    ]
+    rows = [
+        {"weight": Markup('<span id="weight-{}">{}</span>').format(k, block)}
+        | {COLUMNS[metric]: number_text(run.latest(f"{block}/{metric}")) for metric in measured}
+        for k, block in enumerate(run.blocks)
+    ]
+    return table(rows, names=["weight"], caption="Weights, the latest measurement", fold=ROWS)
+
+
+def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> list[Markup]:
+    """Return a figure for each metric, and one with the names of the weights."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     panels = {
-        "loss": "loss",
-        "radius": "spectral radius ρ",
-        "orthogonality": "‖WᵀW − I‖/√n",
-        "gradient": "‖∂L/∂W‖",
-        "departure": "departure from normality",
-        "transient": "transient growth (nats)",
-        "exponent": "leading exponent (nats per step)",
-        "saturation": "share of saturated units",
+        "loss": ("loss", "loss"),
+        "radius": ("spectral radius", "ρ"),
+        "orthogonality": ("distance from orthogonal", "‖WᵀW − I‖/√n"),
+        "gradient": ("gradient", "‖∂L/∂W‖"),
+        "departure": ("departure from normality", "Henrici's number"),
+        "transient": ("transient growth", "log max ‖Wᵗ‖ (nats)"),
+        "exponent": ("leading exponent", "λ₁ (nats per step)"),
+        "saturation": ("saturated units", "share of the units"),
     }
-    panels = {metric: title for metric, title in panels.items() if _curves_of(run, metric)}
-    if not panels:
-        return ""
+    figures: list[Markup] = []
+    lines: dict[str, Line2D] = {}
     with style(), rc_context(FIGURE_RC):
-        figure = Figure(figsize=(10.0, 2.9 * math.ceil(len(panels) / 2)))
-        figure.set_layout_engine("constrained", h_pad=0.1)  # between a label of one row and a title of the next
-        axes = np.atleast_1d(np.asarray(figure.subplots(math.ceil(len(panels) / 2), 2, squeeze=False))).ravel()
-        for ax, (metric, title) in zip(axes, panels.items(), strict=False):
-            curves = _curves_of(run, metric)
+        for metric, (title, label) in panels.items():
+            if not (curves := _curves_of(run, metric)):
+                continue
+            figure, ax = panel(4.4, 2.9)
             for name, (steps, values) in curves.items():
                 names = run.layers if metric in BATCH else run.blocks
                 k = names.index(name) if name in names else 0
@@ -93,20 +156,21 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> Markup | str:
                     if math.isfinite(value)
                 ]
                 mark_lone_points(line)
+                lines |= {name: line} if name in run.blocks else {}
             if metric in {"loss", "gradient"} and all((v[np.isfinite(v)] > 0).all() for _, v in curves.values()):
                 ax.set_yscale("log")
             if metric in BATCH:
                 ax.legend(fontsize=7)
             if metric == "radius":
                 ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=0)
-            ax.set(title=title, xlabel="step")
-        for ax in axes[len(panels) :]:
-            ax.set_axis_off()
-        # One legend for all axes: the weights have the same colours everywhere, and it hides no curve.
-        lines = {line.get_label(): line for ax in axes for line in ax.get_lines() if line.get_label() in run.blocks}
-        if handles := [lines[block] for block in run.blocks if block in lines]:
-            figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)
-        return inline_svg(figure, label="loss and weights over the steps of training")
+            ax.set(title=title, xlabel="optimizer step", ylabel=label)
+            figures.append(inline_svg(figure, label=f"{title} over the steps of training"))
+        # One legend for all: the weights have the same colours everywhere, and it hides no curve.
+        if lines:
+            figure = Figure(figsize=(4.4, 0.3 + 0.17 * len(lines)))
+            figure.legend(handles=list(lines.values()), loc="center left", fontsize=7)
+            figures.append(inline_svg(figure, label="the colours of the weights"))
+    return figures
 
 
 def _curves_of(run: MonitoredRun, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -131,18 +195,18 @@ def _layers(run: MonitoredRun) -> Markup:
             {"layer": Markup("<code>{}</code>").format(layer)}
             | {title: number_text(run.latest(f"{layer}/{metric}")) for metric, title in BATCH.items()}
             for layer in run.layers
-        ]
+        ],
+        words=["layer"],
+        caption="Layers on the batch",
     )
 
 
 def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, list[str]]) -> Markup:
     """Draw the gradient by lag of every layer, the first that was measured and the latest."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     with style(), rc_context(FIGURE_RC):
-        figure = Figure(figsize=(10.0, 2.9), layout="constrained")
-        ax = figure.subplots()
+        figure, ax = panel(7.0, 2.9)
         for k, (layer, curves_of_layer) in enumerate(curves.items()):
             ends = {"first": curves_of_layer[0]} if len(curves_of_layer) > 1 else {}
             ends["latest"] = curves_of_layer[-1]
@@ -158,7 +222,7 @@ def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, l
                     if math.isfinite(value)
                 ]
                 mark_lone_points(line)
-        ax.set(title="gradient by lag: log ‖∂L/∂h‖ (nats)", xlabel="steps back from the end")
+        ax.set(title="gradient by lag", xlabel="steps back from the end", ylabel="log ‖∂L/∂h‖ (nats)")
         ax.legend(fontsize=7)
         return inline_svg(figure, label="norm of the gradient by lag, first and latest")
 
@@ -173,17 +237,17 @@ def thin_frames(frames: list[tuple[int, np.ndarray]], /) -> list[tuple[int, np.n
     return [frames[k] for k in np.unique(nearest)]
 
 
-def _strip(block: str, frames: list[tuple[int, np.ndarray]], prefix: str, hover: dict[str, list[str]]) -> Markup:
+def _strip(block: str, frames: list[tuple[int, np.ndarray]], prefix: str, hover: dict[str, list[str]]) -> list[Markup]:
+    """Return a figure of the eigenvalues for each frame, all at one scale."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     frames = thin_frames(frames)
     reach = 1.1 * max(1.0, *(float(np.abs(values).max()) for _, values in frames))
     angle = np.linspace(0, 2 * np.pi, 181)
+    figures: list[Markup] = []
     with style(), rc_context(FIGURE_RC):
-        figure = Figure(figsize=(1.75 * FRAMES, 2.1), layout="constrained")
-        axes = np.asarray(figure.subplots(1, FRAMES, squeeze=False))[0]
-        for k, (ax, (step, values)) in enumerate(zip(axes, frames, strict=False)):
+        for k, (step, values) in enumerate(frames):
+            figure, ax = panel(2.4, 2.45)
             ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.8, zorder=1)
             size = float(np.clip(300 / len(values), 2, 14))
             dots = ax.scatter(
@@ -191,9 +255,9 @@ def _strip(block: str, frames: list[tuple[int, np.ndarray]], prefix: str, hover:
             )
             dots.set_gid(f"{prefix}-{k}")
             hover[f"{prefix}-{k}"] = [f"λ = {z.real:.4g} {z.imag:+.4g}i,  |λ| = {abs(z):.4g}" for z in values]
-            ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+            ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="Re λ", ylabel="Im λ")
+            ax.locator_params(nbins=4)
             ax.set_aspect("equal")
-            ax.set_title(f"step {step}\nρ = {np.abs(values).max():.3g}", fontsize=8)
-        for ax in axes[len(frames) :]:
-            ax.set_axis_off()
-        return inline_svg(figure, label=f"eigenvalues of {block} over the steps of training")
+            ax.set_title(f"step {step}, ρ = {np.abs(values).max():.3g}", fontsize=8)
+            figures.append(inline_svg(figure, label=f"eigenvalues of {block} at step {step}"))
+    return figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ def watch_view(run: MonitoredRun, /) -> Group:
     line = f"step {latest['step']}, {len(run.records)} measurements"
     if "monitor/share" in latest:
         line += f", {float(latest['monitor/share']):.2%} of the time spent measuring"
-    parts: list[RenderableType] = [Text(str(run.path), style="bold"), Text(line)]
+    parts: list[RenderableType] = [Text(watch_answer(run), style="bold"), Text(str(run.path)), Text(line)]
     losses = run.series("loss")[1]
     if len(losses):
         parts.append(Text(f"loss {losses[-1]:.4g}  {sparkline(losses)}"))
@@ -68,6 +69,18 @@ def watch_view(run: MonitoredRun, /) -> Group:
     if run.unreadable:
         parts.append(Text(f"{run.unreadable} lines could not be read", style="dim"))
     return Group(*parts)
+
+
+def watch_answer(run: MonitoredRun, /) -> str:
+    """Return the first line of every report of a run: whether something was found, where, and when last."""
+    step = run.records[-1]["step"]
+    if not run.findings:
+        return f"Does the run find anything wrong? no finding to step {step}"
+    counts = Counter(str(finding["severity"]) for _, finding in run.findings)
+    order = sorted(counts, key=lambda severity: (*SEVERITY, severity).index(severity))
+    words = ", ".join(f"{counts[severity]} {severity}{'s' * (counts[severity] > 1)}" for severity in order)
+    last, finding = next(pair for pair in reversed(run.findings) if pair[1]["severity"] == order[0])
+    return f"Does the run find anything wrong? yes: {words}; {finding['code']} in {place_text(finding)} at step {last}"
 
 
 class _Weights:

@@ -18,6 +18,7 @@ __all__ = [
     "factor",
     "inline_svg",
     "page",
+    "panel",
     "plot_eigenvalues",
     "plot_power_norms",
     "plot_pseudospectrum",
@@ -47,7 +48,7 @@ from unitcircle.report._overview import save_figure, weight_overview
 from unitcircle.report._page import FIGURE_RC, inline_svg, page
 from unitcircle.report._progress import Progress, duration, progress_bar
 from unitcircle.report._radius import RadiusSummary, plot_radius_law, radius_figure, radius_summary, radius_view
-from unitcircle.report._style import COLORS, CYCLE, DASHES, WITHOUT_DATE, axes_or_new, style
+from unitcircle.report._style import COLORS, CYCLE, DASHES, WITHOUT_DATE, axes_or_new, panel, style
 from unitcircle.report._weights import WeightSummary, weight_summary, weight_table
 from unitcircle.report._words import describe, factor
 

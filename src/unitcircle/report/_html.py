@@ -33,7 +33,7 @@ def render(template: str, /, **values: object) -> Markup:
     ----------
     template
         ``"package/file"``, such as ``"unitcircle.diagnosis/page.html"``. A template can import the macro ``finding``
-        from ``"unitcircle.report/finding.html"``.
+        from ``"unitcircle.report/finding.html"``, and ``map`` and ``mark`` from ``"unitcircle.report/map.html"``.
     **values
         The variables of the template; a missing one is an error.
 
@@ -55,8 +55,12 @@ def table(
     words: Collection[str] = (),
     names: Collection[str] = (),
     first: Collection[int] = (),
+    caption: str = "Table",
+    fold: int = 0,
 ) -> Markup:
-    """Return rows as an HTML table that scrolls if it is too wide; values are escaped unless they are ``Markup``.
+    """Return rows as an HTML table; values are escaped unless they are ``Markup``.
+
+    It scrolls where it is too wide. On a page it is sorted by a click on a heading, and filtered where it is long.
 
     Parameters
     ----------
@@ -67,7 +71,11 @@ def table(
     names
         Headings of columns of text that may be broken into lines.
     first
-        Indices of the rows that begin a group; a line is drawn above each.
+        Indices of the rows that begin a group; a line is drawn above each, and a group stays together when sorted.
+    caption
+        What the table shows, for screen readers.
+    fold
+        Rows or groups beyond which the page shows the rest only when asked; 0 for none.
 
     Returns
     -------
@@ -80,4 +88,12 @@ def table(
     word, name = Markup(' class="word"'), Markup(' class="word name"')
     sides = {heading: name if heading in names else word if heading in words else "" for heading in headings}
     cells = [{heading: "" if row[heading] is None else row[heading] for heading in headings} for row in rows]
-    return render("unitcircle.report/table.html", headings=headings, rows=cells, sides=sides, first=set(first))
+    return render(
+        "unitcircle.report/table.html",
+        headings=headings,
+        rows=cells,
+        sides=sides,
+        first=set(first),
+        caption=caption,
+        fold=fold,
+    )

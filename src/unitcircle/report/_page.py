@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,10 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     # matplotlib repeats every text in a comment, where names from a model would not be escaped.
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    # The groups of matplotlib are numbered from 1 in each figure, and a page has several.
+    text = re.sub(r'<g id="[A-Za-z0-9.]+_\d+">', "<g>", text)
     # Text of 8 points has at least 8 pixels; where the window is narrower, the figure scrolls.
-    attributes = f'role="img" aria-label="{escape(label)}" style="min-width: {72 * figure.get_figwidth():.0f}px"'
+    attributes = f'role="img" aria-label="{escape(label)}" style="--width: {72 * figure.get_figwidth():.0f}px"'
     return Markup(text.replace("<svg", f"<svg {attributes}", 1).strip())
 
 
@@ -93,6 +96,6 @@ def page(title: str, body: str, hover: Hover, /) -> str:
     parts = {"style": style, "script": script, "hover": data, "body": body}
     # HTML, CSS, JavaScript and JSON, which must not be escaped as text.
     safe = {name: Markup(part) for name, part in parts.items()}
-    document = str(render("unitcircle.report/page.html", title=title, **safe))
+    document = str(render("unitcircle.report/page.html", title=title, release=version("unitcircle"), **safe))
     # Half of a surrogate pair in a name cannot be encoded.
     return document.encode("utf-8", "backslashreplace").decode()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): distinguishable under every common form of colour blindness, and in grey.
 COLORS = {
@@ -59,3 +60,32 @@ def axes_or_new(ax: Axes | None) -> Axes:
 
     with style():
         return plt.subplots(figsize=(4.6, 4.0), layout="constrained")[1]
+
+
+MARGINS = {"left": 0.75, "right": 0.15, "bottom": 0.5, "top": 0.35}
+"""Inches around the axes of a panel: room for ticks, labels and a title in our sizes of letters."""
+
+
+def panel(width: float = 4.6, height: float = 3.2, /) -> tuple[Figure, Axes]:
+    """Return a figure without a window and its only axes.
+
+    Its margins are fixed: solving a layout would take longer than drawing. To be called within :func:`style`.
+
+    Parameters
+    ----------
+    width, height
+        Size of the figure (inches).
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+        The figure.
+    ax : matplotlib.axes.Axes
+        Its axes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    left, right, bottom, top = (MARGINS[side] for side in ("left", "right", "bottom", "top"))
+    room = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    return figure, figure.add_axes(room)

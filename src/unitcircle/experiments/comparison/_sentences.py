@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from unitcircle.experiments.comparison._numbers import Numbers
@@ -40,6 +41,44 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
         parts = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares)
         lines.append(f"Variance of the validation scores while tuning: {parts}.")
     return lines + _reservations(group, comparison, write)
+
+
+def study_answer(comparison: Comparison, /) -> tuple[str, str]:
+    """Answer whether an initializer is better than the reference.
+
+    Parameters
+    ----------
+    comparison
+        The comparison.
+
+    Returns
+    -------
+    verdict : str
+        ``"yes"``, ``"no"``, or ``"unknown"`` while no run can be compared.
+    sentence : str
+        The answer in words, the first line of every report.
+    """
+    head = f"Is an initializer better than {comparison.reference}?"
+    count = len(comparison.groups)
+    tested = [
+        row for group in comparison.groups for row in group.rows
+        if row.seeds and row.verdict not in {Standing.REFERENCE, Standing.NOISE}
+    ]  # fmt: skip
+    if not tested:
+        return "unknown", f"{head} cannot tell: no run of another one has ended"
+    better = [row.label for row in tested if row.verdict is Standing.BETTER and not row.within_noise]
+    worse = [row.label for row in tested if row.verdict is Standing.WORSE and not row.within_noise]
+    words = f"yes: {_counted(better, count)}" if better else "no"
+    left = len(tested) - len(better) - len(worse)
+    words += f"; worse: {_counted(worse, count)}" if worse else ""
+    words += f"; cannot tell: {left} of {len(tested)} comparisons" if left else ""
+    return ("yes" if better else "no"), f"{head} {words}{' (so far)' if comparison.missing else ''}"
+
+
+def _counted(labels: Sequence[str], groups: int) -> str:
+    """Return labels, with the number of groups where there are several."""
+    counts = Counter(labels).most_common()
+    return ", ".join(f"{label} in {count} of {groups}" if groups > 1 else label for label, count in counts)
 
 
 def _first(group: Group, write: Numbers) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unitcircle.experiments.comparison._numbers import Numbers
 from unitcircle.experiments.comparison._result import Comparison, Group, Standing
-from unitcircle.experiments.comparison._sentences import study_sentences
+from unitcircle.experiments.comparison._sentences import study_answer, study_sentences
 
 if TYPE_CHECKING:
     from rich import console
@@ -46,7 +46,7 @@ def study_view(comparison: Comparison, /) -> console.Group:
     from rich import console
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(comparison.name, style="bold")]
+    parts: list[RenderableType] = [Text(study_answer(comparison)[1], style="bold"), Text(comparison.name)]
     if comparison.description:
         parts.append(Text(" ".join(comparison.description.split())))
     parts.append(Text(progress_line(comparison)))
