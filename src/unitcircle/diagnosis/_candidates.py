@@ -84,8 +84,10 @@ def _candidate(specification: str | Initializer | Mapping[str, Any], at: Sequenc
         return Candidate(name, {**specification} | linear)
     options: dict[str, Any] = {}
     for part in re.split(r"\s\+\s", specification) if isinstance(specification, str) else [specification]:
+        named = isinstance(part, str) and part.startswith("bias=")
+        part = part.removeprefix("bias=") if isinstance(part, str) else part  # noqa: PLW2901
         init = parse(part)
-        role = "bias" if isinstance(init, GateBias) else "recurrent"
+        role = "bias" if named or isinstance(init, GateBias) else "recurrent"
         if role in options:
             rule = "must name one recurrent initializer, one bias, or both"
             raise ArgumentError("try_initializers", rule, repr(str(specification)))

@@ -146,9 +146,10 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         With a batch such loops are found without it; a name that acts on no state is refused. Without a batch each must
         hold a square weight.
     try_initializers
-        Only for a module and a batch: initializers to try on copies of it. Each is a text such as ``"orthogonal"`` or
-        ``"orthogonal + chrono(max_steps=64)"``, an initializer, or a mapping of arguments of
-        :func:`unitcircle.torch.initialize_`; ``"remedies"`` stands for those that fit the cells and the length.
+        Only for a module and a batch: initializers to try on copies of it. Each is a text such as ``"orthogonal"``,
+        ``"orthogonal + chrono(max_steps=64)"`` or ``"identity + bias=zeros"``, an initializer, or a mapping of
+        arguments of :func:`unitcircle.torch.initialize_`; ``"remedies"`` stands for those that fit the cells and the
+        length.
     seeds
         Only with ``try_initializers``: draws of each, at least 5.
     weights

@@ -117,7 +117,9 @@ class LayerExamination:
         """Why the dynamics over the length are not known, as a clause; empty where they are."""
         if not self.finite:
             return "its weights are not finite"
-        if self.live is not None or self.layer.diagonal is not None:
+        if self.live is not None:
+            return self.live.unmeasured
+        if self.layer.diagonal is not None:
             return ""
         return reason_not_to_drive(self.layer, self.steps)
 

@@ -24,6 +24,8 @@ from unitcircle.diagnosis._state_measures import (
     gate_activities,
     leading_exponent,
     mean_distance,
+    padding,
+    revived,
     saturation,
 )
 from unitcircle.errors import ArgumentError
@@ -223,7 +225,10 @@ def _measured(scan: LiveScan, layer: RecurrentLayer, of_cell: _States | None, *,
         cut=cuts[0] if cuts else None,
         links=len(cuts),
     )
-    return measured if of_cell is None else _with_states(measured, layer, of_cell, scan.lengths, thorough=thorough)
+    if of_cell is None:
+        return measured
+    measured = replace(measured, **padding(of_cell.inputs, scan.lengths, scan.log_gradient, measured.start))
+    return _with_states(measured, layer, of_cell, scan.lengths, thorough=thorough)
 
 
 def _with_states(
@@ -245,9 +250,11 @@ def _with_states(
     if thorough:
         xs = of_cell.inputs[after]
         parts = {"h": slice(n), "c": slice(n, None)}
+        dead = dead_units(h[after], float(jnp.finfo(layer.source.dtype).eps))
         changes |= {
             "saturation": saturation(layer, parts, of_cell.states[1:][after]),
-            "dead": dead_units(h[after], float(jnp.finfo(layer.source.dtype).eps)),
+            "dead": dead,
+            "revived": revived(layer, dead, of_cell.inputs, of_cell.states[0]),
             "gates": gate_activities(layer, xs if xs.size else None, of_cell.states[:-1][after], log_expit),
             "drive": drive(layer, xs) if xs.size else None,
         }

@@ -18,7 +18,7 @@ from unitcircle.diagnosis._examination import DEFAULT_STEPS
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._live_loops import LoopLayers, Names, loop_layers, names_of, square
 from unitcircle.diagnosis._live_states import add_states
-from unitcircle.diagnosis._state_measures import leading_exponent
+from unitcircle.diagnosis._state_measures import leading_exponent, padding
 from unitcircle.dynamics import (
     DrivenLayer,
     GradientFlow,
@@ -292,6 +292,8 @@ def _measure_layer(
     )
     if driven is None:
         return measured
+    xs = to_numpy(driven.inputs)
+    measured = replace(measured, **padding(xs, flow.lengths[k], flow.log_norms[:, k], measured.start))
     try:
         return add_states(measured, layer, driven, flow.lengths[k], errors=errors, seed=seed, thorough=thorough)
     except NotFiniteError:  # the states overflow, and the gradient already shows it

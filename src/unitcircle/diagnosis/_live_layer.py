@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle.diagnosis._carrying import Carrying
 from unitcircle.diagnosis._driven import LOST
 
 SATURATED = 0.95
@@ -67,13 +68,23 @@ class LiveLayer:
     readable
         Share of what there is to learn that a linear readout of what is near foretells, each sequence from the others:
         of the variance over the batch of the loss's gradient by the output, for an answer that is the same for all.
-        Near is h_T, or the inputs within :attr:`reach`, whichever foretells more. NaN where the loss has no target, or
-        there are fewer than 32 sequences.
+        Near is h_T, or the inputs within :attr:`reach`, or those of up to eight of these steps, whichever foretells
+        most. NaN where the loss has no target, or there are fewer than 32 sequences.
     far
-        The largest such share that the inputs of one step beyond :attr:`reach` foretell; 1 where those within it are
-        the same in all sequences, 0 where nothing is beyond it.
+        The largest such share that the inputs of up to eight steps foretell of which some are beyond :attr:`reach`; 1
+        where those within it are the same in all sequences, 0 where nothing is beyond it.
+    carrying
+        Of a plain cell, where a few steps tell half of the target: measures what arrives there of a gradient that the
+        sequences share; else None.
+    padding
+        How many last inputs are one constant vector, the same for all sequences: their median over the batch; 0 where
+        there are fewer than 2, or the loss does not read the states at them.
+    padding_change
+        Change of the gradient's log-norm over them (nats), mean over the batch.
     dead
         Indices of units whose h never changes.
+    revived
+        How many of them do with all biases at 0, in a plain cell.
     units
         Number of units n.
     exponent, exponent_stderr
@@ -106,7 +117,11 @@ class LiveLayer:
     input_share: float = float("nan")
     readable: float = float("nan")
     far: float = float("nan")
+    carrying: Carrying | None = field(default=None, repr=False)
+    padding: int = 0
+    padding_change: float = 0.0
     dead: tuple[int, ...] = ()
+    revived: int = 0
     units: int = 0
     exponent: float = float("nan")
     exponent_stderr: float = float("nan")
@@ -128,6 +143,16 @@ class LiveLayer:
         return len(self.log_gradient) - 1
 
     @property
+    def unmeasured(self) -> str:
+        """Why the change of the gradient over the length is not known, as a clause; empty where it is."""
+        if self.start == len(self.log_gradient):
+            return "no gradient of the loss reaches its states"
+        if not np.isfinite(self.log_gradient[self.start]):
+            return f"the gradient of the loss is infinite or NaN at its state {self.start} steps from the end"
+        broken = np.flatnonzero(np.isnan(self.log_gradient))
+        return f"the gradient of the loss is NaN {broken[0]} steps back" if broken.size else ""
+
+    @property
     def start(self) -> int:
         """The first lag that the loss reaches; T + 1 where it reaches no state."""
         reached = np.flatnonzero(~np.isneginf(self.log_gradient))
@@ -135,10 +160,12 @@ class LiveLayer:
 
     @property
     def reach(self) -> int:
-        """The lags, from the end, at which the gradient is not lost: neither below 1/1000 of its end value nor cut."""
-        lost = self.first_lag(LOST)
-        reach = self.steps if lost is None else min(self.start + lost, self.steps)
-        return reach if self.cut is None else min(reach, self.cut)
+        """The lags, from the last input that is not padding, at which the gradient is neither below 1/1000 nor cut."""
+        start = max(self.start, self.padding)
+        curve = _relative(self.log_gradient[start:])
+        lost = np.flatnonzero(curve <= np.log(LOST))
+        ends = [self.steps, *([start + int(lost[0])] if lost.size else []), *([] if self.cut is None else [self.cut])]
+        return max(min(ends) - self.padding, 0)
 
     @property
     def grows(self) -> bool:
@@ -186,7 +213,10 @@ class LiveLayer:
             "input_share": self.input_share,
             "readable": self.readable,
             "far": self.far,
+            "padding": self.padding,
+            "padding_change": self.padding_change,
             "dead_units": list(self.dead),
+            "units_revived_without_bias": self.revived,
             "leading_exponent": self.exponent,
             "leading_exponent_stderr": self.exponent_stderr,
             "typical_direction": self.typical,

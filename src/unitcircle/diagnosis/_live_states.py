@@ -13,8 +13,16 @@ from torch.nn.functional import logsigmoid
 from torch.utils._pytree import tree_map
 
 from unitcircle._array import to_numpy
+from unitcircle.diagnosis._foretelling import foretold
 from unitcircle.diagnosis._live_layer import LiveLayer
-from unitcircle.diagnosis._state_measures import dead_units, drive, gate_activities, mean_distance, readable, saturation
+from unitcircle.diagnosis._state_measures import (
+    dead_units,
+    drive,
+    gate_activities,
+    mean_distance,
+    revived,
+    saturation,
+)
 from unitcircle.dynamics import DrivenLayer, Recurrence, input_share, jacobian_spectrum, participation_ratio
 from unitcircle.errors import NotFiniteError
 from unitcircle.recurrence import RecurrentLayer
@@ -58,35 +66,18 @@ def add_states(
         "spectrum": _typical_direction(measured, driven, int(lengths[0])),
     }
     if thorough and errors is not None:
-        changes |= _foretold(measured, driven, h, lengths, errors)
+        changes |= foretold(measured, layer, inputs=to_numpy(driven.inputs), h=h, lengths=lengths, errors=errors)
     if thorough:
         xs = to_numpy(driven.inputs)[after]
+        dead = dead_units(h[after], torch.finfo(_precision(layer)).eps)
         changes |= {
             "saturation": saturation(layer, parts, states[1:][after]),
-            "dead": dead_units(h[after], torch.finfo(_precision(layer)).eps),
+            "dead": dead,
+            "revived": revived(layer, dead, to_numpy(driven.inputs), states[0]),
             "gates": gate_activities(layer, xs if xs.size else None, states[:-1][after], _log_sigmoid),
             "drive": drive(layer, xs) if xs.size else None,
         }
     return LiveLayer(**(vars(measured) | changes))
-
-
-def _foretold(
-    measured: LiveLayer, driven: DrivenLayer, h: np.ndarray, lengths: np.ndarray, errors: np.ndarray
-) -> dict[str, float]:
-    """Return what is foretold of the errors by what is near, and by one step beyond the gradient's reach."""
-    if len(errors) != len(lengths):
-        return {}
-    each, inputs = np.arange(len(lengths)), to_numpy(driven.inputs)
-    last, size = h[lengths - 1, each], float(np.sqrt(np.nanmean(h**2)))
-    by_lag = [inputs[lengths - 1 - lag, each] for lag in range(int(lengths.min()))]
-    of_inputs = float(np.sqrt(np.mean(np.square(by_lag)))) if inputs.size else 0.0
-    near = np.concatenate([last[:, :0], *by_lag[: measured.reach]], 1)
-    # Sequences that are alike within reach differ beyond it.
-    alike = bool(near.size) and float(np.ptp(near, axis=0).max()) == 0.0
-    return {
-        "readable": max(readable(last, size, errors), readable(near, of_inputs, errors)),
-        "far": 1.0 if alike else max((readable(x, of_inputs, errors) for x in by_lag[measured.reach :]), default=0.0),
-    }
 
 
 def _precision(layer: RecurrentLayer) -> torch.dtype:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unitcircle.ensembles import MeanField
 from unitcircle.errors import UnknownNameError
-from unitcircle.initializers import Critical, parse
+from unitcircle.initializers import Critical, GateBias, parse
 from unitcircle.recurrence import Cell, RecurrentLayer
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def chrono_for(steps: int, /) -> str:
 
 def remedies(layer: RecurrentLayer, steps: int, live: LiveLayer | None = None, /) -> list[Action]:
     """Return the initializations that may help a layer over a length, the best first, without what it already is."""
+    if live is not None:
+        steps -= live.padding  # which no weight should have to bridge
     if layer.projection is not None or layer.cell in {Cell.DIAGONAL, Cell.LOW_RANK_RNN, Cell.HAND_WRITTEN}:
         return []
     actions: list[Action]
@@ -39,7 +41,24 @@ def remedies(layer: RecurrentLayer, steps: int, live: LiveLayer | None = None, /
             # What grows needs it first; of what vanishes docs/results/critical-modulus.md found nothing better in it.
             names.insert(0 if live.grows else len(names), critical)
         actions = [{"recurrent": name} for name in names]
+        if live is not None and mostly_dead(live):
+            # Where no unit lives, no recurrent weight acts on anything.
+            free = freeing(layer, live)
+            actions = [free, *({**action, **free} for action in actions)]
     return [action for action in actions if not has(layer, action)]
+
+
+def mostly_dead(live: LiveLayer, /) -> bool:
+    """Return whether at least half of the units are constant, most of which change where no bias holds them."""
+    return 2 * len(live.dead) >= live.units and 2 * live.revived > len(live.dead)
+
+
+def freeing(layer: RecurrentLayer, live: LiveLayer, /) -> Action:
+    """Return the biases that free units which their biases hold."""
+    if layer.cell is not Cell.RNN_RELU or live.drive is None:
+        return {"bias": "zeros"}
+    # At 0 half of the drive is lost, and the sum that an identity takes ends at 0. One standard deviation of it is not.
+    return {"bias": f"constant(value={live.drive[0]:.2g})"}
 
 
 def critical_for(layer: RecurrentLayer, live: LiveLayer, /) -> str:
@@ -68,4 +87,6 @@ def has(layer: RecurrentLayer, action: Action, /) -> bool:
 
 def name_of(action: Action, /) -> str:
     """Return an initialization as ``try_initializers`` takes it: ``"orthogonal + chrono(max_steps=100)"``."""
-    return " + ".join(action[role] for role in ("recurrent", "bias") if role in action)
+    of_gate = "bias" in action and isinstance(parse(action["bias"]), GateBias)
+    names = {"recurrent": "{}", "bias": "{}" if of_gate else "bias={}"}
+    return " + ".join(name.format(action[role]) for role, name in names.items() if role in action)

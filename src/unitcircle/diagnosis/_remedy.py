@@ -18,6 +18,8 @@ from unitcircle.initializers import parse
 from unitcircle.recurrence import RecurrentLayer, draw_decay
 from unitcircle.report import factor
 
+BY_HAND = {"UC209", "UC210"}
+"""Findings that the code of the model must mend before an initialization does what it should."""
 LOST_DECAY = "UC114"
 """The code of the finding that a new draw of a decay remedies, which no action of ``initialize_`` does."""
 _CALLS = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}
@@ -80,7 +82,9 @@ def best_action(layer: LayerExamination, exam: Examination, /) -> Action:
     """Return the initialization of the one list for a layer: the best that was tried, else the first; {} without."""
     if exam.trials is not None and len(exam.trials.ranking) > 1:
         return exam.trials.better[0].action if exam.trials.better else {}
-    return next(iter(remedies(layer.layer, exam.steps, layer.live)), {})
+    actions = remedies(layer.layer, exam.steps, layer.live)
+    # Free biases alone lengthen no memory.
+    return next((action for action in actions if layer.layer.cell.gated or "recurrent" in action), {})
 
 
 def helpful_action(layer: LayerExamination, steps: int, /) -> Action | None:
@@ -126,9 +130,13 @@ def merged_remedy(findings: Sequence[Finding], exam: Examination, /) -> Remedy |
     layers = [layer for layer in exam.layers if layer.layer.label in affected] or list(exam.layers)
     action = merged_action(chosen)
     action = {name: action[name] for name in ("recurrent", "bias") if name in action}
+    by_hand = [code for code in codes if code in BY_HAND]
     if exam.trials is not None and exam.trials.better:
         return Remedy(exam.trials.better[0].call, codes, effect_of_best(exam.trials, exam.steps))
     call = initialize_call(layers[0], **action)
+    if by_hand:
+        text = f"after mending what {' and '.join(by_hand)} says in the model's code: {call}"
+        return Remedy(text, codes, "not measured: the model that it is for does not exist yet")
     if all(exam.trained(layer) for layer in layers):
         text = f"before the next training run: {call}"
         return Remedy(text, codes, "these weights are trained, and initializing them would erase what they learned")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._live_layer import SATURATED, GateActivity
 from unitcircle.initializers import Critical
-from unitcircle.recurrence import Cell, RecurrentLayer
+from unitcircle.recurrence import Cell, RecurrentLayer, step
 
 FEWEST = 32
 """With fewer sequences nothing is foretold."""
@@ -37,6 +38,48 @@ def dead_units(h: np.ndarray, eps: float, /) -> tuple[int, ...]:
     """Return the units that never change over states ``(N, n)``, to the rounding of weights of a precision."""
     # Bound of the change of h when each of n weights changes by one unit in the last place.
     return tuple(np.flatnonzero(np.ptp(h, axis=0) <= h.shape[-1] * eps).tolist())
+
+
+def trailing(xs: np.ndarray, lengths: np.ndarray, /) -> np.ndarray:
+    """Return how many last inputs of each sequence ``(T, B, m)`` equal the constant that ends most steps of one."""
+    each = np.arange(len(lengths))
+    by_lag = [xs[np.maximum(lengths - 1 - lag, 0), each] for lag in range(int(lengths.max()))]
+
+    def run(equal_to: np.ndarray) -> np.ndarray:
+        same = np.array([(x == equal_to).all(-1) & (lag < lengths) for lag, x in enumerate(by_lag)])
+        return np.where(same.all(0), lengths, np.argmin(same, 0))
+
+    longest = int(np.argmax(run(by_lag[0])))
+    return run(by_lag[0][longest])
+
+
+def padding(xs: np.ndarray, lengths: np.ndarray, log_gradient: np.ndarray, start: int, /) -> dict[str, float]:
+    """Return how many last inputs are one constant vector, and how a gradient ``(T + 1, B)`` by lag changes there."""
+    if not xs.size or len(lengths) != log_gradient.shape[1]:
+        return {}
+    counts = trailing(xs, lengths)
+    # A sequence that is constant throughout has no last informative step.
+    counts = np.where(counts < lengths, counts, 0)
+    median = int(np.median(counts))
+    if median < max(2, start + 1):
+        return {}
+    read = counts > start
+    ends = log_gradient[counts[read], np.flatnonzero(read)]
+    with np.errstate(invalid="ignore"):
+        return {"padding": median, "padding_change": float(np.mean(ends - log_gradient[start, read]))}
+
+
+def revived(layer: RecurrentLayer, dead: Sequence[int], xs: np.ndarray, first: np.ndarray, /) -> int:
+    """Return how many dead units of a plain cell change over inputs ``(T, B, m)`` where every bias is 0."""
+    if not dead or layer.cell.gates != ("h",) or not layer.biases or not xs.size or layer.cell is Cell.HAND_WRITTEN:
+        return 0
+    free = replace(layer, biases={gate: np.zeros_like(bias) for gate, bias in layer.biases.items()}, bias_parts={})
+    state, states = first, []
+    for x in xs:
+        state = step(free, x, state)
+        states.append(state[..., list(dead)])
+    moved = np.ptp(np.concatenate(states), axis=0)
+    return int(np.count_nonzero(moved > layer.hidden_size * layer.source.eps))
 
 
 def readable(values: np.ndarray, size: float, errors: np.ndarray, /) -> float:

@@ -30,6 +30,8 @@ from unitcircle.diagnosis.rules import (  # noqa: F401  (imported to be register
     _uc207_constant_units,
     _uc208_short_gates,
     _uc209_detached_state,
+    _uc210_padding_read,
+    _uc211_step_not_carried,
 )
 
 __all__: list[str] = []

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Severity
+from unitcircle.diagnosis._foretelling import TELLS as HALF
 from unitcircle.diagnosis._remedies import Action
-from unitcircle.diagnosis._remedy import best_action
+from unitcircle.diagnosis._remedy import best_action, initialize_call
 from unitcircle.diagnosis.rules._layers import live_layers
 
 LONG = 100
 """Where nothing is known of the task, a gated cell that forgets is a warning from this length on."""
-HALF = 0.5
-"""A share from which on a part of the input tells enough of the target."""
 
 
 def near(exam: Examination) -> float:
@@ -22,7 +24,7 @@ def near(exam: Examination) -> float:
 
 
 def far(exam: Examination) -> float:
-    """Return the share of the target that a step beyond the gradient's reach foretells; NaN where unknown."""
+    """Return the share of the target that a few steps beyond the gradient's reach foretell; NaN where unknown."""
     return _largest([live.far for _, live in live_layers(exam)])
 
 
@@ -52,13 +54,32 @@ def worth(exam: Examination, layer: LayerExamination, severity: Severity, action
     return severity, best_action(layer, exam) if severity > Severity.NOTE else {}
 
 
+def after_mending(exam: Examination, layer: LayerExamination) -> tuple[Action, str]:
+    """Return what the weights need once a fault of the code is mended, as an initialization and as a clause."""
+    live = layer.live
+    assert live is not None
+    # What is left of the state over one step, from the lags of data that a gradient passes.
+    end = live.steps if live.cut is None else live.cut - 1
+    curve = live.log_jacobian[live.padding : end + 1]
+    curve = curve[np.isfinite(curve)]
+    if len(curve) < 2 or severity_of_forgetting(exam, layer) is Severity.NOTE:
+        return {}, ""
+    rate = float(curve[-1] - curve[0]) / (len(curve) - 1)
+    length = exam.steps - live.padding
+    if rate * length > math.log(LOST) or not (action := best_action(layer, exam)):
+        return {}, ""
+    lost = math.ceil(math.log(LOST) / rate)
+    clause = f"; then {initialize_call(layer, **action)}, since the weights leave 1/1000 after {lost} of {length} steps"
+    return action, clause
+
+
 def no_remedy(exam: Examination) -> str:
     """Return why a finding about memory in a live model asks for nothing."""
     if near(exam) >= HALF:
         return "none is needed: what is near tells enough of this task"
     if not math.isnan(far(exam)) and far(exam) < HALF:
         return "none was seen to pay where no far step tells much of the target; train, and look again"
-    return "none by itself: what this batch shows decides (UC201, UC208, UC209)"
+    return "none by itself: what this batch shows decides (UC201, UC208, UC209, UC210)"
 
 
 def task_clause(exam: Examination) -> str:
@@ -66,4 +87,4 @@ def task_clause(exam: Examination) -> str:
     if math.isnan(near(exam)):
         return ""
     shares = f"what is nearer foretells {max(near(exam), 0):.0%} of the target"
-    return f"; {shares}, one step beyond at most {max(far(exam), 0):.0%}"
+    return f"; {shares}, a few steps that reach beyond {max(far(exam), 0):.0%}"

@@ -37,14 +37,14 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
     What happened before that step cannot be learned at an ordinary learning rate unless training first lengthens the
     reach of the gradient. Whether the task needs it is measured, on a batch of 32 sequences or more that has a target:
     what a readout of what is near, the last state or the inputs within reach, foretells of the target (each sequence
-    from the others), and what one step beyond foretells. The severity follows what training showed
-    (docs/results/verdicts.md):
+    from the others), and what up to eight steps foretell, some of them beyond. The severity follows what training
+    showed (docs/results/verdicts.md):
 
     - What is near foretells half of the target or more: a note, without a remedy. A tanh network of which only the last
       five of 100 inputs counted learned as it was, and a GRU's remedy made it worse.
-    - One step beyond foretells half, or all sequences are alike within reach: a warning. Default networks whose target
-      was the first of 40 inputs stayed at the error of a constant answer, of every kind of cell; with the first remedy
-      they learned.
+    - A few steps that reach beyond foretell half, or all sequences are alike within reach: a warning. Default networks
+      whose target was the first of 40 inputs stayed at the error of a constant answer, of every kind of cell; with the
+      first remedy they learned.
     - Neither: every step may count a little. LSTM and GRU improved with the remedy on such tasks: a warning. Most
       plain cells learned as they were, and no initialization made much of a difference: a note.
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._remedies import freeing, mostly_dead
+from unitcircle.diagnosis._remedy import best_action, initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis.rules._layers import live_layers
 
@@ -24,19 +26,28 @@ def collapsed_state(exam: Examination) -> Iterator[Finding]:
     families of initializers, stayed at the baseline, against 18 % of the other runs of their settings.
 
     ## Remedy
-    Use a recurrent gain of 1 or slightly above, or, for a gated cell, a longer memory of the gates (Chrono). If the
-    sequence ends in padding, read the state at the end of the data.
+    Where the biases hold the units at 0 (UC207): free them. If the sequence ends in padding (UC210), read the
+    state at the end of the data. Else use a recurrent gain of 1 or slightly above, or, for a gated cell, a longer
+    memory of the gates (Chrono).
     """
     for layer, live in live_layers(exam):
         if live.distance is None:
             continue
         end, peak = float(live.distance[-1]), float(live.distance.max())
         if end < LOST * max(peak, 1.0):
+            dead = mostly_dead(live)
+            action = freeing(layer.layer, live) if dead else {} if live.padding else best_action(layer, exam)
+            instead = (
+                "read the state before the padding"
+                if live.padding
+                else "raise the recurrent gain, or lengthen the gates"
+            )
             yield Finding(
                 Severity.WARNING,
                 layer.place(),
                 f"the hidden state has root mean square {end:.2g} at the last step (at most {peak:.2g} before)",
                 "at the origin all inputs look alike",
-                "raise the recurrent gain, lengthen the gates (Chrono), or read the state before the padding",
+                initialize_call(layer, **action) if action else instead,
                 {"end": end, "peak": peak},
+                action=action,
             )

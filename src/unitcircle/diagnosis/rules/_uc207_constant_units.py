@@ -8,6 +8,8 @@ import numpy as np
 
 from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._remedies import freeing, mostly_dead
+from unitcircle.diagnosis._remedy import initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis.rules._layers import live_layers
 
@@ -26,20 +28,26 @@ def constant_units(exam: Examination) -> Iterator[Finding]:
     A dead unit has no gradient, so training cannot change it, and it costs as much as the other units.
 
     ## Remedy
-    ReLU: use smaller negative biases, an identity or orthogonal recurrent weight, or a lower learning rate if the units
-    died during training. Saturated: use smaller biases and input weights. Confirm the finding on a larger batch first.
+    Where the biases hold the units, which is measured (the report says how many of them change over the same batch
+    with every bias at 0): `initialize_(model, bias="zeros")`, of ReLU `bias="constant(value=s)"`, s the standard
+    deviation of U x, so that most of the drive is above 0. Else ReLU: an identity or orthogonal recurrent weight, or a
+    lower learning rate if the units died during training; saturated: smaller input weights. Confirm the finding on a
+    larger batch first.
     """
     for layer, live in live_layers(exam):
         if live.dead:
             identity = all(np.array_equal(block, np.eye(len(block))) for block in layer.blocks.values())
             weight = "" if identity else "; for ReLU, recurrent='identity' or 'orthogonal'"
+            free = freeing(layer.layer, live) if mostly_dead(live) else {}
+            moved = f"; with every bias at 0, {live.revived} of them do" if live.revived else ""
             yield Finding(
                 Severity.WARNING if 2 * len(live.dead) >= live.units else Severity.NOTE,
                 layer.place(),
-                f"{len(live.dead)} of {live.units} units never change: {_first_of(live.dead)}",
+                f"{len(live.dead)} of {live.units} units never change: {_first_of(live.dead)}{moved}",
                 "a dead unit has no gradient: training cannot change it",
-                f"smaller biases and input weights{weight}",
-                {"dead": list(live.dead), "units": live.units},
+                initialize_call(layer, **free) if free else f"smaller biases and input weights{weight}",
+                {"dead": list(live.dead), "units": live.units, "revived": live.revived},
+                action=free,
             )
 
 

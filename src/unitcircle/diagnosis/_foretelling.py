@@ -1,0 +1,67 @@
+"""What the inputs of a layer tell of what is to be learned, near the end of the data and far from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from unitcircle.diagnosis._carrying import Carrying
+from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._remedies import ONE_ACTIVATION
+from unitcircle.diagnosis._state_measures import readable, trailing
+from unitcircle.recurrence import RecurrentLayer
+
+WIDTHS = (1, 2, 4, 8)
+"""Steps in a row of which a readout sees the inputs; of more, 32 sequences teach it too little."""
+TELLS = 0.5
+"""A share from which on inputs tell enough of the target."""
+
+
+def foretold(
+    measured: LiveLayer,
+    layer: RecurrentLayer,
+    /,
+    *,
+    inputs: np.ndarray,
+    h: np.ndarray,
+    lengths: np.ndarray,
+    errors: np.ndarray,
+) -> dict[str, Any]:
+    """Return what is foretold of the errors by what is near, and by a few steps some of which are beyond reach."""
+    if len(errors) != len(lengths):
+        return {}
+    each = np.arange(len(lengths))
+    last, size = h[lengths - 1, each], float(np.sqrt(np.nanmean(h**2)))
+    # Padding tells nothing; what comes before it is counted from its end.
+    past = trailing(inputs, lengths) if measured.padding else np.zeros_like(lengths)
+    ends = lengths - np.where(past < lengths, past, 0)
+    by_lag = np.array([inputs[ends - 1 - lag, each] for lag in range(int(ends.min()))])
+    of_inputs = float(np.sqrt(np.mean(np.square(by_lag)))) if inputs.size else 0.0
+    reach = measured.reach
+    near = np.concatenate([last[:, :0], *by_lag[:reach]], 1)
+    shares = {
+        (start, width): readable(np.concatenate(by_lag[start : start + width], 1), of_inputs, errors)
+        for start, width in _windows(len(by_lag))
+    }
+    # Sequences that are alike within reach differ beyond it.
+    alike = bool(near.size) and float(np.ptp(near, axis=0).max()) == 0.0
+    within = [share for (start, width), share in shares.items() if start + width <= reach]
+    beyond = [share for (start, width), share in shares.items() if start + width > reach]
+    start, width = max(shares, key=lambda window: shares[window])
+    carrying = None
+    plain = layer.cell in ONE_ACTIVATION and not layer.unknown and bool(layer.inputs)
+    if plain and shares[start, width] >= TELLS and measured.cut is None and (lengths == len(h)).all():
+        carrying = Carrying(inputs, start + int(np.median(past)))
+    return {
+        "readable": max(readable(last, size, errors), readable(near, of_inputs, errors), *within),
+        "far": 1.0 if alike else max(beyond, default=0.0),
+        "carrying": carrying,
+    }
+
+
+def _windows(count: int) -> Iterator[tuple[int, int]]:
+    """Yield the first lag and the width of windows, each width at half its own spacing."""
+    for width in WIDTHS:
+        yield from ((start, width) for start in range(0, count - width + 1, max(width // 2, 1)))
