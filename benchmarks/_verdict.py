@@ -25,7 +25,7 @@ def improves(before: np.ndarray, after: np.ndarray, among: int = 1) -> bool:
 class Verdict:
     """A pair, judged."""
 
-    pair: Any  # Its ``name`` and ``held_out``
+    pair: Any  # Its ``name``
     warnings: int  # Seeds with a finding of at least a warning
     findings: dict[str, str]  # Code → severity, of the findings of most seeds
     scores: dict[str, np.ndarray] = field(repr=False)
