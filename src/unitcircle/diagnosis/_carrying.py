@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from unitcircle.recurrence import RecurrentLayer, jacobian, step
+from unitcircle.recurrence import RecurrentLayer, activation
 
 COTANGENTS = 8
 """Random cotangents of the last state, the same for all sequences."""
-COST = 1e9
-"""Above B·T·n² of this, some seconds, nothing is measured."""
+COST = 3e8
+"""Above B·T·n² of this, some seconds for a list of remedies, nothing is measured."""
+DRAWS = 3
+"""Draws of the weights of a remedy, over which its logarithm is averaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,20 +27,31 @@ class Carrying:
 
     inputs: np.ndarray
     lag: int
+    _known: dict[str, float] = field(default_factory=dict[str, float], repr=False)
 
-    def cost(self, units: int) -> float:
-        """Return the number of multiplications, about."""
-        return float(self.inputs.shape[1]) * len(self.inputs) * units**2
+    def affordable(self, units: int) -> bool:
+        """Return whether remedies of a layer of so many units can be measured in a few seconds."""
+        return self.inputs.shape[1] * len(self.inputs) * units**2 <= COST
+
+    def distance(self, name: str, draw: Callable[[np.random.Generator], RecurrentLayer], seed: int) -> float:
+        """Return how far the logarithm is from 0 for a remedy, mean over draws; each remedy is measured once."""
+        if name not in self._known:
+            # Not one draw, which by chance may carry all.
+            rngs = (np.random.default_rng([seed, k]) for k in range(DRAWS))
+            self._known[name] = float(np.mean([abs(self(draw(rng))) for rng in rngs]))
+        return self._known[name]
 
     def __call__(self, layer: RecurrentLayer) -> float:
         """Return the natural logarithm, root mean square over cotangents; −inf where nothing arrives."""
-        n = layer.hidden_size
-        states = [np.zeros((self.inputs.shape[1], n))]
-        for x in self.inputs:
-            states.append(step(layer, x, states[-1]))
-        v = np.random.default_rng(0).standard_normal((COTANGENTS, n))
-        rows = np.repeat(v[None], self.inputs.shape[1], axis=0)  # (B, K, n)
-        for t in range(len(self.inputs) - 1, len(self.inputs) - 1 - self.lag, -1):
-            rows = rows @ jacobian(layer, self.inputs[t], states[t])
+        W, phi = np.asarray(layer.gates["h"], dtype=float), activation(layer.activations["h"])
+        drive = self.inputs @ np.asarray(layer.inputs["h"], dtype=float).T + np.asarray(layer.biases.get("h", 0.0))
+        before, h = [], np.zeros_like(drive[0])
+        for u in drive:
+            before.append(u + h @ W.T)
+            h = phi.value(before[-1])
+        v = np.random.default_rng(0).standard_normal((COTANGENTS, len(W)))
+        rows = np.repeat(v[:, None], self.inputs.shape[1], axis=1)  # (K, B, n)
+        for a in before[: -1 - self.lag : -1]:
+            rows = (rows * phi.slope(a)) @ W
         with np.errstate(divide="ignore"):
-            return 0.5 * float(np.log(np.square(rows.mean(0)).sum()) - np.log(np.square(v).sum()))
+            return 0.5 * float(np.log(np.square(rows.mean(1)).sum()) - np.log(np.square(v).sum()))

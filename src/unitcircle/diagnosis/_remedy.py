@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from unitcircle._filling import biases_of
 from unitcircle.diagnosis._driven import LOST, DrivenDynamics, drive
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding
-from unitcircle.diagnosis._remedies import Action, remedies
+from unitcircle.diagnosis._remedies import Action, name_of, remedies
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.initializers import parse
 from unitcircle.recurrence import RecurrentLayer, draw_decay
 from unitcircle.report import factor
 
+SHORT = 16
+"""Steps nearer than this a plain cell learned as it was, with less left of its gradient (docs/results/verdicts.md)."""
 BY_HAND = {"UC209", "UC210"}
 """Findings that the code of the model must mend before an initialization does what it should."""
 LOST_DECAY = "UC114"
@@ -82,9 +85,28 @@ def best_action(layer: LayerExamination, exam: Examination, /) -> Action:
     """Return the initialization of the one list for a layer: the best that was tried, else the first; {} without."""
     if exam.trials is not None and len(exam.trials.ranking) > 1:
         return exam.trials.better[0].action if exam.trials.better else {}
+    if (carried := carried_best(layer, exam.steps)) is not None:
+        return carried[0]
     actions = remedies(layer.layer, exam.steps, layer.live)
     # Free biases alone lengthen no memory.
     return next((action for action in actions if layer.layer.cell.gated or "recurrent" in action), {})
+
+
+def carried_best(layer: LayerExamination, steps: int, /) -> tuple[Action, float] | None:
+    """Return the remedy that best carries a shared gradient to the steps that tell the target, and how far off it is."""
+    # None where it is not measured: in a gated cell, or where no few steps tell the target, or they are near.
+    live = layer.live
+    carrying = None if live is None else live.carrying
+    if live is None or carrying is None or not carrying.lag - live.padding >= SHORT or carrying.lag > steps:
+        return None
+    if not carrying.affordable(live.units):
+        return None
+    best: tuple[Action, float] | None = None
+    for action in remedies(layer.layer, steps, live):
+        away = carrying.distance(name_of(action), partial(initialized, layer.layer, action), layer.seed)
+        if best is None or away < best[1]:
+            best = action, away
+    return best
 
 
 def helpful_action(layer: LayerExamination, steps: int, /) -> Action | None:

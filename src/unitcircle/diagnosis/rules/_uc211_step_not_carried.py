@@ -5,24 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
-from unitcircle.diagnosis._carrying import COST, Carrying
-from unitcircle.diagnosis._examination import Examination, LayerExamination
+from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding, Severity
-from unitcircle.diagnosis._remedies import Action, remedies
-from unitcircle.diagnosis._remedy import initialize_call, initialized
+from unitcircle.diagnosis._remedy import carried_best, initialize_call
 from unitcircle.diagnosis._rule import rule
 from unitcircle.diagnosis.rules._layers import live_layers
 from unitcircle.diagnosis.rules._task import HALF, near
 from unitcircle.report import factor
 
-SHORT = 16
-"""Nearer steps a plain cell learned as it was, with less left of its gradient."""
 FACTOR = 3
 """By so much a remedy must bring the change nearer to 1."""
-DRAWS = 3
-"""Draws of a remedy's weights, over which its logarithm is averaged."""
 
 
 @rule("UC211", "step-not-carried", status="preview")
@@ -49,14 +41,11 @@ def step_not_carried(exam: Examination) -> Iterator[Finding]:
     `recurrent="block_rotation"`. A gated cell, or reading the state nearer to that step, avoids the question.
     """
     for layer, live in live_layers(exam):
-        carrying = live.carrying
-        if carrying is None or carrying.lag - live.padding < SHORT or carrying.lag > exam.steps:
+        carrying, best = live.carrying, carried_best(layer, exam.steps)
+        if carrying is None or best is None or near(exam) < HALF:  # what is beyond reach is judged by UC201
             continue
-        if carrying.cost(live.units) > COST or near(exam) < HALF:  # what is beyond reach is judged by UC201
-            continue
-        now = carrying(layer.layer)
-        action, then = _best(layer, carrying, exam.steps)
-        if not action or then + math.log(FACTOR) > abs(now):
+        now, (action, then) = carrying(layer.layer), best
+        if then + math.log(FACTOR) > abs(now):
             continue
         yield Finding(
             Severity.WARNING,
@@ -68,15 +57,3 @@ def step_not_carried(exam: Examination) -> Iterator[Finding]:
             {"lag": carrying.lag, "change": now, "after": then},
             action=action,
         )
-
-
-def _best(layer: LayerExamination, carrying: Carrying, steps: int) -> tuple[Action, float]:
-    """Return the remedy that brings the change of the mean gradient nearest to 1, and how near, as a logarithm."""
-    best: tuple[Action, float] = {}, math.inf
-    for action in remedies(layer.layer, steps, layer.live):
-        # Not one draw, which by chance may carry all.
-        draws = (np.random.default_rng([layer.seed, draw]) for draw in range(DRAWS))
-        distance = float(np.mean([abs(carrying(initialized(layer.layer, action, rng))) for rng in draws]))
-        if distance < best[1]:
-            best = action, distance
-    return best
