@@ -93,7 +93,7 @@ def best_action(layer: LayerExamination, exam: Examination, /) -> Action:
 
 
 def carried_best(layer: LayerExamination, steps: int, /) -> tuple[Action, float] | None:
-    """Return the remedy that best carries a shared gradient to the steps that tell the target, and how far off it is."""
+    """Return the remedy that best carries a shared gradient to the steps that tell the target, and how far off."""
     # None where it is not measured: in a gated cell, or where no few steps tell the target, or they are near.
     live = layer.live
     carrying = None if live is None else live.carrying
