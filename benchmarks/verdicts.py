@@ -119,10 +119,6 @@ SECOND = tuple(
         Pair("relu", "early", 25, start="gain 1.4"),
         *(Pair(cell, "product", 20) for cell in ("tanh", "gru")),
         Pair("tanh", "middle", 24),
-        Pair("relu", "middle", 50, start="gain 1.5"),
-        Pair("lstm", "middle", 50),
-        Pair("gru", "recent", 45),
-        Pair("lstm", "recent", 35, start="forget -1"),
         Pair("relu", "vote", 25, start="dead -2"),
         Pair("relu", "first", 25, start="dead -2"),
         Pair("tanh", "first", 16, cut=5),
@@ -132,8 +128,6 @@ SECOND = tuple(
         Pair("gru", "first", 25, padding=15),
         Pair("tanh", "vote", 30, start="gain 3"),
         Pair("lstm", "early", 30, start="stacked"),
-        Pair("gru", "vote", 50, layers=2),
-        Pair("tanh", "early", 35, both=True),
     )
 )
 
