@@ -177,7 +177,7 @@ def _comparison(group):
         ([Standing.WORSE, Standing.WORSE], Verdict.HOLDS),
         ([Standing.WORSE, Standing.UNDECIDED], Verdict.CONDITIONALLY),
         ([Standing.WORSE, Standing.BETTER], Verdict.CONDITIONALLY),
-        ([Standing.UNDECIDED, Standing.UNDECIDED], Verdict.UNDECIDED),
+        ([Standing.UNDECIDED, Standing.UNDECIDED], Verdict.TOO_FEW),
         ([Standing.BETTER, Standing.UNDECIDED], Verdict.FAILS),
     ],
 )
@@ -190,7 +190,7 @@ def test_outperforming_is_being_better_than_each_rival(verdicts, expected):
 
 def test_the_identity_is_a_rival_as_irnn_only():
     # In a tanh-RNN it is the identity, which the source does not name.
-    for label, expected in (("IRNN", Verdict.HOLDS), ("identity", Verdict.UNDECIDED)):
+    for label, expected in (("IRNN", Verdict.HOLDS), ("identity", Verdict.TOO_FEW)):
         group = _group(_row(studies.EIGEN, Standing.REFERENCE), _row(label, Standing.WORSE))
         assert rivals.outperforms("c", "C", "It outperforms.", _comparison(group)).verdict is expected
 
@@ -204,7 +204,7 @@ JUDGED = [
     ((W, W), Verdict.HOLDS),
     ((W, E), Verdict.CONDITIONALLY),
     ((W, B), Verdict.CONDITIONALLY),
-    ((E, E), Verdict.UNDECIDED),
+    ((E, E), Verdict.TOO_FEW),
     ((B, E), Verdict.FAILS),
 ]
 
@@ -227,7 +227,7 @@ def test_the_modulus_and_the_chain_are_judged_against_every_other(judge, labels,
 
 
 def test_the_wait_is_judged_by_the_row_of_xavier():
-    for verdict, expected in ((W, Verdict.HOLDS), (B, Verdict.FAILS), (E, Verdict.UNDECIDED)):
+    for verdict, expected in ((W, Verdict.HOLDS), (B, Verdict.FAILS), (E, Verdict.TOO_FEW)):
         rows = _row(studies.EIGEN, Standing.REFERENCE), _row("Xavier", verdict), _row("eigen 1.1", B)
         assert structures.long_wait(_group(*rows)).verdict is expected
 
@@ -243,9 +243,9 @@ def test_kinds_of_tasks_are_apart_only_where_their_ranges_are():
 
     overlap = [row("numbers", 1.2, 0.1), row("numbers", 1.6, 0.3), row("classes", 1.4, 0.2), row("classes", 1.9, 0.2)]
     apart = [row("numbers", 1.2, 0.1), row("numbers", 1.3, 0.3), row("classes", 1.4, 0.2), row("classes", 1.9, 0.2)]
-    assert trained.apart(overlap)[0] is Verdict.UNDECIDED
+    assert trained.apart(overlap)[0] is Verdict.TOO_FEW
     assert trained.apart(apart)[0] is Verdict.CONDITIONALLY
-    assert trained.apart(apart[:2])[0] is Verdict.UNDECIDED
+    assert trained.apart(apart[:2])[0] is Verdict.TOO_FEW
 
 
 @pytest.mark.parametrize(
@@ -263,8 +263,8 @@ def test_the_surface_is_judged_by_tasks(counts, verdict):
         ((0.5, 0.1, 0.8), Verdict.CONDITIONALLY),
         ((-0.9, -0.95, -0.75), Verdict.FAILS),
         ((0.1, -0.3, 0.4), Verdict.FAILS),
-        ((0.1, -0.3, 0.9), Verdict.UNDECIDED),
-        ((0.9, math.nan, math.nan), Verdict.UNDECIDED),
+        ((0.1, -0.3, 0.9), Verdict.TOO_FEW),
+        ((0.9, math.nan, math.nan), Verdict.TOO_FEW),
     ],
 )
 def test_distance_predicts_where_further_out_is_better(numbers, verdict):
@@ -274,7 +274,7 @@ def test_distance_predicts_where_further_out_is_better(numbers, verdict):
 def test_a_task_without_its_data_is_said_not_run(tmp_path):
     claim = rivals.unavailable("mnist", "MNIST", "It outperforms.", f"mnist(folder='{tmp_path}')")
     assert claim is not None
-    assert claim.verdict is Verdict.UNDECIDED
+    assert claim.verdict is Verdict.TOO_FEW
     assert "Not run" in claim.measured
     assert rivals.unavailable("t", "T", "S", "tomita(grammar=4)") is None
 
@@ -282,11 +282,11 @@ def test_a_task_without_its_data_is_said_not_run(tmp_path):
 def test_what_is_not_run_here_says_so(tmp_path, monkeypatch):
     for measure in (chapter._pixels, chapter._translation):
         (said,) = measure(Context(tmp_path))
-        assert (said.verdict, "needs --full and the data" in said.condition) == (Verdict.UNDECIDED, True)
+        assert (said.verdict, "needs --full and the data" in said.condition) == (Verdict.TOO_FEW, True)
     monkeypatch.setattr(Task, "parse", lambda _: Mnist(folder=str(tmp_path / "nowhere")))
     made = studies.pixels(Context(tmp_path, full=True))
     said = chapter._with_data(Context(tmp_path, full=True), "pixel-mnist", "T", "the others", made)
-    assert (said.verdict, said.condition) == (Verdict.UNDECIDED, "not run: the data are not here")
+    assert (said.verdict, said.condition) == (Verdict.TOO_FEW, "not run: the data are not here")
 
 
 def test_claims_that_need_data_are_about_the_rivals_they_name(tmp_path, monkeypatch):
@@ -417,7 +417,7 @@ def test_claims_of_a_comparison_have_its_rows_and_figures(tiny):
     found = structures.discrimination(context, [(study, comparison)])
     assert all(-1 <= row["Spearman"] <= 1 for row in found.table)
     # Four initializers are too few for an interval.
-    assert found.verdict is Verdict.UNDECIDED
+    assert found.verdict is Verdict.TOO_FEW
 
 
 def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
@@ -448,7 +448,7 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
     by_name = {claim.name: claim for claim in found}
     assert by_name["angles"].verdict is Verdict.UNDECIDED
     assert by_name["exponents"].verdict is Verdict.HOLDS
-    assert by_name["multi30k"].verdict is Verdict.UNDECIDED
+    assert by_name["multi30k"].verdict is Verdict.TOO_FEW
     assert all(claim.condition for claim in found if claim.verdict is Verdict.CONDITIONALLY)
 
 
@@ -463,7 +463,7 @@ def test_chaos_is_told_as_a_condition(monkeypatch, tmp_path):
 def test_what_was_not_run_caps_a_quick_verdict(tmp_path):
     for verdict, quick, full in (
         (Standing.WORSE, Verdict.CONDITIONALLY, Verdict.HOLDS),
-        (Standing.UNDECIDED, Verdict.UNDECIDED, Verdict.UNDECIDED),
+        (Standing.UNDECIDED, Verdict.TOO_FEW, Verdict.TOO_FEW),
         (Standing.BETTER, Verdict.FAILS, Verdict.FAILS),
     ):
         group = _group(_row(studies.EIGEN, Standing.REFERENCE), _row("Xavier", verdict), cell="gru")

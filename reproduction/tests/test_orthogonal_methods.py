@@ -30,8 +30,8 @@ TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
         ((1, 0), Verdict.CONDITIONALLY),
         ((1, -1), Verdict.CONDITIONALLY),
         ((0, -1), Verdict.FAILS),
-        ((0, 0), Verdict.UNDECIDED),
-        ((), Verdict.UNDECIDED),
+        ((0, 0), Verdict.TOO_FEW),
+        ((), Verdict.TOO_FEW),
     ],
 )
 def test_what_follows_from_comparisons(signs, expected):
@@ -124,7 +124,7 @@ def test_a_full_run_asks_the_study_engine_for_the_real_protocols(tmp_path, monke
 
     monkeypatch.setattr(Context, "study", nothing_done_yet)
     context = Context(tmp_path, full=True)
-    assert [claim.verdict for claim in clipping.claims(context)] == [Verdict.UNDECIDED] * 2
+    assert [claim.verdict for claim in clipping.claims(context)] == [Verdict.TOO_FEW] * 2
     asked.clear()
     found = [depth.claim(context), *memory.claims(context)]
     tasks = {(experiment.task, study.seeds) for study in asked for experiment in study.experiments}
@@ -133,7 +133,7 @@ def test_a_full_run_asks_the_study_engine_for_the_real_protocols(tmp_path, monke
     assert tasks == lengths | {("deep_linear_map", 10)}
     assert len({study.name for study in asked}) == len(asked)
     # Where nothing is known nothing is said to hold.
-    assert [claim.verdict for claim in found] == [Verdict.UNDECIDED] * 4
+    assert [claim.verdict for claim in found] == [Verdict.TOO_FEW] * 4
 
 
 @pytest.mark.parametrize(
@@ -220,4 +220,4 @@ def test_every_protocol_of_the_deep_networks_counts():
     flat = {str(start): 1.5 for start in depth.GAUSSIAN.values()}
     assert follows(depth.evidence_of(_growth(**flat)))[0] is Verdict.FAILS
     missing = {str(start): math.nan for start in depth.STARTS}
-    assert follows(depth.evidence_of(_growth(**missing)))[0] is Verdict.UNDECIDED
+    assert follows(depth.evidence_of(_growth(**missing)))[0] is Verdict.TOO_FEW

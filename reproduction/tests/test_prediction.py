@@ -170,9 +170,9 @@ def test_chance_is_that_of_the_largest():
         (0.01, [(-0.99, -0.75)], Verdict.HOLDS),
         (0.05, [(0.1, 0.8)], Verdict.CONDITIONALLY),
         (0.06, [(-0.2, 0.4)], Verdict.FAILS),
-        (0.06, [(-0.2, 0.4), (-0.2, 0.8)], Verdict.UNDECIDED),
-        (0.3, [(math.nan, math.nan)], Verdict.UNDECIDED),
-        (math.nan, [(-0.2, 0.4)], Verdict.UNDECIDED),
+        (0.06, [(-0.2, 0.4), (-0.2, 0.8)], Verdict.TOO_FEW),
+        (0.3, [(math.nan, math.nan)], Verdict.TOO_FEW),
+        (math.nan, [(-0.2, 0.4)], Verdict.TOO_FEW),
     ],
 )
 def test_screening_is_not_prediction(p, ends, verdict):
@@ -186,8 +186,8 @@ def test_screening_is_not_prediction(p, ends, verdict):
         ((-0.9, -0.99, -0.75), Verdict.HOLDS),
         ((0.5, 0.1, 0.8), Verdict.CONDITIONALLY),
         ((0.1, -0.2, 0.4), Verdict.FAILS),
-        ((0.4, -0.2, 0.9), Verdict.UNDECIDED),
-        ((0.9, math.nan, math.nan), Verdict.UNDECIDED),
+        ((0.4, -0.2, 0.9), Verdict.TOO_FEW),
+        ((0.9, math.nan, math.nan), Verdict.TOO_FEW),
     ],
 )
 def test_one_correlation_is_judged_by_its_interval(numbers, verdict):
@@ -551,10 +551,10 @@ def test_the_chapter_reads_its_records_and_draws(tmp_path):
     assert found["score"].verdict is Verdict.HOLDS
     assert found["transfer"].verdict is Verdict.HOLDS
     assert found["families"].verdict in {Verdict.HOLDS, Verdict.CONDITIONALLY}
-    assert found["steps"].verdict is Verdict.UNDECIDED
-    assert found["seeds"].verdict in {Verdict.FAILS, Verdict.UNDECIDED}
+    assert found["steps"].verdict is Verdict.TOO_FEW
+    assert found["seeds"].verdict in {Verdict.FAILS, Verdict.TOO_FEW}
     for claim in found.values():
-        assert bool(claim.condition) >= (claim.verdict in {Verdict.CONDITIONALLY, Verdict.UNDECIDED})
+        assert bool(claim.condition) >= (claim.verdict in {Verdict.CONDITIONALLY, Verdict.TOO_FEW})
         for draw in claim.figures.values():
             assert draw().axes
 
@@ -563,7 +563,7 @@ def test_a_diagnosis_that_says_nothing_is_not_said_to(tmp_path):
     _store(tmp_path, explained=False)
     found = _claims(tmp_path)
     for name in ("score", "transfer", "families", "seeds"):
-        assert found[name].verdict in {Verdict.FAILS, Verdict.UNDECIDED}
+        assert found[name].verdict in {Verdict.FAILS, Verdict.TOO_FEW}
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -580,7 +580,7 @@ def test_without_records_the_shipped_study_is_run(tmp_path, monkeypatch, full):
     else:
         assert len({e.task.partition("(")[0] for e in study.experiments}) == 4
         assert study.seeds == 1
-    assert {claim.verdict for claim in found} == {Verdict.UNDECIDED}
+    assert {claim.verdict for claim in found} == {Verdict.TOO_FEW}
 
 
 def test_the_shipped_study_compares_enough_of_enough_kinds():

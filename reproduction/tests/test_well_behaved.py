@@ -182,7 +182,7 @@ def _row(accuracy, deviation):
 
 def test_persistence_is_judged_by_those_that_learned():
     judge = persistence.persistence_verdict
-    assert judge([_row(0.5, 0.01)])[0] is Verdict.UNDECIDED
+    assert judge([_row(0.5, 0.01)])[0] is Verdict.TOO_FEW
     assert judge([_row(0.5, 0.9), _row(0.9, 0.05)]) == (Verdict.HOLDS, "")
     assert judge([_row(0.9, 0.5), _row(0.9, 0.05)])[0] is Verdict.CONDITIONALLY
     assert judge([_row(0.5, 0.01), _row(0.9, 0.5)])[0] is Verdict.FAILS
@@ -238,9 +238,9 @@ def test_a_precise_exponent_near_one_is_one_and_a_vague_one_is_not():
     judge = perturbation.perturbation_verdict
     near, vague, low = np.array([0.949, 0.95, 0.951]), np.array([-0.5, 0.5, 1.5]), np.array([0.39, 0.4, 0.41])
     assert judge({"sgd": near}, {"sgd": near})[0] is Verdict.HOLDS
-    assert judge({"sgd": near}, {"sgd": vague})[0] is Verdict.UNDECIDED
+    assert judge({"sgd": near}, {"sgd": vague})[0] is Verdict.TOO_FEW
     assert judge({"sgd": vague}, {"sgd": low})[0] is Verdict.FAILS
-    assert judge({}, {})[0] is Verdict.UNDECIDED
+    assert judge({}, {})[0] is Verdict.TOO_FEW
 
 
 def test_the_power_in_the_width_is_said_to_exclude_or_to_admit():
@@ -294,7 +294,7 @@ def test_every_claim_on_tiny_settings(tmp_path, monkeypatch):
     assert claims["bound"].verdict is Verdict.HOLDS
     assert claims["isometry"].verdict is Verdict.CONDITIONALLY
     assert claims["low-rank"].verdict is Verdict.UNDECIDED
-    assert claims["recurrent"].verdict is Verdict.UNDECIDED  # four steps teach nothing
+    assert claims["recurrent"].verdict is Verdict.TOO_FEW  # four steps teach nothing
     exponents = claims["why"].data["rate_exponents"]
     assert {optimizer: len(values) for optimizer, values in exponents.items()} == {"sgd": 2, "adam": 2}
     assert np.mean(exponents["sgd"]) == pytest.approx(1, abs=0.3)  # twelve steps of SGD are early

@@ -19,7 +19,12 @@ class Verdict(StrEnum):
     HOLDS = "holds"
     CONDITIONALLY = "holds with a condition"
     FAILS = "does not hold here"
+    NO_DIFFERENCE = "no practical difference"
+    """What the text tells apart is shown to differ by less than a margin that was declared beforehand."""
+    TOO_FEW = "not enough runs"
+    """These runs tell nothing apart and show no equivalence; the condition says how many would."""
     UNDECIDED = "cannot be decided from the source"
+    """The text does not say what would have to be measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +52,7 @@ class Claim:
     data
         Further numbers for the JSON file beside the page.
     condition
-        The condition of CONDITIONALLY, or why it is UNDECIDED.
+        The condition of CONDITIONALLY, the margin of NO_DIFFERENCE, what is missing of TOO_FEW, or why it is UNDECIDED.
     """
 
     name: str

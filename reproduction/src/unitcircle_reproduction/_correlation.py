@@ -119,9 +119,9 @@ def screening(value: float, low: float, high: float, /) -> Verdict:
     """Judge one correlation by its interval: above 0.7 it would be prediction, beyond 0 it is screening."""
     # It fails where the interval contains 0 and excludes prediction; one that excludes neither is undecided.
     if math.isnan(value) or math.isnan(low):
-        return Verdict.UNDECIDED
+        return Verdict.TOO_FEW
     if low >= STRONG or high <= -STRONG:
         return Verdict.HOLDS
     if low > 0 or high < 0:
         return Verdict.CONDITIONALLY
-    return Verdict.FAILS if max(-low, high) < STRONG else Verdict.UNDECIDED
+    return Verdict.FAILS if max(-low, high) < STRONG else Verdict.TOO_FEW

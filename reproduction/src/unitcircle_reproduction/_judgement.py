@@ -13,10 +13,12 @@ CONFIDENCE = 0.95
 
 
 class Evidence(NamedTuple):
-    """One comparison: its name, and 1 if it is as the text says, −1 if the contrary, 0 if undecided."""
+    """One comparison: its name, and 1 if it is as the text says, −1 if the contrary, 0 if not told apart."""
 
     name: str
     sign: int
+    equivalent: bool = False  # Not told apart, and shown to differ by less than the margin
+    needed: float = math.nan  # Pairs that would tell; NaN where no margin was declared
 
 
 def significant(signs: Sequence[int], p_values: Sequence[float], /) -> list[int]:
@@ -24,19 +26,44 @@ def significant(signs: Sequence[int], p_values: Sequence[float], /) -> list[int]
     return [sign if p < 1 - CONFIDENCE else 0 for sign, p in zip(signs, holm(p_values), strict=True)]
 
 
-def follows(evidence: Sequence[Evidence], /) -> tuple[Verdict, str]:
+def follows(evidence: Sequence[Evidence], /, *, margin: str = "") -> tuple[Verdict, str]:
     """Return what follows from all comparisons of a claim, each counted once, and its condition."""
-    names = {sign: [name for name, other in evidence if other == sign] for sign in (1, -1, 0)}
+    # Equivalence needs no correction for their number: of the whole it is only said where each shows it by itself.
     if not evidence:
-        return Verdict.UNDECIDED, "there are no runs"
-    if len(names[1]) == len(evidence):
+        return Verdict.TOO_FEW, "there are no runs"
+    names = {standing: [each.name for each in evidence if _standing(each) == standing] for standing in _WORDS}
+    so, contrary, equal, open_ = names.values()
+    if len(so) == len(evidence):
         return Verdict.HOLDS, ""
-    if len(names[0]) == len(evidence):
-        return Verdict.UNDECIDED, "these runs do not tell them apart"
-    words = {1: "so", -1: "the contrary", 0: "not told apart"}
-    parts = [f"{words[sign]} in {len(group)} ({'; '.join(group)})" for sign, group in names.items() if group]
-    verdict = Verdict.CONDITIONALLY if names[1] else Verdict.FAILS
+    if len(equal) == len(evidence):
+        return Verdict.NO_DIFFERENCE, margin
+    needed = _needed([each for each in evidence if _standing(each) == "not told apart"])
+    if len(open_) == len(evidence):
+        return Verdict.TOO_FEW, f"these runs do not tell them apart{needed}"
+    parts = [
+        f"{standing} in {len(group)} ({'; '.join(group)}){needed if standing == 'not told apart' else ''}"
+        for standing, group in names.items()
+        if group
+    ]
+    verdict = Verdict.CONDITIONALLY if so else Verdict.FAILS if contrary else Verdict.TOO_FEW
     return verdict, f"of {len(evidence)} comparisons, {'; '.join(parts)}"
+
+
+_WORDS = ("so", "the contrary", "no practical difference", "not told apart")
+
+
+def _standing(each: Evidence) -> str:
+    return {1: "so", -1: "the contrary"}.get(each.sign, _WORDS[2 if each.equivalent else 3])
+
+
+def _needed(evidence: Sequence[Evidence]) -> str:
+    """Return how many pairs would tell those apart that are open, in words; nothing where no margin was declared."""
+    counts = [each.needed for each in evidence if not math.isnan(each.needed)]
+    if not counts:
+        return ""
+    if (most := max(counts)) == math.inf:
+        return "; how many would be enough, their spread does not tell"
+    return f"; about {most:.0f} pairs of runs would be enough"
 
 
 def number(value: float, /) -> str:

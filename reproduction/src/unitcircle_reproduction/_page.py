@@ -22,6 +22,8 @@ _CLASSES = {
     Verdict.HOLDS: "good",
     Verdict.CONDITIONALLY: "warning",
     Verdict.FAILS: "error",
+    Verdict.NO_DIFFERENCE: "unknown",
+    Verdict.TOO_FEW: "unknown",
     Verdict.UNDECIDED: "unknown",
 }
 

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from unitcircle.experiments.comparison import Group, Standing, plot_learning_curves, plot_seeds
+from unitcircle.experiments.comparison import Group, Row, Standing, plot_learning_curves, plot_seeds
 from unitcircle_reproduction._claim import Claim
-from unitcircle_reproduction._judgement import Evidence, follows, number, with_interval
+from unitcircle_reproduction._equivalence import equivalence_p, pairs_needed
+from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, number, with_interval
 
 CAPTION = "Left: every seed; right: mean score on validation data, 95 % interval. Dotted: baseline; dashed: threshold."
+
+
+FACTOR, POINTS, BLEU, PART = 1.25, 0.05, 1.0, 0.1
+"""Margins within which there is no practical difference: a factor of steps, accuracy, BLEU, part of the baseline."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,13 @@ def claim_of(
 ) -> Claim:
     """Return what follows for a statement from judged groups by heading; every row of the others is one comparison."""
     evidence = [
-        Evidence(", ".join(filter(None, (row.label, heading))), _sign(row.verdict, statement.others_are))
+        _evidence(", ".join(filter(None, (row.label, heading))), statement, group, row)
         for heading, group in groups.items()
         for row in group.rows
         if row.label in statement.others
     ]
-    verdict, condition = follows(evidence)
+    margins = dict.fromkeys(filter(None, (_margin(group)[1] for group in groups.values())))
+    verdict, condition = follows(evidence, margin=f"margin declared beforehand: {'; '.join(margins)}")
     labels = (statement.reference, *statement.others)
     return Claim(
         statement.name,
@@ -58,6 +65,41 @@ def claim_of(
         data or {},
         condition,
     )
+
+
+def _evidence(name: str, statement: Statement, group: Group, row: Row) -> Evidence:
+    """Return what one row says of a statement; where nothing is told apart, whether it is equivalent."""
+    sign, (margin, _) = _sign(row.verdict, statement.others_are), _margin(group)
+    reference = next((other for other in group.rows if other.label == statement.reference), None)
+    if sign or reference is None or math.isnan(margin):
+        return Evidence(name, sign)
+    differences, level = _differences(group, row, reference), 1 - CONFIDENCE
+    known = differences[np.isfinite(differences)]
+    deviation = float(known.std(ddof=1)) if len(known) > 1 else math.inf
+    equivalent = equivalence_p(differences.tolist(), margin) < level
+    return Evidence(name, 0, equivalent, pairs_needed(deviation, margin, level))
+
+
+def _margin(group: Group) -> tuple[float, str]:
+    """Return the margin of a group's differences, of steps that of their logarithm, and the margin in words."""
+    if group.rank_by == "steps":
+        return math.log(FACTOR), f"a factor of {FACTOR:g} in the steps"
+    if group.higher_is_better:
+        points = BLEU if group.signature else POINTS
+        return points, f"{points:g} of {group.unit}"
+    return PART * group.baseline, "" if math.isnan(group.baseline) else f"{PART:g} of the baseline's {group.unit}"
+
+
+def _differences(group: Group, row: Row, reference: Row) -> np.ndarray:
+    """Return the differences of the pairs, of steps those of their logarithms; NaN where neither got there."""
+    pairs = sorted(set(row.seeds) & set(reference.seeds))
+    by_steps = group.rank_by == "steps"
+    values, others = (
+        np.array([dict(zip(r.seeds, r.steps if by_steps else r.scores, strict=True))[seed] for seed in pairs])
+        for r in (row, reference)
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(values) - np.log(others) if by_steps else values - others
 
 
 def _sign(verdict: Standing, expected: Standing) -> int:
@@ -85,7 +127,7 @@ def table(heading: str, group: Group, /) -> list[dict[str, Any]]:
         {
             "task": f"{heading}: {group.unit}",
             "contender": row.label,
-            "rate": number(row.learning_rate),
+            "rate": number(row.learning_rate) + edge(row),
             "score": with_interval(row.mean, row.interval),
             "worst": number(row.worst),
             "solved": f"{row.solved}/{len(row.seeds)}" if can_be_solved else "",
@@ -97,6 +139,12 @@ def table(heading: str, group: Group, /) -> list[dict[str, Any]]:
         }
         for row in group.rows
     ]
+
+
+def edge(row: Row, /) -> str:
+    """Return a mark where the rate of a row is the smallest or the largest that was tried; nothing else."""
+    tried = row.tuning
+    return " (edge)" if len(tried) > 1 and row.learning_rate in {min(tried), max(tried)} else ""
 
 
 def curves(groups: Mapping[str, Group], labels: Sequence[str], /) -> dict[str, Callable[[], Figure]]:

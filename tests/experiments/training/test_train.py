@@ -104,8 +104,17 @@ def test_a_diverged_run_is_a_result_and_leaves_its_neighbours_alone():
     assert lost.status is Status.DIVERGED
     assert lost.summary["steps"] <= 20
     assert math.isnan(lost.summary["final_test_score"])
-    assert "not finite" in lost.message
+    assert lost.message == "the loss overflowed at step 1"
     assert kept.summary == train([calm])[0].summary
+
+
+def test_a_run_whose_gradient_overflows_first_says_so():
+    # States of 1e-20 · 5000¹² are finite in single precision; the gradient of the inputs, of 5000¹¹, is not.
+    run = replace(_run(recurrent="orthogonal(gain=5000)", input_scale=1e-20, steps=40), cell="linear(size=16)")
+    # Between two evaluations, at one, and after the last step.
+    for options in ({"evaluate_every": 40}, {"evaluate_every": 1}, {"steps": 1}):
+        (lost,) = train([replace(run, **options)])
+        assert lost.message == "the gradient of a finite loss overflowed at step 1"
 
 
 def test_a_run_stops_where_the_threshold_has_held_for_its_patience():

@@ -37,6 +37,6 @@ def unavailable(name: str, title: str, statement: str, task: str, /) -> Claim | 
         next(iter(Task.parse(task).held_out("validation")))
     except UnitcircleError as error:
         return Claim(
-            name, title, statement, f"Not run: {error}", Verdict.UNDECIDED, condition="not run: the data are not here"
+            name, title, statement, f"Not run: {error}", Verdict.TOO_FEW, condition="not run: the data are not here"
         )
     return None

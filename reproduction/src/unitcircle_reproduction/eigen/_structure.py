@@ -129,7 +129,7 @@ def discrimination(context: Context, comparisons: Sequence[tuple[Study, Comparis
         verdict,
         condition={
             Verdict.CONDITIONALLY: "as a tendency over initializers, not as a forecast of one",
-            Verdict.UNDECIDED: "too few initializers: the interval excludes neither chance nor a strong relation",
+            Verdict.TOO_FEW: "too few initializers: the interval excludes neither chance nor a strong relation",
         }.get(verdict, ""),
         table=ranked,
         figures={

@@ -125,7 +125,7 @@ def _with_data(context: Context, name: str, title: str, rivals: str, planned: Se
     statement = OUTPERFORMS.format(rivals)
     if not context.full:
         missing = "not run in the quick reproduction; needs --full and the data"
-        return Claim(name, title, statement, "Not run.", Verdict.UNDECIDED, condition=missing)
+        return Claim(name, title, statement, "Not run.", Verdict.TOO_FEW, condition=missing)
     return unavailable(name, title, statement, str(planned[0].experiments[0].task)) or outperforms(
         name,
         title,

@@ -67,7 +67,7 @@ def spectra(nets: Sequence[TrainedNet], /) -> Claim:
         "eigenvalues beyond the circle depends on the start as well as on the task.",
         verdict,
         condition="the source does not say which way they differ; "
-        + ("here the ranges of the two kinds overlap" if verdict is Verdict.UNDECIDED else "on these tasks only"),
+        + ("here the ranges of the two kinds overlap" if verdict is Verdict.TOO_FEW else "on these tasks only"),
         table=rows,
         figures={
             "Moduli of all eigenvalues, sorted, mean over nets and the range over them: before (dashed) and after "
@@ -88,13 +88,13 @@ def apart(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str]:
     for name in ("ρ after", "share of |λ| > 1"):
         numbers, classes = ([row[name] for row in rows if row["answers"] == kind] for kind in ("numbers", "classes"))
         if not numbers or not classes:
-            return Verdict.UNDECIDED, "One of the kinds has no trained net here."
+            return Verdict.TOO_FEW, "One of the kinds has no trained net here."
         separated |= max(numbers) < min(classes) or max(classes) < min(numbers)
         parts.append(
             f"{name}: {min(numbers):.2f} to {max(numbers):.2f} (numbers), "
             f"{min(classes):.2f} to {max(classes):.2f} (classes)"
         )
-    return Verdict.CONDITIONALLY if separated else Verdict.UNDECIDED, f"Means by task and start: {'; '.join(parts)}."
+    return Verdict.CONDITIONALLY if separated else Verdict.TOO_FEW, f"Means by task and start: {'; '.join(parts)}."
 
 
 def surface(context: Context, nets: Sequence[TrainedNet], /) -> Claim:

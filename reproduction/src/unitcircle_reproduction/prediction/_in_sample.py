@@ -118,7 +118,7 @@ def seeds(rankings: Sequence[Ranking], seed: int) -> Claim:
     pooled = within(rankings, seed=seed)
     if not pooled.runs or np.isnan(pooled.values).all():
         few = "no initializer has two seeds with different scores"
-        return Claim("seeds", SEEDS, BET, "Nothing to correlate.", Verdict.UNDECIDED, condition=few)
+        return Claim("seeds", SEEDS, BET, "Nothing to correlate.", Verdict.TOO_FEW, condition=few)
     titles = list(DIAGNOSTICS.values())
     order = sorted(range(len(titles)), key=lambda d: -abs(np.nan_to_num(pooled.values[d])))
     table = [

@@ -22,7 +22,7 @@ def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
     # HOLDS           p at most .05               an interval lies beyond 0.7: prediction
     # CONDITIONALLY   p at most .05               none does: screening
     # FAILS           p above .05                 every interval excludes 0.7
-    # UNDECIDED       p above .05, or no p        some interval includes it, or there is none
+    # TOO_FEW         p above .05, or no p        some interval includes it, or there is none
     # ==============  ==========================  =======================================
     #
     # Chance is what the permutation of families gives, with every choice made anew; the intervals are those of
@@ -33,14 +33,14 @@ def ruling(p: float, ends: Iterable[tuple[float, float]], /) -> Verdict:
         return Verdict.HOLDS if strong else Verdict.CONDITIONALLY
     if p > LEVEL and known and all(low > -STRONG and high < STRONG for low, high in known):
         return Verdict.FAILS
-    return Verdict.UNDECIDED
+    return Verdict.TOO_FEW
 
 
 def reason(verdict: Verdict, /) -> str:
     """Return the condition of a verdict, or why nothing is decided."""
     if verdict is Verdict.CONDITIONALLY:
         return "as screening, never as prediction: initializers are sorted better than by chance, one is not foretold"
-    if verdict is Verdict.UNDECIDED:
+    if verdict is Verdict.TOO_FEW:
         return "it is not better than chance by these runs, and an interval does not exclude prediction"
     return ""
 
@@ -53,7 +53,7 @@ def too_few(name: str, title: str, /) -> Claim:
         BET,
         "The records hold fewer than three kinds of task in which eight initializers of five families were "
         "compared and came out differently.",
-        Verdict.UNDECIDED,
+        Verdict.TOO_FEW,
         condition="too few tasks are there; unitcircle study run prediction, then --records with its folder",
     )
 

@@ -20,7 +20,7 @@ def thresholds(rankings: Sequence[Ranking], seed: int) -> Claim:
     # An alarm is borne out if alarmed runs stand lower than others, p at most .05 after correction for the number
     # of alarms; it is against us if they stand higher so. HOLDS: all that are raised are borne out.
     # CONDITIONALLY: some are, none is against. FAILS: one is against, or none is borne out and every interval
-    # excludes that they stand a fifth of the ranking lower. Else UNDECIDED.
+    # excludes that they stand a fifth of the ranking lower. Else TOO_FEW.
     table = rows([ranking for ranking in rankings if ranking.is_informative], seed=seed)
     raised = [row for row in table if row["alarmed"]]
     borne = [row["finding"] for row in raised if row["p"] <= LEVEL and row["difference"] < 0]
@@ -38,7 +38,7 @@ def thresholds(rankings: Sequence[Ranking], seed: int) -> Claim:
     elif borne:
         verdict = Verdict.CONDITIONALLY if open_ else Verdict.HOLDS
     else:
-        verdict = Verdict.UNDECIDED
+        verdict = Verdict.TOO_FEW
     return Claim(
         "findings",
         "What it means for the thresholds of the findings",
@@ -52,7 +52,7 @@ def thresholds(rankings: Sequence[Ranking], seed: int) -> Claim:
         verdict,
         condition={
             Verdict.CONDITIONALLY: f"for {', '.join(borne)}",
-            Verdict.UNDECIDED: "no finding separates the runs better than chance, and not every interval is narrow",
+            Verdict.TOO_FEW: "no finding separates the runs better than chance, and not every interval is narrow",
         }.get(verdict, ""),
         table=table,
         figures={

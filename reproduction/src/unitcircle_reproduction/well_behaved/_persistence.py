@@ -85,7 +85,7 @@ def persistence_verdict(rows: Sequence[dict[str, Any]], /) -> tuple[Verdict, str
     learned = [row for row in rows if row["accuracy"] >= LEARNED]
     near = [row["trained"] for row in learned if row["‖WᵀW − I‖/√n"] < NEAR]
     if not learned:
-        return Verdict.UNDECIDED, "no setting learned the task in the steps taken"
+        return Verdict.TOO_FEW, "no setting learned the task in the steps taken"
     if len(near) == len(learned):
         return Verdict.HOLDS, ""
     condition = f"near in {len(near)} of the {len(learned)} settings that learned" + (

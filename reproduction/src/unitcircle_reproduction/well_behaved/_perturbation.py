@@ -31,7 +31,7 @@ def perturbation_verdict(early: Mapping[str, np.ndarray], end: Mapping[str, np.n
     # otherwise. An interval that contains both 0 and 1 cannot tell proportionality from independence: at the end
     # it leaves the claim undecided, and early it does not count as one.
     if not end or any(low <= 0 and high >= 1 for low, high in map(interval, end.values())):
-        return Verdict.UNDECIDED, "the exponent of the deviation in the learning rate is not known well enough"
+        return Verdict.TOO_FEW, "the exponent of the deviation in the learning rate is not known well enough"
     if all(map(_is_one, end.values())):
         return Verdict.HOLDS, ""
     if all(map(_is_one, early.values())):

@@ -215,6 +215,7 @@ def _row(entry: _RowRecords, experiment: Experiment, task: Task, score: Score, c
         steps_interval=median_interval(steps, confidence) if with_threshold else UNKNOWN,
         curve=_curve(results, score, confidence),
         untrained=sum(_is_best_untrained(record, task) for record in results.values()),
+        overflows=tuple(record.message for record in results.values() if record.status is Status.DIVERGED),
     )
 
 

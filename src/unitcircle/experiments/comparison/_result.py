@@ -88,6 +88,8 @@ class Row:
         Learning rate → validation scores of its tuning runs.
     untrained
         Number of runs (among ``seeds``) whose best validation score is that before training.
+    overflows
+        What overflowed, of every run that diverged.
     """
 
     label: str
@@ -118,6 +120,7 @@ class Row:
     curve: Curve = Curve()
     tuning: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
     untrained: int = 0
+    overflows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,9 @@ def _reservations(group: Group, comparison: Comparison, write: Numbers) -> list[
                 f"Too few seeds for a verdict: with {pairs} pair{'s' * (pairs != 1)} and {len(tested)} "
                 f"comparison{'s' * (len(tested) != 1)} no first p-value can be below {least:.3g}."
             )
-    diverged = [f"{row.label} {row.diverged} of {len(row.seeds)}" for row in group.rows if row.diverged]
+    diverged = [
+        f"{row.label} {row.diverged} of {len(row.seeds)}{_overflows(row)}" for row in group.rows if row.diverged
+    ]
     if diverged:
         guess = "" if math.isnan(group.baseline) else f"the baseline, {write.score(group.baseline)}, or "
         worse = " where that is worse" if guess else ""
@@ -169,3 +171,10 @@ def _reservations(group: Group, comparison: Comparison, write: Numbers) -> list[
     if edge:
         lines.append(f"Best learning rate at the edge of the grid; a wider one may change it: {', '.join(edge)}.")
     return lines
+
+
+def _overflows(row: Row) -> str:
+    """Return what overflowed in the diverged runs of a row, in brackets, without the steps; nothing if unknown."""
+    counts = Counter(message.partition(" at step ")[0] for message in row.overflows if message)
+    parts = [what if count == row.diverged else f"{what} {count} times" for what, count in counts.most_common()]
+    return f" ({', '.join(parts)})" if parts else ""

@@ -32,11 +32,12 @@ class TrainingProgress:
         self._solved_at = np.full(count, math.inf)
         self._messages = [""] * count
 
-    def lose(self, step: int, lost: np.ndarray, /) -> None:
-        """End the runs whose loss was not finite in the steps before this one: ``lost`` ``(K,)``."""
-        for r in self.rows[lost & self.running[self.rows]].tolist():
+    def lose(self, step: int, lost: np.ndarray, messages: Sequence[str], /) -> None:
+        """End the runs whose loss was not finite before or at a step: ``lost`` ``(K,)``, with what overflowed."""
+        for k in np.flatnonzero(lost & self.running[self.rows]).tolist():
+            r = self.rows[k]
             self.running[r], self.diverged[r], self._steps[r] = False, True, step
-            self._messages[r] = f"the loss was not finite within the steps before step {step}"
+            self._messages[r] = messages[k]
 
     def add(
         self,
@@ -46,11 +47,13 @@ class TrainingProgress:
         weights: Sequence[Mapping[str, float]],
         parameters: Mapping[str, Tensor],
         /,
+        *,
+        messages: Sequence[str],
     ) -> None:
         """Add a point to the curve of every running run, keep the parameters of those that improved, end some."""
         # A run ends with its last step, or once it has held the threshold for its patience. The arguments hold
-        # one value for each of the K rows.
-        self.lose(step, ~np.isfinite(evaluation.loss))
+        # one value for each of the K rows; messages say what overflowed where a loss is not finite.
+        self.lose(step, ~np.isfinite(evaluation.loss), messages)
         before = self._score[self.rows]
         ahead = evaluation.score > before if self._task.higher_is_better else evaluation.score < before
         better = ahead & self.running[self.rows]

@@ -95,6 +95,10 @@ class _Stack:
         self.optimizer = _optimizer(self.shared, self.trained)
         self.losses: list[Tensor] = []
         """Losses ``(rows,)`` of the steps since the last evaluation."""
+        self.norms: list[Tensor] = []
+        """Norms ``(rows,)`` of the gradients, from the last step that was checked on."""
+        self.unchecked = 0
+        """Steps since the last check for a loss that is not finite."""
 
     def _cast(self, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return parameters in the precision of the forward pass."""
@@ -112,10 +116,11 @@ class _Stack:
         while self._remove_ended():
             step += 1
             self.losses.append(self._step())
-            if step % _CHECK_EVERY == 0 or step == self.shared.steps:
-                finite = torch.isfinite(torch.stack(self.losses[-_CHECK_EVERY:])).all(0)
-                self.progress.lose(step, ~finite.cpu().numpy())
-            if step % self.shared.evaluate_every == 0 or step == self.shared.steps:
+            self.unchecked += 1
+            evaluates = step % self.shared.evaluate_every == 0 or step == self.shared.steps
+            if evaluates or step % _CHECK_EVERY == 0:
+                self._check(step)
+            if evaluates:
                 self._evaluate(step)
             self._measure(step)
         seconds = (time.perf_counter() - began - self.diagnostics.seconds) / len(self.runs)
@@ -127,12 +132,29 @@ class _Stack:
         if 0 < len(rows) < len(self.data):
             self.data = [self.data[k] for k in rows.tolist()]
             self.losses = [loss[rows] for loss in self.losses]
+            self.norms = [norm[rows] for norm in self.norms]
             for parameter in self.parameters.values():
                 parameter.grad, parameter.data = None, parameter.data[rows]
             for state in self.optimizer.state.values():
                 # Adam's count of steps has no axis of runs.
                 state |= {name: x[rows] for name, x in state.items() if torch.is_tensor(x) and x.ndim}
         return len(rows) > 0
+
+    def _check(self, step: int) -> None:
+        """End the runs whose loss was not finite since the last check, with what overflowed first."""
+        bad = ~torch.isfinite(torch.stack(self.losses[-self.unchecked :])).cpu().numpy()
+        lost, first = bad.any(0), bad.argmax(0)
+        # Of the step before each of these; there is none before the first of all.
+        norms = ~torch.isfinite(torch.stack(self.norms)).cpu().numpy()
+        if len(norms) == self.unchecked:
+            norms = np.concatenate([np.zeros_like(norms[:1]), norms])
+        broken = norms[first, np.arange(len(first))]
+        steps = step - self.unchecked + 1 + first
+        self.progress.lose(
+            step, lost, [_overflow(at, b) for at, b in zip(steps.tolist(), broken.tolist(), strict=True)]
+        )
+        del self.norms[:-1]
+        self.unchecked = 0
 
     def _step(self) -> Tensor:
         """Take one optimizer step and return the loss of every run before it."""
@@ -142,8 +164,7 @@ class _Stack:
         values = self._cast(self.parameters)
         loss, penalty = loss_and_penalty(self.network, values, inputs, self._loss(targets, weights), self.shared)
         (loss + penalty).sum().backward()
-        if self.shared.clip is not None:
-            _clip(self.trained, self.shared.clip)
+        self.norms.append(_clip(self.trained, math.inf if self.shared.clip is None else self.shared.clip))
         self.optimizer.step()
         return loss.detach()
 
@@ -163,7 +184,9 @@ class _Stack:
         self.losses.clear()
         evaluation = evaluate(self.network, self._cast(self.parameters), self.task, self.validation)
         weights = self.diagnostics.weights(self.parameters, self.progress.rows)
-        self.progress.add(step, losses.mean(-1), evaluation, weights, self.parameters)
+        broken = ~torch.isfinite(self.norms[-1]).cpu().numpy() if self.norms else np.zeros(len(self.data), bool)
+        messages = [_overflow(step + 1, gradient) for gradient in broken.tolist()]
+        self.progress.add(step, losses.mean(-1), evaluation, weights, self.parameters, messages=messages)
 
     def _measure(self, step: int) -> None:
         rows = self.progress.rows
@@ -197,6 +220,14 @@ class _Stack:
         ]
 
 
+def _overflow(step: int, gradient: bool, /) -> str:
+    """Return what overflowed where the loss of a step is not finite, and whether the gradient before it was not."""
+    if gradient:
+        # The weights are not finite then, and the loss is a consequence.
+        return f"the gradient of a finite loss overflowed at step {step - 1}"
+    return f"the loss overflowed at step {step}"
+
+
 def build_network(task: Task, cell: TrainableCell, /) -> AnyNetwork:
     """Build the network that a task trains a cell in.
 
@@ -228,14 +259,16 @@ def _optimizer(run: Run, parameters: list[Tensor]) -> torch.optim.Optimizer:
 
 
 @torch.no_grad()
-def _clip(parameters: list[Tensor], largest: float) -> None:
-    """Scale the whole gradient of each run down to a norm, as ``torch.nn.utils.clip_grad_norm_`` does for one."""
+def _clip(parameters: list[Tensor], largest: float) -> Tensor:
+    """Scale the gradient of each run down to a norm, as ``torch.nn.utils.clip_grad_norm_`` does; return the norms."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients], 1)
     norm = torch.linalg.vector_norm(norms, dim=1)
-    factor = (largest / (norm + 1e-6)).clamp(max=1.0)
-    for g in gradients:
-        g.mul_(factor.reshape(-1, *[1] * (g.ndim - 1)))
+    if largest < math.inf:
+        factor = (largest / (norm + 1e-6)).clamp(max=1.0)
+        for g in gradients:
+            g.mul_(factor.reshape(-1, *[1] * (g.ndim - 1)))
+    return norm
 
 
 def _environment(stack: int, device: torch.device) -> dict[str, Any]:
