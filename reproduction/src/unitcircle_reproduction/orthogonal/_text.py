@@ -7,7 +7,10 @@ from unitcircle_reproduction.orthogonal import (
     _clipping,
     _depth,
     _drive,
+    _explicit,
     _fibonacci,
+    _learning_times,
+    _linear_transition,
     _memory,
     _moduli,
     _powers,
@@ -26,9 +29,12 @@ TEXT = Text(
         "powers": lambda context: [_powers.claim(context)],
         "activations": lambda context: [_drive.claim(context)],
         "depth": lambda context: [_depth.claim(context)],
+        "learning-times": _learning_times.claims,
         "clipping": _clipping.claims,
         "norm-stabilizer": lambda context: [_stabilizer.claim(context)],
         "memory": _memory.claims,
+        "explicit": _explicit.claims,
+        "linear-transition": _linear_transition.claims,
     },
 )
 """The source ``orthogonal``."""
