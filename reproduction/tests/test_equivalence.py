@@ -20,6 +20,7 @@ from unitcircle_reproduction._judgement import Evidence, follows
 from unitcircle_reproduction._statement import Statement, claim_of, edge
 
 NONE = Interval(math.nan, math.nan)
+EPS = float(np.finfo(float).eps)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -28,10 +29,10 @@ def test_two_one_sided_tests_are_an_interval_within_the_margin(seed):
     low, high = stats.ttest_1samp(sample, 0.0).confidence_interval(0.9)
     just_inside = max(-low, high)
     # The 90 % interval touches the margin where the larger of both one-sided p-values is 5 %.
-    assert equivalence_p(sample.tolist(), just_inside) == pytest.approx(0.05, rel=1e-9)
+    assert equivalence_p(sample.tolist(), just_inside) == pytest.approx(0.05, rel=1e5 * EPS)
     lower = stats.ttest_1samp(sample, -1.0, alternative="greater").pvalue
     upper = stats.ttest_1samp(sample, 1.0, alternative="less").pvalue
-    assert equivalence_p(sample.tolist(), 1.0) == pytest.approx(max(lower, upper), rel=1e-9)
+    assert equivalence_p(sample.tolist(), 1.0) == pytest.approx(max(lower, upper), rel=1e5 * EPS)
 
 
 def test_what_is_censored_or_alone_shows_no_equivalence():

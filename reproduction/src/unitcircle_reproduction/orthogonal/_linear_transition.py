@@ -73,17 +73,38 @@ TASKS = (
 )
 
 
+class _Transition(torch.autograd.Function):
+    """The states h ← V h + u of a linear recurrence, and their gradients by one adjoint recursion."""
+
+    # G_t = ∂L/∂h_t + Vᵀ G_(t+1) is the gradient of u_t; that of V is Σ G_t h_(t−1)ᵀ, one product for all steps.
+    @staticmethod
+    def forward(ctx: Any, V: Tensor, fed: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        states, h, transition = [], torch.zeros_like(fed[0]), V.mT
+        for each in fed:
+            h = torch.baddbmm(each, h, transition)
+            states.append(h)
+        found = torch.stack(states)
+        ctx.save_for_backward(V, found)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        V, states = ctx.saved_tensors
+        adjoints, g = [], torch.zeros_like(gradient[0])
+        for each in reversed(gradient):
+            g = torch.baddbmm(each, g, V)
+            adjoints.append(g)
+        fed = torch.stack(adjoints[::-1])
+        later, earlier = (part.transpose(0, 1).flatten(1, 2) for part in (fed[1:], states[:-1]))
+        return later.mT @ earlier, fed
+
+
 def losses(parameters: Mapping[str, Tensor], inputs: Tensor, targets: Tensor, /) -> Tensor:
     """Return the loss of each of R networks h ← V h + ReLU(U x + b), y = W h + c: inputs ``(R, T, B, d)``."""
     fed = torch.einsum("rnd,rtbd->trbn", parameters["U"], inputs) + parameters["b"]
-    h, transition = torch.zeros_like(fed[0]), parameters["V"].mT
-    states: list[Tensor] = []
     answers = targets.shape[1] if targets.ndim == 3 else 1
-    for t, each in enumerate(fed.relu()):
-        h = torch.baddbmm(each, h, transition)
-        if t >= len(fed) - answers:
-            states.append(h)
-    out = torch.stack(states, 1) @ parameters["W"].mT[:, None] + parameters["c"][:, None]
+    states: Any = _Transition.apply(parameters["V"], fed.relu())
+    out = states[-answers:].transpose(0, 1) @ parameters["W"].mT[:, None] + parameters["c"][:, None]
     if targets.ndim == 2:
         return (out[:, 0, :, 0] - targets).square().mean(1)
     nats = functional.cross_entropy(out.flatten(0, -2), targets.flatten(), reduction="none")
