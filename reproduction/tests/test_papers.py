@@ -9,6 +9,7 @@ import torch
 
 from unitcircle.experiments.tasks import Copying
 from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction import _transition as transition
 from unitcircle_reproduction._judgement import follows
 from unitcircle_reproduction.orthogonal import _explicit as explicit
 from unitcircle_reproduction.orthogonal import _learning_times as learning
@@ -145,17 +146,17 @@ def test_a_shallow_net_learns_and_a_wild_rate_does_not():
 
 
 def _parameters(task, seeds=(0, 1)):
-    draws = linear._stacked([linear._draw(task, "orthogonal", seed) for seed in seeds])
+    draws = transition._stacked([transition._draw(task, "orthogonal", seed) for seed in seeds])
     return {name: torch.from_numpy(np.stack(value)).requires_grad_() for name, value in draws.items()}
 
 
-@pytest.mark.parametrize("task", linear.TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", transition.TASKS, ids=lambda task: task.name)
 def test_losses_are_those_of_the_recurrence_written_out(task):
     task = replace(task, units=6)
     parameters = _parameters(task)
     x, y = task.sample(np.random.default_rng(3), 3)
     both = (torch.from_numpy(np.stack([part.astype(kind)] * 2)) for part, kind in ((x, float), (y, y.dtype)))
-    found = linear.losses(parameters, *both).detach().numpy()
+    found = transition.losses(parameters, *both).detach().numpy()
     for r in range(2):
         V, U, W, b, c = (parameters[name][r].detach().numpy() for name in "VUWbc")
         losses = []
@@ -176,14 +177,14 @@ def test_losses_are_those_of_the_recurrence_written_out(task):
 def test_the_adjoint_recursion_is_the_gradient():
     rng = np.random.default_rng(2)
     V, fed = (torch.tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((2, 3, 3), (5, 2, 4, 3)))
-    assert torch.autograd.gradcheck(linear._Transition.apply, (V, fed))
+    assert torch.autograd.gradcheck(transition._Transition.apply, (V, fed))
 
 
 STEP = 0.01
 
 
 def test_steps_are_those_of_adam_with_clipped_gradients():
-    parameters = _parameters(linear.TASKS[0], (0,))
+    parameters = _parameters(transition.TASKS[0], (0,))
     rate, moments = torch.tensor([STEP]), {n: (torch.zeros_like(p), torch.zeros_like(p)) for n, p in parameters.items()}
     others = {name: p[0].detach().clone().requires_grad_() for name, p in parameters.items()}
     optimizer = torch.optim.Adam(others.values(), lr=STEP)
@@ -194,29 +195,29 @@ def test_steps_are_those_of_adam_with_clipped_gradients():
             others[name].grad = p.grad[0].clone()
         torch.nn.utils.clip_grad_norm_(others.values(), 1.0)
         optimizer.step()
-        linear._adam(parameters, moments, rate, step)
+        transition._adam(parameters, moments, rate, step)
     for name, p in parameters.items():
         # One adds 1e-8 to the root of the second moment before its correction, the other after: small gradients see it.
         torch.testing.assert_close(p[0].detach(), others[name].detach(), rtol=0, atol=STEP / 10)
 
 
 def test_tasks_ask_for_what_was_fed_in():
-    x, y = linear.copying(np.random.default_rng(0), 7)
+    x, y = transition.copying(np.random.default_rng(0), 7)
     assert (x[: len(y)].argmax(-1) == y).all()
-    assert len(x) == 2 * linear.REMEMBERED + linear.DELAY
-    x, y = linear.adding(np.random.default_rng(0), 7)
+    assert len(x) == 2 * transition.REMEMBERED + transition.DELAY
+    x, y = transition.adding(np.random.default_rng(0), 7)
     assert (x[..., 1].sum(0) == 2).all()
     np.testing.assert_allclose(y, (x[..., 0] * x[..., 1]).sum(0), rtol=8 * EPS32)
 
 
 def test_rates_of_a_contest_are_extended_while_one_is_at_an_edge(monkeypatch):
     monkeypatch.setattr(
-        linear, "trained", lambda _, members: np.array([abs(math.log10(rate) + 1.5) for _, rate, _ in members])
+        transition, "trained", lambda _, members: np.array([abs(math.log10(rate) + 1.5) for _, rate, _ in members])
     )
-    found = linear.contest(linear.TASKS[0], 0)
+    found = transition.contest(transition.TASKS[0], tuple(linear.LAWS.values()), 0)
     assert np.allclose(found["rates"], 3.3e-2)
     assert not found["edge"].any()
-    assert found["scores"].shape == (len(linear.LAWS), linear.SEEDS)
+    assert found["scores"].shape == (len(linear.LAWS), transition.SEEDS)
 
 
 def _scores(haar, identity):
@@ -237,7 +238,7 @@ def _scores(haar, identity):
     ],
 )
 def test_orthogonal_copies_and_the_identity_adds(copying, adding, expected):
-    tasks = {task.name: task for task in linear.TASKS}
+    tasks = {task.name: task for task in transition.TASKS}
     claim = linear.judged({
         "copying 20": (tasks["copying 20"], _scores(*copying)), "adding 100": (tasks["adding 100"], _scores(*adding)),
     })  # fmt: skip
