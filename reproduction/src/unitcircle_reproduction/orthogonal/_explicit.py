@@ -151,5 +151,14 @@ def _claim(copying: list[dict[str, Any]], adding: list[dict[str, Any]]) -> Claim
         f"without needs as many units as steps ({many['mean squared error']:.0e} with {many['units']}, "
         f"{few['mean squared error']:.2g} with {few['units']}, baseline {few['baseline']:.3f}).",
         Verdict.HOLDS if holds else Verdict.FAILS,
-        [*copying, *adding],
+        [
+            {
+                "task": row["task"],
+                "transition": row["transition"],
+                "units": row["units"],
+                "error": f"{row.get('mean squared error', row.get('largest error of the readout')):.1e}",
+                "answers right": f"{row['answers right']:.1%}" if "answers right" in row else "",
+            }
+            for row in (*copying, *adding)
+        ],
     )
