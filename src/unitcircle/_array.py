@@ -222,6 +222,14 @@ def weight(W: Any, /, *, argument: str = "W", axes: int = MATRIX_AXES, square: b
     return Weight(value, eps, W)
 
 
+def one_weight(W: Any, /, *, argument: str = "W") -> Weight:
+    """Check as :func:`weight` does, and refuse a batch."""
+    found = weight(W, argument=argument)
+    if found.batch:
+        raise ShapeError(argument, "must be one square matrix (n, n)", f"shape {found.value.shape}")
+    return found
+
+
 def require_finite(array: Any, /, *, argument: str) -> None:
     """Refuse a NaN or an infinity, where values can be looked at: not those of a traced or a meta array."""
     if may_be(namespace(array).isfinite(array)):
@@ -254,12 +262,12 @@ def reals(values: Any, /, *, argument: str = "x") -> np.ndarray:
         return array.astype(np.float64)
 
 
-def floating(array: Any, /, *, argument: str, axes: int = MATRIX_AXES) -> Any:
+def floating(array: Any, /, *, argument: str, axes: int = MATRIX_AXES, low: bool = False) -> Any:
     """Return a floating-point array of matrices ``(..., m, n)`` as it is, and a nested sequence as one of NumPy."""
     found: Any = array if _is_array(array) else to_numpy(array, argument=argument)
     if not _is_dense(found):
         raise DtypeError(argument, "must be dense", _sort(found))
-    if (name := dtype_name(found)) not in FLOATING or name in LOW_PRECISION:
+    if (name := dtype_name(found)) not in FLOATING or (name in LOW_PRECISION and not low):
         raise DtypeError(argument, "must hold numbers of single or double precision", f"dtype {name}")
     if found.ndim < axes:
         raise ShapeError(argument, "must be a matrix (..., m, n)", f"shape {tuple(found.shape)}")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from unitcircle._arguments import whole_number
-from unitcircle._array import may_be, namespace
-from unitcircle.errors import ArgumentError, NotFiniteError
+from unitcircle._array import MATRIX_AXES, may_be, namespace, weight
+from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
 
 BLOCKS = 20
 """Number of blocks per series: their scatter estimates the error to about 16 %."""
@@ -138,8 +138,14 @@ def _mean(means: Any, lengths: np.ndarray) -> Any:
 
 def participation_ratio(h: np.ndarray, /) -> float:
     """Return ``(tr C)² / tr C²`` of the covariance C of points ``(B, n)``; NaN for a single one."""
-    if len(h) < 2:
+    points = weight(h, argument="h", square=False).value
+    if points.ndim != MATRIX_AXES:
+        raise ShapeError("h", "must be points of shape (B, n)", f"shape {points.shape}")
+    if len(points) < 2:
         return float("nan")
-    variances = np.linalg.svd(h - h.mean(0), compute_uv=False) ** 2
+    parts = points.view(np.float64)
+    # Scaled by a power of two, which rounds nothing: the squares of large numbers would overflow.
+    scaled = np.ldexp(parts, -np.frexp(np.abs(parts).max())[1]).view(points.dtype)
+    variances = np.linalg.svd(scaled - scaled.mean(0), compute_uv=False) ** 2
     total = variances.sum()
     return float(total**2 / (variances**2).sum()) if total > 0 else 0.0

@@ -1,12 +1,16 @@
 """Small files of every format, made by code: what the mutations of test_fuzz.py and of ``make fuzz`` start from."""
 
+import gzip
 import io
 import json
 import pickle
 import struct
+import tempfile
 import warnings
 import zipfile
+import zlib
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse
@@ -242,6 +246,60 @@ def keras():
     return without_checksums(buffer.getvalue())
 
 
+def distributed():
+    """A checkpoint of torch.distributed, of one rank."""
+    torch = import_module("torch")
+    state = {"model": {name: torch.from_numpy(array) for name, array in WEIGHTS.items()}, "step": 3}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_module("torch.distributed.checkpoint").save(state, checkpoint_id=folder, no_dist=True)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+def orbax(version=3):
+    """Arrays of Zarr as orbax lays them, one of them in compressed chunks."""
+    files = {"_METADATA": b"{}"}
+    for name, array in WEIGHTS.items():
+        chunk = [-(-side // 2) for side in array.shape] if array.ndim > 1 else list(array.shape)
+        parts = [array[tuple(slice(i * c, i * c + c) for i, c in zip(corner, chunk, strict=True))]
+                 for corner in np.ndindex(*(-(-n // c) for n, c in zip(array.shape, chunk, strict=True)))]  # fmt: skip
+        corners = list(np.ndindex(*(-(-n // c) for n, c in zip(array.shape, chunk, strict=True))))
+        if version == 3:
+            description = {
+                "zarr_format": 3, "node_type": "array", "shape": array.shape, "data_type": "float32", "fill_value": 0.0,
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+                "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+                "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "gzip"}],
+            }  # fmt: skip
+            form, pack = "c/{}", lambda part: gzip.compress(part.tobytes(), mtime=0)
+        else:
+            description = {
+                "zarr_format": 2, "shape": array.shape, "chunks": chunk, "dtype": "<f4", "fill_value": 0.0,
+                "order": "C", "compressor": {"id": "zlib", "level": 1}, "filters": None,
+            }  # fmt: skip
+            form, pack = "{}", lambda part: zlib.compress(part.tobytes())
+        files[f"{name}/{'zarr.json' if version == 3 else '.zarray'}"] = json.dumps(description).encode()
+        for corner, part in zip(corners, parts, strict=True):
+            key = ("/" if version == 3 else ".").join(map(str, corner))
+            files[f"{name}/{form.format(key)}"] = pack(np.ascontiguousarray(part))
+    return files
+
+
+def tfjs():
+    """A Keras model for the browser, one of its weights quantized."""
+    kernel, recurrent, bias = (WEIGHTS[f"rnn.{name}_l0"].T for name in ("weight_ih", "weight_hh", "bias_hh"))
+    codes = np.arange(recurrent.size, dtype=np.uint8).reshape(recurrent.shape)
+    arrays = {"lstm/kernel": kernel, "lstm/recurrent_kernel": codes, "lstm/bias": bias}
+    weights = [{"name": name, "shape": array.shape, "dtype": "float32"} for name, array in arrays.items()]
+    weights[1]["quantization"] = {"dtype": "uint8", "min": -1.0, "scale": 0.1}
+    layer = {"class_name": "LSTM", "config": {"name": "lstm", "units": 2}}
+    topology = {"model_config": {"class_name": "Sequential", "config": {"layers": [layer]}}}
+    manifest = [{"paths": ["1.bin", "2.bin"], "weights": weights}]
+    data = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
+    model = json.dumps({"modelTopology": topology, "weightsManifest": manifest}).encode()
+    return {"model.json": model, "1.bin": data[:40], "2.bin": data[40:]}
+
+
 FORMATS = {
     "safetensors": lambda: save(WEIGHTS),
     "PyTorch zip": lambda: torch_file(zipped=True),
@@ -272,5 +330,12 @@ FORMATS = {
     "Keras": keras,
 }
 """Format → what makes a file of it."""
+FOLDERS = {
+    "torch.distributed": distributed,
+    "orbax, Zarr 3": orbax,
+    "orbax, Zarr 2": lambda: orbax(version=2),
+    "TensorFlow.js": tfjs,
+}
+"""Format of several files → what makes them, by name."""
 SLOW = {"HDF5", "Keras"}
 """Formats of which each file starts a process, so that a gate reads no thousands of them."""

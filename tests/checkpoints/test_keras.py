@@ -1,7 +1,9 @@
 """Keras files: what is written into one comes out as layers, whatever the age of the format."""
 
+import errno
 import io
 import json
+import os
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -607,6 +609,19 @@ def test_two_thousand_damaged_archives_raise_nothing_but_checkpoint_error(tmp_pa
             with suppress(CheckpointError):
                 found += len(read_keras(path, process=process)[0])
     assert found > 100
+
+
+def test_a_full_disk_is_called_one(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(4096))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(CheckpointError, match=r"4 KB cannot be unpacked .* \(No space left on device\)\. Make room"):
+        read(tmp_path / "m.keras")
 
 
 def assert_matches_the_reference(layers, file):

@@ -83,6 +83,16 @@ def test_damaged_arrays(tmp_path, change, message):
         read(damaged(tmp_path, change))
 
 
+@pytest.mark.parametrize("kind", ["|S0", "<U0", "|S00"])
+def test_texts_of_no_length(tmp_path, kind):
+    parts = {"data": np.eye(4), "shape": np.array([4, 4]), "format": np.array(b"csr")}
+    np.savez(tmp_path / "x.npz", **parts)
+    with zipfile.ZipFile(tmp_path / "z.npz", "w") as changed, zipfile.ZipFile(tmp_path / "x.npz") as archive:
+        for name in archive.namelist():
+            changed.writestr(name, archive.read(name).replace(b"'|S3'", f"'{kind}'".encode()))
+    assert len(read(tmp_path / "z.npz")) == 0  # its format is no text, so that it is no sparse matrix
+
+
 def test_a_member_longer_than_it_says(tmp_path):
     with zipfile.ZipFile(tmp_path / "z.npz", "w") as archive:
         archive.writestr("weight_hh.npy", (damaged(tmp_path, lambda data: data)).read_bytes()[:-8])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._refusals import refused_folder
@@ -37,9 +38,9 @@ READABLE = (
 """Ends of the names of files that may hold weights."""
 
 
-def shards_of(index: Path, /) -> list[Path]:
-    """Return the files that an index names, which all lie in its own folder."""
-    names = shard_names(index.read_bytes())
+def shards_of(index: Path, content: Any, /) -> list[Path]:
+    """Return the files that an index, and what its text holds, name; they all lie in its own folder."""
+    names = shard_names(content)
     for name in names:
         if not (index.parent / name).is_file():
             message = f"its index names {name!r}, which is not there"
@@ -47,9 +48,8 @@ def shards_of(index: Path, /) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def shard_names(index: bytes, /) -> list[str]:
-    """Return the names of the files that the text of an index names, all without a folder."""
-    content = parse_json(index, kept=False)
+def shard_names(content: Any, /) -> list[str]:
+    """Return the names of the files that an index names, all without a folder."""
     shards = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
         message = "it is JSON without a weight_map; name the file that holds the weights"
@@ -66,7 +66,7 @@ def files_of(folder: Path, /) -> tuple[list[Path], bool]:
     """Return the checkpoint files of a folder, and whether an index names them or only their own names do."""
     indices = sorted(folder.glob("*.index.json"))
     for index in [path for path in indices if "safetensors" in path.name] or indices:
-        return shards_of(index), True
+        return shards_of(index, parse_json(index.read_bytes(), kept=False)), True
     names = sorted(path for path in folder.iterdir() if path.is_file())
     files = [path for path in names if path.suffix.lower() in READABLE][:MAX_FILES]
     if not files:

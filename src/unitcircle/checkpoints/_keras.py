@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from unitcircle.checkpoints._keras_config import KerasLayer, KerasModel
 from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unknown import marked
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, CheckpointError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras
 
 _OPTIMIZER = re.compile(r"(^|/)(optimizer_weights|optimizer|_optimizer)/")
@@ -58,10 +58,19 @@ def read_keras(path: str | Path, /, *, process: Hdf5Process | None = None) -> tu
 
 @contextmanager
 def _weights(archive: Archive, process: Hdf5Process | None) -> Generator[Hdf5File]:
-    with tempfile.TemporaryDirectory() as folder:
-        # libhdf5 needs a file of its own.
-        weights = Path(folder) / "model.weights.h5"
-        weights.write_bytes(archive.read(weights.name))
+    with ExitStack() as stack:
+        weights = Path("model.weights.h5")
+        content = archive.read(weights.name)
+        try:
+            # libhdf5 needs a file of its own.
+            weights = Path(stack.enter_context(tempfile.TemporaryDirectory())) / weights
+            weights.write_bytes(content)
+        except OSError as error:
+            message = (
+                f"{archive.path} is not read: its weights of {len(content) >> 10} KB cannot be unpacked into the "
+                f"temporary folder ({error.strerror}). Make room there, or set TMPDIR to a folder that has it."
+            )
+            raise CheckpointError(message) from error
         yield Hdf5File(weights, process=process, shown=archive.path)
 
 

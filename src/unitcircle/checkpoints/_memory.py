@@ -71,6 +71,8 @@ def _is_array(value: Any) -> bool:
 
 
 def _stored(name: str, array: Any) -> StoredTensor:
+    if getattr(array, "is_nested", False):
+        raise DtypeError(name, "must be a rectangular array", "a nested tensor")
     kind = dtype_name(array)
     return StoredTensor(tuple(map(int, array.shape)), kind, lambda: _values(name, array), _identity(array))
 

@@ -113,7 +113,7 @@ def _header(name: str, head: bytes) -> tuple[int, str, bool, tuple[int, ...]]:
 
 
 _PICKLED = "it holds pickled Python objects, which are never executed; save the weights as plain arrays"
-_NUMBERS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248]|c8|c16|V2|[SU]\d{1,4})")
+_NUMBERS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248]|c8|c16|V2|[SU][1-9]\d{0,3})")
 _ENTRIES = {
     "descr": r"('[^']{1,8}'|\[)",
     "fortran_order": r"(True|False)",

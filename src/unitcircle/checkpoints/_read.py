@@ -167,7 +167,7 @@ def _read(path: Path, choice: Choice) -> Layers:
 def _read_file(file: File, choice: Choice) -> Layers:
     path, kind = file.path, file.kind
     if kind in {Format.FOLDER, Format.SHARDED}:
-        return _read_many(path, kind, choice)
+        return _read_many(file, choice)
     reader = READERS[kind]
     if kind in {Format.NPY, Format.NPZ}:
         contents = reader.contents(file)
@@ -242,8 +242,9 @@ def _read_part(file: File) -> Layers:
     return _read_file(file, Choice())
 
 
-def _read_many(path: Path, kind: Format, choice: Choice) -> Layers:
-    paths, indexed = files_of(path) if kind is Format.FOLDER else (shards_of(path), True)
+def _read_many(whole: File, choice: Choice) -> Layers:
+    path, kind = whole.path, whole.kind
+    paths, indexed = files_of(path) if kind is Format.FOLDER else (shards_of(path, whole.document), True)
     for one in paths:
         admit(one)
     files = [File(one) for one in paths]

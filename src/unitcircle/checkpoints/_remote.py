@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeGuard
 
 from unitcircle.checkpoints._folder import READABLE, shard_names
+from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._safetensors import Source, tensors_of
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError, MissingExtraError
@@ -102,7 +103,7 @@ def _files_of(fs: Any, path: str, address: str) -> list[str]:
     if b'"weight_map"' not in content:
         return [path]
     folder = path.rpartition("/")[0]
-    return [f"{folder}/{name}" for name in shard_names(content)]
+    return [f"{folder}/{name}" for name in shard_names(parse_json(content, kept=False))]
 
 
 def _range_tensors(fs: Any, files: Sequence[str], address: str) -> dict[str, StoredTensor]:

@@ -92,6 +92,7 @@ def diagnose(
 
 
 @renamed_arguments(seed="rng")
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is a finding, and no warning
 def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads say which arguments belong together)
     model: Any,
     batch: Any = None,

@@ -11,6 +11,7 @@ import numpy as np
 from unitcircle._json import to_json
 from unitcircle.diagnosis._conversion import conversion_errors, relative_distance
 from unitcircle.diagnosis._head_memory import HeadMemory, head_memory, tokens
+from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import RecurrentLayer
 
 LEVELS = 256
@@ -182,6 +183,11 @@ def difference(
     Difference
         Every layer, block by block, with what explains the change.
 
+    Raises
+    ------
+    ArgumentError
+        Something else than a sequence of layers.
+
     Examples
     --------
     >>> import numpy as np
@@ -192,6 +198,10 @@ def difference(
     >>> difference(before, after).errors
     ('lstm: the recurrent weights of gates i and f are swapped',)
     """
+    for name, layers in (("a", a), ("b", b)):
+        if not isinstance(layers, Sequence) or not all(isinstance(layer, RecurrentLayer) for layer in layers):
+            rule = "must be a sequence of recurrent layers, as read() returns it"
+            raise ArgumentError(name, rule, type(layers).__qualname__)
     pairs = _pairs(a, b)
     taken_a, taken_b = {id(one) for one, _ in pairs}, {id(two) for _, two in pairs}
     layers = tuple(_layer_difference(one, two, a) for one, two in pairs)

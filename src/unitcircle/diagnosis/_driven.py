@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from unitcircle._array import reals
 from unitcircle.errors import ShapeError
 from unitcircle.recurrence import Cell, RecurrentLayer, is_known_activation, jacobian, jvp, step
 
@@ -118,9 +119,10 @@ def drive(
         if not m and "input" in layer.unknown:
             words = "no input (its input weights are unknown)"
     else:
+        data = reals(data, argument="data")
         if data.ndim != 3 or data.shape[-1] != m or not data.shape[0]:
             raise ShapeError("data", f"must have shape (time, batch, {m})", f"shape {data.shape}")
-        inputs = data[np.arange(before + steps) % data.shape[0], :BATCH].astype(float)
+        inputs = data[np.arange(before + steps) % data.shape[0], :BATCH]
         words = f"the data given ({inputs.shape[1]} trajectories)"
     if "bias" in layer.unknown:
         words += ", with biases of 0 because they are unknown"

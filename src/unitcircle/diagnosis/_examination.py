@@ -86,7 +86,8 @@ class LayerExamination:
     @cached_property
     def blocks(self) -> Mapping[str, np.ndarray]:
         """Gate → ``(n, n)`` recurrent weight in double precision; a diagonal recurrence has none."""
-        return {gate: np.asarray(block, dtype=float) for gate, block in self.layer.gates.items()}
+        with np.errstate(over="ignore"):  # of a long double
+            return {gate: np.asarray(block, dtype=float) for gate, block in self.layer.gates.items()}
 
     @cached_property
     def stack(self) -> np.ndarray:

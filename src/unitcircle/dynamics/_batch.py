@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader
 
+from unitcircle._array import to_numpy
 from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError, UnitcircleError
+from unitcircle.torch import dense
 
 TARGETS = frozenset({"y", "target", "targets", "label", "labels"})
 """Keys of a dictionary that hold the target where the model itself does not take it."""
@@ -167,10 +170,7 @@ def _tensor(leaf: Any, own: torch.dtype) -> Any:
         return leaf
     if isinstance(leaf, Tensor) or not (hasattr(leaf, "__array__") and hasattr(leaf, "shape")):
         return leaf
-    array = np.asarray(leaf)
-    if array.dtype.kind not in "fciub":
-        raise DtypeError("batch", "must hold numbers", f"dtype {array.dtype}")
-    tensor = torch.as_tensor(array if array.flags.writeable else array.copy())
+    tensor = dense(to_numpy(leaf, argument="batch"), argument="batch")
     return tensor.to(own) if tensor.is_floating_point() else tensor
 
 
@@ -181,10 +181,17 @@ def _placed(batch: Batch, model: nn.Module) -> Batch:
         return batch
     (device,) = devices
 
+    def moved(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if leaf.is_meta and device.type != "meta":
+            raise DtypeError("batch", "must have values", "a tensor on the meta device")
+        return leaf.to(device)
+
     def to_device(value: Any) -> Any:
         if isinstance(value, PackedSequence):
             return cast("Any", value).to(device)
-        return pytree.tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, value)
+        return pytree.tree_map(moved, value)
 
     lengths = {name for name in (*batch.names, *batch.kwargs) if "len" in name}
     args = tuple(value if name in lengths else to_device(value) for name, value in zip_longest(batch.names, batch.args))
@@ -223,11 +230,15 @@ def _shape_of(part: Any) -> str:
     return f" of shape {tuple(part.shape)}" if isinstance(part, Tensor) else ""
 
 
+LONGEST = 400
+"""Characters of a message of another library that are passed on."""
+
+
 def refusal(error: Exception, argument: str, rule: str, /, remedy: str = "") -> UnitcircleError:
     """Return the error of the house for one that the code of a person, or a library in it, has raised."""
     if isinstance(error, UnitcircleError):
         return error
-    cause = f"{type(error).__name__}: {error}".strip().removesuffix(".")
+    cause = textwrap.shorten(f"{type(error).__name__}: {error}".removesuffix("."), LONGEST)
     if isinstance(error, RuntimeError) and any(word in str(error) for word in _PRECISION):
         remedy = "It creates tensors in another precision: pass dtype=None to measure it in its own precision."
         return DtypeError("model", "must compute in the precision of its input", cause, remedy)

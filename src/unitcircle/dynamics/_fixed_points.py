@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from unitcircle._files import written_whole
 from unitcircle.dynamics._as_recurrence import as_recurrence
+from unitcircle.dynamics._batch import refusing
 from unitcircle.dynamics._eigenvalues_along import eigenvalues
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.errors import ArgumentError
-from unitcircle.torch import Rng, generator_of
+from unitcircle.errors import ArgumentError, ShapeError
+from unitcircle.torch import Rng, generator_of, real
 
 _SUFFIXES = (".npz", ".json")
 
@@ -196,6 +197,8 @@ def fixed_points(  # noqa: PLR0913  (all but model and input are options)
     ------
     ArgumentError
         A period below 1, or starts of another shape.
+    ShapeError
+        An input of another shape.
 
     References
     ----------
@@ -212,10 +215,14 @@ def fixed_points(  # noqa: PLR0913  (all but model and input are options)
     recurrence = as_recurrence(model, state=state, dtype=dtype)
     n = recurrence.state_size
     with recurrence.as_found(), torch.no_grad():
-        drive = None if x is None else torch.as_tensor(x).detach().to(recurrence.device, recurrence.dtype)
+        drive = None if x is None else real(x, argument="x").detach().to(recurrence.device, recurrence.dtype)
+        if drive is not None and drive.ndim != 1:
+            raise ShapeError("x", "must be one constant input (m,)", f"shape {tuple(drive.shape)}")
         s = _starts(recurrence, starts, rng)
         tolerance = 16 * n * torch.finfo(s.dtype).eps if tolerance is None else tolerance
         orbit = _Orbit(recurrence, drive, period)
+        with refusing("x", "must be an input that the model takes"):
+            orbit.end(s[:1])
         chunk = max(1, 2**22 // n**2)
         ends = torch.cat([_descend(orbit, part, iterations, tolerance) for part in s.split(chunk)])
         defect = torch.linalg.vector_norm(orbit.end(ends) - ends, dim=-1)
@@ -267,7 +274,7 @@ def _starts(recurrence: Recurrence, starts: Any, rng: Rng) -> Tensor:
             c = recurrence.parts["c"]
             s[:, c] = torch.randn(starts, c.stop - c.start, **options)
     else:
-        s = torch.as_tensor(starts).detach().clone()
+        s = real(starts, argument="starts").detach().clone()
     if s.ndim != 2 or s.shape[-1] != n or not len(s):
         raise ArgumentError("starts", f"must be a positive number, or an array of shape (S, {n})", f"{tuple(s.shape)}")
     return s.to(recurrence.device, recurrence.dtype)

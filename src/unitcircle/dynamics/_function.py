@@ -15,6 +15,7 @@ from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._restoration import evaluation_flags, evaluation_mode
 from unitcircle.dynamics._unrolling import unrolled
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
+from unitcircle.torch import dense
 
 StepFunction = Callable[[Any, Any], Any]
 
@@ -24,7 +25,7 @@ class FunctionRecurrence(Recurrence):
 
     def __init__(self, function: StepFunction, state: Any, *, batched: bool | None) -> None:
         leaves, self._structure = pytree.tree_flatten(state)
-        tensors = [torch.as_tensor(leaf) for leaf in leaves]
+        tensors = [dense(leaf, argument="state") for leaf in leaves]
         if not tensors or not all(t.is_floating_point() or t.is_complex() for t in tensors):
             dtypes = ", ".join(str(t.dtype) for t in tensors) or "no tensor"
             raise DtypeError("state", "must hold floating-point or complex tensors", dtypes)
@@ -38,7 +39,7 @@ class FunctionRecurrence(Recurrence):
         self.dtype, self.device = tensors[0].real.dtype, tensors[0].device
         self.name = getattr(function, "__name__", type(function).__name__)
         self._function = function
-        self._example = pytree.tree_map(lambda leaf: torch.as_tensor(leaf).detach().clone(), state)
+        self._example = pytree.tree_map(lambda leaf: dense(leaf, argument="state").detach().clone(), state)
 
     def ravel(self, state: Any, /) -> Tensor:
         return self._ravel(state, self.batched)
@@ -49,7 +50,7 @@ class FunctionRecurrence(Recurrence):
             raise ShapeError("state", f"must have the structure {self._structure}", f"{structure}")
         vectors: list[Tensor] = []
         for leaf, shape, width in zip(leaves, self._shapes, self._widths, strict=True):
-            tensor = torch.as_tensor(leaf)
+            tensor = dense(leaf, argument="state")
             # Compared with its axes: a leaf of shape (1,) in place of () would broadcast in every later step.
             if tensor.shape[int(batched) :] != shape:
                 raise ShapeError("state", f"must have a leaf of shape {tuple(shape)}", f"{tuple(tensor.shape)}")
@@ -97,7 +98,7 @@ class FunctionRecurrence(Recurrence):
     def sequence(self, inputs: Any, /) -> Tensor | int:
         if isinstance(inputs, int):
             return inputs
-        xs = torch.as_tensor(inputs).detach().to(self.device)
+        xs = dense(inputs, argument="inputs").detach().to(self.device)
         if xs.is_floating_point():
             xs = xs.to(self.dtype)
         return xs if self.batched else xs.unsqueeze(1)
@@ -116,7 +117,7 @@ class ModuleRecurrence(FunctionRecurrence):
             return tensor.detach().to(precision, copy=True)
 
         def leaf(value: Any) -> Tensor:
-            tensor = torch.as_tensor(value)
+            tensor = dense(value, argument="state")
             if dtype is None:
                 return tensor
             if tensor.is_complex():

@@ -14,6 +14,7 @@ from unitcircle.dynamics._layers import FUSED, cell_from, cells_from, run_layers
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 from unitcircle.dynamics._scans import run_cell
 from unitcircle.errors import ArgumentError, ShapeError
+from unitcircle.torch import real
 
 
 class StackRecurrence(Recurrence):
@@ -114,7 +115,7 @@ class StackRecurrence(Recurrence):
         pieces: list[Tensor] = []
         for part, tensor in enumerate(parts):
             n = self._cells[0].sizes[part]
-            value = torch.as_tensor(tensor).detach().to(self.dtype, copy=True).to(self.device)
+            value = real(tensor, argument="state").detach().to(self.dtype, copy=True).to(self.device)
             if value.shape[-1:] != (n,) or value.numel() % (n * len(self._cells)):
                 shape = f"({len(self._cells)}, B, {n})"
                 raise ShapeError("state", f"must hold tensors of shape {shape} or {shape[1:]}", f"{tuple(value.shape)}")
@@ -139,7 +140,7 @@ class StackRecurrence(Recurrence):
         if isinstance(inputs, int):
             xs = torch.zeros(inputs, 1, self.input_size, dtype=self.dtype, device=self.device)
         else:
-            xs = torch.as_tensor(inputs).detach().to(self.device, self.dtype)
+            xs = real(inputs, argument="inputs").detach().to(self.device, self.dtype)
             layout = "(B, T, m)" if self.batch_first else "(T, B, m)"
             if xs.ndim not in {2, 3} or xs.shape[-1] != self.input_size:
                 rule = f"must have shape {layout} or (T, m) with m = {self.input_size}"

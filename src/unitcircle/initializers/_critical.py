@@ -101,7 +101,8 @@ class Critical(Initializer):
         if values.ndim < 2 or not values.size:
             raise ShapeError("drive", "must be (..., steps, units)", f"shape {values.shape}")
         values = values.reshape(-1, values.shape[-1]).astype(float)
-        spread, constant = values.std(0), values.mean(0)
+        with np.errstate(over="ignore", invalid="ignore"):  # a drive that is not finite has no critical gain
+            spread, constant = values.std(0), values.mean(0)
         return cls(_root_mean_square(spread), activation, _root_mean_square(constant), leak)
 
     @property

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._trajectory import StepFunction, check, trajectory
+from unitcircle.jax._trajectory import StepFunction, check, numbers, trajectory
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["jacobian", "at"], meta_fields=[])
@@ -65,7 +65,7 @@ def jacobian(step: StepFunction, x: Any, state: Any, /) -> jax.Array:
     Array([[2., 0.],
            [0., 2.]], dtype=float32)
     """
-    state = jax.tree.map(jnp.asarray, state)
+    x, state = numbers(x, argument="x"), numbers(state, argument="state")
     check(step, x, state)
     vector, unravel = ravel_pytree(state)
     return jax.jacfwd(lambda s: ravel_pytree(step(x, unravel(s)))[0])(vector)

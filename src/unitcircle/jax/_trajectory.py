@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from unitcircle._array import to_numpy
 from unitcircle.errors import ArgumentError
 
 StepFunction = Callable[[Any, Any], Any]
 """``step(x, state) -> state``."""
+LONGEST = 400
+"""Characters of a message of JAX that are passed on."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,13 @@ class Trajectory:
 def trajectory(step: StepFunction, inputs: Any, state: Any, /) -> Trajectory:
     """Run a step function over inputs, in one scan."""
     autonomous = isinstance(inputs, int)
-    lengths = {inputs} if autonomous else {leaf.shape[0] if jnp.ndim(leaf) else 0 for leaf in jax.tree.leaves(inputs)}
+    inputs = inputs if autonomous else numbers(inputs, argument="inputs")
+    lengths = {inputs} if autonomous else {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(inputs)}
     if len(lengths) != 1 or min(lengths) < 1:
         rule = "must be arrays with the same number of steps, at least one"
         raise ArgumentError("inputs", rule, f"lengths {sorted(lengths)}")
     xs = None if autonomous else inputs
-    state = jax.tree.map(jnp.asarray, state)
+    state = numbers(state, argument="state")
     check(step, None if autonomous else jax.tree.map(lambda leaf: leaf[0], inputs), state)
     start, unravel = ravel_pytree(state)
 
@@ -50,8 +56,28 @@ def trajectory(step: StepFunction, inputs: Any, state: Any, /) -> Trajectory:
         after = flat(x, s)
         return after, after
 
-    _, states = jax.lax.scan(forward, start, xs, length=min(lengths))
+    try:
+        _, states = jax.lax.scan(forward, start, xs, length=min(lengths))
+    except TypeError as error:
+        raise ArgumentError("step", "must return a state like the one it takes", _cause(error)) from error
     return Trajectory(flat, xs, jnp.concatenate([start[None], states]), unravel)
+
+
+def numbers(tree: Any, /, *, argument: str) -> Any:
+    """Return a tree with arrays of JAX for leaves, or refuse what holds no numbers."""
+
+    def leaf(value: Any) -> jax.Array:
+        if isinstance(value, jax.Array):
+            return value
+        array = to_numpy(value, argument=argument)
+        with np.errstate(over="ignore"):  # JAX may not have the range of the array
+            return jnp.asarray(array.astype(np.float64) if array.dtype == np.longdouble else array)
+
+    return jax.tree.map(leaf, tree)
+
+
+def _cause(error: Exception) -> str:
+    return textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST)
 
 
 def check(step: StepFunction, x: Any, state: Any, /) -> None:
@@ -61,7 +87,11 @@ def check(step: StepFunction, x: Any, state: Any, /) -> None:
         dtypes = ", ".join(str(leaf.dtype) for leaf in leaves) or "no array"
         raise ArgumentError("state", "must hold real floating-point arrays", dtypes)
     before = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-    after = jax.eval_shape(step, x, state)
+    try:
+        after = jax.eval_shape(step, x, state)
+    except (TypeError, ValueError) as error:
+        taken = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (x, state))
+        raise ArgumentError("step", f"must take an input and a state like {taken}", _cause(error)) from error
     same = jax.tree.structure(before) == jax.tree.structure(after)
     pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)
     if not same or any(a.shape != b.shape for a, b in pairs):

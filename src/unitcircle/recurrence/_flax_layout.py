@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle._array import to_numpy
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._layer import RecurrentLayer
 from unitcircle.recurrence._source import Source, dtype_name
@@ -38,6 +38,9 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
     ArgumentError
         The parameters fit no known cell.
     """
+    if not isinstance(parameters, Mapping):
+        rule = "must be a mapping of module names to mappings of arrays"
+        raise ArgumentError("parameters", rule, type(parameters).__qualname__)
     # `if` is a keyword of Python: nnx's attribute is `if_`.
     parameters = {key.removesuffix("_"): leaves for key, leaves in parameters.items()}
     cells = {
@@ -48,13 +51,15 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
     fused = "dense_h" in parameters
     candidates = [cell for cell, keys in cells.items() if all(key in parameters for key in keys)]
     if fused:
-        shape = np.shape(parameters["dense_h"]["kernel"])
+        shape = to_numpy(parameters["dense_h"]["kernel"], argument="kernel").shape
         ratio = shape[1] // max(shape[0], 1) if len(shape) == 2 else 0
         candidates = [cell for cell in cells if len(cell.gates) == ratio]
     if not candidates:
         keys = ", ".join(sorted(parameters)) or "none"
         raise ArgumentError("parameters", "must be those of a flax SimpleCell, GRUCell or LSTMCell", keys)
     cell = candidates[0]
+    if strangers := [name for name, leaves in parameters.items() if not isinstance(leaves, Mapping)]:
+        raise ArgumentError("parameters", "must be mappings of arrays by module", f"an array at {strangers[0]}")
 
     def stack(side: str, leaf: str) -> np.ndarray | None:
         plain = cell is Cell.RNN_TANH
@@ -62,9 +67,12 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
         leaves = [parameters.get(key, {}).get(leaf) for key in keys]
         if all(value is None for value in leaves):
             return None
-        width = next(np.shape(value)[-1] for value in leaves if value is not None)
+        stored = [None if value is None else to_numpy(value, argument=leaf) for value in leaves]
+        if any(value is not None and not value.ndim for value in stored):
+            raise ShapeError(leaf, "must have at least one axis", "shape ()")
+        width = next(value.shape[-1] for value in stored if value is not None)
         # linen's GRU has a recurrent bias in gate n alone, and none is a zero.
-        arrays = [np.zeros(width) if value is None else to_numpy(value, argument=leaf) for value in leaves]
+        arrays = [np.zeros(width) if value is None else value for value in stored]
         return np.concatenate(arrays, axis=-1)
 
     recurrent = stack("h", "kernel")

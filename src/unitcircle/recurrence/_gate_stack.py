@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle._array import to_numpy
-from unitcircle.errors import ShapeError, UnknownNameError
+from unitcircle.errors import DtypeError, ShapeError, UnknownNameError
 from unitcircle.recurrence._cell import Cell
 
 
@@ -56,7 +56,12 @@ def gate_blocks(stack: np.ndarray, order: Sequence[str], cell: Cell, argument: s
 
 def bias_blocks(bias: Any, argument: str, order: Sequence[str], cell: Cell, n: int, /) -> dict[str, np.ndarray]:
     """Split a bias ``(k n,)`` into gate blocks ``(n,)``; a bias of None has none."""
-    return {} if bias is None else gate_blocks(to_numpy(bias, argument=argument), order, cell, argument, n)
+    if bias is None:
+        return {}
+    vector = to_numpy(bias, argument=argument)
+    if vector.dtype.kind == "c":
+        raise DtypeError(argument, "must be real", f"dtype {vector.dtype}")
+    return gate_blocks(vector, order, cell, argument, n)
 
 
 def bias_fields(parts: dict[str, dict[str, np.ndarray]], /, *, reset_after: bool) -> dict[str, Any]:
@@ -68,7 +73,8 @@ def bias_fields(parts: dict[str, dict[str, np.ndarray]], /, *, reset_after: bool
         for gate, bias in blocks.items():
             if side == "recurrent" and gate in inside:
                 continue
-            summed[gate] = summed[gate].astype(np.float64) + bias if gate in summed else bias
+            with np.errstate(over="ignore", invalid="ignore"):
+                summed[gate] = summed[gate].astype(np.float64) + bias if gate in summed else bias
     if inside and "n" not in summed:
         summed["n"] = np.zeros_like(inside["n"])
     return {"biases": summed, "recurrent_biases": inside, "bias_parts": parts}

@@ -52,6 +52,7 @@ def jacobian(layer: RecurrentLayer, x: Any, state: Any, /) -> np.ndarray:
     return jvp(layer, x, state, np.eye(layer.state_size))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a state that is not finite has a next one that is not
 def jvp(layer: RecurrentLayer, x: Any, state: Any, tangents: Any, /) -> np.ndarray:
     """Return ``J V``: how one step carries perturbations V of the full state, in O(n²) a direction.
 

@@ -158,10 +158,10 @@ class RecurrentLayer:
         for gate, block in self.gates.items():
             if block.shape != (n, n):
                 raise ShapeError(f"gate {gate}", f"must have shape {(n, n)}", f"shape {block.shape}")
-        m = self.input_size
+        m = next(iter(self.inputs.values())).shape[-1:] if self.inputs else ()
         for gate, block in self.inputs.items():
-            if block.shape != (n, m):
-                raise ShapeError(f"input block {gate}", f"must have shape {(n, m)}", f"shape {block.shape}")
+            if block.shape != (n, *m):
+                raise ShapeError(f"input block {gate}", f"must have shape {(n, *m)}", f"shape {block.shape}")
         for kind in ("biases", "recurrent_biases", "peepholes"):
             for gate, block in getattr(self, kind).items():
                 if block.shape != (n,):

@@ -69,7 +69,7 @@ def from_linear(
         with np.errstate(all="ignore"):  # what is infinite or not a number is named by the findings
             logs = np.atleast_1d(row.log_rest({name: in_double(value) for name, value in stored.items()}))
             eigenvalues = np.exp(logs)
-    except ValueError as error:
+    except (ValueError, TypeError, IndexError) as error:
         shapes = ", ".join(f"{name} {value.shape}" for name, value in stored.items())
         raise ArgumentError("parameters", f"must fit together as in {family}", shapes) from error
     recurrence = LinearRecurrence(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from unitcircle._array import namespace, require_finite
+import numpy as np
+
+from unitcircle._array import dtype_name, floating, namespace, require_finite
+from unitcircle.errors import DtypeError
 
 
 def lru_gamma_log(nu_log: Any, /) -> Any:
@@ -28,6 +31,8 @@ def lru_gamma_log(nu_log: Any, /) -> Any:
 
     Raises
     ------
+    DtypeError
+        It holds no real floating-point numbers.
     NotFiniteError
         A NaN or an infinity: at ν = −∞, |λ| = 1, the state has no stationary variance.
 
@@ -43,6 +48,10 @@ def lru_gamma_log(nu_log: Any, /) -> Any:
     >>> np.exp(lru_gamma_log(ν)).round(6)
     array([0.8, 0.6])
     """
-    xp = namespace(nu_log)
-    require_finite(nu_log, argument="nu_log")
-    return 0.5 * xp.log(-xp.expm1(-2.0 * xp.exp(nu_log)))
+    nu = floating(nu_log, argument="nu_log", axes=0, low=True)
+    if dtype_name(nu).startswith("complex"):
+        raise DtypeError("nu_log", "must be real", f"dtype {dtype_name(nu)}")
+    xp = namespace(nu)
+    require_finite(nu, argument="nu_log")
+    with np.errstate(over="ignore"):  # |λ| = 0 then, and γ = 1
+        return 0.5 * xp.log(-xp.expm1(-2.0 * xp.exp(nu)))

@@ -80,7 +80,7 @@ def from_onnx(
     count = len(_DIRECTIONS[direction])
     axes_of = {"R": (stacks, 3), "W": (W, 3), "B": (B, 2), "P": (P, 2)}
     for argument, (array, axes) in axes_of.items():
-        shape = None if array is None else np.shape(array)
+        shape = None if array is None else to_numpy(array, argument=argument).shape
         if shape is not None and (len(shape) != axes or shape[0] != count):
             raise ShapeError(argument, f"must have {axes} axes, the first {count} direction(s) long", f"shape {shape}")
     per_direction = 3 if cell is Cell.LSTM else 2 if cell is Cell.GRU else 1

@@ -13,6 +13,7 @@ from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._layer import RecurrentLayer
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a state that is not finite has a next one that is not
 def step(layer: RecurrentLayer, x: Any, state: Any, /) -> np.ndarray:
     """Return the state after one step, by the equation of the layer's :class:`Cell`.
 
@@ -93,7 +94,8 @@ def state_array(layer: RecurrentLayer, state: Any, /) -> np.ndarray:
     array = to_numpy(state, argument="state")
     if array.ndim == 0 or array.shape[-1] != layer.state_size:
         raise ShapeError("state", f"must have shape (..., {layer.state_size})", f"shape {array.shape}")
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    with np.errstate(over="ignore"):  # of a long double
+        return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def drive_of(layer: RecurrentLayer, gate: str, x: Any, /) -> Any:
@@ -102,7 +104,7 @@ def drive_of(layer: RecurrentLayer, gate: str, x: Any, /) -> Any:
     if x is None:
         return bias
     if gate not in layer.inputs:
-        raise ArgumentError("x", "must be None because the layer has no input weight", f"shape {np.shape(x)}")
+        raise ArgumentError("x", "must be None because the layer has no input weight", type(x).__name__)
     array = to_numpy(x, argument="x")
     if array.ndim == 0 or array.shape[-1] != layer.input_size:
         raise ShapeError("x", f"must have shape (..., {layer.input_size})", f"shape {array.shape}")

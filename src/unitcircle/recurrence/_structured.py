@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle._array import to_numpy
+from unitcircle._array import reals, to_numpy
 from unitcircle.errors import ShapeError
 from unitcircle.recurrence._cell import Cell
 from unitcircle.recurrence._layer import RecurrentLayer
@@ -76,13 +76,14 @@ def from_lru(nu_log: Any, theta_log: Any, /, *, B: Any = None, gamma_log: Any = 
     ----------
     Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML 2023, Lemma 3.2 and section 3.3.
     """
-    nu, theta = _double(nu_log, "nu_log"), _double(theta_log, "theta_log")
+    nu, theta = reals(nu_log, argument="nu_log"), reals(theta_log, argument="theta_log")
     _check_same_shape("theta_log", theta, "nu_log", nu)
     scaled = B
     if B is not None and gamma_log is not None:
-        scaled = np.exp(_double(gamma_log, "gamma_log"))[:, None] * to_numpy(B, argument="B")
-    log_eigenvalues = LINEAR_FAMILIES["LRU"].log_rest({"nu_log": nu, "theta_log": theta})
-    return from_diagonal(np.exp(log_eigenvalues), B=scaled, **layer_options(options, "lru", nu_log))
+        scaled = np.exp(reals(gamma_log, argument="gamma_log"))[:, None] * to_numpy(B, argument="B")
+    with np.errstate(over="ignore", invalid="ignore"):
+        eigenvalues = np.exp(LINEAR_FAMILIES["LRU"].log_rest({"nu_log": nu, "theta_log": theta}))
+    return from_diagonal(eigenvalues, B=scaled, **layer_options(options, "lru", nu_log))
 
 
 def from_s4d(A: Any, log_step: Any, /, *, B: Any = None, **options: Any) -> RecurrentLayer:
@@ -114,15 +115,16 @@ def from_s4d(A: Any, log_step: Any, /, *, B: Any = None, **options: Any) -> Recu
     Gu et al., "On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS 2022, section 3.1.
     """
     rates = to_numpy(A, argument="A")
-    rates = rates.astype(np.complex128 if rates.dtype.kind == "c" else np.float64)
-    step = np.exp(_double(log_step, "log_step"))
+    with np.errstate(over="ignore"):
+        rates = rates.astype(np.complex128 if rates.dtype.kind == "c" else np.float64)
+        step = np.exp(reals(log_step, argument="log_step"))
     if step.shape != rates.shape:
-        if step.size not in {1, rates.shape[0]}:
+        if rates.ndim == 0 or step.size not in {1, rates.shape[0]}:
             raise ShapeError(
                 "log_step", f"must have one entry per row of A, shape {rates.shape}", f"shape {step.shape}"
             )
         step = step.reshape(-1, *(1,) * (rates.ndim - 1))
-    with np.errstate(over="ignore"):  # A of positive real part may overflow; the finding says so
+    with np.errstate(over="ignore", invalid="ignore"):  # A of positive real part may overflow; the finding says so
         eigenvalues = np.exp(step * rates)
     gains = None
     if B is not None:
@@ -159,8 +161,8 @@ def from_mamba(A_log: Any, dt_bias: Any, /, **options: Any) -> RecurrentLayer:
     ----------
     Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, equation 4 and algorithm 2.
     """
-    rates, bias = _double(A_log, "A_log"), _double(dt_bias, "dt_bias")
-    if bias.shape != rates.shape[:1]:
+    rates, bias = reals(A_log, argument="A_log"), reals(dt_bias, argument="dt_bias")
+    if rates.ndim == 0 or bias.shape != rates.shape[:1]:
         raise ShapeError("dt_bias", f"must have shape {rates.shape[:1]}", f"shape {bias.shape}")
     log_eigenvalues = LINEAR_FAMILIES["Mamba"].log_rest({"A_log": rates, "dt_bias": bias})
     return from_diagonal(np.exp(log_eigenvalues), **layer_options(options, "mamba", A_log))
@@ -215,25 +217,23 @@ def from_low_rank(
     >>> from_low_rank(np.ones(4), np.ones(4)).gates["h"][0, 0]
     np.float64(0.25)
     """
-    left, right = _double(m, "m"), _double(n, "n")
+    left, right = reals(m, argument="m"), reals(n, argument="n")
     left, right = (factor[:, None] if factor.ndim == 1 else factor for factor in (left, right))
     _check_same_shape("n", right, "m", left)
     if left.ndim != 2:
         raise ShapeError("m", "must have shape (N, rank)", f"shape {left.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said where it is measured
+        product = left @ right.T / len(left)
     return RecurrentLayer(
         cell=Cell.LOW_RANK_RNN,
-        gates={"h": left @ right.T / len(left)},
+        gates={"h": product},
         factors=(left, right),
         inputs={} if inputs is None else {"h": to_numpy(inputs, argument="inputs")},
         biases={} if bias is None else {"h": to_numpy(bias, argument="bias")},
-        leak=leak if isinstance(leak, int | float) else _double(leak, "leak"),
+        leak=leak if isinstance(leak, int | float) else reals(leak, argument="leak"),
         activations={"h": activation},
         **layer_options(options, "low-rank", m),
     )
-
-
-def _double(array: Any, argument: str) -> np.ndarray:
-    return to_numpy(array, argument=argument).astype(np.float64)
 
 
 def _check_same_shape(argument: str, array: np.ndarray, other: str, reference: np.ndarray) -> None:

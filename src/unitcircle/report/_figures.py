@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from unitcircle._array import to_numpy
+from unitcircle import _array
+from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.report._style import COLORS, CYCLE, DASHES, axes_or_new
 from unitcircle.spectra import Pseudospectrum, eigenvalues, power_norms, pseudospectrum, spectrum
 
@@ -15,22 +16,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def _by_name(weights: Any) -> dict[str, Any]:
-    return dict(weights) if isinstance(weights, Mapping) else {"": weights}
+LARGEST = 1e300
+"""Entries above it cannot be drawn: the limits of an axis would overflow."""
 
 
-def _eigenvalues(W: Any) -> Any:
-    W = to_numpy(W)
+def by_name(weights: Any, /) -> dict[str, np.ndarray]:
+    """Return the weights of a figure by name, each one matrix (n, n) or a diagonal (n,) that can be drawn."""
+    if isinstance(weights, Mapping) and not weights:
+        raise ArgumentError("weights", "must hold at least one weight", "an empty mapping")
+    named = dict(cast("Mapping[Any, Any]", weights)) if isinstance(weights, Mapping) else {"": weights}
+    return {str(name): _drawable(W) for name, W in named.items()}
+
+
+def _drawable(W: Any) -> np.ndarray:
+    value = _array.weight(W, axes=1, square=False).value if _array.to_numpy(W).ndim == 1 else _array.one_weight(W).value
+    if np.abs(value).max() > LARGEST:
+        raise NotFiniteError("W", f"must be at most {LARGEST:g} to be drawn", f"{np.abs(value).max():.3g}")
+    return value
+
+
+def _eigenvalues(W: np.ndarray) -> Any:
     return W if W.ndim == 1 else eigenvalues(W)
 
 
-def _singular_values(W: Any) -> np.ndarray:
-    W = to_numpy(W)
+def _singular_values(W: np.ndarray) -> np.ndarray:
     return np.sort(np.abs(W))[::-1] if W.ndim == 1 else np.asarray(spectrum(W).singular_values)
 
 
-def _log_norms(W: Any, steps: int) -> np.ndarray:
-    W = to_numpy(W)
+def _log_norms(W: np.ndarray, steps: int) -> np.ndarray:
     if W.ndim > 1:
         return np.asarray(power_norms(W, steps=steps))
     with np.errstate(divide="ignore"):
@@ -58,7 +71,7 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
     ax = axes_or_new(ax)
     angle = np.linspace(0, 2 * np.pi, 361)
     ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9, zorder=1)
-    weights_by_name = _by_name(W)
+    weights_by_name = by_name(W)
     reach = 1.0
     radius = 0.0
     for (name, weight), color in zip(
@@ -97,7 +110,7 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
         The axes.
     """
     ax = axes_or_new(ax)
-    weights_by_name = _by_name(weights)
+    weights_by_name = by_name(weights)
     t = np.arange(steps + 1)
     ax.axhline(0.0, color=COLORS["grey"], lw=0.9, zorder=1)
     for k, (name, weight) in enumerate(weights_by_name.items()):
@@ -127,7 +140,7 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
         The axes.
     """
     ax = axes_or_new(ax)
-    weights_by_name = _by_name(weights)
+    weights_by_name = by_name(weights)
     ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=1)
     largest = 1.0
     for k, (name, weight) in enumerate(weights_by_name.items()):
@@ -167,8 +180,10 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     if isinstance(W, Pseudospectrum):
         result = W
     else:
-        array = to_numpy(W)
-        reach = 1.15 * max(1.0, float(np.linalg.norm(array, 2)) if array.shape[-1] else 1.0)
+        array = _drawable(W)
+        if array.ndim == 1:
+            array = np.diag(array)
+        reach = 1.15 * max(1.0, float(np.linalg.norm(array, 2)))
         side = np.linspace(-reach, reach, points)
         result = pseudospectrum(array, side[None, :] + 1j * side[:, None])
     grid: Any = result.grid
@@ -180,7 +195,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     angle = np.linspace(0, 2 * np.pi, 361)
     ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9)
     if not isinstance(W, Pseudospectrum):
-        values: Any = eigenvalues(to_numpy(W))
+        values: Any = eigenvalues(array)
         ax.scatter(values.real, values.imag, s=6, color=COLORS["black"], lw=0)
     ax.set(xlabel="Re z", ylabel="Im z", title="log₁₀ ε of the ε-pseudospectrum")
     ax.set_aspect("equal")

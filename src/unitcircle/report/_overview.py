@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from unitcircle._files import written_whole
 from unitcircle.errors import ArgumentError
-from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
+from unitcircle.report._figures import (
+    by_name,
+    plot_eigenvalues,
+    plot_power_norms,
+    plot_pseudospectrum,
+    plot_singular_values,
+)
 from unitcircle.report._style import WITHOUT_DATE, style
 
 if TYPE_CHECKING:
@@ -37,6 +43,7 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
     """
     from matplotlib.figure import Figure
 
+    weights = by_name(weights)
     count = len(weights)
     if count == 1:
         (name, W), *_ = weights.items()

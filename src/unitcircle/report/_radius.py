@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unitcircle._array import reals
+from unitcircle.errors import NotFiniteError, ShapeError
 from unitcircle.report._style import COLORS, axes_or_new, style
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ def radius_summary(law: SpectralRadius, /, *, samples: np.ndarray | None = None)
     from unitcircle.ensembles import SpectralRadius, std_for_radius
 
     statistics: dict[str, float] = {}
+    samples = _draws(samples)
     if samples is not None and len(samples) > 1:
         statistics = {
             "sampled_mean": float(samples.mean()),
@@ -107,6 +110,18 @@ def radius_summary(law: SpectralRadius, /, *, samples: np.ndarray | None = None)
     )
 
 
+def _draws(samples: Any) -> np.ndarray | None:
+    """Return draws of ρ as doubles, or refuse what is none."""
+    if samples is None:
+        return None
+    values = reals(samples, argument="samples")
+    if values.ndim != 1 or not len(values):
+        raise ShapeError("samples", "must be draws of shape (N,), at least one", f"shape {values.shape}")
+    if not (np.isfinite(values).all() and values.min() >= 0):
+        raise NotFiniteError("samples", "must be finite and not negative", "an entry that is not")
+    return values
+
+
 def plot_radius_law(law: SpectralRadius, /, *, samples: np.ndarray | None = None, ax: Axes | None = None) -> Axes:
     """Draw the exact density of the spectral radius over the histogram of draws.
 
@@ -124,6 +139,7 @@ def plot_radius_law(law: SpectralRadius, /, *, samples: np.ndarray | None = None
     matplotlib.axes.Axes
         The axes.
     """
+    samples = _draws(samples)
     ax = axes_or_new(ax)
     r = np.linspace(float(law.ppf(1e-4)), float(law.isf(1e-4)), 300)
     if samples is not None:
@@ -191,7 +207,7 @@ def radius_view(summary: RadiusSummary, law: SpectralRadius, /, *, samples: np.n
         "std to use instead", f"{advice} (1/√n = {summary.naive_std:.6f} gives E[ρ] = {summary.naive_mean:.4f})"
     )
     parts: list[Any] = [table]
-    if samples is not None:
+    if (samples := _draws(samples)) is not None:
         parts += [Text(line) for line in _bars(law, samples)]
     return Group(*parts)
 

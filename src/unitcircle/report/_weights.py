@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unitcircle._array import to_numpy
+from unitcircle._array import one_weight, to_numpy
 from unitcircle.report._words import factor, words_for
 from unitcircle.spectra import kreiss_constant, numerical_radius, power_norms, spectrum
 
@@ -84,6 +84,7 @@ def weight_summary(name: str, W: Any, /, *, steps: int = 64, detail: bool = True
     WeightSummary
         The measurements and the sentences.
     """
+    one_weight(W)
     measured = spectrum(W)
     logs = np.asarray(power_norms(to_numpy(W), steps=steps))
     peak = int(np.argmax(logs))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle._array import to_numpy
+from unitcircle._array import one_weight, to_numpy
 from unitcircle.spectra import Asymptotics, asymptotics, horizon, power_norms
 
 # A change between ×1/2 and ×2 over the steps shown counts as no change; an order of magnitude is 2.3 nats.
@@ -38,6 +38,7 @@ def describe(W: Any, /, *, steps: int = 64) -> str:
     str
         A few sentences: the behaviour of Wᵗ for large t, the factor after T steps, and any transient growth.
     """
+    one_weight(W)
     return words_for(W, np.asarray(power_norms(to_numpy(W), steps=steps)), asymptotics(W).verdict)
 
 

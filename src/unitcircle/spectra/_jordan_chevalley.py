@@ -11,7 +11,6 @@ import scipy.linalg
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from unitcircle import _array
-from unitcircle.errors import ShapeError
 from unitcircle.spectra._circle import merged_eigenvalues
 from unitcircle.spectra._nilpotent import CLEAR, nilpotency_index
 from unitcircle.spectra._triangular import Triangular, triangular_parts
@@ -93,10 +92,10 @@ def jordan_chevalley(W: Any, /) -> JordanChevalley:
     >>> abs(parts.diagonalizable).round(12).tolist(), parts.nilpotent.round(12).tolist(), parts.index
     ([[2.0, 0.0], [0.0, 2.0]], [[1.0, 1.0], [-1.0, -1.0]], 2)
     """
-    weight = _array.weight(W)
-    if weight.batch:
-        raise ShapeError("W", "must be one square matrix (n, n)", f"shape {weight.value.shape}")
-    scale = float(np.ldexp(1.0, int(np.frexp(np.abs(weight.value).max())[1])))  # a power of two: exact
+    weight = _array.one_weight(W)
+    largest = max(np.abs(weight.value.real).max(), np.abs(weight.value.imag).max())
+    # A power of two: exact. At most the largest that is a float.
+    scale = float(np.ldexp(1.0, min(int(np.frexp(largest)[1]), 1023)))
     A = weight.value / scale
     parts = [_of(part) for part in triangular_parts(A, eps=weight.eps)]
     D = np.zeros_like(A)
@@ -107,11 +106,13 @@ def jordan_chevalley(W: Any, /) -> JordanChevalley:
     index = max(sizes) if all(sizes) else None
     norm = float(np.linalg.norm(A, 2)) or 1.0
     values, inverse = np.unique(np.concatenate([part.means for part in parts]), return_inverse=True)
+    with np.errstate(over="ignore"):  # a sum of the largest floats is infinite
+        large = [scale * part for part in (D, N, values)]
     return JordanChevalley(
-        weight.restore(scale * D),
-        weight.restore(scale * N),
+        weight.restore(large[0]),
+        weight.restore(large[1]),
         index,
-        scale * values,
+        large[2],
         np.bincount(inverse, np.concatenate([part.counts for part in parts])).astype(int),
         max(part.condition for part in parts),
         float(np.linalg.norm(D @ N - N @ D, 2)) / norm**2,

@@ -15,6 +15,8 @@ from unitcircle.torch._computed_weights import gradient_of as gradient_of
 from unitcircle.torch._computed_weights import has_gradient as has_gradient
 from unitcircle.torch._computed_weights import write_weight as write_weight
 from unitcircle.torch._copied import copied as copied
+from unitcircle.torch._dense import dense as dense
+from unitcircle.torch._dense import real as real
 from unitcircle.torch._fill import fill_ as fill_
 from unitcircle.torch._flossing import gradient_flossing as gradient_flossing
 from unitcircle.torch._initialize import Filled as Filled
@@ -39,6 +41,7 @@ __all__ = [
     "RecurrentTensors",
     "Rng",
     "copied",
+    "dense",
     "fill_",
     "generator_of",
     "gradient_flossing",
@@ -50,6 +53,7 @@ __all__ = [
     "parametrize_orthogonal",
     "parametrize_schur",
     "pascanu_omega",
+    "real",
     "recurrent_tensors",
     "soft_orthogonality",
     "suspects",

@@ -8,6 +8,7 @@ from unitcircle._filling import gated_cell
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers import GateBias, Initializer, parse
+from unitcircle.torch._dense import require_tensor
 from unitcircle.torch._random import Rng, generator_of
 
 
@@ -79,6 +80,7 @@ def fill_(
     [True, True, True, True]
     """
     init = parse(init)
+    require_tensor(tensor, argument="tensor")
     if tensor.ndim != init.axes and not (init.elementwise and tensor.ndim == 1):
         raise ShapeError("tensor", f"must have {init.axes} axes for {init}", f"shape {tuple(tensor.shape)}")
     generator = generator_of(rng)

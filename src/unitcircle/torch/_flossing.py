@@ -13,6 +13,7 @@ from torch.func import vjp, vmap
 from unitcircle._arguments import whole_number
 from unitcircle._series import exponents_wanted, generic_basis, require_kept
 from unitcircle.errors import ArgumentError, ShapeError
+from unitcircle.torch._dense import real, require_tensor
 
 State = Any
 """A tensor ``(..., batch, n)``, or a sequence of such: ``(h, c)`` of an LSTM."""
@@ -131,6 +132,10 @@ def _shapes(state: State) -> list[tuple[int, ...]]:
 
 def _joined(state: State) -> Tensor:
     """Return a state as vectors ``(B, N)``."""
+    if not isinstance(state, Tensor | list | tuple):
+        raise ArgumentError("state", "must be a tensor or a sequence of tensors", type(state).__qualname__)
+    for part in _parts(state):
+        real(require_tensor(part, argument="state"), argument="state")
     shapes = _shapes(state)
     if not shapes or any(len(shape) < 2 for shape in shapes) or len({shape[-2] for shape in shapes}) != 1:
         raise ShapeError("state", "must be (..., batch, n), or a sequence of such with one batch", str(shapes))

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 
 from unitcircle.errors import ArgumentError, ShapeError
+from unitcircle.torch._dense import require_tensor
 from unitcircle.torch._fill import blocks_of
 
 
@@ -36,14 +37,23 @@ def pascanu_omega(states: Sequence[torch.Tensor], loss: torch.Tensor, /) -> torc
     ------
     ArgumentError
         Fewer than two states, or a state that the next one does not depend on.
+    ShapeError
+        A loss that is no scalar.
 
     References
     ----------
     R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
     equations 9 and 10.
     """
+    if not isinstance(states, list | tuple):
+        raise ArgumentError("states", "must be a sequence of tensors, one for each step", type(states).__qualname__)
     if len(states) < 2:
         raise ArgumentError("states", "must hold at least two time steps", str(len(states)))
+    for name, tensor in (("loss", loss), *(("states", state) for state in states)):
+        if not require_tensor(tensor, argument=name).requires_grad:
+            raise ArgumentError(name, "must be part of a graph", "a tensor that requires no gradient")
+    if loss.ndim:
+        raise ShapeError("loss", "must be a scalar", f"shape {tuple(loss.shape)}")
     # With allow_unused a state that nothing depends on has the gradient None, which the stubs do not say.
     grad = cast("Callable[..., tuple[torch.Tensor | None, ...]]", partial(torch.autograd.grad, allow_unused=True))
     deltas = grad(loss, list(states[1:]), retain_graph=True)
@@ -87,6 +97,7 @@ def norm_stabilizer(states: torch.Tensor, /) -> torch.Tensor:
     ----------
     D. Krueger, R. Memisevic, "Regularizing RNNs by stabilizing activations", ICLR 2016, equation 1.
     """
+    require_tensor(states, argument="states")
     if states.ndim != 3 or states.shape[0] < 2:
         raise ShapeError("states", "must have shape (time, batch, n) with at least two steps", f"{tuple(states.shape)}")
     return states.norm(dim=-1).diff(dim=0).square().mean()
@@ -108,6 +119,16 @@ def soft_orthogonality(weight: torch.Tensor, /, *, gates: int = 1) -> torch.Tens
     -------
     torch.Tensor
         Scalar, real.
+
+    Raises
+    ------
+    DtypeError
+        It is no dense tensor of torch of floating-point or complex numbers.
+    ShapeError
+        It is no matrix, or its rows are no multiple of the gates.
     """
+    require_tensor(weight, argument="weight")
+    if weight.ndim != 2:
+        raise ShapeError("weight", "must have shape (k n, n)", f"shape {tuple(weight.shape)}")
     eye = torch.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
     return sum((block.mH @ block - eye).abs().square().sum() for block in blocks_of(weight, gates))  # pyright: ignore[reportReturnType]
