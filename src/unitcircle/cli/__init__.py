@@ -1,41 +1,62 @@
 """The command line: parsing and printing only, no mathematics.
 
-Each command is a function in its own file, whose signature is its command line (tyro). Its imports happen when it
-runs, so that ``unitcircle --help`` loads no numerical library.
+Each command is a function in its own file, whose signature is its command line (tyro). The file is imported when its
+command is asked for, and what it computes with when it runs: ``unitcircle --help`` loads neither tyro nor NumPy.
 """
 
 __all__ = ["INTERRUPTED", "accept_any_encoding", "console", "main", "terminated_as_interrupted"]
 
 import errno
+import inspect
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import entry_points, version
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from unitcircle._printable import printable
-from unitcircle.cli._diagnose import diagnose
-from unitcircle.cli._diff import diff
-from unitcircle.cli._radius import radius
-from unitcircle.cli._rule import rule
-from unitcircle.cli._schema import schema
-from unitcircle.cli._spectrum import spectrum
-from unitcircle.cli._study import study
 from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console, terminated_as_interrupted
-from unitcircle.cli._watch import watch
 from unitcircle.errors import UnitcircleError, UnknownNameError
 
-COMMANDS = {
-    "diagnose": diagnose,
-    "diff": diff,
-    "explain": rule,
-    "radius": radius,
-    "rule": rule,
-    "schema": schema,
-    "spectrum": spectrum,
-    "study": study,
-    "watch": watch,
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A command of this package, imported when it is asked for."""
+
+    name: str
+    """The function, in the module of the same name."""
+    summary: str
+    """The first sentence of its docstring."""
+
+    def load(self) -> Function:
+        """Return the function whose signature is the command line."""
+        return getattr(import_module(f"unitcircle.cli._{self.name}"), self.name)
+
+
+_RULE = _Command(
+    "rule", "Print what a finding means, why it matters and how to remedy it; without a code, list all rules."
+)
+COMMANDS: dict[str, _Command | Function] = {
+    "diagnose": _Command("diagnose", "Diagnose the recurrent layers of trained or freshly initialized models."),
+    "diff": _Command("diff", "Compare two files of one model: trained further, cast, quantized or converted."),
+    "explain": _RULE,
+    "radius": _Command(
+        "radius", "Print the law of the spectral radius of an n × n Gaussian weight, and the std to use instead."
+    ),
+    "rule": _RULE,
+    "schema": _Command("schema", "Print the JSON Schema (draft 2020-12) of the output of diagnose --json."),
+    "spectrum": _Command("spectrum", "Print what a recurrent weight does to a signal."),
+    "study": _Command(
+        "study",
+        "Compare initializers on tasks, each at its best learning rate, over several seeds; run again to resume.",
+    ),
+    "watch": _Command("watch", "Show the JSON lines that a monitor writes, and follow the file until Ctrl-C."),
 }
 DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version prints the release.)"
 LONGEST = 2000
@@ -49,10 +70,15 @@ NOT_INSTALLED = {
     "pip install unitcircle-reproduction"
 }
 """Commands of distributions of this project → what to say where the distribution is not installed."""
+ELSEWHERE = {
+    "reproduce": "Measure the claims of the texts, judge whether each holds, and write one HTML page.",
+}
+"""Commands of distributions of this project → what ``--help`` says of them where they are installed."""
+WIDTH = 80
 
 
-def commands() -> tuple[dict[str, Callable[..., Any]], dict[str, str]]:
-    """Load the commands of all distributions.
+def commands() -> tuple[dict[str, _Command | Function], dict[str, str]]:
+    """Find the commands of all distributions; those of others are loaded.
 
     Returns
     -------
@@ -61,7 +87,7 @@ def commands() -> tuple[dict[str, Callable[..., Any]], dict[str, str]]:
     reasons
         Name → why it cannot run, of every other command.
     """
-    functions: dict[str, Callable[..., Any]] = dict(COMMANDS)
+    functions = dict(COMMANDS)
     reasons = dict(NOT_INSTALLED)
     for entry in entry_points(group=GROUP):
         if entry.name in COMMANDS:
@@ -129,6 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words in (["--version"], ["-V"]):
         print(f"unitcircle {version('unitcircle')}")
         return 0
+    if words in (["--help"], ["-h"]):
+        return _help()
     # Other distributions are imported only if the command is not one of ours.
     functions, reasons = (COMMANDS, {}) if words and words[0] in COMMANDS else commands()
     placeholders = {name: _placeholder(reason) for name, reason in reasons.items()}
@@ -138,16 +166,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     available = functions | placeholders
     if words and words[0] not in available and not words[0].startswith("-"):
         return _refuse(str(UnknownNameError("command", words[0], available)))
-    return _run(available, words)
+    named = {words[0]: available[words[0]]} if words and words[0] in available else available
+    return _run(named, words)
 
 
-def _run(available: dict[str, Callable[..., Any]], words: Sequence[str]) -> int:
+def _help() -> int:
+    """Print what there is to run, without importing the commands of this project; return the exit status."""
+    points = {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in COMMANDS}
+    known = {name: summary for name, summary in ELSEWHERE.items() if name in points}
+    functions, reasons = (dict(COMMANDS), dict(NOT_INSTALLED)) if points.keys() <= known.keys() else commands()
+    lines = {name: _placeholder(reason).__doc__ or "" for name, reason in reasons.items()}
+    lines |= {name: _summary(command) for name, command in functions.items()} | known
+    print("usage: unitcircle [-h] COMMAND ...\n")
+    print(textwrap.fill(DESCRIPTION, WIDTH))
+    print("\ncommands (unitcircle COMMAND --help describes one):")
+    indent = 4 + max(map(len, lines))
+    for name, text in sorted(lines.items()):
+        print(textwrap.fill(text, WIDTH, initial_indent=f"  {name}".ljust(indent), subsequent_indent=" " * indent))
+    return 0
+
+
+def _summary(command: _Command | Function) -> str:
+    if isinstance(command, _Command):
+        return command.summary
+    return " ".join((inspect.getdoc(command) or "").partition("\n\n")[0].split())
+
+
+def _run(available: Mapping[str, _Command | Function], words: Sequence[str]) -> int:
     """Run the command that the words name; return the exit status, whatever it raises."""
     import tyro
 
     try:
+        functions = {
+            name: each.load() if isinstance(each, _Command) else each for name, each in sorted(available.items())
+        }
         status = tyro.extras.subcommand_cli_from_dict(
-            dict(sorted(available.items())),
+            functions,
             prog="unitcircle",
             description=DESCRIPTION,
             args=words,
