@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import tracemalloc
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.report.pages import HOSTILE, assert_a_browser_shows, assert_hostile_n
 from unitcircle.errors import ArgumentError
 from unitcircle.monitor import RunFile, read_run, watch_page, watch_view
 from unitcircle.monitor._page import mark_lone_points, thin_frames
+from unitcircle.monitor._run_line import COLUMNS
 from unitcircle.monitor._view import BARS, TREND, sparkline
 
 FINDING = {
@@ -278,6 +280,31 @@ def test_sparklines():
     assert len(sparkline(np.arange(1000.0))) == TREND
 
 
+def test_memory_does_not_grow_with_the_text_of_the_records(tmp_path):
+    path = tmp_path / "run.jsonl"
+    weights = {f"rnn.weight_hh_l{k}.{metric}/{m}": 0.5 for k in range(8) for metric in "ifgo" for m in COLUMNS}
+    count, text = 400, json.dumps(weights)[1:]
+    with path.open("w") as file:
+        file.writelines(f'{{"run": "a", "step": {step}, "loss": 1.0, {text}\n' for step in range(count))
+    tracemalloc.start()
+    run = RunFile(path).read()
+    assert len(run.records) == count
+    # Of each record four numbers and those that are drawn, 33 of 8 bytes; a piece of the file and one line besides.
+    assert tracemalloc.get_traced_memory()[0] < 2 * count * 8 * (4 + 33) + 2**18
+    assert tracemalloc.get_traced_memory()[1] < 2**20 * 6
+    tracemalloc.stop()
+    assert path.stat().st_size > 3 * 2**20
+    np.testing.assert_array_equal(run.series("rnn.weight_hh_l0.i/norm")[1], np.full(count, 0.5))
+
+
+def test_a_file_that_is_rewritten_while_it_is_looked_at_is_refused(tmp_path):
+    path = _write(tmp_path / "run.jsonl", [_record(0), _record(10)])
+    run = RunFile(path).read()
+    path.write_text("x" * 4000)
+    with pytest.raises(ArgumentError, match="must not be rewritten"):
+        list(run.records)
+
+
 def test_a_look_reads_what_is_new(tmp_path, monkeypatch):
     path = _write(tmp_path / "run.jsonl", [_record(0), _record(10)])
     file, parsed = RunFile(path), []
@@ -285,11 +312,12 @@ def test_a_look_reads_what_is_new(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "unitcircle.monitor._run_line.json.loads", lambda line, **how: parsed.append(line) or loads(line, **how)
     )
-    assert [record["step"] for record in file.read().records] == [0, 10]
+    assert len(file.read().records) == len(parsed) == 2
     with path.open("a") as opened:
         opened.write(json.dumps(_record(20)) + "\n" + '{"step": 30, ')
-    assert [record["step"] for record in file.read().records] == [0, 10, 20]
+    run = file.read()
     assert len(parsed) == 3
+    assert [record["step"] for record in run.records] == [0, 10, 20]
     with path.open("a") as opened:  # the rest of the line that was being written
         opened.write('"run": "a", "loss": 2.0}\n')
     run = file.read()

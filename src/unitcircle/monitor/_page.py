@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,11 +136,12 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> list[Markup]:
         "exponent": ("leading exponent", "λ₁ (nats per step)"),
         "saturation": ("saturated units", "share of the units"),
     }
+    found = _curves_of(run, panels)
     figures: list[Markup] = []
     lines: dict[str, Line2D] = {}
     with style(), rc_context(FIGURE_RC):
         for metric, (title, label) in panels.items():
-            if not (curves := _curves_of(run, metric)):
+            if not (curves := found[metric]):
                 continue
             figure, ax = panel(4.4, 2.9)
             for name, (steps, values) in curves.items():
@@ -173,11 +174,17 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> list[Markup]:
     return figures
 
 
-def _curves_of(run: MonitoredRun, metric: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    owners = run.layers if metric in BATCH else run.blocks
-    names = {"loss": "loss"} if metric == "loss" else {owner: f"{owner}/{metric}" for owner in owners}
-    curves = {name: run.series(key) for name, key in names.items()}
-    return {name: (steps, values) for name, (steps, values) in curves.items() if np.isfinite(drawable(values)).any()}
+def _curves_of(run: MonitoredRun, metrics: Collection[str]) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Return metric → weight or layer → its curve, where there is anything to draw."""
+    keys: dict[str, dict[str, str]] = {}
+    for metric in metrics:
+        owners = run.layers if metric in BATCH else run.blocks
+        keys[metric] = {"loss": "loss"} if metric == "loss" else {owner: f"{owner}/{metric}" for owner in owners}
+    series = run.several([key for names in keys.values() for key in names.values()])
+    return {
+        metric: {name: series[key] for name, key in names.items() if np.isfinite(drawable(series[key][1])).any()}
+        for metric, names in keys.items()
+    }
 
 
 def mark_lone_points(line: Line2D, /) -> None:

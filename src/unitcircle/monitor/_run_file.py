@@ -3,16 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 
 from unitcircle.errors import ArgumentError
-from unitcircle.monitor._run_line import BATCH, COLUMNS, TALLEST, parse_record
+from unitcircle.monitor._run_line import BATCH, COLUMNS, TALLEST, Shape, parse_record
+
+PIECE = 1 << 20
+"""Bytes of the file that are read at once."""
+
+
+class Lines(Sequence[Mapping[str, Any]]):
+    """The records of one run, by the places of their lines: a record is parsed when it is asked for."""
+
+    def __init__(self, path: Path, starts: np.ndarray, ends: np.ndarray) -> None:
+        self._path, self._starts, self._ends = path, starts, ends
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, place: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        if isinstance(place, slice):
+            return type(self)(self._path, self._starts[place], self._ends[place])
+        return next(self.at([range(len(self))[place]]))
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return self.at(range(len(self)))
+
+    def at(self, places: Collection[int], /) -> Iterator[Mapping[str, Any]]:
+        """Yield the records at some places."""
+        if not len(places):
+            return
+        with _opened(self._path) as file:
+            for place in places:
+                file.seek(int(self._starts[place]))
+                line = file.read(int(self._ends[place] - self._starts[place])).decode(errors="replace")
+                if (record := parse_record(line)) is None:
+                    raise ArgumentError("path", "must not be rewritten while it is read", str(self._path))
+                yield record
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +58,18 @@ class MonitoredRun:
     """One run from a file of JSON lines."""
 
     path: Path  # The file
-    records: Sequence[Mapping[str, Any]]  # One a step, in the order of the steps
+    records: Lines  # One a step, in the order of the steps
+    steps: np.ndarray  # Of the records
+    shapes: np.ndarray  # Of each record the place of its names
+    names: Sequence[Shape]  # The names that records have
+    kept: Mapping[str, np.ndarray]  # Values of each record, where it has the name
     unreadable: int = 0  # Lines not as a monitor writes them, such as one that a crash has cut short
     others: int = 0  # Other runs in the file
+
+    @cached_property
+    def newest(self) -> Mapping[str, Any]:
+        """The record of the last step."""
+        return self.records[-1]
 
     @cached_property
     def blocks(self) -> list[str]:
@@ -34,38 +81,73 @@ class MonitoredRun:
         """Names of the layers that were measured on a batch."""
         return self._owners(BATCH)
 
+    @cached_property
+    def _present(self) -> Mapping[int, int]:
+        """The shapes that occur, in the order of their first record, with the place of their last one."""
+        shapes, first = np.unique(self.shapes, return_index=True)
+        last = len(self.shapes) - 1 - np.unique(self.shapes[::-1], return_index=True)[1]
+        return {int(shapes[k]): int(last[k]) for k in np.argsort(first)}
+
     def _owners(self, metrics: Collection[str]) -> list[str]:
         """Return the weights or layers that have any of these metrics, in the order of their first record."""
         ends = tuple(f"/{metric}" for metric in metrics)
-        names = dict.fromkeys(name for record in self.records for name in record)
+        names = dict.fromkeys(name for shape in self._present for name in self.names[shape].names)
         return list(dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(ends) and name[0] != "/"))
+
+    def _places(self, name: str) -> np.ndarray:
+        """Return the places of the records that have a name."""
+        return np.flatnonzero(np.isin(self.shapes, [k for k in self._present if name in self.names[k].names]))
+
+    def _last(self, names: Collection[str]) -> Mapping[str, Any] | None:
+        """Return the last record that has any of these names."""
+        places = [place for k, place in self._present.items() if not self.names[k].names.keys().isdisjoint(names)]
+        return self.records[max(places)] if places else None
 
     @property
     def batch_step(self) -> int:
         """The step at which a batch was last measured; the run must have :attr:`layers`."""
-        names = [f"{layer}/{metric}" for layer in self.layers for metric in BATCH]
-        return next(record["step"] for record in reversed(self.records) if any(name in record for name in names))
+        record = self._last([f"{layer}/{metric}" for layer in self.layers for metric in BATCH])
+        assert record is not None
+        return record["step"]
 
     def latest(self, name: str, /) -> float | None:
         """Return the last value of a number that is not measured every time; None if it never was."""
-        return next((float(record[name]) for record in reversed(self.records) if name in record), None)
+        record = self._last([name])
+        return None if record is None else float(record[name])
 
     def series(self, name: str, /) -> tuple[np.ndarray, np.ndarray]:
         """Return steps and values of a number, where it was measured."""
-        points = [(record["step"], float(record[name])) for record in self.records if name in record]
-        steps, values = zip(*points, strict=True) if points else ((), ())
-        return np.array(steps, float), np.array(values, float)
+        places = self._places(name)
+        if name in self.kept:
+            values = self.kept[name][places]
+        else:
+            values = np.array([float(record[name]) for record in self.records.at(places)], float)
+        return self.steps[places].astype(float), values
+
+    def several(self, names: Collection[str], /) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return the series of several numbers, for which the file is read once."""
+        places = np.flatnonzero(
+            np.isin(self.shapes, [k for k in self._present if not self.names[k].names.keys().isdisjoint(names)])
+        )
+        found = {name: (array("d"), array("d")) for name in names}
+        for place, record in zip(places, self.records.at(places), strict=True):
+            for name in names:
+                if name in record:
+                    found[name][0].append(self.steps[place])
+                    found[name][1].append(float(record[name]))
+        return {name: (np.array(steps), np.array(values)) for name, (steps, values) in found.items()}
 
     @property
     def findings(self) -> list[tuple[int, Mapping[str, Any]]]:
         """Pairs of step and finding, the latest last."""
-        return [(record["step"], finding) for record in self.records for finding in record.get("findings", ())]
+        records = self.records.at(self._places("findings"))
+        return [(record["step"], finding) for record in records for finding in record["findings"]]
 
     def frames(self, block: str, /) -> list[tuple[int, np.ndarray]]:
         """Return step and eigenvalues ``(n,)`` of a weight, wherever finite ones were computed."""
         frames: list[tuple[int, np.ndarray]] = []
-        for record in self.records:
-            pairs = np.array(record.get("eigenvalues", {}).get(block, []), float).reshape(-1, 2)
+        for record in self.records.at(self._places("eigenvalues")):
+            pairs = np.array(record["eigenvalues"].get(block, []), float).reshape(-1, 2)
             pairs = pairs[(np.abs(pairs) < TALLEST).all(1)]
             if len(pairs):
                 frames.append((record["step"], pairs @ np.array([1, 1j])))
@@ -75,13 +157,52 @@ class MonitoredRun:
         """Return step and log-norm of the gradient by lag ``(T + 1,)`` of a layer, wherever it was kept."""
         return [
             (record["step"], np.array(curve, float))
-            for record in self.records
-            if (curve := record.get("gradient_by_lag", {}).get(layer)) is not None
+            for record in self.records.at(self._places("gradient_by_lag"))
+            if (curve := record["gradient_by_lag"].get(layer)) is not None
         ]
+
+
+@dataclass(eq=False)
+class _Rows:
+    """What is kept of the records of one run, in the order of their lines."""
+
+    starts: array[int] = field(default_factory=lambda: array("q"))
+    ends: array[int] = field(default_factory=lambda: array("q"))
+    steps: array[int] = field(default_factory=lambda: array("q"))
+    shapes: array[int] = field(default_factory=lambda: array("l"))
+    kept: dict[str, array[float]] = field(default_factory=dict[str, "array[float]"])
+
+    def add(self, record: Mapping[str, Any], shape: Shape, start: int, end: int) -> None:
+        """Keep the place of a record, its step and the numbers that are drawn."""
+        for name in shape.kept:
+            values = self.kept.get(name)
+            if values is None:
+                values = self.kept[name] = array("d")
+            if len(values) < len(self.steps):
+                values.extend([np.nan] * (len(self.steps) - len(values)))
+            values.append(float(record[name]))
+        self.starts.append(start)
+        self.ends.append(end)
+        self.steps.append(record["step"])
+        self.shapes.append(shape.place)
+
+    def run(self, path: Path, names: Sequence[Shape], unreadable: int, others: int) -> MonitoredRun:
+        """Return the run, of each step the record that was written last, in the order of the steps."""
+        steps = np.array(self.steps)
+        last = len(steps) - 1 - np.unique(steps[::-1], return_index=True)[1]
+        kept = {name: np.full(len(steps), np.nan) for name in self.kept}
+        for name, values in self.kept.items():
+            kept[name][: len(values)] = values
+        starts, ends, shapes = (np.array(each)[last] for each in (self.starts, self.ends, self.shapes))
+        kept = {name: values[last] for name, values in kept.items()}
+        return MonitoredRun(path, Lines(path, starts, ends), steps[last], shapes, names, kept, unreadable, others)
 
 
 class RunFile:
     """A file that :class:`unitcircle.monitor.JsonLines` writes; each :meth:`read` parses only what is new.
+
+    Of each record only its place in the file, its step and the numbers that are drawn stay in memory: some tens of
+    bytes and 8 for each weight.
 
     Parameters
     ----------
@@ -96,8 +217,9 @@ class RunFile:
     def _reset(self) -> None:
         self._position, self._file = 0, 0
         # Two monitors may write to one file in turns.
-        self._runs: dict[str, dict[int, dict[str, Any]]] = {}
+        self._runs: dict[str, _Rows] = {}
         self._run = ""
+        self._shapes: dict[tuple[str, ...], Shape] = {}
         self._unreadable = 0
 
     def read(self) -> MonitoredRun:
@@ -113,38 +235,47 @@ class RunFile:
         ArgumentError
             The file cannot be read, or holds no record.
         """
-        try:
-            with self.path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                if status.st_size < self._position or status.st_ino != self._file:  # another file by this name
-                    self._reset()
-                    self._file = status.st_ino
-                file.seek(self._position)
-                new = file.read()
-        except OSError as error:
-            raise ArgumentError("path", "must be a file that can be read", f"{self.path} ({error.strerror})") from error
-        # A line that has no end yet is read again next time.
-        complete = new.rfind(b"\n") + 1
-        self._position += complete
-        for line in new[:complete].split(b"\n"):
-            self._add(line.decode(errors="replace"))
-        rest = new[complete:].decode(errors="replace").strip()
+        with _opened(self.path) as file:
+            status = os.fstat(file.fileno())
+            if status.st_size < self._position or status.st_ino != self._file:  # another file by this name
+                self._reset()
+                self._file = status.st_ino
+            rest = self._read(file)
         if not self._runs:
             arrived = f"{self.path}, whose {self._unreadable} lines are none"
             raise ArgumentError("path", "must hold records of a monitor, one JSON object per line", arrived)
-        by_step = self._runs[self._run]
-        records = [by_step[step] for step in sorted(by_step)]
-        return MonitoredRun(self.path, records, self._unreadable + bool(rest), len(self._runs) - 1)
+        rows, unreadable = self._runs[self._run], self._unreadable + bool(rest)
+        return rows.run(self.path, list(self._shapes.values()), unreadable, len(self._runs) - 1)
 
-    def _add(self, line: str) -> None:
-        if not line.strip():
+    def _read(self, file: BinaryIO) -> bytes:
+        """Read the lines that are new; return what has no end yet, and is read again next time."""
+        file.seek(self._position)
+        rest = b""
+        while piece := file.read(PIECE):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                self._add(line, self._position)
+                self._position += len(line) + 1
+        return rest.strip()
+
+    def _add(self, line: bytes, start: int) -> None:
+        text = line.decode(errors="replace")
+        if not text.strip():
             return
-        record = parse_record(line)
+        record = parse_record(text, self._shapes)
         if record is None:
             self._unreadable += 1
             return
         self._run = str(record.get("run"))
-        self._runs.setdefault(self._run, {})[record["step"]] = record
+        rows = self._runs.setdefault(self._run, _Rows())
+        rows.add(record, self._shapes[tuple(record)], start, start + len(line))
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ArgumentError("path", "must be a file that can be read", f"{path} ({error.strerror})") from error
 
 
 def read_run(path: str | os.PathLike[str], /) -> MonitoredRun:

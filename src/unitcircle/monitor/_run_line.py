@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
 
 from unitcircle._printable import printable
 
@@ -35,33 +38,62 @@ _TEXTS = {"code", "name", "severity", "layer", "message", "why", "remedy"}
 """What every finding must have, as text."""
 
 
-def parse_record(line: str, /) -> dict[str, Any] | None:
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """The names that a record has, which most records of a run share."""
+
+    place: int
+    names: Mapping[str, None]
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], place: int, /) -> Self:
+        """Return the shape of these names."""
+        return cls(place, dict.fromkeys(names))
+
+    @cached_property
+    def numbers(self) -> tuple[str, ...]:
+        """The names that are shown as numbers."""
+        shown = {"loss", "monitor/share"}
+        return tuple(n for n in self.names if n in shown or ("/" in n and n.rpartition("/")[2] in _METRICS))
+
+    @cached_property
+    def kept(self) -> tuple[str, ...]:
+        """The numbers that every view draws over time."""
+        return tuple(name for name in self.names if name == "loss" or (name.endswith("/radius") and name[0] != "/"))
+
+
+def parse_record(line: str, shapes: dict[tuple[str, ...], Shape] | None = None, /) -> dict[str, Any] | None:
     """Return the record in a line, its names made printable; None where the line is not as a monitor writes it."""
+    # What has neither escapes nor characters that cannot be printed has none in its names either.
+    hook = None if line.isprintable() and "\\" not in line else _object
     try:
-        record = json.loads(line, object_pairs_hook=_object)
+        record = json.loads(line, object_pairs_hook=hook)
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and _is_record(record) else None
+    if not isinstance(record, dict):
+        return None
+    known = {} if shapes is None else shapes
+    names = tuple(record)
+    shape = known.get(names) or Shape.of(names, len(known))
+    if not _is_record(record, shape):
+        return None
+    known[names] = shape
+    return record
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {printable(key): printable(value) if isinstance(value, str) else value for key, value in pairs}
 
 
-def _is_record(record: dict[str, Any]) -> bool:
+def _is_record(record: dict[str, Any], shape: Shape) -> bool:
     """Whether everything that is shown of a record has its type."""
     step, findings = record.get("step"), record.get("findings", [])
     eigenvalues, curves = record.get("eigenvalues", {}), record.get("gradient_by_lag", {})
-    numbers = [
-        value
-        for name, value in record.items()
-        if name in {"loss", "monitor/share"} or ("/" in name and name.rpartition("/")[2] in _METRICS)
-    ]
     return (
         type(step) is int
         and abs(step) <= LARGEST_STEP
         and isinstance(record.get("run", ""), str)
-        and all(map(_is_number, numbers))
+        and all(type(record[name]) is float or _is_number(record[name]) for name in shape.numbers)
         and isinstance(findings, list)
         and all(map(_is_finding, findings))
         and isinstance(eigenvalues, dict)

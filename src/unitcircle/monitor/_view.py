@@ -48,7 +48,7 @@ def watch_view(run: MonitoredRun, /) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    latest = run.records[-1]
+    latest = run.newest
     line = f"step {latest['step']}, {len(run.records)} measurements"
     if "monitor/share" in latest:
         line += f", {float(latest['monitor/share']):.2%} of the time spent measuring"
@@ -124,7 +124,7 @@ def _table(run: MonitoredRun, metrics: Sequence[str]) -> Table:
 def _latest_value(run: MonitoredRun, block: str, metric: str) -> Any:
     """Return the latest value of a metric; of the departure, which is not always measured, the last one measured."""
     name = f"{block}/{metric}"
-    return run.latest(name) if metric == "departure" else run.records[-1].get(name)
+    return run.latest(name) if metric == "departure" else run.newest.get(name)
 
 
 def _layers(run: MonitoredRun) -> Table:
