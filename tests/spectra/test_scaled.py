@@ -12,7 +12,8 @@ from unitcircle.spectra import (
     power_norms,
     pseudospectrum,
 )
-from unitcircle.spectra._scaled import ScaledMatrix, spectral_norm
+from unitcircle.spectra._largest_singular_value import largest_singular_value
+from unitcircle.spectra._scaled import ScaledMatrix
 
 EPS = np.finfo(float).eps
 
@@ -46,7 +47,49 @@ def test_no_exponent_is_too_large():
 def test_the_norm_of_the_gram_matrix(n):
     sigma = np.logspace(0, -12, n)
     A = haar_orthogonal(n, np.random.default_rng(0)) * sigma @ haar_orthogonal(n, np.random.default_rng(1))
-    assert abs(spectral_norm(A) - 1.0) <= 4 * n * EPS
+    assert abs(largest_singular_value(A)[0] - 1.0) <= 4 * n * EPS
+
+
+def _stretched(n, sigma, rng=0):
+    draws = np.random.default_rng(rng)
+    return haar_orthogonal(n, draws) * sigma @ haar_orthogonal(n, draws)
+
+
+N = 150
+SINGULAR_VALUES = {
+    "clustered": 1 - 1e-9 * np.linspace(0, 1, N),
+    "equal": np.ones(N),
+    "a pair": np.r_[1.0, 1 - 1e-12, np.linspace(0.9, 0, N - 2)],
+    "rank one": np.r_[1.0, np.zeros(N - 1)],
+    "slowly falling": np.linspace(1, 0, N),
+}
+
+
+@pytest.mark.parametrize("kind", SINGULAR_VALUES)
+@pytest.mark.parametrize("start", ["none", "the second", "the last"])
+def test_the_largest_singular_value_wherever_the_search_starts(kind, start):
+    A = _stretched(N, SINGULAR_VALUES[kind])
+    vectors = np.linalg.svd(A)[2]
+    given = {"none": None, "the second": vectors[1], "the last": vectors[-1]}[start]
+    size, vector = largest_singular_value(A, given, np.random.default_rng(3))
+    assert abs(size - 1) <= N * EPS
+    if vector is not None:
+        assert abs(np.linalg.norm(A @ vector) - 1) <= N * EPS
+
+
+@pytest.mark.parametrize("kind", ["Gaussian", "complex", "Jordan", "shift", "zero"])
+def test_the_largest_singular_value_is_that_of_lapack(kind):
+    rng = np.random.default_rng(1)
+    G = rng.standard_normal((N, N))
+    A = {
+        "Gaussian": G,
+        "complex": G + 1j * rng.standard_normal((N, N)),
+        "Jordan": 0.9 * np.eye(N) + np.eye(N, k=1),
+        "shift": np.eye(N, k=1),
+        "zero": np.zeros((N, N)),
+    }[kind]
+    expected = np.linalg.norm(A, 2)
+    assert abs(largest_singular_value(A)[0] - expected) <= N * EPS * expected
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])

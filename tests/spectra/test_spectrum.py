@@ -54,7 +54,7 @@ def test_it_is_lazy_frozen_and_computed_once():
     s = spectrum(haar_orthogonal(4, np.random.default_rng(0)))
     assert set(vars(s)) == {"weight"}
     assert s.eigenvalues is s.eigenvalues
-    assert set(vars(s)) == {"weight", "eigenvalues"}
+    assert {name for name in vars(s) if name[0] != "_"} == {"weight", "eigenvalues"}
     with pytest.raises(dataclasses.FrozenInstanceError):
         s.weight = None  # pyright: ignore[reportAttributeAccessIssue]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(s)).eigenvalues, s.eigenvalues)

@@ -12,6 +12,7 @@ from unitcircle._array import to_numpy
 from unitcircle._renamed import renamed_arguments
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._diagnosis import Diagnosis
+from unitcircle.diagnosis._driven import DrivenTogether
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
 from unitcircle.diagnosis._rule import select_rules
 from unitcircle.diagnosis._subject import Subject, is_live, is_live_jax, subject_of, without_complex
@@ -257,7 +258,8 @@ def _examine(
     if data is not None:
         _check_data(data, layers)
     length = DEFAULT_STEPS if steps is None else steps
-    examined = [LayerExamination(layer, length, data, seed) for layer in layers]
+    together = DrivenTogether(layers, length, seed)
+    examined = [LayerExamination(layer, length, data, seed, together=together) for layer in layers]
     return Examination(examined, length, steps_given=steps is not None, optimizer_state=optimizer)
 
 

@@ -6,15 +6,14 @@ gradient is the product of the step Jacobians along a trajectory, and this modul
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from unitcircle._array import reals
 from unitcircle.errors import ShapeError
-from unitcircle.recurrence import Cell, RecurrentLayer, is_known_activation, jacobian, jvp, step
+from unitcircle.recurrence import Cell, EqualLayers, RecurrentLayer, is_known_activation, jvp, kind_of, step
 
 BATCH = 4
 PROBES = 8
@@ -22,10 +21,10 @@ LARGEST_COST = 5e11
 """Above this many multiplications (minutes) nothing is measured."""
 FORGETTING = 10_000
 """Most steps that a layer runs before it is measured: what has not forgotten its initial state by then never does."""
-FEW_UNITS = 32
-"""Up to this size of the state Jacobians are formed for many steps at once: a product costs less than a call."""
-ENTRIES = 2**20
-"""Entries of the Jacobians that are formed at once."""
+TOGETHER = 2**17
+"""Recurrent entries of layers that run together: a megabyte, which stays in a cache."""
+DRIVES = 2**20
+"""Entries of the drives that are formed at once."""
 LOST = 1e-3
 """A gradient below this share of its end value counts as lost: other terms of the loss dominate."""
 
@@ -107,69 +106,164 @@ def drive(
     ShapeError
         ``data`` does not fit the layer's inputs.
     """
-    if reason_not_to_drive(layer, steps):
-        return None
-    layer = _to_double(layer)
-    rng = np.random.default_rng(rng)
-    m = layer.input_size or 0
-    before = min(steps, FORGETTING)
+    return drive_together([layer], steps=steps, data=data, rng=rng)[0]
+
+
+def drive_together(
+    layers: Sequence[RecurrentLayer],
+    /,
+    *,
+    steps: int,
+    data: np.ndarray | None = None,
+    rng: np.random.Generator | int = 0,
+) -> list[DrivenDynamics | None]:
+    """Drive layers of one kind and size, each with the same inputs and probes, as :func:`drive` does one."""
+    driven = [layer for layer in layers if not reason_not_to_drive(layer, steps)]
+    if not driven:
+        return [None] * len(layers)
+    first, rng = driven[0], np.random.default_rng(rng)
+    m, before = first.input_size or 0, min(steps, FORGETTING)
     if data is None:
         inputs = rng.standard_normal((before + steps, BATCH, m))
-        words = f"standard-normal inputs ({BATCH} trajectories)" if m else "no input"
-        if not m and "input" in layer.unknown:
-            words = "no input (its input weights are unknown)"
     else:
         data = reals(data, argument="data")
         if data.ndim != 3 or data.shape[-1] != m or not data.shape[0]:
             raise ShapeError("data", f"must have shape (time, batch, {m})", f"shape {data.shape}")
         inputs = data[np.arange(before + steps) % data.shape[0], :BATCH]
+    probes = rng.standard_normal((inputs.shape[1], first.state_size, PROBES))
+    runs: list[_Run] = []
+    if kind_of(first) is None:
+        runs += [_one_by_one(_to_double(layer), inputs, before, probes) for layer in driven]
+    else:
+        size = max(1, TOGETHER // max(sum(block.size for block in first.gates.values()), 1))
+        for start in range(0, len(driven), size):
+            runs += _run_together(EqualLayers(driven[start : start + size]), inputs, before, probes)
+    found = iter(
+        DrivenDynamics(run.logs.mean(axis=1), run.spread, run.saturated / max(steps, 1), _words(layer, data, inputs))
+        for layer, run in zip(driven, runs, strict=True)
+    )
+    return [next(found) if any(layer is each for each in driven) else None for layer in layers]
+
+
+@dataclass(frozen=True, eq=False)
+class DrivenTogether:
+    """The driven dynamics of the layers of a model, measured for all layers of a kind when one of them is asked for."""
+
+    layers: Sequence[RecurrentLayer]
+    steps: int
+    seed: int
+    found: dict[int, DrivenDynamics | None] = field(default_factory=dict[int, "DrivenDynamics | None"])
+
+    def of(self, layer: RecurrentLayer, data: np.ndarray | None, /) -> DrivenDynamics | None:
+        """Return the driven dynamics of one of the layers, on data that fit it."""
+        if id(layer) not in self.found:
+            kind = kind_of(layer)
+            equal = [layer] if kind is None else [each for each in self.layers if kind_of(each) == kind]
+            driven = drive_together(equal, steps=self.steps, data=data, rng=self.seed)
+            self.found.update(zip(map(id, equal), driven, strict=True))
+        return self.found[id(layer)]
+
+
+@dataclass(eq=False)
+class _Run:
+    """The growth of perturbations along the trajectories of one layer, ``(steps + 1, batch)``."""
+
+    logs: np.ndarray
+    saturated: float = 0.0
+
+    @property
+    def spread(self) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isfinite(self.logs).all(axis=1), self.logs.std(axis=1), np.nan)
+
+
+def _words(layer: RecurrentLayer, data: np.ndarray | None, inputs: np.ndarray) -> str:
+    """Return what a layer was driven with."""
+    if data is not None:
         words = f"the data given ({inputs.shape[1]} trajectories)"
-    if "bias" in layer.unknown:
-        words += ", with biases of 0 because they are unknown"
-    state = np.zeros((inputs.shape[1], layer.state_size))
-    sequence = [x if m else None for x in inputs]
-    tangents = rng.standard_normal((inputs.shape[1], layer.state_size, PROBES))
-    logs = np.zeros((steps + 1, inputs.shape[1]))
-    start = np.log(np.linalg.norm(tangents, axis=(1, 2)))
-    scale = np.zeros(inputs.shape[1])
-    saturated = 0.0
+    elif layer.input_size:
+        words = f"standard-normal inputs ({BATCH} trajectories)"
+    else:
+        words = "no input (its input weights are unknown)" if "input" in layer.unknown else "no input"
+    return words + (", with biases of 0 because they are unknown" if "bias" in layer.unknown else "")
+
+
+def _run_together(layers: EqualLayers, inputs: np.ndarray, before: int, probes: np.ndarray) -> list[_Run]:
+    """Run equal layers, and multiply perturbations by the step Jacobians after the first steps."""
+    length, batch, _ = inputs.shape
+    count, steps = len(layers.recurrent), length - before
+    state = np.zeros((count, layers.state_size, batch))
+    tangents = np.broadcast_to(np.moveaxis(probes, 0, 1), (count, layers.state_size, batch, PROBES)).copy()
+    logs = np.zeros((steps + 1, count, batch))
+    start, scale = np.log(_sizes(tangents)), np.zeros((count, batch))
+    saturated, exploded = np.zeros(count), np.zeros(count, dtype=bool)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for t, drive_ in enumerate(_drives(layers, inputs)):
+            if t < before:
+                state = layers.step(drive_, state)
+                continue
+            lag = t - before + 1
+            state, pushed = layers.advance(drive_, state, tangents)
+            assert pushed is not None
+            tangents = pushed
+            finite = np.isfinite(state).all(axis=(1, 2))
+            if not finite.all():  # a state that overflows is a result: the layer explodes
+                logs[lag:, ~finite & ~exploded] = np.inf
+                exploded |= ~finite
+                state[exploded], tangents[exploded] = 0.0, 0.0
+                if exploded.all():
+                    break
+            sizes = _sizes(tangents)
+            logs[lag, ~exploded] = (np.log(sizes) + scale - start)[~exploded]
+            sizes[~(sizes > 0)] = 1.0
+            tangents /= sizes[:, None, :, None]
+            scale += np.log(sizes)
+            saturated += np.where(exploded, 0.0, (np.abs(state[:, : layers.n]) > 0.99).mean(axis=(1, 2)))
+    return [_Run(logs[:, k], float(saturated[k])) for k in range(count)]
+
+
+def _sizes(tangents: np.ndarray) -> np.ndarray:
+    """Return the norm of the perturbations of each layer and trajectory."""
+    return np.sqrt(np.einsum("lsbp,lsbp->lb", tangents, tangents))
+
+
+def _drives(layers: EqualLayers, inputs: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield ``U x + b`` of every step, many steps in one product."""
+    length, batch, m = inputs.shape
+    if not m or layers.input is None:
+        yield from (layers.drives(None) for _ in range(length))
+        return
+    size = max(1, DRIVES // (layers.bias.size * batch))
+    for start in range(0, length, size):
+        some = inputs[start : start + size]
+        drives = layers.drives(some.reshape(-1, m).T).reshape(*layers.bias.shape[:2], len(some), batch)
+        yield from (drives[:, :, t] for t in range(len(some)))
+
+
+def _one_by_one(layer: RecurrentLayer, inputs: np.ndarray, before: int, probes: np.ndarray) -> _Run:
+    """Run a layer that is stepped by itself."""
+    batch, steps = inputs.shape[1], len(inputs) - before
+    state = np.zeros((batch, layer.state_size))
+    sequence = [x if layer.input_size else None for x in inputs]
+    tangents = probes
+    run = _Run(np.zeros((steps + 1, batch)))
+    start, scale = np.log(np.linalg.norm(tangents, axis=(1, 2))), np.zeros(batch)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for x in sequence[:before]:
             state = step(layer, x, state)
-        for lag, (after, push) in enumerate(_pushed(layer, sequence[before:], inputs[before:], state), start=1):
-            tangents = push(tangents)
-            if not np.isfinite(after).all():  # a state that overflows is a result: the layer explodes
-                logs[lag:] = np.inf
+        for lag, x in enumerate(sequence[before:], start=1):
+            tangents = jvp(layer, x, state, tangents)
+            state = step(layer, x, state)
+            if not np.isfinite(state).all():
+                run.logs[lag:] = np.inf
                 break
             norms = np.linalg.norm(tangents, axis=(1, 2))
-            logs[lag] = np.log(norms) + scale - start
+            run.logs[lag] = np.log(norms) + scale - start
             alive = norms > 0
             tangents[alive] /= norms[alive, None, None]
             scale[alive] += np.log(norms[alive])
-            saturated += float(np.mean(np.abs(after[:, : layer.output_size]) > 0.99))
-    with np.errstate(invalid="ignore"):
-        spread = np.where(np.isfinite(logs).all(axis=1), logs.std(axis=1), np.nan)
-    return DrivenDynamics(logs.mean(axis=1), spread, saturated / max(steps, 1), words)
-
-
-def _pushed(
-    layer: RecurrentLayer, sequence: Sequence[np.ndarray | None], inputs: np.ndarray, state: np.ndarray
-) -> Iterator[tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]]:
-    """Yield the state after each step, and what the step does to perturbations of the state before it."""
-    if layer.state_size > FEW_UNITS:
-        for x in sequence:
-            before, state = state, step(layer, x, state)
-            yield state, partial(jvp, layer, x, before)
-        return
-    size = max(1, ENTRIES // (len(state) * layer.state_size**2))
-    for start in range(0, len(sequence), size):
-        states = [state]
-        for x in sequence[start : start + size]:
-            states.append(step(layer, x, states[-1]))
-        state = states[-1]
-        xs = None if sequence[start] is None else inputs[start : start + size]
-        for after, J in zip(states[1:], jacobian(layer, xs, np.stack(states[:-1])), strict=True):
-            yield after, partial(np.matmul, J)
+            run.saturated += float(np.mean(np.abs(state[:, : layer.output_size]) > 0.99))
+    return run
 
 
 def reason_not_to_drive(layer: RecurrentLayer, steps: int, /) -> str:

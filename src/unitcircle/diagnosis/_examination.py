@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unitcircle.diagnosis._driven import DrivenDynamics, drive, reason_not_to_drive
+from unitcircle.diagnosis._driven import DrivenDynamics, DrivenTogether, drive, reason_not_to_drive
 from unitcircle.diagnosis._finding import Place
 from unitcircle.diagnosis._head_memory import listed
 from unitcircle.diagnosis._live_layer import LiveLayer
@@ -45,6 +45,8 @@ class LayerExamination:
         The measurements of the layer inside its model, on a batch; None for a layer from a file.
     tokens
         The transitions of a linear recurrence inside its model, on a batch; None for a layer from a file.
+    together
+        All layers of the model, of which those that are equal in kind and size are driven together.
     """
 
     layer: RecurrentLayer
@@ -53,6 +55,7 @@ class LayerExamination:
     seed: int = 0
     live: LiveLayer | None = None
     tokens: TokenMemory | None = None
+    together: DrivenTogether | None = None
 
     @property
     def kind(self) -> str:
@@ -134,6 +137,8 @@ class LayerExamination:
         """The driven dynamics of the layer; None where they are not known, or were measured in its model."""
         if self.unmeasured or self.live is not None or self.layer.diagonal is not None:
             return None
+        if self.together is not None:
+            return self.together.of(self.layer, self.fitting_data)
         return drive(self.layer, steps=self.steps, data=self.fitting_data, rng=self.seed)
 
     @cached_property

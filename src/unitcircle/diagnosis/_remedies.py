@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from unitcircle.ensembles import MeanField
 from unitcircle.errors import UnknownNameError
 from unitcircle.initializers import Critical, GateBias, parse
 from unitcircle.recurrence import Cell, RecurrentLayer
@@ -65,6 +64,8 @@ def critical_for(layer: RecurrentLayer, live: LiveLayer, /) -> str:
     """Return the specification of the critical weight for the inputs of a batch; empty where it is not known."""
     if live.drive is None or layer.cell not in ONE_ACTIVATION:
         return ""
+    from unitcircle.ensembles import MeanField  # noqa: PLC0415  (half a second of start-up)
+
     activation = layer.activations.get("h", "")
     try:
         MeanField(activation=activation)

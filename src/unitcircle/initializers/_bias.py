@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit
+import scipy
 
 from unitcircle._array import Weight, namespace, ndtr
 from unitcircle.errors import ShapeError, UnknownNameError
@@ -151,7 +151,7 @@ class UniformGate(GateBias):
             return Certificate("every entry is 0: sigmoid(b) = 1/2", float(np.abs(W.value).max()), W.eps)
         # Rounding b by eps moves sigmoid(b) by at most b·eps/4, and its place in the interval by that over the width.
         eps = W.eps * np.log(n) / width
-        law = random_law(promise, W.value, lambda b: np.clip((expit(b) - low) / width, 0, 1), float(eps))
+        law = random_law(promise, W.value, lambda b: np.clip((scipy.special.expit(b) - low) / width, 0, 1), float(eps))
         # No gate is outside of the interval, whatever chance says: |b| ≤ log(n − 1).
         outside = np.abs(W.value).max() > np.log(n - 1) * (1 + 8 * W.eps)
         return replace(law, residual=inf) if outside else law

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 
 from unitcircle._array import Weight, namespace, to_numpy
-from unitcircle.ensembles import MeanField, critical_gain
 from unitcircle.errors import ShapeError
 from unitcircle.initializers._certificate import Certificate, isometry
 from unitcircle.initializers._initializer import Initializer
@@ -68,6 +67,8 @@ class Critical(Initializer):
         number(self, "input_std", "must not be negative", lambda std: std >= 0)
         number(self, "bias_std", "must not be negative", lambda std: std >= 0)
         number(self, "leak", "must be above 0 and at most 1", lambda leak: 0 < leak <= 1)
+        from unitcircle.ensembles import MeanField  # noqa: PLC0415  (start-up time is for those who ask for its gain)
+
         MeanField(activation=self.activation)
 
     @classmethod
@@ -125,6 +126,8 @@ def _root_mean_square(values: np.ndarray) -> float:
 
 @lru_cache(maxsize=256)
 def _gain(init: Critical) -> float:
+    from unitcircle.ensembles import critical_gain  # noqa: PLC0415
+
     cell = "rnn" if init.leak == 1 else "leaky_rnn"
     return critical_gain(
         cell, activation=init.activation, input_std=init.input_std, bias_std=init.bias_std, leak=init.leak

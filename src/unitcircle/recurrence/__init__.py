@@ -14,6 +14,7 @@ RecurrentLayer(name='lstm', cell=<Cell.LSTM: 'lstm'>, ...)
 from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation, is_known_activation
 from unitcircle.recurrence._cell import GATES, Cell
 from unitcircle.recurrence._decay_laws import draw_decay
+from unitcircle.recurrence._equal_layers import EqualLayers, kind_of
 from unitcircle.recurrence._flax_layout import from_flax
 from unitcircle.recurrence._jacobian import jacobian, jvp
 from unitcircle.recurrence._keras_layout import from_keras
@@ -35,6 +36,7 @@ __all__ = [
     "Activation",
     "Cell",
     "Direction",
+    "EqualLayers",
     "LinearFamily",
     "LinearRecurrence",
     "RecurrentLayer",
@@ -54,6 +56,7 @@ __all__ = [
     "is_known_activation",
     "jacobian",
     "jvp",
+    "kind_of",
     "layer_label",
     "lru_gamma_log",
     "step",

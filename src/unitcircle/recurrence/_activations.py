@@ -23,7 +23,14 @@ class Activation:
 
 def _expit(x: np.ndarray) -> np.ndarray:
     """Return the logistic function, without overflow and to full relative precision on both sides."""
-    return np.exp(-np.logaddexp(0.0, -x))
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+def _expit_slope(x: np.ndarray) -> np.ndarray:
+    """Return the derivative of the logistic function, to full relative precision on both sides."""
+    small = np.exp(-np.abs(x))
+    return small / (1.0 + small) ** 2
 
 
 def _affine(slope: float = 1.0, offset: float = 0.0) -> Activation:
@@ -78,7 +85,7 @@ def _tanh_gate(x: np.ndarray) -> np.ndarray:
 
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(np.tanh, lambda x: 1.0 - np.tanh(x) ** 2),
-    "sigmoid": Activation(_expit, lambda x: _expit(x) * _expit(-x)),
+    "sigmoid": Activation(_expit, _expit_slope),
     "relu": Activation(lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0)),
     "linear": Activation(lambda x: x, np.ones_like),
     "hard_sigmoid": _hard_sigmoid(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from unitcircle.errors import NotFiniteError
 from unitcircle.spectra._enclosure import EPS, Enclosure
@@ -39,7 +39,7 @@ def by_arnoldi(
     start = rng.standard_normal(n)
     if dtype is np.complex128:
         start = start + 1j * rng.standard_normal(n)
-    scale = float(linalg.norm(_finite(apply(start))) / linalg.norm(start))
+    scale = float(scipy.linalg.norm(_finite(apply(start))) / scipy.linalg.norm(start))
     if scale == 0:  # no Gaussian vector is mapped to zero, but by the zero matrix
         return Enclosure(0.0, 0.0, 0.0, "arnoldi", 1)
     steps = min(n, LARGEST_BASIS, max((limit - 1) // power, 1))
@@ -73,7 +73,7 @@ class _Krylov:
 
     @cached_property
     def ritz(self) -> np.ndarray:
-        return np.asarray(linalg.eigvals(self.hessenberg[:-1], check_finite=False))
+        return np.asarray(scipy.linalg.eigvals(self.hessenberg[:-1], check_finite=False))
 
     @cached_property
     def radius(self) -> float:
@@ -117,12 +117,12 @@ class _Krylov:
         H = self.hessenberg[:-1]
         top = self.ritz[np.abs(self.ritz).argmax()]
         # Two steps of inverse iteration, off the eigenvalue by rounding for the factors not to be singular.
-        shift = top + self.m * EPS * linalg.norm(H)
-        factors = linalg.lu_factor(H - shift * np.eye(self.m))
+        shift = top + self.m * EPS * scipy.linalg.norm(H)
+        factors = scipy.linalg.lu_factor(H - shift * np.eye(self.m))
         right = left = np.ones(self.m)
         for _ in range(2):
-            right, left = (linalg.lu_solve(factors, x, trans=t) for x, t in ((right, 0), (left, 2)))
-            right, left = right / linalg.norm(right), left / linalg.norm(left)
+            right, left = (scipy.linalg.lu_solve(factors, x, trans=t) for x, t in ((right, 0), (left, 2)))
+            right, left = right / scipy.linalg.norm(right), left / scipy.linalg.norm(left)
         residual = float(self.subdiagonal[-1] * abs(right[-1]))
         overlap = float(abs(np.vdot(left, right)))
         error = (residual + self.rounding) / overlap if overlap > 0 else np.inf
@@ -134,14 +134,14 @@ class _Krylov:
 def _expand(
     apply: Callable[[np.ndarray], np.ndarray], start: np.ndarray, power: int, steps: int, excess: float
 ) -> Iterator[_Krylov]:
-    n, start_norm = len(start), float(linalg.norm(start))
+    n, start_norm = len(start), float(scipy.linalg.norm(start))
     basis = KrylovBasis(start, steps)
     peak, check, checked, wanted, radius = 1.0, FIRST_CHECK, 0, np.inf, 1.0
     for m in range(1, steps + 1):
         w = basis.last
         for _ in range(power):
             w = apply(w)
-            peak = max(peak, float(linalg.norm(w)))
+            peak = max(peak, float(scipy.linalg.norm(w)))
         final = not basis.extend(w) or m == steps
         H = basis.hessenberg
         beta = float(H[-1, -1].real)

@@ -9,9 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from unitcircle.spectra._nilpotent import CLEAR, nilpotency_index
 from unitcircle.spectra._triangular import Triangular
@@ -104,7 +102,8 @@ def merged_eigenvalues(weight: Triangular, level: float) -> Iterator[tuple[np.nd
     # first-order bound is far larger, and would merge everything.
     radius = np.sqrt(first_order) * np.sqrt(np.clip(gap, delta, first_order))
     near = np.abs(np.abs(eigenvalues) - 1) < CLEAR * first_order
-    _, label = connected_components(csr_array(distance <= radius[:, None] + radius), directed=False)
+    touching = scipy.sparse.csr_array(distance <= radius[:, None] + radius)
+    _, label = scipy.sparse.csgraph.connected_components(touching, directed=False)
     order = np.argsort(label, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
         yield members, bool(near[members].any())

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
+import scipy
 
 from unitcircle.spectra._enclosure import EPS, Enclosure
 
@@ -36,8 +35,8 @@ class Components:
     def of(cls, A: Any) -> Self:
         """Return the components of a SciPy sparse array in CSR form, without stored zeros."""
         n = A.shape[0]
-        pattern = sparse.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)
-        count, labels = csgraph.connected_components(pattern, directed=True, connection="strong")
+        pattern = scipy.sparse.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)
+        count, labels = scipy.sparse.csgraph.connected_components(pattern, directed=True, connection="strong")
         rows = np.repeat(np.arange(n), np.diff(A.indptr))
         inside = labels[rows] == labels[A.indices]
         rows, columns, moduli = rows[inside], A.indices[inside], np.abs(A.data[inside])

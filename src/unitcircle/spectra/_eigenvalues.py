@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle._array import weight
+from unitcircle._array import Weight, weight
 
 # Moduli (relative to ρ) and phases (radians) closer than TIE·n·eps count as equal.
 TIE = 16
@@ -43,6 +43,11 @@ def eigenvalues(W: Any, /) -> Any:
     array([0.+0.5j, 0.-0.5j])
     """
     w = weight(W)
+    return w.restore(ordered_eigenvalues(w))
+
+
+def ordered_eigenvalues(w: Weight, /) -> np.ndarray:
+    """Return the eigenvalues of a checked weight in their order, in double precision."""
     # A power of two, so that an eigenvalue beyond the largest number is in its order before it is infinite.
     unit = 2.0 ** max(int(np.frexp(np.abs(w.value.view(np.float64)).max(initial=0.0))[1]) - 1000, 0)
     values = np.linalg.eigvals(w.value / unit).astype(np.complex128)
@@ -51,7 +56,7 @@ def eigenvalues(W: Any, /) -> Any:
     flat = [order(row, tolerance) for row in values.reshape(-1, w.n)]
     values = np.reshape(flat, values.shape).astype(np.complex128)
     with np.errstate(over="ignore"):
-        return w.restore((values.view(np.float64) * unit).view(np.complex128))
+        return (values.view(np.float64) * unit).view(np.complex128)
 
 
 def _order_real(values: np.ndarray, tolerance: float) -> np.ndarray:

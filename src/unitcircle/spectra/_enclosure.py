@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 EPS = float(np.finfo(np.float64).eps)
 LARGEST, SMALLEST_NORMAL = float(np.finfo(np.float64).max), float(np.finfo(np.float64).tiny)
@@ -54,14 +54,14 @@ class Enclosure:
 
 def eigensystem(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return eigenvalues, and left and right eigenvectors of norm 1 as columns."""
-    eigenvalues, left, right = cast("Any", linalg.eig(A, left=True, right=True, check_finite=False))
+    eigenvalues, left, right = scipy.linalg.eig(A, left=True, right=True, check_finite=False)
     return eigenvalues, left, right
 
 
 def balanced(A: np.ndarray) -> np.ndarray:
     """Return the matrix D⁻¹ A D whose rows and columns are of like norm, D of powers of two: an exact similarity."""
     # SciPy's matrix_balance turns D into a permutation as well, and warns of its large numbers.
-    (gebal,) = linalg.get_lapack_funcs(("gebal",), (A,))
+    (gebal,) = scipy.linalg.get_lapack_funcs(("gebal",), (A,))
     return np.ascontiguousarray(gebal(A, scale=1, permute=0)[0])
 
 
@@ -77,10 +77,10 @@ def by_eigenvalues(A: np.ndarray) -> Enclosure:
     # Balancing with powers of two is an exact similarity. It is done here, not within LAPACK, since the error is
     # relative to the norm of the balanced matrix.
     B = balanced(A)
-    norm = float(linalg.norm(B)) * (1 + len(B) * EPS)
+    norm = float(scipy.linalg.norm(B)) * (1 + len(B) * EPS)
     try:
         eigenvalues, left, right = eigensystem(B)
-    except linalg.LinAlgError:
+    except scipy.linalg.LinAlgError:
         return Enclosure(0.0, 0.0, norm, "eigenvalues")
     moduli = np.abs(eigenvalues)
     value = min(float(moduli.max()), norm)
@@ -108,7 +108,7 @@ def by_powers(A: np.ndarray, tol: float) -> Enclosure:
     # Stability of Numerical Algorithms, eq. (3.13) for the error of a matrix product.
     n = len(A)
     # Aᵏ = exp(log_norm) (power + Δ), ‖power‖_F = 1, ‖Δ‖_F ≤ error; a complex product rounds at most 4 times as much.
-    norm = float(linalg.norm(A))
+    norm = float(scipy.linalg.norm(A))
     power, log_norm, error = A / norm, float(np.log(norm)), EPS
     rounding = n * EPS * (4 if np.iscomplexobj(A) else 1)
     lower, upper = 0.0, norm
@@ -123,7 +123,7 @@ def by_powers(A: np.ndarray, tol: float) -> Enclosure:
         if error >= 1 or upper - lower <= tol * upper:
             break
         power = power @ power
-        norm, error = float(linalg.norm(power)), 2 * error + error**2 + rounding
+        norm, error = float(scipy.linalg.norm(power)), 2 * error + error**2 + rounding
         log_norm *= 2
         if norm <= error:
             upper = min(upper, root(norm + error, 2 * k))
@@ -158,7 +158,7 @@ def by_gram_matrix(A: Any, tol: float, rng: np.random.Generator) -> Enclosure | 
     square = float(np.linalg.norm(A if isinstance(A, np.ndarray) else A.data) ** 2)
     c = square / n
     # The expectation of ‖E u‖² is ‖E‖_F² for E = Aᴴ A − c I: a probe far beyond the tolerance saves the product.
-    if linalg.norm(A.conj().T @ (A @ u) - c * u) > 4 * tol * c:
+    if scipy.linalg.norm(A.conj().T @ (A @ u) - c * u) > 4 * tol * c:
         return None
     gram = A.conj().T @ A
     if isinstance(gram, np.ndarray):

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-from scipy.cluster.hierarchy import fcluster, linkage
+import scipy
 
 from unitcircle import _array
 from unitcircle.spectra._circle import merged_eigenvalues
@@ -163,7 +162,7 @@ def _resolved(part: Triangular, members: np.ndarray) -> Iterator[tuple[np.ndarra
         return
     # The first-order bound that merged them is far too wide for a large Jordan block: halves clear of each other.
     points = np.stack([np.real(part.eigenvalues[members]), np.imag(part.eigenvalues[members])], axis=1)
-    near = fcluster(linkage(points, "single"), 2, "maxclust") == 1
+    near = scipy.cluster.hierarchy.fcluster(scipy.cluster.hierarchy.linkage(points, "single"), 2, "maxclust") == 1
     halves = members[near], members[~near]
     measured = [_largest_block(part, half) for half in halves if len(half)]
     if len(measured) == 2 and abs(measured[0][0] - measured[1][0]) >= CLEAR * (measured[0][1] + measured[1][1]):

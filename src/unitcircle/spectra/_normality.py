@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from unitcircle._array import Weight, weight
 from unitcircle.spectra._scaled import ScaledMatrix
@@ -86,17 +87,33 @@ def eigenvector_condition(W: Any, /) -> Any:
     def condition(value: np.ndarray) -> float:
         if is_normal(value, eps=w.eps):
             return 1.0
-        sigma = linalg.svdvals(np.linalg.eig(value)[1])
+        sigma = scipy.linalg.svdvals(np.linalg.eig(value)[1])
         least = w.n * float(np.finfo(np.float64).eps) * sigma[0]
         return float(sigma[0] / sigma[-1]) if sigma[-1] > least else np.inf
 
     return w.restore(_measure_batch(w, condition))
 
 
+def departure_given(w: Weight, moduli: np.ndarray, /) -> np.ndarray:
+    """Return Henrici's departure of a weight or a batch, whose eigenvalues have these moduli ``(..., n)``."""
+    sizes = iter(np.asarray(moduli, dtype=np.float64).reshape(-1, w.n))
+
+    def measure(value: np.ndarray) -> float:
+        scaled = ScaledMatrix.of(value)
+        whole = float(np.linalg.norm(scaled.mantissa)) ** 2
+        with np.errstate(over="ignore"):
+            rest = whole - float(np.sum(np.ldexp(next(sizes), -scaled.exponent) ** 2))
+        # Where half of the norm is left, the difference is as good as a Schur form: two digits of n·eps are lost at
+        # most, and the eigenvalues are those of a weight as near as the one that a Schur form belongs to.
+        return float(np.ldexp(math.sqrt(rest), scaled.exponent)) if rest >= whole / 4 else departure(value)
+
+    return _measure_batch(w, measure)
+
+
 def departure(W: np.ndarray, /) -> float:
     """Return Henrici's departure of one weight ``(n, n)`` in double precision."""
     scaled = ScaledMatrix.of(W)  # squares of entries beyond 1e154 would overflow
-    T = linalg.schur(scaled.mantissa)[0]
+    T = triangular(scaled.mantissa)
     if np.iscomplexobj(T):
         return float(np.ldexp(np.linalg.norm(np.triu(T, 1)), scaled.exponent))
     # LAPACK's real Schur form has 2 × 2 blocks [[a, b], [c, a]] with eigenvalues a ± i sqrt(-bc): what such a block
@@ -106,6 +123,17 @@ def departure(W: np.ndarray, /) -> float:
     N = np.triu(T, 1)
     N[block, block + 1] += below[block]
     return float(np.ldexp(np.linalg.norm(N), scaled.exponent))
+
+
+def triangular(W: np.ndarray, /) -> np.ndarray:
+    """Return the Schur form of one weight without its vectors, which cost as much again."""
+    (gees,) = scipy.linalg.get_lapack_funcs(("gees",), (W,))
+    options = {"compute_v": 0, "sort_t": 0}
+    *_, work, _ = gees(lambda *_: 0, W, lwork=-1, **options)
+    T, *_, info = gees(lambda *_: 0, W, lwork=int(work[0].real), **options)
+    if info:
+        raise scipy.linalg.LinAlgError("the QR algorithm found no Schur form")
+    return T
 
 
 def is_normal(W: np.ndarray, /, *, eps: float = float(np.finfo(np.float64).eps)) -> bool:

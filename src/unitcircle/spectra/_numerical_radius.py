@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 from unitcircle._array import weight
 from unitcircle.spectra._scaled import ScaledMatrix
@@ -84,7 +84,7 @@ def _search(W: np.ndarray) -> float:
         hermitian = 0.5 * (turned + turned.conj().T)
         if n <= SMALL:
             return float(np.linalg.eigvalsh(hermitian)[-1])
-        return float(linalg.eigvalsh(hermitian, subset_by_index=[n - 1, n - 1])[0])
+        return float(scipy.linalg.eigvalsh(hermitian, subset_by_index=[n - 1, n - 1])[0])
 
     # The field of values of a real weight is symmetric about the real axis: half a turn is enough.
     turn = np.pi if np.isrealobj(W) else 2 * np.pi

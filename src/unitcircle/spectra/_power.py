@@ -130,10 +130,12 @@ def log_norms(
         return _normal(np.linalg.eigvals(W), logs, norm)
     factor = power = ScaledMatrix.of(W)
     eigen: _Eigenvectors | None = None
+    vector, rng = None, np.random.default_rng(0)
     for t in range(1, steps + 1):
         if t > 1:
             power = factor @ power
-        logs[t] = power.log_norm(norm)
+        # The vector of one power is nearly that of the next.
+        logs[t], vector = power.log_norm_and_vector(norm, vector, rng)
         if progress is not None:
             progress(t, steps)
         if logs[t] == -math.inf:
@@ -352,9 +354,10 @@ def power_norm(W: Any, t: int, /) -> float:
 
 
 def _scaled_power(W: np.ndarray, t: int) -> ScaledMatrix:
-    factor = ScaledMatrix.of(W)
-    power = ScaledMatrix.of(np.eye(len(W), dtype=W.dtype))
-    for bit in bin(t)[2:]:
+    if t == 0:
+        return ScaledMatrix.of(np.eye(len(W), dtype=W.dtype))
+    factor = power = ScaledMatrix.of(W)
+    for bit in bin(t)[3:]:
         power = power @ power
         power = factor @ power if bit == "1" else power
     return power

@@ -9,8 +9,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import LinearOperator
+import scipy
 
 from unitcircle._arguments import generator, real_number, whole_number
 from unitcircle._array import weight
@@ -172,10 +171,10 @@ def spectral_radius(
     if max_cost is not None:
         max_cost = whole_number("max_cost", max_cost, least=LEAST_COST)
     source = generator(rng)
-    if isinstance(W, LinearOperator):
+    if isinstance(W, scipy.sparse.linalg.LinearOperator):
         _check_square(W.shape)
         return _estimate(_operator(W, tol, source, max_cost), tol)
-    if sparse.issparse(W):
+    if scipy.sparse.issparse(W):
         return _estimate(_matrix(_csr_array(W), tol, source, max_cost), tol)
     w = weight(W)
     matrices = w.value.reshape(-1, w.n, w.n)
@@ -215,7 +214,7 @@ def _csr_array(W: Any) -> Any:
     _check_square(W.shape)
     if W.dtype.kind not in "fciub":
         raise DtypeError("W", "must hold real or complex numbers", f"dtype {W.dtype}")
-    A = sparse.csr_array(W, dtype=np.complex128 if W.dtype.kind == "c" else np.float64, copy=True)
+    A = scipy.sparse.csr_array(W, dtype=np.complex128 if W.dtype.kind == "c" else np.float64, copy=True)
     A.sum_duplicates()
     A.eliminate_zeros()
     if not np.isfinite(A.data).all():
@@ -238,7 +237,7 @@ def _operator(W: Any, tol: float, rng: np.random.Generator, max_cost: int | None
 def _matrix(A: Any, tol: float, rng: np.random.Generator, max_cost: int | None) -> Enclosure:
     if isinstance(A, np.ndarray) and len(A) > 1 and not may_be_reducible(A):
         return _block(A, tol, rng, max_cost)
-    components = Components.of(sparse.csr_array(A))
+    components = Components.of(scipy.sparse.csr_array(A))
     best, spent = components.known, 0
     for bound, block in components.blocks(A):
         if bound <= best.lower:  # and so are all that follow

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
+import scipy
 
 EPS = float(np.finfo(np.float64).eps)
 # Points solved together, as columns: enough for matrix-matrix products, few enough to fit in cache.
@@ -29,7 +29,7 @@ class Resolvent:
     @classmethod
     def of(cls, W: np.ndarray, /) -> Resolvent:
         """Return the resolvent of one weight ``(n, n)`` in double precision."""
-        triangle = linalg.schur(np.asarray(W, dtype=np.complex128), output="complex")[0]
+        triangle = scipy.linalg.schur(np.asarray(W, dtype=np.complex128), output="complex")[0]
         return cls(triangle, float(np.linalg.norm(triangle)))
 
     @property

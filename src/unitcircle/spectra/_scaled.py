@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import linalg
+
+from unitcircle.spectra._largest_singular_value import largest_singular_value
 
 LOG2 = math.log(2.0)
-# Below this size LAPACK's SVD beats the largest eigenvalue of the Gram matrix.
-SMALL = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +32,14 @@ class ScaledMatrix:
 
     def log_norm(self, norm: str = "spectral", /) -> float:
         """Return the natural logarithm of the spectral or the Frobenius norm; −inf for zero."""
-        size = float(np.linalg.norm(self.mantissa)) if norm == "frobenius" else spectral_norm(self.mantissa)
-        return math.log(size) + self.exponent * LOG2 if size > 0.0 else -math.inf
+        return self.log_norm_and_vector(norm)[0]
 
-
-def spectral_norm(matrix: np.ndarray, /) -> float:
-    """Return σ₁ of a matrix whose entries are of order one, to n·eps."""
-    n = len(matrix)
-    if n <= SMALL:
-        return float(np.linalg.norm(matrix, 2))
-    # Squaring harms the small singular values only; the largest keeps its digits, at a third of the cost of an SVD.
-    gram = matrix.conj().T @ matrix
-    return math.sqrt(max(float(linalg.eigvalsh(gram, subset_by_index=[n - 1, n - 1])[0]), 0.0))
+    def log_norm_and_vector(
+        self, norm: str, start: np.ndarray | None = None, rng: np.random.Generator | None = None, /
+    ) -> tuple[float, np.ndarray | None]:
+        """Return the logarithm of a norm, and of the spectral one the right singular vector where it was found."""
+        if norm == "frobenius":
+            size, vector = float(np.linalg.norm(self.mantissa)), None
+        else:
+            size, vector = largest_singular_value(self.mantissa, start, rng)
+        return math.log(size) + self.exponent * LOG2 if size > 0.0 else -math.inf, vector

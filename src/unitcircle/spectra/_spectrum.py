@@ -11,9 +11,11 @@ import numpy as np
 from unitcircle._array import Weight, to_numpy, weight
 from unitcircle._card import card
 from unitcircle.spectra._asymptotics import asymptotics
-from unitcircle.spectra._eigenvalues import eigenvalues
+from unitcircle.spectra._eigenvalues import ordered_eigenvalues
 from unitcircle.spectra._horizon import horizon
-from unitcircle.spectra._normality import departure_from_normality, eigenvector_condition
+from unitcircle.spectra._largest_singular_value import LANCZOS, largest_singular_value
+from unitcircle.spectra._normality import departure_given, eigenvector_condition
+from unitcircle.spectra._scaled import ScaledMatrix
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,12 +36,17 @@ class Spectrum:
     @cached_property
     def eigenvalues(self) -> Any:
         """Eigenvalues λ by decreasing modulus, complex, ``(..., n)``: see :func:`eigenvalues`."""
-        return eigenvalues(self.weight.source)
+        return self.weight.restore(self._eigenvalues)
+
+    @cached_property
+    def _eigenvalues(self) -> np.ndarray:
+        """The eigenvalues in double precision, from which radius and departure are taken."""
+        return ordered_eigenvalues(self.weight)
 
     @cached_property
     def radius(self) -> Any:
         """Spectral radius ρ = max |λ|."""
-        return self.weight.restore(np.abs(to_numpy(self.eigenvalues)).max(axis=-1))
+        return self.weight.restore(np.abs(self._eigenvalues).max(axis=-1))
 
     @cached_property
     def singular_values(self) -> Any:
@@ -49,7 +56,12 @@ class Spectrum:
     @cached_property
     def norm(self) -> Any:
         """Spectral norm σ₁, the largest stretch in one step."""
-        return self.weight.restore(to_numpy(self.singular_values)[..., 0])
+        if "singular_values" in self.__dict__ or self.weight.n < LANCZOS:
+            return self.weight.restore(to_numpy(self.singular_values)[..., 0])
+        scaled = [ScaledMatrix.of(value) for value in self.weight.value.reshape(-1, self.weight.n, self.weight.n)]
+        with np.errstate(over="ignore"):
+            norms = [np.ldexp(largest_singular_value(each.mantissa)[0], each.exponent) for each in scaled]
+        return self.weight.restore(np.reshape(norms, self.weight.batch))
 
     @cached_property
     def smallest_singular_value(self) -> Any:
@@ -59,7 +71,7 @@ class Spectrum:
     @cached_property
     def departure_from_normality(self) -> Any:
         """Henrici's number: see :func:`departure_from_normality`."""
-        return departure_from_normality(self.weight.source)
+        return self.weight.restore(departure_given(self.weight, np.abs(self._eigenvalues)))
 
     @cached_property
     def eigenvector_condition(self) -> Any:

@@ -10,9 +10,7 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
-import scipy.linalg
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 STORED, COMPUTED = 4.0, 12.0
 """Roundoffs of the element type, and of double precision, by which a weight may differ from the intended one."""
@@ -157,15 +155,15 @@ def triangular_parts(W: np.ndarray, /, *, eps: float) -> list[Triangular]:
     """Split a weight ``(n, n)`` into direct summands by its exact zeros, each in block-triangular Schur form."""
     if np.iscomplexobj(W) and not np.imag(W).any():
         return triangular_parts(np.real(W), eps=eps)
-    graph = csr_array(W != 0)
-    _, component = connected_components(graph, directed=True, connection="weak")
-    _, strong = connected_components(graph, directed=True, connection="strong")
+    graph = scipy.sparse.csr_array(W != 0)
+    _, component = scipy.sparse.csgraph.connected_components(graph, directed=True, connection="weak")
+    _, strong = scipy.sparse.csgraph.connected_components(graph, directed=True, connection="strong")
     order = np.lexsort((_topological_rank(graph, strong), component))
     breaks = np.flatnonzero(np.diff(component[order])) + 1
     return [_triangular(W[np.ix_(part, part)], part, strong[part], eps) for part in np.split(order, breaks)]
 
 
-def _topological_rank(graph: csr_array, strong: np.ndarray) -> np.ndarray:
+def _topological_rank(graph: scipy.sparse.csr_array, strong: np.ndarray) -> np.ndarray:
     """Return a rank of each node under which the permuted matrix is block upper triangular."""
     row, column = graph.nonzero()
     edges = np.unique(np.stack([strong[row], strong[column]]), axis=1)

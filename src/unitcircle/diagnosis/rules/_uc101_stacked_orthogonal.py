@@ -36,10 +36,11 @@ def stacked_orthogonal(exam: Examination) -> Iterator[Finding]:
         k = len(layer.blocks)
         if not layer.finite or k < 2 or layer.layer.hidden_size < 2 or layer.layer.projection is not None:
             continue
-        of_stack = orthogonality_defect(layer.stack)
-        of_gates = min(orthogonality_defect(block) for block in layer.blocks.values())
         # Rounding each entry by a relative u moves the defect by about u, whatever n is.
-        if of_stack > max(4 * layer.layer.source.eps, 1e-3) or of_gates < 0.1:
+        most = max(4 * layer.layer.source.eps, 1e-3)
+        if (of_stack := orthogonality_defect(layer.stack, enough=most)) > most:
+            continue
+        if (of_gates := min(orthogonality_defect(block) for block in layer.blocks.values())) < 0.1:
             continue
         radii = {gate: float(s.radius) for gate, s in layer.spectra.items()}
         radii_text = ", ".join(f"{gate} {radius:.2f}" for gate, radius in radii.items())
