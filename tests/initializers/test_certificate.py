@@ -5,6 +5,7 @@ from unitcircle import initializers as uci
 from unitcircle.errors import CertificateError, NotFiniteError, ShapeError
 from unitcircle.initializers import Certificate
 from unitcircle.initializers._certificate import random_law
+from unitcircle.initializers._eigen import _largest_below
 
 
 def test_a_certificate_says_whether_it_holds():
@@ -54,3 +55,45 @@ def test_a_weight_of_the_wrong_kind_is_refused():
         uci.Orthogonal().certificate(np.ones(3))
     with pytest.raises(ShapeError, match="W must have at least 1 axes"):
         uci.Chrono().certificate(np.ones(()))
+
+
+def _defects(n, rng):
+    """Errors of an isometry, from the hardest to see in random directions to the easiest, of norm 1."""
+    u = rng.standard_normal(n)
+    G = rng.standard_normal((n, n))
+    dense = G + G.T
+    few = np.zeros((n, n))
+    few[3, 5] = few[5, 3] = 1.0
+    return {"one direction": np.outer(u, u), "one entry": few, "dense": dense, "scale": np.eye(n)}
+
+
+@pytest.mark.parametrize("kind", ["one direction", "one entry", "dense", "scale"])
+@pytest.mark.parametrize("size", [1e-7, 3e-4, 3e-2])
+def test_a_large_isometry_is_judged_as_by_its_gram_matrix(kind, size):
+    n, rng = 300, np.random.default_rng(7)
+    Q = uci.Orthogonal().sample(n, rng=1).astype(np.float32).astype(float)
+    error = _defects(n, rng)[kind]
+    W = (Q @ (np.eye(n) + size / 2 * error * n**0.5 / np.linalg.norm(error))).astype(np.float32)
+    V = W.astype(float)
+    exact = np.linalg.norm(V.T @ V - np.eye(n)) / n**0.5
+    certificate = uci.Orthogonal().certificate(W)
+    assert certificate.residual >= exact * (1 - n * 2.0**-52)
+    assert certificate.holds == (exact <= certificate.tolerance) == (size < 1e-5)
+
+
+def test_the_bound_by_probes_is_wrong_less_often_than_stated():
+    # Of one direction, the worst case, a mean over 16 squares of normal numbers is compared with .065.
+    from scipy import stats
+
+    assert stats.chi2.cdf(16 * 0.065, 16) <= 5.733e-7
+    assert (0.065 * np.exp(1 - 0.065)) ** 8 <= 5.733e-7
+
+
+@pytest.mark.parametrize("n", [3, 127, 130, 260])
+def test_an_entry_below_the_subdiagonal_is_found_wherever_it_is(n):
+    rng = np.random.default_rng(n)
+    for _ in range(20):
+        i, j = rng.integers(n, size=2)
+        W = np.zeros((2, n, n))
+        W[1, i, j] = -3.0
+        assert _largest_below(W) == np.abs(np.tril(W, -2)).max()
