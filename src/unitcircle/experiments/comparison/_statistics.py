@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from unitcircle.experiments.comparison._result import Curve, Interval
 
 RESAMPLES = 9999
 """Of bootstrap and permutation test; all 2ⁿ sign flips of up to 13 pairs are taken, so that test is exact."""
+EXACT = 13
+"""Most pairs of which all signs are taken."""
 CURVE_RESAMPLES = 999
 UNKNOWN = Interval(math.nan, math.nan)
 
@@ -36,7 +38,7 @@ def mean_interval(values: Sequence[float], confidence: float, /) -> Interval:
         with warnings.catch_warnings():
             # BCa of a degenerate bootstrap distribution is NaN with a warning; its percentiles exist.
             warnings.simplefilter("ignore")
-            result = stats.bootstrap((sample,), np.mean, method=method, rng=np.random.default_rng(0), **options)
+            result = scipy.stats.bootstrap((sample,), np.mean, method=method, rng=np.random.default_rng(0), **options)
         interval = Interval(float(result.confidence_interval.low), float(result.confidence_interval.high))
         if interval.known:
             break
@@ -64,7 +66,7 @@ def median_interval(values: Sequence[float], confidence: float, /) -> Interval:
     """
     if not len(values):
         return UNKNOWN
-    ends = stats.quantile_test(np.asarray(values, dtype=float), p=0.5).confidence_interval(confidence)
+    ends = scipy.stats.quantile_test(np.asarray(values, dtype=float), p=0.5).confidence_interval(confidence)
     return Interval(float(ends.low), float(ends.high))
 
 
@@ -72,7 +74,7 @@ def share_interval(successes: int, count: int, confidence: float, /) -> Interval
     """Return Wilson's interval of a proportion; NaN without a run."""
     if not count:
         return UNKNOWN
-    ends = stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
+    ends = scipy.stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
     return Interval(float(ends.low), float(ends.high))
 
 
@@ -96,7 +98,9 @@ def paired_p(differences: Sequence[float], /) -> float:
     sample = np.asarray(differences, dtype=float)
     if sample.size < 2 or not np.any(sample) or np.isnan(sample).any():
         return 1.0
-    result = stats.permutation_test(
+    if sample.size <= EXACT:
+        return _exact_paired_p(sample)
+    result = scipy.stats.permutation_test(
         (sample,),
         _mean,
         permutation_type="samples",
@@ -105,6 +109,17 @@ def paired_p(differences: Sequence[float], /) -> float:
         rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
+
+
+def _exact_paired_p(sample: np.ndarray) -> float:
+    """Return the p-value over all signs, in one product: SciPy's ten times slower test gives the same."""
+    observed = float(sample.mean())
+    signs = 1.0 - 2.0 * (np.arange(2**sample.size)[:, None] >> np.arange(sample.size) & 1)
+    with np.errstate(invalid="ignore"):
+        means = signs @ sample / sample.size
+    tie = 100 * np.finfo(float).eps * abs(observed)  # means that differ by rounding are equal
+    tails = np.mean(means >= observed - tie), np.mean(means <= observed + tie)
+    return float(min(2 * min(tails), 1.0))
 
 
 def _mean(sample: np.ndarray, axis: int) -> np.ndarray:
@@ -162,7 +177,7 @@ def rank_differences(values: Sequence[float], others: Sequence[float], /) -> np.
     ndarray
         One difference per pair.
     """
-    ranks = stats.rankdata(np.concatenate([values, others]))
+    ranks = scipy.stats.rankdata(np.concatenate([values, others]))
     return ranks[: len(values)] - ranks[len(values) :]
 
 

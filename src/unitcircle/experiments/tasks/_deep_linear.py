@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.stats import ortho_group
+import scipy
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.tasks._streams import held_out_generator
@@ -79,4 +79,5 @@ class DeepLinearMap(Task):
 @cache
 def _teacher(task: DeepLinearMap) -> np.ndarray:
     """Return A ``(k, n)``."""
-    return ortho_group.rvs(task.size, random_state=np.random.default_rng(task.seed))[: task.answers].astype(np.float32)
+    drawn = scipy.stats.ortho_group.rvs(task.size, random_state=np.random.default_rng(task.seed))
+    return drawn[: task.answers].astype(np.float32)
