@@ -5,6 +5,7 @@ import os
 import pkgutil
 import platform
 import sys
+from datetime import date
 
 import benchmarks
 
@@ -18,7 +19,8 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - set(known):
         print(f"no benchmark named {', '.join(sorted(unknown))}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    where = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{where}, {date.today().isoformat()}, load {os.getloadavg()[0]:.1f}")
     missed = 0
     for name in names or [name for name in known if name not in TRAINED]:
         print(f"\n{name}")

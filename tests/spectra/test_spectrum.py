@@ -9,7 +9,7 @@ from tests.cases import CASES, grcar, haar_orthogonal
 from tests.printed import half_unit
 
 from unitcircle.errors import ShapeError
-from unitcircle.spectra import departure_from_normality, horizon, spectrum
+from unitcircle.spectra import departure_from_normality, horizon, power_norms, spectrum
 
 EPS = np.finfo(float).eps
 
@@ -99,3 +99,29 @@ def test_its_properties_are_the_functions():
     transient = spectrum([[0.9, 10.0], [0.0, 0.8]])
     assert transient.horizon(2.0, direction="down") == horizon([[0.9, 10.0], [0.0, 0.8]], 2.0, direction="down") > 1
     assert transient.horizon(2.0) == transient.horizon(2.0, direction="up") == 1
+
+
+def test_the_norms_of_powers_are_computed_once_for_each_length():
+    W = np.random.default_rng(0).standard_normal((3, 5, 5))
+    s = spectrum(W)
+    assert s.power_norms(7) is s.power_norms(7)
+    np.testing.assert_array_equal(s.power_norms(7), power_norms(W, 7))
+    np.testing.assert_array_equal(s.power_norms(3), power_norms(W, 3))
+
+
+@pytest.mark.parametrize("kind", ["Gaussian", "nearly normal", "complex", "float32", "defective", "tiny", "huge"])
+def test_the_departure_from_the_eigenvalues_is_that_of_the_schur_form(kind):
+    rng = np.random.default_rng(2)
+    G, Q = rng.standard_normal((20, 20)), haar_orthogonal(20, rng)
+    W = {
+        "Gaussian": G,
+        "nearly normal": Q + 1e-9 * G,
+        "complex": G + 1j * G.T,
+        "float32": G.astype(np.float32),
+        "defective": np.eye(20, k=1) + np.eye(20),
+        "tiny": 1e-200 * G,
+        "huge": 1e200 * G,
+    }[kind]
+    expected = departure_from_normality(W)
+    size = np.linalg.norm(W / np.abs(W).max()) * float(np.abs(W).max())
+    assert abs(spectrum(W).departure_from_normality - expected) <= 8 * 20 * EPS * size

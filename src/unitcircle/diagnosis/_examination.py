@@ -18,7 +18,7 @@ from unitcircle.diagnosis._remedies import chrono_for
 from unitcircle.diagnosis._training import TrainingEvidence, training_evidence
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.recurrence import LinearRecurrence, RecurrentLayer
-from unitcircle.spectra import Spectrum, power_norm, power_norms, spectrum
+from unitcircle.spectra import Spectrum, power_norm, spectrum
 
 if TYPE_CHECKING:
     from unitcircle.dynamics import TokenMemory
@@ -105,9 +105,7 @@ class LayerExamination:
     @cached_property
     def log_norms(self) -> Mapping[str, np.ndarray]:
         """Gate → log ‖Wᵗ‖₂ for t = 0..T (nats)."""
-        if not self.finite:
-            return {}
-        return {gate: np.asarray(power_norms(block, steps=self.steps)) for gate, block in self.blocks.items()}
+        return {gate: np.asarray(s.power_norms(self.steps)) for gate, s in self.spectra.items()}
 
     def log_norm(self, gate: str, /) -> float:
         """Return log ‖W^T‖₂ of a gate (nats), by repeated squaring: one singular value instead of T."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -199,7 +199,7 @@ def _figures(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) 
     """Return the eigenvalues of every gate, the singular values and the norms of powers, a figure each."""
     from matplotlib import rc_context
 
-    blocks = dict(layer.blocks)
+    blocks: dict[str, Any] = dict(layer.spectra)
     if layer.layer.diagonal is not None:
         blocks = {"λ": layer.layer.diagonal}
     label = layer.layer.label

@@ -90,7 +90,7 @@ def isometry(promise: str, W: Weight, scale: float, /) -> Certificate:
     n, tolerance = V.shape[-1], rounding(W)
     if n > PROBED and (bound := _bound_by_probes(V, scale)) <= tolerance:
         return Certificate(promise, bound, tolerance)
-    gram = np.conj(np.swapaxes(V, -1, -2)) @ V / scale**2
+    gram = _adjoint(V) @ V / scale**2
     residual = np.linalg.norm(gram - np.eye(n), axis=(-2, -1)) / sqrt(n)
     return Certificate(promise, float(residual.max()), tolerance)
 
@@ -102,9 +102,15 @@ def _bound_by_probes(V: np.ndarray, scale: float) -> float:
     # mean is below q ‖E‖_F² with probability (q exp(1 − q))^(p/2) at most (Chernoff's bound).
     n = V.shape[-1]
     x = np.random.default_rng((n, PROBES)).standard_normal((n, PROBES))
-    error = np.conj(np.swapaxes(V, -1, -2)) @ (V @ x) / scale**2 - x
+    error = _adjoint(V) @ (V @ x) / scale**2 - x
     mean = np.linalg.norm(error, axis=(-2, -1)) / sqrt(PROBES)
     return float(mean.max()) / sqrt(UNLIKELY * n)
+
+
+def _adjoint(V: np.ndarray) -> np.ndarray:
+    """Return Vᴴ; of real numbers without a copy."""
+    turned = np.swapaxes(V, -1, -2)
+    return np.conj(turned) if np.iscomplexobj(V) else turned
 
 
 def random_law(

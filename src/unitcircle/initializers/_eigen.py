@@ -120,12 +120,13 @@ class Eigen(Initializer):
 def _largest_below(W: np.ndarray) -> float:
     """Return the largest modulus below the first subdiagonal of weights ``(..., n, n)``."""
     n, rows = W.shape[-1], 128
+    W = np.abs(W) if np.iscomplexobj(W) else W
     largest = 0.0
     for start in range(0, n, rows):  # strips, of which only the square on the diagonal must be cut
         strip = W[..., start : start + rows, :]
         square = np.tril(strip[..., start : start + rows], -2)
         for part in (strip[..., : max(start - 1, 0)], square):
-            largest = max(largest, float(np.abs(part).max(initial=0.0)))
+            largest = max(largest, float(part.max(initial=0.0)), -float(part.min(initial=0.0)))
         if start:  # the column before the square: row 0 of the strip is on the subdiagonal there
             largest = max(largest, float(np.abs(strip[..., 1:, start - 1]).max(initial=0.0)))
     return largest

@@ -10,7 +10,7 @@ import numpy as np
 from unitcircle import _array
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.report._style import COLORS, CYCLE, DASHES, axes_or_new
-from unitcircle.spectra import Pseudospectrum, eigenvalues, power_norms, pseudospectrum, spectrum
+from unitcircle.spectra import Pseudospectrum, Spectrum, eigenvalues, power_norms, pseudospectrum, spectrum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ LARGEST = 1e300
 """Entries above it cannot be drawn: the limits of an axis would overflow."""
 
 
-def by_name(weights: Any, /) -> dict[str, np.ndarray]:
+def by_name(weights: Any, /) -> dict[str, Any]:
     """Return the weights of a figure by name, each one matrix (n, n) or a diagonal (n,) that can be drawn."""
     if isinstance(weights, Mapping) and not weights:
         raise ArgumentError("weights", "must hold at least one weight", "an empty mapping")
@@ -28,22 +28,31 @@ def by_name(weights: Any, /) -> dict[str, np.ndarray]:
     return {str(name): _drawable(W) for name, W in named.items()}
 
 
-def _drawable(W: Any) -> np.ndarray:
+def _drawable(W: Any) -> Any:
+    if isinstance(W, Spectrum):
+        _drawable(W.weight.value)
+        return W
     value = _array.weight(W, axes=1, square=False).value if _array.to_numpy(W).ndim == 1 else _array.one_weight(W).value
     if np.abs(value).max() > LARGEST:
         raise NotFiniteError("W", f"must be at most {LARGEST:g} to be drawn", f"{np.abs(value).max():.3g}")
     return value
 
 
-def _eigenvalues(W: np.ndarray) -> Any:
+def _eigenvalues(W: np.ndarray | Spectrum) -> Any:
+    if isinstance(W, Spectrum):
+        return _array.to_numpy(W.eigenvalues)
     return W if W.ndim == 1 else eigenvalues(W)
 
 
-def _singular_values(W: np.ndarray) -> np.ndarray:
+def _singular_values(W: np.ndarray | Spectrum) -> np.ndarray:
+    if isinstance(W, Spectrum):
+        return _array.to_numpy(W.singular_values)
     return np.sort(np.abs(W))[::-1] if W.ndim == 1 else np.asarray(spectrum(W).singular_values)
 
 
-def _log_norms(W: np.ndarray, steps: int) -> np.ndarray:
+def _log_norms(W: np.ndarray | Spectrum, steps: int) -> np.ndarray:
+    if isinstance(W, Spectrum):
+        return np.array(_array.to_numpy(W.power_norms(steps)))
     if W.ndim > 1:
         return np.asarray(power_norms(W, steps=steps))
     with np.errstate(divide="ignore"):
@@ -57,7 +66,8 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
     Parameters
     ----------
     W
-        Weight ``(n, n)`` of any array library, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
+        Weight ``(n, n)`` of any array library, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names. A
+        :class:`unitcircle.Spectrum` stands for its weight, and what it holds is not computed again.
     ax
         Axes to draw in; new ones by default.
     title
@@ -98,7 +108,7 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
     Parameters
     ----------
     weights
-        A weight ``(n, n)``, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
+        A weight ``(n, n)`` or its spectrum, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
     steps
         Largest power T.
     ax
@@ -130,7 +140,7 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     weights
-        A weight ``(n, n)``, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
+        A weight ``(n, n)`` or its spectrum, or the diagonal ``(n,)`` of a diagonal one, or a mapping from names.
     ax
         Axes to draw in; new ones by default.
 

@@ -15,6 +15,7 @@ from unitcircle.spectra._eigenvalues import ordered_eigenvalues
 from unitcircle.spectra._horizon import horizon
 from unitcircle.spectra._largest_singular_value import LANCZOS, largest_singular_value
 from unitcircle.spectra._normality import departure_given, eigenvector_condition
+from unitcircle.spectra._power import power_norms
 from unitcircle.spectra._scaled import ScaledMatrix
 
 
@@ -82,6 +83,28 @@ class Spectrum:
     def asymptotics(self) -> Any:
         """The behaviour of Wᵗ for large t: see :func:`asymptotics`."""
         return asymptotics(self.weight.source)
+
+    def power_norms(self, steps: int = 64, /) -> Any:
+        """Return log ‖Wᵗ‖₂ for t = 0..steps (nats), computed once for each number of steps.
+
+        Parameters
+        ----------
+        steps
+            The largest power T.
+
+        Returns
+        -------
+        array
+            ``(..., T + 1)``: see :func:`power_norms`.
+        """
+        if steps not in self._power_norms:
+            self._power_norms[steps] = power_norms(self.weight.source, steps)
+        return self._power_norms[steps]
+
+    @cached_property
+    def _power_norms(self) -> dict[int, Any]:
+        """Number of steps → what was computed."""
+        return {}
 
     def horizon(self, factor: float, /, *, direction: Literal["either", "down", "up"] = "either") -> Any:
         """Return the first lag t at which ‖Wᵗ‖₂ has changed by a factor, relative to lag 0 (‖W⁰‖₂ = 1).
