@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from unitcircle import report
 from unitcircle.errors import ArgumentError
+from unitcircle.spectra import spectrum
 
 EPS = np.finfo(float).eps
 ROTATION = np.array([[0.0, -0.5], [0.5, 0.0]])
@@ -115,3 +116,16 @@ def test_the_same_figure_is_the_same_file(suffix, tmp_path, monkeypatch):
         path = report.save_figure(report.weight_overview({"a": ROTATION}), tmp_path / f"{year}.{suffix}")
         written.append(path.read_bytes())
     assert written[0] == written[1]
+
+
+PLOTS = [report.plot_eigenvalues, report.plot_singular_values, report.plot_power_norms, report.plot_pseudospectrum]
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_a_spectrum_is_drawn_as_its_weight(plot, ax):
+    W = np.random.default_rng(0).standard_normal((5, 5)) / 5**0.5
+    drawn, expected = plot(spectrum(W), ax=Figure().subplots()), plot(W, ax=ax)
+    for ours, theirs in zip(drawn.get_lines(), expected.get_lines(), strict=True):
+        np.testing.assert_array_equal(ours.get_xydata(), theirs.get_xydata())
+    for ours, theirs in zip(drawn.collections, expected.collections, strict=True):
+        np.testing.assert_array_equal(ours.get_offsets(), theirs.get_offsets())

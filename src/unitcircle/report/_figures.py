@@ -186,6 +186,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     matplotlib.axes.Axes
         The axes.
     """
+    W = W.weight.source if isinstance(W, Spectrum) else W
     ax = axes_or_new(ax)
     if isinstance(W, Pseudospectrum):
         result = W
