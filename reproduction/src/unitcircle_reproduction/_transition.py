@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +61,9 @@ TASKS = (
     Memory("copying 20", 48, KINDS + 2, KINDS, math.log(KINDS), 300, copying),
     Memory("adding 100", 24, 2, 1, 1 / 6, 300, adding),
 )
+
+CELLS = {name: replace(TASKS[0], name=f"copying 20, {name}", activation=name, steps=200) for name in ("linear", "tanh")}
+"""The copying task in the two cells of the doses."""
 
 
 class _Transition(torch.autograd.Function):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +12,13 @@ from matplotlib.figure import Figure
 
 from unitcircle.experiments.comparison import Interval, median_interval, paired_p
 from unitcircle.report import COLORS, CYCLE
+from unitcircle_reproduction._board import PART
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._equivalence import Plan
 from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, number, with_interval
-from unitcircle_reproduction._transition import BATCH, RATES, SEEDS, TASKS, Memory, contest
+from unitcircle_reproduction._kept_records import arrays_of, read
+from unitcircle_reproduction._transition import BATCH, CELLS, RATES, SEEDS, Memory, contest
 
 MODULI = (0.8, 0.95, 1.0, 1.1, 1.2)
 SOURCE = 0.95
@@ -32,11 +33,7 @@ OTHERS = {
     "Xavier": "xavier_normal",
 }
 LAWS = {**DOSES, **OTHERS}
-PART = 0.1
-"""Margin: a tenth of the baseline."""
 DRAWS = 2000
-
-CELLS = {name: replace(TASKS[0], name=f"copying 20, {name}", activation=name, steps=200) for name in ("linear", "tanh")}
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
@@ -45,7 +42,10 @@ def claims(context: Context, /) -> Iterator[Claim]:
         task.name: context.kept(
             "eigen-dose",
             (task.name, task.units, task.steps, BATCH, RATES, tuple(LAWS.items()), context.first_seed),
-            lambda task=task: contest(task, tuple(LAWS.values()), context.first_seed),
+            lambda task=task: (
+                arrays_of(read(), task, LAWS, context.first_seed)
+                or contest(task, tuple(LAWS.values()), context.first_seed)
+            ),
         )
         for task in CELLS.values()
     }

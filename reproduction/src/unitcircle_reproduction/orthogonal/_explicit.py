@@ -110,10 +110,10 @@ def _adding_rows(context: Context, rng: np.random.Generator) -> list[dict[str, A
         "Haar, without": _rotation(rng, length // 4 - 1),
         "Haar, without, n = T": _rotation(rng, length),
     }.items():
-        states = add_with(V, np.float64(train.inputs))
+        states = add_with(V, train.inputs.astype(float))
         # The best readout there is; of the identity the state itself.
         weights: Any = np.linalg.lstsq(np.c_[states, np.ones(len(states))], train.targets[:, 0])[0]
-        found = np.c_[add_with(V, np.float64(test.inputs)), np.ones(SEQUENCES)] @ weights
+        found = np.c_[add_with(V, test.inputs.astype(float)), np.ones(SEQUENCES)] @ weights
         rows.append({
             "task": f"adding({length})", "transition": name, "units": len(V),
             "mean squared error": float(np.square(found - test.targets[:, 0]).mean()), "baseline": task.baseline,

@@ -217,13 +217,14 @@ def _slope_claim(found: Mapping[Start, Times]) -> Claim:
 
 
 def _figure(found: Mapping[Start, Times]) -> Figure:
-    figure = Figure(figsize=(7.2, 3.9), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     ax = figure.subplots()
     for k, (start, result) in enumerate(found.items()):
         x = np.array(DEPTHS) * 1.04 ** (k - 2.5)
         median = np.median(result.steps, 1)
         shown = np.isfinite(median)
-        label = str(start) + ("" if shown.all() else f" (not from depth {DEPTHS[int(np.argmin(shown))]} on)")
+        missing = ", ".join(str(d) for d, there in zip(DEPTHS, shown, strict=True) if not there)
+        label = f"{start} (not at {missing})" if missing else str(start)
         ax.plot(x[shown], median[shown], "osD^vP"[k] + "-", ms=4, color=CYCLE[k % len(CYCLE)], label=label)
         low, high = result.steps.min(1), np.minimum(result.steps.max(1), MOST_STEPS)
         ax.vlines(x[shown], low[shown], high[shown], color=CYCLE[k % len(CYCLE)], lw=1)
@@ -232,7 +233,7 @@ def _figure(found: Mapping[Start, Times]) -> Figure:
     )
     ax.set_xticks(DEPTHS, [str(depth) for depth in DEPTHS])
     ax.minorticks_off()
-    figure.legend(loc="outside right upper", fontsize=7)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=7)
     return figure
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from unitcircle.experiments.comparison import median_interval, paired_p
+from unitcircle_reproduction._board import PART
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._equivalence import Plan
 from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, number, with_interval
+from unitcircle_reproduction._kept_records import arrays_of, read
 from unitcircle_reproduction._transition import (
     BATCH,
     DELAY,
@@ -32,8 +34,6 @@ LAWS = {
     "blocks": "block_rotation",
     "eigen 1, Haar angles": "eigen(modulus=1.0, angles=haar)",
 }
-PART = 0.1
-"""Margin: a tenth of the baseline."""
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
@@ -42,7 +42,10 @@ def claims(context: Context, /) -> Iterator[Claim]:
         task.name: context.kept(
             "orthogonal-linear-transition",
             (task.name, task.units, task.steps, BATCH, RATES, tuple(LAWS.items()), context.first_seed),
-            lambda task=task: contest(task, tuple(LAWS.values()), context.first_seed),
+            lambda task=task: (
+                arrays_of(read(), task, LAWS, context.first_seed)
+                or contest(task, tuple(LAWS.values()), context.first_seed)
+            ),
         )
         for task in TASKS
     }

@@ -143,7 +143,7 @@ class _Stack:
     def _check(self, step: int) -> None:
         """End the runs whose loss was not finite since the last check, with what overflowed first."""
         bad = ~torch.isfinite(torch.stack(self.losses[-self.unchecked :])).cpu().numpy()
-        lost, first = bad.any(0), bad.argmax(0)
+        lost, first = np.asarray(bad.any(0)), bad.argmax(0)
         # Of the step before each of these; there is none before the first of all.
         norms = ~torch.isfinite(torch.stack(self.norms)).cpu().numpy()
         if len(norms) == self.unchecked:

@@ -1,0 +1,110 @@
+"""The committed records of the contests of transitions: one row a run, from which their pages are computed again."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unitcircle.report import written_whole
+from unitcircle_reproduction._transition import BATCH, RATES, Memory
+
+SHIPPED = Path(__file__).with_name("records") / "transitions.csv"
+
+
+class Entry(NamedTuple):
+    """One reported run."""
+
+    protocol: str  # What the runs of a contest share: task, units, steps, batch, rates
+    label: str  # Of the transition in its contest
+    law: str  # Its specification
+    seed: int
+    rate: float
+    at_edge: bool  # Whether that is the smallest or largest rate that was tried
+    loss: float  # On held-out data; inf where the run diverged
+    dimension: float  # Effective dimension of the last states before training
+
+
+def protocol(task: Memory, /) -> str:
+    """Return what the runs of a contest share, in words: a contest of another protocol has other records."""
+    rates = "/".join(f"{rate:g}" for rate in RATES)
+    return f"{task.name}: {task.units} units, {task.steps} steps of {BATCH}, rates {rates}"
+
+
+def entries_of(
+    task: Memory, laws: Mapping[str, str], first_seed: int, found: Mapping[str, np.ndarray], /
+) -> list[Entry]:
+    """Return the rows of a contest."""
+    return [
+        Entry(
+            protocol(task),
+            label,
+            law,
+            first_seed + s,
+            float(found["rates"][k]),
+            bool(found["edge"][k]),
+            float(loss),
+            float(found["dimensions"][k, s]),
+        )
+        for k, (label, law) in enumerate(laws.items())
+        for s, loss in enumerate(found["scores"][k])
+    ]
+
+
+def arrays_of(
+    entries: Sequence[Entry], task: Memory, laws: Mapping[str, str], first_seed: int, /
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a contest from its rows; nothing where a law or a seed is missing."""
+    known: dict[str, dict[int, Entry]] = {}
+    for entry in entries:
+        if entry.protocol == protocol(task):
+            known.setdefault(entry.law, {})[entry.seed] = entry
+    rows = [sorted(known.get(law, {}).items()) for law in laws.values()]
+    if not rows or any([seed for seed, _ in row] != list(range(first_seed, first_seed + len(rows[0]))) for row in rows):
+        return {}
+    if not rows[0]:
+        return {}
+    first = [row[0][1] for row in rows]
+    return {
+        "scores": np.array([[entry.loss for _, entry in row] for row in rows]),
+        "rates": np.array([entry.rate for entry in first]),
+        "edge": np.array([entry.at_edge for entry in first]),
+        "dimensions": np.array([[entry.dimension for _, entry in row] for row in rows]),
+    }
+
+
+def write(entries: Sequence[Entry], path: Path, /) -> None:
+    """Write rows as CSV, whole: every number in full, so that it is read back as it was."""
+    with written_whole(path) as file:
+        lines = [",".join(Entry._fields), *(",".join(_cell(value) for value in entry) for entry in entries)]
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def _cell(value: Any) -> str:
+    text = repr(value) if isinstance(value, float) else str(int(value)) if isinstance(value, bool) else str(value)
+    return f'"{text}"' if "," in text else text
+
+
+@cache
+def read(path: Path = SHIPPED, /) -> tuple[Entry, ...]:
+    """Return the rows of a file that :func:`write` wrote; none where there is no file."""
+    if not path.exists():
+        return ()
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Entry(
+                row["protocol"],
+                row["label"],
+                row["law"],
+                int(row["seed"]),
+                float(row["rate"]),
+                row["at_edge"] == "1",
+                float(row["loss"]),
+                float(row["dimension"]),
+            )
+            for row in csv.DictReader(file)
+        )

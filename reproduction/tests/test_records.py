@@ -1,0 +1,107 @@
+"""The committed records: pages are computed from them again, and a new initializer is placed among them."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle_reproduction import Context, _board, _kept_records, _transition
+from unitcircle_reproduction._leaderboard import leaderboard
+from unitcircle_reproduction.eigen import _dose as dose
+from unitcircle_reproduction.orthogonal import _linear_transition as linear
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+SEED = 8
+
+
+@pytest.mark.parametrize(
+    ("claims", "page"), [(dose.claims, "reproduce-dose.md"), (linear.claims, "reproduce-papers.md")]
+)
+def test_the_pages_are_those_of_the_records(claims, page, tmp_path, monkeypatch):
+    for module in (dose, linear):
+        monkeypatch.setattr(module, "contest", lambda *_: pytest.fail("trained"))
+    text = (RESULTS / page).read_text(encoding="utf-8")
+    for claim in claims(Context(tmp_path, full=True, seed=SEED)):
+        assert claim.measured in text
+        assert f"**Verdict:** {claim.verdict}" in text
+        for row in claim.table:
+            # Numbers of a page have four digits; names and intervals are printed as they are.
+            assert all(value in text for value in row.values() if isinstance(value, str))
+
+
+def test_records_are_small_and_whole():
+    entries = _kept_records.read()
+    assert _kept_records.SHIPPED.stat().st_size < 5e6
+    assert len(entries) == len({(e.protocol, e.law, e.seed) for e in entries}) == 8 * (2 * len(dose.LAWS) + 2 * 4)
+    assert "seed 8" in (_kept_records.SHIPPED.parent / "README.md").read_text(encoding="utf-8")
+
+
+def _entries(seeds=(0, 1)):
+    task = dose.CELLS["tanh"]
+    return task, [
+        _kept_records.Entry(_kept_records.protocol(task), "a, b", law, seed, 0.1, True, loss, 1 / 3)
+        for law in ("x(a=1, b=2)", "y")
+        for seed, loss in zip(seeds, (0.1, math.inf), strict=False)
+    ]
+
+
+def test_what_is_written_is_read_back_bit_by_bit(tmp_path):
+    _, entries = _entries()
+    _kept_records.write(entries, tmp_path / "r.csv")
+    assert list(_kept_records.read(tmp_path / "r.csv")) == entries
+    assert _kept_records.read(tmp_path / "none.csv") == ()
+
+
+def test_records_of_another_protocol_seed_or_law_are_not_used():
+    task, entries = _entries()
+    laws = {"a": "x(a=1, b=2)", "b": "y"}
+    assert _kept_records.arrays_of(entries, task, laws, 0)["scores"].tolist() == [[0.1, math.inf]] * 2
+    assert _kept_records.arrays_of(entries, task, laws, 10) == {}
+    assert _kept_records.arrays_of(entries, dose.CELLS["linear"], laws, 0) == {}
+    assert _kept_records.arrays_of(entries[:-1], task, laws, 0) == {}
+    assert _kept_records.arrays_of(entries, task, laws | {"c": "z"}, 0) == {}
+
+
+def test_a_new_initializer_is_placed_and_held_against_each_line():
+    noise = np.random.default_rng(0).normal(0, 1e-3, (4, 8))
+    old = {"good": 0.1 + noise[0], "alike": 0.5 + noise[1], "bad": 0.9 + noise[2]}
+    board = _board.places("new", 0.5 + noise[3], old, at_edge=dict.fromkeys([*old, "new"], False), baseline=1.0)
+    assert {place.label: place.standing for place in board} == {
+        "good": "better", "new": "", "alike": "no practical difference", "bad": "worse",
+    }  # fmt: skip
+    assert [place.median for place in board] == sorted(place.median for place in board)
+    wild = {"wild": np.random.default_rng(1).normal(0.5, 0.3, 8)}
+    (_, line) = sorted(_board.places("new", 0.5 + noise[3], wild, at_edge={"new": False, "wild": True}, baseline=1.0))
+    assert line.standing.startswith("not told apart; about ")
+    assert line.at_edge
+
+
+def test_the_command_trains_by_the_protocol_of_the_records(monkeypatch, capsys):
+    asked = []
+
+    def contest(task, laws, first_seed):
+        asked.append((task, laws, first_seed))
+        return {"scores": np.full((1, 8), 1e-9), "rates": np.array([0.1]), "edge": np.array([True])}
+
+    monkeypatch.setattr(_transition, "contest", contest)
+    assert leaderboard("orthogonal(gain=1.05)", task="adding 100") == 0
+    ((task, laws, first_seed),) = asked
+    assert (task, laws, first_seed) == (_transition.TASKS[1], ("orthogonal(gain=1.05)",), 10 * SEED)
+    out = capsys.readouterr().out
+    assert out.index("(new)") < out.index("identity") < out.index("Haar ")
+    assert "edge of those tried: orthogonal(gain=1.05) (new)" in " ".join(out.split())
+
+
+def test_an_unknown_contest_or_initializer_is_refused():
+    with pytest.raises(UnknownNameError, match="contest"):
+        leaderboard("orthogonal", task="copying 30")
+    with pytest.raises(UnknownNameError):
+        leaderboard("orthogonl")
+
+
+def test_a_contest_without_records_is_refused(monkeypatch):
+    monkeypatch.setattr(_kept_records, "read", lambda: ())
+    with pytest.raises(ArgumentError, match="committed records"):
+        leaderboard("orthogonal")
