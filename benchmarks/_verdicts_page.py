@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 import unitcircle as uc
-from benchmarks._verdict import SEEDS, Verdict, rates
+from benchmarks._verdict import Verdict, rates
 
 HEAD = """# Does acting on a warning pay?
 
-Printed by `python -m benchmarks.verdicts "tuned" "held out"` on {date}, {machine}, {cores} cores (shared), Python
-{python}, unitcircle {version}; seeds 0 to {last}.
+Printed by `python -m benchmarks.verdicts {wanted}` on {date}, {machine}, {cores} cores (shared), Python
+{python}, unitcircle {version}; five seeds.
 
 Every pair is a model of 24 units a layer and direction and a task, diagnosed and then trained as it is and with every
 remedy on the list of the diagnosis: 400 steps of Adam at one rate. The protocol, with the tasks and the rule of what
 is beyond noise, is the head of `benchmarks/verdicts.py`, committed before any result. Rules were tuned on the first
-part only; the second was run once, after they were committed. When nine pairs of it had been seen, the critical weight
-was added at the end of a plain cell's list, for another reason; no rule changed.
+part only; the first part held out was run once, after they were committed. When nine pairs of it had been seen, the
+critical weight was added at the end of a plain cell's list, for another reason; no rule changed. Then rules were added
+for what it showed, the second part held out was committed, and run once with the rules of its commit.
 
 Scores are squared errors over the variance of the target, geometric means over the seeds: 1 is a constant answer. A
 warning is *right* if the first remedy improves the score beyond noise. The findings are those of most seeds, warnings
@@ -38,10 +39,12 @@ def page(parts: Mapping[str, Sequence[Verdict]], missing: Sequence[Any]) -> str:
             cores=os.cpu_count(),
             python=platform.python_version(),
             version=uc.__version__,
-            last=SEEDS - 1,
+            wanted=" ".join(f'"{part}"' for part, verdicts in parts.items() if verdicts),
         )
     ]
     for part, verdicts in parts.items():
+        if not verdicts:
+            continue
         lines += [f"## {part.capitalize()}: {len(verdicts)} pairs", ""]
         lines += ["| goal | pairs | asked | |", "|---|---|---|---|"]
         for rate in rates(list(verdicts), part):

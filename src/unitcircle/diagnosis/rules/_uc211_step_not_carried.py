@@ -23,7 +23,7 @@ def step_not_carried(exam: Examination) -> Iterator[Finding]:
 
     ## What was found
     On a batch of 32 sequences or more that has a target, the inputs of a few steps in a row foretell at least half of
-    the target (each sequence from the others), the nearest of them at least 16 steps before the end. The Jacobian back
+    the target (each sequence from the others), the nearest of them at least 10 steps before the end. The Jacobian back
     to that step was averaged over the sequences, for 8 random cotangents of the last state that are the same for all.
     Its norm changes by the factor that is reported, and with a remedy from the list, measured on the same batch, by one
     that is at least three times nearer to 1 (the modulus of its logarithm, mean over three draws). UC201 looks for a
