@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from safetensors.numpy import save_file
 from unitcircle import cli
 from unitcircle._printable import printable
 from unitcircle.cli import main
+from unitcircle.cli._terminal import in_ascii
+from unitcircle.diagnosis import diagnose
 from unitcircle.errors import CheckpointError, UnitcircleError
+from unitcircle.recurrence import from_torch
 
 CONTROL = [*range(32), *range(127, 160), 0x2028, 0x202E, 0x2066, 0xFEFF]
 
@@ -88,3 +92,48 @@ def test_a_long_error_loses_its_middle(monkeypatch, capsys):
     assert len(err) < 2100
     assert err.startswith("unitcircle: first")
     assert err.endswith(" last\n")
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize(
+    "words", [["diagnose", "examples/popular-lstm.safetensors"], ["spectrum", "orthogonal", "chain"]]
+)
+def test_ascii_is_ascii_at_any_width(words, width, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("unitcircle.cli._terminal.PLAIN_WIDTH", width)
+    printed = {}
+    for options in ([], ["--ascii"]):
+        buffer = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="utf-8"))
+        main([*options, *words])
+        sys.stdout.flush()
+        printed[bool(options)] = buffer.getvalue()
+    text = printed[True].decode("ascii")
+    assert "\\u" not in text
+    assert "\x1b" not in text
+    plain = printed[False].decode().splitlines()
+    assert max(map(len, plain)) <= width
+    assert len(plain) == len(text.splitlines())
+    first = plain[0] if words[0] == "diagnose" else ""
+    assert text.startswith(first)  # the answer
+
+
+def test_every_sign_of_our_texts_has_ascii_letters():
+    signs = set("ρσλ∂₁₂×→‖≥≤·−²…±√∞–αβγδετφωΣΔ▲▼█┃▁▂▃▄▅▆▇ᵗᵀ✓ᵢⁿ½")
+    assert {sign: in_ascii(sign) for sign in signs if "\\" in in_ascii(sign) or not in_ascii(sign).isascii()} == {}
+    assert [in_ascii(sign) for sign in "ρλ₂‖"] == ["rho", "lambda", "2", "|"]
+    assert in_ascii("表") == "\\u8868"
+
+
+def test_long_lists_are_folded_and_say_where_the_rest_is():
+    layers = [from_torch(np.eye(4) * (2 if k == 50 else 1), cell="rnn_tanh", name=f"rnn{k}.") for k in range(60)]
+    layers[50] = from_torch(np.full((4, 4), np.nan), cell="rnn_tanh", name="rnn50.")
+    text = str(diagnose(layers, steps=3))
+    assert text.count("rnn_tanh ") == 40
+    assert "and 20 further layers: --html and --json have all" in text
+    table = text.partition("layer ")[2]
+    assert table.index("rnn50.") < table.index("rnn0.")
+    assert len(text.splitlines()) < 130

@@ -58,7 +58,10 @@ COMMANDS: dict[str, _Command | Function] = {
     ),
     "watch": _Command("watch", "Show the JSON lines that a monitor writes, and follow the file until Ctrl-C."),
 }
-DESCRIPTION = "Can this network carry a signal and a gradient over the length you need? (--version prints the release.)"
+DESCRIPTION = (
+    "Can this network carry a signal and a gradient over the length you need? "
+    "(--version prints the release; --ascii, with any command, prints ASCII only.)"
+)
 LONGEST = 2000
 """Characters of an error message."""
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE}
@@ -149,9 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0 done and clean, 1 findings, 2 the input cannot be used or an unexpected error (which a log file
         describes), 3 something was not read, 130 interrupted.
     """
-    accept_any_encoding()
-
     words = sys.argv[1:] if arguments is None else list(arguments)
+    # An option of every command, wherever it stands.
+    accept_any_encoding(ascii_only="--ascii" in words)
+    words = [word for word in words if word != "--ascii"]
     if words in (["--version"], ["-V"]):
         print(f"unitcircle {version('unitcircle')}")
         return 0

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import unicodedata
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -20,9 +21,22 @@ PLAIN_WIDTH = 80
 INTERRUPTED = 130
 """Exit status after Ctrl-C or SIGTERM, as shells report the first."""
 _ASCII = {
-    "ρ": "rho", "σ": "sigma", "λ": "lambda", "∂": "d", "₁": "1", "₂": "2", "×": "x", "→": "->", "‖": "|",
-    "≥": ">=", "≤": "<=", "·": "*", "−": "-", "²": "^2", "…": "...",
-}  # fmt: skip
+    "∂": "d", "×": "x", "→": "->", "‖": "|", "≥": ">=", "≤": "<=", "·": "*", "−": "-", "±": "+-", "√": "sqrt",
+    "∞": "inf", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "…": "...", "∈": "in", "≠": "!=", "≈": "~",
+    "▲": "^", "▼": "v", "✓": "+", "█": "#", "┃": "|", "∏": "prod", "∑": "sum", "ᵗ": "^t", "ᵀ": "^T", "²": "^2",
+    "³": "^3", "°": " deg", "▁": "_", "▂": "_", "▃": "-", "▄": "-", "▅": "=", "▆": "=", "▇": "#", "∝": "~",
+} | dict.fromkeys("─━═", "-") | dict.fromkeys("│║", "|")  # fmt: skip
+GREEK = "GREEK SMALL LETTER ", "GREEK CAPITAL LETTER "
+
+
+def in_ascii(char: str, /) -> str:
+    """Return a character of our texts in ASCII letters: ``"rho"`` for ``"ρ"``; an escape where there are none."""
+    name = unicodedata.name(char, "")
+    plain = unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode()
+    for script in GREEK:
+        if name.startswith(script) and " WITH" not in name:
+            plain = name.removeprefix(script).lower().replace("lamda", "lambda")
+    return _ASCII.get(char) or plain or char.encode("ascii", "backslashreplace").decode()
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -36,19 +50,20 @@ def console(*, stderr: bool = False) -> Console:
     return result
 
 
-def accept_any_encoding() -> None:
-    """Let streams whose encoding lacks a character print it in ASCII instead of failing."""
+def accept_any_encoding(*, ascii_only: bool = False) -> None:
+    """Let streams whose encoding lacks a character print it in ASCII instead of failing; or every character."""
     codecs.register_error("unitcircle", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="unitcircle")  # pyright: ignore[reportAttributeAccessIssue]
+            encoding = "ascii" if ascii_only else stream.encoding
+            stream.reconfigure(encoding=encoding, errors="unitcircle")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     failed = error.object[error.start : error.end]
-    return "".join(_ASCII.get(char) or char.encode("ascii", "backslashreplace").decode() for char in failed), error.end
+    return "".join(map(in_ascii, failed)), error.end
 
 
 def drop_output() -> None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
-HEADINGS = ("layer", "cell", "n", "gate", "ρ", "σ₁", "depart.")
+HEADINGS = ("layer", "cell", "n", "gate", "radius", "norm", "departure")
+LEGEND = "radius: ρ, the largest |λ|; norm: σ₁, the largest stretch; departure: from normality"
+MOST_LAYERS = 40
+"""Layers in the table; the page and the JSON have all."""
 GAP = 2
 """Blanks between two columns of the table, one of which the box draws."""
 NARROWEST = 12
@@ -52,16 +55,18 @@ class MeasurementsTable:
         from rich.text import Text
 
         headings = (*HEADINGS, f"over {self.steps} steps")
-        rows = [row for layer in self.layers for row in _rows(layer)]
+        shown = self.layers[:MOST_LAYERS]
+        rows = [row for layer in shown for row in _rows(layer)]
         widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
         room = options.max_width - sum(widths[1:]) - GAP * (len(widths) - 1)
         if room >= min(widths[0], NARROWEST):
             yield _table(headings, rows, [min(widths[0], room), *widths[1:]])
-            return
-        for layer in self.layers:
-            heading = _heading(layer)
-            yield Text(heading, overflow="fold")
-            yield _table(headings[3:], [row[3:] for row in _rows(layer)], widths[3:])
+        else:
+            for layer in shown:
+                yield Text(_heading(layer), overflow="fold")
+                yield _table(headings[3:], [row[3:] for row in _rows(layer)], widths[3:])
+        if left := len(self.layers) - len(shown):
+            yield Text(f"and {left} further layer{'s' * (left > 1)}: --html and --json have all")
 
 
 def _heading(layer: LayerExamination) -> str:

@@ -13,7 +13,7 @@ from unitcircle.diagnosis._answer import Answer
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._head_memory import head_memory
-from unitcircle.diagnosis._measurements import MeasurementsTable
+from unitcircle.diagnosis._measurements import LEGEND, MOST_LAYERS, MeasurementsTable
 from unitcircle.diagnosis._remedy import Remedy
 from unitcircle.diagnosis._trial import Trial, Trials
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 COLORS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 WIDTH = 80
+MOST_PLACES = 12
+"""Places of one finding in the terminal; beyond, the rest is a line that says where it is."""
 
 
 class DiagnosisData(Protocol):
@@ -66,7 +68,7 @@ def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
         parts.append(Text(headline(diagnosis)))
     if diagnosis.layers:
         parts.append(Text(""))
-        table = MeasurementsTable(diagnosis.layers, diagnosis.examination.steps)
+        table = MeasurementsTable(_worst_first(diagnosis), diagnosis.examination.steps)
         parts += [table, Text(_legend(diagnosis), style="dim"), *map(Text, memory_lines(diagnosis))]
     for group in group_findings(diagnosis.findings):
         parts += [Text(""), *_finding(group)]
@@ -126,7 +128,7 @@ def _legend(diagnosis: DiagnosisData) -> str:
             f"gradient: norm of the gradient at each layer's state, {steps} steps back, over {live.sequences} sequences"
         )
     driven = next((layer.driven for layer in diagnosis.layers if layer.driven is not None), None)
-    lines: list[str] = []
+    lines = [LEGEND] if any(layer.spectra for layer in diagnosis.layers) else []
     if driven is not None:
         lines.append(f"state: growth of the full state's Jacobian over {steps} steps, under {driven.inputs}")
     if any(layer.layer.diagonal is not None for layer in diagnosis.layers):
@@ -134,6 +136,16 @@ def _legend(diagnosis: DiagnosisData) -> str:
     reasons = dict.fromkeys(layer.unmeasured for layer in diagnosis.layers if layer.unmeasured and layer.finite)
     lines += [f"not measured: {reason}" for reason in reasons]
     return "\n".join(lines) or "the dynamics were not measured"
+
+
+def _worst_first(diagnosis: DiagnosisData) -> Sequence[LayerExamination]:
+    """Return the layers in their order; where the table cannot have all, those with the worst findings first."""
+    if len(diagnosis.layers) <= MOST_LAYERS:
+        return diagnosis.layers
+    worst: dict[str, int] = {}
+    for finding in diagnosis.findings:
+        worst[finding.place.layer] = max(finding.severity, worst.get(finding.place.layer, 0))
+    return sorted(diagnosis.layers, key=lambda exam: -worst.get(exam.layer.label, 0))
 
 
 def _unread(diagnosis: DiagnosisData) -> tuple[str, ...]:
@@ -206,8 +218,11 @@ def _finding(group: Sequence[Finding]) -> list[RenderableType]:
     head = Text()
     head.append(f"{first.code} {first.severity}", style=COLORS[first.severity])
     head.append(f"  {first.name}", style="bold")
-    places = [Text.assemble((str(finding.place), "bold"), f": {finding.message}") for finding in group]
-    lines = [*places, Text(f"why: {first.why}")]
+    shown = group if len(group) <= MOST_PLACES + 1 else group[:MOST_PLACES]
+    lines = [Text.assemble((str(finding.place), "bold"), f": {finding.message}") for finding in shown]
+    if left := len(group) - len(shown):
+        lines.append(Text(f"and at {left} more places: --html and --json have all"))
+    lines.append(Text(f"why: {first.why}"))
     if not first.action:  # what an initialization remedies is merged into one line at the end
         lines.append(Text(f"fix: {first.remedy}", style="green"))
     return [head, *(Padding(line, (0, 0, 0, 2)) for line in lines)]

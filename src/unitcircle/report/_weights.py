@@ -128,7 +128,7 @@ def weight_table(summaries: Sequence[WeightSummary], /) -> Table:
         return _detail(summaries[0])
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
     table.add_column("weight", overflow="fold", max_width=19)
-    for heading in ("ρ", "σ₁", "depart.", f"‖W^{summaries[0].steps}‖"):
+    for heading in ("radius", "norm", "departure", f"‖W^{summaries[0].steps}‖"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("what it does to a signal")
     for row in summaries:
