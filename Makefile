@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix lint-environment lint bench enclosures fuzz gpu reproduce docs changelog clean
+.PHONY: help demo test test-matrix lint-environment lint bench enclosures fuzz lab gpu reproduce docs changelog clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -52,6 +52,11 @@ fuzz:  ## 20,000 damaged files of every format: what escapes, and what it takes 
 	@$(SETUP) test
 	UNITCIRCLE_BOMBS=1 $(BIN)/python -m pytest -q --no-cov tests/checkpoints/test_memory.py
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --count $(or $(COUNT),20000)
+
+lab:  ## every slider of the lab moved in a headless Chromium, and how long each view takes; pictures in out/lab
+	@$(SETUP) test
+	$(BIN)/python -m tests.lab.browser
+	$(BIN)/unitcircle lab --measure
 
 gpu:  ## what runs on a GPU against what runs on the processor; skipped where there is none
 	@$(SETUP) test

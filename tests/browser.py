@@ -109,7 +109,7 @@ def browser(folder):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             address = next(line.split()[-1] for line in process.stderr if line.startswith("DevTools listening"))
-            with connect(address, max_size=None, open_timeout=120) as socket:
+            with connect(address, max_size=None, open_timeout=None, ping_interval=None) as socket:
                 yield Tab(socket)
         finally:
             process.terminate()

@@ -46,6 +46,7 @@ COMMANDS: dict[str, _Command | Function] = {
     "diagnose": _Command("diagnose", "Diagnose the recurrent layers of trained or freshly initialized models."),
     "diff": _Command("diff", "Compare two files of one model: trained further, cast, quantized or converted."),
     "explain": _RULE,
+    "lab": _Command("lab", "Play with weights: sliders, pictures, and the lines of code that make them (extra lab)."),
     "radius": _Command(
         "radius", "Print the law of the spectral radius of an n × n Gaussian weight, and the std to use instead."
     ),

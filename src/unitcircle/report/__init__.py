@@ -21,6 +21,7 @@ __all__ = [
     "panel",
     "plot_eigenvalues",
     "plot_power_norms",
+    "plot_powers",
     "plot_pseudospectrum",
     "plot_radius_law",
     "plot_singular_values",
@@ -42,7 +43,13 @@ __all__ = [
 from unitcircle._files import written_whole
 from unitcircle._json import to_json
 from unitcircle._renamed import moved
-from unitcircle.report._figures import plot_eigenvalues, plot_power_norms, plot_pseudospectrum, plot_singular_values
+from unitcircle.report._figures import (
+    plot_eigenvalues,
+    plot_power_norms,
+    plot_powers,
+    plot_pseudospectrum,
+    plot_singular_values,
+)
 from unitcircle.report._html import render, table
 from unitcircle.report._overview import save_figure, weight_overview
 from unitcircle.report._page import FIGURE_RC, inline_svg, page

@@ -10,7 +10,15 @@ import numpy as np
 from unitcircle import _array
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.report._style import COLORS, CYCLE, DASHES, axes_or_new
-from unitcircle.spectra import Pseudospectrum, Spectrum, eigenvalues, power_norms, pseudospectrum, spectrum
+from unitcircle.spectra import (
+    Pseudospectrum,
+    Spectrum,
+    eigenvalues,
+    matrix_power,
+    power_norms,
+    pseudospectrum,
+    spectrum,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,6 +139,49 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
     ax.set(xlabel="step t", ylabel="log₁₀ ‖Wᵗ‖₂", xlim=(0, steps), title="what happens to a signal fed back t times")
     if len(weights_by_name) > 1:
         ax.legend(loc="best")
+    return ax
+
+
+FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Powers of the film strip."""
+
+
+def plot_powers(W: Any, /, *, steps: int = 64, ax: Axes | None = None) -> Axes:
+    """Draw powers W, W², W⁴, ... up to Wᵀ side by side, all at the scale of W: what vanishes fades.
+
+    Parameters
+    ----------
+    W
+        Weight ``(n, n)`` of any array library.
+    steps
+        Largest power T.
+    ax
+        Axes to draw in; new ones by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+    """
+    array = np.asarray(_array.one_weight(_drawable(W)).value)
+    ax = axes_or_new(ax)
+    n = array.shape[-1]
+    powers = [t for t in FRAMES if t <= steps]
+    reach = float(np.abs(array).max()) or 1.0
+    frames = [np.clip(np.real(matrix_power(array, t)), -reach, reach) for t in powers]
+    # In rows of three or four, a gap of a tenth between them.
+    columns = int(np.ceil(np.sqrt(len(frames))))
+    gap = max(1, n // 10)
+    rows = -(-len(frames) // columns)
+    sheet = np.full((rows * (n + gap), columns * (n + gap)), np.nan)
+    for k, frame in enumerate(frames):
+        top, left = k // columns * (n + gap), k % columns * (n + gap)
+        sheet[top : top + n, left : left + n] = frame
+        ax.text(left + n / 2, top - gap / 3, f"t = {powers[k]}", ha="center", va="bottom", fontsize=8)
+    image = ax.imshow(sheet, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, shrink=0.8, label="entry of the power")
+    ax.set(xticks=[], yticks=[], ylim=(sheet.shape[0], -2 * gap), title="powers Wᵗ, at the scale of W")
+    ax.set_frame_on(False)
     return ax
 
 

@@ -1,0 +1,89 @@
+"""What a few lines of code draw or return, with the lines themselves."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+AXES = ", ax=ax"
+"""How the lines name the axes of the lab; without it, as they are printed, our figures make axes of their own."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture or a value, and the lines that made it.
+
+    Attributes
+    ----------
+    code
+        The lines, as they run outside of the lab.
+    picture
+        What they drew, as an SVG element; empty where they drew nothing.
+    value
+        The text of what the last line returned, where they drew nothing.
+    seconds
+        Processor time that it took.
+    """
+
+    code: str
+    picture: Markup | str
+    value: str
+    seconds: float
+
+    def _repr_html_(self) -> str:
+        from unitcircle.report import render
+
+        milliseconds = f"{1e3 * self.seconds:.0f}"
+        # A plain text: marimo shows no subclass of one.
+        return str(
+            render(
+                "unitcircle.lab/view.html", code=self.code, picture=self.picture, value=self.value, time=milliseconds
+            )
+        )
+
+
+def view(code: str, /, *, label: str = "", names: Mapping[str, Any] | None = None) -> View:
+    """Run lines of code and show what they draw or return.
+
+    Parameters
+    ----------
+    code
+        Lines that may use ``uc``, ``np``, ``torch`` where it is installed, and ``ax``, the axes to draw in. The last
+        one is an expression.
+    label
+        What the picture shows, for screen readers.
+    names
+        Further names that the lines use.
+
+    Returns
+    -------
+    View
+        Shows itself in a notebook.
+    """
+    import numpy as np
+    from matplotlib import rc_context
+
+    import unitcircle as uc
+    from unitcircle.report import FIGURE_RC, inline_svg, panel, style
+
+    started = time.process_time()  # what is imported once is not what a redraw takes
+    lines = ast.parse(code)
+    last = lines.body.pop()
+    with style(), rc_context(FIGURE_RC):
+        figure, ax = panel(5.4, 4.2)
+        room: dict[str, Any] = {"uc": uc, "np": np, "ax": ax, **(names or {})}
+        if "torch" in code:
+            import torch
+
+            room["torch"] = torch
+        exec(compile(lines, "<lab>", "exec"), room)
+        value = eval(compile(ast.Expression(ast.Expr(last.value).value), "<lab>", "eval"), room)  # pyright: ignore[reportAttributeAccessIssue]
+        picture = inline_svg(figure, label=label or code) if ax.has_data() else ""
+    text = "" if picture else str(value)
+    return View(code.replace(AXES, ""), picture, text, time.process_time() - started)
