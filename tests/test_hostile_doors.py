@@ -33,6 +33,7 @@ OF_WEIGHTS = {
 OF_FIGURES = {
     "plot_eigenvalues": lambda W: report.plot_eigenvalues(W, ax=Figure().subplots()),
     "plot_power_norms": lambda W: report.plot_power_norms(W, ax=Figure().subplots()),
+    "plot_powers": lambda W: report.plot_powers(W, ax=Figure().subplots()),
     "plot_singular_values": lambda W: report.plot_singular_values({"a": W}, ax=Figure().subplots()),
     "plot_pseudospectrum": lambda W: report.plot_pseudospectrum(W, points=3, ax=Figure().subplots()),
     "plot_radius_law samples": lambda x: report.plot_radius_law(LAW, samples=x, ax=Figure().subplots()),
@@ -141,7 +142,7 @@ TABLE = {
 
 OF_NO_ARRAY = {
     "report": {
-        "axes_or_new", "duration", "factor", "inline_svg", "page", "progress_bar", "render", "save_figure", "style",
+        "axes_or_new", "duration", "factor", "inline_svg", "page", "panel", "progress_bar", "render", "save_figure", "style",
         "table", "to_json", "weight_table", "written_whole",
     },
     "checkpoints": {"rewrite", "tensors_of_file"},
