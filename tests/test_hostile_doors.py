@@ -142,8 +142,8 @@ TABLE = {
 
 OF_NO_ARRAY = {
     "report": {
-        "axes_or_new", "duration", "factor", "inline_svg", "page", "panel", "progress_bar", "render", "save_figure", "style",
-        "table", "to_json", "weight_table", "written_whole",
+        "axes_or_new", "duration", "factor", "inline_svg", "page", "panel", "progress_bar", "render", "save_figure",
+        "style", "table", "to_json", "weight_table", "written_whole",
     },
     "checkpoints": {"rewrite", "tensors_of_file"},
     "diagnosis": {

@@ -166,7 +166,7 @@ def plot_powers(W: Any, /, *, steps: int = 64, ax: Axes | None = None) -> Axes:
     array = np.asarray(_array.one_weight(_drawable(W)).value)
     ax = axes_or_new(ax)
     n = array.shape[-1]
-    powers = [t for t in FRAMES if t <= steps]
+    powers = [t for t in FRAMES if t <= steps] or [1]
     reach = float(np.abs(array).max()) or 1.0
     frames = [np.clip(np.real(matrix_power(array, t)), -reach, reach) for t in powers]
     # In rows of three or four, a gap of a tenth between them.
@@ -239,6 +239,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     """
     W = W.weight.source if isinstance(W, Spectrum) else W
     ax = axes_or_new(ax)
+    values: Any = None
     if isinstance(W, Pseudospectrum):
         result = W
     else:
@@ -248,6 +249,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
         reach = 1.15 * max(1.0, float(np.linalg.norm(array, 2)))
         side = np.linspace(-reach, reach, points)
         result = pseudospectrum(array, side[None, :] + 1j * side[:, None])
+        values = eigenvalues(array)
     grid: Any = result.grid
     levels = np.asarray(result.smallest_singular_values)
     log_eps = np.log10(np.maximum(levels, np.finfo(float).tiny))
@@ -256,8 +258,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     ax.clabel(contours, fmt="%d", fontsize=7)
     angle = np.linspace(0, 2 * np.pi, 361)
     ax.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.9)
-    if not isinstance(W, Pseudospectrum):
-        values: Any = eigenvalues(array)
+    if values is not None:
         ax.scatter(values.real, values.imag, s=6, color=COLORS["black"], lw=0)
     ax.set(xlabel="Re z", ylabel="Im z", title="log₁₀ ε of the ε-pseudospectrum")
     ax.set_aspect("equal")
