@@ -161,5 +161,10 @@ def draw(found: Sequence[Growth]) -> None:
             axes[1, column].set(
                 ylabel="most memory allocated (MiB)", xlabel="n (units)" if by_n else "T, layers, records, MiB"
             )
+        sizes = sorted({size for growth in found if growth.size == "n" for size in growth.sizes})
+        axes[1, 0].set_xticks(sizes, [f"{size}" for size in sizes])
+        axes[1, 0].minorticks_off()
+        axes[0, 1].set_ylim(bottom=1e-4)  # room for the legend below the curves
+        axes[0, 1].legend(loc="lower right", fontsize=6, title="work (slope of the last two)", title_fontsize=6)
         figure.savefig(FIGURE, metadata={"Date": None})
     print(f"  drawn: {FIGURE}", file=sys.stderr)
