@@ -72,6 +72,10 @@ def test_a_new_initializer_is_placed_and_held_against_each_line():
         "good": "better", "new": "", "alike": "no practical difference", "bad": "worse",
     }  # fmt: skip
     assert [place.median for place in board] == sorted(place.median for place in board)
+    # A board of a dozen lines still tells what is plainly apart.
+    many = {f"line {k}": 0.9 + noise[k % 3] for k in range(12)}
+    crowd = _board.places("new", 0.5 + noise[3], many, at_edge=dict.fromkeys([*many, "new"], False), baseline=1.0)
+    assert [place.standing for place in crowd] == ["", *["worse"] * 12]
     wild = {"wild": np.random.default_rng(1).normal(0.5, 0.3, 8)}
     (_, line) = sorted(_board.places("new", 0.5 + noise[3], wild, at_edge={"new": False, "wild": True}, baseline=1.0))
     assert line.standing.startswith("not told apart; about ")

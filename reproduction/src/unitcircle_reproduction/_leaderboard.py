@@ -52,7 +52,7 @@ def leaderboard(initializer: Positional[str], /, *, task: str = "copying 20, lin
         table.add_row(str(k), place.label, with_interval(place.median, place.interval), place.standing)
     screen.print(table)
     screen.print(
-        f"Baseline {number(chosen.baseline)}. Paired permutation test, 5 % over all lines; no practical difference: "
+        f"Baseline {number(chosen.baseline)}. Paired t-test, 5 % over all lines; no practical difference: "
         "two one-sided tests within a tenth of the baseline.",
         soft_wrap=True,
     )
