@@ -75,6 +75,7 @@ NOT_INSTALLED = {
 }
 """Commands of distributions of this project → what to say where the distribution is not installed."""
 ELSEWHERE = {
+    "leaderboard": "Train an initializer by the protocol of the committed contests, and place it among them.",
     "reproduce": "Measure the claims of the texts, judge whether each holds, and write one HTML page.",
 }
 """Commands of distributions of this project → what ``--help`` says of them where they are installed."""
