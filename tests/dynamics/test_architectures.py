@@ -11,6 +11,7 @@ from tests.architectures.gated import GATED
 from tests.architectures.plain import PLAIN, Elman
 from tests.architectures.stateful import STATEFUL
 from tests.architectures.structured import STRUCTURED
+from tests.dynamics.test_left_as_found import snapshot
 from torch import nn
 
 import unitcircle as uc
@@ -50,8 +51,11 @@ def test_the_gradient_is_that_at_the_true_states(kind):
     model, x = kind(), kind.inputs()
     with torch.no_grad():
         target = torch.randn_like(model(x))
-    diagnosis = uc.diagnose(model, (x, target))
-    expected = truth(model, (x, target), getattr(kind, "batched", True))
+    batch = x, target
+    before = snapshot(model, batch)
+    diagnosis = uc.diagnose(model, batch)
+    assert snapshot(model, batch) == before
+    expected = truth(model, batch, getattr(kind, "batched", True))
     assert sorted(layer.layer.name for layer in diagnosis.layers) == sorted(expected), str(diagnosis.coverage)
     assert not diagnosis.coverage.unread
     for layer in diagnosis.layers:

@@ -250,3 +250,42 @@ def test_dropout_and_teacher_forcing_are_said():
     assert first.notes[0] == "dropout is off while measured: rnn, drop"
     assert first.notes[1].startswith("teacher forcing (teacher_forcing_ratio)")
     assert "dropout is off" in str(diagnose(model, X).coverage)
+
+
+class Unrolled(nn.Module):
+    """A loop of its own behind a new normalization, with both forms of dropout and a draw."""
+
+    def __init__(self, functional):
+        super().__init__()
+        self.bn, self.x2h, self.h2h, self.functional = nn.BatchNorm1d(M), nn.Linear(M, N), nn.Linear(N, N), functional
+        self.drop = nn.Identity() if functional else nn.Dropout(0.3)
+
+    def forward(self, x):
+        z = self.bn(x.transpose(1, 2)).transpose(1, 2)
+        h = x.new_zeros(len(x), N)
+        for z_t in z.unbind(1):
+            kept = nn.functional.dropout(h, 0.3, self.training) if self.functional else self.drop(h)
+            h = torch.tanh(self.x2h(z_t) + self.h2h(kept))
+        return h + 1e-3 * torch.randn_like(h)
+
+
+@pytest.mark.parametrize(("functional", "dropout"), [(False, "drop"), (True, "a call of torch.nn.functional.dropout")])
+def test_a_loop_behind_a_new_normalization_is_run_as_in_training_and_says_so(functional, dropout):
+    x = 50 + 100 * inputs()
+    model = seeded(lambda: Unrolled(functional))
+    diagnosis = diagnose(model, x, loss=lambda h: h.square().sum())
+    assert [note for note in diagnosis.coverage.notes if "loop" not in note and "gradient" not in note] == [
+        f"dropout is off while measured: {dropout}",
+        "bn holds its initial statistics: run with those of the batch, as in training",
+        "the model draws random numbers in evaluation mode too: measured with one draw of them",
+    ]
+    twin = copy.deepcopy(model).double()
+    z = nn.functional.batch_norm(x.double().transpose(1, 2), None, None, training=True).transpose(1, 2)
+    states = [torch.zeros(4, N, dtype=torch.float64, requires_grad=True)]
+    for z_t in z.unbind(1):
+        states.append(torch.tanh(twin.x2h(z_t) + twin.h2h(states[-1])))
+    expected = [h.norm(dim=-1).log().mean() for h in torch.autograd.grad(states[-1].square().sum(), states)]
+    # The draw, of 1e-3, is added to the last state.
+    measured = diagnosis.layers[0].live.log_gradient[::-1]
+    assert np.abs(np.diff(measured) - np.diff([float(value) for value in expected])).max() <= 0.01
+    assert int(model.bn.num_batches_tracked) == 0

@@ -145,9 +145,10 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True,
     left = [one for one in tensors if one.own_forward and measured.isdisjoint(one.names.values())]
     layers += [(one.as_layer(), None) for one in left]
     if not layers:
-        notes.append("no loop carries a state through the same parameters on this batch: nothing here is recurrent")
+        conclusion = "" if found.unread or missing else ": nothing here is recurrent"
+        notes.append(f"no loop carries a state through the same parameters on this batch{conclusion}")
     notes.append(f"the gradient is that of {ready.loss.used or 'a random cotangent of the last state, without a loss'}")
-    coverage = _coverage(model, [layer for layer, _ in layers], [*found.notes, *notes])
+    coverage = _coverage(model, [layer for layer, _ in layers], list(dict.fromkeys([*found.notes, *notes])))
     coverage = replace(coverage, unread=(*coverage.unread, *found.unread, *missing))
     return LiveModel(
         tuple(layers), max(lengths, default=DEFAULT_STEPS), coverage, bool(found.layers), interrupted=bool(missing)

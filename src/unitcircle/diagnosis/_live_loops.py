@@ -57,7 +57,7 @@ def loop_layers(
     layers = [(_as_layer(model, layer, titles.get(layer.name)), layer.gradient, layer.jacobian)
               for layer in found.layers]  # fmt: skip
     notes = [_how(layer, titles.get(layer.name, layer.name)) for layer in found.layers]
-    return LoopLayers(tuple(layers), tuple(notes), _unrecognised(found, explained))
+    return LoopLayers(tuple(layers), (*notes, *found.notes), _unrecognised(found, explained))
 
 
 def names_of(model: nn.Module, at: Names, /) -> list[str]:
@@ -116,8 +116,14 @@ def _unrecognised(found: HandWritten, explained: Collection[str]) -> tuple[str, 
     for name, uses in ((name, uses) for name, uses in found.unrecognised.items() if name not in explained):
         owner = name.rpartition(".")[0] or name
         by_module[owner] = max(uses, by_module.get(owner, 0))
-    return tuple(
+    parallel = [
+        f"{name} runs what may be a linear recurrence as one operation along time: not measured (write the recurrence "
+        "as a loop to have it measured)"
+        for name in found.parallel
+    ]
+    steps = [
         f"{name} is applied {uses} times, each time to what the time before gave, and no loop that does it was "
         "recognised: not measured (pass a step function to unitcircle.dynamics.as_recurrence)"
         for name, uses in by_module.items()
-    )
+    ]
+    return (*steps, *parallel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from unitcircle.dynamics._batch import Batch, call
 from unitcircle.dynamics._flow_by_lag import GradientFlow
 from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, last_states
 from unitcircle.dynamics._loop_recurrences import FEWEST, LoopRecurrence, loop_recurrences
+from unitcircle.dynamics._manner import as_in_training
 from unitcircle.dynamics._opaque import opaque
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._program_loops import ProgramLoops
@@ -67,10 +68,16 @@ class HandWritten:
     unrecognised
         Parameter → how often it is applied one after the other, of those that belong to no recurrence found although
         it is three times or more.
+    parallel
+        Functions that run a linear recurrence as one operation along time, if the model calls them outside of a loop.
+    notes
+        How the run differs from one in training: dropout, normalization, teacher forcing.
     """
 
     layers: tuple[HandWrittenLayer, ...] = ()
     unrecognised: dict[str, int] = field(default_factory=dict[str, int])
+    parallel: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class _Run(NamedTuple):
@@ -157,38 +164,47 @@ def hand_written(
         layers = tuple(_measured(one, run, reference, probes, derivatives) for one in unknown)
         covered = {name for one in found for name in one.parameters} | set(known)
         chains = run.graph.longest_chains()
-        return HandWritten(layers, {k: uses for k, uses in chains.items() if uses >= FEWEST and k not in covered})
+        unread = {k: uses for k, uses in chains.items() if uses >= FEWEST and k not in covered}
+        return HandWritten(layers, unread, () if found else graph.parallel(), program.notes)
 
-    if known and _is_nothing_else(model, ready, set(known)):
-        return HandWritten()
+    if known and (nothing := _nothing_else(model, ready, set(known))) is not None:
+        return nothing
     with evaluation_mode(model), torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
         state = torch.random.get_rng_state()
         try:
-            return _with_copies(model, dtype, partial(measure, differentiable=True))
+            found, notes = _with_copies(model, dtype, partial(measure, differentiable=True))
         except Exception:
             torch.random.set_rng_state(state)
-            return _with_copies(model, dtype, partial(measure, differentiable=False))
+            found, notes = _with_copies(model, dtype, partial(measure, differentiable=False))
+        return replace(found, notes=_how_run(notes, found.notes))
 
 
-def _is_nothing_else(model: nn.Module, batch: Batch, known: set[str]) -> bool:
-    """Return whether no loop and no chain is left if known layers are single nodes: a run in the model's precision."""
+def _nothing_else(model: nn.Module, batch: Batch, known: set[str]) -> HandWritten | None:
+    """Return that no loop and no chain is left if known layers are single nodes: a run in the model's precision."""
 
-    def found(part: nn.Module, names: Mapping[int, str]) -> bool:
+    def found(part: nn.Module, names: Mapping[int, str]) -> tuple[bool, tuple[str, ...]]:
         program = ProgramLoops(differentiable=True)
         with opaque(part, known):
             output, _ = call(partial(_run, part, program, []), batch, None)
         leaves = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
         graph = RunGraph.of(leaves, program, names, dict(part.named_parameters()))
         loops = [one for one in loop_recurrences(graph) if not set(one.parameters) & known]
-        return bool(loops) or any(uses >= FEWEST for name, uses in graph.longest_chains().items() if name not in known)
+        chained = any(uses >= FEWEST for name, uses in graph.longest_chains().items() if name not in known)
+        return bool(loops) or chained or bool(graph.parallel()), program.notes
 
     with evaluation_mode(model), torch.enable_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
         try:
-            return not _with_copies(model, None, found)
+            (other, functional), notes = _with_copies(model, None, found)
         except Exception:  # the run that measures says what is wrong
-            return False
+            return None
+    return None if other else HandWritten(notes=_how_run(notes, functional))
+
+
+def _how_run(notes: list[str], functional: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the notes on a run; a layer of dropout calls the function, and one note is enough."""
+    return tuple(notes) if any(note.startswith("dropout") for note in notes) else (*notes, *functional)
 
 
 class _Within(nn.Module):
@@ -205,8 +221,9 @@ class _Within(nn.Module):
 
 def _with_copies(
     model: nn.Module, dtype: torch.dtype | None, measure: Callable[[nn.Module, Mapping[int, str]], Result]
-) -> Result:
+) -> tuple[Result, list[str]]:
     """Measure a model with copies of its parameters and buffers, in the backward pass too, which may run it again."""
+    # It is run as in training; how it differs from that is returned too.
 
     def take(tensor: Tensor, *, gradient: bool = True) -> Tensor:
         tensor = tensor.detach()
@@ -218,9 +235,11 @@ def _with_copies(
     tensors = {name: take(t) for name, t in model.named_parameters()}
     # A fixed recurrent weight is a buffer; running statistics, which are vectors, may not require gradients.
     tensors |= {name: take(t, gradient=t.ndim > 1) for name, t in model.named_buffers()}
-    names = {id(tensor): name for name, tensor in tensors.items()}
-    within = _Within(model, lambda part: measure(part, names))
-    return functional_call(within, {f"model.{name}": tensor for name, tensor in tensors.items()}, ())
+    with as_in_training(model, tensors) as notes:
+        names = {id(tensor): name for name, tensor in tensors.items()}
+        within = _Within(model, lambda part: measure(part, names))
+        found = functional_call(within, {f"model.{name}": tensor for name, tensor in tensors.items()}, ())
+    return found, notes
 
 
 def _run(model: nn.Module, program: ProgramLoops, inputs: list[Tensor], /, *args: Any, **kwargs: Any) -> Any:

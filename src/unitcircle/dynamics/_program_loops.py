@@ -25,6 +25,9 @@ _sequence_number: Callable[[], int] = vars(torch)["_C"]._autograd._get_sequence_
 """Returns the number that the next node of the autograd graph gets."""
 
 
+_DROPOUT = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
+
+
 class Loop(NamedTuple):
     """One iteration of one execution of a loop."""
 
@@ -44,6 +47,8 @@ class ProgramLoops(TorchFunctionMode):
         Operation → the loops around it, outermost first.
     positions
         Operation → a number that is the same for operations at the same place of the program.
+    notes
+        How the run differs from one in training, by the operations that were called.
     """
 
     def __init__(self, *, differentiable: bool, dtype: torch.dtype | None = None) -> None:
@@ -54,6 +59,7 @@ class ProgramLoops(TorchFunctionMode):
         self._stack: list[_Call] = []
         self._executions = count()
         self.differentiable = differentiable
+        self.notes: tuple[str, ...] = ()
         self._dtype = dtype
         self._root: FrameType | None = None
 
@@ -81,6 +87,8 @@ class ProgramLoops(TorchFunctionMode):
         if self._dtype is not None and name in FACTORIES and "dtype" not in kwargs:
             made = func(*args, **kwargs) if name == "full" else None
             kwargs |= {"dtype": self._dtype} if made is None or made.is_floating_point() else {}
+        if name in _DROPOUT and not self.notes and _is_off(*args, **kwargs):
+            self.notes = (f"dropout is off while measured: a call of torch.nn.functional.{name}",)
         result = func(*args, **kwargs)
         if name in INITIAL and self.differentiable:
             result = _with_gradient(result)
@@ -160,6 +168,11 @@ def _loops_of(code: CodeType) -> tuple[tuple[int, int], ...]:
             end = exits[one.argval] - 2 if one.argval in exits else one.offset
             ends[one.argval] = max(ends.get(one.argval, 0), end)
     return tuple(sorted(ends.items(), key=lambda loop: loop[0] - loop[1]))
+
+
+def _is_off(_input: Any, p: float = 0.5, training: bool = True, *_rest: Any, **_options: Any) -> bool:
+    """Return whether a call of a function of dropout does nothing because the model is in evaluation mode."""
+    return p > 0 and not training
 
 
 def _with_gradient(result: Tensor) -> Tensor:

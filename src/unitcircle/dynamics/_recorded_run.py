@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from unitcircle.dynamics._batch import Batch, call
 from unitcircle.dynamics._layers import FUSED
-from unitcircle.dynamics._normalization import batch_statistics, converged_spectral_norms
+from unitcircle.dynamics._manner import as_in_training
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._state_gradients import GraphGradients, StateGradients, TapeGradients
 from unitcircle.dynamics._tape import NeedsGraphError, Tape
@@ -24,7 +24,6 @@ from unitcircle.dynamics._unrolling import unrolled
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import has_own_forward
 
-_DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _LENGTHS = re.compile(
     r"^(x_?|inputs?_?|seq(uence)?s?_?|src_?|source_?|text_?|batch_?)?(lengths?|lens?)$", re.IGNORECASE
 )
@@ -103,7 +102,6 @@ def _run(
     tensors |= {name: take(t).detach() for name, t in model.named_buffers()}
     modules = dict(model.named_modules())
     handles: list[Any] = []
-    notes = [*_dropout(model), *_teacher_forcing(model), *converged_spectral_norms(model, tensors)]
     try:
         for name in at:
             if name not in modules:
@@ -114,14 +112,11 @@ def _run(
                     _add_named_state(record, name, arguments[0])
 
             handles.append(modules[name].register_forward_pre_hook(hook))
-        with batch_statistics(model) as normalized, unrolled(model, record=record, tape=tape):
+        with as_in_training(model, tensors) as notes, unrolled(model, record=record, tape=tape):
             output, target = call(lambda *a, **k: functional_call(model, tensors, a, k), batch, dtype)
     finally:
         for handle in handles:
             handle.remove()
-    notes += [
-        f"{name} holds its initial statistics: run with those of the batch, as in training" for name in normalized
-    ]
     return RecordedRun(record, output, target, _lengths(batch), tuple(notes), tape)
 
 
@@ -165,22 +160,3 @@ def _lengths(batch: Batch) -> Tensor | None:
             if lengths.ndim == 1 and not lengths.is_floating_point() and lengths.numel():
                 return lengths.cpu().long()
     return None
-
-
-def _dropout(model: nn.Module) -> list[str]:
-    def drops(module: nn.Module) -> bool:
-        if isinstance(module, _DROPOUT):
-            return module.p > 0
-        return isinstance(module, nn.RNNBase) and module.num_layers > 1 and module.dropout > 0
-
-    names = [name or "the model" for name, module in model.named_modules() if drops(module)]
-    return [f"dropout is off while measured: {', '.join(names)}"] if names else []
-
-
-def _teacher_forcing(model: nn.Module) -> list[str]:
-    code = getattr(getattr(type(model).forward, "__code__", None), "co_varnames", ())
-    names = [name for name in code if re.search("teacher|forcing|scheduled_sampling", name, re.IGNORECASE)]
-    if not names:
-        return []
-    manner = "run in evaluation mode as the batch and the model's defaults say, with one random draw"
-    return [f"teacher forcing ({names[0]}): {manner}"]

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unitcircle.dynamics._torch_scans import scans_as_loops
+
 DEPTH = 4
 """How deep containers and objects inside a module's attributes are followed."""
 
@@ -50,6 +52,7 @@ def evaluation_mode(module: nn.Module, /) -> Generator[None]:
 def _eager() -> Generator[None]:
     """Run compiled parts as Python, and keep the states that gradient checkpointing would compute again."""
     with ExitStack() as stack:
+        stack.enter_context(scans_as_loops())
         if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         checkpointing: Any = sys.modules.get("torch.utils.checkpoint")

@@ -18,6 +18,10 @@ LOOKUPS = ("Embedding", "Index", "Gather", "Take")
 """Beginnings of the names of nodes that read what an integer tensor says: another entry at each step."""
 
 
+PARALLEL = {"LogcumsumexpBackward0": "torch.logcumsumexp", "CumprodBackward0": "torch.cumprod"}
+"""Nodes that run a linear recurrence as one operation along time, as minGRU does, and the functions that make them."""
+
+
 class Value(NamedTuple):
     """A tensor of the run: an output of a node."""
 
@@ -147,6 +151,11 @@ class RunGraph:
     def sources(self, value: Value, /) -> list[str]:
         """Return the parameters and buffers that a tensor of the run is computed from."""
         return sorted({self.leaves[node] for node in self.behind([value]) if node in self.leaves} - {""})
+
+    def parallel(self) -> tuple[str, ...]:
+        """Return the functions that run a recurrence in parallel, of values that parameters act on."""
+        found = {PARALLEL[name]: node for node in range(len(self.nodes)) if (name := self.name(node)) in PARALLEL}
+        return tuple(name for name, node in found.items() if self.sources(Value(node, 0)))
 
     def longest_chains(self) -> dict[str, int]:
         """Return matrix or kernel → how often it is applied, one after the other, on the longest way."""
