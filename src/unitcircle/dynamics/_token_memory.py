@@ -92,7 +92,9 @@ class TokenMemory:
         }
 
 
-def token_memory(model: nn.Module, batch: Any, /) -> tuple[tuple[TokenMemory, ...], tuple[str, ...]]:
+def token_memory(
+    model: nn.Module, batch: Any, /, *, layers: Sequence[RecurrentLayer] | None = None
+) -> tuple[tuple[TokenMemory, ...], tuple[str, ...]]:
     """Measure how long the linear recurrences of a model remember on the tokens of a batch, in one forward pass.
 
     The transition of a token, ``S_t = A_t S_{t-1} + ...``, is taken from the arguments of the model's own scans
@@ -104,6 +106,8 @@ def token_memory(model: nn.Module, batch: Any, /) -> tuple[tuple[TokenMemory, ..
         A module with linear recurrences of known families.
     batch
         As for :func:`unitcircle.dynamics.prepared`.
+    layers
+        The linear recurrences of the model, if they are known; None to read them from its state dict.
 
     Returns
     -------
@@ -116,8 +120,9 @@ def token_memory(model: nn.Module, batch: Any, /) -> tuple[tuple[TokenMemory, ..
         The model does not run on the batch.
     """
     ready = prepared(model, batch)
-    tensors = {name: value for name, value in ready.model.state_dict().items() if isinstance(value, Tensor)}
-    layers = [layer for layer in read(tensors) if layer.linear is not None]
+    if layers is None:
+        tensors = {name: value for name, value in ready.model.state_dict().items() if isinstance(value, Tensor)}
+        layers = [layer for layer in read(tensors) if layer.linear is not None]
     mixers = _mixers(ready.model, layers)
     found: dict[int, TokenMemory] = {}
     parts: dict[int, list[Transitions]] = {}
