@@ -317,7 +317,7 @@ STATE = jnp.ones(2, "float32")
         (lambda: gradient_flow(lambda x, h: h, (jnp.ones(2), jnp.ones(3)), STATE), "same number of steps"),
         (lambda: gradient_flow(lambda x, h: (h, h), 3, STATE), r"lambda x, carry: cell\(carry, x\)\[0\]"),
         (lambda: gradient_flow(lambda x, h: h[:1], 3, STATE), "a state like the one it takes"),
-        (lambda: gradient_flow(lambda x, h: h, 3, jnp.ones(2, int)), "real floating-point"),
+        (lambda: gradient_flow(lambda x, h: h, 3, jnp.ones(2, int)), "floating-point arrays"),
         (lambda: gradient_flow(lambda x, h: h, 3, ()), "no array"),
         (lambda: gradient_flow(lambda x, h: h, 3, STATE, loss=lambda h: h), "scalar"),
         (lambda: lyapunov_exponents(lambda x, h: h, 3, STATE, k=3), "between 1 and the state's size 2"),
@@ -339,3 +339,19 @@ def test_states_in_half_precision_are_measured():
     assert np.asarray(result.exponents) == pytest.approx([-np.log(2.0)] * 2, rel=4 * 2.0**-23, abs=0)
     along = eigenvalues_along(lambda _x, h: W @ h, 5, jnp.ones(2, jnp.bfloat16))
     assert np.asarray(along.radius) == pytest.approx([0.5] * 5, rel=8 * 2.0**-23, abs=0)
+
+
+def test_a_complex_state_has_the_exponents_of_its_real_and_imaginary_parts():
+    """As the state of an LRU: each |λ| twice, as torch measures it, and the norm of a complex gradient."""
+    values = jnp.asarray([0.95, 0.9j, -0.5], dtype=complex)
+
+    def step(x, h):
+        return values * h + x[0]
+
+    found = lyapunov_exponents(step, jnp.ones((100, 1)), jnp.zeros(3, complex))
+    expected = np.log([0.95, 0.95, 0.9, 0.9, 0.5, 0.5])
+    np.testing.assert_allclose(found.exponents, expected, atol=100 * np.finfo(np.float32).eps)
+    at_zero = eigenvalues_along(step, jnp.ones((2, 1)), jnp.zeros(3, complex)).radius
+    np.testing.assert_allclose(at_zero, 0.95, atol=10 * np.finfo(np.float32).eps)
+    flow = gradient_flow(lambda x, h: 0.9j * h, 20, jnp.ones(2, complex))
+    np.testing.assert_allclose(np.diff(flow.log_norms), np.log(0.9), atol=100 * np.finfo(np.float32).eps)

@@ -8,10 +8,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._trajectory import StepFunction, check, numbers, trajectory
+from unitcircle.jax._trajectory import StepFunction, check, numbers, trajectory, vector_of
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["jacobian", "at"], meta_fields=[])
@@ -47,7 +46,8 @@ def jacobian(step: StepFunction, x: Any, state: Any, /) -> jax.Array:
     x
         The input of this step, or None.
     state
-        Any tree of real arrays, N numbers in all, in the order of ``jax.flatten_util.ravel_pytree``.
+        Any tree of arrays, N real numbers in all, in the order of ``jax.flatten_util.ravel_pytree``; a complex number
+        is two, its real and its imaginary part.
 
     Returns
     -------
@@ -67,8 +67,8 @@ def jacobian(step: StepFunction, x: Any, state: Any, /) -> jax.Array:
     """
     x, state = numbers(x, argument="x"), numbers(state, argument="state")
     check(step, x, state)
-    vector, unravel = ravel_pytree(state)
-    return jax.jacfwd(lambda s: ravel_pytree(step(x, unravel(s)))[0])(vector)
+    vector, unravel = vector_of(state)
+    return jax.jacfwd(lambda s: vector_of(step(x, unravel(s)))[0])(vector)
 
 
 def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: int = 1) -> StepEigenvalues:
@@ -82,7 +82,7 @@ def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: 
     inputs
         A tree of arrays with leading axis T, or the number T of steps, with None for x.
     state
-        The initial state: any tree of real arrays, N numbers in all.
+        The initial state: any tree of arrays, N real numbers in all (a complex one is two).
     every
         Interval between measurements, in steps: 0, ``every``, 2 ``every``, ...
 

@@ -34,7 +34,7 @@ def gradient_flossing(
     inputs
         A tree of arrays with leading axis T, or the number T of steps, with None for x.
     state
-        The initial state: any tree of real arrays, N numbers in all.
+        The initial state: any tree of arrays, N real numbers in all (a complex one is two).
     k
         Number of leading exponents; None for all N.
     every

@@ -80,7 +80,7 @@ def gradient_flow(
     inputs
         A tree of arrays with leading axis T, or the number T of steps, with None for x.
     state
-        The initial state: any tree of real arrays.
+        The initial state: any tree of arrays; of a complex one the gradient is that by real and imaginary parts.
     loss
         Scalar function of the last state. For the output of an LSTM: ``lambda carry: v @ carry[1]``.
     key
@@ -140,4 +140,4 @@ def gradient_flow(
 def _norm(g: jax.Array) -> jax.Array:
     largest = jnp.max(jnp.abs(g), initial=0)
     scale = jnp.where(largest > 0, largest, 1)
-    return scale * jnp.sqrt(jnp.sum((g / scale) ** 2))
+    return scale * jnp.sqrt(jnp.sum(jnp.abs(g / scale) ** 2))

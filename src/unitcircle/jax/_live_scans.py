@@ -18,7 +18,6 @@ from unitcircle.jax._perturbed_scan import (
     first_of_last,
     perturbed,
     random_signs,
-    real_parts,
     state_step,
     total,
     zeros_like_made,
@@ -27,6 +26,7 @@ from unitcircle.jax._perturbed_scan import (
 from unitcircle.jax._program import Evaluator, NotWidenedError, Program, widen
 from unitcircle.jax._scan_curves import ScanCurves, batch_axes, scan_curves
 from unitcircle.jax._scan_states import RecurrentScan, recurrent_scans, unread_loops
+from unitcircle.jax._trajectory import real_parts
 
 Cotangents = dict[int, tuple[Any, ...]]
 """Place of a scan → an array ``(T + 1, ...)`` for each leaf of its state."""

@@ -64,7 +64,8 @@ def lyapunov_exponents(
     inputs
         A tree of arrays with leading axis T, or the number T of steps, with None for x.
     state
-        The initial state: any tree of real arrays, N numbers in all.
+        The initial state: any tree of arrays, N real numbers in all. A complex number is two, its real and its
+        imaginary part, and each exponent of a recurrence that is complex linear counts twice.
     k
         Number of leading exponents; None for all N. For k < N, Q_0 is the first k columns of I, or a random orthonormal
         matrix if the Jacobians map those to zero.

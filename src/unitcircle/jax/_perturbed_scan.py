@@ -12,6 +12,7 @@ import numpy as np
 from unitcircle.jax._program import Evaluator, widen
 from unitcircle.jax._scan_curves import ScanCurves
 from unitcircle.jax._scan_states import RecurrentScan
+from unitcircle.jax._trajectory import of_parts, real_parts
 
 
 def zeros_like_states(scan: RecurrentScan, *, double: bool) -> tuple[jax.Array, ...]:
@@ -95,21 +96,12 @@ def state_step(
     def step(x: Any, state: Any) -> Any:
         values, others = x
         known = iter(others)
-        own = iter([_complex(part, dtype) for part, dtype in zip(state, like, strict=True)])
+        own = iter([of_parts(part, dtype) for part, dtype in zip(state, like, strict=True)])
         carry = [next(own) if j in scan.leaves else next(known) for j in range(carries)]
         outputs = evaluator.run(scan.body, [*constants, *carry, *values])
         return tuple(real_parts(outputs[j]) for j in scan.leaves)
 
     return step
-
-
-def real_parts(leaf: jax.Array) -> jax.Array:
-    """Return a complex array as a real one, with an axis of length 2 at the end."""
-    return jnp.stack([leaf.real, leaf.imag], -1) if jnp.iscomplexobj(leaf) else leaf
-
-
-def _complex(part: jax.Array, dtype: Any) -> jax.Array:
-    return part[..., 0] + 1j * part[..., 1] if jnp.issubdtype(dtype, jnp.complexfloating) else part
 
 
 def first_of_last(leaves: Sequence[np.ndarray], axes: Sequence[int], count: int, /) -> tuple[np.ndarray, ...]:

@@ -47,10 +47,10 @@ def trajectory(step: StepFunction, inputs: Any, state: Any, /) -> Trajectory:
     xs = None if autonomous else inputs
     state = numbers(state, argument="state")
     check(step, None if autonomous else jax.tree.map(lambda leaf: leaf[0], inputs), state)
-    start, unravel = ravel_pytree(state)
+    start, unravel = vector_of(state)
 
     def flat(x: Any, s: jax.Array) -> jax.Array:
-        return ravel_pytree(step(x, unravel(s)))[0]
+        return vector_of(step(x, unravel(s)))[0]
 
     def forward(s: jax.Array, x: Any) -> tuple[jax.Array, jax.Array]:
         after = flat(x, s)
@@ -80,12 +80,28 @@ def _cause(error: Exception) -> str:
     return textwrap.shorten(f"{type(error).__name__}: {error}", LONGEST)
 
 
+def vector_of(state: Any, /) -> tuple[jax.Array, Callable[[jax.Array], Any]]:
+    """Return a state as one real vector, real and imaginary parts of complex numbers in turn, and the way back."""
+    parts, unravel = ravel_pytree(jax.tree.map(real_parts, state))
+    return parts, lambda vector: jax.tree.map(lambda part, like: of_parts(part, like.dtype), unravel(vector), state)
+
+
+def real_parts(leaf: jax.Array, /) -> jax.Array:
+    """Return a complex array as a real one, with an axis of length 2 at the end."""
+    return jnp.stack([leaf.real, leaf.imag], -1) if jnp.iscomplexobj(leaf) else leaf
+
+
+def of_parts(part: jax.Array, dtype: Any, /) -> jax.Array:
+    """Return the array of an element type whose :func:`real_parts` these are."""
+    return part[..., 0] + 1j * part[..., 1] if jnp.issubdtype(dtype, jnp.complexfloating) else part
+
+
 def check(step: StepFunction, x: Any, state: Any, /) -> None:
-    """Check that the state holds real numbers, and that a step returns a state like the one it takes."""
+    """Check that the state holds floating-point numbers, and that a step returns a state like the one it takes."""
     leaves = jax.tree.leaves(state)
-    if not leaves or not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
+    if not leaves or not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves):
         dtypes = ", ".join(str(leaf.dtype) for leaf in leaves) or "no array"
-        raise ArgumentError("state", "must hold real floating-point arrays", dtypes)
+        raise ArgumentError("state", "must hold floating-point arrays", dtypes)
     before = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
     try:
         after = jax.eval_shape(step, x, state)
