@@ -6,8 +6,8 @@ import torch
 from tests.oracles.dynamics_products import log_singular_values
 from torch import nn
 
+from unitcircle._graded_products import _split
 from unitcircle.dynamics import as_recurrence, jacobian_spectrum, mean_log_singular_value
-from unitcircle.dynamics._jacobian_spectrum import _split
 
 EPS = np.finfo(float).eps
 ACCURACY = EPS**0.5

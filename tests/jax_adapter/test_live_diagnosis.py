@@ -90,9 +90,20 @@ def test_measurements_and_findings_are_those_of_torch(cell, make, gain):
     assert (ours.saturation, ours.dead, ours.gates.keys()) == (theirs.saturation, theirs.dead, theirs.gates.keys())
     for gate, activity in ours.gates.items():
         assert activity.log_openness == pytest.approx(theirs.gates[gate].log_openness, rel=ROUNDING)
+    assert ours.typical == pytest.approx(theirs.typical, abs=ROUNDING)
     # The Jacobian is estimated from random signs, here and there from others: 5 standard errors.
     error = np.hypot(ours.exponent_stderr, theirs.exponent_stderr)
     assert ours.exponent == pytest.approx(theirs.exponent, abs=5 * error)
+
+
+def test_what_the_task_needs_is_measured_as_in_torch():
+    """The share of the errors that the last state, and that one input beyond the reach, foretell."""
+    xs = normal(40, 12, M).astype(np.float32)
+    model, classes = Reader(nnx.SimpleCell, 0.3), (xs[:, 0, 0] > 0).astype(int)
+    ours, theirs = (live(uc.diagnose(one, (xs, classes))) for one in (model, TorchReader(model, nn.RNN)))
+    assert theirs.far > theirs.readable
+    # Ridge regression by singular values, and the square of a difference.
+    assert (ours.readable, ours.far) == pytest.approx((theirs.readable, theirs.far), abs=40 * ROUNDING)
 
 
 def test_the_exponents_of_a_scan_inside_a_model_are_those_of_torch():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._remedies import name_of, remedies
 from unitcircle.diagnosis._trial import AS_IT_IS, Trial, Trials, rank_trials
@@ -153,6 +154,17 @@ def ranked(
         left = tuple(candidate.name for candidate in tried if candidate.name not in done)
         return replace(rank_trials(trials, weights), untried=left)
     return rank_trials(trials, weights)
+
+
+def with_untried(coverage: Coverage, tried: Sequence[Candidate], trials: Trials, /) -> Coverage:
+    """Return a coverage that says what was asked for and not tried."""
+    if trials.untried:
+        text = f"interrupted: {', '.join(trials.untried)} not tried"
+        return replace(coverage, unread=(*coverage.unread, text))
+    if tried:
+        return coverage
+    note = "no initializer was tried: the list of remedies has none for these layers, or they have it already"
+    return replace(coverage, notes=(*coverage.notes, note))
 
 
 def criteria(live: Measured, steps: int, /) -> dict[str, float]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from unitcircle.checkpoints import Coverage
-from unitcircle.diagnosis._candidates import Candidate, candidates, criteria, ranked
+from unitcircle.diagnosis._candidates import Candidate, candidates, criteria, ranked, with_untried
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._jax_live import JaxRun, LiveJax, measure
 from unitcircle.diagnosis._jax_model import JaxModel, jax_batch, jax_model
@@ -45,9 +44,7 @@ def examine(  # noqa: PLR0913  (what diagnose was asked)
             trials = ranked(
                 live, tried, trial, progress, seeds=seeds, steps=length, weights=weights, call=function.fills
             )
-        if trials.untried:
-            text = f"interrupted: {', '.join(trials.untried)} not tried"
-            coverage = replace(coverage, unread=(*coverage.unread, text))
+        coverage = with_untried(coverage, tried, trials)
     layers = [LayerExamination(layer, length, None, seed, measured) for layer, measured in live.layers]
     return Examination(layers, length, steps_given=True, trials=trials), coverage, function.name
 

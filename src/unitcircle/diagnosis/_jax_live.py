@@ -12,13 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_expit
 
+from unitcircle._graded_products import log_singular_values_of
 from unitcircle._growth import growth, mean_curve
 from unitcircle._series import participation_ratio
 from unitcircle.checkpoints import Coverage, Entry
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
-from unitcircle.diagnosis._jax_model import JaxBatch, JaxModel, JaxObjective
+from unitcircle.diagnosis._foretelling import foretold
+from unitcircle.diagnosis._jax_model import JaxBatch, JaxModel, JaxObjective, require_finite
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._state_measures import (
+    FEWEST,
+    SPECTRUM_COST,
     dead_units,
     drive,
     gate_activities,
@@ -30,7 +34,7 @@ from unitcircle.diagnosis._state_measures import (
 )
 from unitcircle.errors import ArgumentError
 from unitcircle.jax import LiveScan, LiveScans, live_scans, named_leaves, to_layers
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, step
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, jacobian, step
 
 PROBES = 8
 """Random cotangents of the Jacobian."""
@@ -74,7 +78,12 @@ def measure(model: JaxModel, run: JaxRun, /, *, thorough: bool = True, traced: L
         if traced is None
         else traced.again(model.params, probes, jax.random.key(run.seed))
     )
-    layers, notes = _layers(found, known, thorough=thorough)
+    if not all(np.isfinite(leaf).all() for scan in found.scans for leaf in scan.states) or (
+        objective.used and not math.isfinite(found.value)
+    ):
+        require_finite(run.batch)
+    errors = _errors(model, run, objective) if thorough and known else None
+    layers, notes = _layers(found, known, errors, thorough=thorough)
     notes += model.notes
     if not found.double:
         notes.append("the model has derivative rules of its own precision: it was measured in that, not in double")
@@ -111,8 +120,21 @@ def _traced(model: JaxModel, run: JaxRun, objective: JaxObjective, probes: int) 
         raise ArgumentError("batch", rule, f"{type(error).__name__}: {first}") from error
 
 
+def _errors(model: JaxModel, run: JaxRun, objective: JaxObjective) -> np.ndarray | None:
+    """Return what there is to learn of each sequence: the gradient by the output of one answer for all."""
+    if not objective.exists:
+        return None
+    shape = jax.eval_shape(model.function, model.params, *run.batch.args, **run.batch.options)
+    if max((leaf.shape[0] for leaf in jax.tree.leaves(shape) if leaf.ndim), default=0) < FEWEST:
+        return None  # of so few sequences nothing is foretold
+    used = objective.used
+    errors = objective.errors(model.function(model.params, *run.batch.args, **run.batch.options))
+    objective.used = used
+    return errors
+
+
 def _known(source: Any, leaves: Mapping[str, Any]) -> list[RecurrentLayer]:
-    """Return the flax cells of a model."""
+    """Return the cells of flax and equinox in a model."""
     try:
         return [layer for layer in to_layers(source) if leaves.keys() >= {*layer.source.tensors}]
     except ArgumentError:  # it holds none
@@ -120,7 +142,7 @@ def _known(source: Any, leaves: Mapping[str, Any]) -> list[RecurrentLayer]:
 
 
 def _layers(
-    found: LiveScans, known: Sequence[RecurrentLayer], *, thorough: bool
+    found: LiveScans, known: Sequence[RecurrentLayer], errors: np.ndarray | None, *, thorough: bool
 ) -> tuple[list[tuple[RecurrentLayer, LiveLayer | None]], list[str]]:
     """Return the layers of the scans, each flax cell once, and notes on how they were found."""
     notes: list[str] = []
@@ -136,7 +158,7 @@ def _layers(
         states = _states_of(known[place], scan, double=found.double) if place is not None else None
         if place is not None and states is not None:
             layer = known[place]
-            of_known.setdefault(place, []).append(_measured(scan, layer, states, thorough=thorough))
+            of_known.setdefault(place, []).append(_measured(scan, layer, states, errors, thorough=thorough))
             continue
         name = known[place].name if place is not None else _common(scan.parameters)
         names[name] = names.get(name, 0) + 1
@@ -150,7 +172,7 @@ def _layers(
         size = sum(leaf[0].size for leaf in scan.states) // len(scan.lengths)
         source = Source(tensors=scan.parameters, layout="flax", dtype="float32")
         layer = RecurrentLayer(name=title, cell=Cell.HAND_WRITTEN, units=size, source=source)
-        others.append((layer, _measured(scan, layer, None, thorough=thorough)))
+        others.append((layer, _measured(scan, layer, None, None, thorough=thorough)))
     layers: list[tuple[RecurrentLayer, LiveLayer | None]] = []
     taken = {name for layer, _ in others for name in layer.source.tensors}
     for k, layer in enumerate(known):
@@ -187,9 +209,9 @@ def _states_of(layer: RecurrentLayer, scan: LiveScan, *, double: bool) -> _State
     """Return the states and inputs of a flax cell; None where the scan does not run the cell as rebuilt."""
     if any(leaf.ndim > 3 or np.iscomplexobj(leaf) for leaf in scan.states):
         return None
-    # flax carries (c, h), and we h, then c.
-    parts = [leaf if leaf.ndim == 3 else leaf[:, None] for leaf in scan.states][::-1]
-    states = np.concatenate(parts, -1)
+    # flax carries (c, h), equinox (h, c), and we h, then c.
+    parts = [leaf if leaf.ndim == 3 else leaf[:, None] for leaf in scan.states]
+    states = np.concatenate(parts if layer.source.layout == "equinox" else parts[::-1], -1)
     for leaf in jax.tree.leaves(scan.inputs[0]):
         xs = np.asarray(leaf)
         xs = xs if xs.ndim == 3 else xs[:, None] if xs.ndim == 2 else xs
@@ -205,7 +227,9 @@ def _states_of(layer: RecurrentLayer, scan: LiveScan, *, double: bool) -> _State
     return None
 
 
-def _measured(scan: LiveScan, layer: RecurrentLayer, of_cell: _States | None, *, thorough: bool) -> LiveLayer:
+def _measured(
+    scan: LiveScan, layer: RecurrentLayer, of_cell: _States | None, errors: np.ndarray | None, *, thorough: bool
+) -> LiveLayer:
     gradient = mean_curve(scan.log_gradient)
     rate, error = growth(scan.log_gradient)
     jacobian = scan.log_jacobian if thorough else np.full_like(scan.log_gradient, np.nan)
@@ -228,11 +252,17 @@ def _measured(scan: LiveScan, layer: RecurrentLayer, of_cell: _States | None, *,
     if of_cell is None:
         return measured
     measured = replace(measured, **padding(of_cell.inputs, scan.lengths, scan.log_gradient, measured.start))
-    return _with_states(measured, layer, of_cell, scan.lengths, thorough=thorough)
+    return _with_states(measured, layer, of_cell, scan.lengths, errors, thorough=thorough)
 
 
 def _with_states(
-    measured: LiveLayer, layer: RecurrentLayer, of_cell: _States, lengths: np.ndarray, *, thorough: bool
+    measured: LiveLayer,
+    layer: RecurrentLayer,
+    of_cell: _States,
+    lengths: np.ndarray,
+    errors: np.ndarray | None,
+    *,
+    thorough: bool,
 ) -> LiveLayer:
     """Add what the states show, each sequence up to its own end."""
     n = layer.output_size
@@ -247,6 +277,11 @@ def _with_states(
         "dimension": participation_ratio(last),
         "largest_dimension": min(n, h.shape[1] - 1),
     }
+    steps = int(lengths[0])
+    if measured.cut is None and steps * layer.state_size**3 <= SPECTRUM_COST:
+        changes["spectrum"] = _Spectrum(layer, of_cell.inputs[:steps, 0], of_cell.states[:steps, 0])
+    if thorough and errors is not None:
+        changes |= foretold(measured, layer, inputs=of_cell.inputs, h=h, lengths=lengths, errors=errors)
     if thorough:
         xs = of_cell.inputs[after]
         parts = {"h": slice(n), "c": slice(n, None)}
@@ -259,6 +294,22 @@ def _with_states(
             "drive": drive(layer, xs) if xs.size else None,
         }
     return replace(measured, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectrum:
+    """Measures the median log singular value of ∂h_T/∂s_0 of one sequence; a class, so that it can be pickled."""
+
+    layer: RecurrentLayer
+    inputs: np.ndarray
+    states: np.ndarray
+
+    def __call__(self) -> float:
+        """Measure it."""
+        transposed = (jacobian(self.layer, x, s).T for x, s in zip(self.inputs[::-1], self.states[::-1], strict=True))
+        of_output = np.eye(self.layer.state_size, self.layer.output_size)
+        with np.errstate(invalid="ignore"):
+            return float(np.median(log_singular_values_of(transposed, of_output)))
 
 
 def _coverage(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unitcircle import checkpoints
 from unitcircle.checkpoints import Coverage
-from unitcircle.diagnosis._candidates import candidates, try_candidates
+from unitcircle.diagnosis._candidates import candidates, try_candidates, with_untried
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
 from unitcircle.diagnosis._live import Execution, measure, read
 from unitcircle.diagnosis._live_loops import names_of
@@ -47,9 +47,7 @@ def examine(
             texts = [initializers] if isinstance(initializers, str) else initializers
             tried = candidates(texts, live, steps=length, at=names_of(model, execution.at))
             trials = try_candidates(model, execution, live, tried, steps=length, seeds=seeds, weights=weights)
-            if trials.untried:
-                text = f"interrupted: {', '.join(trials.untried)} not tried"
-                coverage = replace(coverage, unread=(*coverage.unread, text))
+            coverage = with_untried(coverage, tried, trials)
     layers = [LayerExamination(layer, length, None, execution.seed, measured) for layer, measured in live.layers]
     measured = {tensor for layer, _ in live.layers for tensor in layer.source.tensors}
     left = [one for one in linear if measured.isdisjoint(one[0].source.tensors)]
@@ -90,7 +88,7 @@ def linear_recurrences(
     layers = [layer for layer in found if layer.linear is not None]
     if not layers:
         return [], Coverage()
-    memories, unread = token_memory(model, execution.batch)
+    memories, unread = token_memory(model, execution.batch, layers=layers)
     by_tensor = {memory.layer.source.tensors: memory for memory in memories}
     how = (
         f"the linear recurrences were run once forwards, in the model's own precision: {len(memories)} of "

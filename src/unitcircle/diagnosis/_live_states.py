@@ -16,6 +16,7 @@ from unitcircle._array import to_numpy
 from unitcircle.diagnosis._foretelling import foretold
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._state_measures import (
+    SPECTRUM_COST,
     dead_units,
     drive,
     gate_activities,
@@ -31,8 +32,6 @@ MOST = 8
 """Sequences over which the share of the input is measured, at most."""
 REPLICAS = 2
 """Random initial states of each sequence, whose scatter is the memory of the initial state."""
-SPECTRUM_COST = 1e10
-"""Above T·N³ of this (some seconds) the singular values of the long-term Jacobian are not measured."""
 
 
 def add_states(

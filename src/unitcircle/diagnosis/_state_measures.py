@@ -17,6 +17,8 @@ FEWEST = 32
 """With fewer sequences nothing is foretold."""
 RIDGES = np.logspace(math.log10(LOST), 1, 17) ** 2
 """Strengths of a ridge for each sequence, in squares of the size of the values."""
+SPECTRUM_COST = 1e10
+"""Above T·N³ of this (some seconds) the singular values of the long-term Jacobian are not measured."""
 BLOCKS = 8
 """Blocks of time whose scatter is the error of the leading exponent."""
 

@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.linalg import lapack
 from torch import Tensor, nn
 
+from unitcircle._graded_products import log_singular_values
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._orthonormalization import factors, identity
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 
 Model = nn.Module | Callable[[Any, Any], Any] | Recurrence
-
-_RANGE = 600.0
-"""Nats between the largest and smallest singular value that one block of doubles may span."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +164,7 @@ def jacobian_spectrum(
         for _ in range(2):
             graded = _Matrices(triangles.flip(0).transpose(-1, -2))
             triangles = _triangles(graded, states, graded.state_size)
-        values = np.stack(
-            [_log_singular_values(product) for product in triangles.cpu().double().numpy().swapaxes(0, 1)]
-        )
+        values = np.stack([log_singular_values(product) for product in triangles.cpu().double().numpy().swapaxes(0, 1)])
     return JacobianSpectrum(values, determinant.cpu().numpy(), linearization.steps)
 
 
@@ -177,59 +172,6 @@ def _triangles(linearization: Linearization, like: Tensor, k: int) -> Tensor:
     """Return the triangular factors of the product of Jacobians with the first k columns of the identity."""
     Q = identity(linearization, k, like=like)
     return torch.stack([R for _, _, R in factors(linearization, Q, set())])
-
-
-def _log_singular_values(triangles: np.ndarray) -> np.ndarray:
-    """Return the log singular values of ``R_m ⋯ R_1``, upper triangular factors ``(m, N, N)`` of a graded product."""
-    n = triangles.shape[-1]
-    scale, rows = np.zeros(n), np.eye(n)
-    for R in triangles:
-        # Row i of the product so far is e^scale_i rows_i; the scale of a zero row is −inf.
-        top = scale[np.isfinite(scale)].max(initial=-np.inf)
-        if np.isneginf(top):
-            break
-        with np.errstate(invalid="ignore", over="ignore"):
-            weights = R * np.exp(np.clip(scale[None, :] - scale[:, None], None, 700.0))
-        lost = np.isneginf(scale)
-        weights[:, lost] = 0.0
-        weights[lost] = R[lost] * np.where(lost, 0.0, np.exp(np.where(lost, 0.0, scale - top)))
-        rows = weights @ rows
-        scale = np.where(lost, top, scale)
-        lengths = np.linalg.norm(rows, axis=1)
-        with np.errstate(divide="ignore"):
-            scale = scale + np.log(lengths)
-        rows /= np.where(lengths > 0, lengths, 1.0)[:, None]
-    order = np.argsort(-scale, kind="stable")
-    blocks = [_block_singular_values(scale[block], rows[np.ix_(block, block)]) for block in _split(scale, order)]
-    return -np.sort(-np.concatenate(blocks))
-
-
-def _split(scale: np.ndarray, order: np.ndarray) -> list[np.ndarray]:
-    """Cut graded rows at the widest gaps until no block spans more nats than the exponents of doubles allow."""
-    finite = order[np.isfinite(scale[order])]
-    lost = order[finite.size :]
-    wide, narrow = [finite] if finite.size else [], [np.array([j]) for j in lost]
-    while wide:
-        block = wide.pop()
-        if scale[block[0]] - scale[block[-1]] <= _RANGE:
-            narrow.append(block)
-        else:
-            cut = int(np.argmax(-np.diff(scale[block]))) + 1
-            wide += [block[:cut], block[cut:]]
-    return narrow
-
-
-def _block_singular_values(scale: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    if np.isneginf(scale[0]):
-        return scale
-    # dgejsv is accurate for columns of different scale (joba "C"): those of the transpose.
-    columns = np.asfortranarray((np.exp(scale - scale[0])[:, None] * rows).T)
-    values, _, _, work, _, info = lapack.dgejsv(  # pyright: ignore[reportAttributeAccessIssue]
-        columns, joba=0, jobu=3, jobv=3, jobr=0, jobt=1, jobp=1
-    )
-    with np.errstate(divide="ignore"):
-        logs = np.log(values * (work[0] / work[1])) + scale[0]
-    return np.where(info == 0, logs, np.nan)
 
 
 def mean_log_singular_value(
