@@ -26,7 +26,11 @@ BY_HAND = {"UC209", "UC210"}
 """Findings that the code of the model must mend before an initialization does what it should."""
 LOST_DECAY = "UC114"
 """The code of the finding that a new draw of a decay remedies, which no action of ``initialize_`` does."""
-_CALLS = {"keras": "keras.initialize_(model, {})", "flax": "jax.initialize_(model, {}, key=0)"}
+_CALLS = {
+    "keras": "unitcircle.keras.initialize_(model, {})",
+    "flax": "unitcircle.jax.initialize_(model, {}, key=0)",
+    "equinox": "model, done = unitcircle.jax.initialize(model, {}, key=0)",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def initialize_call(layer: LayerExamination, /, **arguments: str) -> str:
     """Return the call that initializes a layer in the framework of its weights' layout, torch by default."""
     framework = layer.layer.source.layout.partition("-")[0]
     arguments_text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    return f"unitcircle.{_CALLS.get(framework, 'torch.initialize_(model, {})').format(arguments_text)}"
+    return _CALLS.get(framework, "unitcircle.torch.initialize_(model, {})").format(arguments_text)
 
 
 def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator, /) -> RecurrentLayer:

@@ -1,4 +1,4 @@
-"""The recurrent cells of flax, linen and nnx, in a tree of parameters."""
+"""The recurrent cells of flax (linen and nnx) and equinox, in a tree of parameters."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class GateSlice:
     path: Path
     position: int = 0
     count: int = 1
+    columns: bool = False  # Whether the parameter acts on columns, (..., k n, m), and the block is its transpose
 
     @property
     def name(self) -> str:
@@ -46,13 +47,16 @@ class GateSlice:
 
     def of(self, leaves: Leaves, /) -> jax.Array:
         """Return the block."""
-        leaf = jnp.asarray(leaves[self.path])
+        leaf = self._by_rows(jnp.asarray(leaves[self.path]))
         return leaf[self._columns(leaf)]
 
     def put(self, leaves: Leaves, value: Any, /) -> None:
         """Replace the parameter by one with this block changed, in its own element type."""
-        leaf = jnp.asarray(leaves[self.path])
-        leaves[self.path] = leaf.at[self._columns(leaf)].set(jnp.asarray(value).astype(leaf.dtype))
+        leaf = self._by_rows(jnp.asarray(leaves[self.path]))
+        leaves[self.path] = self._by_rows(leaf.at[self._columns(leaf)].set(jnp.asarray(value).astype(leaf.dtype)))
+
+    def _by_rows(self, leaf: jax.Array) -> jax.Array:
+        return jnp.swapaxes(leaf, -1, -2) if self.columns else leaf
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,10 @@ class CellParameters:
     modules: Mapping[str, Mapping[str, Path]]
     recurrent: Mapping[str, GateSlice]  # Gate → kernel (..., n, n)
     input: Mapping[str, GateSlice]  # Gate → kernel (..., m, n)
-    # Gate → the bias vectors that the cell adds, input first: two for gate n of linen's GRU, else at most one
+    # Gate → the bias vectors that the cell adds, input first: two for gate n of linen's and equinox's GRU, else at
+    # most one
     biases: Mapping[str, tuple[GateSlice, ...]]
+    layout: str = "flax"  # Or "equinox", whose one module "" has its parameters by their own names
 
     @property
     def name(self) -> str:
@@ -102,9 +108,11 @@ def _strip_value(path: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def cells_of(leaves: Leaves, /) -> Iterator[CellParameters]:
-    """Yield every flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell and MGUCell among leaves by path."""
+    """Yield every cell of flax (SimpleCell, GRUCell, MGUCell, LSTMs) and equinox (GRUCell, LSTMCell) among leaves."""
     groups: dict[Path, dict[str, dict[str, Path]]] = {}
     for path in leaves:
+        if path and path[-1] == "weight_hh" and (cell := _of_equinox(path[:-1], leaves)) is not None:
+            yield cell
         if len(path) >= 2:
             groups.setdefault(path[:-2], {}).setdefault(path[-2], {})[path[-1]] = path
     for path, modules in groups.items():
@@ -114,6 +122,28 @@ def cells_of(leaves: Leaves, /) -> Iterator[CellParameters]:
         kind, fused = _kind(shapes)
         if kind:
             yield _cell(path, kind, by_name, fused=fused)
+
+
+def _of_equinox(path: Path, leaves: Leaves) -> CellParameters | None:
+    """Return the cell of equinox at a path: stacks of gates that act on columns, in the order of torch's."""
+    own = {name: (*path, name) for name in ("weight_hh", "weight_ih", "bias", "bias_n") if (*path, name) in leaves}
+    shapes = {name: jnp.shape(leaves[place]) for name, place in own.items()}
+    recurrent, inputs = shapes["weight_hh"], shapes.get("weight_ih", ())
+    stacked = len(recurrent) >= 2 and recurrent[-1] and not recurrent[-2] % recurrent[-1]
+    kind = _FUSED.get(recurrent[-2] // recurrent[-1]) if stacked else None
+    if kind is None or not kind.gated or len(inputs) < 2 or inputs[-2] != recurrent[-2]:
+        return None
+    gates = kind.stack("torch")
+    biases = {
+        gate: ((GateSlice(own["bias"], k, len(gates)),) if "bias" in own else ())
+        + ((GateSlice(own["bias_n"]),) if gate == "n" and "bias_n" in own else ())
+        for k, gate in enumerate(gates)
+    }
+
+    def blocks(name: str) -> dict[str, GateSlice]:
+        return {gate: GateSlice(own[name], k, len(gates), columns=True) for k, gate in enumerate(gates)}
+
+    return CellParameters(path, kind, {"": own}, blocks("weight_hh"), blocks("weight_ih"), biases, "equinox")
 
 
 def _kind(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""Initialization of flax cells, gate block by gate block."""
+"""Initialization of the cells of flax and equinox, gate block by gate block."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def initialize(
     input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
 ) -> tuple[Tree, Initialization]:
-    """Return parameters with every flax recurrent cell initialized gate by gate, and their certificates.
+    """Return parameters with every recurrent cell of flax or equinox initialized gate by gate, and their certificates.
 
-    SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell and MGUCell, of linen and of nnx, at any depth. Each gate block
-    gets its own draw, also inside nnx's fused kernels and for each index of leading axes. Everything else is
-    the same object as before. The certificates need values: call it outside ``jax.jit``.
+    SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell and MGUCell of linen and nnx, GRUCell and LSTMCell of equinox, at
+    any depth. Each gate block gets its own draw, also inside fused kernels and for each index of leading axes.
+    Everything else is the same object as before. The certificates need values: call it outside ``jax.jit``.
 
     Parameters
     ----------
     params
         A tree of arrays: parameters, or all variables, of linen modules, or a state of nnx
-        (``nnx.split``, ``nnx.state``, ``nnx.to_pure_dict``).
+        (``nnx.split``, ``nnx.state``, ``nnx.to_pure_dict``); or an equinox module, which is such a tree.
     key
         JAX key, or a seed for one.
     recurrent, input
@@ -47,8 +47,8 @@ def initialize(
         the others) such as ``{"g": "eigen", "*": "orthogonal"}``. None leaves them as they are.
     bias
         ``forget_bias``, ``chrono``, ``uniform_gate``, ``zeros`` or ``constant``. Gates that a gate bias
-        does not set get zero, and so does the recurrent one of the two biases of gate n in linen's GRU. None leaves the
-        biases as they are.
+        does not set get zero, and so does the recurrent one of the two biases of gate n in linen's and equinox's GRU.
+        None leaves the biases as they are.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def initialize(
     leaves, structure = flatten(params)
     cells = list(cells_of(leaves))
     if not cells:
-        rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell or MGUCell"
+        rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell or MGUCell, or a cell of equinox"
         raise ArgumentError("params", rule, type(params).__name__)
     _check_numbers(cells, leaves)
     filling.check(cells)

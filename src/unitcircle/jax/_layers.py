@@ -1,4 +1,4 @@
-"""The recurrent layers of flax parameters and modules."""
+"""The recurrent layers of flax and equinox parameters and modules."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle._array import dtype_name
+from unitcircle._array import dtype_name, to_numpy
 from unitcircle.errors import ArgumentError
 from unitcircle.jax._cells import MGU, CellParameters, cells_of, flatten
 from unitcircle.jax._nnx import is_module, parameters_of, submodule
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_flax
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_flax, from_torch
 
 
 def to_layers(model: Any, /) -> list[RecurrentLayer]:
-    """Return every recurrent cell of flax parameters, or of an nnx module, as a layer in our convention.
+    """Return every recurrent cell of flax or equinox parameters, or of a module, as a layer in our convention.
 
     Parameters
     ----------
     model
         Parameters or variables of linen modules, or a state of nnx: any tree of arrays with SimpleCell, LSTMCell,
-        OptimizedLSTMCell or GRUCell inside, at any depth. Or a ``flax.nnx.Module`` with those cells. Kernels with
-        leading axes (stacked by ``nn.scan`` or ``vmap``) give one layer per index.
+        OptimizedLSTMCell or GRUCell inside, at any depth. Or a ``flax.nnx.Module`` with those cells, or an equinox
+        module with its GRUCell or LSTMCell. Kernels with leading axes (stacked by ``nn.scan`` or ``vmap``) give one
+        layer per index.
 
     Returns
     -------
@@ -47,7 +48,7 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
     leaves, _ = flatten(model if module is None else parameters_of(module))
     cells = list(cells_of(leaves))
     if not cells:
-        rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell or GRUCell"
+        rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell or GRUCell, or one of equinox"
         raise ArgumentError("model", rule, type(model).__name__)
     layers: list[RecurrentLayer] = []
     for cell in cells:
@@ -59,6 +60,9 @@ def to_layers(model: Any, /) -> list[RecurrentLayer]:
 
 
 def _layers_of(cell: CellParameters, leaves: Mapping[Any, Any], module: Any) -> Iterator[RecurrentLayer]:
+    if cell.layout == "equinox":
+        yield from _of_equinox(cell, {name: leaves[path] for name, path in cell.modules[""].items()})
+        return
     arrays = {
         name: {leaf: leaves[path] for leaf, path in parts.items() if leaf in {"kernel", "bias"}}
         for name, parts in cell.modules.items()
@@ -72,6 +76,25 @@ def _layers_of(cell: CellParameters, leaves: Mapping[Any, Any], module: Any) -> 
         at = {part: {leaf: array[index] for leaf, array in parts.items()} for part, parts in arrays.items()}
         layer = from_flax(at, name=name, source=source, direction=_direction(cell, module))
         yield layer if module is None else _with_activations(layer, submodule(module, cell.path))
+
+
+def _of_equinox(cell: CellParameters, arrays: Mapping[str, Any]) -> Iterator[RecurrentLayer]:
+    stack = arrays["weight_hh"]
+    names = tuple(".".join((*cell.path, name)) for name in arrays)
+    source = Source(tensors=names, layout="equinox", dtype=dtype_name(stack))
+    batch = np.shape(stack)[:-2]
+    for index in np.ndindex(*batch):
+        at = {name: to_numpy(array[index], argument=name) for name, array in arrays.items()}
+        inner = at.get("bias_n")  # Inside the reset product of a GRU
+        yield from_torch(
+            at["weight_hh"],
+            cell=cell.kind,
+            weight_ih=at["weight_ih"],
+            bias_ih=at.get("bias"),
+            bias_hh=None if inner is None else np.concatenate([np.zeros(2 * len(inner), inner.dtype), inner]),
+            name=f"{cell.name}[{', '.join(map(str, index))}]" if batch else cell.name,
+            source=source,
+        )
 
 
 def _direction(cell: CellParameters, module: Any) -> str:
