@@ -67,7 +67,7 @@ def binary(h, y):
     [
         (pair, (X.tolist(), Y.tolist()), cross_entropy),
         (named, DataLoader(TensorDataset(torch.tensor(X), torch.tensor(Y)), batch_size=B), cross_entropy),
-        (single, collections.UserDict(xs=torch.tensor(X), labels=Y), binary),
+        (single, collections.UserDict(xs=torch.tensor(X), labels=jnp.asarray(Y)), binary),
     ],
     ids=["lists, and a tuple", "loader, and a dictionary", "one output for two classes"],
 )
@@ -84,7 +84,7 @@ def test_the_gradient_is_that_of_the_usual_loss(model, batch, loss):
         (lambda: (X * math.nan, Y), NotFiniteError, r"NaN in the input \(40 of 40 entries\)"),
         (lambda: "a sentence", DtypeError, "must hold numbers; got 'a sentence'"),
         (lambda: np.array(["a"]), DtypeError, "dtype <U1"),
-        (lambda: (X, Y + N), ArgumentError, "classes below the 3 outputs; got class 4"),
+        (lambda: (X, jnp.asarray(Y + N)), ArgumentError, "classes below the 3 outputs; got class 4"),
         (lambda: (X[:0], Y[:0]), ShapeError, "at least one sequence"),
         (lambda: {"xs": [[1, 2], [3]]}, ArgumentError, "padded to one length"),
         (lambda: DataLoader(TensorDataset(torch.zeros(0, T, M))), ArgumentError, "an empty DataLoader"),

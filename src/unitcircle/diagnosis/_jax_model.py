@@ -233,17 +233,19 @@ class JaxObjective:
 
     def _usual(self, output: Any) -> Any:
         """Return the cross entropy over the last axis with integers, and the squared error of other targets."""
-        target, output = jnp.asarray(self._target), _prediction(output)
+        # Its values are known while the function is traced, when an operation of JAX on them is not.
+        values = np.asarray(self._target)
+        target, output = jnp.asarray(values), _prediction(output)
         if jnp.issubdtype(target.dtype, jnp.integer) and target.size == output.size:
-            if not np.isin(self._target, (0, 1)).all():
+            if not np.isin(values, (0, 1)).all():
                 raise _misfit(target, output)
             self.used = "binary cross entropy"
             logits = output.reshape(target.shape)
             return jnp.mean(jnp.logaddexp(0.0, logits) - target * logits)
         if jnp.issubdtype(target.dtype, jnp.integer) and output.shape[:-1] == target.shape:
-            if int(np.max(self._target)) >= output.shape[-1]:
+            if values.size and values.max() >= output.shape[-1]:
                 rule = f"must hold classes below the {output.shape[-1]} outputs"
-                raise ArgumentError("batch", rule, f"class {int(np.max(self._target))}")
+                raise ArgumentError("batch", rule, f"class {values.max()}")
             self.used = "cross entropy"
             logs = jax.nn.log_softmax(output, -1)
             return -jnp.take_along_axis(logs, target[..., None], -1).mean()
