@@ -57,7 +57,7 @@ def move_every_slider(tab, topic):
         started = time.monotonic()
         tab.press("ArrowRight")
         changed = False
-        patience = 2 if (topic, label) in NO_EFFECT else 20
+        patience = 2 if (topic, label) in NO_EFFECT else 60
         while not changed and time.monotonic() - started < patience:
             changed = js(tab, "picture()") not in {before, ""}
         milliseconds = 1e3 * (time.monotonic() - started)
@@ -81,8 +81,12 @@ def main(topics):
                     tab.console.clear()
                     tab.size(*DESKTOP)
                     tab.open(address)
-                    drawn = "picture() !== ''" if topic != "file" else "document.body.innerText.includes('Drop a file')"
-                    for _ in range(300):
+                    drawn = (
+                        "deep('pre code').length > 0"
+                        if topic != "file"
+                        else "document.body.innerText.includes('Drop a file')"
+                    )
+                    for _ in range(900):
                         if js(tab, drawn):
                             break
                         time.sleep(0.2)

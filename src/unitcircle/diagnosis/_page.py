@@ -208,6 +208,7 @@ def _figures(layer: LayerExamination, prefix: str, hover: dict[str, list[str]]) 
         for gate, block in blocks.items():
             figure, ax = panel(2.4, 2.45)
             plot_eigenvalues(block, ax=ax, title="eigenvalues" if len(blocks) == 1 else f"gate {gate}")
+            ax.locator_params(nbins=4)  # labels of large eigenvalues stay apart
             dots = ax.collections[-1]
             values = np.asarray(dots.get_offsets())
             if len(values) > DOTS:
