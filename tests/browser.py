@@ -60,6 +60,10 @@ class Tab:
         self._call("Page.navigate", url=address)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
+    def leave(self):
+        """Show nothing, so that no page misses a server that has ended."""
+        self._call("Page.navigate", url="about:blank")
+
     def js(self, expression):
         """The value of an expression in the page; of a promise, when it is there."""
         result = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -98,6 +98,7 @@ def main(topics):
                     if tab.js("document.documentElement.scrollWidth > innerWidth"):
                         failures.append(f"{topic}: wider than a phone")
                     failures += [f"{topic}: console: {line}" for line in tab.console]
+                    tab.leave()
                 finally:
                     server.terminate()
     print("\n".join(failures) or "every slider of every notebook changes the picture; no error in the console")
