@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,13 @@ import numpy as np
 from unitcircle.diagnosis._carrying import Carrying
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._remedies import ONE_ACTIVATION
-from unitcircle.diagnosis._state_measures import readable, trailing
+from unitcircle.diagnosis._state_measures import readable, readable_each, trailing
 from unitcircle.recurrence import RecurrentLayer
 
 WIDTHS = (1, 2, 4, 8)
 """Steps in a row of which a readout sees the inputs; of more, 32 sequences teach it too little."""
+MOST = 2**20
+"""Inputs that are looked at in one go."""
 TELLS = 0.5
 """A share from which on inputs tell enough of the target."""
 
@@ -41,10 +42,7 @@ def foretold(
     of_inputs = float(np.sqrt(np.mean(np.square(by_lag)))) if inputs.size else 0.0
     reach = measured.reach
     near = np.concatenate([last[:, :0], *by_lag[:reach]], 1)
-    shares = {
-        (start, width): readable(np.concatenate(by_lag[start : start + width], 1), of_inputs, errors)
-        for start, width in _windows(len(by_lag))
-    }
+    shares = _shares(by_lag, of_inputs, errors)
     # Sequences that are alike within reach differ beyond it.
     alike = bool(near.size) and float(np.ptp(near, axis=0).max()) == 0.0
     within = [share for (start, width), share in shares.items() if start + width <= reach]
@@ -61,7 +59,17 @@ def foretold(
     }
 
 
-def _windows(count: int) -> Iterator[tuple[int, int]]:
-    """Yield the first lag and the width of windows, each width at half its own spacing."""
+def _shares(by_lag: np.ndarray, size: float, errors: np.ndarray) -> dict[tuple[int, int], float]:
+    """Return (first lag, width) → share, of windows each width at half its own spacing."""
+    shares: dict[tuple[int, int], float] = {}
+    steps, count, features = by_lag.shape
     for width in WIDTHS:
-        yield from ((start, width) for start in range(0, count - width + 1, max(width // 2, 1)))
+        if width > 1 and width * features > 2 * count:  # with far more inputs than sequences a readout learns little
+            break
+        starts = np.arange(0, steps - width + 1, max(width // 2, 1))
+        at_once = max(MOST // (count * width * max(features, 1)), 1)
+        for some in (starts[k : k + at_once] for k in range(0, len(starts), at_once)):
+            windows = np.concatenate([by_lag[some + lag] for lag in range(width)], -1)
+            each = readable_each(windows, size, errors)
+            shares |= {(start, width): float(share) for start, share in zip(some.tolist(), each, strict=True)}
+    return shares

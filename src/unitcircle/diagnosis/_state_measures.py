@@ -86,21 +86,27 @@ def revived(layer: RecurrentLayer, dead: Sequence[int], xs: np.ndarray, first: n
 
 def readable(values: np.ndarray, size: float, errors: np.ndarray, /) -> float:
     """Return the share of errors ``(B, k)`` that a linear readout of values ``(B, n)`` of a size foretells, or NaN."""
+    return float(readable_each(values[None], size, errors)[0])
+
+
+def readable_each(values: np.ndarray, size: float, errors: np.ndarray, /) -> np.ndarray:
+    """Return the same for each of several sets of values ``(L, B, n)``, ``(L,)``."""
     # Ridge regression; each sequence is foretold by a readout of the others, in closed form (Allen's PRESS), and the
     # strength of the ridge is the one that foretells best. The weakest hides what is below 1/1000 of the size.
-    count = len(values)
+    sets, count = values.shape[:2]
     y = errors - errors.mean(0)
     left = float((y**2).sum()) * (count / (count - 1)) ** 2 if count > 1 else 0.0
     if count < FEWEST or not left > 0 or not np.isfinite(values).all():
-        return math.nan
+        return np.full(sets, math.nan)
     if not values.size or not size > 0:
-        return 0.0
-    u, s, _ = np.linalg.svd((values - values.mean(0)) / size, full_matrices=False)
-    best = left
+        return np.zeros(sets)
+    u, s, _ = np.linalg.svd((values - values.mean(1, keepdims=True)) / size, full_matrices=False)
+    of_errors = np.swapaxes(u, 1, 2) @ y
+    best = np.full(sets, left)
     for ridge in count * RIDGES:
-        kept = s**2 / (s**2 + ridge)
-        leverage = 1 / count + (u**2 @ kept)[:, None]
-        best = min(best, float((((y - u @ (kept[:, None] * (u.T @ y))) / (1 - leverage)) ** 2).sum()))
+        kept = (s**2 / (s**2 + ridge))[..., None]
+        leverage = 1 / count + u**2 @ kept
+        best = np.minimum(best, (((y - u @ (kept * of_errors)) / (1 - leverage)) ** 2).sum((1, 2)))
     return 1 - best / left
 
 
