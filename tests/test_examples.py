@@ -17,6 +17,7 @@ BY_HAND = {
     "make_popular_lstm",
     "diagnose_live",
     "memory_tasks",
+    "state_tracking",
     "study_statistics",
     "criticality",
     "critical_modulus",
