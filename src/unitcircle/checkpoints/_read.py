@@ -17,6 +17,7 @@ from unitcircle.checkpoints._folder import files_of, shards_of
 from unitcircle.checkpoints._format import Format
 from unitcircle.checkpoints._leak import with_leak
 from unitcircle.checkpoints._memory import stored_array, stored_contents
+from unitcircle.checkpoints._model_config import config_beside, configured
 from unitcircle.checkpoints._readers import READERS, File, Found, layers_of
 from unitcircle.checkpoints._remote import is_address, remote
 from unitcircle.checkpoints._room import admit, next_file, room
@@ -79,6 +80,7 @@ def read(
     tensors: Parts | Sequence[Parts] = (),
     layout: str | None = None,
     leak: float | str | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> Layers:
     """Read the recurrent layers of a file, recognised by its content; nothing in the file is executed.
 
@@ -105,6 +107,10 @@ def read(
         The share α in (0, 1] of its new value by which a unit of a plain cell moves in a step, ``h' = (1 − α) h + α φ(W
         h + U x + b)``: a number, or the name of a stored tensor. Without ``tensors`` it is that of the layers whose
         leak the source leaves unknown.
+    config
+        The configuration of the model, in the keys of Hugging Face's ``config.json``, from which is taken what the
+        weights do not say: whether a delta rule doubles β, and the bound of the gate of KDA. By default that in the
+        folder, or beside the file.
 
     Returns
     -------
@@ -131,13 +137,15 @@ def read(
     """
     choice = Choice.of(tensors, layout, leak)
     if not isinstance(source, str | os.PathLike):
-        return _read_memory(source, choice)
+        return _with_config(_read_memory(source, choice), config or {})
     place = source if is_address(source) else Path(cast("str | os.PathLike[str]", source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # parsers warn of damaged headers; whether that is an error is decided here
             with room():
-                return _read(place, choice) if isinstance(place, Path) else _read_remote(place, choice)
+                found = _read(place, choice) if isinstance(place, Path) else _read_remote(place, choice)
+                beside = config_beside(place) if config is None and isinstance(place, Path) and not choice.parts else {}
+                return _with_config(found, beside if config is None else config)
     except CheckpointError as error:
         text = str(error)
         rest = text.removeprefix(str(place)) if text.startswith(str(place)) else f": {text}"
@@ -162,6 +170,13 @@ def _read_remote(address: str, choice: Choice) -> Layers:
 def _read(path: Path, choice: Choice) -> Layers:
     _admit(path)
     return _read_file(File(path), choice)
+
+
+def _with_config(found: Layers, config: Mapping[str, Any]) -> Layers:
+    """Return layers as the configuration of their model says that they are run."""
+    if not config:
+        return found
+    return Layers(*configured(found, found.coverage, config), format=found.format, path=found.path)
 
 
 def _read_file(file: File, choice: Choice) -> Layers:

@@ -82,7 +82,7 @@ def linear_recurrences(
     """Return the linear recurrences of a model with their memory on the batch, and what was read of its tensors."""
     tensors = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
     try:
-        found = checkpoints.read(tensors)
+        found = checkpoints.read(tensors, config=checkpoints.config_of(model))
     except (ArgumentError, CheckpointError):  # of another kind than files, such as a tensor without entries
         return [], Coverage()
     layers = [layer for layer in found if layer.linear is not None]

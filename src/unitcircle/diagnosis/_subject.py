@@ -82,7 +82,7 @@ def _of_model(model: Any, at: Sequence[str]) -> Subject | None:
         layers, coverage = _live.weights(model, at)
         if not layers and (tensors := model.state_dict()):
             # Scripted and quantized modules are of classes of their own, and their tensors have torch's names.
-            found = checkpoints.read(tensors)
+            found = checkpoints.read(tensors, config=checkpoints.config_of(model))
             scripted = any(hasattr(module, "code") and hasattr(module, "graph") for module in model.modules())
             linear = any(layer.linear is not None for layer in found)
             if (found and scripted) or linear or found.coverage.unread:

@@ -13,15 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unitcircle.checkpoints import read
+from unitcircle.checkpoints import config_of, read
 from unitcircle.dynamics._batch import call
 from unitcircle.dynamics._linear_scans import Transitions, watched
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.recurrence import RecurrentLayer
 
-CONSTANT = frozenset({"RWKV-4", "RWKV-5", "RetNet", "lightning attention", "LRU", "S4D", "S5"})
-"""Families whose transition does not depend on the input."""
 EXACT = 32
 """Up to this many entries the norm of a product comes from its singular values, above from power iterations."""
 ITERATIONS = 40
@@ -122,7 +120,7 @@ def token_memory(
     ready = prepared(model, batch)
     if layers is None:
         tensors = {name: value for name, value in ready.model.state_dict().items() if isinstance(value, Tensor)}
-        layers = [layer for layer in read(tensors) if layer.linear is not None]
+        layers = [layer for layer in read(tensors, config=config_of(ready.model)) if layer.linear is not None]
     mixers = _mixers(ready.model, layers)
     found: dict[int, TokenMemory] = {}
     parts: dict[int, list[Transitions]] = {}
@@ -148,7 +146,7 @@ def token_memory(
     for number, layer in enumerate(layers):
         if number in found or layer.linear is None:
             continue
-        if layer.linear.family.name in CONSTANT and lengths.get(number):
+        if layer.linear.family.constant and lengths.get(number):
             logs = torch.as_tensor(np.real(layer.linear.log_eigenvalues)).double()
             logs = logs.reshape(1, 1, layer.linear.units, -1)
             found[number] = _measured(layer, Transitions(logs.expand(1, lengths[number], -1, -1)))

@@ -48,6 +48,8 @@ class LinearFamily:
         Whether the eigenvalues are complex, or become so with the inputs.
     fixed
         Whether the decay at rest is no parameter.
+    constant
+        Whether the transition does not depend on the input.
     shut
         Whether the gate may be shut at rest by design, so that only inputs make a head decay.
     layout
@@ -65,6 +67,7 @@ class LinearFamily:
     delta: bool = False
     rotates: bool = False
     fixed: bool = False
+    constant: bool = False
     shut: bool = False
     layout: str = "linear"
 
@@ -100,7 +103,8 @@ def _kda(p: Parameters) -> np.ndarray:
 
 def _bounded_kda(p: Parameters) -> np.ndarray:
     rates, bias = _per_channel(p) if "A_log" in p else (np.ones((1, 1)), np.atleast_1d(np.squeeze(p["dt_bias"])))
-    return -5.0 * _sigmoid((rates * bias).reshape(bias.shape))
+    bound = float(p["gate_bound"].item()) if "gate_bound" in p else -5.0
+    return bound * _sigmoid((rates * bias).reshape(bias.shape))
 
 
 def _rwkv(p: Parameters) -> np.ndarray:
@@ -200,12 +204,12 @@ _FAMILIES = (
     LinearFamily(
         "RWKV-4", "h' = exp(−exp(w)) h + exp(k) v", ("time_decay",), _rwkv, _UNIT,
         "BlinkDL/RWKV-LM RWKV-v4neo/src/model.py", "channel",
-        {"time_decay": "-5 + 8 (c / (C − 1))^(.7 + 1.3 l / (L − 1))"},
+        {"time_decay": "-5 + 8 (c / (C − 1))^(.7 + 1.3 l / (L − 1))"}, constant=True,
     ),
     LinearFamily(
         "RWKV-5", "S' = diag(exp(−exp(w))) S + k vᵀ", ("time_decay",), _rwkv, _UNIT,
         "BlinkDL/RWKV-LM RWKV-v5/src/model.py", "head",
-        {"time_decay": "-6 + 5 (c / (C − 1))^(.7 + 1.3 l / (L − 1))"},
+        {"time_decay": "-6 + 5 (c / (C − 1))^(.7 + 1.3 l / (L − 1))"}, constant=True,
     ),
     LinearFamily(
         "RWKV-6", "S' = diag(exp(−exp(w + tanh(x W1) W2))) S + k vᵀ", ("time_decay",), _rwkv, _UNIT,
@@ -221,12 +225,12 @@ _FAMILIES = (
     LinearFamily(
         "RetNet", "S' = γ S + k vᵀ, γ = 1 − 2^(−5 − h)", ("units",),
         lambda p: np.log1p(-(2.0 ** (-5.0 - np.arange(p["units"].size)))), _UNIT,
-        "fla-org/flash-linear-attention fla/ops/retention/naive.py", fixed=True,
+        "fla-org/flash-linear-attention fla/ops/retention/naive.py", fixed=True, constant=True,
     ),
     LinearFamily(
         "lightning attention", "S' = exp(−slope_rate) S + k vᵀ", ("slope_rate",),
         lambda p: -p["slope_rate"].ravel(), _UNIT, "huggingface/transformers models/minimax/modeling_minimax.py",
-        fixed=True,
+        fixed=True, constant=True,
     ),
     LinearFamily(
         "GLA", "S' = diag(σ(x W + b)^(1/16)) S + k vᵀ", ("gate_bias",),
@@ -281,17 +285,18 @@ _FAMILIES = (
         "LRU", "h' = exp(−exp(ν) + i exp(θ)) h + exp(γ) B x", ("nu_log", "theta_log"),
         lambda p: -np.exp(p["nu_log"]) + 1j * np.exp(p["theta_log"]), _KEY,
         "Orvieto et al., ICML 2023, section 3.3", "channel",
-        {"nu_log": "ring(r_min=0.9, r_max=0.999)", "theta_log": "log U(0, 2π)"}, rotates=True, layout="lru",
+        {"nu_log": "ring(r_min=0.9, r_max=0.999)", "theta_log": "log U(0, 2π)"}, rotates=True, constant=True,
+        layout="lru",
     ),
     LinearFamily(
         "S4D", "h' = exp(Δ A) h + ..., A = −exp(log_A_real) + i A_imag, Δ = exp(log_dt)",
         ("log_A_real", "A_imag", "log_dt"), _s4d, _KEY, "state-spaces/s4 models/s4/s4d.py", "channel",
-        {"log_dt": "log-uniform(.001, .1), as its logarithm"}, rotates=True, layout="s4d",
+        {"log_dt": "log-uniform(.001, .1), as its logarithm"}, rotates=True, constant=True, layout="s4d",
     ),
     LinearFamily(
         "S5", "h' = exp(Δ Λ) h + ..., Δ = exp(log_step)", ("Lambda", "log_step"), _s5, _KEY,
         "lindermanlab/S5 s5/ssm.py", "mode", {"log_step": "log-uniform(.001, .1), as its logarithm"}, rotates=True,
-        layout="s4d",
+        constant=True, layout="s4d",
     ),
 )  # fmt: skip
 

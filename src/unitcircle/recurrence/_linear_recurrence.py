@@ -32,6 +32,8 @@ class LinearRecurrence:
         Parameter → element type in which it is stored.
     names
         Parameter → its name in the file, without that of the module.
+    reflects
+        Of a delta rule: whether its configuration doubles β, to 2 σ(b) (``allow_neg_eigval``).
     """
 
     family: LinearFamily
@@ -39,6 +41,7 @@ class LinearRecurrence:
     parameters: Mapping[str, np.ndarray] = field(repr=False)
     dtypes: Mapping[str, str]
     names: Mapping[str, str]
+    reflects: bool = False
 
     def __post_init__(self) -> None:
         for name in ("parameters", "dtypes", "names"):
@@ -84,10 +87,25 @@ class LinearRecurrence:
 
     @property
     def along_key(self) -> np.ndarray | None:
-        """Of a delta rule: the eigenvalue α(1 − β) along the key at rest, β = 1/2, one per head; otherwise None."""
+        """Of a delta rule: the eigenvalue α(1 − β) along the key at rest, one per head; otherwise None.
+
+        β at rest is σ(0) = 1/2, or 1 where the model doubles it.
+        """
         if not self.family.delta:
             return None
-        return np.exp(np.real(self.log_eigenvalues)).reshape(self.units, -1).mean(1) / 2
+        left = 0.0 if self.reflects else 0.5
+        return np.exp(np.real(self.log_eigenvalues)).reshape(self.units, -1).mean(1) * left
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest real eigenvalue of the transition of this layer over all inputs."""
+        low, high = (-1.0, 1.0) if self.reflects else self.family.range
+        if self.family.constant:
+            values = np.real(np.exp(self.log_eigenvalues))
+            return float(values.min()), float(values.max())
+        if "lower_bound" in self.parameters:
+            low = float(np.min(self.parameters["lower_bound"], initial=1.0))
+        return low, high
 
 
 def in_double(value: np.ndarray, /) -> np.ndarray:
