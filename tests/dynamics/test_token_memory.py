@@ -207,6 +207,39 @@ def test_a_module_with_the_names_of_fla_is_measured_and_autograd_agrees():
             assert norms[head] == pytest.approx(exact, abs=CLOSE)
 
 
+def codes(model, tokens=24):
+    x = torch.randn(2, tokens, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return {f.code: f for f in uc.diagnose(model, x).findings if f.kind == "defect"}
+
+
+def test_rules_about_memory_judge_a_batch_by_its_tokens():
+    torch.manual_seed(0)
+    model = GatedDeltaNet().double()
+    model.a_proj = nn.Linear(12, 2, dtype=torch.float64)
+    model.a_proj.weight.data.zero_()
+    # At rest 1/1000 is left after 5 tokens; the inputs of this batch hold the gate nearly shut.
+    model.dt_bias.data = torch.tensor([1.0, 1.0], dtype=torch.float64)
+    model.a_proj.bias.data.fill_(-9.0)
+    found = codes(model)
+    assert "UC112" not in found
+    assert str(found["UC114"].severity) == "note"
+    assert "on these tokens: median" in found["UC114"].message
+    # The other way round: slow at rest, and open on these tokens.
+    model.dt_bias.data = torch.tensor([-5.0, -6.0], dtype=torch.float64)
+    model.a_proj.bias.data.fill_(9.0)
+    found = codes(model, tokens=40)
+    assert "on these tokens the slowest head" in found["UC112"].message
+    assert "UC112" not in {f.code for f in uc.diagnose(model, steps=40).findings}
+    # Endless, or momentary, at rest and not on the tokens.
+    model.A_log.data = torch.tensor([0.0, 0.3], dtype=torch.float64)
+    for bias, shift, code in ((-40.0, 38.0, "UC116"), (8.0, -12.0, "UC118")):
+        model.dt_bias.data = torch.tensor([bias, bias + 0.5], dtype=torch.float64)
+        model.a_proj.bias.data.fill_(0.0)
+        assert code in codes(model)
+        model.a_proj.bias.data.fill_(shift)
+        assert code not in codes(model)
+
+
 def test_what_runs_no_known_scan_is_said():
     class Own(nn.Module):
         def __init__(self):

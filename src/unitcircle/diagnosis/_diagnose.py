@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, overload
 
@@ -14,6 +15,7 @@ from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._diagnosis import Diagnosis
 from unitcircle.diagnosis._driven import DrivenTogether
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
+from unitcircle.diagnosis._optimizer import regularization_of
 from unitcircle.diagnosis._rule import select_rules
 from unitcircle.diagnosis._subject import Subject, is_live, is_live_jax, subject_of, without_complex
 from unitcircle.errors import ArgumentError, ShapeError
@@ -50,6 +52,7 @@ def diagnose(
     steps: int | None = None,
     data: np.ndarray | None = None,
     at: Sequence[Any] = (),
+    optimizer: Any = None,
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     rng: Rng = 0,
@@ -65,6 +68,7 @@ def diagnose(
     steps: int | None = None,
     loss: Callable[..., Any] | None = None,
     at: Sequence[Any] = (),
+    optimizer: Any = None,
     try_initializers: Sequence[Any] = (),
     seeds: int = SEEDS,
     weights: Mapping[str, float] | None = None,
@@ -104,6 +108,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
     data: np.ndarray | None = None,
     loss: Callable[..., Any] | None = None,
     at: Sequence[Any] = (),
+    optimizer: Any = None,
     try_initializers: Sequence[Any] = (),
     seeds: int = SEEDS,
     weights: Mapping[str, float] | None = None,
@@ -147,6 +152,9 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         Only for a module: submodules or parameters, by name, or parameters themselves, that act on the state of a loop.
         With a batch such loops are found without it; a name that acts on no state is refused. Without a batch each must
         hold a square weight.
+    optimizer
+        Only for a module: the ``torch.optim.Optimizer`` that trains it, or another object with its ``param_groups``;
+        what it does to the parameters of decays is judged (finding UC120).
     try_initializers
         Only for a module and a batch: initializers to try on copies of it. Each is a text such as ``"orthogonal"``,
         ``"orthogonal + chrono(max_steps=64)"`` or ``"identity + bias=zeros"``, an initializer, or a mapping of
@@ -192,6 +200,8 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         raise ArgumentError("steps", f"must be a positive number of steps, at most {MAX_STEPS:,}", repr(steps))
     rules = list(select_rules(select, ignore))
     seed = _seed_of(rng)
+    if optimizer is not None and not is_live(model):
+        raise ArgumentError("optimizer", "must be given for a torch.nn.Module", type(model).__name__)
     if params is not None and (batch is None or not is_live_jax(model, params)):
         rule, remedy = (
             "must be given with a batch, for a model of JAX",
@@ -235,8 +245,10 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
             remedy = "Without them the weights of others are judged, and data= drives their layers."
             raise ArgumentError("model", rule, type(model).__name__, remedy)
         subject = without_complex(subject_of(model, at))
-        optimizer = any("optimizer" in entry.reason for entry in (subject.coverage or Coverage()).skipped)
-        examination = _examine(subject.layers, steps, data, seed, optimizer=optimizer)
+        trained = any("optimizer" in entry.reason for entry in (subject.coverage or Coverage()).skipped)
+        examination = _examine(subject.layers, steps, data, seed, optimizer=trained)
+    if optimizer is not None:
+        examination = replace(examination, optimizer=regularization_of(optimizer, model))
     findings = [finding for rule in rules for finding in rule.findings(examination)]
     findings.sort(key=lambda finding: -finding.severity)  # stable: within a severity by code, then by place
     return Diagnosis(subject.name, subject.format, examination, tuple(findings), subject.coverage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from unitcircle.diagnosis._driven import DrivenDynamics, DrivenTogether, drive, 
 from unitcircle.diagnosis._finding import Place
 from unitcircle.diagnosis._head_memory import listed
 from unitcircle.diagnosis._live_layer import LiveLayer
+from unitcircle.diagnosis._optimizer import Regularization
 from unitcircle.diagnosis._remedies import chrono_for
 from unitcircle.diagnosis._training import TrainingEvidence, training_evidence
 from unitcircle.diagnosis._trial import Trials
@@ -66,6 +67,16 @@ class LayerExamination:
     def size(self) -> str:
         """The number of units, or of the heads or channels of a linear recurrence."""
         return str(self.layer.hidden_size) if self.layer.linear is None else self.layer.linear.size
+
+    def heads_on_tokens(self, heads: Sequence[int], holds: Callable[[TokenMemory], np.ndarray], /) -> Sequence[int]:
+        """Return the heads of which what holds at rest also holds on the tokens of a batch; all without a batch."""
+        # Where the scan has other heads than the layer, all of them must agree.
+        if self.tokens is None or self.layer.linear is None:
+            return heads
+        true = holds(self.tokens)
+        if len(true) == self.layer.linear.units:
+            return [head for head in heads if true[head]]
+        return heads if true.all() else []
 
     @cached_property
     def finite(self) -> bool:
@@ -175,6 +186,8 @@ class Examination:
         The ranking of the initializers that were tried on a live model; None if none was.
     optimizer_state
         Whether the file holds the state of an optimizer, which only training makes.
+    optimizer
+        Name of a parameter → what the optimizer that the user passed does to it; None without one.
     """
 
     layers: Sequence[LayerExamination]
@@ -182,6 +195,7 @@ class Examination:
     steps_given: bool = True
     trials: Trials | None = None
     optimizer_state: bool = False
+    optimizer: Mapping[str, Regularization] | None = None
 
     def trained(self, layer: LayerExamination, /) -> bool | None:
         """Return whether a layer was trained; None where nothing shows it."""

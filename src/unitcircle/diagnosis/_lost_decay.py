@@ -15,6 +15,7 @@ MANY = 8
 SMALLEST_STEP, LARGEST_STEP = 1e-4, 0.11
 """The steps Δ at rest that the authors of Mamba draw: log-uniform on (.001, .1), and at least 1e-4."""
 _STEPS = ("dt_bias", "log_dt", "log_step", "nu_log", "recurrent_param")
+_MODULI = ("nu_log", "recurrent_param")
 _CURVES = ("time_decay", "w0")
 
 
@@ -72,6 +73,8 @@ def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | Non
     if name in _STEPS and low > 0 and high < 0.2:
         inverse = "its inverse softplus" if name in {"dt_bias", "recurrent_param"} else "its logarithm"
         return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): a step, not {inverse}")
+    if name in _MODULI and low > 0.5 and high <= 1:
+        return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): |λ|, not its parameter")
     if name == "fgate_bias" and high < -1:
         return LostParameter(name, "sign", f"{stored} is negative in all heads, as with a changed sign")
     if name == "dt_bias":

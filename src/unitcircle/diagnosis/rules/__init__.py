@@ -21,6 +21,7 @@ from unitcircle.diagnosis.rules import (  # noqa: F401  (imported to be register
     _uc117_half_precision_decay,
     _uc118_one_token_memory,
     _uc119_curse_of_memory,
+    _uc120_weight_decay_on_decay,
     _uc201_gradient_vanishes,
     _uc202_gradient_explodes,
     _uc203_saturated_units,

@@ -32,7 +32,8 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
     Parametrise |λ| = exp(−exp(ν)), which cannot leave the disc. A memory of m steps needs |λ| ≈ 1 − 1/m: in an LRU,
     draw the moduli from a ring close enough to 1; in a Mamba or S4D, use a smaller step Δ for some units (`dt_bias`,
     `log_dt`). Families whose decay at rest is no parameter (minGRU, RetNet) are not judged by it. Without `--steps` a
-    short memory is no finding: the first line of the report says how long it is.
+    short memory is no finding: the first line of the report says how long it is. On a batch, a recurrence whose decay
+    depends on its inputs is judged by its memory on these tokens, and not at rest.
     """
     for layer in exam.layers:
         if layer.layer.cell not in {Cell.DIAGONAL, Cell.LINEAR} or not layer.finite:
@@ -43,6 +44,10 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
             moduli = np.abs(np.asarray(layer.spectra["h"].eigenvalues))
         radius, outside = float(moduli.max()), int((moduli > 1 + 1e-6).sum())
         memory = math.inf if radius >= 1 else math.log(LOST) / math.log(radius) if radius > 0 else 0.0
+        where = f"the slowest eigenvalue has modulus {radius:.4f}"
+        if layer.tokens is not None:
+            memory = float(layer.tokens.memory.max()) * -math.log(LOST)
+            where = f"on these tokens the slowest head keeps 1/e of a write for {layer.tokens.memory.max():.3g}"
         evidence = {"radius": radius, "outside": outside, "units": len(moduli), "memory_steps": memory}
         if outside:
             yield Finding(
@@ -58,8 +63,7 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
             yield Finding(
                 Severity.WARNING,
                 layer.place(),
-                f"the slowest eigenvalue has modulus {radius:.4f}: "
-                f"1/1000 is left after {memory:.0f} of {exam.steps} steps",
+                f"{where}: 1/1000 is left after {memory:.0f} of {exam.steps} steps",
                 "no unit of this layer remembers for the length you need",
                 _longer_memory(layer, exam.steps),
                 evidence,

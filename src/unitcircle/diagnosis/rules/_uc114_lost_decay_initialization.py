@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+import numpy as np
+
+from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._head_memory import head_memory, tokens
@@ -29,18 +33,27 @@ def lost_decay_initialization(exam: Examination) -> Iterator[Finding]:
 
     ## Remedy
     Draw the parameter again from its authors' law, which the finding states, in float32, and before training. Weights
-    that were trained from such a start are as they are.
+    that were trained from such a start are as they are: on a batch the finding states the memory on its tokens, and is
+    a note where a head keeps a write over a quarter of them.
     """
     for layer, linear in linear_layers(exam):
         memory = head_memory(layer.layer)
         if memory is None:
             continue
+        text = f"memory at rest: median {tokens(memory.median)} tokens, longest {tokens(memory.longest)}"
+        severity, evidence = Severity.WARNING, memory.to_dict()
+        if layer.tokens is not None:
+            median, longest = float(np.median(layer.tokens.memory)), float(layer.tokens.memory.max())
+            text += f"; on these tokens: median {tokens(median)}, longest {tokens(longest)}"
+            evidence |= {"median_on_tokens": median, "longest_on_tokens": longest}
+            if longest * -math.log(LOST) >= layer.steps / 4:
+                severity = Severity.NOTE
         for lost in lost_parameters(linear):
             yield Finding(
-                Severity.WARNING,
+                severity,
                 layer.place(linear.names.get(lost.parameter, lost.parameter)),
-                f"{lost.what}; memory at rest: median {tokens(memory.median)} tokens, longest {tokens(memory.longest)}",
+                f"{lost.what}; {text}",
                 "every head starts with a decay that the authors of this family do not start with",
                 law_of(linear, lost.parameter),
-                {"family": linear.family.name, "parameter": lost.parameter, "symptom": lost.symptom} | memory.to_dict(),
+                {"family": linear.family.name, "parameter": lost.parameter, "symptom": lost.symptom} | evidence,
             )

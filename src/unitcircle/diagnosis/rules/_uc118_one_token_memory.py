@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from unitcircle.diagnosis._driven import LOST
 from unitcircle.diagnosis._examination import Examination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._head_memory import head_memory, listed, tokens
@@ -24,19 +25,23 @@ def one_token_memory(exam: Examination) -> Iterator[Finding]:
     convolution where it has one. A sign or a logarithm that was lost in the decay does this.
 
     ## Remedy
-    Draw the parameters again, from the law that the finding states.
+    Draw the parameters again, from the law that the finding states. On a batch, heads that remember its tokens are not
+    reported.
     """
     for layer, linear in linear_layers(exam):
         memory = head_memory(layer.layer)
         if memory is None or 2 * len(memory.momentary) < linear.units or lost_parameters(linear):
             continue
+        heads = layer.heads_on_tokens(memory.momentary, lambda tokens: tokens.survival[1] <= LOST)
+        if 2 * len(heads) < linear.units:
+            continue
         laws = [law_of(linear, parameter) for parameter in linear.family.laws if parameter in linear.parameters]
         yield Finding(
             Severity.WARNING,
             layer.place(),
-            f"{len(memory.momentary)} of {linear.units} {memory.unit}s forget in one token ({memory.unit} "
-            f"{listed(memory.momentary)}); longest memory {tokens(memory.longest)} tokens",
+            f"{len(heads)} of {linear.units} {memory.unit}s forget in one token ({memory.unit} "
+            f"{listed(heads)}); longest memory {tokens(memory.longest)} tokens",
             "a head that keeps nothing over one token is no recurrence",
             "; ".join(laws) or "raise the bias of the forget gate",
-            {"heads": list(memory.momentary), **memory.to_dict()},
+            {"heads": list(heads), **memory.to_dict()},
         )
