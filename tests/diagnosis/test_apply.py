@@ -24,7 +24,8 @@ def model(seed=0):
 
 
 def codes(model):
-    return {(finding.place.layer.split(" ")[0], finding.code) for finding in uc.diagnose(model).findings}
+    findings = uc.diagnose(model, ignore=["UC115"]).findings
+    return {(finding.place.layer.split(" ")[0], finding.code) for finding in findings}
 
 
 def test_only_the_modules_with_findings_are_filled():
@@ -152,7 +153,7 @@ def test_a_lost_decay_is_drawn_from_the_law_of_its_authors():
     net.attn.A_log = nn.Parameter(torch.log(torch.linspace(1, 16, 8)))
     net.attn.dt_bias = nn.Parameter(torch.ones(8))
     diagnosis = uc.diagnose(net)
-    assert {finding.code for finding in diagnosis.findings} == {"UC114"}
+    assert {finding.code for finding in diagnosis.findings if finding.kind == "defect"} == {"UC114"}
     (drawn,) = diagnosis.apply_(net, rng=0)
     assert str(drawn) == "attn.dt_bias <- inverse softplus of log-uniform(.001, .1)"
     step = nn.functional.softplus(net.attn.dt_bias.double())

@@ -194,10 +194,10 @@ def test_a_lost_decay_is_found_and_its_twin_is_not(bug):
 def test_a_cast_to_half_precision_is_a_note(thread):
     family, dtype = CASTS[thread]
     parameters = correct(family, np.random.default_rng(1))
-    findings = diagnose([layer(family, parameters, dtype)], steps=4096, ignore=["UC112"]).findings
+    findings = diagnose([layer(family, parameters, dtype)], steps=4096, ignore=["UC112", "UC115"]).findings
     assert [(f.code, f.severity) for f in findings] == [("UC117", Severity.NOTE)]
     assert "A_log, dt_bias stored as" in findings[0].message
-    assert diagnose([layer(family, parameters)], steps=4096, ignore=["UC112"]).findings == ()
+    assert diagnose([layer(family, parameters)], steps=4096, ignore=["UC112", "UC115"]).findings == ()
 
 
 def test_the_correct_initializations_of_every_family_have_no_finding_above_a_note():
@@ -281,15 +281,37 @@ def test_a_gate_that_is_shut_at_rest_by_design_is_a_note():
     assert finding.severity is Severity.NOTE
 
 
-def test_expressivity_is_a_note_on_request():
+RANGES = {
+    "Gated DeltaNet": (0, 1), "Mamba": (0, 1), "Mamba-2": (0, 1), "GLA": (0, 1), "RG-LRU": (0, 1), "mLSTM": (0, 1),
+    "RWKV-7": (math.exp(-math.exp(-0.5)) - 1, 1), "LRU": None, "S4D": None, "S5": None, "Gated DeltaProduct": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", RANGES)
+def test_expressivity_is_a_note_of_its_own_kind(family):
+    one = layer(family, correct(family, np.random.default_rng(1)))
+    found = [f for f in diagnose([one]).findings if f.kind == "expressivity"]
+    if RANGES[family] is None:
+        assert found == []
+        return
+    (finding,) = found
+    assert (finding.code, finding.severity, finding.to_dict()["kind"]) == ("UC115", Severity.NOTE, "expressivity")
+    assert finding.evidence["range"] == pytest.approx(RANGES[family])
+    assert ("parity is in its range" in finding.why) == (RANGES[family][0] < 0)
+    assert "modulo 3" in finding.why
+
+
+def test_the_range_is_that_of_the_layer():
+    lower = from_linear("HGRN", {"lower_bound": np.array([0.25, 0.5])}, name="layers.0")
+    assert lower.linear.range == (0.25, 1.0)
+    fixed = from_linear("RetNet", {"units": np.zeros(4)}, name="layers.0")
+    assert fixed.linear.range == (1 - 2**-5, 1 - 2**-8)
     gated = layer("Gated DeltaNet", correct("Gated DeltaNet", np.random.default_rng(1)))
-    seven = layer("RWKV-7", correct("RWKV-7", np.random.default_rng(1)))
-    assert RULES["UC115"].on_request
-    assert "UC115" not in {f.code for f in diagnose([gated]).findings}
-    (finding,) = diagnose([gated], select=["UC115"]).findings
-    assert finding.severity is Severity.NOTE
-    assert finding.message == "Gated DeltaNet: eigenvalues in [0, 1] for every input"
-    assert diagnose([seven], select=["UC115"]).findings == ()
+    doubled = replace(gated, linear=replace(gated.linear, reflects=True))
+    (finding,) = diagnose([doubled], select=["UC115"]).findings
+    assert finding.message == "Gated DeltaNet: real eigenvalues from -1 to 1 over all inputs"
+    assert (doubled.linear.along_key == 0).all()  # α (1 − 2 σ(0))
+    assert not RULES["UC115"].on_request
     assert "2411.12537" in uc.diagnosis.explain("UC115")
 
 

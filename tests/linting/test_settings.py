@@ -1,6 +1,7 @@
 """Settings of a project: where they are found, what they may hold, what a call overrides."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,13 @@ UC1 = "error"
     assert settings.judged(finding("UC203")).severity is Severity.WARNING
 
 
-def test_without_a_selection_all_rules_run_but_those_on_request():
+def test_without_a_selection_all_rules_run_but_those_on_request(monkeypatch):
+    asked = ("ACME7",)
+    monkeypatch.setitem(RULES, *asked, replace(RULES["UC101"], code=asked[0], on_request=True))
     assert Settings().codes_for("x") == DEFAULT
-    assert set(Settings(extend_select=("UC115",)).codes_for("x")) - set(DEFAULT) == {"UC115"}
-    assert Settings(select=("UC101",), extend_select=("UC115",)).codes_for("x") == ["UC101", "UC115"]
-    assert Settings(extend_select=("UC115",), ignore=("UC115",)).codes_for("x") == DEFAULT
+    assert set(Settings(extend_select=asked).codes_for("x")) - set(DEFAULT) == set(asked)
+    assert Settings(select=("UC101",), extend_select=asked).codes_for("x") == ["ACME7", "UC101"]
+    assert Settings(extend_select=asked, ignore=asked).codes_for("x") == DEFAULT
 
 
 def test_a_glob_without_a_slash_is_held_against_the_name_of_the_file(tmp_path):

@@ -23,12 +23,13 @@ def rule(code: Positional[str] = "", /, *, as_json: Annotated[bool, arg(name="js
     chosen = [rules[code.upper()]] if code else [entry for _, entry in sorted(rules.items())]
     out = console()
     if as_json:
-        keys = ("code", "name", "status", "fix", "on_request", "summary", "page")
+        keys = ("code", "name", "status", "kind", "fix", "on_request", "summary", "page")
         entries = [{key: getattr(entry, key) for key in keys} for entry in chosen]
         print(to_json(entries[0] if code else entries))
     elif not code:
         for entry in chosen:
             traits = [entry.status] if entry.status != "stable" else []
+            traits += [entry.kind] if entry.kind != "defect" else []
             traits += ["on request"] if entry.on_request else []
             traits += [f"{entry.fix} fix"] if entry.fix else []
             name = f"{entry.name} ({', '.join(traits)})" if traits else entry.name

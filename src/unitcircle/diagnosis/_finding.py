@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 FailOn = Literal["error", "warning", "never"]
 """The severity from which a call fails."""
+Kind = Literal["defect", "expressivity"]
+"""What a finding is about: a defect, or what a layer cannot compute whatever its weights are."""
 
 
 class Severity(IntEnum):
@@ -68,6 +70,8 @@ class Finding:
         The rule's short name, set by the registry: ``"stacked-orthogonal"``.
     action
         Where an initialization is the remedy, its arguments of ``initialize_``: ``{"recurrent": "orthogonal"}``.
+    kind
+        Set by the registry: ``"defect"``, or ``"expressivity"``, what no weights of such a layer can compute.
     """
 
     severity: Severity
@@ -79,12 +83,14 @@ class Finding:
     code: str = ""
     name: str = ""
     action: Mapping[str, str] = field(default_factory=dict)
+    kind: Kind = "defect"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as JSON-ready values."""
         return {
             "code": self.code,
             "name": self.name,
+            "kind": self.kind,
             "severity": str(self.severity),
             "layer": self.place.layer,
             "gate": self.place.gate,

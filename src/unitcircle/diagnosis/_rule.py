@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from unitcircle._json import to_json
 from unitcircle.diagnosis._examination import Examination
-from unitcircle.diagnosis._finding import Finding, Severity
+from unitcircle.diagnosis._finding import Finding, Kind, Severity
 from unitcircle.errors import ArgumentError, UnknownNameError
 
 MeasurementsT = TypeVar("MeasurementsT")
@@ -51,6 +51,8 @@ class Rule(Generic[MeasurementsT]):
     fix
         Whether ``diagnose --fix`` can repair its findings in weights that were not trained: ``"safe"``, what the author
         of the weights meant is known; ``"unsafe"``, the repair is a choice; None where it cannot.
+    kind
+        ``"defect"``, or ``"expressivity"``: its findings say what no weights of such a layer can compute.
     """
 
     code: str
@@ -59,16 +61,17 @@ class Rule(Generic[MeasurementsT]):
     on_request: bool = False
     status: Status = "stable"
     fix: Safety | None = None
+    kind: Kind = "defect"
 
     def findings(self, measurements: MeasurementsT, /) -> Iterator[Finding]:
         """Yield the findings of the rule, with its code and name."""
         if self.code.startswith(RESERVED):
             for finding in self.check(measurements):
-                yield replace(finding, code=self.code, name=self.name)
+                yield replace(finding, code=self.code, name=self.name, kind=self.kind)
             return
         try:
             for finding in self.check(measurements):
-                yield replace(_checked(finding), code=self.code, name=self.name)
+                yield replace(_checked(finding), code=self.code, name=self.name, kind=self.kind)
         except Exception as error:
             # The rule of another distribution may do anything.
             arrived = f"{type(error).__name__}: {error}"
@@ -107,6 +110,7 @@ def rule_of(
     on_request: bool = False,
     status: Status = "stable",
     fix: Safety | None = None,
+    kind: Kind = "defect",
 ) -> Callable[[Check[MeasurementsT]], Check[MeasurementsT]]:
     """Return a decorator that adds a check to a registry.
 
@@ -116,7 +120,7 @@ def rule_of(
         The registry.
     code, name
         Code and short name of the rule.
-    on_request, status, fix
+    on_request, status, fix, kind
         See :class:`Rule`.
 
     Returns
@@ -126,17 +130,24 @@ def rule_of(
     """
 
     def register(check: Check[MeasurementsT]) -> Check[MeasurementsT]:
-        rules[code] = Rule(code, name, check, on_request, status, fix)
+        rules[code] = Rule(code, name, check, on_request, status, fix, kind)
         return check
 
     return register
 
 
 def rule(
-    code: str, name: str, /, *, on_request: bool = False, status: Status = "stable", fix: Safety | None = None
+    code: str,
+    name: str,
+    /,
+    *,
+    on_request: bool = False,
+    status: Status = "stable",
+    fix: Safety | None = None,
+    kind: Kind = "defect",
 ) -> Callable[[Check[Examination]], Check[Examination]]:
     """Register a check of an examination under a code and a name."""
-    return rule_of(RULES, code, name, on_request=on_request, status=status, fix=fix)
+    return rule_of(RULES, code, name, on_request=on_request, status=status, fix=fix, kind=kind)
 
 
 def load_rules() -> dict[str, Rule[Examination]]:
