@@ -5,16 +5,21 @@ torch, flax and Keras store gates in different layouts, which their adapters kno
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from unitcircle import checkpoints
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.initializers import Constant, GateBias, Initializer, Zeros, parse
+from unitcircle.initializers import Constant, DecayLaw, GateBias, Initializer, Zeros, decay_law, parse
 from unitcircle.recurrence import Cell
 
 Spec = Initializer | str
 PerGate = Spec | Mapping[str, Spec] | None
+Decay = str | Mapping[str, DecayLaw | str]
+AUTHORS = "authors"
+"""The laws that the authors of each family state for the parameters of its decay."""
 
 
 class Fillable(Protocol):
@@ -99,3 +104,45 @@ def gated_cell(init: Initializer, gates: int | None, /) -> Cell:
     if gates not in cells:
         raise ArgumentError("gates", f"must be 4 (LSTM) or 3 (GRU) for {init}", str(gates))
     return cells[gates]
+
+
+@dataclass(frozen=True)
+class DecayFill:
+    """A parameter of the decay of a linear recurrence, and what fills it."""
+
+    tensor: str
+    law: DecayLaw
+    gamma: str = ""  # Of ν of an LRU: the name of the logarithm of its input normalization
+
+
+def decay_fills(tensors: Mapping[str, Any], decay: Decay, config: Mapping[str, Any]) -> list[DecayFill]:
+    """Return what fills the parameters of decays among named arrays: the laws of their authors, or those given."""
+    given: dict[str, DecayLaw] = {}
+    if isinstance(decay, Mapping):
+        given = {name: DecayLaw.parse(law) for name, law in decay.items()}
+    elif decay != AUTHORS:
+        raise ArgumentError("decay", f"must be {AUTHORS!r}, or map parameters to laws", reprlib.repr(decay))
+    layers = [layer for layer in checkpoints.read(dict(tensors), config=config) if layer.linear is not None]
+    fills: list[DecayFill] = []
+    for place, layer in enumerate(layers):
+        linear = layer.linear
+        assert linear is not None
+        for parameter, stored in linear.names.items():
+            known = layer.source.tensors
+            name = next((one for one in known if one == stored or one.endswith((f".{stored}", f"/{stored}"))), "")
+            text = linear.family.laws.get(parameter, "")
+            law = given.get(parameter) or given.get(stored)
+            if law is None and not given and text:
+                law = decay_law(text, layer=place, layers=len(layers))
+            if law is not None and name in tensors:
+                gamma = name.removesuffix(stored) + "gamma_log"
+                fits = parameter == "nu_log" and gamma in tensors and tensors[gamma].shape == tensors[name].shape
+                fills.append(DecayFill(name, law, gamma if fits else ""))
+    found = {name for layer in layers if layer.linear for pair in layer.linear.names.items() for name in pair}
+    if unknown := sorted(given.keys() - found):
+        raise UnknownNameError("decay", unknown[0], found)
+    if not fills:
+        rule = "must hold a linear recurrence whose authors state a law of its decay"
+        families = ", ".join(dict.fromkeys(layer.linear.family.name for layer in layers if layer.linear)) or "none"
+        raise ArgumentError("module", rule, families, "Pass decay={parameter: law} for another law.")
+    return fills

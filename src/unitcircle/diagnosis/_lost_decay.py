@@ -16,6 +16,8 @@ SMALLEST_STEP, LARGEST_STEP = 1e-4, 0.11
 """The steps Δ at rest that the authors of Mamba draw: log-uniform on (.001, .1), and at least 1e-4."""
 _STEPS = ("dt_bias", "log_dt", "log_step", "nu_log", "recurrent_param")
 _MODULI = ("nu_log", "recurrent_param")
+_LEVELS = ("log_A_real",)
+"""Parameters that their authors start from one value."""
 _CURVES = ("time_decay", "w0")
 
 
@@ -45,7 +47,7 @@ def _symptoms(linear: LinearRecurrence) -> Iterator[LostParameter]:
     values = {
         name: np.real(np.asarray(linear.parameters[name])).astype(float)
         for name in linear.family.laws
-        if name in linear.parameters
+        if name in linear.parameters and name not in _LEVELS
     }
     for name, value in values.items():
         stored = linear.names.get(name, name)
@@ -62,7 +64,7 @@ def _symptoms(linear: LinearRecurrence) -> Iterator[LostParameter]:
 def _is_constant(name: str, value: np.ndarray) -> bool:
     """Return whether a parameter has one value; A_log of a channel with one mode is log 1 in each."""
     modes = value.shape[-1] if value.ndim > 1 else value.size
-    return value.size > 1 and np.ptp(value) == 0 and not (name == "A_log" and modes == 1)
+    return value.size > 1 and np.ptp(value) == 0 and not (name in {"A_log", "A_imag"} and modes == 1)
 
 
 def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | None:

@@ -15,8 +15,8 @@ from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding
 from unitcircle.diagnosis._remedies import Action, name_of, remedies
 from unitcircle.diagnosis._trial import Trials
-from unitcircle.initializers import parse
-from unitcircle.recurrence import RecurrentLayer, draw_decay
+from unitcircle.initializers import decay_law, parse
+from unitcircle.recurrence import RecurrentLayer
 from unitcircle.report import factor
 
 SHORT = 10
@@ -82,7 +82,8 @@ def drawn_decay(
     linear, parameter = layers[place].layer.linear, finding.evidence["parameter"]
     assert linear is not None
     law = linear.family.laws[parameter]
-    values = draw_decay(law, np.shape(linear.parameters[parameter]), rng, layer=place, layers=len(layers))
+    drawn = decay_law(law, layer=place, layers=len(layers))
+    values = drawn.shaped(rng.standard_normal(np.shape(linear.parameters[parameter])))
     return values, linear.names.get(parameter, parameter), law
 
 

@@ -30,6 +30,10 @@ initializer                           weight                                    
 :class:`UniformGate`                  forget-gate biases, gates uniform in (0, 1): UGI
 :class:`ForgetBias`                   one value for the forget gate
 ====================================  ===================================================  =================
+
+The parameters of the decay of a linear recurrence have laws of their own kind, :class:`DecayLaw`: :class:`Step`,
+:class:`LogRate`, :class:`LogModes`, :class:`Frequencies` (S4D-Lin), :class:`LegS` (HiPPO), :class:`DecayCurve` (RWKV,
+mLSTM), :class:`Moduli` and :class:`LogPhase` (LRU, RG-LRU), :class:`Level`. ``decay_law(text)`` gives that of a family.
 """
 
 __all__ = [
@@ -40,9 +44,12 @@ __all__ = [
     "Chrono",
     "Constant",
     "Critical",
+    "DecayCurve",
+    "DecayLaw",
     "Eigen",
     "Filled",
     "ForgetBias",
+    "Frequencies",
     "GateBias",
     "Gaussian",
     "Identity",
@@ -52,19 +59,28 @@ __all__ = [
     "KaimingUniform",
     "LeCunNormal",
     "LeCunUniform",
+    "LegS",
+    "Level",
+    "LogModes",
+    "LogPhase",
+    "LogRate",
     "LowRank",
+    "Moduli",
     "NormalizedPositiveDefinite",
     "Orthogonal",
     "OrthogonalSVD",
     "Ring",
     "Sparse",
+    "Step",
     "Uniform",
     "UniformGate",
     "UnitaryEvolution",
     "XavierNormal",
     "XavierUniform",
     "Zeros",
+    "decay_law",
     "from_dict",
+    "legs_frequencies",
     "parse",
     "require",
 ]
@@ -77,6 +93,20 @@ from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._chain import Chain
 from unitcircle.initializers._constant import Constant, Zeros
 from unitcircle.initializers._critical import Critical
+from unitcircle.initializers._decay import (
+    DecayCurve,
+    DecayLaw,
+    Frequencies,
+    LegS,
+    Level,
+    LogModes,
+    LogPhase,
+    LogRate,
+    Moduli,
+    Step,
+    decay_law,
+    legs_frequencies,
+)
 from unitcircle.initializers._eigen import Eigen
 from unitcircle.initializers._filled import Filled, Initialization, require
 from unitcircle.initializers._identity import Identity

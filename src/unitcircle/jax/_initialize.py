@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from unitcircle._filling import Filling, PerGate, Spec, biases_of
+from unitcircle._filling import Decay, Filling, PerGate, Spec, biases_of, decay_fills
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Filled, Initialization, Initializer, require
 from unitcircle.jax._cells import CellParameters, GateSlice, Leaves, cells_of, flatten
 from unitcircle.jax._initializer import draw, gaussian
 from unitcircle.jax._nnx import is_module, parameters_of, update
+from unitcircle.recurrence import lru_gamma_log
 
 Tree = TypeVar("Tree")
 
@@ -28,6 +29,7 @@ def initialize(
     recurrent: PerGate = None,
     input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
+    decay: Decay | None = None,
 ) -> tuple[Tree, Initialization]:
     """Return parameters with every recurrent cell of flax or equinox initialized gate by gate, and their certificates.
 
@@ -49,6 +51,10 @@ def initialize(
         ``forget_bias``, ``chrono``, ``uniform_gate``, ``zeros`` or ``constant``. Gates that a gate bias
         does not set get zero, and so does the recurrent one of the two biases of gate n in linen's and equinox's GRU.
         None leaves the biases as they are.
+    decay
+        Laws of the parameters of the decay of linear recurrences, under the names of their authors: ``"authors"``, or
+        a mapping of parameters to laws, ``{"dt_bias": "step(low=0.0001, high=0.01)"}``, and no others. γ of an LRU
+        follows its ν. None leaves them as they are.
 
     Returns
     -------
@@ -73,16 +79,20 @@ def initialize(
     >>> print(result.filled[1])
     params.cell.hf.kernel[f] = orthogonal(gain=1.0): every singular value is 1: holds (residual ..., tolerance ...)
     """
-    filling = Filling.parse(recurrent, input, bias)
     leaves, structure = flatten(params)
+    source = _keys(jax.random.key(key) if isinstance(key, int) else key)
+    filled: list[Filled] = []
+    if decay is not None:
+        filled += _fill_decays(leaves, decay, source)
+        if recurrent is None and input is None and bias is None:
+            return structure.unflatten(leaves.values()), Initialization(require(filled))
+    filling = Filling.parse(recurrent, input, bias)
     cells = list(cells_of(leaves))
     if not cells:
         rule = "must hold a flax SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell or MGUCell, or a cell of equinox"
         raise ArgumentError("params", rule, type(params).__name__)
     _check_numbers(cells, leaves)
     filling.check(cells)
-    source = _keys(jax.random.key(key) if isinstance(key, int) else key)
-    filled: list[Filled] = []
     for cell in cells:
         filled += _fill_kernels(cell.recurrent, filling.recurrent, leaves, source)
         filled += _fill_kernels(cell.input, filling.input, leaves, source)
@@ -99,6 +109,7 @@ def initialize_(
     recurrent: PerGate = None,
     input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
+    decay: Decay | None = None,
 ) -> Initialization:
     """Initialize every recurrent cell of a flax nnx module, gate by gate, in place.
 
@@ -111,7 +122,7 @@ def initialize_(
         A ``flax.nnx.Module``.
     key
         JAX key, or a seed for one.
-    recurrent, input, bias
+    recurrent, input, bias, decay
         As in :func:`initialize`.
 
     Returns
@@ -135,7 +146,9 @@ def initialize_(
     if not is_module(module):
         remedy = "For linen modules and trees of parameters: params, result = initialize(params, ...)."
         raise ArgumentError("module", "must be a flax.nnx.Module", type(module).__name__, remedy)
-    filled, result = initialize(parameters_of(module), key=key, recurrent=recurrent, input=input, bias=bias)
+    filled, result = initialize(
+        parameters_of(module), key=key, recurrent=recurrent, input=input, bias=bias, decay=decay
+    )
     update(module, filled)
     return result
 
@@ -145,6 +158,22 @@ def _keys(key: jax.Array) -> Iterator[jax.Array]:
     while True:
         yield jax.random.fold_in(key, count)
         count += 1
+
+
+def _fill_decays(leaves: Leaves, decay: Decay, source: Iterator[jax.Array]) -> Iterator[Filled]:
+    paths = {".".join(path): path for path in leaves}
+    for name, path in paths.items():
+        if isinstance(leaves[path], Tracer):
+            rule = "must hold arrays with values"
+            raise ArgumentError("params", rule, f"a tracer at {name}", "Call it outside jax.jit.")
+    arrays = {name: leaves[path] for name, path in paths.items() if isinstance(leaves[path], jax.Array | np.ndarray)}
+    for fill in decay_fills(arrays, decay, {}):
+        old = arrays[fill.tensor]
+        values = jnp.asarray(fill.law.shaped(gaussian(next(source), old.shape, old.dtype))).astype(old.dtype)
+        leaves[paths[fill.tensor]] = values
+        if fill.gamma:
+            leaves[paths[fill.gamma]] = lru_gamma_log(values).astype(arrays[fill.gamma].dtype)
+        yield Filled(fill.tensor, "", fill.law, fill.law.certificate_of(values))
 
 
 def _check_numbers(cells: Sequence[CellParameters], leaves: Leaves) -> None:

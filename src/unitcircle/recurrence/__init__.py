@@ -13,7 +13,6 @@ RecurrentLayer(name='lstm', cell=<Cell.LSTM: 'lstm'>, ...)
 
 from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation, is_known_activation
 from unitcircle.recurrence._cell import GATES, Cell
-from unitcircle.recurrence._decay_laws import draw_decay
 from unitcircle.recurrence._equal_layers import EqualLayers, kind_of
 from unitcircle.recurrence._flax_layout import from_flax
 from unitcircle.recurrence._jacobian import jacobian, jvp
@@ -42,7 +41,6 @@ __all__ = [
     "RecurrentLayer",
     "Source",
     "activation",
-    "draw_decay",
     "from_diagonal",
     "from_flax",
     "from_keras",

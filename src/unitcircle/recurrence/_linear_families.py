@@ -291,7 +291,8 @@ _FAMILIES = (
     LinearFamily(
         "S4D", "h' = exp(Δ A) h + ..., A = −exp(log_A_real) + i A_imag, Δ = exp(log_dt)",
         ("log_A_real", "A_imag", "log_dt"), _s4d, _KEY, "state-spaces/s4 models/s4/s4d.py", "channel",
-        {"log_dt": "log-uniform(.001, .1), as its logarithm"}, rotates=True, constant=True, layout="s4d",
+        {"log_dt": "log-uniform(.001, .1), as its logarithm", "log_A_real": "log 1/2", "A_imag": "π (0, ..., N − 1)"},
+        rotates=True, constant=True, layout="s4d",
     ),
     LinearFamily(
         "S5", "h' = exp(Δ Λ) h + ..., Δ = exp(log_step)", ("Lambda", "log_step"), _s5, _KEY,

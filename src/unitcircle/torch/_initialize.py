@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from unitcircle import initializers
-from unitcircle._filling import Filling, PerGate, Spec, biases_of
+from unitcircle._filling import Decay, Filling, PerGate, Spec, biases_of, decay_fills
 from unitcircle._renamed import renamed_arguments
+from unitcircle.checkpoints import config_of
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.initializers import Filled, GateBias, Initializer, Orthogonal, require
+from unitcircle.recurrence import lru_gamma_log
 from unitcircle.torch._computed_weights import (
     is_computed,
     require_writable,
@@ -59,6 +61,7 @@ def initialize_(
     recurrent: PerGate = None,
     input: PerGate = None,  # noqa: A002  (the name of the weight)
     bias: Spec | None = None,
+    decay: Decay | None = None,
     linear: Collection[str] = (),
     only: Collection[str] = (),
     rng: Rng = None,
@@ -82,6 +85,11 @@ def initialize_(
     bias
         ``forget_bias``, ``chrono``, ``uniform_gate``, ``zeros`` or ``constant``. torch adds two bias
         vectors; the initializer gives their *sum*. Gates that a gate bias does not set get zero. None leaves the biases
+        as they are.
+    decay
+        Laws of the parameters of the decay of linear recurrences (Mamba, Gated DeltaNet, RWKV, LRU, S4D, ... under the
+        names of transformers, flash-linear-attention and their authors): ``"authors"``, or a mapping of parameters to
+        laws, ``{"dt_bias": "step(low=0.0001, high=0.01)"}``, and no others. γ of an LRU follows its ν. None leaves them
         as they are.
     linear
         Names of what is recurrent in your own code: modules with a square weight, ``["h2h"]``, and square parameters,
@@ -117,6 +125,12 @@ def initialize_(
     >>> (lstm.bias_ih_l0 + lstm.bias_hh_l0)[16:32].unique().tolist()
     [1.0]
     """
+    generator = generator_of(rng)
+    decays: list[Filled] = []
+    if decay is not None:
+        decays = list(_fill_decays(module, decay, generator))
+        if recurrent is None and input is None and bias is None:
+            return Initialization(require(decays))
     filling = Filling.parse(recurrent, input, bias)
     layers = list(recurrent_tensors(module, linear))
     if only:
@@ -135,8 +149,7 @@ def initialize_(
             part = module.get_submodule(tensors.path)
             require_writable(part, leaf, tensors.names[role])
             computed |= is_computed(part, leaf)
-    generator = generator_of(rng)
-    filled: list[Filled] = []
+    filled = decays
     deferred: list[str] = []
     with restored_on_error(module) if computed else nullcontext():
         for tensors in layers:
@@ -167,6 +180,17 @@ def _fill(
         stored[role] = write_weight(module, leaf, stored[role], tensors.names[role])
     for role, gate, init in filled:
         yield Filled(tensors.names[role], gate, init, init.certificate(_block(draft, role, gate)))
+
+
+def _fill_decays(module: nn.Module, decay: Decay, generator: torch.Generator) -> Iterator[Filled]:
+    """Fill the parameters of the decay of linear recurrences."""
+    tensors = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
+    for fill in decay_fills(tensors, decay, config_of(module)):
+        tensor = tensors[fill.tensor]
+        tensor.copy_(fill.law.shaped(gaussian(tuple(tensor.shape), tensor, generator)))
+        if fill.gamma:
+            tensors[fill.gamma].copy_(lru_gamma_log(tensor))
+        yield Filled(fill.tensor, "", fill.law, fill.law.certificate_of(tensor))
 
 
 def _written(tensors: RecurrentTensors, filling: Filling) -> dict[str, str]:
