@@ -179,32 +179,110 @@ def test_a_layer_that_was_initialized_again_is_changed_and_no_error():
     assert [layer.verdict for layer in result.layers] == ["changed", "the same"]
 
 
+HEADS = 12
 DECAYS = {
-    "A_log is exponentiated": lambda x: {"A_log": np.exp(x["A_log"])},
-    "A_log has changed sign": lambda x: {"A_log": -x["A_log"]},
-    "A_log is its logarithm": lambda x: {"A_log": np.log(x["A_log"])},
-    "A_log has its heads in reverse order": lambda x: {"A_log": x["A_log"][::-1]},
-    "A_log holds its entries in another order": lambda x: {"A_log": np.roll(x["A_log"], 3)},
-    "dt_bias is all ones": lambda x: {"dt_bias": np.ones_like(x["dt_bias"])},
-    "dt_bias is all zeros": lambda x: {"dt_bias": np.zeros_like(x["dt_bias"])},
-    "dt_bias went through softplus": lambda x: {"dt_bias": np.logaddexp(x["dt_bias"], 0)},
+    "is exponentiated": np.exp,
+    "is exponentiated, with its sign changed": lambda x: -np.exp(x),
+    "has changed sign": np.negative,
+    "is the logarithm of its size": lambda x: np.log(np.abs(x)),
+    "went through softplus": lambda x: np.logaddexp(x, 0),
+    "is divided by log 2, as a logarithm to base 2": lambda x: x / np.log(2),
+    "is doubled": lambda x: 2 * x,
+    "is squared": np.square,
+    "has its heads in reverse order": lambda x: x[::-1],
+    "has its heads moved on by 3": lambda x: np.roll(x, 3, 0),
+    "has its heads interleaved, 3 groups of 4 as 4 of 3": lambda x: x.reshape(3, 4).T.ravel(),
+    "holds its entries in another order": lambda x: x[[4, 1, 9, 0, 6, 2, 11, 3, 10, 5, 8, 7]],
+    "holds its first 6 heads 2 times": lambda x: np.tile(x[:6], 2),
+    "is all zeros": np.zeros_like,
+    "is all ones": np.ones_like,
+    "is all 0.5": lambda x: np.full_like(x, 0.5),
+    "holds entries that are NaN or infinite": lambda x: np.where(np.arange(len(x)) == 3, -np.inf, x),
 }
+"""Words → what is done; the heads in another order were seen in ggml-org/llama.cpp#23758."""
 
 
-@pytest.mark.parametrize("words", DECAYS)
-def test_a_decay_on_another_scale_or_in_another_order(words):
+def decays(family):
+    """Return the parameters of a trained decay: near the laws of the authors, and not on them."""
+    rng = np.random.default_rng(3)
+    step = np.exp(rng.uniform(np.log(0.001), np.log(0.1), HEADS))
+    inverse = step + np.log(-np.expm1(-step))
+    return {
+        "Gated DeltaNet": {"A_log": np.log(rng.uniform(1.5, 16, HEADS)), "dt_bias": inverse},
+        "RWKV-6": {"time_decay": -6 + 5 * np.linspace(0, 1, HEADS) + 0.3 * rng.standard_normal(HEADS),
+                   "time_decay_w1": np.ones((4, 4))},
+        "mLSTM": {"fgate.bias": np.linspace(3, 6, HEADS) + 0.2 * rng.standard_normal(HEADS),
+                  "igate.weight": np.ones((4, 4))},
+        "RG-LRU": {"recurrent_param": rng.uniform(-6, -2, HEADS), "recurrent_gate_bias": np.zeros(HEADS)},
+        "LRU": {"nu_log": rng.uniform(-7, -2, HEADS), "theta_log": rng.uniform(-2, 1.8, HEADS)},
+    }[family]  # fmt: skip
+
+
+def read_decay(values, place=0):
+    return uc.read({f"layers.{place}.linear_attn.{name}": value for name, value in values.items()})
+
+
+PARAMETERS = {
+    "Gated DeltaNet": ("A_log", "dt_bias"), "RWKV-6": ("time_decay",), "mLSTM": ("fgate.bias",),
+    "RG-LRU": ("recurrent_param",), "LRU": ("nu_log",),
+}  # fmt: skip
+CASES = [(family, name, words) for family, names in PARAMETERS.items() for name in names for words in DECAYS]
+
+
+def test_there_are_sixty_errors_of_decays():
+    assert len(CASES) >= 60
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01], ids=["exact", "trained further"])
+@pytest.mark.parametrize(("family", "name", "words"), CASES)
+def test_a_decay_on_another_scale_or_in_another_order(family, name, words, noise):
+    values = decays(family)
     rng = np.random.default_rng(0)
-    heads = 12
-    step = np.exp(rng.uniform(np.log(0.001), np.log(0.1), heads))
-    values = {"A_log": np.log(rng.uniform(1.5, 16, heads)), "dt_bias": step + np.log(-np.expm1(-step))}
+    moved = values | {name: values[name] + noise * values[name].std() * rng.standard_normal(HEADS)}
+    after = moved | {name: DECAYS[words](moved[name])}
+    result = difference(read_decay(values), read_decay(after))
+    said = [error.partition(": ")[2] for error in result.errors]
+    positive = (moved[name] > 0).all() and words == "is the logarithm of its size"
+    assert said == [f"{name} {'is its logarithm' if positive else words}"]
+    assert difference(read_decay(values), read_decay(values)).layers[0].verdict == "the same"
 
-    def read(x):
-        return uc.read({f"layers.0.linear_attn.{name}": value for name, value in x.items()})
 
-    result = difference(read(values), read(values | DECAYS[words](values)))
-    assert [error.partition(": ")[2] for error in result.errors] == [words]
-    assert result.layers[0].memory is not None
-    assert difference(read(values), read(values)).layers[0].verdict == "the same"
+def test_parameters_and_layers_that_were_taken_for_each_other():
+    values = decays("Gated DeltaNet")
+    after = {"A_log": values["dt_bias"], "dt_bias": values["A_log"]}
+    (error,) = difference(read_decay(values), read_decay(after)).errors
+    assert error.endswith("A_log and dt_bias are swapped")
+    rng = np.random.default_rng(9)
+    other = {"A_log": np.log(rng.uniform(1.5, 16, HEADS)), "dt_bias": rng.uniform(-7, -2, HEADS)}
+    both = [*read_decay(values), *read_decay(other, 1)]
+    stale = [*read_decay(values | {"dt_bias": other["dt_bias"]}), *read_decay(other, 1)]
+    (error,) = difference(both, stale).errors
+    assert "dt_bias is that of" in error
+    channels = {"A_log": np.log(rng.uniform(1, 9, (6, 6))), "dt_proj.bias": rng.uniform(-7, -2, 6)}
+    turned = channels | {"A_log": channels["A_log"].T}
+    (error,) = difference(read_decay(channels), read_decay(turned)).errors
+    assert error.endswith("A_log is transposed")
+
+
+@pytest.mark.parametrize("family", PARAMETERS)
+def test_training_and_casting_decays_is_no_error(family):
+    values = decays(family)
+    for seed, size in enumerate((1e-4, 0.01, 0.1, 0.5, 1.0)):
+        rng = np.random.default_rng(seed)
+        after = {k: v + size * max(v.std(), 0.1) * rng.standard_normal(v.shape) for k, v in values.items()}
+        assert difference(read_decay(values), read_decay(after)).errors == ()
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        after = {k: torch.as_tensor(v).to(dtype) for k, v in values.items()}
+        result = difference(read_decay(values), read_decay(after))
+        assert result.errors == ()
+        assert {layer.verdict for layer in result.layers} == {"within storage"}
+
+
+def test_a_cast_that_moves_a_memory_is_an_error():
+    slow = {"nu_log": np.full(HEADS, -60.1) - np.arange(HEADS), "theta_log": np.zeros(HEADS)}
+    cast = {name: torch.as_tensor(value).bfloat16() for name, value in slow.items()}
+    (error,) = difference(read_decay(slow), read_decay(cast)).errors
+    assert "the cast to bfloat16 moves the memory of channel" in error
 
 
 def test_layers_of_other_names_in_another_order_are_found_by_their_weights():

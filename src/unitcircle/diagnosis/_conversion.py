@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from unitcircle.diagnosis._decay_conversion import EXPLAINED, decay_errors, in_double, relative_distance
 from unitcircle.recurrence import RecurrentLayer
 
 Blocks = Mapping[str, np.ndarray]
 Operation = Callable[[np.ndarray], np.ndarray]
-EXPLAINED = 0.5
-"""An error explains a change where it leaves less than half of the distance, and less than half of the weight."""
-
-
-def relative_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Return ‖y − x‖ / ‖x‖."""
-    if x.shape != y.shape or not np.isfinite(x).all():
-        return np.inf
-    size = float(np.linalg.norm(x))
-    return float(np.linalg.norm(y - x)) / size if size else np.inf
 
 
 def conversion_errors(
@@ -40,9 +30,7 @@ def conversion_errors(
     if "bias" in kinds:
         errors += _of_biases(before, after, others)
     if before.linear is not None and after.linear is not None:
-        for name, x in before.linear.parameters.items():
-            if name in kinds:
-                errors += _of_decay(name, np.asarray(x), np.asarray(after.linear.parameters[name]))
+        errors += decay_errors(before.linear, after.linear, kinds, others)
     return list(dict.fromkeys(errors))
 
 
@@ -55,7 +43,8 @@ def _weights_of_another(before: RecurrentLayer, after: RecurrentLayer, others: S
         if other is before or other.gates.keys() != before.gates.keys() or other.hidden_size != before.hidden_size:
             continue
         if all(
-            _explains(_float(other.gates[g]), _float(before.gates[g]), _float(after.gates[g])) for g in before.gates
+            _explains(in_double(other.gates[g]), in_double(before.gates[g]), in_double(after.gates[g]))
+            for g in before.gates
         ):
             return other.label
     return ""
@@ -73,9 +62,9 @@ def _of_weights(noun: str, x: Blocks, y: Blocks, *, square: bool) -> Iterator[st
     """Yield what explains a change of weights: each gate of B is a gate of A, turned or not."""
     words = _WORDS if square else {key: value for key, value in _WORDS.items() if "transposed" not in key}
     found: dict[str, tuple[str, str]] = {}
-    old = {gate: _float(block) for gate, block in x.items()}
+    old = {gate: in_double(block) for gate, block in x.items()}
     for gate, block in y.items():
-        new = _float(block)
+        new = in_double(block)
         candidates = [(relative_distance(op(old[g]), new), g, word) for g in old for word, op in words.items()]
         best, source, word = min(candidates, key=lambda item: item[0])
         own = relative_distance(old[gate], new) if gate in old else np.inf
@@ -107,7 +96,7 @@ def _order(noun: str, sources: Mapping[str, str]) -> Iterator[str]:
 def _of_biases(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[RecurrentLayer]) -> Iterator[str]:
     gates = before.cell.gates
     zero = np.zeros(before.hidden_size)
-    x, y = ({gate: _float(layer.biases.get(gate, zero)) for gate in gates} for layer in (before, after))
+    x, y = ({gate: in_double(layer.biases.get(gate, zero)) for gate in gates} for layer in (before, after))
     whole_x, whole_y = (np.concatenate([blocks[gate] for gate in gates]) for blocks in (x, y))
     if whole_x.any() and not whole_y.any():
         yield "the biases are missing"
@@ -139,44 +128,10 @@ def _of_biases(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[R
 
 
 def _whole(blocks: Blocks, gates: Sequence[str], zero: np.ndarray) -> np.ndarray:
-    return np.concatenate([_float(blocks.get(gate, zero)) for gate in gates])
-
-
-_SCALES: dict[str, Operation] = {
-    "has changed sign": lambda x: -x,
-    "is exponentiated": np.exp,
-    "is exponentiated, with its sign changed": lambda x: -np.exp(x),
-    "is its logarithm": lambda x: np.log(np.abs(x)),
-    "went through softplus": lambda x: np.logaddexp(x, 0.0),
-    "went through the inverse of softplus": lambda x: x + np.log(-np.expm1(-x)),
-    "is squared": np.square,
-    "is all ones": np.ones_like,
-    "has its heads in reverse order": lambda x: x[::-1],
-}
-
-
-def _of_decay(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[str]:
-    """Yield what explains a change of a parameter of the decay: a scale, or an order of heads."""
-    x, y = _float(x), _float(y)
-    if x.shape != y.shape:
-        yield f"{name} has another shape"
-        return
-    with np.errstate(all="ignore"):
-        distances = {text: relative_distance(op(x), y) for text, op in _SCALES.items()}
-    best = min(distances, key=distances.__getitem__)
-    if not y.any():
-        yield f"{name} is all zeros"
-    elif distances[best] < 0.02 and distances[best] < EXPLAINED * relative_distance(x, y):
-        yield f"{name} {best}"
-    elif relative_distance(np.sort(x, axis=None), np.sort(y, axis=None)) < EXPLAINED * relative_distance(x, y) * 0.1:
-        yield f"{name} holds its entries in another order"
+    return np.concatenate([in_double(blocks.get(gate, zero)) for gate in gates])
 
 
 def _gates(gates: Sequence[str], count: int) -> str:
     if len(gates) == count and count > 1:
         return "all gates"
     return f"gate {gates[0]}" if len(gates) == 1 else f"gates {', '.join(gates)}"
-
-
-def _float(x: Any) -> np.ndarray:
-    return np.asarray(x, dtype=np.complex128 if np.iscomplexobj(x) else np.float64)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from unitcircle._json import to_json
-from unitcircle.diagnosis._conversion import conversion_errors, relative_distance
+from unitcircle.diagnosis._conversion import conversion_errors
+from unitcircle.diagnosis._decay_conversion import lost_memory, relative_distance
 from unitcircle.diagnosis._head_memory import HeadMemory, head_memory, tokens
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import RecurrentLayer
@@ -252,7 +253,9 @@ def _layer_difference(one: RecurrentLayer, two: RecurrentLayer, others: Sequence
     changed = [block for block in blocks if block.changed]
     # Layers that were matched by their weights are no places in which a layer can be wrong.
     rivals = others if one.label == two.label else ()
-    errors = conversion_errors(one, two, rivals, [block.part for block in changed]) if changed else ()
+    errors = conversion_errors(one, two, rivals, [block.part for block in changed]) if changed else []
+    if not changed and (cast := lost_memory(one, two)):
+        errors.append(cast)
     memories = head_memory(one), head_memory(two)
     memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])
     return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory)
@@ -287,7 +290,7 @@ def _block(part: str, x: np.ndarray, y: np.ndarray, eps: float) -> BlockDifferen
     # Half of the eps in each entry, and the sums of biases and subnormal numbers of float16 beside it.
     storage = eps + max(_grid(x), _grid(y)) + (2.0**-24 * np.sqrt(x.size) / size if eps > 2.0**-20 and size else 0.0)
     radius = None
-    if part.startswith("recurrent") and moved:
+    if part.startswith("recurrent ") and moved:
         radius = float(np.abs(np.linalg.eigvals(x)).max()), float(np.abs(np.linalg.eigvals(y)).max())
     return BlockDifference(part, distance, float(storage), radius)
 
