@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Arguments = Mapping[str, Any]
+SAMPLE = 100_000
+"""Decays from which quantiles are taken."""
 _NOTHING = -800.0
 """log of a share that is 0 in double precision."""
 
@@ -24,21 +26,24 @@ class Transitions:
     """The transitions ``A_t = diag(exp(log_decay_t)) + left_t right_tᵀ`` of a layer along a batch.
 
     ``log_decay`` is ``(batch, T, heads, entries)``; ``left`` and ``right`` are of this shape, or None without a delta
-    rule.
+    rule. Where it holds the slowest entry of each head alone, ``sample`` holds some of all entries, of any shape.
     """
 
     log_decay: Tensor
     left: Tensor | None = None
     right: Tensor | None = None
+    sample: Tensor | None = None
 
 
 def _selective_scan(given: Arguments) -> Transitions:
-    """Mamba: Δ ``(batch, channels, T)`` and A ``(channels, modes)``."""
+    """Mamba: Δ ``(batch, channels, T)`` and A ``(channels, modes)``; its slowest mode is the same at every token."""
     _, step, A, *_ = given.values()
     bias = given.get("delta_bias")
     step = step.double() if bias is None else step.double() + bias.double()[:, None]
     step = functional.softplus(step) if given.get("delta_softplus") else step
-    return Transitions(step.transpose(1, 2)[..., None] * A.double())
+    step, A = step.transpose(1, 2)[..., None], A.double()
+    some = step[:, :: max(1, step.numel() * A.shape[-1] // SAMPLE)]
+    return Transitions(step * A.amax(-1, keepdim=True), sample=some * A)
 
 
 def _chunk_scan(given: Arguments) -> Transitions:

@@ -15,14 +15,21 @@ from torch import Tensor, nn
 
 from unitcircle.checkpoints import config_of, read
 from unitcircle.dynamics._batch import call
-from unitcircle.dynamics._linear_scans import Transitions, watched
+from unitcircle.dynamics._linear_scans import SAMPLE, Transitions, watched
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.recurrence import RecurrentLayer
 
-EXACT = 32
+EXACT = 16
 """Up to this many entries the norm of a product comes from its singular values, above from power iterations."""
-ITERATIONS = 40
+FIRST_ITERATIONS, ITERATIONS = 12, 3
+"""Later ones begin with the vector of the shorter product."""
+PLACES = 64
+"""Places of a write over which a survival is the median."""
+LONG = 64
+"""Tokens of a piece of a long sequence."""
+LARGEST_LOG = 600.0
+"""exp of it is finite in double precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +50,8 @@ class TokenMemory:
     lags
         ``(k,)``: lags at which the norm of the product is known, from 0 to T.
     log_norms
-        ``(k, heads)``: log ‖A_T ⋯ A_{T−lag+1}‖₂ (nats), mean over the batch.
+        ``(k, heads)``: log ‖A_T ⋯ A_{T−lag+1}‖₂ (nats), mean over the batch; with a delta rule of
+        its first sequence.
     at_rest
         ``(heads,)``: log |λ| at rest of the slowest channel (nats per token).
     """
@@ -133,8 +141,7 @@ def token_memory(
         wanted = layer.linear.units if layer.linear is not None and layer.linear.family.name == "Zamba" else 1
         if len(parts[number]) == wanted:  # the channels of all heads of Zamba, which scans head by head
             whole = parts[number]
-            decay = whole[0].log_decay if wanted == 1 else torch.cat([part.log_decay for part in whole], dim=2)
-            found[number] = _measured(layer, Transitions(decay, whole[0].left, whole[0].right))
+            found[number] = _measured(layer, whole[0] if wanted == 1 else _together(whole))
             del parts[number]
 
     lengths: dict[int, int] = {}
@@ -188,6 +195,13 @@ def _mixers(model: nn.Module, layers: Sequence[RecurrentLayer]) -> list[nn.Modul
     return found
 
 
+def _together(parts: Sequence[Transitions]) -> Transitions:
+    """Return the transitions of heads that a layer scans one by one."""
+    samples = [part.sample.flatten() for part in parts if part.sample is not None]
+    decay = torch.cat([part.log_decay for part in parts], dim=2)
+    return Transitions(decay, sample=torch.cat(samples) if samples else None)
+
+
 def _measured(layer: RecurrentLayer, transitions: Transitions) -> TokenMemory:
     log_decay = transitions.log_decay
     steps, heads = log_decay.shape[1:3]
@@ -197,14 +211,16 @@ def _measured(layer: RecurrentLayer, transitions: Transitions) -> TokenMemory:
         lags = np.arange(steps + 1)
         norms = (total[:, -1:] - total).amax(-1).flip(1).mean(0)
     else:
-        lags, norms = _product_norms(log_decay, transitions.left, transitions.right)
+        lags, norms = _product_norms(log_decay[:1], transitions.left[:1], transitions.right[:1])
     survival: dict[int, np.ndarray] = {}
     lag = 1
     while lag <= steps:
-        kept = (total[:, lag:] - total[:, :-lag]).amax(-1)
+        apart = max(1, (steps - lag + 1) // PLACES)
+        kept = (total[:, lag::apart] - total[:, :-lag:apart]).amax(-1)
         survival[lag] = kept.flatten(0, 1).median(0).values.exp().cpu().numpy()
         lag *= 4
-    sample = log_decay.flatten()[:: max(log_decay.numel() // 100_000, 1)].exp()
+    entries = log_decay if transitions.sample is None else transitions.sample
+    sample = entries.flatten()[:: max(entries.numel() // SAMPLE, 1)].exp()
     low, median, high = torch.quantile(sample, sample.new_tensor([0.05, 0.5, 0.95])).tolist()
     return TokenMemory(
         layer, steps, (low, median, high), survival, lags, norms.cpu().numpy(), _at_rest(layer, heads)
@@ -218,42 +234,62 @@ def _at_rest(layer: RecurrentLayer, heads: int) -> np.ndarray:
 
 
 def _product_norms(log_decay: Tensor, left: Tensor, right: Tensor) -> tuple[np.ndarray, Tensor]:
-    """Return lags, and log ‖A_T ⋯ A_{T−lag+1}‖₂ by lag and head: products of pieces of √T tokens, all side by side."""
+    """Return lags, and log ‖A_T ⋯ A_{T−lag+1}‖₂ by lag and head: products of pieces of the tokens, all side by side."""
     batch, steps, heads, size = log_decay.shape
     piece = math.isqrt(steps - 1) + 1
+    piece = max(piece, LONG) if steps > LONG**2 // 16 else piece
+    log_decay = log_decay.clamp_min(-LARGEST_LOG)
+    # The inverse of the decays of a piece must be finite.
+    piece = max(1, min(piece, int(LARGEST_LOG / max(-float(log_decay.min()), 1.0))))
     pieces = -(-steps // piece)
     missing = pieces * piece - steps
 
     def cut(x: Tensor) -> Tensor:  # the first piece begins with transitions that change nothing
-        padded = torch.cat([x.new_zeros(batch, missing, heads, size), x], dim=1)
+        padded = torch.cat([x.new_zeros(batch, missing, heads, size), x], dim=1) if missing else x
         return padded.view(batch, pieces, piece, heads, size).transpose(2, 3)
 
-    decay, left, right = cut(log_decay).exp(), cut(left), cut(right)
-    product = torch.eye(size, dtype=decay.dtype, device=decay.device).repeat(batch, pieces, heads, 1, 1)
-    for t in range(piece):
-        read_out = (right[..., t, None, :] @ product).squeeze(-2)
-        product = decay[..., t, :, None] * product
-        product += left[..., t, :, None] * read_out[..., None, :]
-    suffix, scale = torch.eye(size, dtype=decay.dtype, device=decay.device).expand(batch, heads, size, size), 0.0
-    lags, norms = [0], [decay.new_zeros(heads)]
+    product = _products(cut(log_decay), cut(left), cut(right))
+    suffix, scale = product[:, -1], 0.0
+    vector = _start(suffix)
+    lags, norms = [0], [product.new_zeros(heads)]
     for k in reversed(range(pieces)):
-        suffix = suffix @ product[:, k]
+        if k < pieces - 1:
+            vector = product[:, k].mT @ vector
+            suffix = suffix @ product[:, k]
         largest = suffix.abs().amax((-2, -1), keepdim=True)
         suffix = suffix / torch.where(largest > 0, largest, 1)
         scale = scale + largest.log()[..., 0, 0]
         lags.append(steps - max(k * piece - missing, 0))
-        norms.append((scale + _norm(suffix).log()).mean(0))
+        norm, vector = _norm(suffix, vector, ITERATIONS if len(lags) > 2 else FIRST_ITERATIONS)
+        norms.append((scale + norm.log()).mean(0))
     return np.array(lags), torch.stack(norms)
 
 
-def _norm(matrix: Tensor) -> Tensor:
-    """Return the largest singular value of each matrix; by power iterations it is low by a few percent at most."""
-    if matrix.shape[-1] <= EXACT:
-        return torch.linalg.matrix_norm(matrix, ord=2)
+def _products(log_decay: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Return the product of the transitions of each piece ``(..., piece, entries)``, the last token to the left."""
+    # With Γ_t the product of the decays up to t, it is diag(Γ) + Σ_s diag(Γ/Γ_s) left_s w_sᵀ, and the rows w_s, which
+    # are right_sᵀ times the product before s, solve a triangular system.
+    total = log_decay.cumsum(-2)
+    eye = torch.eye(log_decay.shape[-1], dtype=log_decay.dtype, device=log_decay.device)
+    before = torch.exp(total - log_decay) * right
+    after = left * torch.exp(-total)
+    coupling = torch.tril(before @ after.mT, -1)
+    rows = torch.linalg.solve_triangular(-coupling, before, upper=False, unitriangular=True)
+    end = total[..., -1:, :].exp()
+    return end.mT * (eye + after.mT @ rows)
+
+
+def _start(matrix: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     vector = torch.randn(matrix.shape[-1], 1, generator=generator, dtype=torch.float64).to(matrix)
-    gram_step = vector.expand(*matrix.shape[:-1], 1)
-    for _ in range(ITERATIONS):
-        gram_step = matrix.mT @ (matrix @ gram_step)
-        gram_step = gram_step / gram_step.norm(dim=-2, keepdim=True).clamp_min(torch.finfo(matrix.dtype).tiny)
-    return (matrix @ gram_step).norm(dim=-2).squeeze(-1)
+    return vector.expand(*matrix.shape[:-1], 1)
+
+
+def _norm(matrix: Tensor, vector: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Return the largest singular value of each matrix, low by a few percent at most, and a vector that shows it."""
+    if matrix.shape[-1] <= EXACT:
+        return torch.linalg.matrix_norm(matrix, ord=2), vector
+    for _ in range(iterations):
+        vector = matrix.mT @ (matrix @ vector)
+        vector = vector / vector.norm(dim=-2, keepdim=True).clamp_min(torch.finfo(matrix.dtype).tiny)
+    return (matrix @ vector).norm(dim=-2).squeeze(-1), vector
