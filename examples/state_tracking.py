@@ -120,18 +120,42 @@ up to 30 symbols, {seeds} seeds. Balanced accuracy on strings of 40 to 100 symbo
 
 | language | range of λ | learned (≥ .99) | median | lowest | highest |
 |---|---|---|---|---|---|"""
+EXPECTED = {5: "(-1, 1)", 6: "disc"}
+"""Language → the arm whose range is expected to do."""
 NAMES = {5: "5: an even number of zeros and of ones", 6: "6: zeros minus ones a multiple of 3"}
+
+
+def reading(scores: dict[tuple[int, str], np.ndarray]) -> str:
+    """Return what the protocol says of the scores."""
+    sentences: list[str] = []
+    for grammar, arm in EXPECTED.items():
+        others = [key for key in ARMS if key == "(0, 1)" or (grammar == 6 and key != arm)]
+        wrong = [key for key in others if (scores[grammar, key] >= LEARNED).any()]
+        outside = (
+            f"learned all the same with {', '.join(wrong)}" if wrong else f"not learned with {' or '.join(others)}"
+        )
+        if (scores[grammar, arm] >= LEARNED).any():
+            within = f"is learned with {arm}"
+        else:
+            best = scores[grammar, arm].max()
+            within = (
+                f"was not learned to {LEARNED} with {arm} either (best {best:.3f}): training, and not range, decides"
+            )
+        sentences.append(f"Language {grammar} {within}, and {outside}, in these runs.")
+    return "\n" + "\n".join(sentences)
 
 
 def main() -> None:
     torch.set_num_threads(1)
     print(HEAD.format(date=dt.datetime.now(dt.UTC).date(), units=UNITS, seeds=SEEDS))
+    scores: dict[tuple[int, str], np.ndarray] = {}
     for grammar, name in NAMES.items():
         for arm in ARMS:
-            score = np.sort(trained(grammar, arm))
+            scores[grammar, arm] = score = np.sort(trained(grammar, arm))
             learned = int((score >= LEARNED).sum())
             values = " | ".join(f"{value:.3f}" for value in (np.median(score), score[0], score[-1]))
             print(f"| {name} | {arm} | {learned} of {SEEDS} | {values} |", flush=True)
+    print(reading(scores))
 
 
 if __name__ == "__main__":

@@ -145,19 +145,19 @@ OF_NO_ARRAY = {
         "axes_or_new", "duration", "factor", "inline_svg", "page", "panel", "progress_bar", "render", "save_figure",
         "style", "table", "to_json", "weight_table", "written_whole",
     },
-    "checkpoints": {"rewrite", "tensors_of_file"},
+    "checkpoints": {"config_of", "rewrite", "tensors_of_file"},
     "diagnosis": {
         "check_codes", "diagnosis_page", "diagnosis_text", "diagnosis_view", "drawn_decay", "explain", "initialized",
         "is_live", "load_rules", "merged_action", "rule_of", "rules", "selected_codes",
     },
-    "recurrence": {"activation", "draw_decay", "is_known_activation", "layer_label"},
+    "recurrence": {"activation", "is_known_activation", "layer_label"},
     "dynamics": {"input_share", "plot_calibration", "unwrapped"},
     "torch": {
         "copied", "generator_of", "gradient_of", "has_gradient", "has_own_forward", "parametrize_orthogonal",
         "parametrize_schur", "recurrent_tensors", "suspects", "write_weight",
     },
     "jax": {"initializer", "live_scans"},
-    "initializers": {"from_dict", "parse", "require"},
+    "initializers": {"decay_law", "from_dict", "legs_frequencies", "parse", "require"},
     "ensembles": {"critical_gain", "sample_radii", "std_for_radius"},
 }  # fmt: skip
 """Functions of names, files, modules, numbers, and of what other functions return."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from unitcircle._arguments import whole_number
 from unitcircle._array import Weight, device, namespace, ndtr
 from unitcircle._specification import Specification
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -418,12 +419,18 @@ def legs_frequencies(modes: int, /) -> np.ndarray:
     numpy.ndarray
         ω ``(N,)``.
 
+    Raises
+    ------
+    ArgumentError
+        Not a positive whole number.
+
     Examples
     --------
     >>> legs_frequencies(1).round(4)
     array([0.866])
     """
-    return np.linalg.eigvalsh(1j * _legs_skew(2 * modes))[modes:]
+    count = whole_number("modes", modes, least=1)
+    return np.linalg.eigvalsh(1j * _legs_skew(2 * count))[count:]
 
 
 def _legs_skew(size: int) -> np.ndarray:
