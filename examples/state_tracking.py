@@ -138,9 +138,7 @@ def reading(scores: dict[tuple[int, str], np.ndarray]) -> str:
             within = f"is learned with {arm}"
         else:
             best = scores[grammar, arm].max()
-            within = (
-                f"was not learned to {LEARNED} with {arm} either (best {best:.3f}): training, and not range, decides"
-            )
+            within = f"was not learned to {LEARNED} with {arm} (best {best:.3f}), where training and not range decides"
         sentences.append(f"Language {grammar} {within}, and {outside}, in these runs.")
     return "\n" + "\n".join(sentences)
 
