@@ -93,20 +93,10 @@ from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._chain import Chain
 from unitcircle.initializers._constant import Constant, Zeros
 from unitcircle.initializers._critical import Critical
-from unitcircle.initializers._decay import (
-    DecayCurve,
-    DecayLaw,
-    Frequencies,
-    LegS,
-    Level,
-    LogModes,
-    LogPhase,
-    LogRate,
-    Moduli,
-    Step,
-    decay_law,
-    legs_frequencies,
-)
+from unitcircle.initializers._decay import decay_law
+from unitcircle.initializers._decay_curves import DecayCurve, Frequencies, LegS, Level, LogModes, legs_frequencies
+from unitcircle.initializers._decay_draws import LogPhase, LogRate, Moduli, Step
+from unitcircle.initializers._decay_law import DecayLaw
 from unitcircle.initializers._eigen import Eigen
 from unitcircle.initializers._filled import Filled, Initialization, require
 from unitcircle.initializers._identity import Identity
