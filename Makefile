@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix lint-environment lint bench enclosures fuzz lab gpu reproduce docs changelog clean
+.PHONY: help demo test test-matrix lint-environment lint bench enclosures fuzz lab gpu reproduce docs docs-serve docs-links changelog clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -67,13 +67,20 @@ reproduce:  ## the claims of the sources, ours beside theirs: ten minutes on two
 	@$(SETUP) test
 	$(BIN)/unitcircle reproduce all --quick --seed 1 --out out/reproduce
 
-docs:  ## the documentation, warnings are errors
+docs:  ## the site, warnings are errors; KEEP=1 keeps the figures, findings and tutorials of the last build
 	@$(SETUP) docs
-	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 UNITCIRCLE_DOCS_KEEP=$(KEEP) $(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
+
+docs-serve: docs  ## build the site, and show it on http://localhost:8000
+	$(BIN)/python -m http.server --bind localhost --directory docs/_build/html 8000
+
+docs-links: docs  ## follow every link of the site that leaves it (needs network)
+	UNITCIRCLE_DOCS_KEEP=1 $(BIN)/sphinx-build -q -b linkcheck docs docs/_build/links
 
 changelog:  ## what the next release will say, from the fragments in changelog.d
 	@$(SETUP) lint
 	$(BIN)/towncrier build --draft --version next
 
 clean:  ## remove what the targets above made
-	rm -rf .venv* .tools out docs/_build docs/generated .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv* .tools out docs/_build docs/generated docs/findings docs/tutorials .pytest_cache .ruff_cache .hypothesis

@@ -1,55 +1,114 @@
-"""Sphinx settings; the pages of the findings are written here from the registry, their single source."""
+"""Sphinx settings. What can be computed is written here at every build: findings, command line, figures, tutorials."""
 
 import os
 import re
 import runpy
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
 
-from unitcircle import monitor
-from unitcircle.diagnosis import RULES as DIAGNOSIS
-from unitcircle.diagnosis import explain
-
 # Keras without TensorFlow has to be told what it runs on before it is imported.
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 HERE = Path(__file__).parent
-RULES = DIAGNOSIS | monitor.RULES
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import command_line  # noqa: E402
+import findings  # noqa: E402
+import references  # noqa: E402
 
 project = "unitcircle"
 copyright = "The unitcircle developers"
 version = release = installed_version("unitcircle")
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_reredirects",
+    "sphinxext.opengraph",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints", "tutorials/*.ipynb", "generated/**", "sg_execution_times.rst"]
+
+html_theme = "furo"
+html_title = f"unitcircle {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+templates_path = ["_templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+        "sidebar/versions.html",
+    ]
+}
+html_context = {"site_version": version, "site_versions": os.environ.get("UNITCIRCLE_DOCS_VERSIONS", "").split()}
+
 # Formulas are MathML in the page: they are shown without network, where MathJax would be loaded from a server.
 html_math_renderer = "mathml"
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = -1  # a cell that imports torch takes 30 s on a busy machine
-nb_execution_excludepatterns = ["generated/*"]
-html_theme = "furo"
-html_title = "unitcircle"
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
-autodoc_typehints = "none"
+nb_execution_excludepatterns = ["generated/*", "findings/*"]
+
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 90
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
+autosummary_generate = False
 
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 
-def write_finding_pages() -> None:
-    """Write one page a code, and the list of them."""
-    folder = HERE / "generated" / "findings"
-    folder.mkdir(parents=True, exist_ok=True)
-    for code in RULES:
-        (folder / f"{code}.md").write_text(explain(code, rules=RULES), encoding="utf-8")
-    listed = "\n".join(f"| [{r.code}]({r.code}.md) | {r.name} | {r.summary} |" for r in RULES.values())
-    index = f"# Findings\n\n| code | name | what it says |\n|---|---|---|\n{listed}\n\n"
-    toc = "\n".join(RULES)
-    (folder / "index.md").write_text(f"{index}```{{toctree}}\n:hidden:\n\n{toc}\n```\n", encoding="utf-8")
+# One picture for every page; a card a page would take longer than the rest of the build.
+ogp_site_url = os.environ.get("UNITCIRCLE_DOCS_URL", "https://unitcircle.invalid/")
+ogp_image = "_static/card.png"
+ogp_image_alt = "Eigenvalues of four gates inside the unit circle, before and after a repair"
+ogp_social_cards = {"enable": False}
+
+redirects = {
+    "api": "reference/index.html",
+    "ensembles": "reference/ensembles.html",
+    "experiments": "reference/training.html",
+    "initializers": "reference/initializers.html",
+    "spectra": "reference/spectra.html",
+    "generated/findings/index": "../../findings/index.html",
+} | {f"generated/findings/{code}": f"../../findings/{code}.html" for code in findings.RULES}
+linkcheck_anchors = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/tutorials",
+    "gallery_dirs": "tutorials",
+    "filename_pattern": r"\.py",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "image_srcset": ["2x"],
+    "min_reported_time": 10_000,
+    "remove_config_comments": True,
+    # An unchanged script may print something else after a change of the library.
+    "run_stale_examples": not os.environ.get("UNITCIRCLE_DOCS_KEEP"),
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+}
 
 
 def run_notebooks() -> None:
@@ -87,9 +146,16 @@ def write_formula(translator, node) -> None:
 def setup(app) -> None:
     """Connect the functions above."""
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-process-docstring", references.add_contents)
+    app.connect("missing-reference", references.resolve_private)
     app.add_html_math_renderer("mathml", (write_inline_formula, None), (write_formula, None))
 
 
-write_finding_pages()
-runpy.run_path(str(HERE / "theory_figures.py"))["write"](HERE / "generated")
-run_notebooks()
+references.stand_in_for_trainers()
+# `make docs KEEP=1` leaves what an earlier build has computed: for work on the words.
+if not (os.environ.get("UNITCIRCLE_DOCS_KEEP") and (HERE / "findings" / "index.md").exists()):
+    findings.write(HERE / "findings")
+    command_line.write(HERE / "generated" / "cli.md")
+    for script in ("theory_figures.py", "site_figures.py"):
+        runpy.run_path(str(HERE / script))["write"](HERE / "generated")
+    run_notebooks()

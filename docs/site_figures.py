@@ -1,0 +1,61 @@
+"""The picture of the first page and the card that other sites show; ``conf.py`` calls ``write`` at every build."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from unitcircle import initializers, power_norms
+from unitcircle.report import COLORS, style
+
+UNITS, STEPS = 64, 100
+
+
+def write(folder: Path) -> None:
+    """Write both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks = gates()
+    with style():
+        figure = Figure(figsize=(8.4, 3.5), layout="constrained")
+        plane, norms = figure.subplots(1, 2, width_ratios=(1, 1.35))
+        eigenvalues(plane, blocks)
+        powers(norms, blocks)
+        figure.savefig(folder / "landing.svg", metadata={"Date": None, "Creator": None})
+        card = Figure(figsize=(12, 6.3), layout="constrained", dpi=100)
+        plane, norms = card.subplots(1, 2, width_ratios=(1, 1.25))
+        eigenvalues(plane, blocks)
+        powers(norms, blocks)
+        card.suptitle("unitcircle: can this network carry a signal over the length you need?", fontsize=20)
+        static = Path(__file__).parent / "_static"
+        card.savefig(static / "card.png", metadata={"Software": None})
+
+
+def gates() -> dict[str, np.ndarray]:
+    """Return the forget gate of an LSTM initialized the popular way (the stack is orthogonal), and gate by gate."""
+    orthogonal = initializers.parse("orthogonal")
+    stack = np.linalg.qr(np.random.default_rng(0).standard_normal((4 * UNITS, UNITS)))[0]
+    return {
+        "orthogonal_ on the stack": stack[UNITS : 2 * UNITS],
+        "gate by gate": np.asarray(orthogonal.sample(UNITS, rng=0)),
+    }
+
+
+def eigenvalues(axes: Axes, blocks: dict[str, np.ndarray]) -> None:
+    angle = np.linspace(0, 2 * np.pi, 400)
+    axes.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=1)
+    for (label, W), color, marker in zip(blocks.items(), ("vermilion", "blue"), "os", strict=True):
+        values = np.linalg.eigvals(W)
+        axes.plot(values.real, values.imag, marker, ms=3.5, color=COLORS[color], label=label)
+    axes.set(aspect="equal", xlabel="real part", ylabel="imaginary part", title="Eigenvalues of the forget gate")
+    axes.legend(loc="center", fontsize=7)
+
+
+def powers(axes: Axes, blocks: dict[str, np.ndarray]) -> None:
+    for (label, W), color in zip(blocks.items(), ("vermilion", "blue"), strict=True):
+        axes.plot(
+            np.arange(STEPS + 1), np.asarray(power_norms(W, steps=STEPS)) / np.log(10), color=COLORS[color], label=label
+        )
+    axes.set(xlabel="steps t", ylabel="log₁₀ ‖Wᵗ‖", title="What is left of a signal after t steps")
+    axes.annotate("1/1000", (STEPS, -3), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=7)
+    axes.axhline(-3, ls=":", lw=0.8, color=COLORS["grey"])

@@ -1,0 +1,39 @@
+"""Ignore it where the loss falls: a plain network that learns to remember raises its radius."""
+
+import torch
+
+import unitcircle as uc
+
+PICTURE = "run"
+METRIC = "radius"
+
+
+def before():
+    def grow(weight, _step):
+        weight.mul_(1.08)
+        return 1.0  # the loss does not fall
+
+    return run(grow)
+
+
+def after():
+    def hold(weight, _step):
+        weight.mul_(1.08)
+        weight.div_(max(1.0, torch.linalg.eigvals(weight).abs().max()))  # as a penalty or a parametrization would
+        return 1.0
+
+    return run(hold)
+
+
+def run(change):
+    """Watch a network of which a step changes the weight; a training loop would call ``monitor.step`` as well."""
+    torch.manual_seed(0)
+    model, records, found = torch.nn.RNN(2, 16), [], []
+    torch.nn.init.orthogonal_(model.weight_hh_l0)
+    sinks = [lambda record, _step: records.append(uc.monitor.scalars(record))]
+    monitor = uc.monitor.Monitor(model, every=1, overhead=1.0, sinks=sinks, on_finding=found.append)
+    for step in range(12):
+        with torch.no_grad():
+            loss = change(model.weight_hh_l0, step)
+        monitor.step(loss=loss)
+    return records, found
