@@ -103,10 +103,28 @@ def ranges(axes, subject, _example) -> None:
     axes.set(xlim=(-1.2, 1.2), yticks=[], xlabel=f"eigenvalues that {family.name} can have")
 
 
-def gradient(axes, subject, _example) -> None:
-    norms = np.asarray(uc.dynamics.gradient_flow(*subject).norms)
+def carried(axes, subject, _example) -> None:
+    """The mean gradient of all sequences, which training follows, at the states of a plain cell."""
+    model, (inputs, _target) = subject
+    rnn = model.rnn
+    drive = inputs @ rnn.weight_ih_l0.T + rnn.bias_ih_l0 + rnn.bias_hh_l0
+    states = [torch.zeros(len(inputs), rnn.hidden_size, requires_grad=True)]
+    for step in range(inputs.shape[1]):
+        states.append(torch.relu(drive[:, step] + states[-1] @ rnn.weight_hh_l0.T))
+    gradients = torch.autograd.grad(model.readout(states[-1]).sum(), states)
+    norms = np.array([float(gradient.mean(0).norm()) for gradient in reversed(gradients)])
+    axes.semilogy(np.maximum(norms / norms[0], 1e-16), color=COLORS["blue"])
+    axes.axhline(1, color=COLORS["grey"], lw=0.8)
+    axes.set(xlabel="steps back from the end", ylabel="mean gradient of all sequences")
+
+
+def gradient(axes, subject, example) -> None:
+    loss = example.get("OPTIONS", {}).get("loss")
+    norms = np.asarray(uc.dynamics.gradient_flow(*subject, loss).norms)
     mean = np.sqrt((norms**2).reshape(len(norms), -1).mean(1))
-    axes.semilogy(np.maximum(mean / mean[0], 1e-16), color=COLORS["blue"])
+    start = np.flatnonzero(mean)[0]  # a state that the loss does not see has none
+    lags = np.arange(start, len(mean))
+    axes.semilogy(lags, np.maximum(mean[start:] / mean[start], 1e-16), color=COLORS["blue"])
     for bound in (1e-3, 1e3):
         axes.axhline(bound, color=COLORS["grey"], lw=0.8, ls=":")
     axes.set(xlabel="steps back from the end", ylabel="gradient, relative to its end")
