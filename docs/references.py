@@ -8,6 +8,8 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
+from sphinx.ext.napoleon import GoogleDocstring
+
 MODULES = (
     *(
         "checkpoints",
@@ -40,6 +42,14 @@ def stand_in_for_trainers() -> None:
             sys.modules[part] = ModuleType(part)
             sys.modules[part].__spec__ = ModuleSpec(part, None)
         setattr(sys.modules[name], base, type(base, (), {"__module__": name}))
+
+
+def whole_text(docstring: GoogleDocstring) -> tuple[str, list[str]]:
+    """Return no type and the whole text: napoleon takes what stands before the first colon for the type."""
+    return "", docstring._dedent(docstring._consume_to_end())
+
+
+GoogleDocstring._consume_inline_attribute = whole_text
 
 
 def public_names(module) -> list[str]:
