@@ -69,6 +69,8 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 90
+# A signature may name a type, such as Initialization, that several modules publish: the first link is as good.
+suppress_warnings = ["ref.python"]
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
 autosummary_generate = False
