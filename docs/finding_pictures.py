@@ -95,6 +95,19 @@ def rounding(axes, subject, _example) -> None:
     axes.set(xlabel="head", ylabel="uncertainty of its memory (%)")
 
 
+def decayed(axes, subject, _example) -> None:
+    """What the optimizer does to a parameter whose gradient is 0."""
+    model, options = subject
+    values = []
+    for _ in range(300):
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        options["optimizer"].step()
+        values.append(model.A_log.detach().numpy().copy())
+    axes.plot(np.array(values), color=COLORS["blue"], lw=0.7)
+    axes.set(xlabel="training step, gradient 0", ylabel="A_log of each head")
+
+
 def ranges(axes, subject, _example) -> None:
     family = subject.linear.family
     low, high = family.range

@@ -103,6 +103,9 @@ def findings(code: str, subject, options: dict) -> list:
     if code in monitor.RULES:
         return [finding for finding in subject[1] if finding.code == code]
     arguments = subject if isinstance(subject, tuple) else (subject,)
+    if isinstance(arguments[-1], dict):  # options of this subject alone, such as its optimizer
+        *arguments, own = arguments
+        options = options | own
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         diagnosis = uc.diagnose(*arguments, **{"select": [code]} | options)
