@@ -109,11 +109,14 @@ def decayed(axes, subject, _example) -> None:
 
 
 def ranges(axes, subject, _example) -> None:
-    family = subject.linear.family
-    low, high = family.range
-    axes.plot([low, high], [0, 0], lw=6, color=COLORS["blue"], solid_capstyle="butt")
-    axes.axvline(0, color=COLORS["grey"], lw=0.8)
-    axes.set(xlim=(-1.2, 1.2), yticks=[], xlabel=f"eigenvalues that {family.name} can have")
+    """A segment of the real line, or the disc of a family that rotates."""
+    family, angle = subject.linear.family, np.linspace(0, 2 * np.pi, 200)
+    axes.plot(np.cos(angle), np.sin(angle), color=COLORS["grey"], lw=0.8)
+    if family.rotates:
+        axes.fill(np.cos(angle), np.sin(angle), color=COLORS["blue"], alpha=0.4)
+    else:
+        axes.plot(family.range, (0, 0), lw=5, color=COLORS["blue"], solid_capstyle="butt")
+    axes.set(aspect="equal", xlabel=f"eigenvalues that {family.name} can have", ylabel="imaginary part")
 
 
 def carried(axes, subject, _example) -> None:

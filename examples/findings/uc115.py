@@ -13,8 +13,10 @@ def before():
 
 
 def after():
-    # RWKV-7 may have negative eigenvalues along its key.
-    return from_linear("RWKV-7", {"w0": -5.5 + 5 * np.linspace(0, 1, 64) ** 1.2})
+    # The eigenvalues of an LRU are complex: it rotates, and can count.
+    rng = np.random.default_rng(0)
+    modulus = np.sqrt(rng.uniform(0.9**2, 0.999**2, 24))
+    return from_linear("LRU", {"nu_log": np.log(-np.log(modulus)), "theta_log": np.log(rng.uniform(1e-3, 6.28, 24))})
 
 
 def steps(heads):
