@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -62,4 +62,5 @@ def _difference_p(differences: Sequence[float]) -> float:
     """Return the p-value of the paired t-test: eight pairs cannot pass a permutation test among a dozen lines."""
     if np.ptp(differences) == 0:
         return 0.0 if differences[0] else 1.0
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+    test: Any = stats.ttest_1samp(differences, 0.0)
+    return float(test.pvalue)

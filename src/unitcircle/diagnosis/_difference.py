@@ -199,16 +199,21 @@ def difference(
     >>> difference(before, after).errors
     ('lstm: the recurrent weights of gates i and f are swapped',)
     """
-    for name, layers in (("a", a), ("b", b)):
-        if not isinstance(layers, Sequence) or not all(isinstance(layer, RecurrentLayer) for layer in layers):
-            rule = "must be a sequence of recurrent layers, as read() returns it"
-            raise ArgumentError(name, rule, type(layers).__qualname__)
+    _require_layers("a", a)
+    _require_layers("b", b)
     pairs = _pairs(a, b)
     taken_a, taken_b = {id(one) for one, _ in pairs}, {id(two) for _, two in pairs}
     layers = tuple(_layer_difference(one, two, a) for one, two in pairs)
     only_a = tuple(layer.label for layer in a if id(layer) not in taken_a)
     only_b = tuple(layer.label for layer in b if id(layer) not in taken_b)
     return Difference(*names, layers, only_a, only_b)
+
+
+def _require_layers(argument: str, layers: Any) -> None:
+    if isinstance(layers, Sequence) and all(isinstance(layer, RecurrentLayer) for layer in layers):
+        return
+    rule = "must be a sequence of recurrent layers, as read() returns it"
+    raise ArgumentError(argument, rule, type(layers).__qualname__)
 
 
 def _pairs(a: Sequence[RecurrentLayer], b: Sequence[RecurrentLayer]) -> list[tuple[RecurrentLayer, RecurrentLayer]]:

@@ -48,7 +48,7 @@ def _associative(
     """Return ``x_1, x_1 ∘ x_2, (x_1 ∘ x_2) ∘ x_3, …``, which an associative operation makes in any order."""
     parts = [x.split(1, dim) for x in xs]
     state: Sequence[Tensor] = [x[0] for x in parts]
-    states = [state]
+    states: list[Sequence[Tensor]] = [state]
     for t in range(1, len(parts[0])):
         state = combine(*state, *(x[t] for x in parts), *additional_inputs)
         states.append(state)

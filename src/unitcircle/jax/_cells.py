@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +127,7 @@ def cells_of(leaves: Leaves, /) -> Iterator[CellParameters]:
 def _of_equinox(path: Path, leaves: Leaves) -> CellParameters | None:
     """Return the cell of equinox at a path: stacks of gates that act on columns, in the order of torch's."""
     own = {name: (*path, name) for name in ("weight_hh", "weight_ih", "bias", "bias_n") if (*path, name) in leaves}
-    shapes = {name: jnp.shape(leaves[place]) for name, place in own.items()}
+    shapes: dict[str, Sequence[int]] = {name: jnp.shape(leaves[place]) for name, place in own.items()}
     recurrent, inputs = shapes["weight_hh"], shapes.get("weight_ih", ())
     stacked = len(recurrent) >= 2 and recurrent[-1] and not recurrent[-2] % recurrent[-1]
     kind = _FUSED.get(recurrent[-2] // recurrent[-1]) if stacked else None
@@ -176,7 +176,7 @@ def _cell(path: Path, kind: str, modules: Mapping[str, Mapping[str, Path]], *, f
         for position, gate in enumerate(gates):
             parts = modules[module_name(side, gate)]
             if leaf in parts:
-                by_gate[gate] = GateSlice(parts[leaf], *((position, len(gates)) if fused else ()))
+                by_gate[gate] = GateSlice(parts[leaf], position, len(gates)) if fused else GateSlice(parts[leaf])
         return by_gate
 
     sides = [blocks(side, "bias") for side in ("i", "h")]

@@ -38,7 +38,7 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
     ArgumentError
         The parameters fit no known cell.
     """
-    if not isinstance(parameters, Mapping):
+    if not isinstance(parameters, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         rule = "must be a mapping of module names to mappings of arrays"
         raise ArgumentError("parameters", rule, type(parameters).__qualname__)
     # `if` is a keyword of Python: nnx's attribute is `if_`.

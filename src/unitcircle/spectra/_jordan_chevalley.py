@@ -92,7 +92,7 @@ def jordan_chevalley(W: Any, /) -> JordanChevalley:
     ([[2.0, 0.0], [0.0, 2.0]], [[1.0, 1.0], [-1.0, -1.0]], 2)
     """
     weight = _array.one_weight(W)
-    largest = max(np.abs(weight.value.real).max(), np.abs(weight.value.imag).max())
+    largest = max(np.abs(np.real(weight.value)).max(), np.abs(np.imag(weight.value)).max())
     # A power of two: exact. At most the largest that is a float.
     scale = float(np.ldexp(1.0, min(int(np.frexp(largest)[1]), 1023)))
     A = weight.value / scale

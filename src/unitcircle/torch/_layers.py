@@ -44,7 +44,7 @@ def to_layers(model: nn.Module, /, *, linear: Collection[str] = ()) -> list[Recu
     >>> [(layer.label, list(layer.gates), layer.gates["f"].shape) for layer in to_layers(lstm)]
     [('lstm', ['i', 'f', 'g', 'o'], (5, 5)), ('lstm l1', ['i', 'f', 'g', 'o'], (5, 5))]
     """
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ArgumentError("model", "must be a torch.nn.Module", type(model).__qualname__)
     layers = [tensors.as_layer() for tensors in recurrent_tensors(model, linear)]
     if not layers:

@@ -144,6 +144,7 @@ def claim(context: Context, /) -> Claim:
         for horizon in (10, 50)
     }
     evidence = _evidence(lengths)
+    signs = {each.name: each.sign for each in evidence}
     verdict, condition = follows(evidence)
     return Claim(
         "norm-stabilizer",
@@ -153,7 +154,7 @@ def claim(context: Context, /) -> Claim:
         "get worse.",
         f"A character language model of numbers in English words, n = {UNITS}, one learning rate, "
         f"{SEEDS} seeds, tested over {LONGEST} characters from the zero state. "
-        + " ".join(_sentence(name, group, dict(evidence)) for name, group in lengths.items()),
+        + " ".join(_sentence(name, group, signs) for name, group in lengths.items()),
         verdict,
         [
             _row(name, weight, measured)
