@@ -67,7 +67,9 @@ MODELS = {
 
 
 def tokens(value: float) -> str:
-    return "forever" if not np.isfinite(value) else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    if not np.isfinite(value):
+        return "forever"
+    return f"{value:,.0f}" if 10 <= value < 1e7 else f"{value:.2g}"
 
 
 def built(name: str) -> torch.nn.Module:

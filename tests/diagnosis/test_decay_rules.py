@@ -257,10 +257,10 @@ def test_memory_is_reported_in_tokens_per_head():
     }
     result = diagnose([layer("Gated DeltaNet", parameters)], steps=64)
     assert result.answer.sentence.startswith("Gated DeltaNet: carries a signal over 64 steps?")
-    assert result.answer.sentence.endswith("memory at rest: median 52.5 tokens, 0.0625 to 100,000,000,000")
+    assert result.answer.sentence.endswith("memory at rest: median 52.5 tokens, 0.0625 to 1e+11")
     text = " ".join(str(result).split())
     assert "4 heads" in text
-    assert "layers.0: median 52.5, shortest 0.0625 (head 2), longest 100,000,000,000 (head 1)" in text
+    assert "layers.0: median 52.5, shortest 0.0625 (head 2), longest 1e+11 (head 1)" in text
     assert "1 never decay (head 1); 1 forget in one token (head 2); along the key α(1 − β) = 5.63e-08 to 0.5" in text
     data = json.loads(result.to_json())
     memory = data["layers"][0]["linear"]["memory"]

@@ -92,9 +92,11 @@ def memory_of_all(layers: Sequence[RecurrentLayer], /) -> dict[str, float] | Non
 
 
 def tokens(memory: float, /) -> str:
-    """Return a memory for people."""
+    """Return a memory for people: 3.5e+33 rather than thirty digits that no one reads and no float holds."""
     if math.isinf(memory):
         return "forever"
+    if memory >= 1e7:
+        return f"{memory:.2g}"
     return f"{memory:,.0f}" if memory >= 100 else f"{memory:.3g}"
 
 
