@@ -145,7 +145,10 @@ def test_a_browser_opens_the_page_without_console_errors(tmp_path, tab):  # noqa
     page = write_report([chapter], tmp_path, names=["x"], full=False, seed=0)
     assert_a_browser_shows(page.resolve(), tab, figures=0)
     assert tab.js("document.querySelectorAll('.tile').length") == len(Verdict)
-    answer = "Do the claims of the sources hold? 1 of 4 hold, 1 with a condition, 1 do not, 1 undecided"
+    answer = (
+        "Do the claims of the sources hold? 1 of 6 hold, 1 with a condition, 1 do not, 1 make no practical difference, "
+        "1 had not enough runs, 1 undecided"
+    )
     assert tab.js("document.querySelector('h1').textContent") == answer
     # Sorted and back again.
     names = "[...document.querySelectorAll('table')[1].tBodies[0].rows].map((row) => row.cells[0].textContent)"

@@ -36,4 +36,5 @@ def test_a_live_model_is_read_by_its_names():
     for parameter, values in model.named_parameters():
         if parameter.endswith("dt_bias"):
             values.data.fill_(1.0)
-    assert [finding.code for finding in uc.diagnose(model).findings] == ["UC114", "UC114"]
+    findings = uc.diagnose(model).findings
+    assert [finding.code for finding in findings if finding.kind != "expressivity"] == ["UC114", "UC114"]

@@ -47,7 +47,7 @@ def test_json_is_strict_and_versioned():
     assert layer["gates"]["f"]["log_norm"] == "-inf"
     assert {f["code"] for f in report["findings"]} >= {"UC102", "UC110"}
     assert set(report["findings"][0]) == {
-        "code", "name", "severity", "layer", "gate", "tensor", "message", "why", "remedy", "evidence", "action",
+        "code", "name", "kind", "severity", "layer", "gate", "tensor", "message", "why", "remedy", "evidence", "action",
     }  # fmt: skip
 
 

@@ -149,7 +149,7 @@ def test_a_batch_may_be_of_numpy_or_a_loader(case):
 
 
 def test_a_batch_without_numbers_is_refused():
-    with pytest.raises(DtypeError, match="batch must hold numbers; got dtype object"):
+    with pytest.raises(DtypeError, match="batch must hold real or complex numbers; got dtype object"):
         diagnose(NET, np.array([None]))
     with pytest.raises(ArgumentError, match="batch must hold at least one batch; got an empty DataLoader"):
         diagnose(NET, loader(X[:0]))

@@ -274,11 +274,11 @@ def test_a_loop_behind_a_new_normalization_is_run_as_in_training_and_says_so(fun
     x = 50 + 100 * inputs()
     model = seeded(lambda: Unrolled(functional))
     diagnosis = diagnose(model, x, loss=lambda h: h.square().sum())
-    assert [note for note in diagnosis.coverage.notes if "loop" not in note and "gradient" not in note] == [
+    assert {note for note in diagnosis.coverage.notes if "loop" not in note and "gradient" not in note} == {
         f"dropout is off while measured: {dropout}",
         "bn holds its initial statistics: run with those of the batch, as in training",
         "the model draws random numbers in evaluation mode too: measured with one draw of them",
-    ]
+    }
     twin = copy.deepcopy(model).double()
     z = nn.functional.batch_norm(x.double().transpose(1, 2), None, None, training=True).transpose(1, 2)
     states = [torch.zeros(4, N, dtype=torch.float64, requires_grad=True)]

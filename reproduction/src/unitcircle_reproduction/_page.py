@@ -147,7 +147,13 @@ def _counts(chapters: Sequence[Chapter]) -> dict[Verdict, int]:
 def _answer(chapters: Sequence[Chapter]) -> str:
     counts = _counts(chapters)
     said = f"Do the claims of the sources hold? {counts[Verdict.HOLDS]} of {sum(counts.values())} hold"
-    words = {Verdict.CONDITIONALLY: "with a condition", Verdict.FAILS: "do not", Verdict.UNDECIDED: "undecided"}
+    words = {
+        Verdict.CONDITIONALLY: "with a condition",
+        Verdict.FAILS: "do not",
+        Verdict.NO_DIFFERENCE: "make no practical difference",
+        Verdict.TOO_FEW: "had not enough runs",
+        Verdict.UNDECIDED: "undecided",
+    }
     return ", ".join([said, *(f"{counts[verdict]} {text}" for verdict, text in words.items() if counts[verdict])])
 
 

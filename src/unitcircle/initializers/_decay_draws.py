@@ -27,7 +27,7 @@ def _ordered(owner: Any, low: str, high: str) -> None:
 
 
 def _scale(stored: Any) -> None:
-    if stored not in SCALES:
+    if not isinstance(stored, str) or stored not in SCALES:
         raise UnknownNameError("stored", str(stored), SCALES)
 
 

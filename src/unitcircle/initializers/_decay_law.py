@@ -6,8 +6,11 @@ from abc import ABC
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from unitcircle._array import namespace
+import numpy as np
+
+from unitcircle._array import namespace, weight
 from unitcircle._specification import Specification
+from unitcircle.errors import DtypeError
 from unitcircle.initializers._certificate import Certificate
 from unitcircle.initializers._initializer import Initializer
 
@@ -42,6 +45,12 @@ class DecayLaw(Initializer, ABC):
         xp = namespace(z)
         shape = tuple(z.shape)
         return xp.reshape(self(xp.reshape(z, (-1,)) if self.whole or not shape else z), shape)
+
+    def certificate(self, W: Any, /) -> Certificate:
+        """Measure the promise as every initializer does, and refuse complex parameters: a decay has none."""
+        if np.iscomplexobj(weight(W, axes=1, square=False).value):
+            raise DtypeError("W", "must be real, as the parameters of a decay are", "complex numbers")
+        return super().certificate(W)
 
     def certificate_of(self, values: Any, /) -> Certificate:
         """Return the certificate of a parameter of any shape."""
