@@ -199,12 +199,13 @@ def test_a_second_interrupt_ends_the_page_as_well(file, monkeypatch):
 @pytest.mark.slow
 def test_run_trains_compares_writes_and_resumes(tmp_path, capsys):
     path = tmp_path / "little.toml"
-    path.write_text(TOML.format(seeds=2), encoding="utf-8")
+    text = TOML.format(seeds=2).replace("tuning_seeds = 2", "tuning_seeds = 1")
+    path.write_text(text, encoding="utf-8")
     assert cli.main(["study", "run", str(path), "--workers", "1", "--minutes", "0"]) == 1
-    assert "0 of 18 runs" in capsys.readouterr().out
+    assert "0 of 12 runs" in capsys.readouterr().out
     assert cli.main(["study", "run", str(path), "--workers", "1"]) == 0
     out = capsys.readouterr().out
-    assert "complete: 18 runs" in out
+    assert "complete: 12 runs" in out
     assert "\x1b" not in out
     folder = tmp_path / "out/studies/little"
     assert {p.name for p in folder.iterdir()} == {
@@ -217,7 +218,7 @@ def test_run_trains_compares_writes_and_resumes(tmp_path, capsys):
     }
     first = (folder / "comparison.json").read_bytes()
     records = sorted((folder / "runs").iterdir())
-    assert len(records) == 18
+    assert len(records) == 12
     score = json.loads(records[0].read_text(encoding="utf-8"))["summary"]["test_score"]
     assert 0 <= score <= 1
     assert not math.isnan(score)

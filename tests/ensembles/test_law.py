@@ -110,7 +110,7 @@ def test_draws_follow_the_law(law):
     draws = law.rvs(2000, random_state=7)
     assert stats.kstest(law.cdf(draws), "uniform").pvalue > SIGNIFICANCE
     assert abs(draws.mean() - law.mean()) < 4 * law.std() / np.sqrt(2000)
-    np.testing.assert_array_equal(draws, law.rvs(2000, random_state=np.random.default_rng(7)))
+    np.testing.assert_array_equal(law.rvs(9, random_state=7), law.rvs(9, random_state=np.random.default_rng(7)))
     assert law.rvs(size=(2, 3), random_state=1).shape == (2, 3)
     assert np.ndim(law.rvs(random_state=1)) == 0
 
