@@ -3,10 +3,13 @@
 The example of UC101 is ``examples/findings/uc101.py``: a first line that says when to ignore the finding, functions
 ``before`` and ``after`` that return what :func:`unitcircle.diagnose` is called with (for UC3xx the records and findings
 of a run), ``PICTURE``, the name of a function of ``finding_pictures``, and where needed ``OPTIONS`` of ``diagnose``. A
-page whose ``before`` does not have the finding, or whose ``after`` has it, ends the build.
+page whose ``before`` does not have the finding, or whose ``after`` has it, ends the build. What several examples share
+stands in ``examples/findings/subjects``; the page shows it in place of its import.
 """
 
+import re
 import runpy
+import sys
 import textwrap
 import warnings
 from pathlib import Path
@@ -91,6 +94,8 @@ def example_of(code: str) -> dict:
     """Return the names of the example of a code."""
     if not path_of(code).exists():
         raise RuntimeError(f"{code} has no example: write {path_of(code)} as docs/findings.py describes it")
+    if str(EXAMPLES) not in sys.path:
+        sys.path.insert(0, str(EXAMPLES))  # of subjects
     example = runpy.run_path(str(path_of(code)))
     missing = {"before", "after", "PICTURE"} - example.keys() | ({"a docstring"} if not example["__doc__"] else set())
     if missing:
@@ -125,7 +130,22 @@ def draw(code: str, example: dict, subjects: dict, path: Path) -> None:
         figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
+SHARED = re.compile(r"^from subjects\.(\w+) import .*\n+", re.MULTILINE)
+"""The import of what an example shares with others."""
+
+
 def source(code: str) -> str:
-    """Return the code of an example, without the sentence that is on the page already."""
-    text = path_of(code).read_text(encoding="utf-8").split('"""', 2)[2].strip()
+    """Return the code of an example, complete, and without the sentence that is on the page already."""
+    text = _code(path_of(code))
+    shared = [_code(EXAMPLES / "subjects" / f"{name}.py") for name in SHARED.findall(text)]
+    imports, parts = dict[str, None](), list[str]()
+    for part in (text, *shared):
+        lines = SHARED.sub("", part).splitlines()
+        imports |= dict.fromkeys(line for line in lines if line.startswith("import "))
+        parts.append("\n".join(line for line in lines if not line.startswith("import ")).strip())
+    return "\n\n\n".join(["\n".join(sorted(imports)), *parts])
+
+
+def _code(path: Path) -> str:
+    text = path.read_text(encoding="utf-8").split('"""', 2)[2].strip()
     return "\n".join(line for line in text.splitlines() if not line.startswith(("PICTURE", "METRIC")))
