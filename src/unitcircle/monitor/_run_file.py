@@ -66,10 +66,16 @@ class MonitoredRun:
     unreadable: int = 0  # Lines not as a monitor writes them, such as one that a crash has cut short
     others: int = 0  # Other runs in the file
 
-    @cached_property
+    @property
     def newest(self) -> Mapping[str, Any]:
         """The record of the last step."""
-        return self.records[-1]
+        return self._last_records[len(self.records) - 1]
+
+    @cached_property
+    def _last_records(self) -> Mapping[int, Mapping[str, Any]]:
+        """Place → record, of the last record of each shape: every latest value is in one of them."""
+        places = sorted(self._present.values())
+        return dict(zip(places, self.records.at(places), strict=True))
 
     @cached_property
     def blocks(self) -> list[str]:
@@ -101,7 +107,7 @@ class MonitoredRun:
     def _last(self, names: Collection[str]) -> Mapping[str, Any] | None:
         """Return the last record that has any of these names."""
         places = [place for k, place in self._present.items() if not self.names[k].names.keys().isdisjoint(names)]
-        return self.records[max(places)] if places else None
+        return self._last_records[max(places)] if places else None
 
     @property
     def batch_step(self) -> int:
@@ -137,7 +143,7 @@ class MonitoredRun:
                     found[name][1].append(float(record[name]))
         return {name: (np.array(steps), np.array(values)) for name, (steps, values) in found.items()}
 
-    @property
+    @cached_property
     def findings(self) -> list[tuple[int, Mapping[str, Any]]]:
         """Pairs of step and finding, the latest last."""
         records = self.records.at(self._places("findings"))

@@ -73,7 +73,7 @@ def watch_view(run: MonitoredRun, /) -> Group:
 
 def watch_answer(run: MonitoredRun, /) -> str:
     """Return the first line of every report of a run: whether something was found, where, and when last."""
-    step = run.records[-1]["step"]
+    step = run.newest["step"]
     if not run.findings:
         return f"Does the run find anything wrong? no finding to step {step}"
     counts = Counter(str(finding["severity"]) for _, finding in run.findings)

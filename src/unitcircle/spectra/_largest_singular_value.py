@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-EPS = float(np.finfo(np.float64).eps)
+from unitcircle.spectra._enclosure import EPS
+
 LANCZOS = 96
 """Below this size LAPACK is as fast."""
 CHECKS = (4, 6, 8, 11, 15, 20, 26, 34, 44, 56)
