@@ -12,9 +12,8 @@ from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.experiments.tasks import Mnist, Task
 from unitcircle.experiments.training import train
 from unitcircle.initializers import BlockRotation, Eigen, Orthogonal
-from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction import Context, Verdict, _kept_records
 from unitcircle_reproduction._correlation import Correlation
-from unitcircle_reproduction._kept_records import arrays_of, read
 from unitcircle_reproduction.eigen import TEXT
 from unitcircle_reproduction.eigen import _angles as angles
 from unitcircle_reproduction.eigen import _dose as doses
@@ -446,7 +445,8 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
     monkeypatch.setattr(driven, "drive", lambda *_, **__: small)
     monkeypatch.setattr(trained, "drive", lambda *_, **__: small)
     # The committed records, of the seeds from 80 on: to train them takes a minute.
-    monkeypatch.setattr(doses, "contest", lambda task, *_: arrays_of(read(), task, doses.LAWS, 80))
+    committed = partial(_kept_records.arrays_of, _kept_records.read())
+    monkeypatch.setattr(_kept_records, "contest", lambda task, *_: committed(task, doses.LAWS, 80))
     found = list(TEXT.claims(context))
     assert [claim.name for claim in found] == [
         "regimes", "surface", "spectra", "tomita", "rectified", "gated", "wait", "pixel-mnist", "multi30k", "modulus",

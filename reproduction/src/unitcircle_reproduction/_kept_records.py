@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from unitcircle.report import written_whole
-from unitcircle_reproduction._transition import BATCH, RATES, Memory
+from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._transition import BATCH, RATES, Memory, contest
 
 SHIPPED = Path(__file__).with_name("records") / "transitions.csv"
 
@@ -77,16 +79,31 @@ def arrays_of(
     }
 
 
+def contests(
+    context: Context, name: str, tasks: Iterable[Memory], laws: Mapping[str, str], /
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return name of a task → the arrays of its contest: the committed ones, or trained and kept under a name."""
+    return {
+        task.name: context.kept(
+            name,
+            (task.name, task.units, task.steps, BATCH, RATES, tuple(laws.items()), context.first_seed),
+            lambda task=task: (
+                arrays_of(read(), task, laws, context.first_seed)
+                or contest(task, tuple(laws.values()), context.first_seed)
+            ),
+        )
+        for task in tasks
+    }
+
+
 def write(entries: Sequence[Entry], path: Path, /) -> None:
     """Write rows as CSV, whole: every number in full, so that it is read back as it was."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(Entry._fields)
+    rows.writerows([int(value) if isinstance(value, bool) else value for value in entry] for entry in entries)
     with written_whole(path) as file:
-        lines = [",".join(Entry._fields), *(",".join(_cell(value) for value in entry) for entry in entries)]
-        file.write(("\n".join(lines) + "\n").encode())
-
-
-def _cell(value: Any) -> str:
-    text = repr(value) if isinstance(value, float) else str(int(value)) if isinstance(value, bool) else str(value)
-    return f'"{text}"' if "," in text else text
+        file.write(text.getvalue().encode())
 
 
 @cache

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unitcircle.dynamics import participation_ratio
 from unitcircle.initializers import Gaussian, parse
 
 SEEDS, TUNING = 8, 1
@@ -177,9 +178,7 @@ def dimensions(task: Memory, laws: Sequence[str], seeds: Sequence[int], /) -> np
     parameters = {name: torch.from_numpy(np.stack(values)) for name, values in draws.items()}
     inputs = torch.from_numpy(task.sample(np.random.default_rng(45), 500)[0].astype(float))[None]
     last = hidden(parameters, inputs.expand(len(laws) * len(seeds), *inputs.shape[1:]), task.activation)[-1]
-    centred = last - last.mean(1, keepdim=True)
-    values = torch.linalg.svdvals(centred).square()
-    return (values.sum(-1).square() / values.square().sum(-1)).reshape(len(laws), len(seeds)).numpy()
+    return np.reshape([participation_ratio(h) for h in last.numpy()], (len(laws), len(seeds)))
 
 
 @torch.no_grad()

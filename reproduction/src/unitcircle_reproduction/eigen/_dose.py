@@ -17,8 +17,8 @@ from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._equivalence import Plan
 from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, number, with_interval
-from unitcircle_reproduction._kept_records import arrays_of, read
-from unitcircle_reproduction._transition import BATCH, CELLS, RATES, SEEDS, Memory, contest
+from unitcircle_reproduction._kept_records import contests
+from unitcircle_reproduction._transition import BATCH, CELLS, SEEDS, Memory
 
 MODULI = (0.8, 0.95, 1.0, 1.1, 1.2)
 SOURCE = 0.95
@@ -38,17 +38,7 @@ DRAWS = 2000
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train linear networks, then tanh networks, and judge the modulus and the structure."""
-    found = {
-        task.name: context.kept(
-            "eigen-dose",
-            (task.name, task.units, task.steps, BATCH, RATES, tuple(LAWS.items()), context.first_seed),
-            lambda task=task: (
-                arrays_of(read(), task, LAWS, context.first_seed)
-                or contest(task, tuple(LAWS.values()), context.first_seed)
-            ),
-        )
-        for task in CELLS.values()
-    }
+    found = contests(context, "eigen-dose", CELLS.values(), LAWS)
     yield dose(found)
     yield structure(found)
 

@@ -14,18 +14,16 @@ from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._equivalence import Plan
 from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, number, with_interval
-from unitcircle_reproduction._kept_records import arrays_of, read
+from unitcircle_reproduction._kept_records import contests
 from unitcircle_reproduction._transition import (
     BATCH,
     DELAY,
     KINDS,
     LENGTH,
-    RATES,
     REMEMBERED,
     SEEDS,
     TASKS,
     Memory,
-    contest,
 )
 
 LAWS = {
@@ -38,17 +36,7 @@ LAWS = {
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train all starts on both tasks, and judge the two comparisons that the source makes."""
-    found = {
-        task.name: context.kept(
-            "orthogonal-linear-transition",
-            (task.name, task.units, task.steps, BATCH, RATES, tuple(LAWS.items()), context.first_seed),
-            lambda task=task: (
-                arrays_of(read(), task, LAWS, context.first_seed)
-                or contest(task, tuple(LAWS.values()), context.first_seed)
-            ),
-        )
-        for task in TASKS
-    }
+    found = contests(context, "orthogonal-linear-transition", TASKS, LAWS)
     yield judged({task.name: (task, found[task.name]) for task in TASKS})
 
 
