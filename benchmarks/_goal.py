@@ -45,8 +45,8 @@ class Goal:
         return f"| {' | '.join(self.cells)} |"
 
 
-def child(words: Sequence[str], *, rounds: int = 2) -> tuple[float, float]:
-    """Return the least processor time (s) of a process, and its most memory (MiB)."""
+def child(words: Sequence[str], *, rounds: int = 2, warm: bool = True) -> tuple[float, float]:
+    """Return the least processor time (s) of a process, and its most memory (MiB); not of the first if warm."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     code = (
@@ -57,11 +57,11 @@ def child(words: Sequence[str], *, rounds: int = 2) -> tuple[float, float]:
         "sys.stderr.buffer.write(done.stderr[-500:])\n"
     )
     found: list[tuple[float, float]] = []
-    for _ in range(rounds + 1):  # the first writes byte code
+    for _ in range(rounds + warm):
         run = subprocess.run(
             [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env=environment
         )
         seconds, mebibytes, status = map(float, run.stdout.split())
         assert status in {0, 1, 3}, run.stderr
         found.append((seconds, mebibytes))
-    return min(seconds for seconds, _ in found[1:]), max(mebibytes for _, mebibytes in found)
+    return min(seconds for seconds, _ in found[warm:]), max(mebibytes for _, mebibytes in found)

@@ -36,7 +36,7 @@ def _training(layer, size, x, y):
     return step
 
 
-def _row(layer, size, steps, batch, *, tried=()):
+def live_row(layer, size, steps, batch, *, tried=()):
     torch.manual_seed(0)
     model, x, y = _Reader(layer, size), torch.randn(batch, steps, 3), torch.randint(0, 2, (batch,))
     training = _training(layer, size, x, y)
@@ -83,6 +83,6 @@ def rows():
             yield _flow_row(size, dtype)
     for size, steps, batch in ((64, 100, 16), (128, 200, 16), (64, 1000, 8), (256, 1000, 8)):
         for layer in CELLS:
-            yield _row(layer, size, steps, batch)
+            yield live_row(layer, size, steps, batch)
     for layer in CELLS:
-        yield _row(layer, 64, 100, 16, tried=["remedies"])
+        yield live_row(layer, 64, 100, 16, tried=["remedies"])

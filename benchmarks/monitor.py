@@ -26,7 +26,7 @@ class Reader(nn.Module):
         return self.readout(self.rnn(x)[0][-1])[:, 0]
 
 
-def _training(model, steps, length, batch, before, lr=1e-3):
+def training(model, steps, length, batch, before, lr=1e-3):
     """The adding problem; ``before`` is called where a monitor is."""
     optimizer = torch.optim.Adam(model.parameters(), lr)
     index = torch.arange(batch)
@@ -58,7 +58,7 @@ def _overhead_row(layer, n, length, batch, steps, every=100):
     # What the first optimizer step imports is no part of either.
     torch.optim.Adam([nn.Parameter(torch.zeros(1))]).step()
     start = perf_counter()
-    _training(model, steps, length, batch, before)
+    training(model, steps, length, batch, before)
     whole = perf_counter() - start
     cost = monitor.cost
     return Row(
@@ -94,7 +94,7 @@ def _radius_rows(n=1024, steps=120, every=10):
                 exact_s.append(perf_counter() - middle)
             errors.append(abs(warm / exact - 1))
 
-        _training(model, steps, 48, 16, before)
+        training(model, steps, 48, 16, before)
         worst = f"worst error {100 * max(errors):.2g} %" + ("" if max(errors) < 0.01 else ": NOT within 1 %")
         yield Row(
             f"warm-started ρ along a training run from {name} weights, n = {n}, every {every} steps ({worst})",
@@ -151,7 +151,7 @@ def _memory_row(steps=10_000, every=5, n=16):
             if step == steps // 5:
                 at[step] = _resident()
 
-        _training(model, steps + 1, 10, 8, before)
+        training(model, steps + 1, 10, 8, before)
         written = path.stat().st_size / 2**20
     claim = (
         f"memory of training from step {steps // 5:,} to {steps:,}, nn.RNN, n = {n}, "

@@ -51,7 +51,7 @@ def _tensors(batch):
     return torch.from_numpy(batch.inputs), torch.from_numpy(np.ascontiguousarray(batch.targets))[None], weights
 
 
-def _plain_training(run):
+def plain_training(run):
     """Train one run with the same task, optimizer, clipping and evaluations, and nothing else."""
     task = Task.parse(run.task)
     torch.manual_seed(run.seed)
@@ -79,7 +79,7 @@ def _plain_seconds(run):
 
     def with_threads(count):
         torch.set_num_threads(count)
-        _plain_training(short)
+        plain_training(short)
 
     # Threads that wait for each other are slow on a busy machine: the plain loop has the better number of them.
     return min(best_of(2, *(partial(with_threads, count) for count in {1, CORES}))) / short.steps

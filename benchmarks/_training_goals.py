@@ -1,0 +1,122 @@
+"""Goals of the performance table that train: studies, the live diagnosis, the monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter, process_time
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks._goal import Goal
+from benchmarks.live import live_row
+from benchmarks.monitor import Reader, training
+from benchmarks.study import plain_training
+from unitcircle.experiments.training import Run, train
+from unitcircle.monitor import Monitor
+
+RUNS, STEPS = 16, 100
+STACKED = (
+    ("tanh(size=64)", 100),
+    ("gru(size=64)", 100),
+    ("lstm(size=64)", 100),
+    ("tanh(size=128)", 100),
+    ("tanh(size=64)", 720),
+)
+"""Cells, and blank steps after the 64 of a digit: T = 164 or 784."""
+
+
+def throughput() -> Iterator[Goal]:
+    """Runs trained together, with their diagnostics, against the loop that trains one after the other.
+
+    In processor time a loop over processes, such as joblib's, is the loop itself: it spreads the work, and makes none
+    less.
+    """
+    for cell, blank in STACKED:
+        runs = [
+            Run(f"delayed_digits(blank={blank})", cell, "orthogonal", steps=STEPS, seed=seed) for seed in range(RUNS)
+        ]
+        plain_training(_shorter(runs[0]))  # warms
+        train([_shorter(run) for run in runs])
+        start = process_time()
+        plain_training(runs[0])
+        middle = process_time()
+        train(runs)
+        ours = process_time() - middle
+        theirs = RUNS * (middle - start)
+        yield Goal(
+            f"study, {RUNS} runs of {STEPS} steps, {cell}, T = {blank + 64}, with diagnostics, against a plain loop",
+            theirs / ours,
+            2.5,
+            "x",
+            f"the loop {theirs:.3g} s, of which one run is timed",
+            "the products are the same, and with wide or gated cells they are most of a step",
+        )
+
+
+def _shorter(run: Run) -> Run:
+    return replace(run, steps=2, evaluate_every=2, measure_at=())
+
+
+def live_diagnosis() -> Iterator[Goal]:
+    """A live LSTM, in training steps of its own."""
+    for tried, goal in (((), 15.0), (("remedies",), 150.0)):
+        row = live_row(nn.LSTM, 64, 100, 16, tried=tried)
+        step = row.baseline_s / goal
+        yield Goal(
+            f"live diagnosis, LSTM(64), T = 100, batch 16{', remedies tried' if tried else ''}",
+            row.ours_s / step,
+            goal,
+            "steps",
+            f"a training step of the fused layer {1e3 * step:.3g} ms",
+            "five draws of each remedy are measured in double precision" if tried else "the passes are in float64",
+        )
+
+
+def monitoring() -> Iterator[Goal]:
+    """The monitor at four sizes; the widest network reads short sequences, so that the table ends."""
+    for n, length, batch in ((16, 50, 16), (64, 50, 16), (256, 50, 16), (1024, 10, 8)):
+        yield overhead(n, length, batch)
+
+
+def overhead(n: int, length: int, batch: int, *, blocks: int = 200, every: int = 20) -> Goal:
+    """Blocks of training steps with a monitor and without, in turns; the monitor's clock stands in those without."""
+    torch.manual_seed(0)
+    model, skipped = Reader(nn.RNN, n), 0.0
+    seconds = np.empty((blocks // 2, 2))
+
+    def clock() -> float:
+        return perf_counter() - skipped
+
+    def call(_: int, loss: torch.Tensor) -> None:
+        monitor.step(loss=loss)
+
+    def nothing(_: int, loss: torch.Tensor) -> None:
+        del loss
+
+    with (
+        patch("unitcircle.monitor._pace.perf_counter", clock),
+        patch("unitcircle.monitor._monitor.perf_counter", clock),
+        Monitor(model, every=every, sinks=[], on_finding="ignore") as monitor,
+    ):
+        for k in range(-2, blocks):  # a pair of blocks warms
+            plain = k % 2
+            begun, start = perf_counter(), process_time()
+            training(model, every, length, batch, nothing if plain else call)
+            if k >= 0:
+                seconds[k // 2, plain] = process_time() - start
+            skipped += (perf_counter() - begun) * plain
+    share = 100 * (seconds[:, 0] - seconds[:, 1]) / seconds[:, 1].mean()
+    error = share.std(ddof=1) / len(share) ** 0.5
+    return Goal(
+        f"monitor, RNN({n}), T = {length}, batch {batch}, {blocks} blocks of {every} steps in turns",
+        share.mean(),
+        1.0,
+        "%",
+        f"standard error {error:.2g} %; {monitor.cost.measurements} measurements, by its own clock "
+        f"{100 * monitor.cost.share:.2g} %",
+        "not to be told from 1 %" if share.mean() < 1 + 2 * error else "what the monitor does outside of its own clock",
+    )
