@@ -88,6 +88,11 @@ class Tab:
                 **(text if kind == "keyDown" else {}),
             )  # fmt: skip
 
+    def choose(self, element, *paths):
+        """Give files to a file input, an expression in the page."""
+        found = self._call("Runtime.evaluate", expression=element)["result"]
+        self._call("DOM.setFileInputFiles", objectId=found["objectId"], files=[str(path) for path in paths])
+
     def picture(self, path, *, whole=True):
         """Save the page, or what of it is on the screen, as PNG."""
         data = self._call("Page.captureScreenshot", captureBeyondViewport=whole, **self._clip(whole))["data"]
