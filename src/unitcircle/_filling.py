@@ -5,10 +5,13 @@ torch, flax and Keras store gates in different layouts, which their adapters kno
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
+
+import numpy as np
 
 from unitcircle import checkpoints
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -134,7 +137,9 @@ def decay_fills(tensors: Mapping[str, Any], decay: Decay, config: Mapping[str, A
             law = given.get(parameter) or given.get(stored)
             if law is None and not given and text:
                 law = decay_law(text, layer=place, layers=len(layers))
-            if law is not None and name in tensors:
+            # A parameter that is a part of a tensor is not written.
+            whole = name in tensors and math.prod(tensors[name].shape) == np.size(linear.parameters[parameter])
+            if law is not None and whole:
                 gamma = name.removesuffix(stored) + "gamma_log"
                 fits = parameter == "nu_log" and gamma in tensors and tensors[gamma].shape == tensors[name].shape
                 fills.append(DecayFill(name, law, gamma if fits else ""))

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.recurrence.test_cells_at_rest import ltc_parameters
 
 import unitcircle as uc
 from unitcircle.diagnosis import RULES, Severity, diagnose
+from unitcircle.initializers import legs_frequencies
 from unitcircle.recurrence import LINEAR_FAMILIES, from_linear
 
 H, N, D = 16, 16, 24
@@ -64,6 +66,21 @@ def correct(family, rng):
                         "log_dt": rng.uniform(math.log(1e-3), math.log(1e-1), D)},
         "S5": lambda: {"Lambda": -0.5 + 1j * math.pi * np.arange(D),
                        "log_step": rng.uniform(math.log(1e-3), math.log(1e-1), (D, 1))},
+        "S4": lambda: {"log_A_real": np.full((1, 2), math.log(0.5)), "w_imag": -legs_frequencies(2)[None, ::-1],
+                       "P": rng.standard_normal((1, 1, 2, 2)),
+                       "log_dt": rng.uniform(math.log(1e-3), math.log(1e-1), (D, 1))},
+        "sLSTM": lambda: {
+            "fgate_bias": np.tile(5 - 12 * (np.arange(6) / 5) ** rng.uniform(0.3, 1.6), (4, 1)),
+            "gate_biases": np.zeros((4, 3, 6)),
+            "recurrent_kernel": rng.choice([0, 0.2]) * rng.uniform(-1, 1, (4, 4, 6, 6)),
+        },
+        "RSSM": lambda: {"update_bias": np.zeros(D)},
+        "ConvLSTM": lambda: {"forget_bias": np.full(D, rng.choice([0.0, 1.0]))},
+        "SRU": lambda: {"forget_bias": np.zeros(D)},
+        "IndRNN": lambda: {"recurrent_weight": rng.uniform(0, rng.choice([1.0, 2 ** (1 / 784)]), D)},
+        "LTC": lambda: ltc_parameters(6, 3, rng),
+        "CfC": lambda: {f"{head}.{part}": rng.uniform(-0.7, 0.7, (6, 9) if part == "weight" else 6)
+                        for head in ("ff1", "ff2", "time_a", "time_b") for part in ("weight", "bias")},
     }[family]()  # fmt: skip
 
 
@@ -180,6 +197,13 @@ KINDS = {
                  "recurrent_param"),
     "sign of ν": ("LRU", changed("nu_log", np.negative), "UC118", ""),
     "Δ, not its logarithm": ("S4D", changed("log_dt", np.exp), "UC114", "log_dt"),
+    "sLSTM with one forget bias": ("sLSTM", constant("fgate_bias", 0.0), "UC114", "fgate_bias"),
+    "sLSTM with a changed sign": ("sLSTM", changed("fgate_bias", lambda b: -np.abs(b) - 2), "UC114", "fgate_bias"),
+    "sLSTM with a NaN": ("sLSTM", entry("recurrent_kernel", math.nan), "UC105", ""),
+    "S4 with one step": ("S4", constant("log_dt", 0.0), "UC114", "log_dt"),
+    "S4, Δ and not its logarithm": ("S4", changed("log_dt", np.exp), "UC114", "log_dt"),
+    "IndRNN with an infinity": ("IndRNN", entry("recurrent_weight", math.inf), "UC105", ""),
+    "SRU with a NaN": ("SRU", entry("forget_bias", math.nan), "UC105", ""),
     "log_step 0": ("S5", constant("log_step", 0.0), "UC114", "log_step"),
 }  # fmt: skip
 

@@ -109,11 +109,12 @@ _LINEAR = (
     _Naming("minLSTM", ("lin_f.weight", "linear_f.weight", "to_f.weight"), {}, r"(?:lin|linear|to)_h\S*\.weight",
             r"(?:lin|linear|to)_f\.bias", axes=(2,), units=_rows(1)),
     _Naming("S4D", ("log_A_real",), {"A_imag": ("A_imag",), "log_dt": ("log_dt",)}, absent="P"),
+    _Naming("S4D", ("inv_A_real",), {"A_imag": ("A_imag",), "log_dt": ("log_dt",)}, absent="P"),
     _Naming("S4D", ("A_real",), {"A_imag": ("A_imag",), "log_dt": ("inv_dt",)}, absent="P"),
     _Naming("S5", ("Lambda_re",), {"Lambda_im": ("Lambda_im",), "log_step": ("log_step",)}, absent="P"),
     _Naming("S5", ("Lambda",), {"log_step": ("log_step",)}, absent="P"),
 )  # fmt: skip
-"""The first naming that fits a module is the one; the eigenvalues of ``S4``, which holds ``P``, are not read."""
+"""The first naming that fits a module is the one; ``S4`` holds ``P``, and is not diagonal."""
 _ANCHORS = tuple({anchor for naming in _LINEAR for anchor in naming.anchor} | {"f_proj.weight"})
 
 

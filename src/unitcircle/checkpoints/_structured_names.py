@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from unitcircle.checkpoints._cell_names import cell_layer
 from unitcircle.checkpoints._inventory import Inventory
 from unitcircle.checkpoints._linear_names import linear_layer
 from unitcircle.checkpoints._room import take
@@ -12,7 +13,7 @@ from unitcircle.recurrence import RecurrentLayer, from_low_rank
 
 def structured_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
     """Return the layer whose first part a tensor is, if its other parts are there."""
-    return linear_layer(work, name) or _low_rank(work, name)
+    return linear_layer(work, name) or cell_layer(work, name) or _low_rank(work, name)
 
 
 def _low_rank(work: Inventory, name: str) -> RecurrentLayer | None:

@@ -52,6 +52,7 @@ __all__ = [
     "Frequencies",
     "GateBias",
     "Gaussian",
+    "HeadCurve",
     "Identity",
     "Initialization",
     "Initializer",
@@ -94,7 +95,15 @@ from unitcircle.initializers._chain import Chain
 from unitcircle.initializers._constant import Constant, Zeros
 from unitcircle.initializers._critical import Critical
 from unitcircle.initializers._decay import decay_law
-from unitcircle.initializers._decay_curves import DecayCurve, Frequencies, LegS, Level, LogModes, legs_frequencies
+from unitcircle.initializers._decay_curves import (
+    DecayCurve,
+    Frequencies,
+    HeadCurve,
+    LegS,
+    Level,
+    LogModes,
+    legs_frequencies,
+)
 from unitcircle.initializers._decay_draws import LogPhase, LogRate, Moduli, Step
 from unitcircle.initializers._decay_law import DecayLaw
 from unitcircle.initializers._eigen import Eigen

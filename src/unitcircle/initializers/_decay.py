@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from unitcircle.errors import UnknownNameError
-from unitcircle.initializers._decay_curves import DecayCurve, Frequencies, Level, LogModes
+from unitcircle.initializers._decay_curves import DecayCurve, Frequencies, HeadCurve, Level, LogModes
 from unitcircle.initializers._decay_draws import LogPhase, LogRate, Moduli, Step
 from unitcircle.initializers._decay_law import DecayLaw
 
@@ -20,6 +20,7 @@ LAWS: Mapping[str, DecayLaw] = {
     "-5.5 + 5 (c / (C − 1))^(.85 + l^.5 / L)": DecayCurve(-5.5, 5),
     "inverse softplus of −(log u) / 2, u ~ U(.9², .999²)": Moduli(stored="softplus"),
     "linspace(3, 6, heads)": DecayCurve(3, 3),
+    "5 − 12 (c / (C − 1))^(.3 + 1.3 l / (L − 1)) in each head": HeadCurve(5, -12, 0.3),
     "ring(r_min=0.9, r_max=0.999)": Moduli(),
     "log U(0, 2π)": LogPhase(),
     "log 1/2": Level(),
@@ -57,7 +58,8 @@ def decay_law(text: str, /, *, layer: int = 0, layers: int = 1) -> DecayLaw:
         raise UnknownNameError("law", text, LAWS)
     law = LAWS[text]
     if isinstance(law, DecayCurve) and "l / (L" in text:
-        return replace(law, power=0.7 + 1.3 * layer / max(layers - 1, 1))
+        first = 0.3 if isinstance(law, HeadCurve) else 0.7
+        return replace(law, power=first + 1.3 * layer / max(layers - 1, 1))
     if isinstance(law, DecayCurve) and "l^.5" in text:
         return replace(law, power=0.85 + (layer / layers) ** 0.5)
     return law

@@ -131,6 +131,20 @@ class DecayCurve(DecayLaw):
 
 
 @dataclass(frozen=True)
+class HeadCurve(DecayCurve):
+    r"""The curve of :class:`DecayCurve` over the channels of each head, along the last axis: the forget bias of sLSTM.
+
+    References
+    ----------
+    NX-AI/xlstm xlstm/blocks/slstm/cell.py: bias_init "powerlaw_blockdependent", start 5, rise −12, power
+    .3 + 1.3 l/(L − 1).
+    """
+
+    name = "head_curve"
+    whole = False
+
+
+@dataclass(frozen=True)
 class Level(DecayLaw):
     """One value everywhere, where authors start from one: ``log_A_real`` of S4D-Lin, log ½.
 

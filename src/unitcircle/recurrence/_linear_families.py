@@ -1,4 +1,4 @@
-"""The families of linear recurrences: transition, parameters, eigenvalues at rest and over all inputs, sources."""
+"""The families of recurrences with a decay: transition, parameters, eigenvalues at rest and over inputs, sources."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from unitcircle.recurrence import _cells_at_rest as at_rest
 from unitcircle.recurrence._activations import ACTIVATIONS
 
 Parameters = Mapping[str, np.ndarray]
@@ -52,6 +53,10 @@ class LinearFamily:
         Whether the transition does not depend on the input.
     shut
         Whether the gate may be shut at rest by design, so that only inputs make a head decay.
+    nonlinear
+        Whether the state enters its own gates, or an activation: λ is that of the Jacobian at rest.
+    coupled
+        Whether λ are the eigenvalues of matrices, so that none belongs to one entry of a parameter.
     layout
         Name of the convention in :class:`Source`.
     """
@@ -69,6 +74,8 @@ class LinearFamily:
     fixed: bool = False
     constant: bool = False
     shut: bool = False
+    nonlinear: bool = False
+    coupled: bool = False
     layout: str = "linear"
 
     def __reduce__(self) -> tuple[Callable[[str], LinearFamily], tuple[str]]:
@@ -123,6 +130,11 @@ def _rg_lru(p: Parameters) -> np.ndarray:
 
 def _log_sigmoid(x: np.ndarray) -> np.ndarray:
     return -np.logaddexp(0.0, -x)
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    """Return log x, with a phase of π where x is negative."""
+    return np.log(x.astype(np.complex128) if (x < 0).any() else x)
 
 
 def _share(forget: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -299,7 +311,51 @@ _FAMILIES = (
         "lindermanlab/S5 s5/ssm.py", "mode", {"log_step": "log-uniform(.001, .1), as its logarithm"}, rotates=True,
         constant=True, layout="s4d",
     ),
+    LinearFamily(
+        "S4", "h' = (I − Δ A / 2)⁻¹ (I + Δ A / 2) h + ..., A = diag(Λ) − P P*, Δ = exp(log_dt)", ("P", "log_dt"),
+        at_rest.s4, _KEY, "state-spaces/s4 models/s4/s4.py; srush/annotated-s4 s4/s4.py", "channel",
+        {"log_dt": "log-uniform(.001, .1), as its logarithm"}, rotates=True, constant=True, coupled=True, layout="s4d",
+    ),
+    LinearFamily(
+        "sLSTM", "c' = f c + i z, n' = f n + i, h = o c / n, each gate of W x + R h + b, f = σ, i = exp",
+        ("fgate_bias", "gate_biases", "recurrent_kernel"), at_rest.slstm, _KEY,
+        "NX-AI/xlstm xlstm/blocks/slstm/cell.py; Beck et al., arXiv 2405.04517, equations 8 to 18",
+        laws={"fgate_bias": "5 − 12 (c / (C − 1))^(.3 + 1.3 l / (L − 1)) in each head"}, nonlinear=True, coupled=True,
+    ),
+    LinearFamily(
+        "RSSM", "h' = u tanh(σ(r) g) + (1 − u) h, u = σ(W [x, h] + b − 1)", ("update_bias",),
+        lambda p: _log_sigmoid(1 - p["update_bias"].ravel()), _UNIT, "danijar/dreamerv3 dreamerv3/rssm.py", "channel",
+        fixed=True, nonlinear=True,
+    ),
+    LinearFamily(
+        "ConvLSTM", "c' = f c + i g, f = σ(W * x + R * h + b)", ("forget_bias",),
+        lambda p: _log_sigmoid(p["forget_bias"].ravel()), _UNIT,
+        "Shi et al., NeurIPS 2015, equation 3; ndrplz/ConvLSTM_pytorch convlstm.py", "channel", fixed=True,
+        nonlinear=True,
+    ),
+    LinearFamily(
+        "SRU", "c' = f c + (1 − f) W x, f = σ(U x + v c + b)", ("forget_bias",),
+        lambda p: _log_sigmoid(p["forget_bias"].ravel()), _UNIT, "asappresearch/sru sru/modules.py", "channel",
+        fixed=True, nonlinear=True,
+    ),
+    LinearFamily(
+        "IndRNN", "h' = φ(W x + u h + b), at slope 1 of φ", ("recurrent_weight",),
+        lambda p: _log(p["recurrent_weight"].ravel()), _KEY, "Li et al., CVPR 2018, arXiv 1803.04831, equation 2",
+        "channel", nonlinear=True,
+    ),
+    LinearFamily(
+        "LTC", "v' = (c v + g v_leak + Σ w σ(s (v − μ)) e) / (c + g + Σ w σ(s (v − μ))), six times a token",
+        ("cm", "gleak", "vleak", "w", "sigma", "mu", "erev"), at_rest.ltc, _KEY,
+        "mlech26l/ncps ncps/torch/ltc_cell.py; Hasani et al., AAAI 2021, algorithm 1", "mode", nonlinear=True,
+        coupled=True,
+    ),
+    LinearFamily(
+        "CfC", "h' = (1 − s) tanh f₁ + s tanh f₂, s = σ(t_a + t_b), each linear in a backbone of [x, h]",
+        ("ff1.weight", "ff2.weight", "time_a.weight", "time_b.weight"), at_rest.cfc, _KEY,
+        "mlech26l/ncps ncps/torch/cfc_cell.py; Hasani et al., Nature Machine Intelligence 2022", "mode",
+        nonlinear=True, coupled=True,
+    ),
 )  # fmt: skip
 
 LINEAR_FAMILIES: Mapping[str, LinearFamily] = MappingProxyType({family.name: family for family in _FAMILIES})
-"""The families of linear recurrences by name."""
+"""The families of recurrences with a decay by name, the nonlinear ones at the end."""

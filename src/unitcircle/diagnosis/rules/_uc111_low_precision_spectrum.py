@@ -77,8 +77,9 @@ def _rounded_memory(layer: LayerExamination, linear: LinearRecurrence) -> Iterat
     memory, head = float(linear.memory.ravel()[worst]), worst * linear.units // error.size
     stored = linear.in_half_precision
     names, types = ", ".join(stored), ", ".join(sorted(set(stored.values())))
+    # What a cell that is not linear keeps depends on its inputs too.
     yield Finding(
-        Severity.WARNING,
+        Severity.NOTE if linear.family.nonlinear else Severity.WARNING,
         layer.place(next(iter(stored))),
         f"the memory of {linear.family.unit} {head}, {memory:,.0f} tokens, is known to ±{error[worst]:.0%} only: "
         f"{names} {'is' if len(stored) == 1 else 'are'} stored as {types}",

@@ -38,6 +38,8 @@ def linear_memory(exam: Examination) -> Iterator[Finding]:
     for layer in exam.layers:
         if layer.layer.cell not in {Cell.DIAGONAL, Cell.LINEAR} or not layer.finite:
             continue
+        if layer.layer.linear is not None and layer.layer.linear.family.nonlinear:
+            continue  # its λ are those at rest
         if layer.layer.diagonal is not None:
             moduli = np.abs(layer.layer.diagonal)
         else:

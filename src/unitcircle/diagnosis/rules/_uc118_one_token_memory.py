@@ -32,6 +32,8 @@ def one_token_memory(exam: Examination) -> Iterator[Finding]:
         memory = head_memory(layer.layer)
         if memory is None or 2 * len(memory.momentary) < linear.units or lost_parameters(linear):
             continue
+        if linear.family.nonlinear:  # its inputs decide
+            continue
         heads = layer.heads_on_tokens(memory.momentary, lambda tokens: tokens.survival[1] <= LOST)
         if 2 * len(heads) < linear.units:
             continue

@@ -82,7 +82,7 @@ def _slopes(layer: RecurrentLayer) -> Mapping[str, np.ndarray]:
     if linear is None:
         # λ itself is what such a layer holds; other conventions without parameters do not say what they store.
         return {"λ": np.ones(layer.hidden_size)} if layer.source.layout == "diagonal" else {}
-    if linear.family.fixed:
+    if linear.family.fixed or linear.family.nonlinear or linear.family.coupled:
         return {}
     values = {name: np.asarray(value) for name, value in linear.parameters.items()}
     values = {n: v.astype(complex if np.iscomplexobj(v) else float) for n, v in values.items()}
