@@ -91,10 +91,8 @@ def _slstm(at: _Tensors, kernel: str) -> _Found | None:
     R, b = at.load(kernel), at.load(bias)
     by_gate = shape[1:] == (4 * units, units)  # of the plain backend: rows of gates, and a bias by gates first
     take(8 * heads * units**2, "the Jacobians of its heads")
-    if by_gate:
-        R = R.reshape(heads, 4, units, units)
-    else:  # (heads, in, gates, out), the last two in one or two axes
-        R = R.reshape(heads, units, 4, units).transpose(0, 2, 3, 1)
+    # Else (heads, in, gates, out), the last two in one or two axes.
+    R = R.reshape(heads, 4, units, units) if by_gate else R.reshape(heads, units, 4, units).transpose(0, 2, 3, 1)
     flat_by_gate = by_gate and b.ndim == 1
     b = b.reshape(4, heads, units).swapaxes(0, 1) if flat_by_gate else b.reshape(heads, 4, units)
     values = {"fgate_bias": b[:, 1], "gate_biases": b[:, [0, 2, 3]], "recurrent_kernel": R}

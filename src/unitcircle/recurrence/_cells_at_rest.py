@@ -99,7 +99,7 @@ def cfc(p: Parameters) -> np.ndarray:
 
 def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
     """Return the eigenvalues of matrices ``(..., n, n)``, by decreasing modulus; NaN where an entry is not finite."""
-    finite: np.ndarray = np.isfinite(matrices).all((-2, -1), keepdims=True)
+    finite = np.asarray(np.isfinite(matrices).all((-2, -1), keepdims=True))
     values = np.linalg.eigvals(np.where(finite, matrices, 0))
     values = np.where(finite[..., 0], values, np.nan)
     return np.take_along_axis(values, np.argsort(-np.abs(values), axis=-1, kind="stable"), axis=-1)
