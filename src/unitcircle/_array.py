@@ -105,6 +105,11 @@ def ndtr(x: ArrayT, /) -> ArrayT:
     return in_library_of(x, _special(x).ndtr(x))
 
 
+def erf(x: ArrayT, /) -> ArrayT:
+    """Return the error function, elementwise, in the array's own library: 2 ndtr(√2 x) − 1 without its cancellation."""
+    return in_library_of(x, _special(x).erf(x))
+
+
 def ndtri(p: ArrayT, /) -> ArrayT:
     """Return the standard normal quantile function, elementwise, in the array's own library."""
     return in_library_of(p, _special(p).ndtri(p))
@@ -239,10 +244,18 @@ def require_finite(array: Any, /, *, argument: str) -> None:
 
 def require_normal(z: Any, /) -> None:
     """Refuse numbers that no normal law gives, where values can be looked at."""
-    if may_be(abs(z) <= LARGEST_DRAW):
+    if 0 in z.shape or may_be(_within(z, LARGEST_DRAW)):
         return
     rule = f"must be finite, as standard-normal numbers are, and at most {LARGEST_DRAW:g}"
     raise NotFiniteError("z", rule, "a NaN, an infinity or a larger number")
+
+
+def _within(z: Any, limit: float) -> Any:
+    """Return whether no modulus is beyond a limit, and none is NaN; real numbers are read twice, and not copied."""
+    if dtype_name(z).startswith("complex"):
+        return abs(z) <= limit
+    xp = namespace(z)
+    return (xp.max(z) <= limit) & (xp.min(z) >= -limit)
 
 
 def may_be(condition: Any) -> bool:

@@ -1,10 +1,11 @@
-from math import sqrt
+from math import pi, sqrt
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from unitcircle import initializers as uci
-from unitcircle.errors import ArgumentError, DtypeError, ShapeError
+from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError
 
 OUT, IN = 200, 300
 
@@ -93,3 +94,22 @@ def test_gaussian_at_needs_a_square_real_weight():
         uci.Gaussian(at="mean")(np.ones((4, 3)))
     with pytest.raises(DtypeError, match="real"):
         uci.Gaussian(at="mean")(np.ones((3, 3), dtype=complex))
+
+
+def test_uniform_entries_are_the_distribution_function_of_their_normal_numbers():
+    z = np.random.default_rng(0).standard_normal((40, 50))
+    limit = sqrt(6 / 90)
+    expected = limit * (2 * ndtr(z) - 1)
+    assert uci.XavierUniform()(z) == pytest.approx(expected, abs=4 * np.finfo(float).eps * limit)
+    tiny = np.full((1, 1), 1e-20)  # 2 ndtr − 1 would be 0
+    assert uci.Uniform(limit=1.0)(tiny)[0, 0] == pytest.approx(1e-20 * sqrt(2 / pi), rel=1e-15)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 2e6, -2e6])
+@pytest.mark.parametrize("field", [float, complex, np.float32])
+def test_numbers_that_no_normal_law_gives_are_refused(bad, field):
+    z = np.zeros((3, 3), field)
+    z[1, 2] = bad
+    with pytest.raises(NotFiniteError, match="a NaN, an infinity or a larger number"):
+        uci.Gaussian()(z)
+    assert uci.Gaussian()(np.empty((0, 3, 3), field)).shape == (0, 3, 3)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from unitcircle._array import Weight, dtype_name, ndtr
+from unitcircle._array import Weight, dtype_name, erf, ndtr
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
 from unitcircle.initializers._certificate import Certificate, random_law
 from unitcircle.initializers._initializer import Initializer
@@ -30,8 +30,8 @@ class _Independent(Initializer):
 
     def _weight(self, z: Any) -> Any:
         std = self._std(*_fans(z.shape))
-        # std·√3 is the limit of the uniform law.
-        return sqrt(3) * std * (2 * ndtr(z) - 1) if self.uniform else std * z
+        # std·√3 is the limit of the uniform law, of which erf(z/√2) is a draw between −1 and 1.
+        return sqrt(3) * std * erf(z / sqrt(2)) if self.uniform else std * z
 
     def _measure(self, W: Weight) -> Certificate:
         std = self._std(*_fans(W.value.shape))
