@@ -63,6 +63,11 @@ class TorchCell(ABC):
         return torch.nn.functional.linear(x, self.input_weight, self.bias)
 
 
+def times(W: Tensor, V: Tensor, /) -> Tensor:
+    """Return ``W V`` of each ``(B, m, k)``: one product by rows, which for few columns takes half of the time."""
+    return torch.nn.functional.linear(V.mT, W).mT
+
+
 def _column(factor: Tensor) -> Tensor:
     return factor.unsqueeze(-1)
 
@@ -102,7 +107,7 @@ class PlainTorchCell(TorchCell):
         return (_sech2(pre) if self.activation == "tanh" else (pre > 0).to(pre.dtype),)
 
     def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
-        pre = self.weight @ tangent[0]
+        pre = times(self.weight, tangent[0])
         return (_column(coefficients[0]) * (pre if drive_tangent is None else pre + drive_tangent),)
 
     def pull(self, coefficients: State, cotangent: State, /) -> State:
@@ -153,7 +158,7 @@ class GRUTorchCell(TorchCell):
 
     def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
         z, reset, update, candidate, r = map(_column, coefficients)
-        dr, dz, dn = (self.weight @ tangent[0]).chunk(3, -2)
+        dr, dz, dn = times(self.weight, tangent[0]).chunk(3, -2)
         dn = r * dn
         if drive_tangent is not None:
             ur, uz, un = drive_tangent.chunk(3, -2)
@@ -211,7 +216,7 @@ class LSTMTorchCell(TorchCell):
 
     def push(self, coefficients: State, tangent: State, drive_tangent: Tensor | None, /) -> State:
         forget, i, f, g, o, cell = map(_column, coefficients)
-        pre = self.weight @ tangent[0]
+        pre = times(self.weight, tangent[0])
         if drive_tangent is not None:
             pre = pre + drive_tangent
         di, df, dg, do = pre.chunk(4, -2)

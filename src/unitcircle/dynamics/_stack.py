@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unitcircle.dynamics._cells import State, TorchCell
+from unitcircle.dynamics._cells import State, TorchCell, times
 from unitcircle.dynamics._layers import FUSED, cell_from, cells_from, run_layers
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 from unitcircle.dynamics._scans import run_cell
@@ -78,6 +78,8 @@ class StackRecurrence(Recurrence):
 
     def split(self, vectors: Tensor, axis: int, /) -> list[State]:
         """Return the states ``[layer]`` that vectors hold along an axis."""
+        if len(self._sizes) == 1:
+            return [(vectors,)]
         pieces = torch.split(vectors, self._sizes, axis)
         states: list[list[Tensor]] = [[] for _ in self._cells]
         for (_, k), piece in zip(self._order, pieces, strict=True):
@@ -180,7 +182,7 @@ class _StackLinearization(Linearization):
         below: Tensor | None = None
         layers = zip(self._recurrence.cells, coefficients, self._recurrence.split(Q, -2), strict=True)
         for cell, factors, tangent in layers:
-            tangents.append(cell.push(factors, tangent, None if below is None else cell.input_weight @ below))
+            tangents.append(cell.push(factors, tangent, None if below is None else times(cell.input_weight, below)))
             below = tangents[-1][0]
         return self._recurrence.join(tangents, -2)
 
