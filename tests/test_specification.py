@@ -77,3 +77,21 @@ def test_a_word_needs_no_quotes(word):
 def test_a_folder_may_have_any_name(task, folder):
     placed = replace(task, folder=folder)
     assert Task.parse(str(placed)) == placed
+
+
+def test_a_canonical_text_is_kept_until_its_name_gets_another_class():
+    def define(default):
+        @dataclass(frozen=True)
+        class Kept(Named):
+            name = "kept"
+
+            size: int = default
+
+        return Kept
+
+    define(1)
+    assert Named.canonical(" kept( other = a )") == "kept(text='', other=a, size=1)"
+    assert Named.canonical(" kept( other = a )") == str(Named.unresolved("kept(other=a)"))
+    define(2)
+    assert Named.canonical(" kept( other = a )") == "kept(text='', other=a, size=2)"
+    assert Named.canonical(Named("b")) == str(Named("b"))

@@ -12,7 +12,7 @@ import reprlib
 import unicodedata
 from collections.abc import Container, Mapping
 from dataclasses import Field, dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from keyword import iskeyword
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Self, Union, cast, get_args, get_origin, get_type_hints
@@ -45,6 +45,7 @@ class Specification:
             # The aliases of a parent stay the parent's.
             for name in (cls.name, *cls.__dict__.get("aliases", ())):
                 cls.registry[name] = cls
+            _canonical.cache_clear()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain JSON-ready values: ``{"name": "eigen", "modulus": 0.95, ...}``."""
@@ -92,6 +93,11 @@ class Specification:
                 raise SpecificationError(message)
             values[keyword.arg] = _value(keyword.value, wrong)
         return cls._create({"name": name} | values)
+
+    @classmethod
+    def canonical(cls, text: str | Specification, /) -> str:
+        """Return the one text of all that name the same specification."""
+        return _canonical(cls, text) if isinstance(text, str) else str(cls.unresolved(text))
 
     def resolve(self) -> Specification:
         """Return the specification itself, or the one that it refers to by name."""
@@ -232,3 +238,9 @@ def _to_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return repr(value)
+
+
+@lru_cache(4096)
+def _canonical(kind: type[Specification], text: str) -> str:
+    """Return the canonical text: the runs of a study repeat a few texts thousands of times."""
+    return str(kind.unresolved(text))

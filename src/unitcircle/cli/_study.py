@@ -126,7 +126,7 @@ def show(file: Positional[str], /, *, out: Path = RESULTS) -> int:
     from unitcircle.experiments.comparison import study_progress_view
 
     definition, folder, store = open_study(file, out)
-    comparison = compare_records(definition, store)
+    comparison = compare_records(definition, store, judged=False)
     screen = console()
     screen.print(study_progress_view(comparison))
     screen.print(f"results: {folder}")

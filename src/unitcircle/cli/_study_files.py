@@ -46,11 +46,11 @@ def open_study(file: str, out: Path, *, finished: bool = True) -> tuple[Study, P
     return definition, folder, Store(folder)
 
 
-def compare_records(definition: Study, store: Store) -> Comparison:
-    """Compare the runs of a study that have a record."""
+def compare_records(definition: Study, store: Store, *, judged: bool = True) -> Comparison:
+    """Compare the runs of a study that have a record; with intervals and tests if judged."""
     from unitcircle.experiments import comparison
 
-    result = comparison.compare(definition, store.get)
+    result = comparison.compare(definition, store.get, judged=judged)
     report_unreadable(store)
     return result
 

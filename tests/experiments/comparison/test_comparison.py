@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
 import sacrebleu
+from rich.console import Console
 from tests.study_records import finder, noise, record, study
 
-from unitcircle.experiments.comparison import Standing, compare, study_sentences
+from unitcircle.experiments.comparison import Standing, compare, study_progress_view, study_sentences
 from unitcircle.experiments.comparison._figures import chart_title, charts
 from unitcircle.experiments.comparison._view import score_line
 from unitcircle.experiments.studies import Experiment, Study
@@ -366,3 +368,21 @@ def test_a_group_in_which_nothing_was_learned_says_so(better, said):
     (group,) = comparison.groups
     assert sum(row.untrained for row in group.rows) == sum(len(row.seeds) for row in group.rows) - len(better)
     assert any("beat its untrained self" in line for line in study_sentences(group, comparison)) is said
+
+
+def test_without_tests_the_counts_and_means_are_the_same_and_no_interval_is_known():
+    records = finder(study(), lambda label, run: record(run, 0.5 + noise(label, run)))
+    judged = compare(study(), lambda run: records.get(run.key))
+    counted = compare(study(), lambda run: records.get(run.key), judged=False)
+    for row, other in zip(sorted(judged.groups[0].rows, key=str), sorted(counted.groups[0].rows, key=str), strict=True):
+        for name in ("label", "learning_rate", "seeds", "scores", "mean", "missing", "failed", "diverged", "tuning"):
+            assert getattr(row, name) == getattr(other, name)
+        assert row.interval.known
+        assert not other.interval.known
+    texts = []
+    for comparison in (judged, counted):
+        screen = Console(width=100, record=True, file=StringIO())
+        screen.print(study_progress_view(comparison))
+        texts.append(screen.export_text())
+    assert texts[0] == texts[1]
+    assert "10/10" in texts[0]

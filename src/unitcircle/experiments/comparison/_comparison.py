@@ -30,7 +30,7 @@ Score = Callable[[Record], float]
 UNKNOWN = Interval(math.nan, math.nan)
 
 
-def compare(study: Study, find: Find, /) -> Comparison:
+def compare(study: Study, find: Find, /, *, judged: bool = True) -> Comparison:
     """Compare the initializers of a study from its finished runs.
 
     In each group (task, cell, size, input scale) every initializer is compared with the reference at the learning rate
@@ -48,6 +48,9 @@ def compare(study: Study, find: Find, /) -> Comparison:
         The study.
     find
         Run → its record or None: :meth:`Store.get`.
+    judged
+        Whether there are intervals and tests; without them a comparison holds means, rates and counts only, and its
+        intervals are NaN.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def compare(study: Study, find: Find, /) -> Comparison:
     for (experiment, setting), options in zip(settings, _distinctive_options(settings), strict=True):
         entries = [_RowRecords.of(study, experiment, setting, label, find) for label in study.labels_in(setting)]
         counts += np.sum([entry.counts for entry in entries], axis=0)
-        groups.append(_group(study, experiment, setting, entries, options))
+        groups.append(_group(study, experiment, setting, entries, options, judged=judged))
     planned, present, failed = map(int, counts)
     missing = planned - present - failed
     head = (study.name, study.description, study.labels, study.reference, study.confidence)
@@ -129,12 +132,18 @@ def _value_as_text(value: Any) -> Any:
 
 
 def _group(
-    study: Study, experiment: Experiment, setting: Run, entries: Sequence[_RowRecords], options: dict[str, Any]
+    study: Study,
+    experiment: Experiment,
+    setting: Run,
+    entries: Sequence[_RowRecords],
+    options: dict[str, Any],
+    *,
+    judged: bool,
 ) -> Group:
     task = Task.parse(experiment.task)
     reported = [record for entry in entries for record in entry.results.values()]
     score = _scoring(task, reported, "test_score")
-    rows = [_row(entry, experiment, task, score, study.confidence) for entry in entries]
+    rows = [_row(entry, experiment, task, score, study.confidence if judged else None) for entry in entries]
     tuned = [record for entry in entries for record in entry.tuning.values() if record is not None]
     tuning_score = _scoring(task, tuned, "validation_score")
     rows = [replace(row, tuning=_tuning_scores(entry, tuning_score)) for row, entry in zip(rows, entries, strict=True)]
@@ -154,6 +163,8 @@ def _group(
         options=options,
         shares=_shares([e for e in entries if e.label in study.initializers], experiment.learning_rates, tuning_score),
     )
+    if not judged:
+        return group
     (group,) = judge(group, reference=study.reference, twin=study.reference + TWIN, confidence=study.confidence)
     order = Judge(experiment.rank_by == "steps", task.higher_is_better, study.confidence).order
     group = replace(group, rows=tuple(sorted(group.rows, key=order)))
@@ -182,7 +193,7 @@ def _scoring(task: Task, records: Sequence[Record], name: str) -> Score:
     return score
 
 
-def _row(entry: _RowRecords, experiment: Experiment, task: Task, score: Score, confidence: float) -> Row:
+def _row(entry: _RowRecords, experiment: Experiment, task: Task, score: Score, confidence: float | None) -> Row:
     results = entry.results
     scores = np.array([score(record) for record in results.values()])
     steps = [_steps(record) for record in results.values()]
@@ -205,15 +216,15 @@ def _row(entry: _RowRecords, experiment: Experiment, task: Task, score: Score, c
         failed=failed,
         diverged=sum(record.status is Status.DIVERGED for record in results.values()),
         mean=float(scores.mean()) if any_run else math.nan,
-        interval=mean_interval(scores.tolist(), confidence),
+        interval=UNKNOWN if confidence is None else mean_interval(scores.tolist(), confidence),
         median=float(np.median(scores)) if any_run else math.nan,
         worst=float(worst()) if any_run else math.nan,
         deviation=float(scores.std(ddof=1)) if len(scores) > 1 else math.nan,
         solved=solved,
-        success=share_interval(solved, len(scores), confidence) if with_threshold else UNKNOWN,
+        success=share_interval(solved, len(scores), confidence) if with_threshold and confidence else UNKNOWN,
         median_steps=float(np.median(steps)) if any_run and with_threshold else math.nan,
-        steps_interval=median_interval(steps, confidence) if with_threshold else UNKNOWN,
-        curve=_curve(results, score, confidence),
+        steps_interval=median_interval(steps, confidence) if with_threshold and confidence else UNKNOWN,
+        curve=Curve() if confidence is None else _curve(results, score, confidence),
         untrained=sum(_is_best_untrained(record, task) for record in results.values()),
         overflows=tuple(record.message for record in results.values() if record.status is Status.DIVERGED),
     )

@@ -98,6 +98,11 @@ class Task(Specification, ABC):
         """Return the specification of a text or a task as it is written: nothing is imported or opened."""
         return super().unresolved(text.key_text if isinstance(text, Task) else text)
 
+    @classmethod
+    def canonical(cls, text: str | Specification, /) -> str:
+        """Return the one text of all that name the same task; it is not kept, for the file that it names may change."""
+        return str(cls.unresolved(text))
+
     @property
     def identity(self) -> str:
         """The key text with the task's places left at their defaults: the same on every machine."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -91,11 +91,11 @@ class Run:
     def __post_init__(self) -> None:
         # Different texts of the same specification must give one key.
         canonical: dict[str, Any] = {
-            "task": str(Task.unresolved(self.task)),
-            "cell": str(TrainableCell.parse(self.cell)),
+            "task": Task.canonical(self.task),
+            "cell": TrainableCell.canonical(self.cell),
         }
-        canonical |= {name: str(Initializer.parse(getattr(self, name))) for name in _INITIALIZERS}
-        canonical |= {field.name: float(getattr(self, field.name)) for field in fields(self) if field.type == "float"}
+        canonical |= {name: Initializer.canonical(getattr(self, name)) for name in _INITIALIZERS}
+        canonical |= {name: float(getattr(self, name)) for name in _NUMBERS}
         canonical["clip"] = None if self.clip is None else float(self.clip)
         canonical["measure_at"] = tuple(int(step) for step in self.measure_at)
         for name, value in canonical.items():
@@ -118,8 +118,7 @@ class Run:
 
         It does not depend on where data are stored (:attr:`Task.identity`), so records of two machines match.
         """
-        task = Task.unresolved(self.task).identity
-        text = json.dumps({"protocol": PROTOCOL} | asdict(self) | {"task": task}, sort_keys=True)
+        text = json.dumps({"protocol": PROTOCOL} | self.to_dict() | {"task": _identity(self.task)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
@@ -129,7 +128,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON-ready values."""
-        return asdict(self) | {"measure_at": list(self.measure_at)}
+        return {name: getattr(self, name) for name in _NAMES} | {"measure_at": list(self.measure_at)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], /) -> Run:
@@ -150,12 +149,19 @@ class Run:
         UnknownNameError
             A name is not an attribute of a run.
         """
-        names = {field.name for field in fields(cls)}
         for name in values:
-            if name not in names:
-                raise UnknownNameError("attribute of a run", name, names)
+            if name not in _NAMES:
+                raise UnknownNameError("attribute of a run", name, _NAMES)
         options: dict[str, Any] = values | {"measure_at": tuple(values.get("measure_at", (0, -1)))}
         return cls(**options)
 
 
 _INITIALIZERS = ("recurrent", "bias", "input", "readout")
+_NAMES = tuple(field.name for field in fields(Run))
+_NUMBERS = tuple(field.name for field in fields(Run) if field.type == "float")
+
+
+@lru_cache(256)
+def _identity(task: str) -> str:
+    """Return what names a task in a key: the runs of a study repeat a few tasks."""
+    return Task.unresolved(task).identity
