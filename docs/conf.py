@@ -102,6 +102,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
+    "ignore_repr_types": r"matplotlib",
     "image_srcset": ["2x"],
     "min_reported_time": 10_000,
     "remove_config_comments": True,

@@ -30,7 +30,7 @@ def eigenvalues(axes, subject, _example) -> None:
         axes.plot(values.real, values.imag, "o", ms=3, color=COLORS[color], label=gate)
     axes.set(aspect="equal", xlabel="real part of the eigenvalues", ylabel="imaginary part")
     if len(blocks(subject)) > 1:
-        axes.legend(loc="center", ncols=2)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))  # beside: a disc of eigenvalues leaves no room
 
 
 def moduli(axes, subject, _example) -> None:

@@ -48,7 +48,6 @@ def eigenvalues(axes: Axes, blocks: dict[str, np.ndarray]) -> None:
         values = np.linalg.eigvals(W)
         axes.plot(values.real, values.imag, marker, ms=3.5, color=COLORS[color], label=label)
     axes.set(aspect="equal", xlabel="real part", ylabel="imaginary part", title="Eigenvalues of the forget gate")
-    axes.legend(loc="center", fontsize=7)
 
 
 def powers(axes: Axes, blocks: dict[str, np.ndarray]) -> None:
@@ -59,3 +58,4 @@ def powers(axes: Axes, blocks: dict[str, np.ndarray]) -> None:
     axes.set(xlabel="steps t", ylabel="log₁₀ ‖Wᵗ‖", title="What is left of a signal after t steps")
     axes.annotate("1/1000", (STEPS, -3), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=7)
     axes.axhline(-3, ls=":", lw=0.8, color=COLORS["grey"])
+    axes.legend(loc="lower left")

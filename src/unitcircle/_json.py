@@ -14,7 +14,18 @@ _NOT_PRINTED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe
 
 
 def to_json(value: Any, /, *, indent: int | None = 2) -> str:
-    """Return strict JSON: infinities and NaN become the strings ``"inf"``, ``"-inf"`` and ``"nan"``."""
+    """Return strict JSON: infinities and NaN become the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> to_json({"horizon": float("inf")}, indent=None)
+    '{"horizon": "inf"}'
+    """
     text = json.dumps(_strict(value), ensure_ascii=False, indent=indent, allow_nan=False)
     return _NOT_PRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

@@ -137,7 +137,23 @@ def _mean(means: Any, lengths: np.ndarray) -> Any:
 
 
 def participation_ratio(h: np.ndarray, /) -> float:
-    """Return ``(tr C)² / tr C²`` of the covariance C of points ``(B, n)``; NaN for a single one."""
+    """Return ``(tr C)² / tr C²`` of the covariance C of points ``(B, n)``; NaN for a single one.
+
+    Returns
+    -------
+    float
+        Between 1 (a line) and n (a ball).
+
+    Raises
+    ------
+    ShapeError
+        Not points of shape ``(B, n)``.
+
+    Examples
+    --------
+    >>> participation_ratio(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    2.0
+    """
     points = weight(h, argument="h", square=False).value
     if points.ndim != MATRIX_AXES:
         raise ShapeError("h", "must be points of shape (B, n)", f"shape {points.shape}")

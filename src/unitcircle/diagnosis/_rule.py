@@ -162,6 +162,12 @@ def load_rules() -> dict[str, Rule[Examination]]:
     ------
     ArgumentError
         An entry point cannot be imported or holds no rule, or one of its codes is taken.
+
+    Examples
+    --------
+    >>> from unitcircle.diagnosis import load_rules
+    >>> sorted(load_rules())[0]
+    'UC101'
     """
     for entry in _entries(entry_points, tuple(sys.path)):
         for added in _rules_of(entry):
@@ -290,6 +296,12 @@ def explain(code: str, /, *, rules: Mapping[str, Rule[Any]] | None = None) -> st
     ------
     UnknownNameError
         No rule has this code; the message lists the codes.
+
+    Examples
+    --------
+    >>> from unitcircle.diagnosis import explain
+    >>> print(explain("UC101").splitlines()[0])
+    # UC101 stacked-orthogonal
     """
     rules = load_rules() if rules is None else rules
     if code.upper() not in rules:

@@ -80,6 +80,12 @@ def eigenvalues_along(
     -----
     A product of different matrices, each with a spectral radius below 1, may still grow. Eigenvalues along a trajectory
     describe single steps; :func:`lyapunov_exponents` describes their product.
+
+    Examples
+    --------
+    >>> along = eigenvalues_along(torch.nn.RNN(3, 4), torch.randn(10, 2, 3), every=5)
+    >>> along.at
+    array([0, 5])
     """
     if every < 1:
         raise ArgumentError("every", "must be at least 1", f"{every}")

@@ -124,6 +124,12 @@ def hidden_states(
     ----------
     Gao and Ganguli, On simplicity and complexity in the brave new world of large-scale neuroscience (2015), for the
     participation ratio.
+
+    Examples
+    --------
+    >>> states = hidden_states(torch.nn.RNN(3, 8), torch.randn(20, 4, 3))
+    >>> tuple(states.states.shape)
+    (20, 4, 8)
     """
     _check(replicas)
     recurrence = as_recurrence(model, state=initial, dtype=dtype)

@@ -201,6 +201,13 @@ def mean_log_singular_value(
     -------
     numpy.ndarray
         ``(B,)`` in nats, over all T steps.
+
+    Examples
+    --------
+    >>> W = torch.diag(torch.tensor([0.5, 2.0], dtype=torch.float64))
+    >>> rates = mean_log_singular_value(lambda x, h: W @ h, 10, initial=torch.ones(2, dtype=torch.float64))
+    >>> bool(abs(rates).max() < 1e-12)
+    True
     """
     recurrence = as_recurrence(model, state=initial, dtype=dtype)
     with recurrence.as_found(), torch.no_grad():

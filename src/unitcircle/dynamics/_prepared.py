@@ -104,6 +104,12 @@ def unwrapped(model: Any, /) -> nn.Module:
     ------
     ArgumentError
         It is no module, or is one of Keras.
+
+    Examples
+    --------
+    >>> model = torch.nn.Linear(2, 2)
+    >>> unwrapped(torch.nn.DataParallel(model)) is model
+    True
     """
     keras = sys.modules.get("keras")
     is_keras = keras is not None and isinstance(model, keras.Layer)

@@ -74,6 +74,12 @@ class Circular(_Disc):
     ----------
     V. Girko, Circular law, Theory Probab. Appl. 29 (1985); T. Tao, V. Vu, Random matrices: universality of ESDs and
     the circular law, Ann. Probab. 38 (2010).
+
+    Examples
+    --------
+    >>> law = Circular(100, std=0.1)
+    >>> round(float(law.ppf(1.0)), 4)
+    1.0
     """
 
     n: int
@@ -129,6 +135,12 @@ class Elliptic(_Disc):
     ----------
     H. Sommers, A. Crisanti, H. Sompolinsky, Y. Stein, Spectrum of large random asymmetric matrices, Phys. Rev. Lett.
     60 (1988).
+
+    Examples
+    --------
+    >>> law = Elliptic(100, std=0.1, correlation=0.5)
+    >>> round(float(law.ppf(1.0)), 4)
+    1.0
     """
 
     n: int

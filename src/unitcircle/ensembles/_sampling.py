@@ -76,6 +76,13 @@ def sample_radii(
     ----------
     A. Edelman, E. Kostlan, M. Shub, How many eigenvalues of a random matrix are real?, J. Amer. Math. Soc. 7 (1994)
     (reduction of a Gaussian matrix by reflectors that are independent of what remains).
+
+    Examples
+    --------
+    >>> from unitcircle.initializers import Gaussian
+    >>> radii = sample_radii(Gaussian(std=0.1), 100, 20, rng=0)
+    >>> radii.shape, bool(0.9 < radii.mean() < 1.2)
+    ((20,), True)
     """
     n, draws = whole_number("n", n, error=ShapeError), whole_number("draws", draws, error=ShapeError)
     workers = (os.cpu_count() or 1) if workers is None else whole_number("workers", workers, error=ShapeError)

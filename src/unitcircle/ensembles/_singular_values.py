@@ -34,6 +34,12 @@ class MarchenkoPastur(WeightLaw):
     V. Marchenko, L. Pastur, Distribution of eigenvalues for some sets of random matrices, Math. USSR Sb. 1 (1967);
     Z. Ma, Accuracy of the Tracy-Widom limits for the extreme eigenvalues in white Wishart matrices, Bernoulli 18
     (2012) (the edge).
+
+    Examples
+    --------
+    >>> law = MarchenkoPastur(rows=200, columns=50, std=0.1)
+    >>> round(float(law.mean()), 4)
+    2.0
     """
 
     quantity: ClassVar[str] = "squared singular values"
@@ -146,6 +152,12 @@ class QuarterCircle(WeightLaw):
         Size of the weight.
     std
         Standard deviation of an entry.
+
+    Examples
+    --------
+    >>> law = QuarterCircle(100, std=0.1)
+    >>> round(float(law.mean()), 4)
+    0.8488
     """
 
     quantity: ClassVar[str] = "singular values"

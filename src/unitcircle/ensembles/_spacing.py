@@ -37,6 +37,11 @@ class HaarSpacing(WeightLaw):
     ----------
     M. Mehta, Random Matrices, 3rd ed. (2004); F. Bornemann, On the numerical evaluation of Fredholm
     determinants, Math. Comp. 79 (2010).
+
+    Examples
+    --------
+    >>> round(float(HaarSpacing(64).mean()), 4)
+    1.0
     """
 
     quantity: ClassVar[str] = "eigenphase spacings"

@@ -41,6 +41,12 @@ class TruncatedHaar(EigenvalueLaw):
     ----------
     K. Życzkowski, H. Sommers, Truncations of random unitary matrices, J. Phys. A 33 (2000);
     B. Khoruzhenko, H. Sommers, K. Życzkowski, Truncations of random orthogonal matrices, Phys. Rev. E 82 (2010).
+
+    Examples
+    --------
+    >>> law = TruncatedHaar(n=64, m=256)
+    >>> round(float(law.ppf(1.0)), 4)
+    0.5
     """
 
     n: int

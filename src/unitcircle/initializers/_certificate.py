@@ -41,6 +41,11 @@ class Certificate:
     tolerance
         The largest residual that rounding in the weight's own element type (for an exact promise), or chance (for
         the law of a random weight, at the level of five standard errors: 6e-7), explains.
+
+    Examples
+    --------
+    >>> Certificate("every singular value is 1", residual=1e-15, tolerance=1e-12).holds
+    True
     """
 
     promise: str

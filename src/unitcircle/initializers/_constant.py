@@ -47,6 +47,12 @@ class Constant(Initializer):
     ----------
     value
         v.
+
+    Examples
+    --------
+    >>> Constant(0.5).sample(2)
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
     """
 
     name = "constant"

@@ -23,6 +23,11 @@ class LogModes(DecayLaw):
     ----------
     A. Gu et al., "On the parameterization and initialization of diagonal state space models", NeurIPS 2022, arXiv
     2206.11893: S4D-Real.
+
+    Examples
+    --------
+    >>> LogModes().sample(3).round(4)
+    array([0.    , 0.6931, 1.0986])
     """
 
     name = "log_modes"
@@ -43,6 +48,11 @@ class Frequencies(DecayLaw):
     ----------
     A. Gu et al., "On the parameterization and initialization of diagonal state space models", NeurIPS 2022, arXiv
     2206.11893: S4D-Lin.
+
+    Examples
+    --------
+    >>> Frequencies().sample(3).round(4)
+    array([0.    , 3.1416, 6.2832])
     """
 
     name = "s4d_lin"
@@ -68,6 +78,11 @@ class LegS(DecayLaw):
     ----------
     A. Gu, K. Goel, C. Ré, "Efficiently modeling long sequences with structured state spaces", ICLR 2022, arXiv
     2111.00396, theorem 1; A. Gu et al., arXiv 2206.11893: S4D-LegS.
+
+    Examples
+    --------
+    >>> LegS().sample(3).round(4)
+    array([ 0.4715,  2.4682, 10.9515])
     """
 
     name = "legs"
@@ -104,6 +119,11 @@ class DecayCurve(DecayLaw):
     ----------
     B. Peng et al., "RWKV: reinventing RNNs for the transformer era", EMNLP 2023, arXiv 2305.13048, appendix on
     initialization; BlinkDL/RWKV-LM RWKV-v5/src/model.py.
+
+    Examples
+    --------
+    >>> DecayCurve().sample(4).round(2)
+    array([-6.  , -4.33, -2.67, -1.  ])
     """
 
     name = "decay_curve"
@@ -152,6 +172,11 @@ class Level(DecayLaw):
     ----------
     value
         The value.
+
+    Examples
+    --------
+    >>> Level().sample(2).round(4)
+    array([-0.6931, -0.6931])
     """
 
     name = "level"

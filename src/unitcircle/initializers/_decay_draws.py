@@ -47,6 +47,13 @@ class Step(DecayLaw):
     References
     ----------
     A. Gu, T. Dao, "Mamba: linear-time sequence modeling with selective state spaces", arXiv 2312.00752, section 3.6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> steps = np.log1p(np.exp(Step().sample(100, rng=0)))
+    >>> bool(steps.min() >= 0.001 and steps.max() <= 0.1)
+    True
     """
 
     name = "step"
@@ -86,6 +93,13 @@ class LogRate(DecayLaw):
     References
     ----------
     T. Dao, A. Gu, "Transformers are SSMs", ICML 2024, arXiv 2405.21060; mamba_ssm/modules/mamba2.py.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rates = np.exp(LogRate(low=1, high=16).sample(100, rng=0))
+    >>> bool(rates.min() >= 1 and rates.max() <= 16)
+    True
     """
 
     name = "log_rate"
@@ -122,6 +136,14 @@ class Moduli(DecayLaw):
     References
     ----------
     A. Orvieto et al., ICML 2023, arXiv 2303.06349, lemma 3.2; S. De et al., "Griffin", arXiv 2402.19427, section 2.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nu = Moduli(r_min=0.9, r_max=0.999).sample(100, rng=0)
+    >>> moduli = np.exp(-np.exp(nu))
+    >>> bool(moduli.min() >= 0.9 and moduli.max() <= 0.999)
+    True
     """
 
     name = "moduli"
@@ -159,6 +181,13 @@ class LogPhase(DecayLaw):
     References
     ----------
     A. Orvieto et al., ICML 2023, arXiv 2303.06349, lemma 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> phases = np.exp(LogPhase(max_phase=0.5).sample(100, rng=0))
+    >>> bool(phases.min() > 0 and phases.max() <= 0.5)
+    True
     """
 
     name = "log_phase"

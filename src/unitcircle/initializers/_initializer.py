@@ -169,6 +169,12 @@ def from_dict(specification: dict[str, Any], /) -> Initializer:
     -------
     Initializer
         The frozen specification.
+
+    Examples
+    --------
+    >>> from unitcircle.initializers import Orthogonal
+    >>> from_dict(Orthogonal(gain=2.0).to_dict()) == Orthogonal(gain=2.0)
+    True
     """
     return Initializer.from_dict(specification)
 

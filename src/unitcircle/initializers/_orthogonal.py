@@ -89,6 +89,13 @@ class OrthogonalSVD(_Isometry):
     References
     ----------
     S. Dieleman et al., "Lasagne: first release" (2015), ``lasagne.init.Orthogonal``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> W = OrthogonalSVD().sample(5, rng=0)
+    >>> bool(np.allclose(W.T @ W, np.eye(5)))
+    True
     """
 
     name = "orthogonal_svd"

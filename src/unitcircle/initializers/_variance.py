@@ -146,6 +146,12 @@ class Uniform(_Independent):
     ------
     ArgumentError
         Both are given, or not positive.
+
+    Examples
+    --------
+    >>> W = Uniform(limit=0.1).sample(100, rng=0)
+    >>> bool(abs(W).max() <= 0.1)
+    True
     """
 
     name = "uniform"
@@ -196,6 +202,12 @@ class LeCunNormal(_VarianceScaling):
     ----------
     Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks of the Trade
     (1998), equation 16.
+
+    Examples
+    --------
+    >>> W = LeCunNormal().sample(200, rng=0)
+    >>> round(float(W.std() * 200**0.5), 2)
+    1.0
     """
 
     name = "lecun_normal"
@@ -213,6 +225,12 @@ class LeCunUniform(_VarianceScaling):
     ----------
     Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient BackProp", in Neural Networks: Tricks of the Trade
     (1998), equation 16.
+
+    Examples
+    --------
+    >>> W = LeCunUniform().sample(200, rng=0)
+    >>> round(float(W.std() * 200**0.5), 2)
+    1.0
     """
 
     name = "lecun_uniform"
@@ -236,6 +254,12 @@ class XavierNormal(_GainScaling):
     ----------
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
     equation 12.
+
+    Examples
+    --------
+    >>> W = XavierNormal().sample(200, rng=0)
+    >>> round(float(W.std() * 200**0.5), 2)
+    1.0
     """
 
     name = "xavier_normal"
@@ -259,6 +283,12 @@ class XavierUniform(_GainScaling):
     ----------
     X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
     equation 16.
+
+    Examples
+    --------
+    >>> W = XavierUniform().sample(200, rng=0)
+    >>> round(float(W.std() * 200**0.5), 2)
+    1.0
     """
 
     name = "xavier_uniform"
@@ -281,6 +311,12 @@ class KaimingNormal(_GainScaling):
     References
     ----------
     K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, arXiv 1502.01852, equation 10.
+
+    Examples
+    --------
+    >>> W = KaimingNormal().sample(200, rng=0)
+    >>> round(float(W.std() * 200**0.5), 2)
+    1.42
     """
 
     name = "kaiming_normal"
@@ -304,6 +340,12 @@ class KaimingUniform(_GainScaling):
     References
     ----------
     K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, arXiv 1502.01852, equation 10.
+
+    Examples
+    --------
+    >>> W = KaimingUniform().sample(200, rng=0)
+    >>> round(float(W.std() * 200**0.5), 2)
+    1.42
     """
 
     name = "kaiming_uniform"

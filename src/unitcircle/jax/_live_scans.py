@@ -190,6 +190,11 @@ def named_leaves(params: Any, /) -> dict[str, Any]:
     -------
     dict
         In the order of the tree; ``"params"`` where it is a single array.
+
+    Examples
+    --------
+    >>> sorted(named_leaves({"cell": {"kernel": np.zeros((2, 2)), "bias": np.zeros(2)}}))
+    ['cell.bias', 'cell.kernel']
     """
     return {".".join(path) or "params": leaf for path, leaf in flatten(params)[0].items()}
 

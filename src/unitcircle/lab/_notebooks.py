@@ -35,6 +35,11 @@ def notebook(topic: str, /) -> Path:
     ------
     UnknownNameError
         There is no such topic.
+
+    Examples
+    --------
+    >>> notebook("gates").name
+    'gates.py'
     """
     if topic not in NOTEBOOKS:
         raise UnknownNameError("topic", topic, NOTEBOOKS)

@@ -65,6 +65,11 @@ def view(code: str, /, *, label: str = "", names: Mapping[str, Any] | None = Non
     -------
     View
         Shows itself in a notebook.
+
+    Examples
+    --------
+    >>> view("2 * 3").value
+    '6'
     """
     import numpy as np
     from matplotlib import rc_context

@@ -22,5 +22,10 @@ def diagnosis_schema() -> dict[str, Any]:
     -------
     dict
         The schema.
+
+    Examples
+    --------
+    >>> diagnosis_schema()["$schema"]
+    'https://json-schema.org/draft/2020-12/schema'
     """
     return json.loads(_content())

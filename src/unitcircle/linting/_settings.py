@@ -51,6 +51,11 @@ class Settings:
         A value breaks a rule.
     UnknownNameError
         A code matches no rule, or a severity does not exist.
+
+    Examples
+    --------
+    >>> Settings(steps=100).fail_on
+    'warning'
     """
 
     select: tuple[str, ...] = ()
@@ -171,6 +176,15 @@ def find_settings(start: Path | None = None, /) -> Path | None:
     -------
     pathlib.Path or None
         The file: ``unitcircle.toml``, or a ``pyproject.toml`` that has a table ``tool.unitcircle``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "pyproject.toml").write_text("[tool.unitcircle]")
+    >>> find_settings(folder).name
+    'pyproject.toml'
     """
     folder = (start or Path()).absolute()
     for place in (folder, *folder.parents):

@@ -28,6 +28,11 @@ def expand(paths: Sequence[str], /) -> list[str]:
     ------
     ArgumentError
         Nothing is named, or a glob matches no file.
+
+    Examples
+    --------
+    >>> expand(["model.pt", "model.pt"])
+    ['model.pt']
     """
     if not paths:
         raise ArgumentError("path", "must name at least one file", "none")

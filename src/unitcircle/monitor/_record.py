@@ -41,6 +41,11 @@ def scalars(record: Mapping[str, Any], /) -> dict[str, float]:
     -------
     dict
         Name → number. A curve by lag is reduced to lags 0, 1, 2, 4, … and the last: ``"<layer>/gradient_by_lag/16"``.
+
+    Examples
+    --------
+    >>> scalars({"step": 3, "loss": 0.5, "name": "x", "radius": float("nan")})
+    {'loss': 0.5}
     """
     numbers = {name: value for name, value in record.items() if isinstance(value, float)}
     for layer, curve in record.get("gradient_by_lag", {}).items():

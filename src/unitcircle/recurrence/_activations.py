@@ -145,6 +145,11 @@ def activation(name: str, /) -> Activation:
     ------
     UnknownNameError
         Unknown activation; the message lists the known ones.
+
+    Examples
+    --------
+    >>> activation("relu").value(np.array([-1.0, 2.0]))
+    array([0., 2.])
     """
     lower = name.lower()
     lower = _ALIASES.get(lower, lower)
@@ -169,6 +174,11 @@ def is_known_activation(name: str, /) -> bool:
     -------
     bool
         Whether it is known.
+
+    Examples
+    --------
+    >>> is_known_activation("tanh"), is_known_activation("magic")
+    (True, False)
     """
     try:
         activation(name)

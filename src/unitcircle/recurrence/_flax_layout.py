@@ -37,6 +37,12 @@ def from_flax(parameters: Mapping[str, Any], /, **options: Any) -> RecurrentLaye
     ------
     ArgumentError
         The parameters fit no known cell.
+
+    Examples
+    --------
+    >>> layer = from_flax({"i": {"kernel": np.zeros((2, 3))}, "h": {"kernel": np.zeros((3, 3)), "bias": np.zeros(3)}})
+    >>> layer.cell.name
+    'RNN_TANH'
     """
     if not isinstance(parameters, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         rule = "must be a mapping of module names to mappings of arrays"

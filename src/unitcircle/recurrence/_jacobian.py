@@ -80,6 +80,14 @@ def jvp(layer: RecurrentLayer, x: Any, state: Any, tangents: Any, /) -> np.ndarr
         An input where the layer's source holds no input weight.
     UnknownNameError
         An unknown activation.
+
+    Examples
+    --------
+    >>> from unitcircle.recurrence import from_torch
+    >>> layer = from_torch(0.5 * np.eye(2), cell="rnn_tanh")
+    >>> jvp(layer, None, np.zeros(2), np.eye(2))
+    array([[0.5, 0. ],
+           [0. , 0.5]])
     """
     state = state_array(layer, state)
     directions = to_numpy(tangents, argument="tangents")

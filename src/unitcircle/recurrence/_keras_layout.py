@@ -72,6 +72,12 @@ def from_keras(
     -----
     The cuDNN layout is that of TensorFlow's HDF5 converter: recurrent blocks are transposed; the ``(m, n)`` buffer
     of an input block holds the ``(n, m)`` matrix row by row; biases come twice.
+
+    Examples
+    --------
+    >>> layer = from_keras(np.zeros((3, 12)), cell="lstm")
+    >>> list(layer.gates)
+    ['i', 'f', 'g', 'o']
     """
     cell = cell_of(cell)
     if not cell.gated:

@@ -84,6 +84,13 @@ class RecurrentLayer:
     linear
         Of a linear recurrence of a known family: the family, the parameters of its decay as they are stored, and λ in
         the shape of heads and channels; else None.
+
+    Examples
+    --------
+    >>> from unitcircle.recurrence import from_torch
+    >>> layer = from_torch(0.5 * np.eye(3), cell="rnn_tanh")
+    >>> layer.label, list(layer.gates)
+    ('', ['h'])
     """
 
     name: str
@@ -196,7 +203,18 @@ class RecurrentLayer:
 
 
 def layer_label(name: str, layer: int, direction: Direction, /) -> str:
-    """Return the name of a layer for people: :attr:`RecurrentLayer.label`."""
+    """Return the name of a layer for people: :attr:`RecurrentLayer.label`.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Examples
+    --------
+    >>> layer_label("encoder", 1, "reverse")
+    'encoder l1 reverse'
+    """
     place = f" l{layer}" if layer or direction == "reverse" else ""
     return f"{name}{place}{' reverse' * (direction == 'reverse')}"
 

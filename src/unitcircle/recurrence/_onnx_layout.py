@@ -72,6 +72,12 @@ def from_onnx(
         No such direction.
     ArgumentError
         The wrong number of activations.
+
+    Examples
+    --------
+    >>> (layer,) = from_onnx(np.zeros((1, 9, 3)), cell="gru")
+    >>> list(layer.gates)
+    ['r', 'z', 'n']
     """
     cell = cell_of(cell)
     if direction not in _DIRECTIONS:

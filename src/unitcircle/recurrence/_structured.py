@@ -75,6 +75,12 @@ def from_lru(nu_log: Any, theta_log: Any, /, *, B: Any = None, gamma_log: Any = 
     References
     ----------
     Orvieto et al., "Resurrecting Recurrent Neural Networks for Long Sequences", ICML 2023, Lemma 3.2 and section 3.3.
+
+    Examples
+    --------
+    >>> layer = from_lru(np.full(3, -2.0), np.zeros(3))
+    >>> abs(layer.diagonal).round(3)
+    array([0.873, 0.873, 0.873])
     """
     nu, theta = reals(nu_log, argument="nu_log"), reals(theta_log, argument="theta_log")
     _check_same_shape("theta_log", theta, "nu_log", nu)
@@ -113,6 +119,12 @@ def from_s4d(A: Any, log_step: Any, /, *, B: Any = None, **options: Any) -> Recu
     References
     ----------
     Gu et al., "On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS 2022, section 3.1.
+
+    Examples
+    --------
+    >>> layer = from_s4d(np.array([-0.5, -1.0]), np.zeros(2))
+    >>> abs(layer.diagonal).round(3)
+    array([0.607, 0.368])
     """
     rates = to_numpy(A, argument="A")
     with np.errstate(over="ignore"):
@@ -160,6 +172,12 @@ def from_mamba(A_log: Any, dt_bias: Any, /, **options: Any) -> RecurrentLayer:
     References
     ----------
     Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, equation 4 and algorithm 2.
+
+    Examples
+    --------
+    >>> layer = from_mamba(np.zeros(2), np.zeros(2))
+    >>> abs(layer.diagonal).round(3)
+    array([0.5, 0.5])
     """
     rates, bias = reals(A_log, argument="A_log"), reals(dt_bias, argument="dt_bias")
     if rates.ndim == 0 or bias.shape != rates.shape[:1]:

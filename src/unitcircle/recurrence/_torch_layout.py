@@ -50,6 +50,12 @@ def from_torch(
     ------
     ShapeError
         The shapes do not fit the kind of cell.
+
+    Examples
+    --------
+    >>> layer = from_torch(np.zeros((12, 3)), cell="lstm")
+    >>> list(layer.gates), layer.gates["f"].shape
+    (['i', 'f', 'g', 'o'], (3, 3))
     """
     cell = cell_of(cell)
     order = cell.stack("torch")

@@ -85,6 +85,13 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
     -------
     matplotlib.axes.Axes
         The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = plot_eigenvalues(np.diag([0.5, -0.5]), ax=Figure().subplots())
+    >>> ax.get_xlabel()
+    'Re λ'
     """
     ax = axes_or_new(ax)
     angle = np.linspace(0, 2 * np.pi, 361)
@@ -126,6 +133,13 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
     -------
     matplotlib.axes.Axes
         The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = plot_power_norms(np.diag([0.5, -0.5]), steps=8, ax=Figure().subplots())
+    >>> ax.get_ylabel()
+    'log₁₀ ‖Wᵗ‖₂'
     """
     ax = axes_or_new(ax)
     weights_by_name = by_name(weights)
@@ -162,6 +176,13 @@ def plot_powers(W: Any, /, *, steps: int = 64, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
         The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = plot_powers(np.diag([0.5, -0.5]), steps=8, ax=Figure().subplots())
+    >>> [text.get_text() for text in ax.texts]
+    ['t = 1', 't = 2', 't = 4', 't = 8']
     """
     array = np.asarray(_array.one_weight(_drawable(W)).value)
     ax = axes_or_new(ax)
@@ -199,6 +220,13 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
         The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = plot_singular_values(np.diag([0.5, -0.5]), ax=Figure().subplots())
+    >>> ax.get_ylabel()
+    'singular value σ'
     """
     ax = axes_or_new(ax)
     weights_by_name = by_name(weights)
@@ -236,6 +264,13 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     -------
     matplotlib.axes.Axes
         The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = plot_pseudospectrum(np.array([[0.5, 1.0], [0.0, 0.5]]), points=20, ax=Figure().subplots())
+    >>> ax.get_xlabel()
+    'Re z'
     """
     W = W.weight.source if isinstance(W, Spectrum) else W
     ax = axes_or_new(ax)

@@ -81,6 +81,11 @@ def table(
     -------
     markupsafe.Markup
         The table.
+
+    Examples
+    --------
+    >>> "<table" in table([{"layer": "lstm", "radius": 0.5}])
+    True
     """
     from markupsafe import Markup
 

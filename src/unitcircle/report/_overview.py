@@ -40,6 +40,13 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
     -------
     matplotlib.figure.Figure
         A figure without a window; see :func:`save_figure`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figure = weight_overview({"f": np.diag([0.5, -0.5])}, steps=8)
+    >>> len(figure.axes)
+    4
     """
     from matplotlib.figure import Figure
 
@@ -99,6 +106,14 @@ def save_figure(figure: Figure, path: str | Path, /) -> Path:
     ------
     ArgumentError
         matplotlib cannot write the format of the suffix.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from matplotlib.figure import Figure
+    >>> path = save_figure(Figure(), Path(tempfile.mkdtemp()) / "figure.png")
+    >>> path.stat().st_size > 0
+    True
     """
     path = Path(path)
     formats = figure.canvas.get_supported_filetypes()

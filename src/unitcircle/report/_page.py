@@ -50,6 +50,14 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
     -------
     markupsafe.Markup
         ``<svg role="img" aria-label=... style=...>...</svg>``.
+
+    Examples
+    --------
+    >>> from unitcircle.report import panel, style
+    >>> with style():
+    ...     figure, ax = panel()
+    >>> inline_svg(figure, label="an empty panel").startswith("<svg role=")
+    True
     """
     from markupsafe import Markup, escape
 

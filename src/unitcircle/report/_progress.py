@@ -24,7 +24,18 @@ def progress_bar(console: Console, /, *, transient: bool = False) -> Any:
 
 
 def duration(seconds: float, /) -> str:
-    """Return a duration in words: ``"2 h 05 min"``, ``"1 min 30 s"``, ``"4 s"``."""
+    """Return a duration in words: ``"2 h 05 min"``, ``"1 min 30 s"``, ``"4 s"``.
+
+    Returns
+    -------
+    str
+        The words.
+
+    Examples
+    --------
+    >>> duration(90)
+    '1 min 30 s'
+    """
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"

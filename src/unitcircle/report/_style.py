@@ -46,7 +46,22 @@ WITHOUT_DATE: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "pdf": {
 
 
 def style() -> AbstractContextManager[None]:
-    """Return the context in which our figures are made; the settings of the caller are left unchanged."""
+    """Return the context in which our figures are made; the settings of the caller are left unchanged.
+
+    Returns
+    -------
+    contextlib.AbstractContextManager
+        Ends with the settings that it found.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> before = matplotlib.rcParams["axes.spines.top"]
+    >>> with style():
+    ...     inside = matplotlib.rcParams["axes.spines.top"]
+    >>> inside, matplotlib.rcParams["axes.spines.top"] == before
+    (False, True)
+    """
     from matplotlib import rc_context
 
     return rc_context(_RC)
@@ -82,6 +97,13 @@ def panel(width: float = 4.6, height: float = 3.2, /) -> tuple[Figure, Axes]:
         The figure.
     ax : matplotlib.axes.Axes
         Its axes.
+
+    Examples
+    --------
+    >>> with style():
+    ...     figure, ax = panel()
+    >>> len(figure.axes)
+    1
     """
     from matplotlib.figure import Figure
 

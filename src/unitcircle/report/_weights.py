@@ -83,6 +83,11 @@ def weight_summary(name: str, W: Any, /, *, steps: int = 64, detail: bool = True
     -------
     WeightSummary
         The measurements and the sentences.
+
+    Examples
+    --------
+    >>> weight_summary("W", np.diag([0.5, -0.5]), steps=8).radius
+    0.5
     """
     one_weight(W)
     measured = spectrum(W)

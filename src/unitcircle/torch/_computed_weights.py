@@ -104,6 +104,11 @@ def has_gradient(module: nn.Module, name: str, /) -> bool:
     -------
     bool
         True for a parameter, and for a weight that weight_norm computes.
+
+    Examples
+    --------
+    >>> has_gradient(torch.nn.Linear(2, 2), "weight")
+    True
     """
     return not is_computed(module, name) or _norm_and_direction(module, name) is not None
 
@@ -127,6 +132,13 @@ def gradient_of(module: nn.Module, name: str, /) -> Tensor | None:
     -------
     torch.Tensor or None
         The gradient, in the shape of the tensor.
+
+    Examples
+    --------
+    >>> layer = torch.nn.Linear(2, 2, bias=False)
+    >>> layer(torch.ones(1, 2)).sum().backward()
+    >>> gradient_of(layer, "weight").tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
     """
     if not is_computed(module, name):
         return getattr(module, name).grad

@@ -27,6 +27,12 @@ def copied(model: nn.Module, /) -> nn.Module:
     ------
     ArgumentError
         The module cannot be copied.
+
+    Examples
+    --------
+    >>> model = nn.Linear(2, 2)
+    >>> copied(model) is model
+    False
     """
     # copy.deepcopy refuses tensors of a graph, such as a weight that a hook of weight_norm has computed.
     computed = [leaf for part in model.modules() for leaf in pytree.tree_leaves(vars(part)) if isinstance(leaf, Tensor)]

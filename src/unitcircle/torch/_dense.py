@@ -29,6 +29,11 @@ def dense(value: Any, /, *, argument: str) -> torch.Tensor:
     ------
     DtypeError
         It is sparse, nested, quantized, on the meta device, or holds no numbers that torch knows.
+
+    Examples
+    --------
+    >>> dense([[1.0, 2.0]], argument="W").shape
+    torch.Size([1, 2])
     """
     rule = "must be a dense tensor of numbers"
     if isinstance(value, np.ndarray) and not value.flags.writeable:
@@ -43,7 +48,23 @@ def dense(value: Any, /, *, argument: str) -> torch.Tensor:
 
 
 def real(value: Any, /, *, argument: str) -> torch.Tensor:
-    """Return a dense tensor, as :func:`dense` does, and refuse a complex one."""
+    """Return a dense tensor, as :func:`dense` does, and refuse a complex one.
+
+    Returns
+    -------
+    torch.Tensor
+        The tensor.
+
+    Raises
+    ------
+    DtypeError
+        The array is complex.
+
+    Examples
+    --------
+    >>> real([[1.0, 2.0]], argument="W").shape
+    torch.Size([1, 2])
+    """
     tensor = dense(value, argument=argument)
     if tensor.is_complex():
         raise DtypeError(argument, "must be real", f"dtype {tensor.dtype}")

@@ -215,6 +215,11 @@ def has_own_forward(module: nn.Module, /) -> bool:
     -------
     bool
         False for any module that is none of these layers and cells, and for those whose ``forward`` is torch's.
+
+    Examples
+    --------
+    >>> has_own_forward(torch.nn.LSTM(2, 3))
+    False
     """
     if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
         return False
@@ -260,6 +265,11 @@ def recurrent_tensors(module: nn.Module, linear: Collection[str] = ()) -> Iterat
         A name in ``linear`` that no module and no tensor has.
     ArgumentError
         A named weight is not square.
+
+    Examples
+    --------
+    >>> [found.name for found in recurrent_tensors(torch.nn.GRU(2, 3))]
+    ['weight_hh_l0']
     """
     # The tensors are kept alive: the id of a computed weight that was freed may be given to the next one.
     seen: dict[int, torch.Tensor] = {}
@@ -312,7 +322,19 @@ def _square_names(module: nn.Module) -> list[str]:
 
 
 def suspects(module: nn.Module, linear: Collection[str] = ()) -> list[str]:
-    """Return the square Linear modules that look recurrent by their names and are not in ``linear``."""
+    """Return the square Linear modules that look recurrent by their names and are not in ``linear``.
+
+    Returns
+    -------
+    list[str]
+        Their qualified names.
+
+    Examples
+    --------
+    >>> cell = torch.nn.ModuleDict({"hidden_to_hidden": torch.nn.Linear(4, 4)})
+    >>> suspects(cell)
+    ['hidden_to_hidden']
+    """
     return [
         path
         for path, part in module.named_modules()

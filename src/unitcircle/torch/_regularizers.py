@@ -44,6 +44,14 @@ def pascanu_omega(states: Sequence[torch.Tensor], loss: torch.Tensor, /) -> torc
     ----------
     R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
     equations 9 and 10.
+
+    Examples
+    --------
+    >>> h = [torch.ones(1, 2, requires_grad=True)]
+    >>> for _ in range(3):
+    ...     h.append(0.5 * h[-1])
+    >>> float(pascanu_omega(h, h[-1].sum()).detach())
+    0.75
     """
     if not isinstance(states, list | tuple):
         raise ArgumentError("states", "must be a sequence of tensors, one for each step", type(states).__qualname__)
@@ -96,6 +104,12 @@ def norm_stabilizer(states: torch.Tensor, /) -> torch.Tensor:
     References
     ----------
     D. Krueger, R. Memisevic, "Regularizing RNNs by stabilizing activations", ICLR 2016, equation 1.
+
+    Examples
+    --------
+    >>> states = torch.tensor([0.0, 1.0, 3.0]).reshape(3, 1, 1)
+    >>> float(norm_stabilizer(states))
+    2.5
     """
     require_tensor(states, argument="states")
     if states.ndim != 3 or states.shape[0] < 2:
@@ -126,6 +140,11 @@ def soft_orthogonality(weight: torch.Tensor, /, *, gates: int = 1) -> torch.Tens
         It is no dense tensor of torch of floating-point or complex numbers.
     ShapeError
         It is no matrix, or its rows are no multiple of the gates.
+
+    Examples
+    --------
+    >>> float(soft_orthogonality(2 * torch.eye(2)))
+    18.0
     """
     require_tensor(weight, argument="weight")
     if weight.ndim != 2:

@@ -63,6 +63,12 @@ def median_interval(values: Sequence[float], confidence: float, /) -> Interval:
     References
     ----------
     W. J. Conover, "Practical Nonparametric Statistics", 3rd edition (1999), section 3.2.
+
+    Examples
+    --------
+    >>> interval = median_interval([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 0.95)
+    >>> interval.low, interval.high
+    (1.0, 6.0)
     """
     if not len(values):
         return UNKNOWN
@@ -94,6 +100,11 @@ def paired_p(differences: Sequence[float], /) -> float:
     References
     ----------
     R. A. Fisher, "The Design of Experiments" (1935), section 21.
+
+    Examples
+    --------
+    >>> paired_p([1.0, 2.0, 3.0, 4.0, 5.0])
+    0.0625
     """
     sample = np.asarray(differences, dtype=float)
     if sample.size < 2 or not np.any(sample) or np.isnan(sample).any():
@@ -144,6 +155,11 @@ def holm(p_values: Sequence[float], /) -> list[float]:
     References
     ----------
     S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6 (1979).
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     order = np.argsort(p_values, kind="stable")
     scaled = np.asarray(p_values, dtype=float)[order] * np.arange(len(order), 0, -1)
@@ -176,6 +192,11 @@ def rank_differences(values: Sequence[float], others: Sequence[float], /) -> np.
     -------
     ndarray
         One difference per pair.
+
+    Examples
+    --------
+    >>> rank_differences([1.0, 5.0], [2.0, 3.0])
+    array([-1.,  1.])
     """
     ranks = scipy.stats.rankdata(np.concatenate([values, others]))
     return ranks[: len(values)] - ranks[len(values) :]

@@ -61,6 +61,11 @@ class Dask(EngineKind):
         to the driver, which writes them.
     tls
         Certificates; None: the connection is neither encrypted nor authenticated.
+
+    Examples
+    --------
+    >>> Dask("127.0.0.1:8786").address
+    '127.0.0.1:8786'
     """
 
     address: str
@@ -131,6 +136,11 @@ class Slurm(EngineKind):
         Whether the nodes see the folder of results under the same path, as they do on most clusters.
     tls
         Certificates; the nodes must see them under the same paths.
+
+    Examples
+    --------
+    >>> Slurm(jobs=4, memory="8GB").jobs
+    4
     """
 
     jobs: int = 1
@@ -321,6 +331,11 @@ def engine_kind(text: str, /) -> EngineKind:
     ------
     ArgumentError
         There is no such engine.
+
+    Examples
+    --------
+    >>> engine_kind("here")
+    Here()
     """
     if text == "local":
         return Local()

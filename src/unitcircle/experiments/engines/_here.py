@@ -15,7 +15,13 @@ from unitcircle.experiments.engines._engine import Engine, EngineKind, Reply
 
 @dataclass(frozen=True)
 class Here(EngineKind):
-    """The calling process itself: no worker is started, and a run that kills its process ends the study."""
+    """The calling process itself: no worker is started, and a run that kills its process ends the study.
+
+    Examples
+    --------
+    >>> Here()
+    Here()
+    """
 
     shared = False
 

@@ -42,6 +42,11 @@ class Local(EngineKind):
     gpu_fraction
         Fraction of one GPU that a worker takes: 0.25 puts four workers on each. None: workers are not assigned to
         GPUs.
+
+    Examples
+    --------
+    >>> Local(workers=2)
+    Local(workers=2, gpu_fraction=None)
     """
 
     workers: int | None = None

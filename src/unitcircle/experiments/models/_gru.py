@@ -45,6 +45,12 @@ class GRU(TrainableCell):
     ----------
     K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation",
     EMNLP 2014, arXiv 1406.1078 (version 1 has the reset after the product).
+
+    Examples
+    --------
+    >>> cell = GRU(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'candidate_bias', 'input', 'recurrent']
     """
 
     name = "gru"

@@ -42,6 +42,12 @@ class LSTM(TrainableCell):
     ----------
     S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997); the forget gate is of
     F. A. Gers, J. Schmidhuber, F. Cummins, "Learning to forget", Neural Computation 12 (2000).
+
+    Examples
+    --------
+    >>> cell = LSTM(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input', 'recurrent']
     """
 
     name = "lstm"

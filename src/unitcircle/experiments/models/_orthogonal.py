@@ -39,6 +39,12 @@ class Orthogonal(Tanh):
     ----------
     M. Lezcano-Casado, D. Martínez-Rubio, "Cheap orthogonal constraints in neural networks", ICML 2019, section 3;
     K. Helfrich, D. Willmott, Q. Ye, "Orthogonal recurrent neural networks with scaled Cayley transform", ICML 2018.
+
+    Examples
+    --------
+    >>> cell = Orthogonal(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input', 'recurrent', 'skew']
     """
 
     name = "orthogonal"

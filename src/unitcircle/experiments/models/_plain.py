@@ -63,6 +63,12 @@ class Tanh(Plain):
     References
     ----------
     J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990).
+
+    Examples
+    --------
+    >>> cell = Tanh(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input', 'recurrent']
     """
 
     name = "tanh"
@@ -80,6 +86,12 @@ class ReLU(Plain):
     ----------
     Q. V. Le, N. Jaitly, G. E. Hinton, "A simple way to initialize recurrent networks of rectified linear units",
     arXiv 1504.00941.
+
+    Examples
+    --------
+    >>> cell = ReLU(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input', 'recurrent']
     """
 
     name = "relu"
@@ -91,6 +103,12 @@ class Linear(Plain):
     r"""The linear RNN.
 
     .. math:: h_t = W h_{t-1} + U x_t + b
+
+    Examples
+    --------
+    >>> cell = Linear(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input', 'recurrent']
     """
 
     name = "linear"
@@ -107,6 +125,12 @@ class Leaky(Plain):
     ----------
     alpha
         α, in (0, 1].
+
+    Examples
+    --------
+    >>> cell = Leaky(size=8, alpha=0.1)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input', 'recurrent']
     """
 
     name = "leaky"

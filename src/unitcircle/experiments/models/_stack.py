@@ -37,6 +37,12 @@ class Stack(TrainableCell):
     ----------
     A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
     neural networks", ICLR 2014, arXiv 1312.6120.
+
+    Examples
+    --------
+    >>> cell = Stack(size=8, depth=2)
+    >>> sorted(cell.parameters(2))
+    ['input', 'recurrent']
     """
 
     name = "stack"

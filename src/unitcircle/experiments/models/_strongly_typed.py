@@ -25,6 +25,12 @@ class StronglyTyped(TrainableCell):
     References
     ----------
     D. Balduzzi, M. Ghifary, "Strongly-typed recurrent neural networks", ICML 2016, arXiv 1602.02218, section 3.2.
+
+    Examples
+    --------
+    >>> cell = StronglyTyped(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input']
     """
 
     name = "strongly_typed"

@@ -40,6 +40,12 @@ class UnitaryEvolution(TrainableCell):
     ----------
     M. Arjovsky, A. Shah, Y. Bengio, "Unitary evolution recurrent neural networks", ICML 2016, arXiv 1511.06464,
     sections 4 and 5: the laws of the phases, b and h_0.
+
+    Examples
+    --------
+    >>> cell = UnitaryEvolution(size=8)
+    >>> sorted(cell.parameters(2))
+    ['bias', 'input', 'phases', 'reflections', 'start']
     """
 
     name = "unitary_evolution"

@@ -31,6 +31,12 @@ class Adding(Task):
     ----------
     S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), experiment 4;
     M. Arjovsky, A. Shah, Y. Bengio, "Unitary evolution recurrent neural networks", ICML 2016, section 5.2.
+
+    Examples
+    --------
+    >>> batch = Adding(length=10).sample(np.random.default_rng(0), 4)
+    >>> batch.inputs.shape, batch.targets.shape
+    ((10, 4, 2), (4, 1))
     """
 
     name = "adding"

@@ -40,6 +40,12 @@ class Copying(Task):
     ----------
     S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997); M. Arjovsky, A. Shah,
     Y. Bengio, "Unitary evolution recurrent neural networks", ICML 2016, section 5.1.
+
+    Examples
+    --------
+    >>> batch = Copying(delay=5).sample(np.random.default_rng(0), 4)
+    >>> batch.inputs.shape, batch.targets.shape
+    ((25, 4), (25, 4))
     """
 
     name = "copying"

@@ -39,6 +39,12 @@ class DeepLinearMap(Task):
     ----------
     A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
     neural networks", ICLR 2014, section 3.
+
+    Examples
+    --------
+    >>> batch = DeepLinearMap(size=8, answers=2).sample(np.random.default_rng(0), 4)
+    >>> batch.inputs.shape, batch.targets.shape
+    ((1, 4, 8), (4, 2))
     """
 
     name = "deep_linear_map"

@@ -28,6 +28,11 @@ class Digits(Task):
     ----------
     E. Alpaydin, C. Kaynak, "Optical recognition of handwritten digits", UCI Machine Learning Repository (1998);
     after the sequential MNIST of Q. V. Le, N. Jaitly, G. E. Hinton, arXiv 1504.00941.
+
+    Examples
+    --------
+    >>> Digits().inputs, Digits().outputs
+    (1, 10)
     """
 
     name = "digits"
@@ -61,6 +66,12 @@ class DelayedDigits(Digits):
     ----------
     blank
         Blank steps after the last pixel.
+
+    Examples
+    --------
+    >>> task = DelayedDigits(blank=100)
+    >>> task.inputs, task.outputs
+    (1, 10)
     """
 
     name = "delayed_digits"

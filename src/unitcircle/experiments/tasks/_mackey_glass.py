@@ -52,6 +52,12 @@ class MackeyGlass(Task):
     ----------
     M. C. Mackey, L. Glass, "Oscillation and chaos in physiological control systems", Science 197 (1977), eq. (4b);
     H. Jaeger, H. Haas, "Harnessing nonlinearity", Science 304 (2004) (84 steps).
+
+    Examples
+    --------
+    >>> batch = MackeyGlass(horizon=4, length=10).sample(np.random.default_rng(0), 2)
+    >>> batch.inputs.shape, batch.targets.shape
+    ((10, 2, 1), (2, 1))
     """
 
     name = "mackey_glass"

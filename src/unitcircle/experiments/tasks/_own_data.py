@@ -202,6 +202,14 @@ def from_data(  # noqa: PLR0913  (each is one fact about the data)
         The data hold a NaN or an infinity.
     ShapeError
         Sequences or parts have shapes that do not fit together.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((10, 6, 2))
+    >>> y = (x[:, 0, 0] > 0).astype(int)
+    >>> task = from_data((x, y), (x, y), (x, y), classes=2)
+    >>> task.sample(np.random.default_rng(0), 4).inputs.shape
+    (6, 4, 2)
     """
     for argument, count in (("classes", classes), ("symbols", symbols)):
         # A bool is an int to Python.

@@ -70,6 +70,12 @@ class Tomita(Task):
     M. Tomita, "Dynamic construction of finite automata from examples using hill-climbing", CogSci 1982;
     G. Weiss, Y. Goldberg, E. Yahav, "Extracting automata from recurrent neural networks using queries and
     counterexamples", ICML 2018 (lengths and balance of the training set).
+
+    Examples
+    --------
+    >>> batch = Tomita(grammar=1).sample(np.random.default_rng(0), 4)
+    >>> batch.inputs.shape, batch.targets.shape
+    ((31, 4), (31, 4))
     """
 
     name = "tomita"

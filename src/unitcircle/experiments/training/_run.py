@@ -61,6 +61,12 @@ class Run:
         Seed of data, weights and everything else that is random.
     twin
         Number of another draw of the recurrent weight from the same law, all else equal: the A/A row of a study.
+
+    Examples
+    --------
+    >>> run = Run("adding(length=10)", "tanh(size=8)", "orthogonal")
+    >>> run.optimizer, run.seed
+    ('adam', 0)
     """
 
     task: str

@@ -1,0 +1,121 @@
+"""Every public function and class shows in its docstring how it is used, or its kind says why it does not.
+
+Like the graph of modules, docstrings are read from the source. That the examples run is what doctest shows.
+"""
+
+import ast
+import re
+
+from tests.test_public_names import PUBLIC, TREES
+
+NODES = {
+    (module, node.name): node
+    for module, tree in TREES.items()
+    for node in tree.body
+    if isinstance(node, ast.ClassDef | ast.FunctionDef)
+}
+DECLARED = {"Enum", "StrEnum", "IntEnum", "Protocol", "TypedDict", "NamedTuple", "Exception", "ABC"}
+"""Bases of what is not made by a caller."""
+
+
+def bases(place):
+    return {re.sub(r"\[.*", "", ast.unparse(base)).split(".")[-1] for base in getattr(NODES[place], "bases", [])}
+
+
+def is_declared(place):
+    """Whether a class is an error, a list of members or a promise that others keep."""
+    return any(name in DECLARED or name.endswith(("Error", "Warning")) for name in bases(place))
+
+
+def has_example(place):
+    return ">>>" in (ast.get_docstring(NODES[place]) or "")
+
+
+def signature_results():
+    """Return the names of classes that an entry with an example returns, or that a class with one holds."""
+    named = set()
+    for place, node in NODES.items():
+        if place not in PUBLIC or not has_example(place):
+            continue
+        functions = (
+            [node] if isinstance(node, ast.FunctionDef) else [n for n in node.body if isinstance(n, ast.FunctionDef)]
+        )
+        held = [n.annotation for n in getattr(node, "body", []) if isinstance(n, ast.AnnAssign)]
+        for annotation in [*(f.returns for f in functions), *held]:
+            if annotation is not None:
+                named |= {n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)}
+    return named
+
+
+RESULTS = signature_results()
+WITHOUT = {
+    "needs a study that has run; docs/studies.md shows one": """
+        experiments.comparison: Group Judge Row compare judge plot_learning_curves plot_learning_rates plot_seeds
+            plot_sweep study_figure study_page study_progress_view study_sentences study_view
+        experiments.studies: Event Experiment Outcome Plan Store Study StudyProgress chosen_rate curve_table execute
+            progress_display query stack_limit study_table write_table
+    """,
+    "is a part of one training of a study": """
+        experiments.engines: Reply memory_here whole_memory
+        experiments.models: EncoderDecoder Network Plain select step_of
+        experiments.training: Record build_network initial_parameters loss_and_penalty sequence_axis
+            sequences_per_part stack_batches train
+    """,
+    "needs data that are not here": """
+        experiments.tasks: CharacterLanguageModel Ett Mnist Multi30k OwnModule Translation
+    """,
+    "needs a trainer, a logger or a run; docs/monitor.md and examples/monitor_*.py show them": """
+        monitor: JsonLines KerasCallback LightningCallback MLflow MonitorOptions RunFile TensorBoard
+            TransformersCallback
+            WandB attach read_run watch_page watch_view
+    """,
+    "needs files of a user, as a command does; docs/diagnosing.md shows them": """
+        checkpoints: Coverage Entry Tensors config_of rewrite tensors_of_file
+        cli: accept_any_encoding console main terminated_as_interrupted
+        linting: Baseline Change Checked Repair plan_repair render_report report_lines report_view stored_places
+    """,
+    "is a part of a diagnosis, made by measuring a model": """
+        diagnosis: Answer DrivenDynamics GateActivity LayerExamination LiveLayer Place Remedy TrainingEvidence Trial
+            Trials
+            check_codes diagnosis_page diagnosis_text diagnosis_view drawn_decay drive initialized is_live merged_action
+            rule_of selected_codes
+        dynamics: HandWrittenLayer TokenMemory input_share plot_calibration prepared token_memory
+        jax: LiveScan eigenvalues_along
+        torch: write_weight
+    """,
+    "is a base of others, or a part of what one of them returns": """
+        ensembles: Outlier WeightLaw
+        initializers: GateBias require
+        recurrence: EqualLayers LinearFamily kind_of
+        spectra: AsymptoticsResult
+    """,
+    "makes the pages and the texts of other parts": """
+        report: axes_or_new page progress_bar radius_view render weight_table written_whole
+    """,
+}
+"""Reason → package: names."""
+
+
+def listed():
+    """Yield the qualified names of the table."""
+    for text in WITHOUT.values():
+        for package, names in re.findall(r"([a-z.]+):((?:\s+\w+\b(?![.:]))+)", text):
+            yield from (f"unitcircle.{package}.{name}" for name in names.split())
+
+
+def test_every_public_function_and_class_has_an_example_or_a_reason():
+    missing = {
+        f"{PUBLIC[place]}.{place[1]}"
+        for place in NODES
+        if place in PUBLIC
+        and place[0].startswith("unitcircle.")
+        and not (has_example(place) or is_declared(place) or place[1] in RESULTS)
+    }
+    assert missing == set(listed())
+
+
+def test_what_is_not_made_by_a_caller_is_told_apart():
+    place = next(place for place in NODES if place[1] == "ShapeError")
+    assert is_declared(place)
+    assert {"Spectrum", "Diagnosis", "FixedPoints"} <= RESULTS
+    assert "train" not in RESULTS
