@@ -31,6 +31,14 @@ class Scaled(PixelByPixel):
     def forward(self, inputs, scale):
         return super().forward(inputs) * scale[:, None]
 
+class Leaving(PixelByPixel):
+    def forward(self, inputs):
+        raise SystemExit(0)
+
+class Failing(PixelByPixel):
+    def forward(self, inputs):
+        raise BaseException("of no kind")
+
 READY = PixelByPixel()
 THREE = 3
 
@@ -220,6 +228,15 @@ def test_a_factory_that_ends_python_is_no_clean_diagnosis(project, capsys):
     (project / "leaving_module.py").write_text("raise SystemExit(0)\n")
     assert run("leaving_module:model") == 2
     assert "must name a module:factory that can import" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("model", "words"), [("Leaving", "ended the process with 0 before"), ("Failing", "BaseException: of no kind")]
+)
+def test_a_model_that_ends_python_is_no_clean_diagnosis(project, capsys, model, words):
+    assert run(f"pixelwise_lstm:{model}", "--data", "inputs.npy") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
 
 
 def test_the_users_traceback_moves_no_cursor(project, capsys):

@@ -1,5 +1,6 @@
 """Where the output of a command goes: never over an input, never half, and what a pipe or a full disk does to it."""
 
+import io
 import json
 import os
 import signal
@@ -104,35 +105,39 @@ def test_options_that_would_be_dropped_without_a_word_are_refused(options, words
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes and signals of POSIX")
-@pytest.mark.parametrize("options", [[], ["--json"], ["--quiet"]])
-def test_a_closed_pipe_does_not_turn_findings_into_success(options, model):
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("buffering", [0, 8192])
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(["diagnose", "model.safetensors", "--html", "page.html"], 1), (["--help"], 0), (["diagnose", "none.npz"], 2)],
+)
+def test_a_command_outlives_the_reader_of_its_output(words, status, buffering, model, monkeypatch):
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(
-        [*COMMAND, "diagnose", model.name, *options],
-        stdout=write,
-        stderr=subprocess.PIPE,
-        env=environment(),
-        check=False,
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (1, b"")
+    for name, descriptor in (("stdout", write), ("stderr", os.dup(write))):
+        pipe = io.FileIO(descriptor, "w")
+        binary = io.BufferedWriter(pipe, buffering) if buffering else pipe
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(binary, write_through=not buffering))
+    streams = sys.stdout, sys.stderr
+    assert main(words) == status
+    for stream in streams:
+        stream.close()
+    assert Path("page.html").exists() == ("page.html" in words)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
-def test_a_full_disk_is_said_in_one_line(model):
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [*COMMAND, "diagnose", model.name, "--json"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env=environment(),
-            check=False,
-            text=True,
-        )
-    assert done.returncode == 2
-    assert done.stderr == "unitcircle: [Errno 28] No space left on device\n"
+def test_a_full_disk_is_said_in_one_line(monkeypatch, capsys):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["--help"]) == 2
+        full.flush()  # as Python does at its end
+    assert capsys.readouterr().err == "unitcircle: [Errno 28] No space left on device\n"
+
+
+def test_an_output_that_was_closed_before(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["rule"]) == 0
+    sys.stdout.close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")

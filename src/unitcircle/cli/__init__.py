@@ -19,7 +19,15 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from unitcircle._printable import printable
-from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console, terminated_as_interrupted
+from unitcircle.cli._bound import bound
+from unitcircle.cli._terminal import (
+    INTERRUPTED,
+    accept_any_encoding,
+    console,
+    drop_what_cannot_be_printed,
+    outlive_readers,
+    terminated_as_interrupted,
+)
 from unitcircle.errors import UnitcircleError, UnknownNameError
 
 Function = Callable[..., Any]
@@ -155,9 +163,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         describes), 3 something was not read, 130 interrupted.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    outlive_readers()
     # An option of every command, wherever it stands.
     accept_any_encoding(ascii_only="--ascii" in words)
     words = [word for word in words if word != "--ascii"]
+    try:
+        status = _run(words)
+        sys.stdout.flush()
+    except SystemExit:  # of tyro, after help or words that are no command line
+        raise
+    except UnitcircleError as error:
+        return _refuse(str(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except MemoryError as error:
+        return _refuse(f"there is not enough memory ({error}): ask for fewer units, steps, draws or sequences")
+    except BaseException as error:  # a user's code may raise anything
+        # Python would end with status 1, which means findings.
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            message = str(error)
+            drop_what_cannot_be_printed()
+        else:
+            message = f"unexpected error, {type(error).__name__}: {error}; {_log(words)}"
+        return _refuse(message)
+    return status or 0
+
+
+def _run(words: Sequence[str]) -> int | None:
+    """Run the command that the words name, and return its exit status."""
     if words in (["--version"], ["-V"]):
         print(f"unitcircle {version('unitcircle')}")
         return 0
@@ -171,9 +204,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return placeholders[words[0]]()
     available = functions | placeholders
     if words and words[0] not in available and not words[0].startswith("-"):
-        return _refuse(str(UnknownNameError("command", words[0], available)))
-    named = {words[0]: available[words[0]]} if words and words[0] in available else available
-    return _run(named, words)
+        raise UnknownNameError("command", words[0], available)
+    return _call(_parsed({words[0]: available[words[0]]} if words and words[0] in available else available, words))
+
+
+def _parsed(available: Mapping[str, _Command | Function], words: Sequence[str]) -> Callable[[], int | None]:
+    """Return the command that the words name, with its arguments."""
+    import tyro
+
+    functions = {
+        name: bound(each.load() if isinstance(each, _Command) else each) for name, each in sorted(available.items())
+    }
+    return tyro.extras.subcommand_cli_from_dict(
+        functions,
+        prog="unitcircle",
+        description=DESCRIPTION,
+        args=words,
+        use_underscores=False,
+    )
+
+
+def _call(command: Callable[[], int | None]) -> int | None:
+    """Run a command; a user's code that ends the process gives an error instead of its exit status."""
+    try:
+        return command()
+    except SystemExit as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        message = (
+            f"{last.filename}, line {last.lineno}, ended the process with {error.code!r} before the command was done"
+        )
+        raise UnitcircleError(message) from error
 
 
 def _help() -> int:
@@ -196,38 +256,3 @@ def _summary(command: _Command | Function) -> str:
     if isinstance(command, _Command):
         return command.summary
     return " ".join((inspect.getdoc(command) or "").partition("\n\n")[0].split())
-
-
-def _run(available: Mapping[str, _Command | Function], words: Sequence[str]) -> int:
-    """Run the command that the words name; return the exit status, whatever it raises."""
-    import tyro
-
-    try:
-        functions = {
-            name: each.load() if isinstance(each, _Command) else each for name, each in sorted(available.items())
-        }
-        status = tyro.extras.subcommand_cli_from_dict(
-            functions,
-            prog="unitcircle",
-            description=DESCRIPTION,
-            args=words,
-            use_underscores=False,
-        )
-    except UnitcircleError as error:
-        return _refuse(str(error))
-    except BrokenPipeError:
-        # The reader of the output has closed it (`unitcircle ... | head`), which is not an error.
-        sys.stderr.close()
-        return 0
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except MemoryError as error:
-        return _refuse(f"there is not enough memory ({error}): ask for fewer units, steps, draws or sequences")
-    except Exception as error:
-        # Python would end with status 1, which means findings.
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            message = str(error)
-        else:
-            message = f"unexpected error, {type(error).__name__}: {error}; {_log(words)}"
-        return _refuse(message)
-    return status or 0

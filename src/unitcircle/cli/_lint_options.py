@@ -118,7 +118,6 @@ class Output:
         """Print a report, or write it to the file."""
         from unitcircle._files import written_whole
         from unitcircle._printable import printable
-        from unitcircle.cli._terminal import drop_output
         from unitcircle.linting import render_report, report_lines
 
         if self.statistics and self.form != "text":
@@ -136,10 +135,7 @@ class Output:
         else:
             text = self._view(report)
         if self.output_file is None:
-            try:
-                print(text, end="\n" if text else "", flush=True)
-            except BrokenPipeError:
-                drop_output()  # the exit status still says what was found
+            print(text, end="\n" if text else "", flush=True)
             return
         with written_whole(self.output_file) as file:
             file.write(text.encode(errors="backslashreplace") + b"\n")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg, subcommand
 
+from unitcircle.cli._bound import bound
 from unitcircle.cli._study_files import (
     compare_records,
     completeness,
@@ -24,8 +24,6 @@ from unitcircle.cli._terminal import INTERRUPTED, terminated_as_interrupted
 
 if TYPE_CHECKING:
     from unitcircle.experiments.comparison import Comparison
-
-P = ParamSpec("P")
 
 RESULTS = Path("out/studies")
 
@@ -235,25 +233,14 @@ def query(file: Positional[str], sql: Positional[str], /, *, out: Path = RESULTS
     return 0
 
 
-def _keep_arguments(command: Callable[P, int]) -> Callable[P, Callable[[], int]]:
-    """Return a function with the command line of a command, which only binds the arguments."""
-
-    # tyro calls a constructor while it parses; a command must not run before the whole command line is valid.
-    @wraps(command)
-    def bind(*args: P.args, **kwargs: P.kwargs) -> Callable[[], int]:
-        return partial(command, *args, **kwargs)
-
-    return bind
-
-
 Call = Callable[[], int]
 """A subcommand with its arguments, ready to run; it returns the exit status."""
 Command = (
-    Annotated[Call, subcommand("run", prefix_name=False, constructor=_keep_arguments(run))]
-    | Annotated[Call, subcommand("show", prefix_name=False, constructor=_keep_arguments(show))]
-    | Annotated[Call, subcommand("compare", prefix_name=False, constructor=_keep_arguments(compare))]
-    | Annotated[Call, subcommand("export", prefix_name=False, constructor=_keep_arguments(export))]
-    | Annotated[Call, subcommand("query", prefix_name=False, constructor=_keep_arguments(query))]
+    Annotated[Call, subcommand("run", prefix_name=False, constructor=bound(run))]
+    | Annotated[Call, subcommand("show", prefix_name=False, constructor=bound(show))]
+    | Annotated[Call, subcommand("compare", prefix_name=False, constructor=bound(compare))]
+    | Annotated[Call, subcommand("export", prefix_name=False, constructor=bound(export))]
+    | Annotated[Call, subcommand("query", prefix_name=False, constructor=bound(query))]
 )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import signal
+import stat
 import sys
 import threading
 import unicodedata
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from unitcircle._printable import printable
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
     from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
 
 PLAIN_WIDTH = 80
@@ -66,10 +69,59 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(map(in_ascii, failed)), error.end
 
 
-def drop_output() -> None:
-    """Let what is still to be printed go nowhere: its reader has closed the pipe (``unitcircle ... | head``)."""
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+def outlive_readers() -> None:
+    """Let a command go on when the reader of its output has left (``unitcircle ... | head``).
+
+    Its files are written and its exit status says what was found, as without the pipe.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed before the command began
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+            continue
+        buffer = getattr(stream, "buffer", None)
+        raw = getattr(buffer, "raw", buffer)
+        if isinstance(raw, io.FileIO) and stat.S_IFMT(os.fstat(raw.fileno()).st_mode) in {stat.S_IFIFO, stat.S_IFSOCK}:
+            stream.flush()
+            pipe = _Pipe(raw, stream)
+            form = {name: getattr(stream, name) for name in ("encoding", "errors", "line_buffering", "write_through")}
+            setattr(sys, name, io.TextIOWrapper(pipe if buffer is raw else io.BufferedWriter(pipe), **form))
+
+
+class _Pipe(io.RawIOBase):
+    """A pipe into which what nobody reads any more can be written."""
+
+    def __init__(self, raw: io.FileIO, stream: TextIO) -> None:
+        # The stream closes the file when it is no longer referred to.
+        self._raw, self._stream = raw, stream
+        self.name = raw.name
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def write(self, data: Buffer, /) -> int:
+        try:
+            return self._raw.write(data)
+        except BrokenPipeError:
+            drop_output(self._raw.fileno())
+            return self._raw.write(data)
+
+
+def drop_what_cannot_be_printed() -> None:
+    """Forget what a full disk has refused, which Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        drop_output(sys.stdout.fileno())
+
+
+def drop_output(descriptor: int, /) -> None:
+    """Let what is still to be written to a file descriptor go nowhere."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), descriptor)
 
 
 @contextmanager

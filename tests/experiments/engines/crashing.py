@@ -82,6 +82,8 @@ class Training:
             if order == "raise" or (order == "raise once" and count == 1):
                 message = f"seed {run.seed} cannot be trained"
                 raise RuntimeError(message)
+            if order == "exit":
+                sys.exit(0)
             if order == "die" or (order == "die once" and count == 1):
                 os.kill(os.getpid(), signal.SIGKILL)
             if order == "hang":

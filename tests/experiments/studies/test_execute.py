@@ -131,6 +131,14 @@ def test_a_run_that_raises_twice_is_recorded_as_failed_and_its_company_is_not(tm
     assert all(record.status is Status.FINISHED for record in Store(tmp_path).records())
 
 
+def test_a_run_whose_code_ends_the_process_is_recorded_as_failed(tmp_path):
+    outcome = execute(SMALL, tmp_path, engine="here", train=Training(tmp_path, trouble={1: "exit"}))
+    assert outcome.failed > 0
+    assert outcome.complete
+    messages = {record.message for record in Store(tmp_path).records() if record.status is Status.FAILED}
+    assert all("the code of a run ended the process (0)" in message for message in messages)
+
+
 def test_a_run_that_fails_again_when_it_is_tried_again_stays_failed(tmp_path):
     training = Training(tmp_path, trouble={1: "raise"})
     execute(STUDY, tmp_path, engine=Shuffled(), train=training)

@@ -36,6 +36,12 @@ def placed():
 def number():
     return 3
 
+def leaving():
+    raise SystemExit(0)
+
+def failing():
+    raise KeyError("no data")
+
 def median(targets, answers):
     return float(np.median(abs(targets - answers)))
 
@@ -182,6 +188,8 @@ def test_an_attribute_of_the_task_is_forwarded_for_one_release(module):
         ("my_own_task:absent", "must name a function that can be imported"),
         ("not_there_at_all:arrays", "must name a function that can be imported"),
         ("my_own_task:number", "must return a task; got int"),
+        ("my_own_task:leaving", r"got my_own_task:leaving: SystemExit: 0 \(.*my_own_task\.py, line \d+\)"),
+        ("my_own_task:failing", "must name a function that returns a task; got my_own_task:failing: KeyError"),
     ],
 )
 def test_misuse_is_named(module, factory, message):

@@ -183,7 +183,11 @@ def _check_this_machine(study: Study, kind: Local | Here) -> None:
 
 def train_stack(stack: Stack, /, *, train: Train, folder: str | None) -> list[Record]:
     """Train runs together on a worker; write their records if a folder is given."""
-    records = train(stack)
+    try:
+        records = train(stack)
+    except SystemExit as error:  # of a user's task: an engine would take it for its own end
+        message = f"the code of a run ended the process ({error.code!r})"
+        raise UnitcircleError(message) from error
     if folder is not None:
         for record in records:
             # What cannot be written here is written by the driver, which can say why it cannot.

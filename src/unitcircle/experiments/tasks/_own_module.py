@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from unitcircle._specification import Specification
@@ -78,9 +79,21 @@ def _call(factory: str) -> Task:
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ArgumentError("factory", "must name a function that can be imported", f"{factory} ({error})") from error
+    except (Exception, SystemExit) as error:  # the user's module may raise anything
+        raise _users_error(error, factory) from error
     finally:
         sys.path.remove(here)
-    task = function()
+    try:
+        task = function()
+    except (Exception, SystemExit) as error:
+        raise _users_error(error, factory) from error
     if not isinstance(task, Task):
         raise ArgumentError("factory", "must return a task", type(task).__name__, "from_data makes one of (x, y).")
     return task
+
+
+def _users_error(error: Exception | SystemExit, factory: str) -> ArgumentError:
+    """Return the error of a function of the user's, which says what it raised, and where."""
+    *_, last = extract_tb(error.__traceback__)
+    arrived = f"{factory}: {type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
+    return ArgumentError("factory", "must name a function that returns a task", arrived)
