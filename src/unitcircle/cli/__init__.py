@@ -19,15 +19,8 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from unitcircle._printable import printable
-from unitcircle.cli._bound import bound
-from unitcircle.cli._terminal import (
-    INTERRUPTED,
-    accept_any_encoding,
-    console,
-    drop_what_cannot_be_printed,
-    outlive_readers,
-    terminated_as_interrupted,
-)
+from unitcircle.cli import _bound, _terminal
+from unitcircle.cli._terminal import INTERRUPTED, accept_any_encoding, console, terminated_as_interrupted
 from unitcircle.errors import UnitcircleError, UnknownNameError
 
 Function = Callable[..., Any]
@@ -163,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         describes), 3 something was not read, 130 interrupted.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    outlive_readers()
+    _terminal.outlive_readers()
     # An option of every command, wherever it stands.
     accept_any_encoding(ascii_only="--ascii" in words)
     words = [word for word in words if word != "--ascii"]
@@ -182,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Python would end with status 1, which means findings.
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             message = str(error)
-            drop_what_cannot_be_printed()
+            _terminal.drop_what_cannot_be_printed()
         else:
             message = f"unexpected error, {type(error).__name__}: {error}; {_log(words)}"
         return _refuse(message)
@@ -213,7 +206,8 @@ def _parsed(available: Mapping[str, _Command | Function], words: Sequence[str]) 
     import tyro
 
     functions = {
-        name: bound(each.load() if isinstance(each, _Command) else each) for name, each in sorted(available.items())
+        name: _bound.bound(each.load() if isinstance(each, _Command) else each)
+        for name, each in sorted(available.items())
     }
     return tyro.extras.subcommand_cli_from_dict(
         functions,
