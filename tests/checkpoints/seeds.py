@@ -72,11 +72,11 @@ def nested():
     return without_checksums(buffer.getvalue())
 
 
-def exported():
+def exported(arrays=WEIGHTS):
     """A program of torch.export: raw weights and a list of them."""
     buffer, config = io.BytesIO(), {}
     with zipfile.ZipFile(buffer, "w") as archive:
-        for index, (name, array) in enumerate(WEIGHTS.items()):
+        for index, (name, array) in enumerate(arrays.items()):
             sizes, strides = (
                 [{"as_int": int(n)} for n in numbers] for numbers in (array.shape, np.array(array.strides) // 4)
             )
@@ -246,20 +246,20 @@ def keras():
     return without_checksums(buffer.getvalue())
 
 
-def distributed():
+def distributed(arrays=WEIGHTS):
     """A checkpoint of torch.distributed, of one rank."""
     torch = import_module("torch")
-    state = {"model": {name: torch.from_numpy(array) for name, array in WEIGHTS.items()}, "step": 3}
+    state = {"model": {name: torch.from_numpy(array) for name, array in arrays.items()}, "step": 3}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import_module("torch.distributed.checkpoint").save(state, checkpoint_id=folder, no_dist=True)
         return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
-def orbax(version=3):
+def orbax(version=3, arrays=WEIGHTS):
     """Arrays of Zarr as orbax lays them, one of them in compressed chunks."""
     files = {"_METADATA": b"{}"}
-    for name, array in WEIGHTS.items():
+    for name, array in arrays.items():
         chunk = [-(-side // 2) for side in array.shape] if array.ndim > 1 else list(array.shape)
         parts = [array[tuple(slice(i * c, i * c + c) for i, c in zip(corner, chunk, strict=True))]
                  for corner in np.ndindex(*(-(-n // c) for n, c in zip(array.shape, chunk, strict=True)))]  # fmt: skip

@@ -10,6 +10,7 @@ from torch import nn
 import unitcircle as uc
 from unitcircle import initializers
 from unitcircle.diagnosis import diagnose
+from unitcircle.diagnosis._training import orthogonality_defect
 from unitcircle.recurrence import Cell, from_diagonal, from_keras, from_torch
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "checkpoints"
@@ -123,3 +124,11 @@ def test_every_real_trained_file_is_seen_as_trained_and_has_no_finding(name):
     diagnosis = diagnose(SHARED / name)
     assert {diagnosis.examination.trained(layer) for layer in diagnosis.layers} == {True}
     assert diagnosis.findings == ()
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300, 1.0])
+def test_the_defect_of_an_orthogonal_matrix_is_that_of_any_multiple(scale):
+    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((40, 40)))[0]
+    assert orthogonality_defect(scale * Q) < 1e-12
+    skewed = Q + 0.1 * np.eye(40)
+    assert orthogonality_defect(scale * skewed) == pytest.approx(orthogonality_defect(skewed))

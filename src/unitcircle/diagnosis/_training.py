@@ -121,9 +121,11 @@ def orthogonality_defect(W: np.ndarray, /, *, enough: float = math.inf) -> float
     """Return ‖WᵀW/g² − I‖_F / √n with g² the mean square of a column: 0 for a scaled semi-orthogonal W."""
     # Some columns may show that it is more than what is enough: then what they alone make of it is returned.
     n = W.shape[1]
-    g2 = float(np.linalg.norm(W)) ** 2 / n
-    if not g2 > 0:
+    peak = float(np.abs(W).max())
+    if not 0 < peak < math.inf:
         return math.inf
+    W = W / peak  # the squares of the largest numbers are none
+    g2 = float(np.linalg.norm(W)) ** 2 / n
 
     def of(some: np.ndarray) -> float:
         return float(np.linalg.norm(some.T @ some / g2 - np.eye(some.shape[1])) / math.sqrt(n))
