@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,3 +92,15 @@ def test_double_precision_is_the_default():
     np.testing.assert_array_equal(sample_radii(Gaussian(std=1.0), 30, 5, rng=3), double)
     # Other digits from the sixth on, not the same numbers.
     assert (double != single).any()
+
+
+def test_memory_does_not_grow_with_the_number_of_draws():
+    def peak(draws):
+        tracemalloc.start()
+        sample_radii(Gaussian(), 64, draws, rng=0, workers=1)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)  # imports what it needs
+    assert peak(160) < 1.2 * peak(80)

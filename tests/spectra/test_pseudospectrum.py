@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from tests.cases import CASES, grcar, haar_orthogonal
@@ -6,6 +8,7 @@ from tests.printed import half_unit
 
 from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
 from unitcircle.spectra import pseudospectrum
+from unitcircle.spectra._resolvent import POINTS
 
 EPS = np.finfo(float).eps
 
@@ -118,3 +121,13 @@ def test_a_number_of_points_is_that_of_a_side():
     assert pseudospectrum([[0.5]]).smallest_singular_values.shape == (100, 100)
     assert pseudospectrum([[0.5]], np.int64(3)).smallest_singular_values.shape == (3, 3)
     np.testing.assert_array_equal(pseudospectrum([[0.5]], 3).grid, pseudospectrum([[0.5]], np.int64(3)).grid)
+
+
+def test_memory_holds_one_piece_of_the_points_and_a_few_numbers_for_each():
+    n, side = 13, 72  # 2,592 points of the upper half plane, in two pieces
+    W = np.random.default_rng(0).standard_normal((n, n)) / n**0.5
+    tracemalloc.start()
+    pseudospectrum(W, side)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * POINTS * n * 16 + 16 * side**2 * 16

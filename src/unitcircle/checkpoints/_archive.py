@@ -19,6 +19,8 @@ MAX_DIRECTORY = 8 << 20
 """Bytes of a central directory: some 100,000 members. Python keeps ten times as much memory for it."""
 STEPS_OF_OPENING = 50
 """Steps of work that opening a compressed member takes."""
+PIECE = 1 << 16
+"""Bytes that are unpacked at a time."""
 SMALL = 1 << 20
 """Bytes of a file that is read in whole: a map keeps a descriptor, of which a call over many files has a thousand."""
 _MAP: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
@@ -89,7 +91,7 @@ class Archive:
             raise CheckpointError(message)
         take(info.file_size, "what its archive unpacks to")
         work(info.file_size >> 10, "unpacking its archive")
-        return memoryview(self._unpack(info, info.file_size))
+        return memoryview(self._unpack(info, info.file_size)).toreadonly()
 
     def head(self, name: str, /, length: int) -> bytes:
         """Return the first bytes of a member, without a look at the rest."""
@@ -97,12 +99,15 @@ class Archive:
         if info.compress_type == zipfile.ZIP_STORED:
             return bytes(self._view(info)[:length])
         work(STEPS_OF_OPENING, "opening the members of its archive")
-        return self._unpack(info, min(length, info.file_size))
+        return bytes(self._unpack(info, min(length, info.file_size)))
 
-    def _unpack(self, info: zipfile.ZipInfo, length: int) -> bytes:
+    def _unpack(self, info: zipfile.ZipInfo, length: int) -> bytearray:
+        # The library's own read joins pieces in memory that it holds twice.
+        content = bytearray()
         try:
             with self._zip.open(info) as member:
-                content = member.read(length)
+                while len(content) < length and (piece := member.read1(min(PIECE, length - len(content)))):
+                    content += piece
         except (
             zipfile.BadZipFile,
             zlib.error,
