@@ -2,10 +2,12 @@
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from unitcircle.report import Progress, duration
+from unitcircle.spectra import pseudospectrum
 
 
 def shown(times, *, terminal=True, total=4):
@@ -24,6 +26,16 @@ def test_what_takes_two_seconds_shows_the_time_left():
     assert shown([0.5, 1.9]) == ""
     assert "2/4 draws, 3 s left" in shown([1.0, 3.0])
     assert shown([1.0, 300.0], terminal=False) == ""
+
+
+def test_functions_that_report_their_progress_share_the_display():
+    screen = io.StringIO()
+    now = iter([0.0, 1.0, 4.0, 5.0])
+    console = Console(file=screen, force_terminal=True, color_system=None, width=100)
+    with Progress("points", console=console, clock=lambda: next(now)) as progress:
+        pseudospectrum([[0.5, 1.0], [0.0, 0.25]], np.linspace(-1, 1, 3000), progress=progress.reach)
+    assert "2048/3000 points" not in screen.getvalue()  # the first piece, within two seconds
+    assert "3000/3000 points, 0 s left" in screen.getvalue()
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(4.4, "4 s"), (90, "1 min 30 s"), (7500, "2 h 05 min")])

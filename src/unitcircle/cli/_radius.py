@@ -39,7 +39,11 @@ def radius(
         rule = f"must have at most {MOST_ENTRIES:,} entries together: more would take days"
         raise ArgumentError("--draws", rule, f"{draws:,} weights of {n:,} units", "The exact law needs no draws.")
     law = ensembles.SpectralRadius(n, std)
-    samples = ensembles.sample_radii(initializers.Gaussian(std=std), n, draws, rng=seed) if draws else None
+    samples = None
+    if draws:
+        with report.Progress("draws") as progress:
+            gaussian = initializers.Gaussian(std=std)
+            samples = ensembles.sample_radii(gaussian, n, draws, rng=seed, progress=progress.reach)
     summary = report.radius_summary(law, samples=samples)
     path = report.save_figure(report.radius_figure(law, samples=samples), figure) if figure else None
     if as_json:

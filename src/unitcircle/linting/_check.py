@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +14,7 @@ from unitcircle.errors import CheckpointError, MissingExtraError
 from unitcircle.linting._baseline import Baseline
 from unitcircle.linting._report import Checked, Report
 from unitcircle.linting._settings import Settings
+from unitcircle.report import Progress
 
 Examine = Callable[..., Diagnosis]
 """Diagnose what a call names: ``examine(path, steps=, select=)``."""
@@ -57,11 +59,13 @@ def check(
     settings = settings or Settings()
     one = partial(_check_one, settings=settings, baseline=baseline, examine=examine)
     workers = min(len(paths), jobs or os.cpu_count() or 1)
-    if workers <= 1:
-        return Report(tuple(map(one, paths)), settings, baseline)
+    checked: list[Checked] = []
     # Threads: LAPACK and the reading of files run without the interpreter's lock, and weights need no copy.
-    with ThreadPoolExecutor(workers) as pool:
-        return Report(tuple(pool.map(one, paths)), settings, baseline)
+    with ThreadPoolExecutor(workers) if workers > 1 else nullcontext() as pool, Progress("files") as progress:
+        for each in (pool.map if pool else map)(one, paths):
+            checked.append(each)
+            progress.reach(len(checked), len(paths))
+    return Report(tuple(checked), settings, baseline)
 
 
 def _check_one(path: str, *, settings: Settings, baseline: Baseline | None, examine: Examine) -> Checked:

@@ -79,7 +79,11 @@ class Progress:
 
     def advance(self) -> None:
         """Count one part as done, and show what is left."""
-        self.done += 1
+        self.reach(self.done + 1, self.total)
+
+    def reach(self, done: int, total: int, /) -> None:
+        """Show how many parts of how many are done: what functions with an argument ``progress`` call."""
+        self.done, self.total = done, total
         elapsed = self._clock() - self._begun
         if elapsed < DELAY or not self._is_shown():
             return
