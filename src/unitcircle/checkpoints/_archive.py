@@ -102,11 +102,11 @@ class Archive:
         return bytes(self._unpack(info, min(length, info.file_size)))
 
     def _unpack(self, info: zipfile.ZipInfo, length: int) -> bytearray:
-        # The library's own read joins pieces in memory that it holds twice.
+        # One read of all would join pieces in memory that the library holds twice.
         content = bytearray()
         try:
             with self._zip.open(info) as member:
-                while len(content) < length and (piece := member.read1(min(PIECE, length - len(content)))):
+                while len(content) < length and (piece := member.read(min(PIECE, length - len(content)))):
                     content += piece
         except (
             zipfile.BadZipFile,
