@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 from unitcircle import report
@@ -116,6 +117,13 @@ def test_the_same_figure_is_the_same_file(suffix, tmp_path, monkeypatch):
         path = report.save_figure(report.weight_overview({"a": ROTATION}), tmp_path / f"{year}.{suffix}")
         written.append(path.read_bytes())
     assert written[0] == written[1]
+
+
+def test_no_contour_of_a_pseudospectrum_is_cut_by_the_edge_of_the_picture(ax):
+    report.plot_pseudospectrum(JORDAN, points=21, ax=ax)
+    (contours,) = [c for c in ax.collections if isinstance(c, ContourSet)]
+    drawn = np.abs(np.concatenate([path.vertices for path in contours.get_paths()]))
+    assert drawn.max() < 1.15 * np.linalg.norm(JORDAN, 2) * (1 - EPS)  # the grid ends there
 
 
 PLOTS = [report.plot_eigenvalues, report.plot_singular_values, report.plot_power_norms, report.plot_pseudospectrum]

@@ -190,9 +190,9 @@ def plot_powers(W: Any, /, *, steps: int = 64, ax: Axes | None = None) -> Axes:
     powers = [t for t in FRAMES if t <= steps] or [1]
     reach = float(np.abs(array).max()) or 1.0
     frames = [np.clip(np.real(matrix_power(array, t)), -reach, reach) for t in powers]
-    # In rows of three or four, a gap of a tenth between them.
+    # In rows of three or four, with room for a line of text between them.
     columns = int(np.ceil(np.sqrt(len(frames))))
-    gap = max(1, n // 10)
+    gap = max(1, round(0.22 * n))
     rows = -(-len(frames) // columns)
     sheet = np.full((rows * (n + gap), columns * (n + gap)), np.nan)
     for k, frame in enumerate(frames):
@@ -201,7 +201,7 @@ def plot_powers(W: Any, /, *, steps: int = 64, ax: Axes | None = None) -> Axes:
         ax.text(left + n / 2, top - gap / 3, f"t = {powers[k]}", ha="center", va="bottom", fontsize=8)
     image = ax.imshow(sheet, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, shrink=0.8, label="entry of the power")
-    ax.set(xticks=[], yticks=[], ylim=(sheet.shape[0], -2 * gap), title="powers Wᵗ, at the scale of W")
+    ax.set(xticks=[], yticks=[], ylim=(sheet.shape[0], -1.2 * gap), title="powers Wᵗ, at the scale of W")
     ax.set_frame_on(False)
     return ax
 
@@ -288,7 +288,10 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     grid: Any = result.grid
     levels = np.asarray(result.smallest_singular_values)
     log_eps = np.log10(np.maximum(levels, np.finfo(float).tiny))
-    decades = np.arange(np.floor(max(log_eps.min(), -12.0)), np.ceil(log_eps.max()) + 0.5)
+    # A contour that leaves the grid would end at its edge.
+    edge = min(log_eps[0].min(), log_eps[-1].min(), log_eps[:, 0].min(), log_eps[:, -1].min())
+    lowest = np.floor(max(log_eps.min(), -12.0))
+    decades = np.arange(lowest, (np.floor(edge) if edge >= lowest else np.ceil(log_eps.max())) + 0.5)
     contours = ax.contour(grid.real, grid.imag, log_eps, levels=decades, cmap="viridis", linewidths=1.0)
     ax.clabel(contours, fmt="%d", fontsize=7)
     angle = np.linspace(0, 2 * np.pi, 361)

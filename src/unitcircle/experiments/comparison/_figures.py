@@ -66,7 +66,7 @@ def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axe
     matplotlib.axes.Axes
         The axes drawn in.
     """
-    ax = axes_or_new(ax)
+    alone, ax = ax is None, axes_or_new(ax)
     _levels(ax, group)
     looks = _looks_of(group, labels)
     for row in group.rows:
@@ -76,6 +76,8 @@ def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axe
             ax.fill_between(curve.steps, curve.low, curve.high, color=look["color"], alpha=0.13, lw=0)
     ax.set(xlabel="optimizer step", ylabel=f"validation {group.unit}", title="learning curves")
     ax.margins(x=0)
+    if alone:  # beside the seeds of a study the colours are explained
+        ax.legend()
     return ax
 
 
@@ -92,7 +94,7 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
     matplotlib.axes.Axes
         The axes drawn in.
     """
-    ax = axes_or_new(ax)
+    alone, ax = ax is None, axes_or_new(ax)
     _levels(ax, group)
     looks = _looks_of(group, labels)
     tuned = [row for row in group.rows if row.tuning]
@@ -113,6 +115,8 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
     if rates:
         ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
         ax.set_xticks([], minor=True)
+    if alone:
+        ax.legend()
     return ax
 
 
