@@ -19,7 +19,7 @@ x = np.random.default_rng(0).random((512, 20, 1))
 model = keras.Sequential([keras.Input((20, 1)), keras.layers.GRU(32, name="gru"), keras.layers.Dense(1)])
 model.compile("adam", "mse")
 callback = uc.monitor.KerasCallback(every=10, overhead=0.5, sinks=["out/keras.jsonl"])
-model.fit(x, x.mean(1), batch_size=16, epochs=2, verbose=0, callbacks=[callback])
+model.fit(x, x.mean(1), batch_size=16, epochs=1, verbose=0, callbacks=[callback])
 step, numbers = callback.history[-1]
 print(f"step {step}: ρ of the reset gate {numbers['gru.r/radius']:.3f}")
 print(callback.monitor.report())

@@ -1,6 +1,7 @@
 """Test settings shared by all: property tests draw the same examples on every run and every machine."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,18 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("fixed")
+
+
+TESTS = Path(__file__).parent
+TRACED = {"checkpoints", "dynamics", "ensembles", "initializers", "recurrence", "spectra"}
+"""The tests in whose calls coverage is measured: those of the core."""
+
+
+def pytest_collection_modifyitems(items):
+    traced = [TESTS / place for place in TRACED]
+    for item in items:
+        if not any(item.path.is_relative_to(place) for place in traced):
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")
