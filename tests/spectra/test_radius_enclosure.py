@@ -40,8 +40,8 @@ def test_eigenvalues_claim_nothing_of_a_defective_matrix():
 
 
 def test_eigenvalues_survive_an_ill_conditioned_inside():
-    # The zero eigenvalues of one Jordan block are hopeless, the one at 2 is not. The block has size 3: how LAPACK rounds
-    # one of 6 decides whether the method can tell them apart (81 of 300 draws it cannot).
+    # The zero eigenvalues of one Jordan block are hopeless, the one at 2 is not. Of a block of 6 the method tells them
+    # apart or not as LAPACK happens to round (not in 81 of 300 draws); of 3 it always does.
     Q = haar_orthogonal(4, np.random.default_rng(0))
     A = Q @ linalg.block_diag(2.0, jordan(0.0, 3)) @ Q.T
     found = by_eigenvalues(A)
