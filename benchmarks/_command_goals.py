@@ -13,6 +13,9 @@ from torch import nn
 
 from benchmarks._goal import Goal, child, least_time
 
+IMPORTS = "torch, in which tasks and cells compute, is imported"
+PLAN = "every run of the plan is described and hashed, every record checked"
+KEPT = "of every record its place and the numbers that are drawn, some 250 bytes"
 COMMAND = (sys.executable, "-m", "unitcircle")
 
 
@@ -75,9 +78,7 @@ def studies(folder: Path) -> Iterator[Goal]:
                 [*COMMAND, "study", command, str(file), "--out", str(folder)], rounds=1, warm=count < 1000
             )
             limit = f"json.loads of every record {parsed:.2g} s, imports {imports:.2g} s; {memory:.0f} MiB"
-            reason = (
-                "bootstrap intervals of every row" if command == "compare" else "every run of the plan is described"
-            )
+            reason = IMPORTS if count < 1000 else PLAN if command == "show" else f"{PLAN}; SciPy resamples"
             yield Goal(f"study {command}, {count:,} records", seconds, goal, "s", limit, reason)
 
 
@@ -127,7 +128,7 @@ def watching(folder: Path, imports: float) -> Iterator[Goal]:
         limit = f"json.loads of every line {parsed:.2g} s, imports {imports:.2g} s"
         work = f"watch --once, {count:,} records of 1.9 kB"
         yield Goal(work, seconds, goal, "s", limit, "every line is parsed and checked")
-        yield Goal(f"{work}: memory", memory, most, "MiB", "places and drawn numbers 100 bytes a record")
+        yield Goal(f"{work}: memory", memory, most, "MiB", "a line", KEPT)
     run.unlink()
 
 
