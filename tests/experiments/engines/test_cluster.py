@@ -171,7 +171,7 @@ def test_a_task_has_begun_when_its_worker_says_so(monkeypatch):
     assert engine.waiting_for == ""
     engine.submit("task")
     assert not engine.has_begun("task")
-    assert engine.waiting_for == "a worker to begin"
+    assert engine.waiting_for == "a worker to begin (it loads torch, or is busy with other tasks)"
     # What the worker does.
     function = told.pop("function")
     worker = SimpleNamespace(get_current_task=lambda: "key")
@@ -389,4 +389,5 @@ def test_slurm_jobs_are_submitted_work_under_tls_and_are_cancelled(tmp_path):
     for job in jobs:
         assert "tls://127.0.0.1:" in job
         assert "--nthreads 1" in job
+        assert "--preload unitcircle.experiments.studies" in job
         assert f"--tls-ca-file {tmp_path}/ca.pem" in job

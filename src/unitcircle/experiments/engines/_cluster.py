@@ -19,6 +19,8 @@ from unitcircle.experiments.engines._supervisor import Local
 
 PATIENCE = 30
 """Seconds within which a scheduler must answer."""
+LOADED = "unitcircle.experiments.studies"
+"""What a worker loads before it connects, with torch, so that no run waits for that."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ class Slurm(EngineKind):
             memory=self.memory,
             walltime=self.walltime,
             job_extra_directives=list(self.directives),
+            worker_extra_args=["--preload", LOADED],
             job_script_prologue=["export OMP_NUM_THREADS=1", *self.prologue],
             security=None if self.tls is None else self.tls.security(),
             scheduler_options={"host": host, "dashboard": False, "dashboard_address": None},
@@ -243,7 +246,7 @@ class DaskEngine(Engine):
     def waiting_for(self) -> str:
         """Workers; or one that is not busy with something else, or with loading torch."""
         if self._tasks and self.slots and not any(map(self.has_begun, self._tasks.values())):
-            return "a worker to begin"
+            return "a worker to begin (it loads torch, or is busy with other tasks)"
         return super().waiting_for
 
     def submit(self, task: Any, /) -> None:
