@@ -126,7 +126,9 @@ def _special(x: Array) -> Any:
 def to_numpy(array: Any, /, *, argument: str = "W") -> np.ndarray:
     """Return any array, tensor or nested sequence as a NumPy array on the host, in its own element type."""
     if not _is_dense(array):
-        raise DtypeError(argument, "must be dense here", _sort(array), "Make it dense, or use spectral_radius.")
+        raise DtypeError(
+            argument, "must be dense here", _sort(array), "Make it dense; spectral_radius takes those of SciPy."
+        )
     try:
         if array_api_compat.is_torch_array(array):
             array = array.detach().cpu().resolve_conj().resolve_neg()

@@ -56,6 +56,7 @@ def test_uc101_is_silent_on_gates_initialized_one_by_one(cell, spec):
         ("onnx", "unitcircle.torch.initialize_(model, recurrent='orthogonal')"),
         ("keras-cudnn", "unitcircle.keras.initialize_(model, recurrent='orthogonal')"),
         ("flax", "unitcircle.jax.initialize_(model, recurrent='orthogonal', key=0)"),
+        ("flax-tree", "params, done = unitcircle.jax.initialize(params, recurrent='orthogonal', key=0)"),
     ],
 )
 def test_the_remedy_is_a_call_of_the_framework_the_weights_came_from(layout, call):

@@ -227,6 +227,36 @@ def test_a_curve_of_noise_is_not_called_calibrated():
     assert layer.radius == layer.start
 
 
+def test_a_norm_that_few_directions_keep_is_not_called_calibrated():
+    # Near radius 1.74 the norm is kept and λ is negative, while a typical direction has become shorter.
+    torch.manual_seed(23)
+    model = nn.RNN(1, 32)
+    initialize_(model, recurrent=f"gaussian(std={2.5 / math.sqrt(32)})", rng=23)
+    noise = torch.randn(30, 4, 1, generator=torch.Generator().manual_seed(23))
+    xs = torch.sin(torch.arange(30.0) / 3)[:, None, None] + 0.1 * noise
+    (layer,) = calibrate_(model, xs, grid=7, probes=4).layers
+    assert layer.status is CalibrationStatus.CRITICAL, str(layer)
+    assert "a few directions" in layer.reason
+    assert layer.radius == layer.start < 1.3
+    # Naive twin of the typical direction, at the critical radius and where the norm is kept.
+    W = model.weight_hh_l0.detach().double().numpy() / layer.start
+    U = model.weight_ih_l0.detach().double().numpy()
+    b = (model.bias_ih_l0 + model.bias_hh_l0).detach().double().numpy()
+
+    def typical(radius):
+        logs = []
+        for sequence in xs.double().numpy().swapaxes(0, 1):
+            h, determinant = np.zeros(32), 30 * np.linalg.slogdet(radius * W)[1]
+            for x in sequence:
+                h = np.tanh(radius * W @ h + U @ x + b)
+                determinant += np.log(1 - h**2).sum()
+            logs.append(determinant / 32)
+        return np.mean(logs)
+
+    assert abs(typical(layer.start) - layer.typical_direction) < 1e-3
+    assert typical(1.74) < layer.typical_direction - 0.5 * math.log(32)
+
+
 def test_the_start_is_the_critical_radius_of_the_drive():
     model, xs = gaussian(1)
     drive = xs.double() @ model.weight_ih_l0.detach().double().T + (model.bias_ih_l0 + model.bias_hh_l0).detach()

@@ -17,6 +17,7 @@ from unitcircle import diagnose
 from unitcircle.dynamics import calibrate_, depth_flow, gradient_flow, prepared
 from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError
 from unitcircle.monitor import Monitor
+from unitcircle.torch import initialize_
 
 EPS = float(np.finfo(float).eps)
 
@@ -423,3 +424,30 @@ def test_a_stack_in_depth_takes_the_same_batches():
     np.testing.assert_array_equal(by_array.log_norms, depth_flow(stack, (X[:, 0], Y)).log_norms)
     with pytest.raises(NotFiniteError, match="NaN in the input"):
         depth_flow(stack, X[:, 0] * math.nan)
+
+
+def of_package(name, **attributes):
+    return type("Model", (), {"__module__": f"{name}.models", **attributes})()
+
+
+@pytest.mark.parametrize(
+    ("door", "model", "words"),
+    [
+        (lambda model: gradient_flow(model, X), of_package("flax"), r"diagnose\(model, batch\)"),
+        (lambda model: calibrate_(model, X), of_package("equinox"), r"diagnose\(model, batch\)"),
+        (lambda model: gradient_flow(model, X), of_package("sklearn"), "scikit-learn runs no recurrence"),
+        (lambda model: calibrate_(model, X), Reader().state_dict(), "Load it into its module"),
+        (lambda model: gradient_flow(model, X), [Reader()], "one module"),
+        (lambda model: gradient_flow(model, X), of_package("lab", model=Reader()), "its model"),
+        (lambda model: Monitor(model, every=1), Reader().state_dict(), "function without arguments"),
+        (diagnose, of_package("sklearn"), "scikit-learn holds no recurrence"),
+        (diagnose, Reader, "an instance"),
+        (diagnose, [Reader()], "ModuleList"),
+        (diagnose, of_package("lab", model=Reader()), "its model"),
+        (lambda model: initialize_(model, bias="zeros"), of_package("flax"), r"unitcircle\.jax\.initialize_"),
+        (lambda model: initialize_(model, bias="zeros"), of_package("keras"), r"unitcircle\.keras\.initialize_"),
+    ],
+)
+def test_an_object_that_is_no_module_is_led_to_its_own_door(door, model, words):
+    with pytest.raises(ArgumentError, match=words):
+        door(model)

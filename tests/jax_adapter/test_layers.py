@@ -56,7 +56,7 @@ def test_linen_parameters_make_the_step_of_the_cell(name):
     variables = cell.init(KEY, (c, h) if "lstm" in name else h, x)
     [layer] = to_layers(variables)
     assert layer.name == "params"
-    assert layer.source.layout == "flax"
+    assert layer.source.layout == "flax-tree"
     assert layer.source.tensors[0].startswith("params.h")
     assert layer.source.dtype == "float32"
     assert_same_step(layer, lambda carry, x: cell.apply(variables, carry, x))
@@ -112,7 +112,10 @@ def test_nnxs_fused_default_is_flagged_and_linens_is_not():
     assert "UC101" not in codes(nnx.LSTMCell(M, 32, rngs=nnx.Rngs(0)))
     for cell in (nn.OptimizedLSTMCell(32), nn.GRUCell(32)):
         x = jnp.zeros((1, M))
-        assert "UC101" not in codes(cell.init(KEY, cell.initialize_carry(KEY, x.shape), x))
+        params = cell.init(KEY, cell.initialize_carry(KEY, x.shape), x)
+        assert "UC101" not in codes(params)
+        # What initializes an nnx module in place does not take the variables of linen.
+        assert {layer.source.layout for layer in to_layers(params)} == {"flax-tree"}
 
 
 @pytest.mark.parametrize(

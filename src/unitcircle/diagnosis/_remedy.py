@@ -29,6 +29,7 @@ LOST_DECAY = "UC114"
 _CALLS = {
     "keras": "unitcircle.keras.initialize_(model, {})",
     "flax": "unitcircle.jax.initialize_(model, {}, key=0)",
+    "flax-tree": "params, done = unitcircle.jax.initialize(params, {}, key=0)",
     "equinox": "model, done = unitcircle.jax.initialize(model, {}, key=0)",
 }
 
@@ -54,9 +55,9 @@ class Remedy:
 
 def initialize_call(layer: LayerExamination, /, **arguments: str) -> str:
     """Return the call that initializes a layer in the framework of its weights' layout, torch by default."""
-    framework = layer.layer.source.layout.partition("-")[0]
-    arguments_text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    return _CALLS.get(framework, "unitcircle.torch.initialize_(model, {})").format(arguments_text)
+    layout = layer.layer.source.layout
+    call = _CALLS.get(layout) or _CALLS.get(layout.partition("-")[0], "unitcircle.torch.initialize_(model, {})")
+    return call.format(", ".join(f"{name}={value!r}" for name, value in arguments.items()))
 
 
 def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator, /) -> RecurrentLayer:

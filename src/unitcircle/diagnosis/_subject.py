@@ -69,7 +69,7 @@ def subject_of(model: Any, at: Sequence[str] = (), /) -> Subject:
         if not foreign:
             return Subject(items)
         strange, kind = foreign[0], f"a {kind} of {foreign[0].__name__}"
-    raise ArgumentError("model", f"must be {ACCEPTED}", kind, _remedy(strange))
+    raise ArgumentError("model", f"must be {ACCEPTED}", kind, _remedy(strange, model))
 
 
 def _of_model(model: Any, at: Sequence[str]) -> Subject | None:
@@ -92,15 +92,33 @@ def _of_model(model: Any, at: Sequence[str]) -> Subject | None:
     return _of_jax(model, arrays) if arrays else None
 
 
-def _remedy(strange: type) -> str:
+def _remedy(strange: type, model: object) -> str:
     """Return what to pass in place of an object that is not accepted."""
-    if strange.__module__.startswith("flax.linen"):
-        return "A linen module holds no weights: pass its variables."
-    if strange.__module__.startswith("unitcircle.dynamics"):
-        return "Pass the module it was made from; unitcircle.dynamics measures a step function."
-    if hasattr(strange, "shape"):
-        return "Pass a mapping of names to arrays, which say which array is which, or the Keras model itself."
-    return ""
+    torch = sys.modules.get("torch")
+    package = strange.__module__
+    packages = {kind.__module__.split(".")[0] for kind in strange.__mro__}
+    remedies = (
+        (is_live(getattr(model, "model", None)), "Pass its model."),
+        (isinstance(model, type), "Pass an instance of the class."),
+        (
+            torch is not None and issubclass(strange, torch.nn.Module),
+            "Pass one of them, or torch.nn.ModuleList of them.",
+        ),
+        (
+            "sklearn" in packages,
+            "An estimator of scikit-learn holds no recurrence; unitcircle.spectrum measures one matrix.",
+        ),
+        (package.startswith("flax.linen"), "A linen module holds no weights: pass its variables."),
+        (
+            package.startswith("unitcircle.dynamics"),
+            "Pass the module it was made from; unitcircle.dynamics measures a step function.",
+        ),
+        (
+            hasattr(strange, "shape"),
+            "Pass a mapping of names to arrays, which say which array is which, or the Keras model itself.",
+        ),
+    )
+    return next((remedy for fits, remedy in remedies if fits), "")
 
 
 def _tree(model: Any) -> dict[str, Any]:

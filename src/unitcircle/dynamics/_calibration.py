@@ -54,8 +54,9 @@ def calibrate_(
     The norm is estimated with random cotangents, averaged over probes (squares) and over the batch (logarithms),
     since a single cotangent of a Gaussian network varies too much. A grid of radii, which includes the one that is
     critical in mean field for the inputs of the layer (:func:`unitcircle.ensembles.critical_gain`), is followed
-    from below until it brackets the answer, which a scalar search then refines. If no radius of it keeps the norm,
-    a random weight gets the critical radius, and the status says so. An LSTM or GRU gets no gain: its biases are
+    from below until it brackets the answer, which a scalar search then refines. If no radius of it keeps the norm, or
+    only one above the critical radius at which a typical direction is shorter by more than ½ log n, a random weight
+    gets the critical radius, and the status says so. An LSTM or GRU gets no gain: its biases are
     spread over the length (Chrono), because in our pilot experiments any bias common to all units was worse.
 
     Parameters
@@ -192,13 +193,24 @@ def _crossing(curve: Curve, logs: np.ndarray) -> LayerCalibration:
         reason = f"even at radius {x:.3g} the gradient's norm {side}, by {values[-1]:+.3g} nats"
         return _in_mean_field(curve, logs, CalibrationStatus.OUT_OF_RANGE, reason)
     root: Any = brentq(curve.value, logs[len(values) - 2], logs[len(values) - 1], xtol=PRECISION)
-    if curve.is_noise(float(root)):
-        reason = (
+    if reason := _doubt(curve, float(root)):
+        return _in_mean_field(curve, logs, CalibrationStatus.NOT_MONOTONE, reason)
+    return _calibrated(curve, float(root), f"the gradient keeps its norm over {curve.steps} steps", logs)
+
+
+def _doubt(curve: Curve, root: float) -> str:
+    """Return why a norm that is kept at a log radius is no gradient that arrives; empty where it is one."""
+    if curve.is_noise(root):
+        return (
             f"the gradient keeps its norm at radius {math.exp(root):.3g} by chance: the leading exponent there is "
             f"{curve.exponent(root):+.2g} a step"
         )
-        return _in_mean_field(curve, logs, CalibrationStatus.NOT_MONOTONE, reason)
-    return _calibrated(curve, float(root), f"the gradient keeps its norm over {curve.steps} steps", logs)
+    if curve.is_random and (lost := curve.lost_beyond_start(root)):
+        return (
+            f"the gradient keeps its norm only at radius {math.exp(root):.3g}, in a few directions: a typical one is "
+            f"{lost:.3g} nats shorter there than at the critical radius"
+        )
+    return ""
 
 
 def _in_mean_field(curve: Curve, logs: np.ndarray, status: CalibrationStatus, reason: str) -> LayerCalibration:

@@ -78,6 +78,17 @@ class Curve:
         mean, error = self._leading(log_radius)
         return self.steps * (mean + SIGMAS * error) < -0.5 * math.log(len(self.original))
 
+    def lost_beyond_start(self, log_radius: float) -> float:
+        """Return how much shorter a typical direction is than at the critical radius (nats); 0 below ½ log n."""
+        # There the norm is that of the few directions that grow, which can hold it up by as much and no more.
+        if math.exp(log_radius) <= self.start:
+            return 0.0
+        at_start, there = (
+            float(self._measure("typical_direction", self._at(x)).mean()) for x in (math.log(self.start), log_radius)
+        )
+        lost = at_start - there
+        return lost if lost > 0.5 * math.log(len(self.original)) else 0.0
+
     def result(self, status: CalibrationStatus, reason: str, found: float | None) -> LayerCalibration:
         """Return the measured curve with what was found on it, a log ρ or nothing."""
         logs = sorted(self.measured)

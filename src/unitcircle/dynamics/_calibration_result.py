@@ -26,7 +26,7 @@ class CalibrationStatus(StrEnum):
     CALIBRATED = "calibrated", "The recurrent weight times this gain is ready to be trained."
     CRITICAL = (
         "critical",
-        "No radius keeps the gradient's norm over this length: the weight has the one that is critical in mean field.",
+        "No radius keeps the gradient in most directions: the weight has the one that is critical in mean field.",
     )
     SPREAD_BIASES = "spread biases", "The layer is gated: its biases set its time scales, so it gets no gain."
     IDENTITY_LIKE = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -15,6 +15,7 @@ from unitcircle.dynamics._objective import Objective
 from unitcircle.errors import ArgumentError
 
 Result = TypeVar("Result")
+_JAX = frozenset({"flax", "jax", "jaxlib", "equinox", "haiku"})
 _SHARDED = frozenset({"FullyShardedDataParallel", "DeepSpeedEngine", "DTensor"})
 
 
@@ -114,9 +115,7 @@ def unwrapped(model: Any, /) -> nn.Module:
     keras = sys.modules.get("keras")
     is_keras = keras is not None and isinstance(model, keras.Layer)
     if is_keras or not isinstance(model, nn.Module):
-        raise ArgumentError(
-            "model", "must be a torch.nn.Module", type(model).__name__, _own_door(model, keras=is_keras)
-        )
+        raise ArgumentError("model", "must be a torch.nn.Module", type(model).__name__, _own_door(model))
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while True:
         if isinstance(model, parallel):
@@ -127,17 +126,23 @@ def unwrapped(model: Any, /) -> nn.Module:
             return model
 
 
-def _own_door(model: Any, *, keras: bool) -> str:
-    """Return where an object of another framework is accepted."""
-    if keras:
-        return "Pass unitcircle.diagnose(model) without a batch, or unitcircle.keras.to_layers(model)."
-    if type(model).__module__.split(".")[0] in {"flax", "jax", "jaxlib", "equinox", "haiku"}:
-        return "Pass unitcircle.diagnose(model) without a batch, or measure its step with unitcircle.jax."
-    if isinstance(model, type) and issubclass(model, nn.Module):
-        return "Pass an instance of the class."
-    if callable(model):
-        return "Pass as_recurrence(step, state=...) for a step function."
-    return ""
+def _own_door(model: Any) -> str:
+    """Return where an object that is no module of torch's own is accepted."""
+    packages = {kind.__module__.split(".")[0] for kind in type(model).__mro__}
+    doors = (
+        ("keras" in packages, "Pass unitcircle.diagnose(model) without a batch, or unitcircle.keras.to_layers(model)."),
+        (packages & _JAX, "Pass unitcircle.diagnose(model, batch), or measure its step with unitcircle.jax."),
+        (isinstance(model, Mapping), "Load it into its module, or pass unitcircle.diagnose(weights) without a batch."),
+        (isinstance(model, list | tuple), "Pass one module, or a module that calls all of them."),
+        (
+            "sklearn" in packages,
+            "An estimator of scikit-learn runs no recurrence; unitcircle.spectrum measures one matrix.",
+        ),
+        (isinstance(model, type) and issubclass(model, nn.Module), "Pass an instance of the class."),
+        (isinstance(getattr(model, "model", None), nn.Module), "Pass its model."),
+        (callable(model), "Pass as_recurrence(step, state=...) for a step function."),
+    )
+    return next((door for fits, door in doors if fits), "")
 
 
 def _require_measurable(model: nn.Module) -> None:

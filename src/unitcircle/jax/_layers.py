@@ -69,7 +69,9 @@ def _layers_of(cell: CellParameters, leaves: Mapping[Any, Any], module: Any) -> 
     }
     first = next(iter(cell.recurrent.values()))
     kernels = dict.fromkeys(block.name for kind in (cell.recurrent, cell.input) for block in kind.values())
-    source = Source(tensors=tuple(kernels), layout="flax", dtype=dtype_name(leaves[first.path]))
+    # Only an nnx module is initialized in place.
+    layout = "flax-tree" if module is None else "flax"
+    source = Source(tensors=tuple(kernels), layout=layout, dtype=dtype_name(leaves[first.path]))
     batch = np.shape(leaves[first.path])[:-2]
     for index in np.ndindex(*batch):
         name = f"{cell.name}[{', '.join(map(str, index))}]" if batch else cell.name

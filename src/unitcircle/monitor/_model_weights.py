@@ -34,5 +34,7 @@ def weights_of(model: Any, options: CheckedOptions, /) -> Weights:
     remedy = next((text for package, text in _DOORS.items() if package in packages), "")
     if callable(model) and not remedy:
         return NamedWeights(cast("Callable[[], Mapping[str, Any]]", model))
+    if isinstance(model, Mapping):
+        remedy = "Pass a function without arguments that returns them as they are then."
     rule = "must be a torch.nn.Module or a function that returns weights"
     raise ArgumentError("model", rule, type(model).__name__, remedy)

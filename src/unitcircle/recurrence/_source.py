@@ -19,7 +19,8 @@ class Source:
     tensors
         Names of the tensors it was assembled from, the recurrent weight first.
     layout
-        The convention they were stored in: ``"torch"``, ``"keras"``, ``"keras-cudnn"``, ``"onnx"``, ``"flax"``, ...
+        The convention they were stored in: ``"torch"``, ``"keras"``, ``"keras-cudnn"``, ``"onnx"``, ``"flax"``,
+        ``"flax-tree"`` (variables without a module), ...
     dtype
         Element type of the stored recurrent weight, ``"bfloat16"`` included, which NumPy cannot name.
     """

@@ -26,6 +26,13 @@ from unitcircle.torch._fill import draw, gaussian
 from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
 from unitcircle.torch._random import Rng, generator_of
 
+_OTHER_DOORS = {
+    "keras": "Call unitcircle.keras.initialize_.",
+    "flax": "Call unitcircle.jax.initialize_ for an nnx module, unitcircle.jax.initialize for the variables of others.",
+    "equinox": "Call unitcircle.jax.initialize.",
+}
+"""Package of a model of another framework → how it is initialized."""
+
 
 @dataclass(frozen=True)
 class Initialization(initializers.Initialization):
@@ -125,6 +132,7 @@ def initialize_(
     >>> (lstm.bias_ih_l0 + lstm.bias_hh_l0)[16:32].unique().tolist()
     [1.0]
     """
+    _require_module(module)
     generator = generator_of(rng)
     decays: list[Filled] = []
     if decay is not None:
@@ -248,3 +256,12 @@ def _fill_bias(tensors: RecurrentTensors, init: Initializer, generator: torch.Ge
     for gate, value in biases_of(init, z, blocks, keeping=tensors.keeping).items():
         blocks[gate].copy_(value)
     return role, tensors.keeping, init
+
+
+def _require_module(module: object) -> None:
+    """Refuse what is no module of torch's own: with the backend torch a model of Keras is one, in Keras's layout."""
+    packages = {kind.__module__.split(".")[0] for kind in type(module).__mro__}
+    if isinstance(module, nn.Module) and "keras" not in packages:
+        return
+    remedy = next((door for package, door in _OTHER_DOORS.items() if package in packages), "")
+    raise ArgumentError("module", "must be a torch.nn.Module", type(module).__name__, remedy)
