@@ -21,6 +21,8 @@ def task(kind, *, count=B, steps=T, seed=0):
         "recent": x[:, -5:, 0].mean(1),
         "first": x[:, 0, 0],
         "vote": x[:, :, 0].sign().mean(1),
+        "product": x[:, -1, 0] * x[:, -2, 0],
+        "early product": x[:, 0, 0] * x[:, 1, 1],
         "noise": torch.randn(count, generator=torch.Generator().manual_seed(seed + 1)),
     }
     return x, answers[kind][:, None]
@@ -58,7 +60,10 @@ def foretold(values, size, errors):
     return 1 - best / constant
 
 
-@pytest.mark.parametrize(("kind", "cell"), [("recent", "tanh"), ("first", "tanh"), ("vote", "gru"), ("noise", "gru")])
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [("recent", "tanh"), ("first", "tanh"), ("vote", "gru"), ("noise", "gru"), ("early product", "tanh")],
+)
 def test_what_is_foretold_is_that_of_regressions_on_the_other_sequences(kind, cell):
     T = 14
     model, (x, y) = net(cell), task(kind, steps=T)
@@ -73,7 +78,14 @@ def test_what_is_foretold_is_that_of_regressions_on_the_other_sequences(kind, ce
     errors = y.double().numpy()
     # Windows of 1, 2, 4 and 8 steps, by the lag of their ends.
     windows = [(s, w) for w in (1, 2, 4, 8) for s in range(0, T - w + 1, max(w // 2, 1))]
-    shares = {(s, w): foretold(inputs[:, T - s - w : T - s].reshape(B, -1), size, errors) for s, w in windows}
+
+    def share(s, w):
+        values = inputs[:, T - s - w : T - s].reshape(B, -1) / size
+        products = np.stack([values[:, i] * values[:, j] for i in range(2 * w) for j in range(i, 2 * w)], 1)
+        both = [values, np.concatenate([values, products], 1)][: 1 + (w <= 2)]
+        return max(foretold(one, 1.0, errors) for one in both)
+
+    shares = {(s, w): share(s, w) for s, w in windows}
     of_state, of_inputs = foretold(h[:, -1], math.sqrt(float((h**2).mean())), errors), foretold(near, size, errors)
     expected = max(of_state, of_inputs, *(share for (s, w), share in shares.items() if s + w <= live.reach))
     beyond = [share for (s, w), share in shares.items() if s + w > live.reach]
@@ -106,6 +118,14 @@ def test_a_task_of_its_first_step_is_warned_of_also_below_a_hundred_steps(cell):
         assert found(diagnosis, "UC104").action == finding.action
     if cell == "lstm":
         assert severity(diagnosis, "UC110") is severity(diagnosis, "UC208") is Severity.WARNING
+
+
+@pytest.mark.parametrize(("kind", "severity_of_it"), [("product", Severity.NOTE), ("early product", Severity.WARNING)])
+def test_a_product_of_two_inputs_is_foretold_as_they_are(kind, severity_of_it):
+    diagnosis = of(net("gru"), kind)
+    assert severity(diagnosis, "UC201") is severity_of_it
+    of_it = found(diagnosis, "UC201").evidence["near" if kind == "product" else "far"]
+    assert of_it > 0.99
 
 
 def test_where_every_step_counts_a_little_only_a_gated_cell_is_warned_of():

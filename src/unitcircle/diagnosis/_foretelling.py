@@ -14,6 +14,8 @@ from unitcircle.recurrence import RecurrentLayer
 
 WIDTHS = (1, 2, 4, 8)
 """Steps in a row of which a readout sees the inputs; of more, 32 sequences teach it too little."""
+PAIRED = 2
+"""Steps in a row of which a readout sees the products of any two inputs too."""
 MOST = 2**20
 """Inputs that are looked at in one go."""
 TELLS = 0.5
@@ -71,5 +73,15 @@ def _shares(by_lag: np.ndarray, size: float, errors: np.ndarray) -> dict[tuple[i
         for some in (starts[k : k + at_once] for k in range(0, len(starts), at_once)):
             windows = np.concatenate([by_lag[some + lag] for lag in range(width)], -1)
             each = readable_each(windows, size, errors)
+            if width <= PAIRED and (paired := _paired(windows / size if size else windows)) is not None:
+                each = np.maximum(each, readable_each(paired, 1.0, errors))
             shares |= {(start, width): float(share) for start, share in zip(some.tolist(), each, strict=True)}
     return shares
+
+
+def _paired(windows: np.ndarray) -> np.ndarray | None:
+    """Return windows ``(L, B, p)`` with the products of any two of their values; None where these are too many."""
+    first, second = np.triu_indices(windows.shape[-1])
+    if windows.shape[-1] + len(first) > windows.shape[1] // 2:  # a readout of more learns little from so few sequences
+        return None
+    return np.concatenate([windows, windows[..., first] * windows[..., second]], -1)
