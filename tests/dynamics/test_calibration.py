@@ -253,7 +253,8 @@ def test_a_norm_that_few_directions_keep_is_not_called_calibrated():
             logs.append(determinant / 32)
         return np.mean(logs)
 
-    assert abs(typical(layer.start) - layer.typical_direction) < 1e-3
+    # The twin has the weight that was stored in float32, and its states forget nothing of its rounding over 30 steps.
+    assert abs(typical(layer.start) - layer.typical_direction) < 30 * 32 * 2.0**-23
     assert typical(1.74) < layer.typical_direction - 0.5 * math.log(32)
 
 
