@@ -25,8 +25,9 @@ _NOTHING = -800.0
 class Transitions:
     """The transitions ``A_t = diag(exp(log_decay_t)) + left_t right_tᵀ`` of a layer along a batch.
 
-    ``log_decay`` is ``(batch, T, heads, entries)``; ``left`` and ``right`` are of this shape, or None without a delta
-    rule. Where it holds the slowest entry of each head alone, ``sample`` holds some of all entries, of any shape.
+    ``log_decay`` is ``(batch, T, heads, entries)``, of one entry where all of a head decay alike; ``left`` and ``right``
+    are ``(1, T, heads, entries)``, of the first sequence, or None without a delta rule. Where it holds the slowest entry
+    of each head alone, ``sample`` holds some of all entries, of any shape.
     """
 
     log_decay: Tensor
@@ -58,7 +59,7 @@ def _chunk_scan(given: Arguments) -> Transitions:
 
 def _delta_rule(given: Arguments) -> Transitions:
     """S' = (I − β k kᵀ) diag(α) S, with the decay as its logarithm g, or as what the kernel makes it from."""
-    key = given["key" if "key" in given else "k"].double()
+    key = given["key" if "key" in given else "k"][:1].double()
     beta, g = given["beta"].double(), given.get("g")
     if given.get("use_qk_l2norm_in_kernel"):
         key = key * torch.rsqrt((key * key).sum(-1, keepdim=True) + 1e-6)
@@ -71,8 +72,8 @@ def _delta_rule(given: Arguments) -> Transitions:
         g = g if bias is None else g + bias.double().view(g.shape[2:])
         g = -rate.view(-1, *(1,) * (g.ndim - 3)) * functional.softplus(g)
     key = key.repeat_interleave(beta.shape[2] // key.shape[2], 2)
-    decay = (g[..., None] if g.ndim < key.ndim else g).expand_as(key)
-    return Transitions(decay, -beta[..., None] * key, decay.exp() * key)
+    decay = g[..., None] if g.ndim < key.ndim else g
+    return Transitions(decay, -beta[:1, ..., None] * key, decay[:1].exp() * key)
 
 
 def _gated(given: Arguments) -> Transitions:
@@ -84,7 +85,7 @@ def _gated(given: Arguments) -> Transitions:
 def _rwkv(given: Arguments) -> Transitions:
     """RWKV-6: log w; RWKV-7 also b aᵀ."""
     w = given["w"].double()
-    return Transitions(w, given["b"].double(), given["a"].double()) if "a" in given else Transitions(w)
+    return Transitions(w, given["b"][:1].double(), given["a"][:1].double()) if "a" in given else Transitions(w)
 
 
 def _rg_lru(given: Arguments) -> Transitions:

@@ -211,7 +211,7 @@ def _measured(layer: RecurrentLayer, transitions: Transitions) -> TokenMemory:
         lags = np.arange(steps + 1)
         norms = (total[:, -1:] - total).amax(-1).flip(1).mean(0)
     else:
-        lags, norms = _product_norms(log_decay[:1], transitions.left[:1], transitions.right[:1])
+        lags, norms = _product_norms(log_decay[:1], transitions.left, transitions.right)
     survival: dict[int, np.ndarray] = {}
     lag = 1
     while lag <= steps:
@@ -235,7 +235,7 @@ def _at_rest(layer: RecurrentLayer, heads: int) -> np.ndarray:
 
 def _product_norms(log_decay: Tensor, left: Tensor, right: Tensor) -> tuple[np.ndarray, Tensor]:
     """Return lags, and log ‖A_T ⋯ A_{T−lag+1}‖₂ by lag and head: products of pieces of the tokens, all side by side."""
-    batch, steps, heads, size = log_decay.shape
+    batch, steps, heads = log_decay.shape[:3]
     piece = math.isqrt(steps - 1) + 1
     piece = max(piece, LONG) if steps > LONG**2 // 16 else piece
     log_decay = log_decay.clamp_min(-LARGEST_LOG)
@@ -245,8 +245,8 @@ def _product_norms(log_decay: Tensor, left: Tensor, right: Tensor) -> tuple[np.n
     missing = pieces * piece - steps
 
     def cut(x: Tensor) -> Tensor:  # the first piece begins with transitions that change nothing
-        padded = torch.cat([x.new_zeros(batch, missing, heads, size), x], dim=1) if missing else x
-        return padded.view(batch, pieces, piece, heads, size).transpose(2, 3)
+        padded = torch.cat([x.new_zeros(batch, missing, *x.shape[2:]), x], dim=1) if missing else x
+        return padded.reshape(batch, pieces, piece, *x.shape[2:]).transpose(2, 3)
 
     product = _products(cut(log_decay), cut(left), cut(right))
     suffix, scale = product[:, -1], 0.0
@@ -270,7 +270,7 @@ def _products(log_decay: Tensor, left: Tensor, right: Tensor) -> Tensor:
     # With Γ_t the product of the decays up to t, it is diag(Γ) + Σ_s diag(Γ/Γ_s) left_s w_sᵀ, and the rows w_s, which
     # are right_sᵀ times the product before s, solve a triangular system.
     total = log_decay.cumsum(-2)
-    eye = torch.eye(log_decay.shape[-1], dtype=log_decay.dtype, device=log_decay.device)
+    eye = torch.eye(left.shape[-1], dtype=left.dtype, device=left.device)
     before = torch.exp(total - log_decay) * right
     after = left * torch.exp(-total)
     coupling = torch.tril(before @ after.mT, -1)
