@@ -59,6 +59,7 @@ class HeadMemory:
         if self.along_key is not None:
             low, high = (f"{value:.3g}" for value in self.along_key)
             text += f"; along the key α(1 − β) = {low}" + ("" if low == high else f" to {high}")
+            text += f", once a head, and α in its other {self.directions} directions"
         return text
 
 
