@@ -12,8 +12,8 @@ ranges, (0, 1), (-1, 1) and the disc, all arms from the same draws. Different ar
   state which drifts with length is punished at every symbol;
 - strings have up to 4 symbols at first and up to 30 after 600 of 1,000 steps, each string with its own share of ones,
   uniform in (0, 1); 32 strings a step; Adam, 50 steps of warm-up to a rate of 0.01, cosine to 0;
-- |λ| starts near 1 (a ~ N(8, 1)), the angles are uniform in (−π, π) and learned as they are, b starts at N(0, 1) for the
-  begin symbol and at 0 for the others. No angle is planted near 2π/3.
+- |λ| starts near 1 (a ~ N(8, 1)), the angles are uniform in (−π, π) and learned as they are, b starts at N(0, 1) for
+  the begin symbol and at 0 for the others. No angle is planted near 2π/3.
 
 Score: balanced accuracy on the test strings of the task (40 to 100 symbols, the answer after the last), which decide
 nothing. A seed has *learned* where it is at least 0.99. Seeds 0 to 4. These settings were chosen among some ten (16 to

@@ -285,6 +285,40 @@ def test_a_cast_that_moves_a_memory_is_an_error():
     assert "the cast to bfloat16 moves the memory of channel" in error
 
 
+def test_each_head_has_its_change_and_the_bar_of_its_storage():
+    values = {"A_log": np.log([1.0, 2, 4, 8]), "dt_bias": np.log(np.expm1([0.1, 0.01, 0.05, 0.001])),
+              "in_proj.weight": np.ones((9, 8))}  # fmt: skip
+    after = {name: torch.as_tensor(value).bfloat16() for name, value in values.items()}
+    cast = difference(read_decay(values), read_decay(after)).layers[0].heads
+    assert [head.head for head in cast] == [0, 1, 2, 3]
+    memory = [1 / (np.exp(a) * np.log1p(np.exp(b))) for a, b in zip(values["A_log"], values["dt_bias"], strict=True)]
+    np.testing.assert_allclose([head.memory[0] for head in cast], memory, rtol=1e-9)
+    for head in cast:
+        moved = abs(np.log(head.memory[1] / head.memory[0]))
+        assert moved <= head.storage < 0.05  # of bfloat16: 0.4 % of A_log and of dt_bias
+        assert not head.changed
+        assert head.modulus[1] == pytest.approx(np.exp(-1 / head.memory[1]))
+    one = values | {"A_log": values["A_log"] + [0, 0, 0.3, 0]}
+    result = difference(read_decay(values), read_decay(one))
+    assert [head.changed for head in result.layers[0].heads] == [False, False, True, False]
+    assert "head 2: |λ| 0.818731 -> 0.763401, memory 5 -> 3.7 tokens (storage explains 1.9e-06)" in str(result)
+    assert result.to_dict()["layers"][0]["heads"][2]["changed"] is True
+    assert result.layers[0].verdict == "changed"  # though multiples of log 2 look quantized
+
+
+def test_the_radius_of_a_gate_has_the_bar_of_its_storage():
+    state = arrays("lstm", seed=3)
+    cast = {name: torch.as_tensor(value).bfloat16().double().numpy() for name, value in state.items()}
+    for layer in difference(layers_of(state, "lstm"), layers_of(cast, "lstm")).layers:
+        for block in layer.blocks:
+            if block.radius is None:
+                continue
+            # In double the bar is that of double, times 2^44 for bfloat16.
+            moved = abs(block.radius[1] - block.radius[0])
+            assert moved <= block.radius_storage / block.storage * block.distance
+            assert block.part.startswith("recurrent")
+
+
 def test_layers_of_other_names_in_another_order_are_found_by_their_weights():
     state = arrays("gru", seed=8)
     state["weight_ih_l1"] = state["weight_ih_l1"][:, :M]

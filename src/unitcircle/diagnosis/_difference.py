@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from unitcircle._json import to_json
 from unitcircle.diagnosis._conversion import conversion_errors
 from unitcircle.diagnosis._decay_conversion import lost_memory, relative_distance
+from unitcircle.diagnosis._head_difference import HeadDifference, head_differences
 from unitcircle.diagnosis._head_memory import HeadMemory, head_memory, tokens
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import RecurrentLayer
@@ -21,6 +23,8 @@ NEAR = 0.05
 """A multiple of a step may be off by this share of it: scales are stored in half precision."""
 NEARLY = 0.5
 """Layers of different names whose recurrent weights are closer than this are one layer."""
+SHOWN = 8
+"""Heads of a layer that the text lists."""
 SCHEMA = 1
 
 
@@ -38,12 +42,16 @@ class BlockDifference:
         The largest distance that storing the weights in the coarser of both element types explains.
     radius
         Spectral radius in A and in B of a recurrent block; None of others.
+    radius_storage
+        The change of the radius that storing explains, to first order in the coarser of both element types; None of
+        others.
     """
 
     part: str
     distance: float
     storage: float
     radius: tuple[float, float] | None = None
+    radius_storage: float | None = None
 
     @property
     def changed(self) -> bool:
@@ -65,6 +73,8 @@ class LayerDifference:
         Conversion errors that explain what changed: "gates i and f are swapped in the recurrent weights".
     memory
         Of a linear recurrence, the memory of its heads in A and in B.
+    heads
+        Of a linear recurrence, λ and the memory of each head in A and in B, with what storage explains.
     """
 
     layer: str
@@ -72,6 +82,7 @@ class LayerDifference:
     blocks: tuple[BlockDifference, ...]
     errors: tuple[str, ...] = ()
     memory: tuple[HeadMemory, HeadMemory] | None = None
+    heads: tuple[HeadDifference, ...] = ()
 
     @property
     def changed(self) -> tuple[BlockDifference, ...]:
@@ -83,7 +94,7 @@ class LayerDifference:
         """``"conversion error"``, ``"changed"``, ``"within storage"`` or ``"the same"``."""
         if self.errors:
             return "conversion error"
-        if self.changed:
+        if self.changed or any(head.changed for head in self.heads):
             return "changed"
         return "within storage" if any(block.distance for block in self.blocks) else "the same"
 
@@ -133,6 +144,7 @@ class Difference:
                 "errors": list(layer.errors),
                 "blocks": [vars(block) | {"changed": block.changed} for block in layer.blocks],
                 "memory": None if layer.memory is None else [memory.to_dict() for memory in layer.memory],
+                "heads": [head.to_dict() for head in layer.heads],
             }
             for layer in self.layers
         ]
@@ -153,10 +165,17 @@ class Difference:
             yield from (f"  {error}" for error in layer.errors)
             for block in layer.changed:
                 text = f"  {block.part}: changed by {block.distance:.2%} (storage explains {block.storage:.1e})"
-                yield text if block.radius is None else f"{text}, ρ {block.radius[0]:.3f} -> {block.radius[1]:.3f}"
+                if block.radius is not None:
+                    text += f", ρ {block.radius[0]:.3f} -> {block.radius[1]:.3f} (storage explains "
+                    text += f"{block.radius_storage:.1e})"
+                yield text
             if layer.memory is not None and layer.verdict != "the same":
                 before, after = layer.memory
                 yield f"  memory: median {tokens(before.median)} -> {tokens(after.median)} tokens"
+                moved = [head for head in layer.heads if head.changed]
+                yield from (f"  {before.unit} {head}" for head in moved[:SHOWN])
+                if len(moved) > SHOWN:
+                    yield f"  {len(moved) - SHOWN} more {before.unit}s changed"
         for names, file in ((self.only_a, self.a), (self.only_b, self.b)):
             yield from (f"{name}: only in {file}" for name in names)
 
@@ -263,7 +282,7 @@ def _layer_difference(one: RecurrentLayer, two: RecurrentLayer, others: Sequence
         errors.append(cast)
     memories = head_memory(one), head_memory(two)
     memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])
-    return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory)
+    return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory, head_differences(one, two))
 
 
 def _common_blocks(one: RecurrentLayer, two: RecurrentLayer) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -294,10 +313,18 @@ def _block(part: str, x: np.ndarray, y: np.ndarray, eps: float) -> BlockDifferen
     distance = 0.0 if moved == 0 else moved / size if size else np.inf
     # Half of the eps in each entry, and the sums of biases and subnormal numbers of float16 beside it.
     storage = eps + max(_grid(x), _grid(y)) + (2.0**-24 * np.sqrt(x.size) / size if eps > 2.0**-20 and size else 0.0)
-    radius = None
-    if part.startswith("recurrent ") and moved:
-        radius = float(np.abs(np.linalg.eigvals(x)).max()), float(np.abs(np.linalg.eigvals(y)).max())
-    return BlockDifference(part, distance, float(storage), radius)
+    if not (part.startswith("recurrent ") and moved):
+        return BlockDifference(part, distance, float(storage))
+    before, sensitivity = _radius(x)
+    return BlockDifference(part, distance, float(storage), (before, _radius(y)[0]), sensitivity * float(storage) * size)
+
+
+def _radius(x: np.ndarray) -> tuple[float, float]:
+    """Return the spectral radius of a matrix, and the condition of its eigenvalue: its change per norm of a change."""
+    values, left, right = scipy.linalg.eig(x, left=True)
+    first = int(np.abs(values).argmax())
+    overlap = abs(np.vdot(left[:, first], right[:, first]))  # of unit vectors
+    return float(np.abs(values[first])), 1 / overlap if overlap else np.inf
 
 
 def _grid(x: np.ndarray) -> float:

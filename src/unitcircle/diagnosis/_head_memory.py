@@ -34,6 +34,8 @@ class HeadMemory:
         The heads of which no eigenvalue keeps 1/1000 of a write over one token.
     along_key
         Of a delta rule: the smallest and largest eigenvalue α(1 − β) along the key, at β = 1/2; else None.
+    channels
+        The eigenvalues of a head that are stored; with one, it is that of all entries of the head's state.
     """
 
     unit: str
@@ -45,6 +47,7 @@ class HeadMemory:
     endless: tuple[int, ...]
     momentary: tuple[int, ...]
     along_key: tuple[float, float] | None
+    channels: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -59,7 +62,10 @@ class HeadMemory:
         if self.along_key is not None:
             low, high = (f"{value:.3g}" for value in self.along_key)
             text += f"; along the key α(1 − β) = {low}" + ("" if low == high else f" to {high}")
-            text += f", once a head, and α in its other {self.directions} directions"
+            others = f"the other {self.channels - 1}" if self.channels > 1 else "all other"
+            text += f", with multiplicity 1, and α in {others} directions of a head's key"
+        elif self.unit == "head" and self.channels == 1:
+            text += "; one λ a head, for all entries of its state"
         return text
 
 
@@ -80,6 +86,7 @@ def head_memory(layer: RecurrentLayer, /) -> HeadMemory | None:
         endless=tuple(np.flatnonzero((memory > ENDLESS).any(1)).tolist()),
         momentary=tuple(np.flatnonzero((memory <= -1 / math.log(LOST)).all(1)).tolist()),
         along_key=None if along is None else (float(along.min()), float(along.max())),
+        channels=memory.shape[1],
     )
 
 

@@ -25,9 +25,9 @@ _NOTHING = -800.0
 class Transitions:
     """The transitions ``A_t = diag(exp(log_decay_t)) + left_t right_tᵀ`` of a layer along a batch.
 
-    ``log_decay`` is ``(batch, T, heads, entries)``, of one entry where all of a head decay alike; ``left`` and ``right``
-    are ``(1, T, heads, entries)``, of the first sequence, or None without a delta rule. Where it holds the slowest entry
-    of each head alone, ``sample`` holds some of all entries, of any shape.
+    ``log_decay`` is ``(batch, T, heads, entries)``, of one entry where all of a head decay alike; ``left`` and
+    ``right`` are ``(1, T, heads, entries)``, of the first sequence, or None without a delta rule. Where it holds the
+    slowest entry of each head alone, ``sample`` holds some of all entries, of any shape.
     """
 
     log_decay: Tensor
