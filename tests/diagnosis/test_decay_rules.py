@@ -127,6 +127,16 @@ def squared_step(values):
     return softplus_inverse(np.log1p(np.exp(values)) ** 2)
 
 
+def half(values, value):
+    """Return values whose first half was overwritten, as where some layers or shards were not loaded."""
+    return np.where(np.arange(values.size).reshape(values.shape) < values.size // 2, value, values)
+
+
+def noise(values):
+    """Return what a model's common initialization leaves where it overwrites a decay."""
+    return np.random.default_rng(5).normal(0, 0.02, values.shape)
+
+
 ONES, ZEROS = constant("dt_bias", 1.0), constant("dt_bias", 0.0)
 TRANSFORMERS = "huggingface/transformers 5.24 models/"
 BUGS = {
@@ -204,6 +214,29 @@ KINDS = {
     "S4, Δ and not its logarithm": ("S4", changed("log_dt", np.exp), "UC114", "log_dt"),
     "IndRNN with an infinity": ("IndRNN", entry("recurrent_weight", math.inf), "UC105", ""),
     "SRU with a NaN": ("SRU", entry("forget_bias", math.nan), "UC105", ""),
+    "half of the steps 0": ("Mamba-2", changed("dt_bias", lambda x: half(x, 0.0)), "UC114", "dt_bias"),
+    "half of the steps 1, channels": ("Mamba", changed("dt_bias", lambda x: half(x, 1.0)), "UC114", "dt_bias"),
+    "half of the rates 0": ("Gated DeltaNet", changed("A_log", lambda x: half(x, 0.0)), "UC114", "A_log"),
+    "half of the channels": ("Mamba", changed("A_log", lambda x: half(x, 1.0)), "UC114", "A_log"),
+    "half of a curve": ("RWKV-6", changed("time_decay", lambda x: half(x, 0.0)), "UC114", "time_decay"),
+    "steps from N(0, .02)": ("KDA", changed("dt_bias", noise), "UC114", "dt_bias"),
+    "curve from N(0, .02)": ("RWKV-7", changed("w0", noise), "UC114", "w0"),
+    "forget bias from N(0, .02)": ("mLSTM", changed("fgate_bias", noise), "UC114", "fgate_bias"),
+    "moduli from N(0, .02)": ("LRU", changed("nu_log", noise), "UC114", "nu_log"),
+    "Λ from N(0, .02)": ("RG-LRU", changed("recurrent_param", noise), "UC114", "recurrent_param"),
+    "softplus twice": ("Mamba-3", changed("dt_bias", lambda x: np.log1p(1 + np.exp(x))), "UC114", "dt_bias"),
+    "log Δ twice": ("S4D", changed("log_dt", lambda x: 2 * x), "UC114", "log_dt"),
+    "rates squared": ("Zamba", changed("A_log", np.square), "UC114", "A_log"),
+    "rates times ten": ("Mamba", changed("A_log", lambda x: 10 * x), "UC114", "A_log"),
+    "rates above those drawn": ("Mamba-2", changed("A_log", np.square), "UC114", "A_log"),
+    "heads of a curve in another order": ("RWKV-5", changed("time_decay", lambda x: x.T.reshape(x.shape)), "UC114",
+                                          "time_decay"),
+    "channels of a curve shuffled": ("RWKV-7", changed("w0", np.random.default_rng(5).permuted), "UC114", "w0"),
+    "w0, its sigmoid": ("RWKV-7", changed("w0", lambda x: 1 / (1 + np.exp(-x))), "UC114", "w0"),
+    "a gate of the sLSTM and not its bias": ("sLSTM", changed("fgate_bias", lambda x: 1 / (1 + np.exp(-x))), "UC114",
+                                             "fgate_bias"),
+    "a rising curve of the sLSTM": ("sLSTM", changed("fgate_bias", np.negative), "UC114", "fgate_bias"),
+    "bounded KDA with rates of ones": ("KDA, bounded", constant("A_log", 1.0), "UC114", "A_log"),
     "log_step 0": ("S5", constant("log_step", 0.0), "UC114", "log_step"),
 }  # fmt: skip
 

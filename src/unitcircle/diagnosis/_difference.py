@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from unitcircle._json import to_json
 from unitcircle.diagnosis._conversion import conversion_errors
@@ -321,10 +320,13 @@ def _block(part: str, x: np.ndarray, y: np.ndarray, eps: float) -> BlockDifferen
 
 def _radius(x: np.ndarray) -> tuple[float, float]:
     """Return the spectral radius of a matrix, and the condition of its eigenvalue: its change per norm of a change."""
-    values, left, right = scipy.linalg.eig(x, left=True)
+    values, right = np.linalg.eig(x)
     first = int(np.abs(values).argmax())
-    overlap = abs(np.vdot(left[:, first], right[:, first]))  # of unit vectors
-    return float(np.abs(values[first])), 1 / overlap if overlap else np.inf
+    try:
+        left = np.linalg.inv(right)[first]  # left vectors whose products with the right ones are 1
+    except np.linalg.LinAlgError:
+        return float(np.abs(values[first])), np.inf
+    return float(np.abs(values[first])), float(np.linalg.norm(left) * np.linalg.norm(right[:, first]))
 
 
 def _grid(x: np.ndarray) -> float:

@@ -14,6 +14,14 @@ FEW = 4
 MANY = 8
 SMALLEST_STEP, LARGEST_STEP = 1e-4, 0.11
 """The steps Δ at rest that the authors of Mamba draw: log-uniform on (.001, .1), and at least 1e-4."""
+SMALLEST_LOG_STEP = 5e-5
+"""The steps Δ that state spaces store as logarithms start at 1e-4 or above."""
+PART = 0.25
+"""A share of entries of one value that no draw of the authors has."""
+NARROW = 0.1
+"""Standard deviation below which a parameter is not spread: the laws of the authors have 0.7 and more."""
+NEAR_LAW = 0.02
+"""How far from a law its entries may be by storage in half precision."""
 _STEPS = ("dt_bias", "log_dt", "log_step", "nu_log", "recurrent_param")
 _MODULI = ("nu_log", "recurrent_param")
 _LEVELS = ("log_A_real",)
@@ -49,12 +57,20 @@ def _symptoms(linear: LinearRecurrence) -> Iterator[LostParameter]:
         for name in linear.family.laws
         if name in linear.parameters and name not in _LEVELS
     }
+    if linear.family.shut and "A_log" in linear.parameters:
+        gain = np.asarray(linear.parameters["A_log"], dtype=float)
+        levels = np.unique(gain)
+        if gain.size >= FEW and gain.any() and len(levels) <= 2:
+            stored, which = linear.names.get("A_log", "A_log"), " or ".join(f"{level:g}" for level in levels)
+            yield LostParameter("A_log", "constant", f"{stored} is {which} in all {gain.size} entries, and not 0")
     for name, value in values.items():
         stored = linear.names.get(name, name)
         if _is_constant(name, value):
             what = f"{stored} is {value.flat[0]:g} in all {value.size} entries, which its authors spread"
             yield LostParameter(name, "constant", what)
         elif (lost := _off_scale(name, value, stored)) is not None:
+            yield lost
+        elif (lost := _unspread(name, value, stored)) is not None:
             yield lost
     rates, steps = values.get("A_log"), values.get("dt_bias")
     if rates is not None and steps is not None and rates.size >= FEW and np.ptp(rates) > 0:
@@ -67,6 +83,41 @@ def _is_constant(name: str, value: np.ndarray) -> bool:
     return value.size > 1 and np.ptp(value) == 0 and not (name in {"A_log", "A_imag"} and modes == 1)
 
 
+def _unspread(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
+    """Return what shows that entries of a parameter are not spread, or out of the order of their curve, or None."""
+    if name == "A_log" and value.ndim > 1:
+        same = (np.ptp(value, axis=-1) == 0).mean() if value.shape[-1] > 1 else 0.0
+        what = f"{stored} has one value for all modes in {same:.0%} of the channels, which its authors spread"
+        return LostParameter(name, "constant in part", what) if same >= PART else None
+    if value.size >= MANY or name == "fgate_bias":
+        if value.size >= FEW and value.std() < NARROW:
+            what = f"{stored} is {value.mean():.3g} ± {value.std():.2g} over all entries, which its authors spread"
+            return LostParameter(name, "not spread", what)
+        values, counts = np.unique(value, return_counts=True)
+        most = int(counts.argmax())
+        if counts[most] >= max(PART * value.size, FEW):
+            what = f"{stored} is {values[most]:g} in {counts[most]} of {value.size} entries, which its authors spread"
+            return LostParameter(name, "constant in part", what)
+    if name in (*_CURVES, "fgate_bias") and value.size >= MANY and _is_shuffled_curve(value.ravel()):
+        return LostParameter(
+            name, "order", f"{stored} holds the curve of its authors with its entries in another order"
+        )
+    return None
+
+
+def _is_shuffled_curve(value: np.ndarray) -> bool:
+    """Return whether values are those of a power of the place, and not in its order."""
+    ordered = np.sort(value)
+    if (value == ordered).all() or ordered[0] == ordered[-1]:
+        return False
+    place, height = np.linspace(0, 1, len(value)), (ordered - ordered[0]) / (ordered[-1] - ordered[0])
+    middle = len(value) // 2
+    if not 0 < height[middle] < 1:
+        return False
+    power = np.log(height[middle]) / np.log(place[middle])
+    return bool(np.abs(height - place**power).max() < NEAR_LAW)
+
+
 def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
     """Return what shows that a parameter is on another scale than its law, or None."""
     low, high = float(value.min()), float(value.max())
@@ -77,22 +128,31 @@ def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | Non
         return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): a step, not {inverse}")
     if name in _MODULI and low > 0.5 and high <= 1:
         return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): |λ|, not its parameter")
+    if name == "fgate_bias" and low > 0 and high < 1:
+        return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): a gate, not its bias")
     if name == "fgate_bias" and high < -1:
         return LostParameter(name, "sign", f"{stored} is negative in all heads, as with a changed sign")
-    if name == "dt_bias":
-        return _steps(stored, np.logaddexp(value, 0.0))
+    if name in {"dt_bias", "log_dt", "log_step"}:
+        return _steps(name, stored, value)
+    if name == "fgate_bias" and value.ndim > 1 and value.shape[-1] >= FEW:
+        rises = (np.diff(value, axis=-1) >= 0).all() and float(np.ptp(value, axis=-1).min()) > 6
+        what = f"{stored} rises over the channels of every head, where its authors let it fall"
+        return LostParameter(name, "sign", what) if rises else None
     return _curve(name, value.ravel(), stored) if name in _CURVES and value.size >= MANY else None
 
 
-def _steps(stored: str, steps: np.ndarray) -> LostParameter | None:
+def _steps(name: str, stored: str, value: np.ndarray) -> LostParameter | None:
     """Return what shows that the steps at rest are not those of the authors, or None."""
-    small = float((steps < SMALLEST_STEP).mean())
-    if small >= 0.25:
-        what = f"softplus({stored}), the step, is below {SMALLEST_STEP:g} in {small:.0%} of the entries, as if squared"
-        return LostParameter("dt_bias", "squared", what)
+    with np.errstate(over="ignore"):
+        steps = np.logaddexp(value, 0.0) if name == "dt_bias" else np.exp(value)
+    function, smallest = ("softplus", SMALLEST_STEP) if name == "dt_bias" else ("exp", SMALLEST_LOG_STEP)
+    small = float((steps < smallest).mean())
+    if small >= PART:
+        what = f"{function}({stored}), the step, is below {smallest:g} in {small:.0%} of the entries, as if squared"
+        return LostParameter(name, "squared", what)
     if steps.min() > 1.5:
-        what = f"softplus({stored}), the step, is above 1.5 in all entries, as with a changed sign"
-        return LostParameter("dt_bias", "sign", what)
+        what = f"{function}({stored}), the step, is above 1.5 in all entries, as with a changed sign"
+        return LostParameter(name, "sign", what)
     return None
 
 
@@ -101,6 +161,8 @@ def _curve(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
     change = np.diff(value)
     if (change <= 0).all():
         return LostParameter(name, "sign", f"{stored} falls over the channels, where its authors let it rise")
+    if value[0] > 0 and value.max() < 1 and (change >= 0).all():
+        return LostParameter(name, "not inverted", f"{stored} lies in (0, 1): a decay or a gate, not its parameter")
     if name == "time_decay" and (change >= 0).all() and 0 <= value[0] < 0.05:
         return LostParameter(name, "not inverted", f"{stored} is positive and starts at {value[0]:.2g}: exp(w), not w")
     return None
@@ -110,12 +172,20 @@ def _rates(stored: str, rates: np.ndarray, steps: np.ndarray) -> Iterator[LostPa
     """Yield what shows that A_log is not log A, where the steps are still as initialized."""
     if steps.min() < SMALLEST_STEP / 2 or steps.max() > LARGEST_STEP:
         return
+    modes = np.log(np.arange(1, rates.shape[-1] + 1)) if rates.ndim > 1 else None
+    if modes is not None and (np.ptp(rates.reshape(-1, rates.shape[-1]), axis=0) == 0).all():
+        if np.abs(rates - modes).max() > NEAR_LAW:
+            yield LostParameter("A_log", "scale", f"{stored} is one row for all channels, and not log(1, ..., N)")
+        return
     if rates.min() > 0.99 and rates.max() > 3.5:
         what = f"{stored} lies in ({rates.min():.3g}, {rates.max():.3g}): A, not its logarithm"
         yield LostParameter("A_log", "not inverted", what)
     elif (rates <= 0).mean() > 0.9 and np.median(rates) < -1:
         what = f"{stored} is negative in {(rates < 0).mean():.0%} of the heads, as with a changed sign"
         yield LostParameter("A_log", "sign", what)
+    elif rates.ndim == 1 and rates.max() > np.log(max(16, rates.size)) + 0.1:
+        what = f"{stored} reaches {rates.max():.3g}, above log {max(16, rates.size)}, where the steps are as drawn"
+        yield LostParameter("A_log", "scale", what)
     elif rates.size >= MANY and rates.max() < 1.03:
         yield LostParameter(
             "A_log", "logarithm taken twice", f"{stored} is below 1.03 in all heads: log log A, not log A"
