@@ -68,9 +68,7 @@ def _symptoms(linear: LinearRecurrence) -> Iterator[LostParameter]:
         if _is_constant(name, value):
             what = f"{stored} is {value.flat[0]:g} in all {value.size} entries, which its authors spread"
             yield LostParameter(name, "constant", what)
-        elif (lost := _off_scale(name, value, stored)) is not None:
-            yield lost
-        elif (lost := _unspread(name, value, stored)) is not None:
+        elif (lost := _off_scale(name, value, stored) or _unspread(name, value, stored)) is not None:
             yield lost
     rates, steps = values.get("A_log"), values.get("dt_bias")
     if rates is not None and steps is not None and rates.size >= FEW and np.ptp(rates) > 0:
@@ -128,17 +126,26 @@ def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | Non
         return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): a step, not {inverse}")
     if name in _MODULI and low > 0.5 and high <= 1:
         return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): |λ|, not its parameter")
-    if name == "fgate_bias" and low > 0 and high < 1:
-        return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): a gate, not its bias")
-    if name == "fgate_bias" and high < -1:
-        return LostParameter(name, "sign", f"{stored} is negative in all heads, as with a changed sign")
+    if name == "fgate_bias":
+        return _forget_bias(stored, value)
     if name in {"dt_bias", "log_dt", "log_step"}:
         return _steps(name, stored, value)
-    if name == "fgate_bias" and value.ndim > 1 and value.shape[-1] >= FEW:
-        rises = (np.diff(value, axis=-1) >= 0).all() and float(np.ptp(value, axis=-1).min()) > 6
-        what = f"{stored} rises over the channels of every head, where its authors let it fall"
-        return LostParameter(name, "sign", what) if rises else None
     return _curve(name, value.ravel(), stored) if name in _CURVES and value.size >= MANY else None
+
+
+def _forget_bias(stored: str, value: np.ndarray) -> LostParameter | None:
+    """Return what shows that the biases of forget gates are not those of the authors, or None."""
+    low, high = float(value.min()), float(value.max())
+    if low > 0 and high < 1:
+        what = f"{stored} lies in ({low:.3g}, {high:.3g}): a gate, not its bias"
+        return LostParameter("fgate_bias", "not inverted", what)
+    if high < -1:
+        return LostParameter("fgate_bias", "sign", f"{stored} is negative in all heads, as with a changed sign")
+    curves = value.ndim > 1 and value.shape[-1] >= FEW  # of an sLSTM, from 5 to −7
+    if curves and (np.diff(value, axis=-1) >= 0).all() and float(np.ptp(value, axis=-1).min()) > 6:
+        what = f"{stored} rises over the channels of every head, where its authors let it fall"
+        return LostParameter("fgate_bias", "sign", what)
+    return None
 
 
 def _steps(name: str, stored: str, value: np.ndarray) -> LostParameter | None:
