@@ -23,12 +23,21 @@ the disc on language 6 (best 1.000, one of five above 0.99) and of (-1, 1) on la
 Expected (Grazzi et al., arXiv 2411.12537, theorems 1 and 2): language 5 is learned with (-1, 1) in at least one seed,
 and with (0, 1) in none; language 6 with the disc in at least one, and with (0, 1) or (-1, 1) in none. What comes out
 otherwise is said. Rates have 95 % intervals of Clopper and Pearson.
+
+Second protocol, written after the runs of the first and before its own
+------------------------------------------------------------------------
+In the first, the disc learned language 6 in none of five seeds (best 0.799): the loss of training is at its least, and
+what is learned are other angles than 2π/3, which the readout tells apart up to 30 symbols. In the second, Gaussian noise
+of standard deviation 0.7 is added to the state that the readout sees in training, for all arms alike, so that only
+states far from each other are of use. All else is as it was. Chosen on seeds 100 to 104 of the disc on language 6 (three
+of five above 0.99); seeds 10 to 14, which no run has seen. The expectation is the same.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -39,7 +48,9 @@ from torch.nn import functional
 
 from unitcircle.experiments.tasks import Tomita
 
-SEEDS, UNITS, HIDDEN, STEPS, BATCH, RATE = range(5), 32, 32, 1000, 32, 0.01
+UNITS, HIDDEN, STEPS, BATCH, RATE = 32, 32, 1000, 32, 0.01
+PROTOCOLS = {"first": (range(5), 0.0), "second": (range(10, 15), 0.7)}
+"""Protocol → its seeds, and the noise on the state that the readout sees in training."""
 SHORT, LONG, GROWING, WARM, SMOOTHING, LEARNED = 4, 30, 600, 50, 0.2, 0.99
 BEGIN = 2
 Parameters = dict[str, Tensor]
@@ -57,10 +68,10 @@ NAMES = {5: "5: an even number of zeros and of ones", 6: "6: zeros minus ones a 
 EXPECTED = {5: {"(-1, 1)": True, "(0, 1)": False}, 6: {"disc": True, "(0, 1)": False, "(-1, 1)": False}}
 
 
-def drawn() -> Parameters:
+def drawn(seeds: range) -> Parameters:
     """Return the parameters of all seeds, the same for every arm."""
     found: dict[str, list[Tensor]] = {}
-    for seed in SEEDS:
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         table = (3, UNITS)
         one = {
@@ -83,7 +94,7 @@ def states(arm: str, p: Parameters, symbols: Tensor) -> Tensor:
     modulus, angle = ARMS[arm](p)
     real, imaginary = ((modulus * part)[:, symbols] for part in (angle.cos(), angle.sin()))
     b = p["b"][:, symbols]
-    x = torch.zeros(len(SEEDS), symbols.shape[1], UNITS)
+    x = torch.zeros(len(b), symbols.shape[1], UNITS)
     y, found = torch.zeros_like(x), []
     for t in range(len(symbols)):
         u, v = real[:, t], imaginary[:, t]
@@ -106,9 +117,10 @@ def batch(grammar: int, step: int, rng: np.random.Generator) -> tuple[Tensor, Te
     return torch.tensor(symbols), torch.tensor(MEMBERS[grammar](*counts)).long()
 
 
-def trained(grammar: int, arm: str) -> np.ndarray:
+def trained(grammar: int, arm: str, seeds: range, noise: float) -> np.ndarray:
     """Return the balanced accuracy on the test strings of every seed."""
-    p, rng = drawn(), np.random.default_rng(0)
+    p, rng = drawn(seeds), np.random.default_rng(0)
+    generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam([value for value in p.values() if value.requires_grad], lr=RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1, (step + 1) / WARM) * (0.5 + 0.5 * math.cos(math.pi * step / STEPS))
@@ -118,12 +130,13 @@ def trained(grammar: int, arm: str) -> np.ndarray:
         labels = labels.flatten()
         share = labels.float().mean().clamp(1e-3, 1 - 1e-3)
         weights = torch.where(labels == 1, 0.5 / share, 0.5 / (1 - share))
-        answers = logits(p, states(arm, p, symbols).flatten(1, 2))
+        seen = states(arm, p, symbols).flatten(1, 2)
+        answers = logits(p, seen + noise * torch.randn(seen.shape, generator=generator) if noise else seen)
         losses = functional.cross_entropy(
-            answers.flatten(0, 1), labels.repeat(len(SEEDS)), reduction="none", label_smoothing=SMOOTHING
+            answers.flatten(0, 1), labels.repeat(len(seeds)), reduction="none", label_smoothing=SMOOTHING
         )
         optimizer.zero_grad()
-        (losses.view(len(SEEDS), -1) * weights).mean(1).sum().backward()
+        (losses.view(len(seeds), -1) * weights).mean(1).sum().backward()
         optimizer.step()
         schedule.step()
     return tested(Tomita(grammar), arm, p)
@@ -132,7 +145,7 @@ def trained(grammar: int, arm: str) -> np.ndarray:
 @torch.no_grad()
 def tested(task: Tomita, arm: str, p: Parameters) -> np.ndarray:
     """Return the balanced accuracy of every seed after the last symbol of the test strings."""
-    right, total = torch.zeros(len(SEEDS)), 0.0
+    right, total = torch.zeros(len(p["a"])), 0.0
     for given in task.held_out("test"):
         last, columns = given.weights.argmax(0), np.arange(given.weights.shape[1])
         labels = torch.tensor(np.array(given.targets)[last, columns]).long()
@@ -152,32 +165,44 @@ def interval(successes: int, trials: int) -> tuple[float, float]:
 
 HEAD = """# State tracking with an answer after every symbol: Tomita's languages 5 and 6
 
-Printed by `python examples/state_tracking_by_prefix.py` on {date}; the protocol is the head of that file, committed
-before the runs. One diagonal linear recurrence of {units} units whose eigenvalues lie in the stated range, trained on
-prefixes of strings up to {long} symbols; no angle starts near 2π/3 on purpose. Balanced accuracy on the task's strings
-of 40 to 100 symbols; chance is .5. [Trained on the last answer alone](state-tracking.md), none learned language 6.
+Printed by `python examples/state_tracking_by_prefix.py` on {date}; the protocols are the head of that file, each
+committed before its runs. One diagonal linear recurrence of {units} units whose eigenvalues lie in the stated range,
+trained on all prefixes of strings up to {long} symbols; no angle starts near 2π/3 on purpose. Balanced accuracy on the
+task's strings of 40 to 100 symbols; chance is .5. [Trained on the last answer alone](state-tracking.md), none learned
+language 6."""
+TABLE = """
+## The {name} protocol{what}
 
 | language | range of λ | learned (≥ .99) | 95 % interval | median | lowest | highest |
 |---|---|---|---|---|---|---|"""
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    print(HEAD.format(date=dt.datetime.now(dt.UTC).date(), units=UNITS, long=LONG))
+def report(name: str) -> None:
+    """Print what a protocol gives."""
+    seeds, noise = PROTOCOLS[name]
+    what = f": noise of {noise} on the state that the readout sees in training" if noise else ""
+    print(TABLE.format(name=name, what=what))
     verdicts: list[str] = []
-    for grammar, name in NAMES.items():
+    for grammar, language in NAMES.items():
         for arm in ARMS:
-            score = np.sort(trained(grammar, arm))
+            score = np.sort(trained(grammar, arm, seeds, noise))
             learned = int((score >= LEARNED).sum())
-            low, high = interval(learned, len(SEEDS))
+            low, high = interval(learned, len(seeds))
             values = " | ".join(f"{value:.3f}" for value in (np.median(score), score[0], score[-1]))
-            rate = f"{learned} of {len(SEEDS)} | {low:.2f} to {high:.2f}"
-            print(f"| {name} | {arm} | {rate} | {values} |", flush=True)
+            rate = f"{learned} of {len(seeds)} | {low:.2f} to {high:.2f}"
+            print(f"| {language} | {arm} | {rate} | {values} |", flush=True)
             expected = EXPECTED[grammar].get(arm)
             if expected is not None:
                 verdict = "as expected" if expected == (learned > 0) else "not as expected"
-                verdicts.append(f"Language {grammar} with {arm}: learned in {learned} of {len(SEEDS)}, {verdict}.")
+                verdicts.append(f"Language {grammar} with {arm}: learned in {learned} of {len(seeds)}, {verdict}.")
     print("\n" + "\n".join(verdicts))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    print(HEAD.format(date=dt.datetime.now(dt.UTC).date(), units=UNITS, long=LONG))
+    for name in sys.argv[1:] or PROTOCOLS:
+        report(name)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def _is_constant(name: str, value: np.ndarray) -> bool:
 
 def _unspread(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
     """Return what shows that entries of a parameter are not spread, or out of the order of their curve, or None."""
-    if name == "A_log" and value.ndim > 1:
+    if name in {"A_log", "A_imag"} and value.ndim > 1:
         same = (np.ptp(value, axis=-1) == 0).mean() if value.shape[-1] > 1 else 0.0
         what = f"{stored} has one value for all modes in {same:.0%} of the channels, which its authors spread"
         return LostParameter(name, "constant in part", what) if same >= PART else None
