@@ -18,6 +18,7 @@ BY_HAND = {
     "diagnose_live",
     "memory_tasks",
     "state_tracking",
+    "state_tracking_by_prefix",
     "study_statistics",
     "criticality",
     "critical_modulus",
