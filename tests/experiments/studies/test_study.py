@@ -315,3 +315,15 @@ def test_a_task_is_called_by_its_title():
     assert keys[0] == keys[1]
     with pytest.raises(ArgumentError, match="title must be a text"):
         _experiment(title=3)
+
+
+def test_what_a_file_calls_things_moves_no_cursor_and_forges_no_line():
+    evil = "x\x1b[2J\u202e\n no findings"
+    shown = "x\\x1b[2J\\u202e\\n no findings"
+    adding = Experiment("adding(length=5)", title=evil)
+    study = Study("s", initializers={"a": "zeros", evil: "zeros"}, experiments=(adding,), reference=evil)
+    assert (study.labels, study.reference) == (("a", shown, f"{shown} (again)"), shown)
+    assert list(study.titles.values()) == [shown]
+    assert Study("s", initializers={"a": "zeros"}, experiments=(adding,), description=evil).description.isprintable()
+    with pytest.raises(ArgumentError, match="must have labels that differ"):
+        Study("s", initializers={evil: "zeros", shown: "zeros"}, experiments=(adding,))

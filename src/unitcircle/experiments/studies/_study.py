@@ -14,6 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
+from unitcircle._printable import printable
 from unitcircle._renamed import positional_fields
 from unitcircle._specification import of_declared_type
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -84,6 +85,7 @@ class Experiment:
             if wrong := [value for value in getattr(self, name) if not right(value)]:
                 raise ArgumentError(name, rule, str(wrong[0]))
         check_options(self.options)
+        object.__setattr__(self, "title", printable(str(self.title)))
         if self.rank_by not in {"score", "steps"}:
             raise UnknownNameError("rank_by", self.rank_by, ("score", "steps"))
         task = Task.parse(self.task)
@@ -156,6 +158,13 @@ class Study:
             raise ArgumentError("name", rule, repr(self.name))
         if not self.initializers:
             raise ArgumentError("initializers", "must hold at least one entry", "none")
+        # What a file calls things is shown on a terminal and on pages.
+        labels = {printable(str(label)): text for label, text in self.initializers.items()}
+        if len(labels) < len(self.initializers):
+            raise ArgumentError("initializers", "must have labels that differ as printed", str(list(labels)))
+        object.__setattr__(self, "initializers", labels)
+        object.__setattr__(self, "reference", printable(self.reference))
+        object.__setattr__(self, "description", printable(" ".join(str(self.description).split())))
         if self.twin and (taken := [label for label in self.initializers if label.endswith(TWIN)]):
             raise ArgumentError("initializers", f"must not be labelled as the A/A row is, '...{TWIN}'", repr(taken[0]))
         if not self.experiments:
@@ -191,7 +200,7 @@ class Study:
     def titles(self) -> dict[str, str]:
         """Task of a run → its title in tables, figures and messages."""
         tasks = [(experiment.title, Task.parse(experiment.task)) for experiment in self.experiments]
-        return {task.key_text: title or task.title for title, task in tasks}
+        return {task.key_text: title or printable(task.title) for title, task in tasks}
 
     def labels_in(self, setting: Run, /) -> tuple[str, ...]:
         """Return the rows of one setting, where rows that would train the same runs are merged into one.
