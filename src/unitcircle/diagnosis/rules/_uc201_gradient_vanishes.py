@@ -45,8 +45,9 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
     - A few steps that reach beyond foretell half, or all sequences are alike within reach: a warning. Default networks
       whose target was the first of 40 inputs stayed at the error of a constant answer, of every kind of cell; with the
       first remedy they learned.
-    - Neither: every step may count a little. LSTM improved with the remedy on such tasks, GRU over 60 steps and not over
-      40: a warning. Most plain cells learned as they were, and no initialization made much of a difference: a note.
+    - Neither: every step may count a little. LSTM improved with the remedy on such tasks, GRU over 60 steps and not
+      over 40: a warning. Most plain cells learned as they were, and no initialization made much of a difference: a
+      note.
 
     Where nothing is known of the task, it is a warning, but for an LSTM or GRU below 100 steps a note.
 
