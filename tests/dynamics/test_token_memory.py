@@ -207,6 +207,92 @@ def test_a_module_with_the_names_of_fla_is_measured_and_autograd_agrees():
             assert norms[head] == pytest.approx(exact, abs=CLOSE)
 
 
+def of_keys(k, w, left=None, right=None):
+    """Run S' = diag(exp(w)) S + left (rightᵀ S) + k vᵀ with one value a head, token by token, and keep the states."""
+    state = torch.zeros(*k.shape[:1], *k.shape[2:], dtype=k.dtype, requires_grad=True)
+    STATES[:] = [state]
+    for t in range(k.shape[1]):
+        read = 0 if left is None else left[:, t] * (right[:, t] * state).sum(-1, keepdim=True)
+        state = w[:, t].exp() * state + read + k[:, t]
+        STATES.append(state)
+    return torch.stack(STATES[1:], 1), None
+
+
+def chunk_gla(q, k, v, g, **_):
+    return of_keys(k, g)
+
+
+def fused_recurrent_gla(q, k, v, gk=None, **_):
+    return of_keys(k, gk)
+
+
+def chunk_simple_gla(q, k, v, g, **_):
+    return of_keys(k, g[..., None].expand_as(k))
+
+
+def chunk_rwkv6(r, k, v, w, u, **_):
+    return of_keys(k, w)
+
+
+def chunk_rwkv7(r, w, k, v, a, b, **_):
+    return of_keys(k, w, b, a)
+
+
+def fused_mul_recurrent_rwkv7(r, w, k, v, kk, a, **_):
+    return of_keys(k, w, kk * a, -kk)
+
+
+KERNELS = {
+    # Kernel of flash-linear-attention → the parameters of its layer, and how the layer calls it.
+    "chunk_gla": ({"gk_proj.1.bias": 8}, lambda x, k: chunk_gla(k, k, k, functional.logsigmoid(x) / 16)),
+    "fused_recurrent_gla": ({"gk_proj.1.bias": 8},
+                            lambda x, k: fused_recurrent_gla(q=k, k=k, v=k, gk=functional.logsigmoid(x) / 16)),
+    "chunk_simple_gla": ({"gk_proj.bias": 2, "g_norm.weight": 4},
+                         lambda x, k: chunk_simple_gla(k, k, k, functional.logsigmoid(x[..., 0]) / 16)),
+    "chunk_rwkv6": ({"w_proj.lora.2.bias": 8, "bonus": 8}, lambda x, k: chunk_rwkv6(k, k, k, -torch.exp(x - 2), None)),
+    "chunk_rwkv7": ({"w_lora.lora.2.bias": 8, "k_k": 8},
+                    lambda x, k: chunk_rwkv7(k, -0.6065 * x.sigmoid(), k, k, -k, k * x.sigmoid())),
+    "fused_mul_recurrent_rwkv7": (
+        {"w_lora.lora.2.bias": 8, "k_k": 8},
+        lambda x, k: fused_mul_recurrent_rwkv7(k, -0.6065 * x.sigmoid(), k, k, k, x.sigmoid()),
+    ),
+}  # fmt: skip
+
+
+class OfFla(nn.Module):
+    """A layer with the names of one of the library, whose keys and gates come from its input."""
+
+    def __init__(self, parameters, run):
+        super().__init__()
+        for name, size in parameters.items():
+            *path, leaf = name.split(".")
+            holder = self
+            for part in path:
+                holder.add_module(part, nn.Module()) if not hasattr(holder, part) else None
+                holder = getattr(holder, part)
+            holder.register_parameter(leaf, nn.Parameter(torch.zeros(size, dtype=torch.float64)))
+        self.run = run
+
+    def forward(self, x):
+        gate, key = x.unflatten(-1, (2, 2, 4)).unbind(2)
+        return self.run(gate, functional.normalize(key, dim=-1))[0]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gated_kernels_of_fla_agree_with_autograd(kernel):
+    model, steps = OfFla(*KERNELS[kernel]), 7
+    x = torch.randn(1, steps, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    (found,), unread = token_memory(model, x)
+    assert not unread
+    model(x)
+    for lag, norms in zip(found.lags[1:], found.log_norms[1:], strict=True):
+        for head in range(2):
+            rows = [torch.autograd.grad(STATES[steps][0, head, k], STATES[steps - lag], retain_graph=True)[0][0, head]
+                    for k in range(4)]  # fmt: skip
+            exact = torch.linalg.matrix_norm(torch.stack(rows), ord=2).log().item()
+            assert norms[head] == pytest.approx(exact, abs=BEHIND / 1e6)
+
+
 def codes(model, tokens=24):
     x = torch.randn(2, tokens, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     return {f.code: f for f in uc.diagnose(model, x).findings if f.kind == "defect"}

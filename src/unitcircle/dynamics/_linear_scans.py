@@ -78,7 +78,7 @@ def _delta_rule(given: Arguments) -> Transitions:
 
 def _gated(given: Arguments) -> Transitions:
     """GLA and its kin: the logarithm of the gate, of each head or of each of its channels."""
-    key, g = given["k"], given["g"].double()
+    key, g = given["k"], given["g" if "g" in given else "gk"].double()
     return Transitions(g if g.ndim == key.ndim else g[..., None])
 
 
@@ -86,6 +86,12 @@ def _rwkv(given: Arguments) -> Transitions:
     """RWKV-6: log w; RWKV-7 also b aᵀ."""
     w = given["w"].double()
     return Transitions(w, given["b"][:1].double(), given["a"][:1].double()) if "a" in given else Transitions(w)
+
+
+def _fused_rwkv_7(given: Arguments) -> Transitions:
+    """RWKV-7 with its key k̂ and its rate a apart: diag(w) − (a k̂) k̂ᵀ."""
+    key = given["kk"][:1].double()
+    return Transitions(given["w"].double(), key * given["a"][:1].double(), -key)
 
 
 def _rg_lru(given: Arguments) -> Transitions:
@@ -109,6 +115,7 @@ _FUNCTIONS: Mapping[str, Reader] = {
     r"(?:chunk|recurrent|fused_recurrent)_(?:kda|kimi_delta_attention)": _delta_rule,
     r"(?:chunk|fused_chunk|recurrent|fused_recurrent)_(?:simple_)?gla": _gated,
     r"(?:chunk|recurrent|fused_recurrent)_rwkv[67]": _rwkv,
+    r"fused_mul_recurrent_rwkv7": _fused_rwkv_7,
     r"_rnn_scan": _rg_lru,
 }
 """Pattern of the name of a function, or of a method, → how its arguments are read."""
