@@ -7,8 +7,8 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy  # its optimization is loaded at first use: a fifth of a second
 import torch
-from scipy.optimize import brentq, minimize_scalar
 from torch import nn
 
 from unitcircle._renamed import renamed_arguments
@@ -192,7 +192,7 @@ def _crossing(curve: Curve, logs: np.ndarray) -> LayerCalibration:
         x = math.exp(logs[len(values) - 1])
         reason = f"even at radius {x:.3g} the gradient's norm {side}, by {values[-1]:+.3g} nats"
         return _in_mean_field(curve, logs, CalibrationStatus.OUT_OF_RANGE, reason)
-    root: Any = brentq(curve.value, logs[len(values) - 2], logs[len(values) - 1], xtol=PRECISION)
+    root: Any = scipy.optimize.brentq(curve.value, logs[len(values) - 2], logs[len(values) - 1], xtol=PRECISION)
     if reason := _doubt(curve, float(root)):
         return _in_mean_field(curve, logs, CalibrationStatus.NOT_MONOTONE, reason)
     return _calibrated(curve, float(root), f"the gradient keeps its norm over {curve.steps} steps", logs)
@@ -234,7 +234,9 @@ def _maximum(curve: Curve, logs: np.ndarray) -> LayerCalibration:
         reason = "the mean log singular value has more than one maximum"
         return _refused(curve, CalibrationStatus.NOT_MONOTONE, reason)
     bounds = (logs[best - 1], logs[best + 1])
-    optimum: Any = minimize_scalar(lambda x: -curve.value(x), bounds=bounds, method="bounded", options={"xatol": 0.01})
+    optimum: Any = scipy.optimize.minimize_scalar(
+        lambda x: -curve.value(x), bounds=bounds, method="bounded", options={"xatol": 0.01}
+    )
     found = f"the mean log singular value is largest, {-float(optimum.fun):+.3g} nats"
     return _calibrated(curve, float(optimum.x), found, logs)
 
@@ -252,7 +254,7 @@ def _calibrated(curve: Curve, found: float, reason: str, logs: np.ndarray) -> La
             return _refused(curve, CalibrationStatus.CHAOTIC, reason)
         chaotic = found
         # An exponent of −inf, where the state dies, has no place in a search for a root.
-        edge: Any = brentq(lambda x: max(curve.exponent(x), -1.0), float(lower), upper, xtol=PRECISION)
+        edge: Any = scipy.optimize.brentq(lambda x: max(curve.exponent(x), -1.0), float(lower), upper, xtol=PRECISION)
         found = float(edge)
         if curve.is_chaotic(found):
             found = max(found - PRECISION, float(lower))
