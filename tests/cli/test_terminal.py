@@ -116,9 +116,10 @@ def test_ascii_is_ascii_at_any_width(words, width, monkeypatch):
     assert "\x1b" not in text
     plain = printed[False].decode().splitlines()
     assert max(map(len, plain)) <= width
-    assert len(plain) == len(text.splitlines())
+    # What stands for a sign may be longer than it: lines are folded after that.
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     first = plain[0] if words[0] == "diagnose" else ""
-    assert text.startswith(first)  # the answer
+    assert " ".join(text.split()).startswith(first)  # the answer
 
 
 def test_every_sign_of_our_texts_has_ascii_letters():

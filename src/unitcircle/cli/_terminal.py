@@ -19,6 +19,7 @@ from unitcircle._printable import printable
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
     from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
+    from rich.segment import Segment
 
 PLAIN_WIDTH = 80
 INTERRUPTED = 130
@@ -55,7 +56,6 @@ def console(*, stderr: bool = False) -> Console:
 
 def accept_any_encoding(*, ascii_only: bool = False) -> None:
     """Let streams whose encoding lacks a character print it in ASCII instead of failing; or every character."""
-    codecs.register_error("unitcircle", _in_ascii)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             encoding = "ascii" if ascii_only else stream.encoding
@@ -67,6 +67,9 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
         raise error
     failed = error.object[error.start : error.end]
     return "".join(map(in_ascii, failed)), error.end
+
+
+codecs.register_error("unitcircle", _in_ascii)
 
 
 def outlive_readers() -> None:
@@ -152,8 +155,22 @@ class _Printable:
         self._content = content
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        segments = self._segments(console, options)
+        if growth := _growth("".join(s.text for s in segments if not s.control), console.encoding, options.max_width):
+            segments = self._segments(console, options.update_width(max(options.max_width - growth, 1)))
+        yield from segments
+
+    def _segments(self, console: Console, options: ConsoleOptions) -> list[Segment]:
         from rich.segment import Segment
 
-        for segment in console.render(self._content, options):
-            text, style, control = segment
-            yield segment if control else Segment("\n".join(map(printable, text.split("\n"))), style)
+        return [
+            segment if segment.control else Segment("\n".join(map(printable, segment.text.split("\n"))), segment.style)
+            for segment in console.render(self._content, options)
+        ]
+
+
+def _growth(text: str, encoding: str, width: int, /) -> int:
+    """Return by how much letters that stand for what an encoding lacks make the lines of a text too long."""
+    encoded = text.encode(encoding, "unitcircle").decode(encoding)
+    pairs = zip(map(str.rstrip, text.split("\n")), map(str.rstrip, encoded.split("\n")), strict=True)
+    return max((len(new) - len(old) for old, new in pairs if len(new) > width), default=0)
