@@ -161,7 +161,7 @@ FRAMES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def plot_powers(W: Any, /, *, steps: int = 64, ax: Axes | None = None) -> Axes:
-    """Draw powers W, W², W⁴, ... up to Wᵀ side by side, all at the scale of W: what vanishes fades.
+    """Draw Wᵗ for t = 1, 2, 4 and so on, side by side, all at the scale of W: what vanishes fades.
 
     Parameters
     ----------
