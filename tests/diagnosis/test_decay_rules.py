@@ -222,6 +222,7 @@ KINDS = {
     "steps from N(0, .02)": ("KDA", changed("dt_bias", noise), "UC114", "dt_bias"),
     "curve from N(0, .02)": ("RWKV-7", changed("w0", noise), "UC114", "w0"),
     "forget bias from N(0, .02)": ("mLSTM", changed("fgate_bias", noise), "UC114", "fgate_bias"),
+    "half of the forget biases": ("mLSTM", changed("fgate_bias", lambda x: half(x, 0.0)), "UC114", "fgate_bias"),
     "moduli from N(0, .02)": ("LRU", changed("nu_log", noise), "UC114", "nu_log"),
     "Λ from N(0, .02)": ("RG-LRU", changed("recurrent_param", noise), "UC114", "recurrent_param"),
     "softplus twice": ("Mamba-3", changed("dt_bias", lambda x: np.log1p(1 + np.exp(x))), "UC114", "dt_bias"),

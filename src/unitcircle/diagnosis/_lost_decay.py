@@ -93,7 +93,7 @@ def _unspread(name: str, value: np.ndarray, stored: str) -> LostParameter | None
             return LostParameter(name, "not spread", what)
         values, counts = np.unique(value, return_counts=True)
         most = int(counts.argmax())
-        if counts[most] >= max(PART * value.size, FEW):
+        if counts[most] >= max(PART * value.size, 2 if name == "fgate_bias" and value.ndim == 1 else FEW):
             what = f"{stored} is {values[most]:g} in {counts[most]} of {value.size} entries, which its authors spread"
             return LostParameter(name, "constant in part", what)
     if name in (*_CURVES, "fgate_bias") and value.size >= MANY and _is_shuffled_curve(value.ravel()):
