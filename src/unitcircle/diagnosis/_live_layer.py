@@ -69,7 +69,8 @@ class LiveLayer:
         Share of what there is to learn that a linear readout of what is near foretells, each sequence from the others:
         of the variance over the batch of the loss's gradient by the output, for an answer that is the same for all.
         Near is h_T, or the inputs within :attr:`reach`, or those of up to eight of these steps, or those of up to two
-        with the products of any two, whichever foretells most. NaN where the loss has no target, or there are fewer than 32 sequences.
+        with the products of any two, whichever foretells most. NaN where the loss has no target, or there are fewer
+        than 32 sequences.
     far
         The largest such share that the inputs of up to eight steps foretell of which some are beyond :attr:`reach`; 1
         where those within it are the same in all sequences, 0 where nothing is beyond it.
