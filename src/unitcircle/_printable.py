@@ -20,3 +20,8 @@ def sentence(text: str, /) -> str:
     text = printable(text)
     half = (LONGEST - 5) // 2
     return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
+
+
+def literal(text: str, /) -> str:
+    """Return a text that matplotlib draws as it is: a dollar sign in a name begins no formula."""
+    return text.replace("$", r"\$")

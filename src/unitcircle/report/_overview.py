@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any, cast
 
 from unitcircle._files import written_whole
+from unitcircle._printable import literal
 from unitcircle.errors import ArgumentError
 from unitcircle.report._figures import (
     by_name,
@@ -50,7 +51,7 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
     """
     from matplotlib.figure import Figure
 
-    weights = by_name(weights)
+    weights = {literal(name): W for name, W in by_name(weights).items()}
     count = len(weights)
     if count == 1:
         (name, W), *_ = weights.items()

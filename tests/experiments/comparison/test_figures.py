@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from tests.study_records import finder, noise, record, study
 
+from unitcircle._printable import literal
 from unitcircle.experiments.comparison import (
     compare,
     plot_learning_curves,
@@ -177,3 +178,13 @@ def test_long_labels_show_what_differs():
     assert sum("chrono of 100 steps" in text for text in shown) == 1
     assert sum("chrono of 1000 steps" in text for text in shown) == 1
     assert "another long label that diffe…" in shown
+
+
+@pytest.mark.parametrize("text", ["$\\frac{x B_1^$", "a $ b", "$$", "plain"])
+def test_a_dollar_in_a_name_begins_no_formula(text):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    shown = figure.text(0, 0, literal(text))
+    figure.canvas.draw()
+    assert shown._preprocess_math(shown.get_text()) == (text, False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from unitcircle._printable import literal
 from unitcircle.experiments.comparison._result import Comparison, Group, Interval, Row, Standing
 from unitcircle.report import COLORS, CYCLE, DASHES, axes_or_new, style
 
@@ -72,7 +73,7 @@ def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axe
     for row in group.rows:
         curve, look = row.curve, looks[row.label]
         if curve.steps:
-            ax.plot(curve.steps, curve.mean, label=row.label, **look)
+            ax.plot(curve.steps, curve.mean, label=literal(row.label), **look)
             ax.fill_between(curve.steps, curve.low, curve.high, color=look["color"], alpha=0.13, lw=0)
     ax.set(xlabel="optimizer step", ylabel=f"validation {group.unit}", title="learning curves")
     ax.margins(x=0)
@@ -107,7 +108,7 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
         means = np.array([s.mean() for s in scores])
         spread = [[m - s.min() for m, s in zip(means, scores, strict=True)]]
         spread.append([s.max() - m for m, s in zip(means, scores, strict=True)])
-        ax.errorbar(rates * offset, means, spread, elinewidth=0.8, marker=".", ms=5, label=row.label, **look)
+        ax.errorbar(rates * offset, means, spread, elinewidth=0.8, marker=".", ms=5, label=literal(row.label), **look)
         chosen = rates == row.learning_rate
         ax.plot(rates[chosen] * offset, means[chosen], "o", ms=9, mfc="none", mec=look["color"], mew=1.2)
     ax.set(xscale="log", xlabel="learning rate", ylabel=f"best validation {group.unit}", title="learning rates tried")
@@ -164,7 +165,7 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         for value, ls in ((group.baseline, ":"), (group.threshold, "--")):
             if not math.isnan(value):
                 ax.axvline(value, color=COLORS["grey"], lw=0.8, ls=ls, zorder=0)
-    ax.set_yticks(range(len(group.rows)), _short([row.label for row in group.rows]))
+    ax.set_yticks(range(len(group.rows)), list(map(literal, _short([row.label for row in group.rows]))))
     for tick, row in zip(ax.get_yticklabels(), group.rows, strict=True):
         tick.set_color(looks[row.label]["color"])
     ax.set_ylim(len(group.rows) - 0.4, -0.6)
@@ -244,7 +245,9 @@ def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str]
         if by_steps:
             high = np.minimum(high, 2 * top)
         bars = [y[finite_y] - low, high - y[finite_y]]
-        ax.errorbar(at[finite_y], y[finite_y], bars, elinewidth=0.9, marker="o", ms=4, label=label, **looks[label])
+        ax.errorbar(
+            at[finite_y], y[finite_y], bars, elinewidth=0.9, marker="o", ms=4, label=literal(label), **looks[label]
+        )
         never = np.isinf(y)
         ax.plot(at[never], np.full(never.sum(), 0.85 * top), "^", ms=6, color=looks[label]["color"])
     if by_steps and finite:
@@ -338,6 +341,6 @@ def study_figure(comparison: Comparison, /) -> Figure:
         figure.suptitle(comparison.name, fontsize=11)
         rows = cast("Sequence[SubFigure]", figure.subfigures(max(len(drawn), 1), 1, squeeze=False)[:, 0])
         for part, chart in zip(rows, drawn, strict=False):
-            part.suptitle(chart_title(chart), fontsize=9)
+            part.suptitle(literal(chart_title(chart)), fontsize=9)
             draw_chart(part, chart, comparison.labels)
     return figure
