@@ -6,7 +6,7 @@ import pytest
 from unitcircle import initializers
 from unitcircle.checkpoints import Coverage, Entry, Layers
 from unitcircle.diagnosis import diagnose
-from unitcircle.recurrence import from_diagonal, from_torch
+from unitcircle.recurrence import from_diagonal, from_linear, from_torch
 
 N = 16
 ROTATION = initializers.Orthogonal().sample(N, rng=0)
@@ -79,3 +79,11 @@ def test_a_part_that_decides_and_is_unknown_is_not_assumed(options, reason):
 def test_a_plain_cell_with_unknown_biases_is_driven_and_the_assumption_said():
     layer = plain(0.9, "rnn_tanh", weight_ih=np.ones((N, 2)), unknown={"bias"})
     assert "with biases of 0 because they are unknown" in " ".join(str(diagnose([layer])).split())
+
+
+def test_a_cell_that_is_not_linear_is_not_judged_by_its_rest():
+    cell = from_linear("SRU", {"forget_bias": [0.0, 1.0]}, name="sru")
+    result = diagnose([cell], steps=100)
+    assert result.answer.verdict == "unknown"
+    assert "cannot tell: sru: what it keeps depends on its state and inputs; memory at rest" in result.answer.sentence
+    assert result.findings == ()

@@ -80,7 +80,8 @@ def answer(exam: Examination, coverage: Coverage | None, /) -> Answer:
         else:
             fates.append(fate)
     if missing:
-        verdict, words, reach = "unknown", f"cannot tell: {missing[0].layer.label}: {missing[0].unmeasured}", None
+        why = missing[0].unmeasured or "what it keeps depends on its state and inputs"
+        verdict, words, reach = "unknown", f"cannot tell: {missing[0].layer.label}: {why}", None
     else:
         verdict, words, reach = _verdict(fates)
     memory = memory_of_all([layer.layer for layer in exam.layers])
@@ -124,6 +125,8 @@ def _fate(layer: LayerExamination) -> _Fate | None:
         lags = (layer.live.first_lag(LOST), layer.live.first_lag(1 / LOST))
         lost, exploded = (lag if lag is not None and lag <= layer.steps else None for lag in lags)
         return _Fate(layer, nats, lost, exploded)
+    if layer.layer.linear is not None and layer.layer.linear.family.nonlinear:
+        return None
     if layer.tokens is not None or layer.layer.diagonal is not None:
         return _fate_of_linear(layer)
     driven = layer.driven
