@@ -41,6 +41,11 @@ class StepEigenvalues:
         """Spectral radius of the Jacobian at every measured step, ``(T', B)``."""
         return np.abs(self.jacobian[..., 0])
 
+    def __str__(self) -> str:
+        radius = self.radius
+        spread = f"{radius.min():.4g} to {radius.max():.4g}"
+        return f"spectral radius of the Jacobian at {len(self.at)} steps: median {np.median(radius):.4g}, {spread}"
+
 
 def eigenvalues_along(
     model: nn.Module | Callable[[Any, Any], Any] | Recurrence,

@@ -74,6 +74,12 @@ class HiddenStates:
         signs = np.packbits(self.states.reshape(-1, self.states.shape[-1]) > 0, axis=-1)
         return len(np.unique(signs, axis=0))
 
+    def __str__(self) -> str:
+        steps, sequences, n = self.states.shape
+        dimension = participation_ratio(self.states[-1])
+        measured = f"{self.saturation.mean():.0%} saturated, effective dimension {dimension:.3g} at the end"
+        return f"hidden states of {n} units, {steps} steps, {sequences} sequences: {measured}"
+
 
 def hidden_states(
     model: nn.Module | Callable[[Any, Any], Any] | Recurrence,

@@ -74,6 +74,10 @@ class JacobianSpectrum:
         with np.errstate(invalid="ignore"):
             return np.where(total == self.log_determinant, 0.0, np.abs(total - self.log_determinant))
 
+    def __str__(self) -> str:
+        rank = f"{self.effective_rank.mean():.3g} of {self.log_singular_values.shape[-1]} directions transmitted"
+        return f"Jacobian of {self.steps} steps: log σ₁ at most {self.largest.max():.4g} nats, {rank}"
+
 
 class _Matrices(Linearization):
     """Matrices ``(m, B, N, N)`` as the Jacobians of m steps."""

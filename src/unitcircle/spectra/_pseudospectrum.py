@@ -44,6 +44,11 @@ class Pseudospectrum:
         with np.errstate(divide="ignore"):
             return -np.log10(to_numpy(self.smallest_singular_values))
 
+    def __str__(self) -> str:
+        values = to_numpy(self.smallest_singular_values)
+        reach = f"{values.min():.4g} to {values.max():.4g}, each ± {self.tolerance:.1g}"
+        return f"smallest singular values of zI − W at {values.size} points: {reach}"
+
     def contains(self, epsilon: float, /) -> np.ndarray:
         """Return which points lie in the ε-pseudospectrum.
 
