@@ -8,6 +8,8 @@ from hypothesis import settings
 
 # Keras without TensorFlow has to be told what it runs on before it is imported.
 os.environ.setdefault("KERAS_BACKEND", "torch")
+# A program of JAX that runs once is not worth a second of compiling; also in the processes that tests start.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("fixed")
