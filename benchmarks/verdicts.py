@@ -27,11 +27,11 @@ rate near its goal is no proof.
 Held out: pairs whose SHA-256 of the name is divisible by three. No rule may be tuned on them. They were seen, and rules
 changed for what they showed. *Held out, second* are the pairs of ``SECOND``, with tasks, lengths and faults that no
 earlier pair has and seeds 5 to 9; the list was committed before any of them was run. These were seen too, and two rules
-changed (UC211 from 10 steps on; products of two inputs): of later rules neither part is a test. Rates are
-reported for each part. Finished runs are lines of ``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names
-another file), and a second start does what is missing. A score belongs to the parameters that its training began from
-(their SHA-256), so it outlives a change of the rules; a diagnosis belongs to the source text of the library. A file
-belongs to one version of this protocol.
+changed (UC211 from 10 steps on; products of two inputs): of later rules neither part is a test. Rates are reported for
+each part. Finished runs are lines of ``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names another
+file), and a second start does what is missing. A score belongs to the parameters that its training began from (their
+SHA-256), so it outlives a change of the rules; a diagnosis belongs to the source text of the library. A file belongs to
+one version of this protocol.
 """
 
 import copy
