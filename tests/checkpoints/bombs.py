@@ -544,6 +544,36 @@ def export_views(path):
     zip_of(path, members)
 
 
+def torch_expanded(path):
+    """Weights of 12,000 units that are views of one number."""
+    import torch
+
+    one = torch.ones(1, dtype=torch.float16)
+    torch.save({f"rnn{k}.weight_hh_l0": one.expand(12_000, 12_000) for k in range(8)}, path)
+
+
+def export_expanded(path):
+    """The same in a program of torch.export, by strides of zero."""
+    sides, strides = [{"as_int": 12_000}] * 2, [{"as_int": 0}] * 2
+    meta = {"dtype": 13, "sizes": sides, "strides": strides, "storage_offset": {"as_int": 0}}
+    config = {f"rnn{k}.weight_hh_l0": {"path_name": "w", "use_pickle": False, "tensor_meta": meta} for k in range(8)}
+    content = {"w": bytes(2), "model_weights_config.json": json.dumps({"config": config})}
+    zip_of(path, {f"m/data/weights/{name}": data for name, data in content.items()})
+
+
+def distributed_flood(path):
+    """Millions of instructions in the description of a checkpoint of torch.distributed."""
+    path.mkdir()
+    (path / ".metadata").write_bytes(b"\x80\x02}q\0" + b"N0" * (30 * MB) + b".")
+    (path / "__0_0.distcp").write_bytes(b"")
+
+
+def npz_swapped(path):
+    """Compressed zeros of two bytes in the other order, converted to four."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, **{f"rnn{k}.weight_hh": np.zeros((3000, 3000), ">f2") for k in range(4)})
+
+
 BOMBS = {
     make.__name__: make
     for make in (
@@ -554,5 +584,6 @@ BOMBS = {
         tflite_graphs, tfjs, keras_bidirectional, keras_names, hdf5_chunk, hdf5_zeros, hdf5_objects, zarr_empty,
         zarr_shards, zarr_counts, equinox_counters, json_levels, json_wide, amp_layers, dynet_lines, dynet_numbers,
         msgpack_list, msgpack_chunks, msgpack_extensions, export_views,
+        torch_expanded, export_expanded, distributed_flood, npz_swapped,
     )
 }  # fmt: skip
