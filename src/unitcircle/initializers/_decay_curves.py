@@ -158,6 +158,11 @@ class HeadCurve(DecayCurve):
     ----------
     NX-AI/xlstm xlstm/blocks/slstm/cell.py: bias_init "powerlaw_blockdependent", start 5, rise −12, power
     .3 + 1.3 l/(L − 1).
+
+    Examples
+    --------
+    >>> HeadCurve().sample(4).round(2)
+    array([-6.  , -4.33, -2.67, -1.  ])
     """
 
     name = "head_curve"
