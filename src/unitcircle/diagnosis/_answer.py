@@ -125,10 +125,9 @@ def _fate(layer: LayerExamination) -> _Fate | None:
         lags = (layer.live.first_lag(LOST), layer.live.first_lag(1 / LOST))
         lost, exploded = (lag if lag is not None and lag <= layer.steps else None for lag in lags)
         return _Fate(layer, nats, lost, exploded)
-    if layer.layer.linear is not None and layer.layer.linear.family.nonlinear:
-        return None
     if layer.tokens is not None or layer.layer.diagonal is not None:
-        return _fate_of_linear(layer)
+        nonlinear = layer.layer.linear is not None and layer.layer.linear.family.nonlinear
+        return None if nonlinear else _fate_of_linear(layer)
     driven = layer.driven
     if driven is None:
         return None
