@@ -276,6 +276,13 @@ def test_the_correct_initializations_of_every_family_have_no_finding_above_a_not
     assert count >= 200
 
 
+def test_trained_biases_that_half_precision_made_equal_were_not_lost():
+    # Between 4 and 8 the numbers of bfloat16 are 1/32 apart.
+    parameters = {"fgate_bias": np.array([3.25, 3.6875, 4.25, 4.25, 4.90625, 5.125, 5.5, 6.0625])}
+    assert found(layer("mLSTM", parameters, "bfloat16")) == set()
+    assert found(layer("mLSTM", parameters)) == {("UC114", "fgate_bias")}
+
+
 def test_the_remedies_make_the_findings_vanish():
     for family, damage, code, parameter in (BUGS | KINDS).values():
         right = correct(family, np.random.default_rng(1))

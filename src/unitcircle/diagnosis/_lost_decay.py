@@ -65,10 +65,11 @@ def _symptoms(linear: LinearRecurrence) -> Iterator[LostParameter]:
             yield LostParameter("A_log", "constant", f"{stored} is {which} in all {gain.size} entries, and not 0")
     for name, value in values.items():
         stored = linear.names.get(name, name)
+        rounded = stored in linear.in_half_precision
         if _is_constant(name, value):
             what = f"{stored} is {value.flat[0]:g} in all {value.size} entries, which its authors spread"
             yield LostParameter(name, "constant", what)
-        elif (lost := _off_scale(name, value, stored) or _unspread(name, value, stored)) is not None:
+        elif lost := _off_scale(name, value, stored) or _unspread(name, value, stored, rounded=rounded):
             yield lost
     rates, steps = values.get("A_log"), values.get("dt_bias")
     if rates is not None and steps is not None and rates.size >= FEW and np.ptp(rates) > 0:
@@ -81,7 +82,7 @@ def _is_constant(name: str, value: np.ndarray) -> bool:
     return value.size > 1 and np.ptp(value) == 0 and not (name in {"A_log", "A_imag"} and modes == 1)
 
 
-def _unspread(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
+def _unspread(name: str, value: np.ndarray, stored: str, *, rounded: bool) -> LostParameter | None:
     """Return what shows that entries of a parameter are not spread, or out of the order of their curve, or None."""
     if name in {"A_log", "A_imag"} and value.ndim > 1:
         same = (np.ptp(value, axis=-1) == 0).mean() if value.shape[-1] > 1 else 0.0
@@ -93,7 +94,9 @@ def _unspread(name: str, value: np.ndarray, stored: str) -> LostParameter | None
             return LostParameter(name, "not spread", what)
         values, counts = np.unique(value, return_counts=True)
         most = int(counts.argmax())
-        if counts[most] >= max(PART * value.size, 2 if name == "fgate_bias" and value.ndim == 1 else FEW):
+        # Two biases that were trained may be one number of half precision.
+        few = 2 if name == "fgate_bias" and value.ndim == 1 and not rounded else FEW
+        if counts[most] >= max(PART * value.size, few):
             what = f"{stored} is {values[most]:g} in {counts[most]} of {value.size} entries, which its authors spread"
             return LostParameter(name, "constant in part", what)
     if name in (*_CURVES, "fgate_bias") and value.size >= MANY and _is_shuffled_curve(value.ravel()):
