@@ -109,7 +109,7 @@ def own_norms(model, layer, x, survey):
 NAMES = (
     "mamba", "falcon_mamba", "mamba2", "jamba", "zamba", "zamba2", "bamba", "falcon_h1", "granitemoehybrid",
     "nemotron_h", "olmo_hybrid", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "qwen4_exp_text", "lara_mini",
-    "kimi_linear", "bailing_hybrid", "glm5_next_text", "minimax", "recurrent_gemma", "rwkv",
+    "kimi_linear", "bailing_hybrid", "glm5_next_text", "minimax", "recurrent_gemma", "rwkv", "xlstm",
 )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def _rg_lru(given: Arguments) -> Transitions:
 
 
 def _mlstm(given: Arguments) -> Transitions:
-    """MLSTM: the pre-activation of the forget gate, ``(batch, heads, T)``."""
+    """MLSTM: the pre-activation of the forget gate, ``(batch, heads, T)``; S = exp(m) C, of which C is stored."""
     gate = given["f" if "f" in given else "fgate"]
     return Transitions(functional.logsigmoid(gate.double()).transpose(1, 2)[..., None])
 
