@@ -102,11 +102,11 @@ def explosions(axes: Axes) -> None:
 
 
 def ranges(axes: Axes) -> None:
-    families = sorted(LINEAR_FAMILIES.values(), key=lambda family: (family.range[0], family.rotates, family.name))
-    for row, family in enumerate(families):
-        low, high = family.range
-        axes.plot([low, high], [row, row], lw=4, color="C1" if family.rotates else "C0", solid_capstyle="butt")
-    axes.set_yticks(range(len(families)), [family.name for family in families], fontsize=7)
+    families = [(f.range, f.rotates, f.name) for f in LINEAR_FAMILIES.values() if f.range is not None]
+    families.sort(key=lambda family: (family[0][0], *family[1:]))
+    for row, (ends, rotates, _) in enumerate(families):
+        axes.plot(ends, [row, row], lw=4, color="C1" if rotates else "C0", solid_capstyle="butt")
+    axes.set_yticks(range(len(families)), [name for *_, name in families], fontsize=7)
     axes.axvline(0, ls=":", lw=0.8, color="grey")
     axes.plot([], [], lw=4, color="C0", label="real")
     axes.plot([], [], lw=4, color="C1", label="complex")

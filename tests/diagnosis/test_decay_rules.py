@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import jsonschema
 import numpy as np
 import pytest
 from tests.recurrence.test_cells_at_rest import ltc_parameters
@@ -11,6 +12,7 @@ from tests.recurrence.test_cells_at_rest import ltc_parameters
 import unitcircle as uc
 from unitcircle.diagnosis import RULES, Severity, diagnose
 from unitcircle.initializers import legs_frequencies
+from unitcircle.linting import diagnosis_schema
 from unitcircle.recurrence import LINEAR_FAMILIES, from_linear
 
 H, N, D = 16, 16, 24
@@ -382,6 +384,11 @@ def test_the_range_is_that_of_the_layer():
     (finding,) = diagnose([doubled], select=["UC115"]).findings
     assert finding.message == "Gated DeltaNet: real eigenvalues from -1 to 1 over all inputs"
     assert (doubled.linear.along_key == 0).all()  # α (1 − 2 σ(0))
+    unbounded = from_linear("IndRNN", {"recurrent_weight": np.array([1.5, 0.5])})
+    assert unbounded.linear.range is None
+    written = json.loads(diagnose([doubled, unbounded]).to_json())
+    jsonschema.validate(written, diagnosis_schema())
+    assert [one["linear"]["range"] for one in written["layers"]] == [[-1, 1], None]
     assert not RULES["UC115"].on_request
     assert "2411.12537" in uc.diagnosis.explain("UC115")
 

@@ -148,6 +148,21 @@ def test_rwkv_7_may_turn_the_sign_along_its_key_and_gates_in_0_1_may_not():
     assert LINEAR_FAMILIES["Gated DeltaNet"].range == (0, 1)
 
 
+def derivative(step, state):
+    h = 1e-6
+    return (step(state + h) - step(state - h)) / (2 * h)
+
+
+def test_no_bound_is_stated_for_a_family_whose_state_enters_its_gates():
+    assert {f.name for f in LINEAR_FAMILIES.values() if f.range is None} == {
+        f.name for f in LINEAR_FAMILIES.values() if f.nonlinear
+    }
+    # One unit each with plain weights, beside every interval that a gate in (0, 1) or a tanh seems to give.
+    assert derivative(lambda h: max(2.5 * h, 0.0), 1.0) == pytest.approx(2.5)  # IndRNN with a ReLU
+    assert derivative(lambda c: sigma(8 * c) * c + (1 - sigma(8 * c)) * -3, 0.0) > 5  # SRU, Wx = −3
+    assert derivative(lambda h: sigma(9 * h) + (1 - sigma(9 * h)) * h, 0.0) > 2  # RSSM, tanh(...) = 1
+
+
 def test_sizes_are_heads_or_channels():
     assert from_linear("Mamba", {"A_log": A2, "dt_bias": B2}).linear.size == "3 channels x 4"
     assert from_linear("Gated DeltaNet", {"A_log": A, "dt_bias": B}).linear.size == "3 heads"

@@ -254,7 +254,7 @@ def _linear_dict(layer: LayerExamination) -> dict[str, Any] | None:
     return {
         "family": family.name,
         "transition": family.transition,
-        "range": list(family.range),
+        "range": None if linear.range is None else list(linear.range),
         "unit": family.unit,
         "units": linear.units,
         "parameters": dict(linear.names),

@@ -36,7 +36,8 @@ class LinearFamily:
     log_rest
         Parameters in double precision → log λ (nats per token) with every input-dependent pre-activation at 0.
     range
-        Smallest and largest real eigenvalue of the transition over all inputs.
+        Smallest and largest real eigenvalue of the transition over all inputs; None for a nonlinear family, where
+        weights and state decide and no bound holds.
     source
         The file of the authors or of a library that the equation was taken from.
     unit
@@ -65,7 +66,7 @@ class LinearFamily:
     transition: str
     parameters: tuple[str, ...]
     log_rest: Callable[[Parameters], np.ndarray] = field(repr=False)
-    range: tuple[float, float]
+    range: tuple[float, float] | None
     source: str
     unit: str = "head"
     laws: Mapping[str, str] = field(default_factory=_no_laws)
@@ -318,40 +319,40 @@ _FAMILIES = (
     ),
     LinearFamily(
         "sLSTM", "c' = f c + i z, n' = f n + i, h = o c / n, each gate of W x + R h + b, f = σ, i = exp",
-        ("fgate_bias", "gate_biases", "recurrent_kernel"), at_rest.slstm, _KEY,
+        ("fgate_bias", "gate_biases", "recurrent_kernel"), at_rest.slstm, None,
         "NX-AI/xlstm xlstm/blocks/slstm/cell.py; Beck et al., arXiv 2405.04517, equations 8 to 18",
         laws={"fgate_bias": "5 − 12 (c / (C − 1))^(.3 + 1.3 l / (L − 1)) in each head"}, nonlinear=True, coupled=True,
     ),
     LinearFamily(
         "RSSM", "h' = u tanh(σ(r) g) + (1 − u) h, u = σ(W [x, h] + b − 1)", ("update_bias",),
-        lambda p: _log_sigmoid(1 - p["update_bias"].ravel()), _UNIT, "danijar/dreamerv3 dreamerv3/rssm.py", "channel",
+        lambda p: _log_sigmoid(1 - p["update_bias"].ravel()), None, "danijar/dreamerv3 dreamerv3/rssm.py", "channel",
         fixed=True, nonlinear=True,
     ),
     LinearFamily(
         "ConvLSTM", "c' = f c + i g, f = σ(W * x + R * h + b)", ("forget_bias",),
-        lambda p: _log_sigmoid(p["forget_bias"].ravel()), _UNIT,
+        lambda p: _log_sigmoid(p["forget_bias"].ravel()), None,
         "Shi et al., NeurIPS 2015, equation 3; ndrplz/ConvLSTM_pytorch convlstm.py", "channel", fixed=True,
         nonlinear=True,
     ),
     LinearFamily(
         "SRU", "c' = f c + (1 − f) W x, f = σ(U x + v c + b)", ("forget_bias",),
-        lambda p: _log_sigmoid(p["forget_bias"].ravel()), _UNIT, "asappresearch/sru sru/modules.py", "channel",
+        lambda p: _log_sigmoid(p["forget_bias"].ravel()), None, "asappresearch/sru sru/modules.py", "channel",
         fixed=True, nonlinear=True,
     ),
     LinearFamily(
         "IndRNN", "h' = φ(W x + u h + b), at slope 1 of φ", ("recurrent_weight",),
-        lambda p: _log(p["recurrent_weight"].ravel()), _KEY, "Li et al., CVPR 2018, arXiv 1803.04831, equation 2",
+        lambda p: _log(p["recurrent_weight"].ravel()), None, "Li et al., CVPR 2018, arXiv 1803.04831, equation 2",
         "channel", nonlinear=True,
     ),
     LinearFamily(
         "LTC", "v' = (c v + g v_leak + Σ w σ(s (v − μ)) e) / (c + g + Σ w σ(s (v − μ))), six times a token",
-        ("cm", "gleak", "vleak", "w", "sigma", "mu", "erev"), at_rest.ltc, _KEY,
+        ("cm", "gleak", "vleak", "w", "sigma", "mu", "erev"), at_rest.ltc, None,
         "mlech26l/ncps ncps/torch/ltc_cell.py; Hasani et al., AAAI 2021, algorithm 1", "mode", nonlinear=True,
         coupled=True,
     ),
     LinearFamily(
         "CfC", "h' = (1 − s) tanh f₁ + s tanh f₂, s = σ(t_a + t_b), each linear in a backbone of [x, h]",
-        ("ff1.weight", "ff2.weight", "time_a.weight", "time_b.weight"), at_rest.cfc, _KEY,
+        ("ff1.weight", "ff2.weight", "time_a.weight", "time_b.weight"), at_rest.cfc, None,
         "mlech26l/ncps ncps/torch/cfc_cell.py; Hasani et al., Nature Machine Intelligence 2022", "mode",
         nonlinear=True, coupled=True,
     ),

@@ -97,8 +97,10 @@ class LinearRecurrence:
         return np.exp(np.real(self.log_eigenvalues)).reshape(self.units, -1).mean(1) * left
 
     @property
-    def range(self) -> tuple[float, float]:
-        """Smallest and largest real eigenvalue of the transition of this layer over all inputs."""
+    def range(self) -> tuple[float, float] | None:
+        """Smallest and largest real eigenvalue of the transition of this layer over all inputs; None if unbounded."""
+        if self.family.range is None:
+            return None
         low, high = (-1.0, 1.0) if self.reflects else self.family.range
         if self.family.constant:
             values = np.real(np.exp(self.log_eigenvalues))

@@ -34,7 +34,7 @@ def no_state_tracking(exam: Examination) -> Iterator[Finding]:
     factors, rotations, or a nonlinear recurrence.
     """
     for layer, linear in linear_layers(exam):
-        if linear.family.rotates or linear.family.nonlinear:
+        if linear.family.rotates or linear.range is None:
             continue
         low, high = linear.range
         negative = low < 0
