@@ -24,7 +24,7 @@ class _Family:
     axes: tuple[int, ...] = ()  # Numbers of axes of the first; empty for any
 
 
-_W = r"(?:[._]?(?:weight|kernel|w))?"
+_W = r"(?:[._/]?(?:weight|kernel|w))?(?::0)?"
 _FAMILIES = (
     _Family("RWKV-7", (r"w0", r"w1", r"w2", r"k_k")),
     _Family("RWKV-7", (r"k_k", r"k_a", r"r_k")),
@@ -57,7 +57,8 @@ _FAMILIES = (
     _Family("QRNN", (r"linear\.weight",), place=r"(?i:qrnn)"),
     _Family("liquid time-constant network (LTC)", (r"gleak(?::0)?", r"(?:erev|sigma|mu|cm)(?::0)?")),
     _Family("liquid time-constant network (LTC)", (r"erev", r"mu", r"sigma")),
-    _Family("closed-form continuous-time cell (CfC)", (rf"ff1{_W}(?::0)?", rf"ff2{_W}(?::0)?", rf"time_a{_W}(?::0)?")),
+    _Family("closed-form continuous-time cell (CfC)", (rf"ff1{_W}", rf"ff2{_W}", rf"time_a{_W}")),
+    _Family("closed-form continuous-time cell (CfC)", (rf"ff1{_W}", r"w_tau(?::0)?")),
     _Family("RetNet", (r"q_proj\.weight",), place=r"(?i:retention|retnet|(?:^|[._])ret[._])"),
     _Family("gated linear attention (GLA)", (r"gk_proj\.\S+",)),
     _Family("HGRN", (r"f_proj\.weight", r"i_proj\.weight", r"g_norm\.weight")),
@@ -68,7 +69,9 @@ _FAMILIES = (
     _Family("lightning attention (MiniMax)", (r"slope_rate",)),
     _Family("S4", (r"Lambda_(?:re|real)", r"P(?:_re)?")),
     _Family("S4", (r"(?:inv_A_real|inv_w_real|A_real|w_real|log_A_real)", r"(?:A_imag|w_imag)")),
-    _Family("S4", (r"log_dt|inv_dt", r"P", r"B")),
+    _Family("S4", (r"log_dt|inv_dt", r"[Pp]", r"B")),
+    _Family("S4 with a dense matrix, or LSSL", (r"(?:log_|inv_)?dt|log_step", r"A", r"B", r"C")),
+    _Family("diagonal state space (DSS)", (r"(?:log_)?Lambda\w*", r"W\w*", r"log_dt")),
     _Family("test-time training layer (TTT)", (r"learnable_ttt_lr_(?:weight|bias)",)),
     _Family("Hyena (a long convolution)", (r"filter_fn\.\S*(?:implicit_filter|pos_emb)\S*",)),
     _Family("Legendre memory unit (LMU)", (r"e_[xhm]", r"W_m")),
@@ -82,6 +85,14 @@ _FAMILIES = (
             place=r"(?i:conv_?lstm|conv_?gru|conv_?rnn|lstm_?cell|gru_?cell|cell_list|(?:^|[._])(?:gru|lstm)\d*[._])"),
     _Family("convolutional LSTM or GRU", (r"convz\d?\.weight", r"convr\d?\.weight"), axes=(3, 4, 5)),
     _Family("convolutional LSTM or GRU", (r"Wh[fir]\.weight", r"Wx[fir]\.weight"), axes=(3, 4, 5)),
+    _Family("convolutional LSTM or GRU", (r"(?:conv_?)?h2h\.weight", r"(?:conv_?)?[xi]2h\.weight"), axes=(3, 4, 5)),
+    _Family("convolutional LSTM or GRU", (r"hh\.(?:0\.)?weight", r"ih\.(?:0\.)?weight"), axes=(3, 4, 5)),
+    _Family("convolutional LSTM or GRU",
+            (r"(?:conv_)?reset(?:_?gate)?\.weight", r"(?:conv_)?update(?:_?gate)?\.weight"), axes=(3, 4, 5)),
+    _Family("convolutional LSTM or GRU", (r"U_?[zr]\.weight", r"W_?[zr]\.weight"), axes=(3, 4, 5)),
+    _Family("convolutional LSTM or GRU", (r"(?:conv_?)?gates?\.weight", r"(?:conv_?)?can(?:d|didate)?\.weight"),
+            axes=(3, 4, 5)),
+    _Family("convolutional LSTM or GRU", (r"recurrent_kernel(?::0)?", r"kernel(?::0)?"), axes=(3, 4, 5)),
     _Family("GRU with a layer normalization (Dreamer)", (r"GRU_linear\.weight",)),
     _Family("GRU in blocks (Dreamer's RSSM)", (r"dyngru\S*",)),
     _Family("GRU with a layer normalization (Dreamer)", (r"linear\.weight", r"layer_norm\.\S*weight"), r".*_hh.*",
