@@ -25,6 +25,18 @@ def test_states_are_those_of_torchs_own_layer():
     assert result.distance == pytest.approx(np.sqrt((reference**2).mean(-1)), rel=(64 * 7 + 1e3) * EPS, abs=0)
 
 
+@pytest.mark.parametrize("inputs", [torch.randn(6, 5, 3), 6])
+def test_the_last_state_alone_is_measured_as_the_last_of_all(inputs):
+    torch.manual_seed(1)
+    module = nn.LSTM(3, 4)
+    every = hidden_states(module, inputs, replicas=2)
+    last = hidden_states(module, inputs, replicas=2, last_only=True)
+    assert len(every.states) == 6
+    for name in ("states", "input_share", "distance", "saturation", "effective_dimension"):
+        assert np.array_equal(getattr(last, name), getattr(every, name)[-1:], equal_nan=True), name
+    assert (isinstance(inputs, int) or 0 < last.input_share[0] < 1) and str(last)
+
+
 def test_effective_dimension_is_the_number_of_equal_independent_directions():
     def step(x, s):
         return torch.cat([x, x[:1], torch.zeros(1, dtype=x.dtype)])  # five units, the fourth a copy of the first

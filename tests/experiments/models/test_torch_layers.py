@@ -1,11 +1,13 @@
 """Cells against nn.RNN, nn.LSTM and nn.GRU: states and gradients."""
 
+from functools import partial
+
 import pytest
 import torch
 from tests.experiments.models.cases import close, parameters_of, random_loss, sequences
 from torch import nn
 
-from unitcircle.experiments.models import GRU, LSTM, ReLU, Tanh
+from unitcircle.experiments.models import GRU, LSTM, ReLU, Tanh, TrainableCell
 
 N, M, T, B = 6, 3, 40, 5
 CASES = {
@@ -53,6 +55,24 @@ def test_states_and_gradients_are_those_of_torch(kind, dtype):
         assert close(found["x"][run], inputs[run].grad, multiple=multiple)
         if kind == "gru":
             assert close(found["candidate_bias"][run], layer.bias_hh_l0.grad[2 * N :], multiple=multiple)
+
+
+def test_an_lstms_last_state_alone_gives_the_bits_of_the_whole_scan():
+    cell, _ = CASES["lstm"]
+    values = parameters_of(cell, 3, M, dtype=torch.float32)
+    x = sequences(3, T, B, M, dtype=torch.float32)
+    readout = parameters_of(Tanh(size=N), 3, 2, dtype=torch.float32)
+    V, c = readout["recurrent"], readout["bias"]
+
+    def trained(answers):
+        leaves = {key: v.clone().requires_grad_() for key, v in values.items()}
+        outputs = answers(leaves, x, V, c)
+        return [outputs, *torch.autograd.grad(random_loss([outputs]), list(leaves.values()))]
+
+    # A cell's default scans all states and reads the last.
+    for a, b in zip(trained(cell.answers), trained(partial(TrainableCell.answers, cell)), strict=True):
+        assert a.abs().max() > 0
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])

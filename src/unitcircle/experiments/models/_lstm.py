@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from unitcircle.experiments.models._aligned import align, empty, run_by_run
+from unitcircle.experiments.models._aligned import affine, align, empty, run_by_run
 from unitcircle.experiments.models._bptt import (
     CHUNK,
     add_outer_,
@@ -74,16 +74,29 @@ class LSTM(TrainableCell):
     def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
         h, c = self.initial(parameters, inputs.shape[2]) if start is None else start
         U, b, W = (parameters[name] for name in ("input", "bias", "recurrent"))
-        if inputs.device.type == "cpu" and inputs.dtype == torch.float32:
-            # oneDNN's fused kernels for one run are faster than batched products for many.
+        if _fused(inputs):
             hidden, h, c = run_by_run(_scan_one_run, inputs, U, b, W, h, c)
             return hidden, (h, c)
         # The stubs of Function.apply have no types.
         hidden, h, c = _LSTMScan.apply(inputs, U, b, W, h, c)  # pyright: ignore[reportGeneralTypeIssues]
         return hidden, (h, c)
 
+    def answers(self, parameters: Parameters, inputs: Tensor, V: Tensor, c: Tensor, /) -> Tensor:
+        if not _fused(inputs):
+            return super().answers(parameters, inputs, V, c)
+        # The hidden states of all runs, which nobody reads here, are not copied into one stack.
+        U, b, W = (parameters[name] for name in ("input", "bias", "recurrent"))
+        start = self.initial(parameters, inputs.shape[2])
+        (last,) = run_by_run(_last_of_one_run, inputs, U, b, W, *start)
+        return affine(last, V, c)
+
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
         return dict(zip(GATES, parameters["recurrent"].chunk(4, 1), strict=True))
+
+
+def _fused(inputs: Tensor) -> bool:
+    # oneDNN's fused kernels for one run are faster than batched products for many.
+    return inputs.device.type == "cpu" and inputs.dtype == torch.float32
 
 
 def _scan_one_run(*arguments: Tensor) -> tuple[Tensor, ...]:
@@ -91,6 +104,10 @@ def _scan_one_run(*arguments: Tensor) -> tuple[Tensor, ...]:
     weights = [U[0], W[0], b[0], torch.zeros_like(b[0])]
     hidden, h, c = torch.lstm(x[0], (h, c), weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)
     return hidden.unsqueeze(0), h, c
+
+
+def _last_of_one_run(*arguments: Tensor) -> tuple[Tensor]:
+    return (_scan_one_run(*arguments)[1],)
 
 
 class _LSTMScan(Function):

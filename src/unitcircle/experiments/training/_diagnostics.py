@@ -121,7 +121,7 @@ class Diagnostics:
         numbers["jacobian.median"] = float(jacobian.median.mean())
         numbers["jacobian.mean"] = float(jacobian.mean.mean())
         numbers["jacobian.effective_rank"] = float(jacobian.effective_rank.mean())
-        hidden = dynamics.hidden_states(model, inputs, replicas=2)
+        hidden = dynamics.hidden_states(model, inputs, replicas=2, last_only=True)
         numbers["hidden.effective_dimension"] = float(hidden.effective_dimension[-1])
         numbers["hidden.input_share"] = float(hidden.input_share[-1])
         numbers["hidden.distance"] = float(hidden.distance[-1].mean())
