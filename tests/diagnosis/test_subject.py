@@ -161,3 +161,63 @@ def test_a_complex_weight_is_not_judged_by_its_real_part():
     assert diagnosis.coverage.unread == ("W is complex: not judged; spectrum measures its weight",)
     assert not diagnosis.coverage.analysed
     assert diagnose(np.eye(3)).coverage.analysed
+
+
+class Gatewise(nn.Module):
+    """A GRU with one Linear module for each gate, beside a layer of torch."""
+
+    def __init__(self, before=None):
+        super().__init__()
+        self.before = before or nn.Identity()
+        for gate in "rzh":
+            setattr(self, f"W{gate}", nn.Linear(3, 8))
+            setattr(self, f"U{gate}", nn.Linear(8, 8, bias=False))
+
+
+class Textbook(nn.Module):
+    """Plain weights on [h, x] of an LSTM, as parameters."""
+
+    def __init__(self):
+        super().__init__()
+        for gate in "fico":
+            setattr(self, f"W{gate}", nn.Parameter(torch.randn(6, 10)))
+            setattr(self, f"b{gate}", nn.Parameter(torch.zeros(6)))
+
+
+class Undecided(nn.Module):
+    """Gates on [x, h] or [h, x]: not even the state dict tells."""
+
+    def __init__(self):
+        super().__init__()
+        self.reset_gate, self.update_gate, self.candidate = (nn.Linear(11, 8) for _ in range(3))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Gatewise(),
+        Gatewise(nn.LSTM(2, 3)),
+        Gatewise(nn.utils.parametrizations.weight_norm(nn.GRUCell(2, 3), "weight_hh")),
+        Textbook(),
+        Undecided(),
+        nn.ModuleDict({"cell": Gatewise(), "tied": nn.ModuleDict({"again": Gatewise()})}),
+    ],
+    ids=["gates", "beside torch", "beside a parametrization", "parameters", "undecided", "nested"],
+)
+def test_a_module_gives_what_its_state_dict_gives(model):
+    module, state = diagnose(model), diagnose(model.state_dict())
+
+    def seen(diagnosis):
+        return {
+            layer.layer.label: {gate: W.tobytes() for gate, W in layer.layer.gates.items()}
+            for layer in diagnosis.layers
+        }
+
+    if "before.parametrizations.weight_hh.original0" not in model.state_dict():
+        assert seen(module) == seen(state)  # the weight of a parametrization has the rounding of its own formula
+    assert sorted(seen(module)) == sorted(seen(state))
+    assert {entry.name for entry in module.coverage.analysed} == {entry.name for entry in state.coverage.analysed}
+    assert module.coverage.unread == state.coverage.unread
+    assert {entry.name for entry in module.coverage.skipped} == {entry.name for entry in state.coverage.skipped}
+    assert {*state.coverage.notes} <= {*module.coverage.notes}
+    assert bool(module.layers) or module.coverage.unread

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from unitcircle._array import to_numpy
 from unitcircle._growth import mean_curve
-from unitcircle.checkpoints import Coverage, Entry
+from unitcircle.checkpoints import Coverage, Entry, Layers, config_of
+from unitcircle.checkpoints import read as read_tensors
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._live_loops import LoopLayers, Names, loop_layers, names_of, square
@@ -68,7 +70,10 @@ def read(model: nn.Module, /) -> Iterator[RecurrentTensors]:
 
 
 def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], Coverage]:
-    """Return the recurrent layers of a module that is not run, each shared weight once, and what was read."""
+    """Return the recurrent layers of a module that is not run, each shared weight once, and what was read.
+
+    What no layer of torch holds is read as its state dict would be.
+    """
     squares = {name: square(model, name) for name in names_of(model, at)}
     for name, weight in squares.items():
         if weight is None:
@@ -76,15 +81,41 @@ def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], 
             raise ArgumentError("at", "must name modules with a square weight", repr(name), remedy)
     tensors = [*recurrent_tensors(model), *(weight for weight in squares.values() if weight is not None)]
     layers = [weight.as_layer() for weight in tensors]
+    others = _read_by_name(model, tensors)
     notes = ["the model was not run: only its weights were examined; pass a batch to measure its gradient and states"]
     if squares:
         notes.append("modules named by at= are taken as plain tanh layers without inputs")
-    unnamed = [name for name in suspects(model) if name not in squares]
+    read_already = {name for layer in others for name in layer.source.tensors}
+    unnamed = [name for name in suspects(model) if name not in squares and f"{name}.weight" not in read_already]
     if unnamed:
         notes.append(f"recurrent by name, and not examined: {', '.join(unnamed)}; if they are, pass at={unnamed}")
-    if not layers:
+    if not layers and not others:
         notes.append(f"{type(model).__name__} holds no nn.RNN, GRU, LSTM or Cell")
-    return layers, _coverage(model, layers, notes)
+    coverage, found = _coverage(model, layers, notes), others.coverage
+    named = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    coverage = replace(
+        coverage,
+        analysed=(*coverage.analysed, *found.analysed),
+        skipped=found.skipped,
+        notes=(*coverage.notes, *found.notes),
+        unread=(*coverage.unread, *found.unread),
+        other=coverage.other - len(named.intersection(entry.name for entry in (*found.analysed, *found.skipped))),
+    )
+    return [*layers, *others], coverage
+
+
+def _read_by_name(model: nn.Module, known: Sequence[RecurrentTensors]) -> Layers:
+    """Return the layers that a state dict gives of the tensors that no known layer holds."""
+    owners = (nn.RNNBase, nn.RNNCellBase)
+    owned = tuple(f"{path}.".lstrip(".") for path, part in model.named_modules() if isinstance(part, owners))
+    taken = {id(tensor) for one in known for tensor in one.stored.values()}
+    free = {
+        name: tensor
+        for name, tensor in model.state_dict(keep_vars=True).items()
+        if not name.startswith(owned) and id(tensor) not in taken
+        if not is_lazy(tensor) and not name.endswith("_extra_state")
+    }
+    return read_tensors(free, config=config_of(model)) if free else Layers((), Coverage(), format="arrays", path=None)
 
 
 def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True, loops: bool = True) -> LiveModel:

@@ -80,13 +80,6 @@ def _of_model(model: Any, at: Sequence[str]) -> Subject | None:
         from unitcircle.diagnosis import _live  # noqa: PLC0415  (it imports torch)
 
         layers, coverage = _live.weights(model, at)
-        if not layers and (tensors := model.state_dict()):
-            # Scripted and quantized modules are of classes of their own, and their tensors have torch's names.
-            found = checkpoints.read(tensors, config=checkpoints.config_of(model))
-            scripted = any(hasattr(module, "code") and hasattr(module, "graph") for module in model.modules())
-            linear = any(layer.linear is not None for layer in found)
-            if (found and scripted) or linear or found.coverage.unread:
-                layers, coverage = found, found.coverage
         return Subject(layers, coverage, type(model).__name__, "weights")
     arrays = _tree(model) if "jax" in sys.modules else {}
     return _of_jax(model, arrays) if arrays else None
