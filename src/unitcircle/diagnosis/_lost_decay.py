@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ NARROW = 0.1
 """Standard deviation below which a parameter is not spread: the laws of the authors have 0.7 and more."""
 NEAR_LAW = 0.02
 """How far from a law its entries may be by storage in half precision."""
+DISPLACED = 8
+"""Training moves the entries of a curve out of their order by less than so many times their distance from its law."""
 _STEPS = ("dt_bias", "log_dt", "log_step", "nu_log", "recurrent_param")
 _MODULI = ("nu_log", "recurrent_param")
 _LEVELS = ("log_A_real",)
@@ -36,6 +38,7 @@ class LostParameter:
     parameter: str
     symptom: str
     what: str
+    sure: bool = True  # Whether neither clamping nor pruning explains it
 
 
 def law_of(linear: LinearRecurrence, parameter: str, /) -> str:
@@ -48,7 +51,18 @@ def lost_parameters(linear: LinearRecurrence, /) -> list[LostParameter]:
     found: dict[str, LostParameter] = {}
     for lost in _symptoms(linear):
         found.setdefault(lost.parameter, lost)
+    if found and _are_pruned([np.asarray(linear.parameters[n]) for n in linear.family.laws if n in linear.parameters]):
+        return [replace(lost, sure=lost.sure and lost.symptom != "constant in part") for lost in found.values()]
     return list(found.values())
+
+
+def _are_pruned(values: list[np.ndarray]) -> bool:
+    """Return whether several parameters are 0 in the same heads, and in no more than half of them."""
+    heads = min(len(value) for value in values)
+    if len(values) == 1 or any(value.size % heads for value in values):
+        return False
+    zero = [(value.reshape(heads, -1) == 0).all(1) for value in values]
+    return all((one == zero[0]).all() for one in zero) and 0 < zero[0].sum() <= heads / 2
 
 
 def _symptoms(linear: LinearRecurrence) -> Iterator[LostParameter]:
@@ -98,12 +112,37 @@ def _unspread(name: str, value: np.ndarray, stored: str, *, rounded: bool) -> Lo
         few = 2 if name == "fgate_bias" and value.ndim == 1 and not rounded else FEW
         if counts[most] >= max(PART * value.size, few):
             what = f"{stored} is {values[most]:g} in {counts[most]} of {value.size} entries, which its authors spread"
-            return LostParameter(name, "constant in part", what)
+            return LostParameter(name, "constant in part", what, not _by_training(name, value, float(values[most])))
     if name in (*_CURVES, "fgate_bias") and value.size >= MANY and _is_shuffled_curve(value.ravel()):
         return LostParameter(
             name, "order", f"{stored} holds the curve of its authors with its entries in another order"
         )
     return None
+
+
+def _by_training(name: str, value: np.ndarray, level: float) -> bool:
+    """Return whether entries of one level may have been clamped to it, or pruned, in trained weights."""
+    other = value != level
+    rest = value[other]
+    if level == 0:
+        return not _is_as_drawn(name, value, other)
+    gap = max(float(rest.min()) - level, level - float(rest.max()))
+    return level != 1 and 0 < gap <= float(np.ptp(rest))
+
+
+def _is_as_drawn(name: str, value: np.ndarray, which: np.ndarray) -> bool:
+    """Return whether some entries of a parameter may be as its authors draw them."""
+    rest = value[which]
+    if name == "fgate_bias" and value.ndim == 1:
+        return bool(np.abs(rest - np.linspace(3, 6, value.size)[which]).max() <= NEAR_LAW)
+    if name == "fgate_bias":
+        return bool(max(abs(rest.max() - 5), abs(rest.min() + 7)) <= 2 * NEAR_LAW)
+    if name in _CURVES:
+        return bool((np.diff(rest) >= 0).all())
+    if name in _STEPS and name != "nu_log":
+        steps = np.exp(rest) if name.startswith("log_") else np.logaddexp(rest, 0.0)
+        return bool(steps.min() >= SMALLEST_LOG_STEP and steps.max() <= LARGEST_STEP)
+    return True
 
 
 def _is_shuffled_curve(value: np.ndarray) -> bool:
@@ -116,7 +155,9 @@ def _is_shuffled_curve(value: np.ndarray) -> bool:
     if not 0 < height[middle] < 1:
         return False
     power = np.log(height[middle]) / np.log(place[middle])
-    return bool(np.abs(height - place**power).max() < NEAR_LAW)
+    away = float(np.abs(height - place**power).max())
+    moved = float(np.abs(value - ordered).max() / (ordered[-1] - ordered[0]))
+    return away < NEAR_LAW and moved > DISPLACED * away
 
 
 def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
@@ -187,13 +228,14 @@ def _rates(stored: str, rates: np.ndarray, steps: np.ndarray) -> Iterator[LostPa
         if np.abs(rates - modes).max() > NEAR_LAW:
             yield LostParameter("A_log", "scale", f"{stored} is one row for all channels, and not log(1, ..., N)")
         return
-    if rates.min() > 0.99 and rates.max() > 3.5:
+    largest = np.log(max(16, rates.size))
+    if rates.min() > 0.99 and (rates.mean() > 3.5 or (rates == np.rint(rates)).all()):
         what = f"{stored} lies in ({rates.min():.3g}, {rates.max():.3g}): A, not its logarithm"
         yield LostParameter("A_log", "not inverted", what)
     elif (rates <= 0).mean() > 0.9 and np.median(rates) < -1:
         what = f"{stored} is negative in {(rates < 0).mean():.0%} of the heads, as with a changed sign"
         yield LostParameter("A_log", "sign", what)
-    elif rates.ndim == 1 and rates.max() > np.log(max(16, rates.size)) + 0.1:
+    elif rates.ndim == 1 and rates.max() > largest + 1 and np.median(rates) > largest:
         what = f"{stored} reaches {rates.max():.3g}, above log {max(16, rates.size)}, where the steps are as drawn"
         yield LostParameter("A_log", "scale", what)
     elif rates.size >= MANY and rates.max() < 1.03:

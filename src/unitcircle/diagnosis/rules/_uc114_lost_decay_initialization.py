@@ -51,9 +51,9 @@ def lost_decay_initialization(exam: Examination) -> Iterator[Finding]:
                 severity = Severity.NOTE
         for lost in lost_parameters(linear):
             yield Finding(
-                severity,
+                severity if lost.sure else Severity.NOTE,
                 layer.place(linear.names.get(lost.parameter, lost.parameter)),
-                f"{lost.what}; {text}",
+                f"{lost.what}{'' if lost.sure else ', unless they were clamped or pruned'}; {text}",
                 "every head starts with a decay that the authors of this family do not start with",
                 law_of(linear, lost.parameter),
                 {"family": linear.family.name, "parameter": lost.parameter, "symptom": lost.symptom} | evidence,
