@@ -16,10 +16,11 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
+from unitcircle.checkpoints._linear_layer import linear_layer, reserve
 from unitcircle.checkpoints._room import work
 from unitcircle.checkpoints._tensor import BLOCK, ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import ArgumentError, CheckpointError, MissingExtraError
-from unitcircle.recurrence import RecurrentLayer, Source, from_linear
+from unitcircle.recurrence import RecurrentLayer, Source
 
 # Why not gguf.GGUFReader: it makes several objects of every word of a vocabulary, so that a small hostile file takes
 # gigabytes. Quantized blocks are decoded by the package.
@@ -173,6 +174,7 @@ def _state_spaces(tensors: dict[str, StoredTensor], file: str) -> list[Recurrent
         bias = f"{match[1]}.ssm_dt.bias" if match else ""
         if match is None or bias not in tensors:
             continue
+        reserve(math.prod(tensor.shape))
         A, dt_bias = tensor.load().astype(np.float64), tensors[bias].load()
         if not A.size or not (A < 0).all():
             continue
@@ -182,7 +184,7 @@ def _state_spaces(tensors: dict[str, StoredTensor], file: str) -> list[Recurrent
             names, dtypes = {"A_log": "ssm_a", "dt_bias": "ssm_dt.bias"}, {"dt_bias": tensors[bias].dtype}
             parameters = {"A_log": np.log(-A), "dt_bias": dt_bias}
             family = _family_of_state_space(tensors, match[1], A.ndim)
-            layers.append(from_linear(family, parameters, names=names, dtypes=dtypes, name=match[1], source=source))
+            layers.append(linear_layer(family, parameters, names=names, dtypes=dtypes, name=match[1], source=source))
         except ArgumentError:
             continue
     return layers

@@ -29,6 +29,8 @@ _NUMBERS = {6: "float64", 7: "float32", 8: "int8", 9: "uint8", 10: "int16", 11: 
 _COMPLEX = 0x800
 COST_OF_ARRAY = 1000
 """Bytes that Python keeps for the views of an array besides its tensor and its name."""
+COST_OF_FIELD = 64
+"""Bytes that Python keeps for the name of a field of a structure."""
 PIECE = 1 << 16
 """Bytes that are unpacked at once."""
 
@@ -151,6 +153,8 @@ class _Matlab:
             message = f"it is a MATLAB file whose structure {name!r:.80} has no names of fields: damaged"
             raise CheckpointError(message)
         text = bytes(head[1][1])
+        work(len(text) // width, "the fields of its structures")
+        take(COST_OF_FIELD * (len(text) // width), "the fields of its structures")
         fields = [text[start : start + width].split(b"\0")[0].decode("latin-1") for start in range(0, len(text), width)]
         for place, (kind, entry) in enumerate(parts):
             field = fields[place % len(fields)] if fields else ""
@@ -194,8 +198,10 @@ class _Matlab:
 
     def _sparse(self, name: str, shape: tuple[int, ...], parts: list[Element]) -> StoredTensor:
         rows, starts, values = (self._numbers(part) for part in [*parts, *[(1, memoryview(b""))] * 3][:3])
-        sound = len(shape) == 2 and starts.size == shape[1] + 1 and rows.size >= values.size == int(starts[-1])
-        if not sound or (np.diff(starts) < 0).any() or (values.size and rows[: values.size].max() >= shape[0]):
+        sound = len(shape) == 2 and rows.dtype.kind in "iu" and starts.dtype.kind in "iu"
+        sound = sound and starts.size == shape[1] + 1 and rows.size >= values.size == int(starts[-1])
+        # Differences of unsigned numbers are never negative.
+        if not sound or (starts[1:] < starts[:-1]).any() or not _below(rows[: values.size], shape[0]):
             message = f"it is a MATLAB file whose sparse array {name!r:.80} is damaged"
             raise CheckpointError(message)
         if math.prod(shape) * 8 > left():
@@ -207,3 +213,8 @@ class _Matlab:
             return dense
 
         return StoredTensor(shape, "float64", load)
+
+
+def _below(places: np.ndarray, end: int) -> bool:
+    """Return whether all places are from 0 to below an end."""
+    return not places.size or (int(places.min()) >= 0 and int(places.max()) < end)

@@ -23,6 +23,7 @@ _ARRAY, _SCALAR = 1, 3
 """Extension types of flax: an array, and a scalar with an element type."""
 _CHUNKED = "__msgpack_chunked_array__"
 """Key of an array of more than 2^30 bytes, which flax cuts into pieces."""
+MAX_AXES = 64
 
 
 class Token(NamedTuple):
@@ -137,7 +138,11 @@ def _array(name: str, content: memoryview) -> StoredTensor:
     """Return an array from its shape, the name of its element type, and its bytes."""
     whole, shape_token = token(content, 0), token(content, 1)
     shape, place = [], shape_token.start
-    for _ in range(shape_token.length if whole[:2] == ("list", 3) and shape_token.kind == "list" else 0):
+    axes = shape_token.length if whole[:2] == ("list", 3) and shape_token.kind == "list" else 0
+    if axes > MAX_AXES:
+        message = f"array {name!r:.80} claims {axes} axes: damaged or hostile"
+        raise CheckpointError(message)
+    for _ in range(axes):
         side = token(content, place)
         shape.append(side.length)
         place = side.start
@@ -147,7 +152,7 @@ def _array(name: str, content: memoryview) -> StoredTensor:
         message = f"array {name!r:.80} lacks its shape, its element type or its bytes: damaged"
         raise CheckpointError(message)
     dtype = str(content[kind.start : kind.start + kind.length], "utf-8", "replace")
-    if len(shape) > 64 or (dtype in ITEMSIZE and data.length != math.prod(shape) * ITEMSIZE[dtype]):
+    if dtype in ITEMSIZE and data.length != math.prod(shape) * ITEMSIZE[dtype]:
         message = f"array {name!r:.80} claims shape {tuple(shape)!s:.80} of {dtype:.20} in {data.length} bytes: damaged"
         raise CheckpointError(message)
     values = content[data.start : data.start + data.length]
@@ -158,7 +163,7 @@ def _whole(tensors: dict[str, StoredTensor], numbers: dict[str, Any]) -> dict[st
     """Put the arrays together again that flax cut into chunks."""
     parents = [name.removesuffix(f"/{_CHUNKED}") for name in numbers if name.endswith(f"/{_CHUNKED}")]
     for parent in parents:
-        sides = [numbers.get(f"{parent}/shape/{axis}") for axis in range(64)]
+        sides = [numbers.get(f"{parent}/shape/{axis}") for axis in range(MAX_AXES)]
         shape = tuple(side for side in sides if type(side) is int)
         chunks: list[StoredTensor] = []
         while (piece := tensors.pop(f"{parent}/chunks/{len(chunks)}", None)) is not None:
