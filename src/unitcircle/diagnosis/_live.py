@@ -70,10 +70,7 @@ def read(model: nn.Module, /) -> Iterator[RecurrentTensors]:
 
 
 def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], Coverage]:
-    """Return the recurrent layers of a module that is not run, each shared weight once, and what was read.
-
-    What no layer of torch holds is read as its state dict would be.
-    """
+    """Return the layers of a module that is not run, what no layer of torch holds as of a state dict, and coverage."""
     squares = {name: square(model, name) for name in names_of(model, at)}
     for name, weight in squares.items():
         if weight is None:
