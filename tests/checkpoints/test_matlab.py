@@ -94,6 +94,28 @@ def test_objects_are_said_to_be_unread(tmp_path):
         (matrix(6, (1, 1), b"W", element(77, bytes(8))), "numbers of type 77"),
         (matrix(6, (-1, 1), b"W", element(9, bytes(8))), "without a shape"),
         (matrix(5, (1, 1), b"W", element(5, bytes(4)), element(5, bytes(8)), element(9, bytes(8))), "sparse array 'W'"),
+        # Places of a float type, a negative place, and column starts that fall.
+        (
+            matrix(5, (1, 1), b"W", element(7, bytes(4)), element(5, struct.pack("<2i", 0, 1)), element(9, bytes(8))),
+            "sparse array 'W'",
+        ),
+        (
+            matrix(
+                5,
+                (1, 1),
+                b"W",
+                element(5, struct.pack("<i", -1)),
+                element(5, struct.pack("<2i", 0, 1)),
+                element(9, bytes(8)),
+            ),
+            "sparse array 'W'",
+        ),
+        (
+            matrix(
+                5, (1, 2), b"W", element(6, bytes(4)), element(6, struct.pack("<3I", 0, 2, 1)), element(9, bytes(8))
+            ),
+            "sparse array 'W'",
+        ),
         (matrix(2, (1, 1), b"S", element(5, bytes(4)), element(1, b"a")), "'S' has no names of fields"),
         (element(15, b"nonsense"), "damaged compressed variable"),
         (element(15, zlib.compress(bytes(100))[:-6]), "it is a MATLAB file with a variable that is truncated"),

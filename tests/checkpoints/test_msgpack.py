@@ -107,6 +107,7 @@ def test_the_file_of_a_train_state(tmp_path):
         (b"\x81\xa1a" + packed(np.eye(2))[:-1], "does not fit into the file"),
         (b"\x81\xa1a" + packed(np.eye(2)).replace(b"\xa7float64", b"\xa7float32"), "claims shape"),
         (b"\x81\xa1a" + packed(np.eye(2)).replace(b"\xa7float64", b"\xcefloat64"), "lacks its shape"),
+        (b"\x81\xa1a\xc7\x85\x01" + b"\x93\xdc\x00\x80" + b"\x01" * 128 + b"\xc0", "claims 128 axes"),
     ],
 )
 def test_damaged_trees(tmp_path, content, message):

@@ -285,6 +285,18 @@ def test_trained_biases_that_half_precision_made_equal_were_not_lost():
     assert found(layer("mLSTM", parameters)) == {("UC114", "fgate_bias")}
 
 
+def test_what_clamping_or_pruning_leaves_behind_is_a_note():
+    right = correct("Mamba-2", np.random.default_rng(1))
+    kept = np.arange(right["dt_bias"].size) % 4 > 0
+    trained = right["dt_bias"] + np.random.default_rng(2).normal(size=kept.size)
+    clamped = {"dt_bias": np.maximum(trained, np.quantile(trained, 0.3))}
+    pruned = {"A_log": right["A_log"] * kept, "dt_bias": right["dt_bias"] * kept}
+    for values in (clamped, pruned):
+        findings = diagnose([layer("Mamba-2", right | values)], select=["UC114"]).findings
+        assert {finding.severity for finding in findings} == {Severity.NOTE}
+        assert "unless they were clamped or pruned" in findings[0].message
+
+
 def test_the_remedies_make_the_findings_vanish():
     for family, damage, code, parameter in (BUGS | KINDS).values():
         right = correct(family, np.random.default_rng(1))

@@ -34,7 +34,8 @@ def test_the_last_state_alone_is_measured_as_the_last_of_all(inputs):
     assert len(every.states) == 6
     for name in ("states", "input_share", "distance", "saturation", "effective_dimension"):
         assert np.array_equal(getattr(last, name), getattr(every, name)[-1:], equal_nan=True), name
-    assert (isinstance(inputs, int) or 0 < last.input_share[0] < 1) and str(last)
+    assert isinstance(inputs, int) or 0 < last.input_share[0] < 1
+    assert str(last)
 
 
 def test_effective_dimension_is_the_number_of_equal_independent_directions():

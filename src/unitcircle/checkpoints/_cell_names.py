@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from unitcircle.checkpoints._counted_layer import counted_layer
 from unitcircle.checkpoints._inventory import Inventory
-from unitcircle.checkpoints._linear_layer import linear_layer
 from unitcircle.checkpoints._room import take
 from unitcircle.recurrence import RecurrentLayer
 
@@ -68,7 +68,7 @@ def _made(work: Inventory, prefix: str, found: _Found) -> RecurrentLayer | None:
     if any(value.size == 0 or value.dtype.kind not in "fc" for value in found.values.values()):
         return None
     names = [prefix + end for end in dict.fromkeys([*found.names.values(), *found.further])]
-    layer = linear_layer(
+    layer = counted_layer(
         found.family,
         found.values,
         names=found.names,

@@ -16,7 +16,7 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
-from unitcircle.checkpoints._linear_layer import linear_layer, reserve
+from unitcircle.checkpoints._counted_layer import counted_layer, reserve
 from unitcircle.checkpoints._room import work
 from unitcircle.checkpoints._tensor import BLOCK, ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import ArgumentError, CheckpointError, MissingExtraError
@@ -184,7 +184,7 @@ def _state_spaces(tensors: dict[str, StoredTensor], file: str) -> list[Recurrent
             names, dtypes = {"A_log": "ssm_a", "dt_bias": "ssm_dt.bias"}, {"dt_bias": tensors[bias].dtype}
             parameters = {"A_log": np.log(-A), "dt_bias": dt_bias}
             family = _family_of_state_space(tensors, match[1], A.ndim)
-            layers.append(linear_layer(family, parameters, names=names, dtypes=dtypes, name=match[1], source=source))
+            layers.append(counted_layer(family, parameters, names=names, dtypes=dtypes, name=match[1], source=source))
         except ArgumentError:
             continue
     return layers

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle.checkpoints._counted_layer import counted_layer
 from unitcircle.checkpoints._inventory import Inventory
-from unitcircle.checkpoints._linear_layer import linear_layer
 from unitcircle.checkpoints._room import take
 from unitcircle.recurrence import LINEAR_FAMILIES, RecurrentLayer
 
@@ -200,7 +200,7 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
         take(32 * values["log_dt"].size * values["log_A_real"].shape[-1], "the eigenvalues of its state spaces")
     inputs = naming.inputs(work, prefix) if naming.inputs is not None else None
     names = [*dict.fromkeys(named.values()), *(inputs[1] if inputs else ())]
-    layer = linear_layer(
+    layer = counted_layer(
         family,
         values,
         names={part: name[len(prefix) :] for part, name in named.items()},
@@ -243,7 +243,7 @@ def _hgrn(work: Inventory, prefix: str, name: str) -> RecurrentLayer | None:
         if logits.shape[1] == channels and int(number[1]) < len(logits):
             shares = np.exp(logits - logits.max(0)) / np.exp(logits - logits.max(0)).sum(0)
             lower = (shares.cumsum(0) - shares[0])[int(number[1])]
-    layer = linear_layer(
+    layer = counted_layer(
         "HGRN",
         {"lower_bound": lower},
         names={"lower_bound": "lower_bounds"},

@@ -14,7 +14,7 @@ KEPT, PASSING = 24, 64
 """Bytes of an element of a parameter, of one byte perhaps: that its layer keeps, and that making the layer takes."""
 
 
-def linear_layer(family: str, parameters: Mapping[str, np.ndarray], /, **options: Any) -> RecurrentLayer:
+def counted_layer(family: str, parameters: Mapping[str, np.ndarray], /, **options: Any) -> RecurrentLayer:
     """Return the layer of :func:`unitcircle.recurrence.from_linear`; parameters that lie in one place count each."""
     reserve(sum(value.size for value in parameters.values()))
     return from_linear(family, parameters, **options)
