@@ -24,7 +24,9 @@ def lost_decay_initialization(exam: Examination) -> Iterator[Finding]:
     A parameter of the decay (`A_log`, `dt_bias`, `time_decay`, `fgate.bias`, ...) has one value in all heads or
     channels, or in a quarter of them, or hardly differs between them, though its authors spread it; or its heads are in
     another order; or it is stored on another scale than the one it is read on: A in place of its logarithm, the step in
-    place of its inverse softplus, the logarithm taken twice, a squared step, a changed sign.
+    place of its inverse softplus, the logarithm taken twice, a squared step, a changed sign. Equal entries that
+    clamping or pruning explains are a note. Not seen are a step ten times too small, which other models draw; the curve
+    of another family; and a logarithm that starts at 0 and was drawn from noise.
 
     ## Why it matters
     The parameters of the decay are initialized by hand, outside `reset_parameters`: they are lost where a framework
