@@ -314,11 +314,12 @@ def _block(part: str, x: np.ndarray, y: np.ndarray, eps: float) -> BlockDifferen
     storage = eps + max(_grid(x), _grid(y)) + (2.0**-24 * np.sqrt(x.size) / size if eps > 2.0**-20 and size else 0.0)
     if not (part.startswith("recurrent ") and moved):
         return BlockDifference(part, distance, float(storage))
-    before, sensitivity = _radius(x)
-    return BlockDifference(part, distance, float(storage), (before, _radius(y)[0]), sensitivity * float(storage) * size)
+    before, sensitivity = _conditioned_radius(x)
+    after = float(np.abs(np.linalg.eigvals(y)).max())  # whose eigenvectors nobody asks for
+    return BlockDifference(part, distance, float(storage), (before, after), sensitivity * float(storage) * size)
 
 
-def _radius(x: np.ndarray) -> tuple[float, float]:
+def _conditioned_radius(x: np.ndarray) -> tuple[float, float]:
     """Return the spectral radius of a matrix, and the condition of its eigenvalue: its change per norm of a change."""
     values, right = np.linalg.eig(x)
     first = int(np.abs(values).argmax())
