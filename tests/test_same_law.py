@@ -17,6 +17,8 @@ from tests.laws import COMPLEX, EPS, LEVEL, SPECS, N, agreement
 from unitcircle import initializers as uci
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
+# As tests/conftest.py has it, for `python -m tests.test_same_law`.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 PAGE = Path(__file__).parents[1] / "docs" / "same-law.md"
 DRAWS = 192
@@ -147,21 +149,10 @@ def jax_compiled(init, double):
             made += [initializer(init, gates=gates)(key, shape, jnp.dtype(kind)) for kind in kinds]
         return made
 
-    # Code that runs once is not worth a second of compiling.
-    with jax.enable_x64(True) if double else contextlib.nullcontext(), unoptimized(jax):
+    with jax.enable_x64(True) if double else contextlib.nullcontext():
         places = [(layout, kind) for layout in layouts(init) for kind in kinds]
         drawn = jax.jit(draw)(jax.random.key(8))
         return {place: np.asarray(array) for place, array in zip(places, drawn, strict=True)}
-
-
-@contextlib.contextmanager
-def unoptimized(jax):
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def keras_draws(init, layout, dtype):

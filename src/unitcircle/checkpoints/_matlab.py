@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unitcircle.checkpoints._archive import map_file
+from unitcircle.checkpoints._archive import PIECE, map_file
 from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, joined
 from unitcircle.checkpoints._room import left, take, work
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -31,8 +31,6 @@ COST_OF_ARRAY = 1000
 """Bytes that Python keeps for the views of an array besides its tensor and its name."""
 COST_OF_FIELD = 64
 """Bytes that Python keeps for the name of a field of a structure."""
-PIECE = 1 << 16
-"""Bytes that are unpacked at once."""
 
 
 def read_matlab(path: Path, /) -> Contents:
