@@ -195,7 +195,7 @@ def test_steps_are_those_of_adam_with_clipped_gradients():
             others[name].grad = p.grad[0].clone()
         torch.nn.utils.clip_grad_norm_(others.values(), 1.0)
         optimizer.step()
-        transition._adam(parameters, moments, rate, step)
+        transition._descend(transition.COPYING, parameters, moments, rate, step)
     for name, p in parameters.items():
         # One adds 1e-8 to the root of the second moment before its correction, the other after: small gradients see it.
         torch.testing.assert_close(p[0].detach(), others[name].detach(), rtol=0, atol=STEP / 10)
@@ -238,9 +238,7 @@ def _scores(haar, identity):
     ],
 )
 def test_orthogonal_copies_and_the_identity_adds(copying, adding, expected):
-    tasks = {task.name: task for task in transition.TASKS}
-    claim = linear.judged({
-        "copying 20": (tasks["copying 20"], _scores(*copying)), "adding 100": (tasks["adding 100"], _scores(*adding)),
-    })  # fmt: skip
+    of_each = dict.fromkeys(("copying 20", "copying 50"), copying) | {"adding 100": adding}
+    claim = linear.judged({name: _scores(*pair) for name, pair in of_each.items()})
     assert claim.verdict is expected
     assert claim.table[0]["rate"] == "1 (edge)"

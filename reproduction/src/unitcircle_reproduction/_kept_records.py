@@ -13,7 +13,7 @@ import numpy as np
 
 from unitcircle.report import written_whole
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction._transition import BATCH, RATES, Memory, contest
+from unitcircle_reproduction._transition import BATCH, SEEDS, Memory, contest
 
 SHIPPED = Path(__file__).with_name("records") / "transitions.csv"
 
@@ -33,8 +33,10 @@ class Entry(NamedTuple):
 
 def protocol(task: Memory, /) -> str:
     """Return what the runs of a contest share, in words: a contest of another protocol has other records."""
-    rates = "/".join(f"{rate:g}" for rate in RATES)
-    return f"{task.name}: {task.units} units, {task.steps} steps of {BATCH}, rates {rates}"
+    rates = "/".join(f"{rate:g}" for rate in task.rates)
+    plain = f"{task.name}: {task.units} units, {task.steps} steps of {BATCH}, rates {rates}"
+    descent = "" if task.descent == "adam" else f", {task.descent}"
+    return plain + descent + ("" if task.clip == 1 else f", clipped at {task.clip:g}")
 
 
 def entries_of(
@@ -63,7 +65,7 @@ def arrays_of(
     """Return the arrays of a contest from its rows; nothing where a law or a seed is missing."""
     known: dict[str, dict[int, Entry]] = {}
     for entry in entries:
-        if entry.protocol == protocol(task):
+        if entry.protocol == protocol(task) and first_seed <= entry.seed < first_seed + SEEDS:
             known.setdefault(entry.law, {})[entry.seed] = entry
     rows = [sorted(known.get(law, {}).items()) for law in laws.values()]
     if not rows or any([seed for seed, _ in row] != list(range(first_seed, first_seed + len(rows[0]))) for row in rows):
@@ -82,18 +84,33 @@ def arrays_of(
 def contests(
     context: Context, name: str, tasks: Iterable[Memory], laws: Mapping[str, str], /
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return name of a task → the arrays of its contest: the committed ones, or trained and kept under a name."""
-    return {
-        task.name: context.kept(
+    """Return name of a task → the arrays of its contest: committed rows, the others trained and kept under a name."""
+    # All rows are written to transitions.csv in the folder of the context, in the form of the committed ones.
+    found = {task.name: _contest(context, name, task, laws) for task in tasks}
+    path = context.folder / SHIPPED.name
+    new = [entry for task in tasks for entry in entries_of(task, laws, context.first_seed, found[task.name])]
+    write(merged(read(path), new), path)
+    read.cache_clear()
+    return found
+
+
+def _contest(context: Context, name: str, task: Memory, laws: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the arrays of one contest; a law is trained by itself, so that others can be added to it later."""
+    first = context.first_seed
+    rows = {label: arrays_of(read(), task, {label: law}, first) for label, law in laws.items()}
+    if missing := {label: laws[label] for label, arrays in rows.items() if not arrays}:
+        trained = context.kept(
             name,
-            (task.name, task.units, task.steps, BATCH, RATES, tuple(laws.items()), context.first_seed),
-            lambda task=task: (
-                arrays_of(read(), task, laws, context.first_seed)
-                or contest(task, tuple(laws.values()), context.first_seed)
-            ),
+            (protocol(task), tuple(missing.items()), first),
+            lambda: contest(task, tuple(missing.values()), first),
         )
-        for task in tasks
-    }
+        rows |= {label: {key: part[k : k + 1] for key, part in trained.items()} for k, label in enumerate(missing)}
+    return {key: np.concatenate([rows[label][key] for label in laws]) for key in next(iter(rows.values()))}
+
+
+def merged(*parts: Iterable[Entry]) -> list[Entry]:
+    """Return rows of several files, each run once."""
+    return list({(entry.protocol, entry.law, entry.seed): entry for part in parts for entry in part}.values())
 
 
 def write(entries: Sequence[Entry], path: Path, /) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -36,34 +37,37 @@ class Memory:
     steps: int  # Of training
     sample: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]  # (T, B, inputs) and (S, B) or (B,)
     activation: Literal["linear", "tanh"] = "linear"  # Of the transition
+    clip: float = 1.0  # Largest norm of a network's gradient
+    descent: Literal["adam", "sgd"] = "adam"
+    rates: tuple[float, ...] = RATES  # The first that are tried
 
 
 KINDS, REMEMBERED, DELAY, LENGTH = 4, 5, 20, 100
 
 
-def copying(rng: np.random.Generator, size: int, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return symbols to be repeated after 20 blank steps, one-hot with blank and marker, and the symbols."""
+def copying(rng: np.random.Generator, size: int, /, *, delay: int = DELAY) -> tuple[np.ndarray, np.ndarray]:
+    """Return symbols to be repeated after blank steps, one-hot with blank and marker, and the symbols."""
     symbols = rng.integers(KINDS, size=(REMEMBERED, size))
-    inputs = np.zeros((2 * REMEMBERED + DELAY, size), int) + KINDS
+    inputs = np.zeros((2 * REMEMBERED + delay, size), int) + KINDS
     inputs[:REMEMBERED], inputs[-REMEMBERED - 1] = symbols, KINDS + 1
     return np.eye(KINDS + 2, dtype=np.float32)[inputs], symbols
 
 
-def adding(rng: np.random.Generator, size: int, /) -> tuple[np.ndarray, np.ndarray]:
-    """Return 100 numbers with two marked, one in each half, and the sum of these."""
-    numbers, marks = rng.random((LENGTH, size), dtype=np.float32), np.zeros((LENGTH, size), np.float32)
-    half, columns = LENGTH // 2, np.arange(size)
+def adding(rng: np.random.Generator, size: int, /, *, length: int = LENGTH) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers with two marked, one in each half, and the sum of these."""
+    numbers, marks = rng.random((length, size), dtype=np.float32), np.zeros((length, size), np.float32)
+    half, columns = length // 2, np.arange(size)
     for start in (0, half):
         marks[rng.integers(start, start + half, size=size), columns] = 1
     return np.stack([numbers, marks], -1), (numbers * marks).sum(0)
 
 
-TASKS = (
-    Memory("copying 20", 48, KINDS + 2, KINDS, math.log(KINDS), 300, copying),
-    Memory("adding 100", 24, 2, 1, 1 / 6, 300, adding),
-)
+COPYING = Memory("copying 20", 48, KINDS + 2, KINDS, math.log(KINDS), 300, copying)
+LONGER = replace(COPYING, name="copying 50", sample=partial(copying, delay=50))
+ADDING = Memory("adding 100", 24, 2, 1, 1 / 6, 300, adding)
+TASKS = (COPYING, LONGER, ADDING)
 
-CELLS = {name: replace(TASKS[0], name=f"copying 20, {name}", activation=name, steps=200) for name in ("linear", "tanh")}
+CELLS = {name: replace(COPYING, name=f"copying 20, {name}", activation=name, steps=200) for name in ("linear", "tanh")}
 """The copying task in the two cells of the doses."""
 
 
@@ -124,11 +128,15 @@ Member = tuple[str, float, int]
 
 def trained(task: Memory, members: Sequence[Member], /) -> np.ndarray:
     """Return the loss of each network on held-out data, the least of four looks; inf where it diverged."""
+    return fitted(task, members)[0]
+
+
+def fitted(task: Memory, members: Sequence[Member], /) -> tuple[np.ndarray, dict[str, Tensor]]:
+    """Return the loss of each network as :func:`trained`, and the parameters at the end."""
     seeds = sorted({seed for *_, seed in members})
     which = torch.tensor([seeds.index(seed) for *_, seed in members])
     parameters = {
-        name: torch.from_numpy(np.stack(values).astype(np.float32)).requires_grad_()
-        for name, values in _stacked([_draw(task, law, seed) for law, _, seed in members]).items()
+        name: p.requires_grad_() for name, p in drawn(task, [(law, seed) for law, _, seed in members]).items()
     }
     rate = torch.tensor([rate for _, rate, _ in members])
     moments = {name: (torch.zeros_like(p), torch.zeros_like(p)) for name, p in parameters.items()}
@@ -139,13 +147,19 @@ def trained(task: Memory, members: Sequence[Member], /) -> np.ndarray:
         batches = [task.sample(stream, BATCH) for stream in streams]
         x, y = (torch.from_numpy(np.stack(part))[which] for part in zip(*batches, strict=True))
         losses(parameters, x, y, activation=task.activation).sum().backward()
-        _adam(parameters, moments, rate, step)
+        _descend(task, parameters, moments, rate, step)
         if step % (task.steps // 4) == 0:
             with torch.no_grad():
                 parts = (part.expand(len(members), *part.shape[1:]) for part in held_out)
                 found = losses(parameters, *parts, activation=task.activation).numpy()
             best = np.fmin(best, np.where(np.isfinite(found), found, np.inf))
-    return best
+    return best, {name: p.detach() for name, p in parameters.items()}
+
+
+def drawn(task: Memory, members: Sequence[tuple[str, int]], /) -> dict[str, Tensor]:
+    """Return the initial parameters of networks of a law and a seed each, stacked."""
+    draws = _stacked([_draw(task, law, seed) for law, seed in members])
+    return {name: torch.from_numpy(np.stack(values).astype(np.float32)) for name, values in draws.items()}
 
 
 def _stacked(draws: Sequence[Mapping[str, np.ndarray]]) -> dict[str, list[np.ndarray]]:
@@ -182,20 +196,27 @@ def dimensions(task: Memory, laws: Sequence[str], seeds: Sequence[int], /) -> np
 
 
 @torch.no_grad()
-def _adam(
-    parameters: Mapping[str, Tensor], moments: Mapping[str, tuple[Tensor, Tensor]], rate: Tensor, step: int
+def _descend(
+    task: Memory,
+    parameters: Mapping[str, Tensor],
+    moments: Mapping[str, tuple[Tensor, Tensor]],
+    rate: Tensor,
+    step: int,
 ) -> None:
-    """Take one step of Adam, each network with its rate, the norm of its gradient clipped at 1."""
+    """Take one step of Adam, or of plain descent, each network with its rate, the norm of its gradient clipped."""
     gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
     norm = torch.stack([g.flatten(1).square().sum(1) for g in gradients.values()]).sum(0).sqrt()
-    factor = (1 / norm).clamp(max=1.0)[:, None, None]
+    factor = (task.clip / norm).clamp(max=1.0)[:, None, None]
     size = (rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step))[:, None, None]
     for name, g in gradients.items():
-        mean, square = moments[name]
         g.mul_(factor)
-        mean.mul_(0.9).add_(g, alpha=0.1)
-        square.mul_(0.999).addcmul_(g, g, value=0.001)
-        parameters[name].sub_(size * mean / (square.sqrt() + 1e-8))
+        if task.descent == "sgd":
+            parameters[name].sub_(rate[:, None, None] * g)
+        else:
+            mean, square = moments[name]
+            mean.mul_(0.9).add_(g, alpha=0.1)
+            square.mul_(0.999).addcmul_(g, g, value=0.001)
+            parameters[name].sub_(size * mean / (square.sqrt() + 1e-8))
         g.zero_()
 
 
@@ -203,7 +224,7 @@ def contest(task: Memory, laws: Sequence[str], first_seed: int, /) -> dict[str, 
     """Return scores ``(laws, seeds)`` at the rate of each law, these rates, and whether each is at an edge."""
     tuning = [first_seed + 1000 + k for k in range(TUNING)]
     found: dict[float, np.ndarray] = {}
-    further, chosen = list(RATES), list[float]()
+    further, chosen = list(task.rates), list[float]()
     for _ in range(1 + FARTHEST):
         scores = trained(task, [(law, rate, seed) for rate in further for law in laws for seed in tuning])
         found |= dict(zip(further, scores.reshape(len(further), len(laws), TUNING).mean(-1), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,15 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from unitcircle.experiments.comparison import Interval, median_interval, paired_p
+from unitcircle.experiments.comparison import Interval, median_interval
 from unitcircle.report import COLORS, CYCLE
 from unitcircle_reproduction._board import PART
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction._equivalence import Plan
 from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, number, with_interval
 from unitcircle_reproduction._kept_records import contests
 from unitcircle_reproduction._transition import BATCH, CELLS, SEEDS, Memory
+from unitcircle_reproduction._versus import MARGIN, Rivals, evidence_of
 
 MODULI = (0.8, 0.95, 1.0, 1.1, 1.2)
 SOURCE = 0.95
@@ -90,18 +89,12 @@ def dose(found: Mapping[str, Mapping[str, np.ndarray]], /) -> Claim:
 
 def structure(found: Mapping[str, Mapping[str, np.ndarray]], /) -> Claim:
     """Judge rotations of all neighbouring planes against other transitions of one modulus, and against Xavier."""
-    labels, evidence, rows = list(LAWS), list[Evidence](), list[dict[str, Any]]()
-    reference = labels.index(f"{ROTATIONS}, {SOURCE:g}")
+    labels, rows = list(LAWS), list[dict[str, Any]]()
+    reference = f"{ROTATIONS}, {SOURCE:g}"
+    rivals = [Rivals(task, worse=label, better=reference) for task in CELLS.values() for label in OTHERS]
     for task in CELLS.values():
-        scores = np.minimum(found[task.name]["scores"], task.baseline)
-        for k, label in enumerate(labels[len(MODULI) :], len(MODULI)):
-            plan = Plan((SEEDS,), PART * task.baseline, (1 - CONFIDENCE) / len(OTHERS))
-            pairs = (scores[k] - scores[reference]).tolist()
-            decision = plan.decide(pairs, paired_p)
-            needed = plan.needed(pairs) if decision.open else math.nan
-            evidence.append(Evidence(f"{label}, {task.name}", decision.sign, decision.equivalent, needed))
-        rows += _rows(task, found[task.name], [reference, *range(len(MODULI), len(labels))])
-    verdict, condition = follows(evidence, margin=f"margin declared beforehand: {PART:g} of the baseline")
+        rows += _rows(task, found[task.name], [labels.index(reference), *range(len(MODULI), len(labels))])
+    verdict, condition = follows(evidence_of(found, labels, rivals, family=len(OTHERS)), margin=MARGIN)
     diversity = "; ".join(
         f"{row['cell']}, {row['transition']} {row['effective dimension before training']}" for row in rows
     )

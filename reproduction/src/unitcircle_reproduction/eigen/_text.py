@@ -9,7 +9,7 @@ from unitcircle.experiments.comparison import Comparison, Group
 from unitcircle.experiments.studies import Study
 from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction.eigen import _angles, _dose, _driven, _regimes
+from unitcircle_reproduction.eigen import _angles, _answers, _departures, _dose, _driven, _regimes
 from unitcircle_reproduction.eigen import _structure as parts
 from unitcircle_reproduction.eigen import _studies as studies
 from unitcircle_reproduction.eigen._nets import trained_nets
@@ -154,6 +154,8 @@ TEXT = Text(
         "multi30k": _translation,
         "structure": _structure,
         "dose": _dose.claims,
+        "departures": _departures.claims,
+        "answers": _answers.claims,
         "angles": lambda context: [_angles.claim(context)],
         "driven": _driven_claims,
         "discrimination": _discrimination,

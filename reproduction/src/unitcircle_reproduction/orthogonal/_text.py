@@ -16,6 +16,7 @@ from unitcircle_reproduction.orthogonal import (
     _powers,
     _rotation,
     _stabilizer,
+    _standstill,
 )
 
 TEXT = Text(
@@ -35,6 +36,7 @@ TEXT = Text(
         "memory": _memory.claims,
         "explicit": _explicit.claims,
         "linear-transition": _linear_transition.claims,
+        "standstill": _standstill.claims,
     },
 )
 """The source ``orthogonal``."""
