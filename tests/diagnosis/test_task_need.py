@@ -5,6 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.architectures.architecture import M
+from tests.architectures.gated import HandGRU
+from tests.architectures.plain import Elman
 from tests.diagnosis.test_live import N, Reader, codes, found
 from torch import nn
 
@@ -150,6 +153,18 @@ def test_too_few_sequences_or_no_target_show_nothing():
         assert math.isnan(layer.live.far)
         assert severity(diagnosis, "UC201") is Severity.NOTE
         assert found(diagnosis, "UC201").action == {"bias": f"chrono(max_steps={T})"}
+
+
+def test_a_hand_written_gate_is_judged_as_that_of_a_torch_layer():
+    x = torch.randn(100, 1, M, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    fused, loop, longer, plain = (
+        diagnose(model, batch)
+        for model, batch in ((nn.GRU(M, N), x[:T]), (HandGRU(), x[:T]), (HandGRU(), x), (Elman(), x[:T]))
+    )
+    assert severity(fused, "UC201") is severity(loop, "UC201") is Severity.NOTE
+    assert severity(longer, "UC201") is severity(plain, "UC201") is Severity.WARNING
+    assert "through gates" in " ".join(loop.coverage.notes)
 
 
 def test_both_directions_of_a_layer_are_read():

@@ -19,6 +19,12 @@ from unitcircle.dynamics import hand_written
 
 ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED, *STATEFUL]
 RELATIVE = 1e-10
+WITH_GATES = {
+    *("HandGRU", "LayerNormGRU", "GateByGate", "MinimalGated", "HandLSTM", "LayerNormLSTM", "Peephole", "Coupled"),
+    *("SLSTM", "GRUD", "CfC", "LSTMStack", "ConvLSTM", "ConvGRU", "NeuralGPU", "RSSM", "NTM", "ODERNN", "MinGRU"),
+    *("QRNN", "SelectiveScan", "DeltaRule", "InDictionary", "InNamedTuple", "Mogrifier", "SRU", "TorchCells"),
+}
+"""Those whose step multiplies by a gate; LTC divides by 1 + a sigmoid."""
 
 
 def truth(model, batch, batched):
@@ -58,6 +64,7 @@ def test_the_gradient_is_that_at_the_true_states(kind):
     expected = truth(model, batch, getattr(kind, "batched", True))
     assert sorted(layer.layer.name for layer in diagnosis.layers) == sorted(expected), str(diagnosis.coverage)
     assert not diagnosis.coverage.unread
+    assert {layer.gated for layer in diagnosis.layers} == {kind.__name__ in WITH_GATES}
     for layer in diagnosis.layers:
         norms = expected[layer.layer.name]
         with np.errstate(divide="ignore"):

@@ -15,6 +15,8 @@ import unitcircle as uc
 from unitcircle import dynamics
 from unitcircle.errors import ArgumentError
 from unitcircle.jax import live_scans, lyapunov_exponents, to_layers
+from unitcircle.jax._program import Program
+from unitcircle.jax._scan_states import recurrent_scans
 
 EPS = 2.0**-52
 T, B, M, N = 30, 6, 2, 9
@@ -81,6 +83,9 @@ def test_measurements_and_findings_are_those_of_torch(cell, make, gain):
     found = uc.diagnose(model, (XS, CLASSES))
     expected = uc.diagnose(TorchReader(model, make), (XS, CLASSES))
     assert codes(found) == codes(expected) != []
+    assert [one.severity for one in found.findings] == [one.severity for one in expected.findings]
+    assert live(found).gated
+    assert live(expected).gated
     ours, theirs = live(found), live(expected)
     np.testing.assert_allclose(ours.log_gradient, theirs.log_gradient, rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(ours.distance, theirs.distance, rtol=ROUNDING)
@@ -161,6 +166,58 @@ def test_a_hand_written_cell_has_the_gradient_and_findings_of_its_torch_twin():
     np.testing.assert_allclose(live(found).log_gradient, live(expected).log_gradient, rtol=0, atol=ROUNDING)
     assert codes(found) == codes(expected) != []
     assert "(6, 9)" in " ".join(found.coverage.notes)
+
+
+def half_tanh(x):
+    return (1 + jnp.tanh(x)) / 2
+
+
+def through(gate):
+    """A step whose state is multiplied by what a function gives."""
+
+    def step(params, h, x):
+        z = gate(x @ params["U"] + h @ params["W"])
+        return (1 - z) * h + z * jnp.tanh(x @ params["U"])
+
+    return step
+
+
+def scans_of(function, params, xs):
+    """The recurrences of a traced function, which is not run."""
+    return recurrent_scans(Program.of(jax.make_jaxpr(function)(params, xs)), range(len(params)))[0]
+
+
+STEPS_WITH_GATES = {
+    "sigmoid": (through(jax.nn.sigmoid), True),
+    "hard sigmoid": (through(jax.nn.hard_sigmoid), True),
+    "half of tanh": (through(half_tanh), True),
+    "in logarithms": (through(lambda x: jnp.exp(-jax.nn.softplus(x))), True),
+    "clipped": (through(lambda x: jnp.clip(x, 0, 1)), True),
+    "relu": (through(jax.nn.relu), False),
+    "sigmoid cell": (lambda params, h, x: jax.nn.sigmoid(x @ params["U"] + h @ params["W"]), False),
+    "learned leak": (lambda params, h, x: jax.nn.sigmoid(params["W"][0]) * h + x @ params["U"], False),
+}
+
+
+@pytest.mark.parametrize("name", STEPS_WITH_GATES)
+def test_a_gate_is_what_keeps_a_factor_of_the_state_between_0_and_1(name):
+    step, gated = STEPS_WITH_GATES[name]
+    params = {"U": normal(M, N), "W": normal(N, N) / 3}
+
+    def last(params, xs):
+        return lax.scan(lambda h, x: (step(params, h, x), None), jnp.zeros((B, N)), xs)[0].sum()
+
+    [scan] = scans_of(last, params, normal(3, B, M))
+    assert scan.gated == gated
+
+
+def test_gates_of_all_steps_may_be_computed_before_the_scan():
+    def last(params, xs):
+        z = jax.nn.sigmoid(xs @ params["U"])
+        return lax.scan(lambda h, z: ((1 - z) * h + z, None), jnp.zeros((B, N)), z)[0].sum()
+
+    [scan] = scans_of(last, {"U": normal(M, N)}, normal(3, B, M))
+    assert scan.gated
 
 
 def tanh_loss(params, batch):

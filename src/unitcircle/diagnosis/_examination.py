@@ -64,6 +64,11 @@ class LayerExamination:
         return str(self.layer.cell) if self.layer.linear is None else self.layer.linear.family.name
 
     @property
+    def gated(self) -> bool:
+        """Whether its gates decide what a step keeps: of a GRU or LSTM, or as measured in a live model."""
+        return self.layer.cell.gated or (self.live is not None and self.live.gated)
+
+    @property
     def size(self) -> str:
         """The number of units, or of the heads or channels of a linear recurrence."""
         return str(self.layer.hidden_size) if self.layer.linear is None else self.layer.linear.size

@@ -167,7 +167,7 @@ def _layers(
         acting = ", ".join(scan.parameters) or "no parameter"
         notes.append(
             f"{title} is a scan of {len(scan.states[0]) - 1} steps: it carries a state of shape {shapes}, on which "
-            f"{acting} act{'s' * (len(scan.parameters) < 2)}"
+            f"{acting} act{'s' * (len(scan.parameters) < 2)}{', through gates' * scan.gated}"
         )
         size = sum(leaf[0].size for leaf in scan.states) // len(scan.lengths)
         source = Source(tensors=scan.parameters, layout="flax", dtype="float32")
@@ -248,6 +248,7 @@ def _measured(
         exponent_stderr=uncertainty,
         cut=cuts[0] if cuts else None,
         links=len(cuts),
+        gated=scan.gated,
     )
     if of_cell is None:
         return measured

@@ -163,9 +163,10 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True,
         )
     measured = {name for one, (_, live) in zip(plain, layers, strict=True) if live for name in one.names.values()}
     of_modules = list(zip(plain, layers, strict=True))
-    for layer, gradient, jacobian in found.layers:
-        layers.append((layer, _measure_layer(gradient.layers[0], layer, gradient, jacobian, None, seed=0)))
-        lengths.append(gradient.steps)
+    for layer, loop in found.layers:
+        live = _measure_layer(loop.gradient.layers[0], layer, loop.gradient, loop.jacobian, None, seed=0)
+        layers.append((layer, replace(live, gated=loop.gated)))
+        lengths.append(loop.gradient.steps)
         measured |= set(layer.source.tensors)
     # A subclass with a forward of its own that does not call torch's is the loop that it runs in, where there is one.
     beside = {id(pair) for one, pair in of_modules if one.own_forward and pair[1] is None}

@@ -101,6 +101,8 @@ class LiveLayer:
         The first lag at which the model detaches the state: from it on the gradient is 0; None where it does not.
     links
         At how many places it does.
+    gated
+        Whether a step of a hand-written recurrence, or of a scan, multiplies what depends on the state by a gate.
     drive
         Of a plain cell, over its units: the root mean square of the standard deviation over the batch of U x + b, and
         of its mean; otherwise None.
@@ -131,6 +133,7 @@ class LiveLayer:
     trajectories: int = 1
     cut: int | None = None
     links: int = 0
+    gated: bool = False
     drive: tuple[float, float] | None = None
 
     @cached_property
@@ -225,6 +228,7 @@ class LiveLayer:
             "gates": {name: vars(gate) for name, gate in self.gates.items()},
             "trajectories": self.trajectories,
             "detached_at_lag": self.cut,
+            "gated": self.gated,
         }
 
 

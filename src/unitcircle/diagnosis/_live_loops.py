@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from unitcircle.dynamics import GradientFlow, HandWritten, HandWrittenLayer, hand_written, prepared
+from unitcircle.dynamics import HandWritten, HandWrittenLayer, hand_written, prepared
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.recurrence import Cell, RecurrentLayer, Source
 from unitcircle.torch import RecurrentTensors
@@ -22,7 +22,7 @@ Names = Sequence[str | nn.Parameter]
 class LoopLayers:
     """The hand-written recurrences of a model, how they were found, and what was not recognised."""
 
-    layers: tuple[tuple[RecurrentLayer, GradientFlow, GradientFlow | None], ...]
+    layers: tuple[tuple[RecurrentLayer, HandWrittenLayer], ...]
     notes: tuple[str, ...]
     unread: tuple[str, ...]
 
@@ -54,8 +54,7 @@ def loop_layers(
             remedy = f"Found on this batch: {others}. Measure a step function with unitcircle.dynamics.as_recurrence."
             raise ArgumentError("at", rule, repr(name), remedy)
         titles |= {layer.name: name for layer in matches}
-    layers = [(_as_layer(model, layer, titles.get(layer.name)), layer.gradient, layer.jacobian)
-              for layer in found.layers]  # fmt: skip
+    layers = [(_as_layer(model, layer, titles.get(layer.name)), layer) for layer in found.layers]
     notes = [_how(layer, titles.get(layer.name, layer.name)) for layer in found.layers]
     return LoopLayers(tuple(layers), (*notes, *found.notes), _unrecognised(found, explained))
 
@@ -108,6 +107,7 @@ def _how(layer: HandWrittenLayer, name: str) -> str:
     return (
         f"{name} is a loop of {layer.gradient.steps} steps, found in the autograd graph of one forward pass: it "
         f"carries a state of shape {shapes}, on which {acting} act{'s' * (len(layer.parameters) < 2)}"
+        f"{', through gates' * layer.gated}"
     )
 
 

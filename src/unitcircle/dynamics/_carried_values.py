@@ -245,7 +245,7 @@ class CarriedValues:
         variables = set(group)
         names: dict[str, None] = {}
         drives: dict[str, None] = {}
-        for node in sorted(self._between(variables)):
+        for node in sorted(self.between(variables)):
             for value in self.graph.edges[node]:
                 if value is None or self.influences.get(value.node, frozenset[Variable]()) & variables:
                     continue
@@ -254,7 +254,11 @@ class CarriedValues:
                     drives |= dict.fromkeys(self.graph.sources(value))
         return list(names or drives)
 
-    def _between(self, variables: set[Variable]) -> set[int]:
+    def variable_of(self, value: Value, /) -> Variable | None:
+        """Return the variable that a value of the loop is one of, or None."""
+        return self._of.get(value)
+
+    def between(self, variables: set[Variable], /) -> set[int]:
         """Return the nodes on the way from the variables of an iteration to those of the next."""
         nodes: set[int] = set()
         waiting = [value.node for variable in variables for value in self.values[variable].values()]

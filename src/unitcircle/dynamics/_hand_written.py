@@ -47,6 +47,9 @@ class HandWrittenLayer:
         ‖∂L/∂s_t‖ by lag.
     jacobian
         ‖∂s_T/∂s_t‖_F by lag, from random cotangents; None if it was not asked for.
+    gated
+        Whether a step multiplies a value that depends on the state by a gate: one that a bounded function of the input
+        or the state computes, all of whose values lie in [0, 1].
     """
 
     name: str
@@ -55,6 +58,7 @@ class HandWrittenLayer:
     state_size: int
     gradient: GradientFlow
     jacobian: GradientFlow | None
+    gated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,4 +273,4 @@ def _measured(
         products = [derivatives.at(values, derivatives.signs(ends)) for _ in range(probes)]
         jacobian = layout.flow(one, products, "jacobian")
     size = sum(map(prod, layout.shapes)) // layout.batch
-    return HandWrittenLayer(one.name, one.parameters, layout.shapes, size, gradient, jacobian)
+    return HandWrittenLayer(one.name, one.parameters, layout.shapes, size, gradient, jacobian, one.gated)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count, takewhile
 
 from unitcircle.dynamics._carried_values import CarriedValues, Variable
+from unitcircle.dynamics._gates import is_gated
 from unitcircle.dynamics._run_graph import RunGraph, Value
 
 FEWEST = 3
@@ -29,12 +30,15 @@ class LoopRecurrence:
         first; none where they are unknown, or no gradient reaches them.
     cuts
         Steps after which the link to the next one is cut, as by ``detach``.
+    gated
+        Whether a step multiplies a value that depends on the state by a gate.
     """
 
     name: str
     parameters: tuple[str, ...]
     states: tuple[tuple[tuple[Value, ...], ...], ...]
     cuts: tuple[int, ...] = ()
+    gated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,10 @@ class _Execution:
     loop: CarriedValues
     group: tuple[Variable, ...]
     parameters: tuple[str, ...]
+
+    @property
+    def gated(self) -> bool:
+        return is_gated(self.loop, self.group)
 
     @property
     def states(self) -> tuple[tuple[Value, ...], ...]:
@@ -71,7 +79,7 @@ def loop_recurrences(graph: RunGraph, /) -> list[LoopRecurrence]:
         by_place[frozenset(one.group), one.parameters].append(one)
     names = _names([executions[0].parameters for executions in by_place.values()], graph.sizes)
     return [
-        LoopRecurrence(name, executions[0].parameters, *_trajectories(executions))
+        LoopRecurrence(name, executions[0].parameters, *_trajectories(executions), executions[0].gated)
         for name, executions in zip(names, by_place.values(), strict=True)
     ]
 

@@ -58,6 +58,9 @@ class LiveScan:
         Whether it runs from the end of its inputs.
     detached
         Whether a step stops a gradient.
+    gated
+        Whether a step multiplies what depends on the state by a gate: a value that depends on the input or the state,
+        and that the operations which compute it keep in [0, 1].
     """
 
     parameters: tuple[str, ...]
@@ -72,6 +75,7 @@ class LiveScan:
     initial: Any
     reverse: bool
     detached: bool
+    gated: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -347,6 +351,7 @@ class _Compiled:
                     tuple(map(real_parts, initial)),
                     bool(scan.equation.params["reverse"]),
                     scan.detached,
+                    scan.gated,
                 )
             )
         unrolled = {names[k]: count for k, count in self.traced.unrolled.items()}

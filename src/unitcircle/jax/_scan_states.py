@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 
+from unitcircle.jax._gates import ANY, Bounds, bounds, bounds_of, is_gated
 from unitcircle.jax._program import Atom, Constant, Equation, Program
 
 _ADDITIVE = frozenset({"add", "add_any", "sub"})
@@ -21,7 +22,7 @@ class RecurrentScan:
 
     ``place`` is the index of its equation, ``leaves`` are the carries that are the state, ``parameters`` the numbers of
     the parameters that act on it, ``before`` the places of the recurrences that its inputs come from, ``detached``
-    whether a step stops a gradient.
+    whether a step stops a gradient, ``gated`` whether it multiplies what depends on the state by a value in [0, 1].
     """
 
     place: int
@@ -30,6 +31,7 @@ class RecurrentScan:
     parameters: tuple[int, ...]
     before: frozenset[int]
     detached: bool
+    gated: bool = False
 
     @property
     def body(self) -> Program:
@@ -58,10 +60,11 @@ def recurrent_scans(program: Program, parameters: Collection[int], /) -> tuple[l
         origins[var] = _Origin(frozenset({k})) if k in parameters else _Origin(weights=False)
     chains: dict[int, dict[int, int]] = {}
     found: list[RecurrentScan] = []
+    limits = bounds(program, [ANY] * len(program.inputs))
     for place, equation in enumerate(program.equations):
         taken = [origins.get(atom, _Origin()) if isinstance(atom, int) else _Origin() for atom in equation.inputs]
         origin = _together(taken)
-        if equation.name == "scan" and (scan := _recurrence(place, equation, taken)) is not None:
+        if equation.name == "scan" and (scan := _recurrence(place, equation, taken, limits)):
             found.append(scan)
             origin = _Origin(origin.parameters, origin.weights, origin.scans | {place})
         elif not origin.weights:
@@ -111,7 +114,9 @@ def _longest(counts: Sequence[dict[int, int]]) -> dict[int, int]:
     return merged
 
 
-def _recurrence(place: int, equation: Equation, taken: Sequence[_Origin]) -> RecurrentScan | None:
+def _recurrence(
+    place: int, equation: Equation, taken: Sequence[_Origin], limits: Mapping[int, Bounds]
+) -> RecurrentScan | None:
     """Return the recurrence that a scan is, or None where it carries nothing that parameters reach."""
     (body,) = equation.bodies
     first, carries = equation.params["num_consts"], equation.params["num_carry"]
@@ -148,7 +153,10 @@ def _recurrence(place: int, equation: Equation, taken: Sequence[_Origin]) -> Rec
     detached = any(
         one.name == "stop_gradient" and any(sources(atom) & state for atom in one.inputs) for one in body.equations
     )
-    return RecurrentScan(place, equation, tuple(leaves), tuple(parameters), before, detached)
+    given = [ANY if first <= k < first + carries else bounds_of(atom, limits) for k, atom in enumerate(equation.inputs)]
+    making = _making(body, {after[j] for j in leaves})
+    gated = is_gated(making, reached, state, first, bounds(body, given))
+    return RecurrentScan(place, equation, tuple(leaves), tuple(parameters), before, detached, gated)
 
 
 def _behind(body: Program) -> dict[int, frozenset[int]]:
@@ -163,15 +171,22 @@ def _behind(body: Program) -> dict[int, frozenset[int]]:
 def _acting(body: Program, state: set[int], reached: dict[int, frozenset[int]], made: set[Atom]) -> set[int]:
     """Return the numbers of the inputs that meet the state in an equation that makes the next one."""
     acting: set[int] = set()
-    needed = set(made)
-    for equation in reversed(body.equations):
-        if needed.isdisjoint(equation.outputs):
-            continue
-        needed |= set(equation.inputs)
+    for equation in _making(body, made):
         sources = [reached[atom] for atom in equation.inputs if isinstance(atom, int)]
         if any(one & state for one in sources):
             acting |= {k for one in sources for k in one}
     return acting
+
+
+def _making(body: Program, made: set[Atom]) -> list[Equation]:
+    """Return the equations that variables are computed by, the last first."""
+    making: list[Equation] = []
+    needed = set(made)
+    for equation in reversed(body.equations):
+        if not needed.isdisjoint(equation.outputs):
+            needed |= set(equation.inputs)
+            making.append(equation)
+    return making
 
 
 def _is_sum(body: Program, var: int, atom: Atom) -> bool:

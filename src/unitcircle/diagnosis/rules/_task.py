@@ -34,7 +34,7 @@ def _largest(values: list[float]) -> float:
 
 def severity_of_forgetting(exam: Examination, layer: LayerExamination) -> Severity:
     """Return how bad it is that a layer forgets: a warning where a remedy was seen to pay on such a task."""
-    gated = layer.layer.cell.gated
+    gated = layer.gated
     if math.isnan(near(exam)):
         return Severity.NOTE if gated and exam.steps < LONG else Severity.WARNING
     if near(exam) >= HALF:

@@ -49,7 +49,9 @@ def gradient_vanishes(exam: Examination) -> Iterator[Finding]:
       over 40: a warning. Most plain cells learned as they were, and no initialization made much of a difference: a
       note.
 
-    Where nothing is known of the task, it is a warning, but for an LSTM or GRU below 100 steps a note.
+    Where nothing is known of the task, it is a warning, but for an LSTM, a GRU or another gated cell below 100 steps a
+    note. A hand-written cell is gated if its step multiplies what depends on the state by a value in [0, 1] that a
+    bounded function of the input or the state gives.
 
     ## Remedy
     LSTM, GRU: spread the biases of the gate that keeps the state over the length (Chrono). Plain RNN: block-rotation or
