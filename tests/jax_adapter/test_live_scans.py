@@ -91,6 +91,19 @@ def test_a_complex_linear_recurrence_has_its_exact_gradient_and_exponents():
     np.testing.assert_allclose(exponents, np.repeat(np.log(radius)[::-1], 2 * B), rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.parametrize("loss", [None, jnp.sum])
+def test_with_as_many_probes_as_entries_the_jacobian_is_exact(loss):
+    params, xs = {"U": normal(N, M), "W": normal(N, N) / 2}, normal(T, B, M)
+    drawn = loss is None  # the gradient of a random cotangent takes one
+    (scan,) = live_scans(lambda p, xs: run_rnn(p, xs)[-1], params, xs, loss=loss, probes=N + drawn).scans
+    product = np.broadcast_to(np.eye(N), (B, N, N))
+    for lag in range(T + 1):
+        expected = np.log(np.linalg.norm(product, axis=(1, 2)))
+        np.testing.assert_allclose(scan.log_jacobian[lag], expected, rtol=0, atol=ROUNDING)
+        product = product @ ((1 - scan.states[0][T - lag] ** 2)[:, :, None] * params["W"])
+    np.testing.assert_allclose(scan.log_gradient[0], 0.5 * np.log(N), rtol=0, atol=ROUNDING)
+
+
 def test_gates_computed_outside_the_loop_still_make_a_state():
     params = {"Wz": normal(N, M), "Wh": normal(N, M)}
     xs = normal(T, B, M)

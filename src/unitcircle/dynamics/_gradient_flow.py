@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,7 +44,7 @@ def gradient_flow(
     ::
 
         gradient   ‖∂L/∂s_t‖ for the loss, or for L = v·h_T with a random v, ‖v‖² ≈ n
-        jacobian   ‖∂h_T/∂s_t‖_F, from E ‖vᵀ ∂h_T/∂s_t‖² over random signs v
+        jacobian   ‖∂h_T/∂s_t‖_F, from E ‖vᵀ ∂h_T/∂s_t‖² over random signs v, or exact (``probes``)
         spectral   ‖∂h_T/∂s_t‖_2, exact, at the cost of n cotangents
 
     ``s_t`` is a layer's full state (of an LSTM h and c together; ``parts`` has each), ``h_T`` the last output of the
@@ -70,7 +71,8 @@ def gradient_flow(
     norm
         The norm to measure.
     probes
-        Number of random cotangents for ``norm="jacobian"``.
+        Number of random cotangents for ``norm="jacobian"``. With as many as the last outputs have entries the norm is
+        exact, and its standard error 0.
     at
         Names of submodules that a hand-written recurrence calls once per step with its state as first argument, such
         as ``("h2h",)``. Their states are counted from the first call.
@@ -149,10 +151,12 @@ def flow_of(run: RecordedRun, objective: Tensor | None, norm: Norm, /, *, probes
             read = source.of_loss(objective, given)
             given = {name: _read_after(t, read[name], given[name]) for name, t in trajectories.items()}
         draw = partial(_cotangents, norm=norm, probes=probes, generator=generator_of(rng))
-        gradients, count = _of_ends(source, record, given, draw)
-        curves = {
-            name: lag_curves(t, gradients, count, norm == "spectral", given[name]) for name, t in trajectories.items()
-        }
+        gradients, count, exact = _of_ends(source, record, given, draw)
+        curves: dict[str, LagCurves] = {}
+        for name, t in trajectories.items():
+            curve = lag_curves(t, gradients, count, norm == "spectral", given[name])
+            known = any(id(part) in exact for part in t.tensors)
+            curves[name] = replace(curve, error=np.zeros_like(curve.error)) if known else curve
     return _flow(run, curves, norm)
 
 
@@ -182,20 +186,23 @@ def _of_ends(
     source: StateGradients,
     record: StateRecord,
     given: Mapping[str, Tensor | None],
-    draw: Callable[[Sequence[Tensor]], list[Tensor]],
-) -> tuple[dict[int, Tensor], int]:
+    draw: Callable[[Sequence[Tensor]], tuple[list[Tensor], bool]],
+) -> tuple[dict[int, Tensor], int, set[int]]:
     """Return the products of cotangents of the last outputs with ∂h_T/∂s_t, and how many cotangents there are."""
+    # And of which tensors the mean square over the cotangents is that of the Jacobian, not an estimate.
     remaining = dict(record.trajectories)
     top = {id(t) for t in record.top}
     first = {name: t for name, t in remaining.items() if id(t) in top}
     gradients: dict[int, Tensor] = {}
-    count = 1
+    count, exact = 1, set[int]()
     while remaining:
         ends = source.differentiable({name: t.at_ends(given[name]) for name, t in first.items()})
         if ends:
-            cotangents = draw(list(ends.values()))
+            cotangents, complete = draw(list(ends.values()))
             count = len(cotangents[0])
-            gradients |= source.of_ends(ends, cotangents, given, gradients)
+            found = source.of_ends(ends, cotangents, given, gradients)
+            exact |= found.keys() if complete else set()
+            gradients |= found
         # A layer that the outputs do not depend on, such as another encoder, is measured up to its own.
         remaining = {
             name: t
@@ -203,19 +210,26 @@ def _of_ends(
             if name not in first and not any(id(part) in gradients for part in t.tensors)
         }
         first = dict([next(reversed(remaining.items()))]) if remaining else {}
-    return gradients, count
+    return gradients, count, exact
 
 
-def _cotangents(ends: Sequence[Tensor], norm: Norm, probes: int, generator: torch.Generator) -> list[Tensor]:
-    if norm == "spectral":
-        sizes = [end.shape[-1] for end in ends]
-        blocks = torch.eye(sum(sizes), dtype=ends[0].dtype, device=ends[0].device).split(sizes, 1)
-        return [block.unsqueeze(1).expand(-1, len(end), -1) for block, end in zip(blocks, ends, strict=True)]
+def _cotangents(
+    ends: Sequence[Tensor], norm: Norm, probes: int, generator: torch.Generator
+) -> tuple[list[Tensor], bool]:
+    """Return cotangents ``(K, B, p)`` of the last outputs, and whether their mean square is that of all directions."""
     if probes < 2 and norm == "jacobian":
         raise ArgumentError("probes", "must be at least 2, since their scatter gives the error", f"{probes}")
     count = probes if norm == "jacobian" else 1
+    sizes = [end.shape[-1] for end in ends]
+    if norm == "spectral" or (norm == "jacobian" and count >= sum(sizes)):
+        units = torch.eye(sum(sizes), dtype=ends[0].dtype, device=ends[0].device)
+        if norm == "jacobian":
+            # Rows of zeros, since the layers below may need more cotangents; the mean is over all rows.
+            units = torch.cat([units, units.new_zeros(count - len(units), len(units))]) * count**0.5
+        blocks = units.split(sizes, 1)
+        return [block.unsqueeze(1).expand(-1, len(end), -1) for block, end in zip(blocks, ends, strict=True)], True
     signs = [torch.randint(0, 2, (count, *end.shape), generator=generator, device=generator.device) for end in ends]
-    return [(2 * s - 1).to(end.dtype).to(end.device) for s, end in zip(signs, ends, strict=True)]
+    return [(2 * s - 1).to(end.dtype).to(end.device) for s, end in zip(signs, ends, strict=True)], False
 
 
 def _flow(run: RecordedRun, curves: Mapping[str, LagCurves], norm: Norm) -> GradientFlow:

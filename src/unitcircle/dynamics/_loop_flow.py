@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
+from math import log
 from typing import Any
 
 import numpy as np
@@ -34,10 +36,29 @@ class GraphDerivatives:
         cotangents: list[Tensor] = []
         for value in values:
             shape, generator = self.graph.shape(value), self.generator
-            signs = torch.randint(0, 2, shape, generator=generator, device=generator.device)
             dtype, device = self.graph.kind(value)
-            cotangents.append((2 * signs - 1).to(dtype).to(device))
+            drawn = [
+                2 * torch.randint(0, 2, shape, generator=generator, device=generator.device) - 1
+                for _ in range(1 + dtype.is_complex)
+            ]
+            signs = drawn[0] + 1j * drawn[1] if dtype.is_complex else drawn[0]
+            cotangents.append(signs.to(dtype).to(device))
         return [self.graph.edge(value) for value in values], cotangents
+
+    def units(self, values: Sequence[Value], axes: Mapping[tuple[int, ...], int], /) -> Iterator[Outputs]:
+        """Yield tensors of the run with each unit cotangent of a sequence, the same for all of a batch."""
+        zeros = [
+            torch.zeros(self.graph.shape(v), dtype=(kind := self.graph.kind(v))[0], device=kind[1]) for v in values
+        ]
+        edges = [self.graph.edge(value) for value in values]
+        for k, zero in enumerate(zeros):
+            axis = axes.get(tuple(zero.shape))
+            shape = [size for place, size in enumerate(zero.shape) if place != axis]
+            for entry in product(*map(range, shape)):
+                for unit in (1, 1j) if zero.is_complex() else (1,):
+                    one = zero.clone()
+                    (one if axis is None else one.movedim(axis, -1))[entry] = torch.tensor(unit)
+                    yield edges, [one if j == k else other for j, other in enumerate(zeros)]
 
     def first_index(self, values: Sequence[Value], axes: Sequence[int], /) -> Outputs:
         """Return tensors of the run with cotangents that are 1 at the first index of an axis and 0 elsewhere."""
@@ -110,6 +131,18 @@ class StateLayout:
         axis = self.axes.get(tuple(gradient.shape))
         rows = gradient.flatten().unsqueeze(0) if axis is None else gradient.movedim(axis, 0).flatten(1)
         return norms(rows).cpu()
+
+    def jacobian(self, one: LoopRecurrence, probes: int, derivatives: GraphDerivatives, /) -> GradientFlow:
+        """Return the norms of the Jacobian of the last state; exact where it has no more entries than probes."""
+        values = list(dict.fromkeys(value for states in one.states for state in states for value in state))
+        ends = list(dict.fromkeys(value for states in one.states for value in states[-1]))
+        units = list(islice(derivatives.units(ends, self.axes), probes + 1))
+        if len(units) > probes:
+            products = [derivatives.at(values, derivatives.signs(ends)) for _ in range(probes)]
+            return self.flow(one, products, "jacobian")
+        flow = self.flow(one, [derivatives.at(values, unit) for unit in units], "jacobian")
+        # The sum over the units, not their mean.
+        return replace(flow, log_norms=flow.log_norms + 0.5 * log(len(units)), stderr=np.zeros_like(flow.stderr))
 
     def flow(self, one: LoopRecurrence, gradients: Sequence[Gradients], norm: Norm, /) -> GradientFlow:
         """Return norms by lag, of the mean square over the gradients."""

@@ -16,8 +16,8 @@ from unitcircle.errors import ArgumentError
 from unitcircle.jax._cells import flatten
 from unitcircle.jax._perturbed_scan import (
     first_of_last,
+    of_last_states,
     perturbed,
-    random_signs,
     state_step,
     total,
     zeros_like_made,
@@ -140,7 +140,7 @@ def live_scans(
         Scalar function of its output. None: the output where it is a scalar; else no loss, and the gradient is that of
         v·h_T with random signs v.
     probes
-        Number of random cotangents v of ∂h_T/∂s_t; 0 to leave it out.
+        Number of random cotangents v of ∂h_T/∂s_t; 0 to leave it out. Where h_T has fewer entries the norm is exact.
     key
         JAX key of the cotangents, or a seed for one.
 
@@ -321,20 +321,21 @@ class _Compiled:
             of_loss, of_first = (tuple(np.asarray(leaf[k]) for leaf in pulled[scan.place]) for k in (0, 1))
             of_loss = total(of_loss, [np.asarray(leaf[0]) for leaf in of_made[scan.place]])
             curves[scan.place] = scan_curves(host[scan.place], self._axes[scan.place], of_loss, of_first)
-        jacobian = None
+        jacobian, rows = None, slice(None)
         if scans and (probes or not self.traced.scalar):
-            cotangents = {
-                scan.place: random_signs(zeros[scan.place], heads[scan.place], curves[scan.place], count, key)
-                if scan.place in tops
-                else tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in zeros[scan.place])
-                for scan in scans
-            }
+            # Without a loss the first cotangent is that of the gradient.
+            drawn = int(not self.traced.scalar)
+            cotangents, complete = of_last_states(
+                zeros, {place: heads[place] for place in tops}, curves, count, key, drawn=drawn
+            )
+            rows = slice(drawn * complete, None)
             jacobian = self._products(inputs, np.zeros(count), cotangents)[-1][0]
         found: list[LiveScan] = []
         for scan in scans:
             curve = curves[scan.place]
             of_ends = None if jacobian is None else tuple(np.asarray(leaf) for leaf in jacobian[scan.place])
-            log_jacobian = curve.by_lag(of_ends) if of_ends is not None else np.full_like(curve.log_gradient, np.nan)
+            measured = None if of_ends is None else tuple(leaf[rows] for leaf in of_ends)
+            log_jacobian = curve.by_lag(measured) if measured is not None else np.full_like(curve.log_gradient, np.nan)
             single = None if self.traced.scalar or of_ends is None else tuple(leaf[:1] for leaf in of_ends)
             constants, along, initial = records[scan.place]
             found.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -112,20 +112,66 @@ def first_of_last(leaves: Sequence[np.ndarray], axes: Sequence[int], count: int,
     return cotangents
 
 
-def random_signs(
-    leaves: Sequence[np.ndarray], heads: Sequence[int], curves: ScanCurves, count: int, key: jax.Array, /
-) -> tuple[np.ndarray, ...]:
-    """Return cotangents with random signs at the last state of each sequence, for the arrays that are read."""
-    cotangents = tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in leaves)
+def of_last_states(
+    zeros: Mapping[int, Sequence[np.ndarray]],
+    heads: Mapping[int, Sequence[int]],
+    curves: Mapping[int, ScanCurves],
+    count: int,
+    key: jax.Array,
+    /,
+    *,
+    drawn: int,
+) -> tuple[dict[int, tuple[np.ndarray, ...]], bool]:
+    """Return cotangents of the last states of the scans that have heads, and whether they are complete."""
+    # Complete: the first ``drawn`` have random signs, and of the others, the unit vectors of a sequence and zeros, the
+    # mean square is that of all directions. Else all have random signs.
+    cotangents = {
+        p: tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in leaves) for p, leaves in zeros.items()
+    }
+    sizes = [_directions(zeros[p], heads[p], curves[p]) for p in heads]
+    complete = sum(sizes) <= count - drawn
+    first = drawn
+    for p, size in zip(heads, sizes, strict=True):
+        _add_signs([rows[: drawn if complete else count] for rows in cotangents[p]], heads[p], curves[p], key)
+        if complete:
+            _add_units([rows[first : first + size] for rows in cotangents[p]], heads[p], curves[p], count - drawn)
+            first += size
+    return cotangents, complete
+
+
+def _directions(leaves: Sequence[np.ndarray], heads: Sequence[int], curves: ScanCurves) -> int:
+    """Return how many entries the last state of one sequence has, in real numbers."""
+    sequences = len(curves.last) if curves.axes else 1
+    return sum(leaves[k][0].size // sequences * (1 + np.iscomplexobj(leaves[k])) for k in heads)
+
+
+def _add_signs(cotangents: Sequence[np.ndarray], heads: Sequence[int], curves: ScanCurves, key: jax.Array) -> None:
+    """Add random signs to cotangents, at the last state of each sequence, for the arrays that are read."""
     for k in heads:
-        rows = cotangents[k]
-        signs = np.asarray(jax.random.rademacher(jax.random.fold_in(key, k), (2, count, *rows.shape[2:]), jnp.int8))
-        value = (signs[0] + 1j * signs[1] if np.iscomplexobj(rows) else signs[0]).astype(rows.dtype)
-        if curves.axes:
-            axis = curves.axes[k]
-            by_sequence = np.moveaxis(rows, 2 + axis, 2)
-            for b, end in enumerate(curves.last):
-                by_sequence[:, end, b] = np.moveaxis(value, 1 + axis, 1)[:, b]
-        else:
-            rows[:, curves.last[0]] = value
-    return cotangents
+        count, _, *shape = cotangents[k].shape
+        signs = np.asarray(jax.random.rademacher(jax.random.fold_in(key, k), (2, count, *shape), jnp.int8))
+        _place(cotangents[k], signs[0] + 1j * signs[1] if np.iscomplexobj(cotangents[k]) else signs[0], curves, k)
+
+
+def _add_units(cotangents: Sequence[np.ndarray], heads: Sequence[int], curves: ScanCurves, count: int) -> None:
+    """Add the unit vectors of a sequence, times √count, one to each of as many cotangents."""
+    row = 0
+    for k in heads:
+        value = np.zeros(cotangents[k][:, 0].shape, cotangents[k].dtype)
+        by_sequence = np.moveaxis(value, 1 + curves.axes[k], 1) if curves.axes else value[:, None]
+        for entry in np.ndindex(*by_sequence.shape[2:]):
+            for unit in (1, 1j) if np.iscomplexobj(value) else (1,):
+                by_sequence[(row, slice(None), *entry)] = unit * np.sqrt(count)
+                row += 1
+        _place(cotangents[k], value, curves, k)
+
+
+def _place(rows: np.ndarray, value: np.ndarray, curves: ScanCurves, k: int) -> None:
+    """Add cotangents ``(K, ...)`` of the last state of each sequence to rows ``(K, T + 1, ...)``."""
+    if not curves.axes:
+        rows[:, curves.last[0]] += value
+        return
+    axis = curves.axes[k]
+    by_sequence = np.moveaxis(rows, 2 + axis, 2)
+    for b, end in enumerate(curves.last):
+        by_sequence[:, end, b] += np.moveaxis(value, 1 + axis, 1)[:, b]
