@@ -1,6 +1,7 @@
 """The methods that the text on orthogonal initialization points to: statements, verdicts, tiny runs of each."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from unitcircle.experiments.studies import Experiment
 from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run
 from unitcircle_reproduction import Context, Verdict
+from unitcircle_reproduction._contenders import Contender, claim_on, contenders, judge_groups
 from unitcircle_reproduction._judgement import Evidence, follows, number, significant
 from unitcircle_reproduction._statement import Statement
+from unitcircle_reproduction.eigen import _bracketed as bracketed
 from unitcircle_reproduction.orthogonal import _clipping as clipping
 from unitcircle_reproduction.orthogonal import _depth as depth
+from unitcircle_reproduction.orthogonal import _gating as gating
 from unitcircle_reproduction.orthogonal import _memory as memory
 from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
-from unitcircle_reproduction.orthogonal._contenders import Contender, claim_on, contenders, judge_groups
 
 EPS32 = float(np.finfo(np.float32).eps)
 TINY = {"steps": 4, "evaluate_every": 2, "batch_size": 4, "measure_at": ()}
@@ -221,3 +224,66 @@ def test_every_protocol_of_the_deep_networks_counts():
     assert follows(depth.evidence_of(_growth(**flat)))[0] is Verdict.FAILS
     missing = {str(start): math.nan for start in depth.STARTS}
     assert follows(depth.evidence_of(_growth(**missing)))[0] is Verdict.TOO_FEW
+
+
+def test_a_stabilizer_whose_network_has_not_learned_is_not_told():
+    def lengths(within, drift):
+        norms = np.stack([np.ones(8), np.full(8, math.exp(drift))], 1)
+        return stabilizer.Lengths(1, np.stack([np.full(8, within), np.full(8, 2.0)], 1), norms)
+
+    for within, sign in ((0.9, 1), (2.2, 0)):
+        found = stabilizer._evidence({"net": [lengths(0.9, 3.0), lengths(within, 0.1), lengths(0.9, 0.1)]})
+        assert [each.sign for each in found if each.name.startswith("drift")] == [sign, 1]
+    assert stabilizer._row("net", 1.0, lengths(2.2, 0.1))["learned"] == "no"
+
+
+def test_rates_of_contenders_are_extended_while_one_is_at_an_edge(learned, tmp_path):
+    _, members, experiment, _ = learned
+    grid = replace(experiment, learning_rates=(0.001, 0.003))
+    group = contenders(Context(tmp_path), "bracketed", members[:1], grid, farthest=1)
+    (row,) = group.rows
+    # The least rates of this grid are far too small, so that the largest is extended, and no more than once.
+    assert sorted(row.tuning) == [0.001, 0.003, 0.0099]
+    assert row.learning_rate == 0.0099
+    assert len(row.seeds) == 8
+
+
+def test_an_orthogonal_start_is_judged_by_what_it_adds(learned):
+    *_, group = learned
+    noise = np.random.default_rng(2).normal(0, 1e-4, 10)
+    scores = {gating.label(cell, "Xavier", clip): 0.1 + noise for cell in gating.CELLS for clip in gating.CLIPS}
+
+    def claim(gains):
+        for (cell, clip), gain in gains.items():
+            scores[gating.label(cell, "Haar", clip)] = 0.1 - gain - noise
+        rows = [
+            replace(group.rows[0], label=name, scores=tuple(values), seeds=tuple(range(10)))
+            for name, values in scores.items()
+        ]
+        return gating.pairing(replace(group, rows=tuple(rows)))
+
+    more = {("tanh", gating.CLIPPED): 0.02, ("tanh", gating.FREE): 0.01}
+    more |= {("gru", gating.CLIPPED): 0.04, ("gru", gating.FREE): 0.01, ("lstm", gating.CLIPPED): 0.05}
+    assert claim(more).verdict is Verdict.HOLDS
+    assert claim(dict.fromkeys(more, 0.02)).verdict is Verdict.CONDITIONALLY
+    assert claim(dict.fromkeys(more, -0.02)).verdict is Verdict.FAILS
+
+
+def test_every_recipe_is_a_contender_with_the_inputs_of_all_and_its_own(monkeypatch):
+    found = {}
+
+    def contest(_, __, members, experiment, **options):
+        found[members[0].cell] = members
+        assert options["farthest"] == bracketed.FARTHEST
+        assert experiment.rank_by == "steps"
+
+    monkeypatch.setattr(bracketed, "contenders", contest)
+    monkeypatch.setattr(bracketed, "claim_on", lambda statement, groups, note: (statement, groups, note))
+    claims = list(bracketed.claims(None))
+    assert list(found) == ["tanh", "gru", "lstm", "relu"]
+    assert {m.label: m.options.get("input", "") for m in found["relu"]}[
+        bracketed.IRNN + bracketed.OWN
+    ] == "gaussian(std=0.001)"
+    for statement, groups, _ in claims:
+        labels = {member.label for cell in (title.rpartition(" ")[2] for title in groups) for member in found[cell]}
+        assert {statement.reference, *statement.others} <= labels

@@ -9,7 +9,7 @@ from unitcircle.experiments.comparison import Comparison, Group
 from unitcircle.experiments.studies import Study
 from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction.eigen import _angles, _answers, _departures, _dose, _driven, _regimes
+from unitcircle_reproduction.eigen import _angles, _answers, _bracketed, _departures, _dose, _driven, _regimes
 from unitcircle_reproduction.eigen import _structure as parts
 from unitcircle_reproduction.eigen import _studies as studies
 from unitcircle_reproduction.eigen._nets import trained_nets
@@ -149,6 +149,7 @@ TEXT = Text(
         "regimes": lambda context: [_regimes.claim(context)],
         "trained": _training,
         "tomita": _tomita,
+        "bracketed": _bracketed.claims,
         "wait": _wait,
         "pixel-mnist": _pixels,
         "multi30k": _translation,

@@ -10,14 +10,16 @@ import numpy as np
 from unitcircle.experiments.comparison import Group
 from unitcircle.experiments.studies import Experiment, Store
 from unitcircle_reproduction._claim import Claim
+from unitcircle_reproduction._contenders import Contender, claim_on, contenders, judge_groups
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._statement import Statement
-from unitcircle_reproduction.orthogonal._contenders import Contender, claim_on, contenders, judge_groups
 
 FREE, CLIPPED = "exploding, not clipped", "exploding, clipped at 1"
 QUIET_FREE, QUIET_CLIPPED = "torch default, not clipped", "torch default, clipped at 1"
 PLAIN, OMEGA = "without Ω", "with Ω, weight 1"
 UNITS, FACTORS = 32, (2, 3)
+FARTHEST = 2
+"""Rates that are added at most at either end while the best is there."""
 
 _CLIPPING = Statement(
     "clipping",
@@ -40,7 +42,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     """Train with and without both remedies of Pascanu et al."""
     clipping = {f"digits, weights N(0, {factor**2}/n)": _clipping(context, factor) for factor in FACTORS}
     yield claim_on(_CLIPPING, clipping, _control(context, next(iter(clipping.values()))))
-    delays, steps = context.pick((10,), (20, 50)), context.pick(400, 4000)
+    delays, steps = (10,), context.pick(400, 1000)
     copying = {
         f"copying(delay={delay})": contenders(
             context,
@@ -49,9 +51,10 @@ def claims(context: Context, /) -> Iterator[Claim]:
             Experiment(
                 f"copying(delay={delay})",
                 sizes=(UNITS,),
-                learning_rates=context.pick((1e-2,), (1e-3, 3e-3, 1e-2)),
+                learning_rates=context.pick((1e-2,), (3e-3, 1e-2, 3e-2)),
                 options={"steps": steps, "evaluate_every": steps // 5, "batch_size": 20, "measure_at": (0, -1)},
             ),
+            farthest=context.pick(0, FARTHEST),
         )
         for delay in delays
     }
@@ -76,10 +79,17 @@ def _clipping(context: Context, factor: int) -> Group:
     if factor == FACTORS[0]:
         members += [Contender(QUIET_FREE, "tanh", options={"clip": None})]
         members += [Contender(QUIET_CLIPPED, "tanh", options={"clip": 1.0})]
-    rates, steps = context.pick((0.03, 0.3), (0.01, 0.03, 0.1, 0.3, 1.0)), context.pick(600, 3000)
+    rates, steps = context.pick((0.03, 0.3), (0.03, 0.1, 0.3)), 600
     options = {"optimizer": "sgd", "steps": steps, "evaluate_every": steps // 4, "measure_at": (0,)}
     experiment = Experiment("digits", sizes=(UNITS,), learning_rates=rates, options=options)
-    return contenders(context, f"orthogonal-clipping-{factor}", members, experiment, tuning_seeds=2)
+    return contenders(
+        context,
+        f"orthogonal-clipping-{factor}",
+        members,
+        experiment,
+        tuning_seeds=2,
+        farthest=context.pick(0, FARTHEST),
+    )
 
 
 def _control(context: Context, group: Group) -> str:

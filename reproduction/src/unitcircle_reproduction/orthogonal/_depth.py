@@ -14,9 +14,9 @@ from unitcircle.experiments.comparison import Row
 from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.report import CYCLE
 from unitcircle_reproduction._claim import Claim
+from unitcircle_reproduction._contenders import SEEDS
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._judgement import Evidence, follows, number
-from unitcircle_reproduction.orthogonal._contenders import SEEDS
 
 
 @dataclass(frozen=True)

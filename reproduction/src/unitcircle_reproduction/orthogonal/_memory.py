@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from unitcircle.experiments.comparison import Group, Standing
 from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
+from unitcircle_reproduction._contenders import Contender, claim_on, contenders
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._statement import Statement
-from unitcircle_reproduction.orthogonal._contenders import Contender, claim_on, contenders
 
 TANH, LSTM = "tanh, torch default", "LSTM, forget bias 1"
 UNITARY, ROTATIONS, CONSTRAINED = "unitary evolution", "tanh, block rotations", "tanh, kept orthogonal"

@@ -26,7 +26,9 @@ LONGEST = 1000
 """Steps of a test window."""
 WEIGHTS = (0.0, 1.0, 50.0)
 """β: none, a weak one, and the smallest of the source (50 to 500)."""
-CELLS = {"IRNN": ("relu", "identity"), "tanh": ("tanh", "orthogonal"), "LSTM": ("lstm", "torch_default")}
+CELLS = {"IRNN": ("relu", "identity")}
+LEARNED = 1.5
+"""Bits per character within the horizon up to which a network has learned the language; others count for nothing."""
 UNITS, SEEDS, CHARACTERS = 64, 10, 400_000
 _NUMERALS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -140,8 +142,8 @@ def claim(context: Context, /) -> Claim:
         file.write(number_words(CHARACTERS, context.draws).encode())
     lengths = {
         f"{name}, trained on {horizon}": _measure(context, text, cell, horizon)
-        for name, cell in list(CELLS.items())[: context.pick(1, None)]
-        for horizon in (10, 50)
+        for name, cell in CELLS.items()
+        for horizon in context.pick((10, 50), (50,))
     }
     evidence = _evidence(lengths)
     signs = {each.name: each.sign for each in evidence}
@@ -153,7 +155,8 @@ def claim(context: Context, /) -> Claim:
         "sequences longer than those it was trained on, where the norm of an ordinary one grows and its predictions "
         "get worse.",
         f"A character language model of numbers in English words, n = {UNITS}, one learning rate, "
-        f"{SEEDS} seeds, tested over {LONGEST} characters from the zero state. "
+        f"{SEEDS} seeds, tested over {LONGEST} characters from the zero state; told is only who learned, "
+        f"{LEARNED:g} bits within the horizon. "
         + " ".join(_sentence(name, group, signs) for name, group in lengths.items()),
         verdict,
         [
@@ -173,7 +176,7 @@ def _measure(context: Context, text: Path, cell: tuple[str, str], horizon: int) 
     """Return what the networks do, one entry a weight of the stabilizer."""
     kind, init = cell
     task = str(CharacterLanguageModel(str(text), horizon))
-    options: dict[str, Any] = {"steps": context.pick(400, 5000), "learning_rate": 2e-3}
+    options: dict[str, Any] = {"steps": context.pick(400, 2000), "learning_rate": 2e-3}
     runs = [Run(task, f"{kind}(size={UNITS})", init, seed=context.first_seed + k, **options) for k in range(SEEDS)]
     lengths: list[Lengths] = []
     for weight in WEIGHTS:
@@ -191,9 +194,15 @@ def _evidence(lengths: Mapping[str, Sequence[Lengths]]) -> list[Evidence]:
         for weight, stable in zip(WEIGHTS[1:], others, strict=True):
             for what, a, b in (("drift", plain.drift, stable.drift), ("loss", plain.after, stable.after)):
                 names.append(_name(what, name, weight))
-                tests.append(_smaller(a, b))
+                # Beside a network that has not learned, a smaller number is no remedy.
+                learned = _has_learned(plain) and _has_learned(stable)
+                tests.append(_smaller(a, b) if learned else (0, 1.0))
     signs, p_values = zip(*tests, strict=True)
     return [Evidence(name, sign) for name, sign in zip(names, significant(signs, p_values), strict=True)]
+
+
+def _has_learned(lengths: Lengths) -> bool:
+    return float(np.median(lengths.within)) <= LEARNED
 
 
 def _name(what: str, network: str, weight: float) -> str:
@@ -232,6 +241,7 @@ def _row(name: str, weight: float, lengths: Lengths) -> dict[str, Any]:
         "network": name,
         "β": f"{weight:g}",
         "bits/character, up to the horizon": _median(lengths.within),
+        "learned": "yes" if _has_learned(lengths) else "no",
         "in the last half": _median(lengths.after),
         "‖h‖/√n at the horizon": _median(lengths.norms[:, lengths.horizon - 1]),
         f"at {LONGEST}": _median(lengths.norms[:, -1]),

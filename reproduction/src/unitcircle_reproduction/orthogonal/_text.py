@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from unitcircle_reproduction._claim import Text
 from unitcircle_reproduction.orthogonal import (
+    _characters,
     _clipping,
     _depth,
     _drive,
     _explicit,
     _fibonacci,
+    _gating,
     _learning_times,
     _linear_transition,
     _memory,
@@ -37,6 +39,8 @@ TEXT = Text(
         "explicit": _explicit.claims,
         "linear-transition": _linear_transition.claims,
         "standstill": _standstill.claims,
+        "gating": _gating.claims,
+        "characters": _characters.claims,
     },
 )
 """The source ``orthogonal``."""

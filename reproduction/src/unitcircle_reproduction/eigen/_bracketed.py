@@ -1,0 +1,63 @@
+"""Tomita's grammar 4 once more: rates extended at an edge, ten pairs, recipes with their authors' input weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from unitcircle.experiments.comparison import Group, Standing
+from unitcircle.experiments.studies import Experiment
+from unitcircle_reproduction._claim import Claim
+from unitcircle_reproduction._contenders import Contender, claim_on, contenders
+from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._statement import Statement
+from unitcircle_reproduction.eigen._studies import EIGEN
+
+UNITS, STEPS = 64, 600
+RATES, FARTHEST = (1e-3, 3e-3, 1e-2), 2
+TASK = "tomita(grammar=4)"
+IRNN, NP, OWN = "IRNN", "np-RNN", ", its authors' inputs"
+LAWS = {
+    EIGEN: "eigen(modulus=0.95, angles=uniform)",
+    "eigen .95, Haar angles": "eigen(modulus=0.95, angles=haar)",
+    "Xavier": "xavier_normal",
+    "Kaiming": "kaiming_normal",
+}
+RECIPES = {IRNN: "identity", NP: "normalized_positive_definite"}
+INPUTS = {
+    IRNN: "gaussian(std=0.001)",
+    NP: f"gaussian(std={math.sqrt(2 / UNITS) * math.exp(1.2 / (max(UNITS, 6) - 2.4)):.5f})",
+}
+"""Of the input weights: Le, Jaitly and Hinton (2015) draw N(0, .001); of Talathi and Vartak (2015) we have
+√2 exp(1.2/(max(n, 6) − 2.4)) N(0, 1/n) from memory, as their text could not be read here."""
+
+
+SAID = {
+    ("tomita-tanh", "tanh"): ("Xavier", "Kaiming"),
+    ("tomita-gated", "GRU and LSTM"): ("Xavier", "Kaiming"),
+    ("tomita-recipes", "IRNN and np-RNN as their authors run them"): (IRNN + OWN, NP + OWN, IRNN, NP),
+}
+CELLS = {"tomita-tanh": ("tanh",), "tomita-gated": ("gru", "lstm"), "tomita-recipes": ("relu",)}
+
+
+def claims(context: Context, /) -> Iterator[Claim]:
+    """Train all starts in four cells, and judge the source's comparisons."""
+    recipes = [Contender(name, "relu", law) for name, law in RECIPES.items()]
+    recipes += [Contender(name + OWN, "relu", law, {"input": INPUTS[name]}) for name, law in RECIPES.items()]
+    for (name, of), rivals in SAID.items():
+        groups = {f"{TASK}, {cell}": _group(context, cell, recipes if cell == "relu" else []) for cell in CELLS[name]}
+        said = f"It converges faster than {', '.join(rivals)}."
+        title = f"Tomita's grammar 4 with extended rates: {of}"
+        yield claim_on(
+            Statement(name, title, said, EIGEN, rivals, Standing.WORSE),
+            groups,
+            f"{UNITS} units, at most {STEPS} steps, ranked by the steps to the threshold; rates "
+            f"{', '.join(map(str, RATES))}, extended at an edge at most {FARTHEST} times.",
+        )
+
+
+def _group(context: Context, cell: str, more: Sequence[Contender]) -> Group:
+    members = [*(Contender(name, cell, law) for name, law in LAWS.items()), *more]
+    options = {"steps": STEPS, "evaluate_every": 20, "patience": 2, "measure_at": ()}
+    experiment = Experiment(TASK, sizes=(UNITS,), learning_rates=RATES, rank_by="steps", options=options)
+    return contenders(context, f"eigen-bracketed-{cell}", members, experiment, farthest=FARTHEST)
