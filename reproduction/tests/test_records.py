@@ -9,6 +9,7 @@ import pytest
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle_reproduction import Context, _board, _kept_records, _transition
 from unitcircle_reproduction._leaderboard import leaderboard
+from unitcircle_reproduction.eigen import _departures as departures
 from unitcircle_reproduction.eigen import _dose as dose
 from unitcircle_reproduction.orthogonal import _linear_transition as linear
 
@@ -17,7 +18,12 @@ SEED = 8
 
 
 @pytest.mark.parametrize(
-    ("claims", "page"), [(dose.claims, "reproduce-dose.md"), (linear.claims, "reproduce-papers.md")]
+    ("claims", "page"),
+    [
+        (dose.claims, "reproduce-dose.md"),
+        (linear.claims, "reproduce-transitions.md"),
+        (departures.claims, "reproduce-transitions.md"),
+    ],
 )
 def test_the_pages_are_those_of_the_records(claims, page, tmp_path, monkeypatch):
     monkeypatch.setattr(_kept_records, "contest", lambda *_: pytest.fail("trained"))
@@ -33,7 +39,11 @@ def test_the_pages_are_those_of_the_records(claims, page, tmp_path, monkeypatch)
 def test_records_are_small_and_whole():
     entries = _kept_records.read()
     assert _kept_records.SHIPPED.stat().st_size < 5e6
-    assert len(entries) == len({(e.protocol, e.law, e.seed) for e in entries}) == 8 * (2 * len(dose.LAWS) + 2 * 4)
+    assert (
+        len(entries)
+        == len({(e.protocol, e.law, e.seed) for e in entries})
+        == 8 * (2 * len({*dose.LAWS.values(), *departures.LAWS.values()}) + 3 * len(linear.LAWS))
+    )
     assert "seed 8" in (_kept_records.SHIPPED.parent / "README.md").read_text(encoding="utf-8")
 
 
@@ -91,7 +101,7 @@ def test_the_command_trains_by_the_protocol_of_the_records(monkeypatch, capsys):
     monkeypatch.setattr(_transition, "contest", contest)
     assert leaderboard("orthogonal(gain=1.05)", task="adding 100") == 0
     ((task, laws, first_seed),) = asked
-    assert (task, laws, first_seed) == (_transition.TASKS[1], ("orthogonal(gain=1.05)",), 10 * SEED)
+    assert (task, laws, first_seed) == (_transition.ADDING, ("orthogonal(gain=1.05)",), 10 * SEED)
     out = capsys.readouterr().out
     assert out.index("(new)") < out.index("identity") < out.index("Haar ")
     assert "edge of those tried: orthogonal(gain=1.05) (new)" in " ".join(out.split())

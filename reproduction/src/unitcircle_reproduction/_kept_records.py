@@ -109,8 +109,11 @@ def _contest(context: Context, name: str, task: Memory, laws: Mapping[str, str])
 
 
 def merged(*parts: Iterable[Entry]) -> list[Entry]:
-    """Return rows of several files, each run once."""
-    return list({(entry.protocol, entry.law, entry.seed): entry for part in parts for entry in part}.values())
+    """Return rows of several files, each run once, by its first label."""
+    known: dict[tuple[str, str, int], Entry] = {}
+    for entry in (entry for part in parts for entry in part):
+        known.setdefault((entry.protocol, entry.law, entry.seed), entry)
+    return list(known.values())
 
 
 def write(entries: Sequence[Entry], path: Path, /) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -80,7 +79,6 @@ def pairing(group: Group, /) -> Claim:
         f"{name} {number(float(values.mean()))} (p = {number(p)})"
         for (name, values), p in zip(tests.items(), p_values, strict=True)
     )
-    listed: list[Mapping[str, Any]] = table(group.title, group)
     return Claim(
         "pairing",
         "Orthogonal starts with clipping and with gates",
@@ -89,7 +87,7 @@ def pairing(group: Group, /) -> Claim:
         f"{sentence(group.title, group)} Decrease of the error by Haar, mean over seeds: {found}. p: permutation test "
         "by itself; corrected (Holm) over the comparisons of help, and over those of more help.",
         verdict,
-        listed,
+        table(group.title, group),
         condition=condition,
     )
 
