@@ -11,6 +11,7 @@ from tests.report.pages import HOSTILE, assert_a_browser_shows, assert_hostile_n
 
 from unitcircle.errors import UnknownNameError
 from unitcircle_reproduction import TEXTS, Chapter, Claim, Context, Text, Verdict, reproduce, write_report
+from unitcircle_reproduction._page import prose
 
 
 def _figure():
@@ -156,3 +157,19 @@ def test_a_browser_opens_the_page_without_console_errors(tmp_path, tab):  # noqa
     for expected in (before, before[::-1], before):
         tab.js("document.querySelectorAll('table')[1].querySelectorAll('thead button')[1].click()")
         assert tab.js(names) == expected
+
+
+def test_indices_and_code_of_a_text_are_set_as_such():
+    assert prose("W_{10,2} of `F_n`, F_n and first_name, 2 < 3") == (
+        "W<sub>10,2</sub> of <code>F_n</code>, F<sub>n</sub> and first_name, 2 &lt; 3"
+    )
+
+
+def test_values_of_many_thousands_can_be_told_apart(tmp_path):
+    claim = Claim(
+        "aic", "AIC", "", "", Verdict.HOLDS, table=[{"law": "a", "AIC": 28720.4}, {"law": "b", "AIC": 28729.0}]
+    )
+    chapter = Chapter(Text("text", "A text", "Someone", {}), [claim], 0.0)
+    page = write_report([chapter], tmp_path, names=["text"], full=False, seed=0).read_text(encoding="utf-8")
+    assert "<td>28,720</td>" in page
+    assert "<td>28,729</td>" in page

@@ -52,3 +52,11 @@ def test_what_stands_beside_a_layer_and_was_not_used_is_named():
     tensors |= {"cell.weight_ch": stored(16, 2), "cell.h0": stored(4), "fc.weight": stored(2, 4), "fc.bias": stored(4)}
     _, coverage = assembled(tensors)
     assert coverage.notes == ("layer cell: b_z (16), weight_ch (16, 2) were not used",)
+
+
+def test_numbers_in_names_count_as_numbers_where_a_file_is_sorted_by_the_alphabet():
+    names = [f"blocks.{k}.weight_hh_l0" for k in range(12)]
+    layers, _ = assembled({name: stored(3, 3) for name in sorted(names)})
+    assert [layer.name for layer in layers] == [f"blocks.{k}" for k in range(12)]
+    backwards, _ = assembled({name: stored(3, 3) for name in names[::-1]})  # an order that says something is kept
+    assert [layer.name for layer in backwards] == [f"blocks.{k}" for k in reversed(range(12))]

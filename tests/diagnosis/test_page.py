@@ -154,3 +154,35 @@ def test_it_prints(page, tab):
     assert tab.js("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert tab.js("document.querySelector('.sections').checkVisibility()") is False
     assert tab.pdf().startswith(b"%PDF")
+
+
+def test_among_equal_verdicts_the_furthest_from_carrying_comes_first(tmp_path):
+    sizes = (0.4, 0.2, 0.3)
+    layers = [from_torch(size * np.eye(4), cell="rnn_tanh", name=f"rnn{size}") for size in sizes]
+    text = diagnose(layers, steps=20).to_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert re.findall(r'<span id="layer-\d+">(.*?)</span>', text) == ["rnn0.2", "rnn0.3", "rnn0.4"]
+
+
+def test_a_map_is_one_stop_of_the_tab_key(deep, tab):
+    tab.size(*DESKTOP)
+    tab.look()
+    tab.open(deep.as_uri())
+    name = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
+    assert tab.js("document.querySelectorAll('.tile:not([tabindex=\"-1\"])').length") == 1
+    assert "400 places, with the arrow keys" in tab.js("document.querySelector('.map').getAttribute('aria-label')")
+    tab.js("document.querySelector('.tile').focus()")
+    for key, layer in (("ArrowRight", 1), ("End", 399), ("ArrowLeft", 398)):
+        tab.press(key)
+        assert tab.js(name).startswith(f"blocks.{layer}.")
+    assert f"blocks.398.{'rnn' * 5}: " in tab.js("document.getElementById('tip').textContent")
+    tab.press("Escape")
+    assert tab.js("document.getElementById('tip').hidden")
+    tab.press("Enter")
+    tab.wait("location.hash === '#layer-398'")
+
+
+def test_on_paper_it_is_said_that_rows_are_folded(deep, tab):
+    tab.look(media="print")
+    tab.open(deep.as_uri())
+    assert tab.js("document.querySelector('output').checkVisibility()")
+    assert not tab.js("document.querySelector('.tools input').checkVisibility()")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ _CLASSES = {
 }
 
 
+_OF_SEVERAL = {
+    Verdict.HOLDS: "hold",
+    Verdict.CONDITIONALLY: "hold with a condition",
+    Verdict.FAILS: "do not hold here",
+    Verdict.UNDECIDED: "cannot be decided from the sources",
+}
+"""Verdicts as they are said of more than one claim, where that is another word."""
 STOPPED = "Stopped here: further claims of this source have not been measured. Run again to go on."
 WIDEST = 8.2
 """Inches of a figure that fills the page."""
@@ -99,14 +107,19 @@ def write_report(
     conditions = _conditions(chapters, names, full, seed, records)
     body = render(
         "unitcircle_reproduction/page.html",
-        conditions=_with_code(conditions),
+        conditions=prose(conditions),
+        prose=prose,
         answer=_answer(chapters),
         tiles=[
             (_CLASSES[claim.verdict], claim.title, f"{chapter.text.name}-{claim.name}", f"{claim.verdict}")
             for chapter in chapters
             for claim in chapter.claims
         ],
-        meanings=[(_CLASSES[verdict], f"{count} {verdict}") for verdict, count in _counts(chapters).items() if count],
+        meanings=[
+            (_CLASSES[verdict], f"{count} {verdict if count == 1 else _OF_SEVERAL.get(verdict, verdict)}")
+            for verdict, count in _counts(chapters).items()
+            if count
+        ],
         overview=_overview(chapters),
         chapters=[(chapter, [drawn[claim] for claim in chapter.claims]) for chapter in chapters],
         stopped=STOPPED,
@@ -133,9 +146,22 @@ def _conditions(
     return f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}, {machine}, in {minutes:.1f} min{resumed}."
 
 
-def _with_code(text: str) -> Markup:
-    """Return text as HTML, what stands between back-ticks as code."""
-    parts = [Markup("<code>{}</code>" if k % 2 else "{}").format(part) for k, part in enumerate(text.split("`"))]
+_SUBSCRIPT = re.compile(r"(?<=\w)_(?:\{([^{}]+)\}|(\w)(?![\w]))")
+
+
+def prose(text: str, /) -> Markup:
+    """Return text as HTML: what stands between back-ticks as code, ``F_n`` and ``W_{10,2}`` with indices below."""
+    code, words = Markup("<code>{}</code>"), Markup("{}<sub>{}</sub>")
+    parts: list[Markup] = []
+    for place, part in enumerate(text.split("`")):
+        if place % 2:
+            parts.append(code.format(part))
+            continue
+        end = 0
+        for match in _SUBSCRIPT.finditer(part):
+            parts.append(words.format(part[end : match.start()], match[1] or match[2]))
+            end = match.end()
+        parts.append(Markup("{}").format(part[end:]))
     return Markup("").join(parts)
 
 
@@ -203,7 +229,9 @@ def _are_words(values: Sequence[Any]) -> bool:
 def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
-    return "–" if math.isnan(value) else f"{value:.4g}".replace("inf", "∞")
+    # Beyond 10,000 the units are what tells two values of a column apart.
+    text = f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+    return "–" if math.isnan(value) else text.replace("inf", "∞")
 
 
 def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:

@@ -55,3 +55,9 @@ def test_every_marked_artist_has_as_many_labels_as_markers(page):
 
 def test_a_browser_opens_it_without_console_errors(page, tab):
     assert_a_browser_shows(page, tab, figures=3)
+
+
+def test_a_number_breaks_from_its_interval_and_nowhere_else(page):
+    cells = re.findall(r"<td>([^<]* \[[^<]*\])</td>", page.read_text(encoding="utf-8"))
+    assert cells
+    assert all(cell.count(" ") == 1 and cell.split(" ")[1].startswith("[") for cell in cells)

@@ -129,7 +129,7 @@ def _golden_ratio() -> Claim:
         "The largest eigenvalue of F is the golden ratio, the limit of the ratio of neighbours; already at n = 10 the "
         "other eigenvalue contributes next to nothing.",
         f"The eigenvalues are {large:.6f} and {small:.6f}; the first differs from (1 + √5)/2 by "
-        f"{abs(large - golden):.0e}. At n = 10 the second contributes {rows[3]['−(1 − φ)ⁿ/√5']:.4f} to "
+        f"{abs(large - golden):.1g}. At n = 10 the second contributes {rows[3]['−(1 − φ)ⁿ/√5']:.4f} to "
         f"{rows[3]['F_n']}, a share of {share:.1e}; it is below {NEGLIGIBLE:.0%} from n = {first} on. "
         "Its part is below 1/2 for every n, so F_n is φⁿ/√5 rounded to the nearest integer.",
         Verdict.HOLDS if share < NEGLIGIBLE and abs(large - golden) < 4 * np.finfo(float).eps else Verdict.FAILS,
