@@ -13,8 +13,8 @@ def leaderboard(initializer: Positional[str], /, *, task: str = "copying 20, lin
 
     Args:
         initializer: Of the transition, such as orthogonal(gain=1.05).
-        task: Name of a contest: "copying 20, linear", "copying 20, tanh", or "copying 20", "copying 50" and "adding 100" of the
-            linear transitions.
+        task: Name of a contest: "copying 20, linear", "copying 20, tanh", or "copying 20", "copying 50" and
+            "adding 100" of the linear transitions.
 
     Returns
     -------

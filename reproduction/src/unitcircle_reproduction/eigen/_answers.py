@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from unitcircle.experiments.comparison import paired_p
 from unitcircle.experiments.tasks import MackeyGlass
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction._judgement import Evidence, follows, number, significant
+from unitcircle_reproduction._equivalence import equivalence_p, pairs_needed
+from unitcircle_reproduction._judgement import CONFIDENCE, Evidence, follows, number, significant
 from unitcircle_reproduction._transition import Memory, adding, drawn, fitted, hidden
 
 UNITS, STEPS, RATE = 32, 600, 3e-3
@@ -67,7 +68,8 @@ TASKS = {
         f"{name}, {kind}",
         UNITS,
         features,
-        1 if kind == "numbers" else CLASSES,
+        # A number is the first of two readouts: were there one, all later draws of a seed would be others.
+        CLASSES,
         variance if kind == "numbers" else math.log(CLASSES),
         STEPS,
         sample if kind == "numbers" else as_class(sample),
@@ -77,11 +79,43 @@ TASKS = {
     for kind in KINDS
 }
 STATISTICS = {
-    "radius": "ρ after training",
-    "median": "median |λ| after training",
-    "beyond": "share of |λ| > 1",
+    "radius": ("ρ after training", 0.1),
+    "median": ("median |λ| after training", 0.05),
+    "beyond": ("share of |λ| > 1", 0.05),
 }
-STATES = {"distance": "distance ‖h_T‖/√n", "saturated": "saturated share", "dimension": "effective dimension"}
+STATES = {
+    "distance": ("distance ‖h_T‖/√n", 0.05),
+    "saturated": ("saturated share", math.nan),
+    "dimension": ("effective dimension", 1.0),
+}
+"""Attribute → words, and the margin within which there is no practical difference; NaN: not compared."""
+MARGINS = "margins declared beforehand: {}"
+
+
+class Test(NamedTuple):
+    """One comparison of pairs: its name, the differences, and the margin of no practical difference."""
+
+    name: str
+    differences: np.ndarray
+    margin: float
+
+    @property
+    def p(self) -> float:
+        """The p-value of the permutation test; 1 where there are no two pairs."""
+        return paired_p(self.differences.tolist()) if len(self.differences) > 1 else 1.0
+
+
+def judged(tests: Sequence[Test], /) -> list[Evidence]:
+    """Return what the comparisons of a claim say: Holm over all of them, equivalence each by itself."""
+    level = 1 - CONFIDENCE
+    signs = [int(np.sign(test.differences.mean())) if len(test.differences) > 1 else 0 for test in tests]
+    told = significant(signs, [test.p for test in tests])
+    evidence = []
+    for test, sign in zip(tests, told, strict=True):
+        deviation = float(test.differences.std(ddof=1)) if len(test.differences) > 1 else math.inf
+        equivalent = not sign and equivalence_p(test.differences.tolist(), test.margin) < level
+        evidence.append(Evidence(test.name, sign, equivalent, pairs_needed(deviation, test.margin, level)))
+    return evidence
 
 
 class Answered(NamedTuple):
@@ -150,37 +184,38 @@ def _arrays(task: Memory, seeds: range) -> dict[str, np.ndarray]:
 
 def eigenvalues(found: Mapping[tuple[str, str], Answered], /) -> Claim:
     """Judge whether eigenvalues differ by the kind of answer, the inputs, the start and the rate being the same."""
-    names, tests, rows = list[str](), list[tuple[int, float]](), list[dict[str, Any]]()
+    tests, rows = list[Test](), list[dict[str, Any]]()
     for task in INPUTS:
         for k, law in enumerate(LAWS):
             first, second = (found[task, kind] for kind in KINDS)
             both = (first.scores[k] < LEARNED) & (second.scores[k] < LEARNED)
             row: dict[str, Any] = {"inputs": task, "start": law, "pairs that learned": f"{both.sum()}/{len(both)}"}
-            for key, words in STATISTICS.items():
+            for key, (words, margin) in STATISTICS.items():
                 a, b = (getattr(each, key)[k] for each in (first, second))
-                difference = (b - a)[both]
-                names.append(f"{words}, {task}, {law}")
-                known = len(difference) > 1
-                p = paired_p(difference.tolist()) if known else 1.0
-                tests.append((int(np.sign(difference.mean())) if known else 0, p))
+                test = Test(f"{words}, {task}, {law}", (b - a)[both], margin)
+                tests.append(test)
+                p = test.p
                 row |= {f"{words}: numbers": float(np.median(a)), "classes": float(np.median(b)), "p": p}
                 row = {f"{name}, {words}" if name in {"classes", "p"} else name: value for name, value in row.items()}
             rows.append(row)
-    signs, p_values = zip(*tests, strict=True)
-    # The source says that they differ, and not which way: a difference either way is as it says, if all tasks agree.
-    told = significant(signs, p_values)
-    ways = {key: {told[i] for i in range(j, len(told), len(STATISTICS))} - {0} for j, key in enumerate(STATISTICS)}
-    evidence = [Evidence(name, int(sign != 0)) for name, sign in zip(names, told, strict=True)]
-    verdict, condition = follows(evidence)
-    way = "; ".join(f"{STATISTICS[key]}: {_WAYS[frozenset(signs)]}" for key, signs in ways.items())
+    # The source says that they differ, and not which way: a difference either way is as it says.
+    told = judged(tests)
+    verdict, condition = follows(
+        [each._replace(sign=abs(each.sign)) for each in told],
+        margin=MARGINS.format(", ".join(f"{margin:g} of {words}" for words, margin in STATISTICS.values())),
+    )
+    way = "; ".join(
+        f"{words}: {_WAYS[frozenset(each.sign for each in told[j :: len(STATISTICS)] if each.sign)]}"
+        for j, (words, _) in enumerate(STATISTICS.values())
+    )
     return Claim(
         "answers",
         "The same inputs, two kinds of answer: eigenvalues after training",
         "Eigenvalues of trained networks behave differently for regression and for classification.",
         f"tanh-RNNs of {UNITS} units, {STEPS} steps at the rate {RATE:g}, {SEEDS} seeds: the same inputs, weights and "
         f"readouts of one law are asked for a number, or for whether it is above its mean. Pairs of which both learned "
-        f"(loss below {LEARNED:g} of the baseline) are compared, {len(names)} comparisons, permutation test, Holm. "
-        f"{sum(map(bool, told))} are told apart; {way}.",
+        f"(loss below {LEARNED:g} of the baseline) are compared, {len(tests)} comparisons, permutation test, Holm. "
+        f"{sum(bool(each.sign) for each in told)} are told apart; {way}.",
         verdict,
         rows,
         condition=condition,
@@ -197,35 +232,36 @@ _WAYS = {
 
 def states(found: Mapping[tuple[str, str], Answered], /) -> Claim:
     """Judge whether hidden states lie further out and are more diverse with the eigen initializer than without."""
-    names, tests, rows = list[str](), list[tuple[int, float]](), list[dict[str, Any]]()
+    tests, rows = list[Test](), list[dict[str, Any]]()
     for (task, kind), each in found.items():
-        for key, words in STATES.items():
+        for key, (words, margin) in STATES.items():
             values = getattr(each, key)
             for t, when in enumerate(("before", "after")):
                 row = {"task": f"{task}, {kind}", "last states": words, "when": when}
                 rows.append(row | {law: float(np.median(values[k, :, t])) for k, law in enumerate(LAWS)})
-                if key != "saturated":
-                    difference = values[0, :, t] - values[1, :, t]
-                    names.append(f"{words}, {task}, {kind}, {when}")
-                    tests.append((int(np.sign(difference.mean())), paired_p(difference.tolist())))
-    # The untrained states of one input are the same for both kinds of answer.
-    chosen = [i for i, name in enumerate(names) if not (name.endswith("classes, before"))]
-    signs, p_values = zip(*(tests[i] for i in chosen), strict=True)
-    told = significant(signs, p_values)
-    verdict, condition = follows([Evidence(names[i], sign) for i, sign in zip(chosen, told, strict=True)])
+                # Untrained networks are the same for both kinds of answer.
+                if not math.isnan(margin) and (kind, when) != ("classes", "before"):
+                    name = f"{words}, {task}, {when}" + f", {kind}" * (when == "after")
+                    tests.append(Test(name, values[0, :, t] - values[1, :, t], margin))
+    verdict, condition = follows(
+        judged(tests),
+        margin=MARGINS.format(", ".join(f"{m:g} of {words}" for words, m in STATES.values() if not math.isnan(m))),
+    )
     return Claim(
         "states",
         "Hidden states with and without the initializer",
         "Compare the distribution of hidden states with and without the initializer: with it they should explore space "
         "away from the origin, and be diverse.",
         f"The same networks: last states of 500 sequences, eigen .95 against Xavier, {SEEDS} pairs, before and after "
-        f"training; ‖h‖/√n and the effective dimension are compared, {len(chosen)} comparisons, permutation test, "
-        f"Holm. "
+        f"training; ‖h‖/√n and the effective dimension are compared, {len(tests)} comparisons, permutation test, "
+        "Holm. "
         f"Effective dimension before training, median: "
         + "; ".join(
             f"{row['task'].rpartition(',')[0]} {' against '.join(number(row[law]) for law in LAWS)}"
             for row in rows
-            if row["last states"] == STATES["dimension"] and row["when"] == "before" and row["task"].endswith("numbers")
+            if row["last states"] == STATES["dimension"][0]
+            and row["when"] == "before"
+            and row["task"].endswith("numbers")
         )
         + ".",
         verdict,
