@@ -18,7 +18,6 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._assembly import assemble
-from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._coverage import UNKNOWN_EQUATION, Coverage, Entry
 from unitcircle.checkpoints._hdf5 import Hdf5File, Hdf5Process
 from unitcircle.checkpoints._keras_cells import (
@@ -34,11 +33,12 @@ from unitcircle.checkpoints._keras_cells import (
     sounds_recurrent,
 )
 from unitcircle.checkpoints._keras_config import KerasLayer, KerasModel
+from unitcircle.checkpoints._layer_names import natural_order
 from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import Cell, RecurrentLayer, from_keras
+from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras
 
 _OPTIMIZER = re.compile(r"(^|/)(optimizer_weights|optimizer|_optimizer)/")
 _CELL_OF_GATES = {1: Cell.RNN, 3: Cell.GRU, 4: Cell.LSTM}
@@ -250,7 +250,7 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
                 cudnn=keras_layer.cudnn,
                 name=keras_layer.name,
                 direction="reverse" if keras_layer.reverse else "forward",
-                source=source_of(str(path), tensors, dtype=file.dtype(recurrent)),
+                source=Source(str(path), tensors, dtype=file.dtype(recurrent)),
             )
             return marked(layer)
     except ArgumentError as error:
@@ -281,7 +281,7 @@ def _layer_of_keras_1(
                 recurrent_activation=keras_layer.recurrent_activation if known else "hard_sigmoid",
                 name=keras_layer.name,
                 direction="reverse" if keras_layer.reverse else "forward",
-                source=source_of(str(path), (*names["U"], *names["W"], *names["b"]), dtype=file.dtype(names["U"][0])),
+                source=Source(str(path), (*names["U"], *names["W"], *names["b"]), dtype=file.dtype(names["U"][0])),
             )
     except (ArgumentError, ValueError) as error:
         reason = f"its layer does not fit together: {error}"
@@ -333,9 +333,8 @@ def _order(file: Hdf5File, model: KerasModel) -> Callable[[_Group], Any]:
 
     def key(group: _Group) -> Any:
         first = group.object.partition("/")[0]
-        # Digits compare as numbers, and the forward direction comes first.
-        parts = re.split(r"(\d+)", group.object.replace("backward", "forward~"))
-        natural = [(len(part), part) if place % 2 else (0, part) for place, part in enumerate(parts)]
+        # The forward direction comes first.
+        natural = natural_order(group.object.replace("backward", "forward~"))
         return paths.get(group.object, len(paths)), names.get(first, len(names)), natural
 
     return key

@@ -12,6 +12,12 @@ _WEIGHT = re.compile(r"(^|[./])(?:[WwUu]|weights?|kernel|lin|linear|fc)$")
 _BARE = {Cell.LSTM: "lstm", Cell.GRU: "gru"}
 
 
+def natural_order(name: str, /) -> list[tuple[int, str]]:
+    """Return the key that sorts names with their numbers as numbers: ``blocks.2`` before ``blocks.10``."""
+    parts = re.split(r"(\d+)", name)
+    return [(len(part), part) if place % 2 else (0, part) for place, part in enumerate(parts)]
+
+
 def layer_name(prefix: str, cell: Cell, weight: str = "", /) -> str:
     """Return the name of a layer, from what its tensors' names have in common, or else its weight or its kind."""
     name = _WEIGHT.sub(r"\1", _WRAPPER.sub("", prefix).rstrip("./_")).rstrip("./_")

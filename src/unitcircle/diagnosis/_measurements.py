@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,16 +31,30 @@ def fate(layer: LayerExamination, /) -> str:
     """Return what a layer does over T steps, in a few words."""
     if not layer.finite:
         return "not finite"
+    what, change = _change(layer)
+    return "not measured" if math.isnan(change) else f"{what} {factor(change)}"
+
+
+def distance_from_carrying(layer: LayerExamination, /) -> float:
+    """Return by how many nats what a layer does over T steps differs from keeping all; infinity where not finite."""
+    if not layer.finite:
+        return math.inf
+    _, change = _change(layer)
+    return 0.0 if math.isnan(change) else abs(change)
+
+
+def _change(layer: LayerExamination) -> tuple[str, float]:
+    """Return what of a layer changes over T steps, and by how many nats; NaN where that was not measured."""
     if layer.unmeasured:
-        return "not measured"
+        return "", math.nan
     if layer.live is not None:
-        return f"gradient {factor(layer.live.change(layer.steps))}"
+        return "gradient", layer.live.change(layer.steps)
     if layer.tokens is not None:
         within = layer.tokens.lags <= layer.steps
-        return f"best head {factor(float(layer.tokens.log_norms[within][-1].max()))}"
+        return "best head", float(layer.tokens.log_norms[within][-1].max())
     if layer.layer.diagonal is not None:
-        return f"slowest {factor(layer.slowest_rate * layer.steps)}"
-    return "not measured" if layer.driven is None else f"state {factor(float(layer.driven.log_growth[-1]))}"
+        return "slowest", layer.slowest_rate * layer.steps
+    return ("", math.nan) if layer.driven is None else ("state", float(layer.driven.log_growth[-1]))
 
 
 @dataclass(frozen=True)

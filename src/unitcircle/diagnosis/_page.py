@@ -13,7 +13,15 @@ from unitcircle._files import written_whole
 from unitcircle.diagnosis._examination import LayerExamination
 from unitcircle.diagnosis._finding import Finding
 from unitcircle.diagnosis._measurements import fate
-from unitcircle.diagnosis._text import DiagnosisData, group_findings, headline, subject, trial_rows, trials_legend
+from unitcircle.diagnosis._text import (
+    DiagnosisData,
+    group_findings,
+    headline,
+    subject,
+    trial_rows,
+    trials_legend,
+    worst_first,
+)
 from unitcircle.diagnosis._trial import Trials
 from unitcircle.report import (
     COLORS,
@@ -70,8 +78,9 @@ def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) ->
     trials, steps = diagnosis.examination.trials, diagnosis.examination.steps
     addresses = {exam.layer.label: f"layer-{k}" for k, exam in enumerate(diagnosis.layers)}
     verdicts = _verdicts(diagnosis)
-    worst_first = sorted(zip(diagnosis.layers, verdicts, strict=True), key=lambda pair: list(VERDICTS).index(pair[1]))
-    drawn = _drawn(worst_first, addresses, hover)
+    by_layer = {id(exam): verdict for exam, verdict in zip(diagnosis.layers, verdicts, strict=True)}
+    judged = [(exam, by_layer[id(exam)]) for exam in worst_first(diagnosis)]
+    drawn = _drawn(judged, addresses, hover)
     groups = group_findings(diagnosis.findings)
     codes = [group[0].code for group in groups]
     body = render(
@@ -92,7 +101,7 @@ def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) ->
         places=lambda group: [(f.place, f.message, addresses.get(f.place.layer, "")) for f in group],
         trials=_trials(trials) if trials else "",
         trials_legend=trials_legend(trials, steps) if trials else "",
-        measurements=_table(worst_first, steps, addresses) if worst_first else "",
+        measurements=_table(judged, steps, addresses) if judged else "",
         drawn=drawn,
         unfolded=UNFOLDED,
         undrawn=len(diagnosis.layers) - len(drawn),
@@ -173,7 +182,7 @@ def _table(layers: Sequence[tuple[LayerExamination, str]], steps: int, addresses
     for exam, verdict in layers:
         layer = exam.layer
         gates = [
-            (gate, f"{s.radius:.4g}", f"{s.norm:.4g}", f"{s.departure_from_normality:.3g}", _final_norm(exam, gate))
+            (gate, f"{s.radius:#.4g}", f"{s.norm:#.4g}", f"{s.departure_from_normality:#.3g}", _final_norm(exam, gate))
             for gate, s in exam.spectra.items()
         ]
         if layer.diagonal is not None:

@@ -13,7 +13,7 @@ from unitcircle.diagnosis._answer import Answer
 from unitcircle.diagnosis._examination import Examination, LayerExamination
 from unitcircle.diagnosis._finding import Finding, Severity
 from unitcircle.diagnosis._head_memory import head_memory
-from unitcircle.diagnosis._measurements import LEGEND, MOST_LAYERS, MeasurementsTable
+from unitcircle.diagnosis._measurements import LEGEND, MOST_LAYERS, MeasurementsTable, distance_from_carrying, fate
 from unitcircle.diagnosis._remedy import Remedy
 from unitcircle.diagnosis._trial import Trial, Trials
 
@@ -68,7 +68,7 @@ def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
         parts.append(Text(headline(diagnosis)))
     if diagnosis.layers:
         parts.append(Text(""))
-        table = MeasurementsTable(_worst_first(diagnosis), diagnosis.examination.steps)
+        table = MeasurementsTable(_shown(diagnosis), diagnosis.examination.steps)
         parts += [table, Text(_legend(diagnosis), style="dim"), *map(Text, memory_lines(diagnosis))]
     for group in group_findings(diagnosis.findings):
         parts += [Text(""), *_finding(group)]
@@ -138,14 +138,22 @@ def _legend(diagnosis: DiagnosisData) -> str:
     return "\n".join(lines) or "the dynamics were not measured"
 
 
-def _worst_first(diagnosis: DiagnosisData) -> Sequence[LayerExamination]:
-    """Return the layers in their order; where the table cannot have all, those with the worst findings first."""
-    if len(diagnosis.layers) <= MOST_LAYERS:
-        return diagnosis.layers
-    worst: dict[str, int] = {}
+def worst_first(diagnosis: DiagnosisData, /) -> list[LayerExamination]:
+    """Return the layers by their worst finding, then what was not measured; among equals the furthest from carrying."""
+    worst: dict[str, float] = {}
     for finding in diagnosis.findings:
         worst[finding.place.layer] = max(finding.severity, worst.get(finding.place.layer, 0))
-    return sorted(diagnosis.layers, key=lambda exam: -worst.get(exam.layer.label, 0))
+
+    def key(exam: LayerExamination) -> tuple[float, float]:
+        unknown = 0.5 * fate(exam).startswith("not")
+        return -max(worst.get(exam.layer.label, 0), unknown), -distance_from_carrying(exam)
+
+    return sorted(diagnosis.layers, key=key)
+
+
+def _shown(diagnosis: DiagnosisData) -> Sequence[LayerExamination]:
+    """Return the layers in their order; where the table cannot have all, the worst first."""
+    return diagnosis.layers if len(diagnosis.layers) <= MOST_LAYERS else worst_first(diagnosis)
 
 
 def _unread(diagnosis: DiagnosisData) -> tuple[str, ...]:

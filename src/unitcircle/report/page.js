@@ -18,6 +18,14 @@
     const box = element.getBoundingClientRect();
     return { clientX: box.x + box.width / 2, clientY: box.y + box.height / 2 };
   };
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+  // Where an arrow key leads among so many stops; null for another key.
+  const walk = (event, at, count) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1, Home: -count, End: count }[event.key];
+    if (!step) return null;
+    event.preventDefault();
+    return Math.min(Math.max(at + step, 0), count - 1);
+  };
   const shown = new Map(); // figure → what the arrow keys walk through: pairs of a place on the screen and its label
   const keep = (group, stops) => {
     const svg = group.closest("svg");
@@ -62,14 +70,26 @@
     svg.setAttribute("tabindex", "0");
     svg.setAttribute("aria-label", `${svg.getAttribute("aria-label")}; ${stops.length} values, with the arrow keys`);
     svg.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1, Home: -stops.length, End: stops.length }[event.key];
-      if (event.key === "Escape") hide();
-      if (!step) return;
-      event.preventDefault();
-      at = Math.min(Math.max(at + step, 0), stops.length - 1);
+      const next = walk(event, at, stops.length);
+      if (next === null) return;
+      at = next;
       show(stops[at][0](), stops[at][1]);
     });
     svg.addEventListener("blur", hide);
+  });
+  // A map is one stop of the Tab key, however many places it has.
+  document.querySelectorAll(".map").forEach((map) => {
+    const tiles = [...map.querySelectorAll(".tile")];
+    tiles.forEach((tile, k) => { tile.tabIndex = k ? -1 : 0; });
+    map.setAttribute("aria-label", `${map.getAttribute("aria-label")}; ${tiles.length} places, with the arrow keys`);
+    map.addEventListener("keydown", (event) => {
+      const at = tiles.indexOf(document.activeElement);
+      const next = walk(event, at, tiles.length);
+      if (next === null) return;
+      tiles[at].tabIndex = -1;
+      tiles[next].tabIndex = 0;
+      tiles[next].focus();
+    });
   });
   document.querySelectorAll("[data-tip]").forEach((element) => {
     element.addEventListener("pointermove", (event) => show(event, element.dataset.tip));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from unitcircle.experiments.comparison._figures import (
     plot_seeds,
 )
 from unitcircle.experiments.comparison._numbers import Numbers
-from unitcircle.experiments.comparison._result import Comparison, Group, Row, Standing
+from unitcircle.experiments.comparison._result import Comparison, Group, Interval, Row, Standing
 from unitcircle.experiments.comparison._sentences import study_answer, study_sentences
 from unitcircle.experiments.comparison._view import legend, progress_line, score_line
 from unitcircle.report import FIGURE_RC, inline_svg, page, render, style, table
@@ -105,7 +105,7 @@ def _table(group: Group, comparison: Comparison, addresses: Mapping[int, str]) -
 def _cells(row: Row, group: Group, level: str, address: str) -> dict[str, str | Markup]:
     from markupsafe import Markup
 
-    write = Numbers(group)
+    write = _Lines(group)
     by_steps = group.rank_by == "steps"
     reference = row.verdict is Standing.REFERENCE
     edge = "*" if row.at_edge else ""
@@ -133,6 +133,13 @@ def _cells(row: Row, group: Group, level: str, address: str) -> dict[str, str | 
         **(mean if by_steps else median_steps),
         "diverged": f"{row.diverged or ''}",
     }
+
+
+class _Lines(Numbers):
+    """The numbers of one group as text that breaks between a value and its interval only."""
+
+    def interval(self, interval: Interval, write: Callable[[float], str], /) -> str:
+        return super().interval(interval, write).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _figures(chart: Chart, comparison: Comparison, prefix: str, hover: dict[str, list[str]]) -> list[Markup]:
