@@ -15,7 +15,7 @@ from tests.dynamics.test_left_as_found import snapshot
 from torch import nn
 
 import unitcircle as uc
-from unitcircle.dynamics import hand_written
+from unitcircle.dynamics import gradient_flow, hand_written
 
 ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED, *STATEFUL]
 RELATIVE = 1e-10
@@ -145,6 +145,69 @@ def test_the_jacobian_is_the_product_of_the_steps_and_exact_with_enough_probes(p
     else:
         assert away.max() <= 12 * N * N * np.finfo(float).eps * 10
         assert not layer.jacobian.stderr.any()
+
+
+class AtLengths(nn.Module):
+    """An LSTM, fused or as a loop over the same parameters, read at the true end of each sequence."""
+
+    def __init__(self, *, fused):
+        super().__init__()
+        self.rnn, self.readout, self.fused = nn.LSTM(M, N), nn.Linear(N, 1), fused
+        self.states = []
+
+    def run(self, x):
+        h, c = x.new_zeros(x.shape[1], N), x.new_zeros(x.shape[1], N)
+        rnn = self.rnn
+        for x_t in x:
+            gates = x_t @ rnn.weight_ih_l0.T + rnn.bias_ih_l0 + h @ rnn.weight_hh_l0.T + rnn.bias_hh_l0
+            i, f, g, o = gates.chunk(4, -1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            self.states.append((h, c))
+        return torch.stack([h for h, _ in self.states])
+
+    def forward(self, x, lengths):
+        self.states = []
+        outputs = self.rnn(x)[0] if self.fused else self.run(x)
+        return self.readout(outputs[lengths - 1, torch.arange(len(lengths))])
+
+
+@pytest.mark.parametrize("lengths", [[12, 12, 12], [12, 5, 9], [10, 5, 9]])
+def test_a_loop_that_is_read_at_the_end_of_each_sequence_is_counted_back_from_there(lengths):
+    torch.manual_seed(0)
+    fused, loop = AtLengths(fused=True), AtLengths(fused=False)
+    loop.load_state_dict(fused.state_dict())
+    batch = {"x": torch.randn(12, 3, M), "lengths": torch.tensor(lengths)}, torch.randn(3, 1)
+    of_loop, of_fused = gradient_flow(loop, batch), gradient_flow(fused, batch)
+    twin = AtLengths(fused=False).double()
+    twin.load_state_dict(fused.state_dict())
+    output = twin(batch[0]["x"].double(), batch[0]["lengths"])
+    gradients = torch.autograd.grad(
+        nn.functional.mse_loss(output, batch[1].double()), [part for state in twin.states for part in state],
+        allow_unused=True, materialize_grads=True,
+    )  # fmt: skip
+    norms = torch.hypot(*(torch.stack(gradients[part::2]).norm(dim=-1) for part in (0, 1)))
+    for b, length in enumerate(lengths):
+        expected = norms[:length, b].flip(0).log().numpy()
+        for flow in (of_loop, of_fused):
+            assert flow.lengths[0][b] == length
+            assert np.abs(flow.log_norms[:length, 0, b] - expected).max() <= RELATIVE
+            assert np.isnan(flow.log_norms[length + 1 :, 0, b]).all()
+    (layer,) = hand_written(loop, batch, probes=2 * N).layers
+    assert layer.jacobian.lengths[0].tolist() == lengths
+    b, length = 1, lengths[1]
+    alone = {"x": batch[0]["x"][:length, b : b + 1], "lengths": torch.tensor([length])}, batch[1][b : b + 1]
+    (of_one,) = hand_written(loop, alone, probes=2 * N).layers
+    away = layer.jacobian.log_norms[: length + 1, 0, b] - of_one.jacobian.log_norms[:, 0, 0]
+    assert np.abs(away).max() <= RELATIVE
+
+
+def test_without_a_loss_the_lengths_of_the_batch_say_where_a_loop_is_read():
+    torch.manual_seed(0)
+    model, lengths = AtLengths(fused=False), [12, 5, 9]
+    (layer,) = hand_written(model, {"x": torch.randn(12, 3, M), "lengths": torch.tensor(lengths)}).layers
+    assert layer.gradient.lengths[0].tolist() == lengths
+    assert np.isfinite(layer.gradient.log_norms[0]).all()
 
 
 def test_without_loss_and_target_the_last_states_are_differentiated():

@@ -16,12 +16,13 @@ from torch.utils import _pytree as pytree
 
 from unitcircle.dynamics._batch import Batch, call
 from unitcircle.dynamics._flow_by_lag import GradientFlow
-from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, last_states
+from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, tops
 from unitcircle.dynamics._loop_recurrences import FEWEST, LoopRecurrence, loop_recurrences
 from unitcircle.dynamics._manner import as_in_training
 from unitcircle.dynamics._opaque import opaque
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._program_loops import ProgramLoops
+from unitcircle.dynamics._recorded_run import lengths_in
 from unitcircle.dynamics._restoration import evaluation_mode
 from unitcircle.dynamics._run_graph import RunGraph
 from unitcircle.torch import Rng, generator_of
@@ -162,11 +163,18 @@ def hand_written(
         found = loop_recurrences(run.graph)
         unknown = [one for one in found if not set(one.parameters) & set(known)]
         derivatives = GraphDerivatives(run.graph, generator)
+        layouts = {one: StateLayout.of(one, run.sizes, derivatives) for one in unknown}
+        given = lengths_in(ready)
         if run.objective is not None:
             reference: Outputs = ([run.objective], [None])
         else:
-            reference = derivatives.signs(last_states(unknown, run.graph))
-        layers = tuple(_measured(one, run, reference, probes, derivatives) for one in unknown)
+            roots = [leaf for leaf in leaves if leaf.requires_grad] if given is not None else []
+            read = roots, [torch.ones_like(root) for root in roots]
+            last = {one: layouts[one].flow(one, [derivatives.at(one.values, read)], "gradient", given=given)
+                    for one in tops(unknown, run.graph)}  # fmt: skip
+            slots = [slot for one, flow in last.items() for slot in layouts[one].ends(one, flow, run.graph)]
+            reference = derivatives.signs([end for slot in slots for end in slot])
+        layers = tuple(_measured(one, layouts[one], reference, probes, derivatives, given) for one in unknown)
         covered = {name for one in found for name in one.parameters} | set(known)
         chains = run.graph.longest_chains()
         unread = {k: uses for k, uses in chains.items() if uses >= FEWEST and k not in covered}
@@ -262,12 +270,15 @@ def _input(leaf: Any, inputs: list[Tensor], differentiable: bool) -> Any:
     return leaf.detach().clone().requires_grad_().clone()
 
 
-def _measured(
-    one: LoopRecurrence, run: _Run, reference: Outputs, probes: int, derivatives: GraphDerivatives
+def _measured(  # noqa: PLR0917  (what measures, and what is measured)
+    one: LoopRecurrence,
+    layout: StateLayout,
+    reference: Outputs,
+    probes: int,
+    derivatives: GraphDerivatives,
+    given: Tensor | None,
 ) -> HandWrittenLayer:
-    layout = StateLayout.of(one, run.sizes, derivatives)
-    values = dict.fromkeys(value for states in one.states for state in states for value in state)
-    gradient = layout.flow(one, [derivatives.at(values, reference)], "gradient")
-    jacobian = layout.jacobian(one, probes, derivatives) if probes else None
+    gradient = layout.flow(one, [derivatives.at(one.values, reference)], "gradient", given=given)
+    jacobian = layout.jacobian(one, probes, derivatives, gradient) if probes else None
     size = sum(map(prod, layout.shapes)) // layout.batch
     return HandWrittenLayer(one.name, one.parameters, layout.shapes, size, gradient, jacobian, one.gated)

@@ -32,13 +32,13 @@ def lag_curves(
     # ``given`` says after which step each sequence ends; without it, one that the loss begins to read so many steps
     # earlier than the others ends so many steps earlier.
     kinds = len(trajectory.points[0].parts)
-    columns = [_column(trajectory, part, gradients, count) for part in range(kinds)]
+    rows_of = [_column(trajectory, part, gradients, count) for part in range(kinds)]
     if spectral:
-        parts = [_spectral([column]) for column in columns]
-        whole = parts[0] if kinds == 1 else _spectral(columns)
+        parts = [_spectral([column]) for column in rows_of]
+        whole = parts[0] if kinds == 1 else _spectral(rows_of)
         error = np.zeros_like(whole)
     else:
-        lengths_of = [norms(column).cpu().numpy() for column in columns]
+        lengths_of = [norms(column).cpu().numpy() for column in rows_of]
         parts = [log_mean_square(lengths)[0] for lengths in lengths_of]
         whole, error = log_mean_square(np.hypot.reduce(lengths_of))
     present = trajectory.present().numpy()
@@ -52,11 +52,12 @@ def lag_curves(
     order = [rows[: len(rows) - d][::-1] for rows, d in zip(steps, drop, strict=True)]
     # Of a packed sequence the states are counted as they come.
     lengths = np.array([len(rows) - d - 1 + (0 if packed else rows[0]) for rows, d in zip(steps, drop, strict=True)])
-    by_lag = tuple(_by_lag(part, order) for part in parts)
-    return LagCurves(_by_lag(whole, order), _by_lag(error, order), by_lag, lengths)
+    columns = tuple(by_lag(part, order) for part in parts)
+    return LagCurves(by_lag(whole, order), by_lag(error, order), columns, lengths)
 
 
-def _by_lag(values: np.ndarray, order: Sequence[np.ndarray]) -> np.ndarray:
+def by_lag(values: np.ndarray, order: Sequence[np.ndarray], /) -> np.ndarray:
+    """Return values ``(T + 1, B)`` in the order of lags, given as the rows of each sequence; NaN beyond its start."""
     if all(np.array_equal(rows, order[0]) for rows in order[1:]):
         return values[order[0]]
     lags = np.full((max(map(len, order)), len(order)), np.nan)
@@ -69,21 +70,29 @@ def _beyond_end(
     trajectory: Trajectory, whole: np.ndarray, steps: Sequence[np.ndarray], given: np.ndarray | None
 ) -> np.ndarray:
     """Return how many of the last states of each sequence lie beyond its end."""
+    if trajectory.lengths is not None:
+        return np.zeros(len(steps), dtype=int)
+    drop, told = unread(whole, steps, given)
+    return drop + _frozen(trajectory, steps, drop) if trajectory.changed and not told else drop
+
+
+def unread(whole: np.ndarray, steps: Sequence[np.ndarray], given: np.ndarray | None, /) -> tuple[np.ndarray, bool]:
+    """Return how many of the last states of each sequence no gradient reaches, and whether the given lengths say so."""
+    # ``whole`` are log-norms ``(T + 1, B)``, ``steps`` the rows of each sequence, ``given`` the steps after which they
+    # end, which count where no gradient comes from beyond them. Else what matters is who is read earlier than others.
     last = len(whole) - 1
     zeros = np.zeros(len(steps), dtype=int)
     for b, rows in enumerate(steps):
         reached = np.flatnonzero(~np.isneginf(whole[rows, b]))
         zeros[b] = len(rows) - 1 - reached[-1] if reached.size else len(rows)
+    if given is not None and (zeros >= last - given).all():
+        return last - given, True
     read = zeros < [len(rows) for rows in steps]
     drop = np.zeros(len(steps), dtype=int)
-    if trajectory.lengths is not None:
-        return drop
-    if given is not None and (zeros >= last - given).all():
-        return last - given
     if read.any():
         # Where all are read equally early, the lags before are part of the answer.
         drop[read] = zeros[read] - zeros[read].min()
-    return drop + _frozen(trajectory, steps, drop) if trajectory.changed else drop
+    return drop, False
 
 
 def _frozen(trajectory: Trajectory, steps: Sequence[np.ndarray], drop: np.ndarray) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from unitcircle.dynamics._flow_by_lag import GradientFlow, Norm
-from unitcircle.dynamics._lag_curves import log_mean_square, norms
+from unitcircle.dynamics._lag_curves import by_lag, log_mean_square, norms, unread
 from unitcircle.dynamics._loop_recurrences import LoopRecurrence
 from unitcircle.dynamics._run_graph import RunGraph, Value
 
@@ -24,6 +24,21 @@ Outputs = tuple[Sequence[Tensor] | Sequence[GradientEdge], Sequence[Tensor | Non
 """What is differentiated, and its cotangents."""
 
 
+class End(NamedTuple):
+    """A tensor of the last state of some sequences."""
+
+    value: Value
+    axis: int | None = None  # Of the batch
+    rows: Tensor | None = None  # (B,): which sequences end there; None for all
+
+    def of_rows(self, cotangent: Tensor, /) -> Tensor:
+        """Return a cotangent with zeros at the other sequences."""
+        if self.rows is None or self.axis is None:
+            return cotangent
+        shape = [-1 if axis == self.axis else 1 for axis in range(cotangent.ndim)]
+        return cotangent * self.rows.to(cotangent).view(shape)
+
+
 @dataclass(frozen=True, eq=False)
 class GraphDerivatives:
     """Differentiates inside the graph of a run."""
@@ -31,34 +46,43 @@ class GraphDerivatives:
     graph: RunGraph
     generator: torch.Generator
 
-    def signs(self, values: Collection[Value], /) -> Outputs:
+    def signs(self, ends: Iterable[End], /) -> Outputs:
         """Return tensors of the run with random signs as their cotangents."""
+        edges: list[GradientEdge] = []
         cotangents: list[Tensor] = []
-        for value in values:
-            shape, generator = self.graph.shape(value), self.generator
-            dtype, device = self.graph.kind(value)
+        for end in ends:
+            shape, generator = self.graph.shape(end.value), self.generator
+            dtype, device = self.graph.kind(end.value)
             drawn = [
                 2 * torch.randint(0, 2, shape, generator=generator, device=generator.device) - 1
                 for _ in range(1 + dtype.is_complex)
             ]
             signs = drawn[0] + 1j * drawn[1] if dtype.is_complex else drawn[0]
-            cotangents.append(signs.to(dtype).to(device))
-        return [self.graph.edge(value) for value in values], cotangents
+            cotangents.append(end.of_rows(signs.to(dtype).to(device)))
+            edges.append(self.graph.edge(end.value))
+        return edges, cotangents
 
-    def units(self, values: Sequence[Value], axes: Mapping[tuple[int, ...], int], /) -> Iterator[Outputs]:
-        """Yield tensors of the run with each unit cotangent of a sequence, the same for all of a batch."""
-        zeros = [
-            torch.zeros(self.graph.shape(v), dtype=(kind := self.graph.kind(v))[0], device=kind[1]) for v in values
-        ]
-        edges = [self.graph.edge(value) for value in values]
-        for k, zero in enumerate(zeros):
-            axis = axes.get(tuple(zero.shape))
-            shape = [size for place, size in enumerate(zero.shape) if place != axis]
+    def units(self, slots: Sequence[Sequence[End]], /) -> Iterator[Outputs]:
+        """Yield tensors of the run with each unit cotangent of a sequence, the same for all that a slot holds."""
+        ends = [end for slot in slots for end in slot]
+        edges = [self.graph.edge(end.value) for end in ends]
+        kinds = [self.graph.kind(end.value) for end in ends]
+        zeros = [torch.zeros(self.graph.shape(end.value), dtype=kind[0], device=kind[1])
+                 for end, kind in zip(ends, kinds, strict=True)]  # fmt: skip
+        place = 0
+        for slot in slots:
+            inside = range(place, place + len(slot))
+            place += len(slot)
+            first = zeros[inside[0]]
+            shape = [size for axis, size in enumerate(first.shape) if axis != slot[0].axis]
             for entry in product(*map(range, shape)):
-                for unit in (1, 1j) if zero.is_complex() else (1,):
-                    one = zero.clone()
-                    (one if axis is None else one.movedim(axis, -1))[entry] = torch.tensor(unit)
-                    yield edges, [one if j == k else other for j, other in enumerate(zeros)]
+                for unit in (1, 1j) if first.is_complex() else (1,):
+                    cotangents = list(zeros)
+                    for k in inside:
+                        one, axis = zeros[k].clone(), ends[k].axis
+                        (one if axis is None else one.movedim(axis, -1))[entry] = torch.tensor(unit)
+                        cotangents[k] = ends[k].of_rows(one)
+                    yield edges, cotangents
 
     def first_index(self, values: Sequence[Value], axes: Sequence[int], /) -> Outputs:
         """Return tensors of the run with cotangents that are 1 at the first index of an axis and 0 elsewhere."""
@@ -132,55 +156,103 @@ class StateLayout:
         rows = gradient.flatten().unsqueeze(0) if axis is None else gradient.movedim(axis, 0).flatten(1)
         return norms(rows).cpu()
 
-    def jacobian(self, one: LoopRecurrence, probes: int, derivatives: GraphDerivatives, /) -> GradientFlow:
-        """Return the norms of the Jacobian of the last state; exact where it has no more entries than probes."""
-        values = list(dict.fromkeys(value for states in one.states for state in states for value in state))
-        ends = list(dict.fromkeys(value for states in one.states for value in states[-1]))
-        units = list(islice(derivatives.units(ends, self.axes), probes + 1))
+    def ends(self, one: LoopRecurrence, read: GradientFlow, graph: RunGraph, /) -> list[list[End]]:
+        """Return the last states of all sequences; what has the same place in them, for all sequences, is one slot."""
+        slots: list[list[End]] = []
+        for states, steps in zip(one.states, self._by_execution(one, read), strict=True):
+            at = np.unique(steps)
+            rows = [None if len(at) == 1 else torch.from_numpy(steps == step) for step in at]
+            found = [
+                [End(value, self.axes.get(graph.shape(value)), which) for value in states[step]]
+                for step, which in zip(at, rows, strict=True)
+            ]
+            alike = len({tuple(graph.shape(end.value) for end in ends) for ends in found}) == 1
+            slots += map(list, zip(*found, strict=True)) if alike else [[end] for ends in found for end in ends]
+        return slots
+
+    def jacobian(
+        self, one: LoopRecurrence, probes: int, derivatives: GraphDerivatives, read: GradientFlow, /
+    ) -> GradientFlow:
+        """Return the norms of the Jacobian of the last state that is read; exact if probes suffice."""
+        values = one.values
+        slots, last = self.ends(one, read, derivatives.graph), self._by_execution(one, read)
+        units = list(islice(derivatives.units(slots), probes + 1))
         if len(units) > probes:
+            ends = [end for slot in slots for end in slot]
             products = [derivatives.at(values, derivatives.signs(ends)) for _ in range(probes)]
-            return self.flow(one, products, "jacobian")
-        flow = self.flow(one, [derivatives.at(values, unit) for unit in units], "jacobian")
+            return self.flow(one, products, "jacobian", last)
+        flow = self.flow(one, [derivatives.at(values, unit) for unit in units], "jacobian", last)
         # The sum over the units, not their mean.
         return replace(flow, log_norms=flow.log_norms + 0.5 * log(len(units)), stderr=np.zeros_like(flow.stderr))
 
-    def flow(self, one: LoopRecurrence, gradients: Sequence[Gradients], norm: Norm, /) -> GradientFlow:
+    def flow(
+        self,
+        one: LoopRecurrence,
+        gradients: Sequence[Gradients],
+        norm: Norm,
+        last: Sequence[np.ndarray] | None = None,
+        /,
+        *,
+        given: Tensor | None = None,
+    ) -> GradientFlow:
         """Return norms by lag, of the mean square over the gradients."""
-        columns = [self._curve(states, gradients) for states in one.states]
-        longest = max(len(curve) for curve, _ in columns)
+        # ``last`` are the steps after which sequences end; without it what the gradients, or the lengths, tell.
+        columns = [self._by_step(states, gradients) for states in one.states]
+        if last is None:
+            last = [self._last(curve, given) for curve, _ in columns]
+        for states, column in zip(one.states, columns, strict=True):
+            if not states[0]:
+                for part in column:
+                    part[0] = np.nan
+        longest = max(int(steps.max()) for steps in last)
         whole, error = (
-            np.concatenate([_padded(column[part], longest) for column in columns], -1)[:, None] for part in (0, 1)
+            np.concatenate(
+                [
+                    _padded(by_lag(column[part], [np.arange(step, -1, -1) for step in steps]), longest + 1)
+                    for column, steps in zip(columns, last, strict=True)
+                ],
+                -1,
+            )[:, None]
+            for part in (0, 1)
         )
-        steps = np.concatenate([np.full(column[0].shape[1], len(column[0]) - 1) for column in columns])
-        cuts = tuple(sorted(longest - 1 - step for step in one.cuts))
-        return GradientFlow((one.name,), whole, {}, error, norm, (steps,), (cuts,), (1,))
+        cuts = tuple(sorted(longest - step for step in one.cuts))
+        return GradientFlow((one.name,), whole, {}, error, norm, (np.concatenate(list(last)),), (cuts,), (1,))
 
-    def _curve(
+    @staticmethod
+    def _by_execution(one: LoopRecurrence, read: GradientFlow) -> list[np.ndarray]:
+        """Return after how many steps each sequence ends, in each execution of the loop."""
+        return np.split(read.lengths[0], len(one.states))
+
+    def _last(self, curve: np.ndarray, given: Tensor | None) -> np.ndarray:
+        """Return the step after which each sequence ends."""
+        steps = len(curve) - 1
+        fits = given is not None and len(given) == self.batch and 1 <= int(given.min()) <= int(given.max()) <= steps
+        rows = [np.arange(steps + 1)] * self.batch
+        return steps - unread(curve, rows, given.numpy() if given is not None and fits else None)[0]
+
+    def _by_step(
         self, states: Sequence[Sequence[Value]], gradients: Sequence[Gradients]
     ) -> tuple[np.ndarray, np.ndarray]:
         lengths = torch.zeros(len(states), len(gradients), self.batch, dtype=torch.float64)
-        for lag, state in enumerate(reversed(states)):
+        for step, state in enumerate(states):
             for k, gradient in enumerate(gradients):
                 for value in state:
                     if value in gradient:
-                        lengths[lag, k] = torch.hypot(lengths[lag, k], self.lengths(gradient[value]))
-        curve, error = log_mean_square(lengths.numpy())
-        if not states[0]:
-            curve[-1] = error[-1] = np.nan
-        return curve, error
+                        lengths[step, k] = torch.hypot(lengths[step, k], self.lengths(gradient[value]))
+        return log_mean_square(lengths.numpy())
 
 
 def _padded(curve: np.ndarray, length: int) -> np.ndarray:
     return np.pad(curve, ((0, length - len(curve)), (0, 0)), constant_values=np.nan)
 
 
-def last_states(recurrences: Sequence[LoopRecurrence], graph: RunGraph, /) -> list[Value]:
-    """Return the last states of the recurrences that no other one reads."""
-    behind = [graph.behind([v for states in one.states for state in states for v in state]) for one in recurrences]
+def tops(recurrences: Sequence[LoopRecurrence], graph: RunGraph, /) -> Sequence[LoopRecurrence]:
+    """Return the recurrences that no other one reads, or all where each is read."""
+    behind = [graph.behind(one.values) for one in recurrences]
     made = [{v.node for states in one.states for state in states[1:] for v in state} for one in recurrences]
-    tops = [
+    found = [
         one
         for k, one in enumerate(recurrences)
         if not any(made[k] & nodes for j, nodes in enumerate(behind) if j != k)
     ]  # fmt: skip
-    return [value for one in tops or recurrences for states in one.states for value in states[-1]]
+    return found or recurrences

@@ -40,6 +40,11 @@ class LoopRecurrence:
     cuts: tuple[int, ...] = ()
     gated: bool = False
 
+    @property
+    def values(self) -> list[Value]:
+        """The tensors of the state after all steps, each once."""
+        return list(dict.fromkeys(value for states in self.states for state in states for value in state))
+
 
 @dataclass(frozen=True, eq=False)
 class _Execution:

@@ -117,7 +117,7 @@ def _run(
     finally:
         for handle in handles:
             handle.remove()
-    return RecordedRun(record, output, target, _lengths(batch), tuple(notes), tape)
+    return RecordedRun(record, output, target, lengths_in(batch), tuple(notes), tape)
 
 
 def _add_named_state(record: StateRecord, name: str, state: Tensor) -> None:
@@ -152,7 +152,7 @@ def unmeasured_subclasses(model: nn.Module, /) -> list[str]:
     ]
 
 
-def _lengths(batch: Batch) -> Tensor | None:
+def lengths_in(batch: Batch, /) -> Tensor | None:
     """Return the argument of a batch that gives the length of each sequence."""
     for name, value in batch.by_name().items():
         if _LENGTHS.match(name):
