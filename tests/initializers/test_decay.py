@@ -18,7 +18,7 @@ from unitcircle.torch import initialize_
 TEXTS = (
     "step", "step(low=0.0001, high=0.01)", "step(stored='log')", "log_rate", "log_rate(low=0, high=16)", "log_modes",
     "s4d_lin", "legs", "decay_curve", "decay_curve(start=-5, rise=8, power=2)", "moduli", "moduli(stored='softplus')",
-    "log_phase", "level", "level(value=0)",
+    "log_phase", "level", "level(value=0)", "zigzag_curve", "zigzag_curve(head=8)",
 )  # fmt: skip
 EPS = 2.0**-23
 every = pytest.mark.parametrize("text", TEXTS)
@@ -67,6 +67,19 @@ def test_the_shapes_of_parameters():
 def test_what_is_no_law_is_refused(text, message):
     with pytest.raises((ArgumentError, UnknownNameError), match=message):
         DecayLaw.parse(text)
+
+
+def test_the_curve_of_rwkv_7_is_that_of_its_authors():
+    # Channel by channel, as RWKV-LM RWKV-v7/train_temp/src/model.py and fla/layers/rwkv7.py write it.
+    channels, head, layer, layers = 192, 64, 2, 5
+    expected = np.zeros(channels)
+    for n in range(channels):
+        zigzag = ((n % head) - (head - 1) / 2) / ((head - 1) / 2)
+        curve = -6 + 6 * (n / (channels - 1)) ** (1 + (layer / (layers - 1)) ** 0.3)
+        expected[n] = curve + 0.5 + zigzag * abs(zigzag) * 2.5
+    law = decay_law(LINEAR_FAMILIES["RWKV-7"].laws["w0"], layer=layer, layers=layers)
+    np.testing.assert_allclose(law.sample(channels, rng=0), expected, rtol=100 * 2.0**-52, atol=100 * 2.0**-52)
+    assert len(np.unique(law.sample(16, rng=0).round(9))) == 16  # fewer channels than a head
 
 
 @pytest.mark.parametrize("modes", [1, 2, 8, 32])

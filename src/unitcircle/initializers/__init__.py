@@ -32,8 +32,9 @@ initializer                           weight                                    
 ====================================  ===================================================  =================
 
 The parameters of the decay of a linear recurrence have laws of their own kind, :class:`DecayLaw`: :class:`Step`,
-:class:`LogRate`, :class:`LogModes`, :class:`Frequencies` (S4D-Lin), :class:`LegS` (HiPPO), :class:`DecayCurve` (RWKV,
-mLSTM), :class:`Moduli` and :class:`LogPhase` (LRU, RG-LRU), :class:`Level`. ``decay_law(text)`` gives that of a family.
+:class:`LogRate`, :class:`LogModes`, :class:`Frequencies` (S4D-Lin), :class:`LegS` (HiPPO), :class:`DecayCurve` (RWKV 4
+to 6, mLSTM), :class:`HeadCurve` (sLSTM), :class:`ZigzagCurve` (RWKV-7), :class:`Moduli` and :class:`LogPhase` (LRU,
+RG-LRU), :class:`Level`. ``decay_law(text)`` gives that of a family.
 """
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "XavierNormal",
     "XavierUniform",
     "Zeros",
+    "ZigzagCurve",
     "decay_law",
     "from_dict",
     "legs_frequencies",
@@ -102,6 +104,7 @@ from unitcircle.initializers._decay_curves import (
     LegS,
     Level,
     LogModes,
+    ZigzagCurve,
     legs_frequencies,
 )
 from unitcircle.initializers._decay_draws import LogPhase, LogRate, Moduli, Step

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from unitcircle.errors import UnknownNameError
-from unitcircle.initializers._decay_curves import DecayCurve, Frequencies, HeadCurve, Level, LogModes
+from unitcircle.initializers._decay_curves import DecayCurve, Frequencies, HeadCurve, Level, LogModes, ZigzagCurve
 from unitcircle.initializers._decay_draws import LogPhase, LogRate, Moduli, Step
 from unitcircle.initializers._decay_law import DecayLaw
 
@@ -17,7 +17,7 @@ LAWS: Mapping[str, DecayLaw] = {
     "log(1, ..., N) in each channel": LogModes(),
     "-5 + 8 (c / (C − 1))^(.7 + 1.3 l / (L − 1))": DecayCurve(-5, 8),
     "-6 + 5 (c / (C − 1))^(.7 + 1.3 l / (L − 1))": DecayCurve(-6, 5),
-    "-5.5 + 5 (c / (C − 1))^(.85 + l^.5 / L)": DecayCurve(-5.5, 5),
+    "-5.5 + 6 (c / (C − 1))^(1 + (l / (L − 1))^.3) + 2.5 z |z|, z from -1 to 1 in each head": ZigzagCurve(),
     "inverse softplus of −(log u) / 2, u ~ U(.9², .999²)": Moduli(stored="softplus"),
     "linspace(3, 6, heads)": DecayCurve(3, 3),
     "5 − 12 (c / (C − 1))^(.3 + 1.3 l / (L − 1)) in each head": HeadCurve(5, -12, 0.3),
@@ -56,10 +56,9 @@ def decay_law(text: str, /, *, layer: int = 0, layers: int = 1) -> DecayLaw:
     """
     if text not in LAWS:
         raise UnknownNameError("law", text, LAWS)
-    law = LAWS[text]
+    law, depth = LAWS[text], layer / max(layers - 1, 1)
+    if isinstance(law, ZigzagCurve):
+        return replace(law, power=1 + depth**0.3)
     if isinstance(law, DecayCurve) and "l / (L" in text:
-        first = 0.3 if isinstance(law, HeadCurve) else 0.7
-        return replace(law, power=first + 1.3 * layer / max(layers - 1, 1))
-    if isinstance(law, DecayCurve) and "l^.5" in text:
-        return replace(law, power=0.85 + (layer / layers) ** 0.5)
+        return replace(law, power=(0.3 if isinstance(law, HeadCurve) else 0.7) + 1.3 * depth)
     return law

@@ -104,7 +104,7 @@ class LegS(DecayLaw):
 
 @dataclass(frozen=True)
 class DecayCurve(DecayLaw):
-    r"""A curve over all channels: ``time_decay`` of RWKV 4 to 6, ``w0`` of RWKV-7, the forget bias of mLSTM.
+    r"""A curve over all channels: ``time_decay`` of RWKV 4 to 6, the forget bias of mLSTM.
 
     .. math:: w_c = start + rise \left(\frac{c}{C - 1}\right)^{power}, \qquad c = 0, …, C - 1
 
@@ -113,7 +113,7 @@ class DecayCurve(DecayLaw):
     start, rise
         The first value, and by how much it rises; RWKV-4 −5 and 8, RWKV-5 and 6 −6 and 5, mLSTM 3 and 3.
     power
-        Positive: .7 + 1.3 l/(L − 1) in layer l of L of RWKV 4 to 6, .85 + √(l/L) in RWKV-7, 1 in mLSTM.
+        Positive: .7 + 1.3 l/(L − 1) in layer l of L of RWKV 4 to 6, 1 in mLSTM.
 
     References
     ----------
@@ -167,6 +167,52 @@ class HeadCurve(DecayCurve):
 
     name = "head_curve"
     whole = False
+
+
+@dataclass(frozen=True)
+class ZigzagCurve(DecayCurve):
+    r"""The curve of :class:`DecayCurve`, and in each head a rise of twice the ripple: ``w0`` of RWKV-7.
+
+    .. math:: w_c = start + rise \left(\frac{c}{C - 1}\right)^{power} + ripple\, z_c |z_c|, \qquad
+        z_c = \frac{2 (c \bmod N)}{N - 1} - 1
+
+    Parameters
+    ----------
+    start, rise
+        Of the curve; RWKV-7 −5.5 and 6.
+    power
+        Positive: 1 + (l/(L − 1))^.3 in layer l of L of RWKV-7.
+    ripple
+        How far the first and last channel of a head lie from the curve; RWKV-7 2.5.
+    head
+        N, the channels of a head, at least 2; no more than all channels. RWKV-7 has 64.
+
+    References
+    ----------
+    BlinkDL/RWKV-LM RWKV-v7/train_temp/src/model.py; fla-org/flash-linear-attention fla/layers/rwkv7.py.
+
+    Examples
+    --------
+    >>> ZigzagCurve(head=2).sample(4).round(2)
+    array([-8. , -1. , -4. ,  3. ])
+    """
+
+    name = "zigzag_curve"
+
+    start: float = -5.5
+    rise: float = 6.0
+    ripple: float = 2.5
+    head: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number(self, "ripple", "must be a number", lambda _: True)
+        object.__setattr__(self, "head", whole_number("head", self.head, least=2))
+
+    def _curve(self, channels: int) -> np.ndarray:
+        size = min(self.head, channels)
+        z = 2 * (np.arange(channels) % size) / max(size - 1, 1) - 1
+        return super()._curve(channels) + self.ripple * z * np.abs(z)
 
 
 @dataclass(frozen=True)

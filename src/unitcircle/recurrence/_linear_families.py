@@ -232,8 +232,8 @@ _FAMILIES = (
     LinearFamily(
         "RWKV-7", "S' = S (diag(d) − kᵀ (a k)) + v kᵀ, d = exp(−exp(−1/2) σ(w0 + ...))", ("w0",),
         lambda p: -math.exp(-0.5) * _sigmoid(p["w0"].ravel()), (math.exp(-math.exp(-0.5)) - 1, 1.0),
-        "BlinkDL/RWKV-LM RWKV-v5/src/model.py; fla/layers/rwkv7.py", "channel",
-        {"w0": "-5.5 + 5 (c / (C − 1))^(.85 + l^.5 / L)"},
+        "BlinkDL/RWKV-LM RWKV-v7/train_temp/src/model.py; fla/layers/rwkv7.py", "channel",
+        {"w0": "-5.5 + 6 (c / (C − 1))^(1 + (l / (L − 1))^.3) + 2.5 z |z|, z from -1 to 1 in each head"},
     ),
     LinearFamily(
         "RetNet", "S' = γ S + k vᵀ, γ = 1 − 2^(−5 − h)", ("units",),
