@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from unitcircle.diagnosis import _decay_marks as marks
 from unitcircle.recurrence import LinearRecurrence
 
 FEW = 4
@@ -16,12 +17,15 @@ SMALLEST_STEP, LARGEST_STEP = 1e-4, 0.11
 """The steps Δ at rest that the authors of Mamba draw: log-uniform on (.001, .1), and at least 1e-4."""
 SMALLEST_LOG_STEP = 5e-5
 """The steps Δ that state spaces store as logarithms start at 1e-4 or above."""
+LARGE_STEP = 1.1
 PART = 0.25
 """A share of entries of one value that no draw of the authors has."""
-NARROW = 0.1
-"""Standard deviation below which a parameter is not spread: the laws of the authors have 0.7 and more."""
 NEAR_LAW = 0.02
 """How far from a law its entries may be by storage in half precision."""
+TWICE = 1.21
+"""log log 16 is 1.02 and log10 16 is 1.204; of rates from U(0, 16), eight in ten are above e to this."""
+ABOVE = 2.9
+"""A little above log 16, the largest rate of those that are drawn; rates log(1, ..., heads) are in order."""
 DISPLACED = 8
 """Training moves the entries of a curve out of their order by less than so many times their distance from its law."""
 _STEPS = ("dt_bias", "log_dt", "log_step", "nu_log", "recurrent_param")
@@ -29,6 +33,7 @@ _MODULI = ("nu_log", "recurrent_param")
 _LEVELS = ("log_A_real",)
 """Parameters that their authors start from one value."""
 _CURVES = ("time_decay", "w0")
+_ANGLES = ("theta_log", "A_imag")
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,75 @@ def _symptoms(linear: LinearRecurrence) -> Iterator[LostParameter]:
             yield LostParameter("A_log", "constant", f"{stored} is {which} in all {gain.size} entries, and not 0")
     for name, value in values.items():
         stored = linear.names.get(name, name)
-        rounded = stored in linear.in_half_precision
         if _is_constant(name, value):
             what = f"{stored} is {value.flat[0]:g} in all {value.size} entries, which its authors spread"
             yield LostParameter(name, "constant", what)
-        elif lost := _off_scale(name, value, stored) or _unspread(name, value, stored, rounded=rounded):
-            yield lost
+        else:
+            found = (_off_scale(name, value, stored), _marked(linear, name, value), _unspread(linear, name, value))
+            yield from filter(None, found)
     rates, steps = values.get("A_log"), values.get("dt_bias")
     if rates is not None and steps is not None and rates.size >= FEW and np.ptp(rates) > 0:
         yield from _rates(linear.names.get("A_log", "A_log"), rates, np.logaddexp(steps, 0.0))
+    for name in linear.family.laws:
+        if name in _LEVELS and name in linear.parameters:
+            yield from _level(linear, name, np.asarray(linear.parameters[name], dtype=float))
+
+
+def _marked(linear: LinearRecurrence, name: str, value: np.ndarray) -> LostParameter | None:
+    mark = next(filter(None, _marks(linear, name, value)), None)
+    if mark is None:
+        return None
+    pruned = mark[0] == "constant in part" and _by_training(linear, name, value, 0.0)
+    return LostParameter(name, mark[0], f"{linear.names.get(name, name)} {mark[1]}", not pruned)
+
+
+def _marks(linear: LinearRecurrence, name: str, value: np.ndarray) -> Iterator[marks.Mark | None]:
+    """Yield the marks of a loss in the entries of a parameter that is not constant."""
+    if name in _ANGLES:
+        return
+    yield marks.started_in_part(name, value)
+    yield marks.out_of_reach(value)
+    if value.size < FEW or marks.is_started(name, value).all():
+        return
+    if name == "A_log" and value.ndim > 1:
+        yield marks.unordered_modes(value)
+        return
+    text = linear.family.laws[name]
+    yield marks.curve(text, value)
+    if value.size >= MANY or name == "fgate_bias":
+        yield marks.narrow(text, value)
+    if _is_untrained(linear, name):
+        yield marks.unlawful(name, value)
+    if value.size >= MANY:
+        yield marks.repeated(text, value)
+        yield marks.whole_numbers(value)
+    yield marks.overwritten(value, rounded=_is_rounded(value))
+
+
+def _is_untrained(linear: LinearRecurrence, name: str) -> bool:
+    """Return whether a parameter besides one is exactly where its authors start it."""
+    return any(marks.is_started(other, p).all() for other, p in linear.parameters.items() if other != name)
+
+
+def _is_rounded(value: np.ndarray) -> bool:
+    """Return whether all entries are numbers of bfloat16 or float16, in whatever precision they are stored."""
+    with np.errstate(over="ignore"):
+        if (value == value.astype(np.float16)).all():
+            return True
+    return not (value.astype(np.float32).view(np.uint32) & 0xFFFF).any()
+
+
+def _level(linear: LinearRecurrence, name: str, value: np.ndarray) -> Iterator[LostParameter]:
+    """Yield what shows that a parameter that starts from one value started from others."""
+    stored = linear.names.get(name, name)
+    if mark := marks.started_in_part(name, value) or marks.out_of_reach(value):
+        yield LostParameter(name, mark[0], f"{stored} {mark[1]}")
+        return
+    angles = linear.parameters.get("A_imag")
+    still = np.ptp(value) == 0 or (angles is not None and marks.is_started("A_imag", angles).all())
+    if value.size >= FEW and still and marks.is_started(name, value).mean() < PART:
+        what = f"{stored} is {value.mean():.3g} ± {value.std():.2g}, where its authors start from {np.log(0.5):.3g}"
+        yield LostParameter(name, "off its law", what)
 
 
 def _is_constant(name: str, value: np.ndarray) -> bool:
@@ -96,23 +161,22 @@ def _is_constant(name: str, value: np.ndarray) -> bool:
     return value.size > 1 and np.ptp(value) == 0 and not (name in {"A_log", "A_imag"} and modes == 1)
 
 
-def _unspread(name: str, value: np.ndarray, stored: str, *, rounded: bool) -> LostParameter | None:
+def _unspread(linear: LinearRecurrence, name: str, value: np.ndarray) -> LostParameter | None:
     """Return what shows that entries of a parameter are not spread, or out of the order of their curve, or None."""
+    stored = linear.names.get(name, name)
     if name in {"A_log", "A_imag"} and value.ndim > 1:
         same = (np.ptp(value, axis=-1) == 0).mean() if value.shape[-1] > 1 else 0.0
         what = f"{stored} has one value for all modes in {same:.0%} of the channels, which its authors spread"
         return LostParameter(name, "constant in part", what) if same >= PART else None
     if value.size >= MANY or name == "fgate_bias":
-        if value.size >= FEW and value.std() < NARROW:
-            what = f"{stored} is {value.mean():.3g} ± {value.std():.2g} over all entries, which its authors spread"
-            return LostParameter(name, "not spread", what)
         values, counts = np.unique(value, return_counts=True)
         most = int(counts.argmax())
         # Two biases that were trained may be one number of half precision.
-        few = 2 if name == "fgate_bias" and value.ndim == 1 and not rounded else FEW
+        few = 2 if name == "fgate_bias" and value.ndim == 1 and not _is_rounded(value) else FEW
         if counts[most] >= max(PART * value.size, few):
             what = f"{stored} is {values[most]:g} in {counts[most]} of {value.size} entries, which its authors spread"
-            return LostParameter(name, "constant in part", what, not _by_training(name, value, float(values[most])))
+            trained = _by_training(linear, name, value, float(values[most]))
+            return LostParameter(name, "constant in part", what, not trained)
     if name in (*_CURVES, "fgate_bias") and value.size >= MANY and _is_shuffled_curve(value.ravel()):
         return LostParameter(
             name, "order", f"{stored} holds the curve of its authors with its entries in another order"
@@ -120,29 +184,23 @@ def _unspread(name: str, value: np.ndarray, stored: str, *, rounded: bool) -> Lo
     return None
 
 
-def _by_training(name: str, value: np.ndarray, level: float) -> bool:
+def _by_training(linear: LinearRecurrence, name: str, value: np.ndarray, level: float) -> bool:
     """Return whether entries of one level may have been clamped to it, or pruned, in trained weights."""
     other = value != level
     rest = value[other]
-    if level == 0:
-        return not _is_as_drawn(name, value, other)
-    gap = max(float(rest.min()) - level, level - float(rest.max()))
-    return level != 1 and 0 < gap <= float(np.ptp(rest))
-
-
-def _is_as_drawn(name: str, value: np.ndarray, which: np.ndarray) -> bool:
-    """Return whether some entries of a parameter may be as its authors draw them."""
-    rest = value[which]
-    if name == "fgate_bias" and value.ndim == 1:
-        return bool(np.abs(rest - np.linspace(3, 6, value.size)[which]).max() <= NEAR_LAW)
+    if level:
+        gap = max(float(rest.min()) - level, level - float(rest.max()))
+        return level != 1 and 0 < gap <= float(np.ptp(rest))
     if name == "fgate_bias":
-        return bool(max(abs(rest.max() - 5), abs(rest.min() + 7)) <= 2 * NEAR_LAW)
-    if name in _CURVES:
-        return bool((np.diff(rest) >= 0).all())
-    if name in _STEPS and name != "nu_log":
-        steps = np.exp(rest) if name.startswith("log_") else np.logaddexp(rest, 0.0)
-        return bool(steps.min() >= SMALLEST_LOG_STEP and steps.max() <= LARGEST_STEP)
-    return True
+        return not _is_on_the_curve(value, other)
+    # The smallest entries of a curve, which pruning takes, lie side by side.
+    block = name not in _CURVES and marks.is_a_block(value, ~other.ravel())
+    return not block and not _is_untrained(linear, name)
+
+
+def _is_on_the_curve(value: np.ndarray, which: np.ndarray) -> bool:
+    """Return whether some forget biases are exactly where their authors start them."""
+    return value.ndim == 1 and bool(np.abs(value - np.linspace(3, 6, value.size))[which].max() <= NEAR_LAW)
 
 
 def _is_shuffled_curve(value: np.ndarray) -> bool:
@@ -168,8 +226,11 @@ def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | Non
     if name in _STEPS and low > 0 and high < 0.2:
         inverse = "its inverse softplus" if name in {"dt_bias", "recurrent_param"} else "its logarithm"
         return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): a step, not {inverse}")
-    if name in _MODULI and low > 0.5 and high <= 1:
-        return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): |λ|, not its parameter")
+    if name in _MODULI and low > 0:
+        inverted = low > 0.5 and high <= 1
+        meaning = "|λ|, not its parameter" if inverted else "no |λ| is above 1/2, as with a changed sign"
+        symptom = "not inverted" if inverted else "sign"
+        return LostParameter(name, symptom, f"{stored} lies in ({low:.3g}, {high:.3g}): {meaning}")
     if name == "fgate_bias":
         return _forget_bias(stored, value)
     if name in {"dt_bias", "log_dt", "log_step"}:
@@ -201,8 +262,8 @@ def _steps(name: str, stored: str, value: np.ndarray) -> LostParameter | None:
     if small >= PART:
         what = f"{function}({stored}), the step, is below {smallest:g} in {small:.0%} of the entries, as if squared"
         return LostParameter(name, "squared", what)
-    if steps.min() > 1.5:
-        what = f"{function}({stored}), the step, is above 1.5 in all entries, as with a changed sign"
+    if steps.min() > LARGE_STEP:
+        what = f"{function}({stored}), the step, is above {LARGE_STEP} in all entries, as with a changed sign"
         return LostParameter(name, "sign", what)
     return None
 
@@ -214,8 +275,9 @@ def _curve(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
         return LostParameter(name, "sign", f"{stored} falls over the channels, where its authors let it rise")
     if value[0] > 0 and value.max() < 1 and (change >= 0).all():
         return LostParameter(name, "not inverted", f"{stored} lies in (0, 1): a decay or a gate, not its parameter")
-    if name == "time_decay" and (change >= 0).all() and 0 <= value[0] < 0.05:
-        return LostParameter(name, "not inverted", f"{stored} is positive and starts at {value[0]:.2g}: exp(w), not w")
+    if value.min() >= 0:
+        what = f"{stored} is positive in all channels, from {value.min():.2g}: exp(w), not w"
+        return LostParameter(name, "not inverted", what)
     return None
 
 
@@ -232,13 +294,15 @@ def _rates(stored: str, rates: np.ndarray, steps: np.ndarray) -> Iterator[LostPa
     if rates.min() > 0.99 and (rates.mean() > 3.5 or (rates == np.rint(rates)).all()):
         what = f"{stored} lies in ({rates.min():.3g}, {rates.max():.3g}): A, not its logarithm"
         yield LostParameter("A_log", "not inverted", what)
-    elif (rates <= 0).mean() > 0.9 and np.median(rates) < -1:
+    elif (rates <= 0).mean() > (0.7 if rates.size >= MANY else 0.9) and np.median(rates) < -1:
         what = f"{stored} is negative in {(rates < 0).mean():.0%} of the heads, as with a changed sign"
         yield LostParameter("A_log", "sign", what)
-    elif rates.ndim == 1 and rates.max() > largest + 1 and np.median(rates) > largest:
+    elif rates.ndim == 1 and (
+        (rates.max() > largest + 1 and np.median(rates) > largest)
+        or (rates.size >= 2 * MANY and (rates > ABOVE).mean() >= PART and not marks.is_in_order(rates))
+    ):
         what = f"{stored} reaches {rates.max():.3g}, above log {max(16, rates.size)}, where the steps are as drawn"
         yield LostParameter("A_log", "scale", what)
-    elif rates.size >= MANY and rates.max() < 1.03:
-        yield LostParameter(
-            "A_log", "logarithm taken twice", f"{stored} is below 1.03 in all heads: log log A, not log A"
-        )
+    elif rates.size >= MANY and (rates > TWICE).sum() <= rates.size // 16:
+        what = f"{stored} is below {TWICE:g} in {(rates <= TWICE).sum()} of {rates.size} heads: log log A, or log10 A"
+        yield LostParameter("A_log", "logarithm taken twice", what)

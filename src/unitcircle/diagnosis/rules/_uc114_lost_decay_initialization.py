@@ -21,12 +21,14 @@ def lost_decay_initialization(exam: Examination) -> Iterator[Finding]:
     """The decay of a linear recurrence does not start where the authors of its family start it.
 
     ## What was found
-    A parameter of the decay (`A_log`, `dt_bias`, `time_decay`, `fgate.bias`, ...) has one value in all heads or
-    channels, or in a quarter of them, or hardly differs between them, though its authors spread it; or its heads are in
-    another order; or it is stored on another scale than the one it is read on: A in place of its logarithm, the step in
-    place of its inverse softplus, the logarithm taken twice, a squared step, a changed sign. Equal entries that
-    clamping or pruning explains are a note. Not seen are a step ten times too small, which other models draw; the curve
-    of another family; and a logarithm that starts at 0 and was drawn from noise.
+    A parameter of the decay (`A_log`, `dt_bias`, `time_decay`, `fgate.bias`, ...) bears a mark that neither its
+    authors' law nor training leaves: one value in all heads or channels, or in a quarter of them; entries that are
+    exactly 0 or 1, or beyond ±30, where nothing learns; a spread of less than a quarter of the law's; the numbers of
+    one shard several times; whole numbers only; a curve without its order, in part, or of another family; another
+    scale: A in place of its logarithm, the step in place of its inverse softplus, the logarithm taken twice, a squared
+    step, a changed sign. Where another parameter of the layer is exactly where its authors start it, the layer was not
+    trained, and steps out of the authors' range are a mark too. Entries that clamping or pruning explains are a note.
+    What a file does not tell, and how much is found, is in docs/results/lost-decays.md.
 
     ## Why it matters
     The parameters of the decay are initialized by hand, outside `reset_parameters`: they are lost where a framework
