@@ -210,8 +210,8 @@ def test_a_batch_that_the_model_cannot_take(project, capsys):
     np.savez(project / "wide.npz", inputs=np.zeros((4, 9, 3), np.float32), target=np.zeros(4, int))
     assert run("pixelwise_lstm:PixelByPixel", "--data", "wide.npz") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "batch must be what the model takes; got RuntimeError" in line
-    assert line.endswith("It is run on the input of shape (4, 9, 3), the target of shape (4,).")
+    assert "takes, numbers of shape (B, T, 1); got float32 of shape (4, 9, 3) there" in line
+    assert "It is run on the input of shape (4, 9, 3), the target of shape (4,)." in line
 
 
 @pytest.mark.parametrize("shape", [(0, 64, 1), (4, 0, 1)])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from unitcircle.dynamics import as_recurrence, gradient_flow
-from unitcircle.errors import ArgumentError, UnknownNameError
+from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
 
 EPS = np.finfo(float).eps
 T, B, M, N = 12, 3, 2, 5
@@ -408,7 +408,7 @@ class OwnTensors(nn.Module):
         (lambda x: gradient_flow(nn.RNN(M, N), x, lambda output: output[0]), ArgumentError, "scalar"),
         (lambda x: gradient_flow(HandWritten(), x, at=("hh",)), UnknownNameError, "at"),
         (lambda x: gradient_flow(OwnTensors(), x), ArgumentError, "dtype=None"),
-        (lambda x: gradient_flow(nn.RNN(M + 1, N), x), ArgumentError, "what the model takes.*shapes"),
+        (lambda x: gradient_flow(nn.RNN(M + 1, N), x), ShapeError, r"what RNN takes, numbers of shape \(T, B, 3\)"),
         (lambda x: gradient_flow(nn.RNN(M, N), x).horizon(1.0), ArgumentError, "factor"),
     ],
 )

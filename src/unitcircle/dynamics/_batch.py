@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader
 
 from unitcircle._array import to_numpy
+from unitcircle.dynamics._refused_batch import misfit, place
 from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError, UnitcircleError
 from unitcircle.torch import dense
 
@@ -220,7 +221,10 @@ def call(model: Callable[..., Any], batch: Batch, dtype: torch.dtype | None, /) 
         output = model(*args, **kwargs)
     except Exception as error:
         parts = ", ".join(f"{name}{_shape_of(part)}" for name, part in batch.named().items() if part is not None)
-        raise refusal(error, "batch", "must be what the model takes", f"It is run on {parts}.") from error
+        run_on = f"It is run on {parts}."
+        if not isinstance(error, UnitcircleError) and (wrong := misfit(error)) is not None:
+            raise ShapeError("batch", wrong.rule, wrong.arrived, f"{run_on} {wrong.remedy}") from error
+        raise refusal(error, "batch", "must be what the model takes", run_on, place(error)) from error
     if not all(map(_is_finite, _parts(output))):
         require_finite(batch)
     return output, target
@@ -234,11 +238,11 @@ LONGEST = 400
 """Characters of a message of another library that are passed on."""
 
 
-def refusal(error: Exception, argument: str, rule: str, /, remedy: str = "") -> UnitcircleError:
+def refusal(error: Exception, argument: str, rule: str, /, remedy: str = "", where: str = "") -> UnitcircleError:
     """Return the error of the house for one that the code of a person, or a library in it, has raised."""
     if isinstance(error, UnitcircleError):
         return error
-    cause = textwrap.shorten(f"{type(error).__name__}: {error}".removesuffix("."), LONGEST)
+    cause = textwrap.shorten(f"{type(error).__name__}{where}: {error}".removesuffix("."), LONGEST)
     if isinstance(error, RuntimeError) and any(word in str(error) for word in _PRECISION):
         remedy = "It creates tensors in another precision: pass dtype=None to measure it in its own precision."
         return DtypeError("model", "must compute in the precision of its input", cause, remedy)

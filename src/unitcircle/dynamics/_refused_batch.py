@@ -1,0 +1,114 @@
+"""Which module of a model a batch does not fit, and what that module takes, from the error of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+INTEGERS = (torch.int32, torch.int64)
+
+
+class Misfit(NamedTuple):
+    """What a module takes, what reached it, and what to do."""
+
+    rule: str
+    arrived: str
+    remedy: str
+
+
+def misfit(error: BaseException, /) -> Misfit | None:
+    """Return the innermost module whose input is not what it takes; None where each got what it takes."""
+    calls = list(_calls(error))
+    for module, value in reversed(calls):
+        if isinstance(value, Tensor) and (found := _taken(module, value)) is not None:
+            takes, remedy = found
+            dtype = str(value.dtype).removeprefix("torch.")
+            return Misfit(
+                f"must be what {_name(module, calls[0][0])} takes, {takes}",
+                f"{dtype} of shape {tuple(value.shape)} there",
+                remedy,
+            )
+    return None
+
+
+def place(error: BaseException, /) -> str:
+    """Return where in the code of a model an error was raised, as a clause; empty where that is not known."""
+    found = ""
+    for frame, line in _frames(error):
+        own = not str(frame.f_globals.get("__name__", "")).startswith(("torch.", "unitcircle."))
+        if own and (module := _owner(frame)) is not None:
+            found = f" in {type(module).__name__}.{frame.f_code.co_name}, line {line}"
+    return found
+
+
+def _owner(frame: FrameType) -> nn.Module | None:
+    """Return the module whose method a frame runs, or that a function runs which stands for one."""
+    first = frame.f_locals.get(next(iter(frame.f_code.co_varnames), ""))
+    owner = first if isinstance(first, nn.Module) else frame.f_locals.get("module")
+    return owner if isinstance(owner, nn.Module) else None
+
+
+def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame, trace.tb_lineno
+        trace = trace.tb_next
+
+
+def _calls(error: BaseException) -> Iterator[tuple[nn.Module, Any]]:
+    """Yield the modules whose forward functions were running, with their first arguments, outermost first."""
+    for frame, _ in _frames(error):
+        code, module = frame.f_code, _owner(frame)
+        if code.co_name != "forward" or module is None or type(module).__name__.startswith("_"):
+            continue
+        arguments = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
+        yield module, next((value for value in arguments if value is not module), None)
+
+
+def _name(module: nn.Module, root: nn.Module) -> str:
+    path = next((path for path, part in root.named_modules() if part is module), "")
+    return f"{path} ({type(module).__name__})" if path else type(module).__name__
+
+
+def _taken(module: nn.Module, value: Tensor) -> tuple[str, str] | None:
+    """Return what a module of torch takes and a remedy, where a tensor is not that."""
+    floats = value.is_floating_point() or value.is_complex()
+    match module:
+        case nn.Embedding():
+            numbers = module.num_embeddings
+            if value.dtype not in INTEGERS:
+                return f"integers from 0 to {numbers - 1}", "Pass tokens, of torch.long."
+            if value.numel() and not 0 <= int(value.min()) <= int(value.max()) < numbers:
+                range_ = f"they are from {int(value.min())} to {int(value.max())}"
+                return f"integers from 0 to {numbers - 1}", f"Clean the tokens ({range_}), or use a larger embedding."
+            return None
+        case nn.RNNBase():
+            axes = "(B, T, {})" if module.batch_first else "(T, B, {})"
+            fits = value.ndim in {2, 3} and value.shape[-1] == module.input_size
+            takes = axes.format(module.input_size)
+        case nn.RNNCellBase():
+            fits = value.ndim in {1, 2} and value.shape[-1] == module.input_size
+            takes = f"(B, {module.input_size})"
+        case nn.Linear():
+            fits = value.ndim > 0 and value.shape[-1] == module.in_features
+            takes = f"(..., {module.in_features})"
+        case nn.LayerNorm():
+            own = tuple(module.normalized_shape)
+            fits = tuple(value.shape[-len(own) :]) == own
+            takes = f"(..., {', '.join(map(str, own))})"
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+            space = len(module.kernel_size)
+            fits = value.ndim in {space + 1, space + 2} and value.shape[-space - 1] == module.in_channels
+            takes = f"(B, {', '.join([str(module.in_channels), *['T', 'height', 'width'][:space]])})"
+        case nn.BatchNorm1d():
+            fits = value.ndim in {2, 3} and value.shape[1] == module.num_features
+            takes = f"(B, {module.num_features}) or (B, {module.num_features}, T)"
+        case _:
+            return None
+    if not fits:
+        return f"numbers of shape {takes}", "Arrange its axes, or give the module that size."
+    return None if floats else (f"floating-point numbers of shape {takes}", "Convert the batch: x.float().")
