@@ -27,11 +27,13 @@ rate near its goal is no proof.
 Held out: pairs whose SHA-256 of the name is divisible by three. No rule may be tuned on them. They were seen, and rules
 changed for what they showed. *Held out, second* are the pairs of ``SECOND``, with tasks, lengths and faults that no
 earlier pair has and seeds 5 to 9; the list was committed before any of them was run. These were seen too, and two rules
-changed (UC211 from 10 steps on; products of two inputs): of later rules neither part is a test. Rates are reported for
-each part. Finished runs are lines of ``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names another
-file), and a second start does what is missing. A score belongs to the parameters that its training began from (their
-SHA-256), so it outlives a change of the rules; a diagnosis belongs to the source text of the library. A file belongs to
-one version of this protocol.
+changed (UC211 from 10 steps on; products of two inputs): of later rules neither part is a test. *Held out, third* are
+the pairs of ``THIRD``, seeds 10 to 14, with two tasks that no rule was made with (``lagged``, the input 12 steps back;
+``hold``, the input at the last of the marks, of which each step has one with probability 1/10); the list was committed
+before any of them was run, and no rule was changed for it. Rates are reported for each part. Finished runs are lines of
+``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names another file), and a second start does what
+is missing. A score belongs to the parameters that its training began from (their SHA-256), so it outlives a change of
+the rules; a diagnosis belongs to the source text of the library. A file belongs to one version of this protocol.
 """
 
 import copy
@@ -58,7 +60,7 @@ from unitcircle.diagnosis._remedy import BY_HAND
 from unitcircle.torch import initialize_
 
 UNITS, STEPS, BATCH, RATE, WORST = 24, 400, 32, 3e-3, 10.0
-PARTS = "tuned", "held out", "held out, second"
+PARTS = "tuned", "held out", "held out, second", "held out, third"
 CELLS = {"tanh": nn.RNN, "relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -74,7 +76,7 @@ class Pair:
     start: str = ""  # "gain 1.5", "forget -2", "dead", "stacked" or an initializer's specification
     cut: int = 0  # The state is detached before the last this many steps
     padding: int = 0  # This many zero steps follow each sequence and are read
-    second: bool = False  # Whether it is of the second part held out
+    held: int = 0  # Of which later part held out it is: 2, 3; 0 for neither
 
     @property
     def name(self) -> str:
@@ -85,13 +87,14 @@ class Pair:
 
     @property
     def part(self) -> str:
-        if self.second:
-            return PARTS[2]
+        if self.held:
+            return PARTS[self.held]
         return PARTS[int(hashlib.sha256(self.name.encode()).hexdigest(), 16) % 3 == 0]
 
     @property
     def seeds(self) -> range:
-        return range(SEEDS, 2 * SEEDS) if self.second else range(SEEDS)
+        first = SEEDS * max(self.held - 1, 0)
+        return range(first, first + SEEDS)
 
 
 PAIRS = (
@@ -114,7 +117,7 @@ PAIRS = (
     *(Pair(cell, "recent", 20, padding=30) for cell in ("tanh", "gru", "lstm")),
 )
 SECOND = tuple(
-    replace(pair, second=True)
+    replace(pair, held=2)
     for pair in (
         *(Pair(cell, "early", 30) for cell in ("tanh", "gru", "lstm")),
         Pair("relu", "early", 25, start="gain 1.4"),
@@ -131,6 +134,21 @@ SECOND = tuple(
         Pair("lstm", "early", 30, start="stacked"),
     )
 )
+THIRD = tuple(
+    replace(pair, held=3)
+    for pair in (
+        *(Pair(cell, "lagged", 30) for cell in ("tanh", "gru")),
+        *(Pair(cell, "hold", 30) for cell in ("tanh", "lstm")),
+        *(Pair(cell, "vote", 25) for cell in ("gru", "lstm")),
+        Pair("relu", "recent", 30),
+        Pair("lstm", "recent", 12),
+        Pair("gru", "product", 12),
+        Pair("relu", "first", 20, start="gain 1.2"),
+        Pair("tanh", "early", 15, start="orthogonal"),
+        Pair("gru", "first", 14),
+    )
+)
+EVERY = PAIRS + SECOND + THIRD
 
 
 class Net(nn.Module):
@@ -193,6 +211,14 @@ def drawn(pair: Pair, count: int, rng: np.random.Generator):
         y = x[:, :5, 0].mean(1) * math.sqrt(5)
     elif pair.task == "middle":
         y = x[:, pair.length // 2, 0].copy()
+    elif pair.task == "lagged":
+        y = x[:, -13, 0].copy()
+    elif pair.task == "hold":
+        marked = rng.random((count, pair.length)) < 1 / 10
+        marked[:, 0] |= ~marked.any(1)
+        x[:, :, 1] = marked
+        last = pair.length - 1 - np.argmax(marked[:, ::-1], 1)
+        y = x[np.arange(count), last, 0].copy()
     elif pair.task == "product":
         y = x[:, -1, 0] * x[:, -2, 0]
     elif pair.task == "vote":
@@ -286,7 +312,7 @@ def fingerprint(net: Net) -> str:
     return digest.hexdigest()[:16]
 
 
-def run(pairs=PAIRS + SECOND) -> None:
+def run(pairs=EVERY) -> None:
     """Do every run that is missing, the trainings of a pair as one program."""
     version, table = library(), finished()
     judged = {(row["pair"], row["seed"]) for row in table if row.get("library") == version}
@@ -315,7 +341,7 @@ def judged() -> list[Verdict]:
     table, version = finished(), library()
     scored = {(row["pair"], row["seed"], row["net"]): row["score"] for row in table if "score" in row}
     verdicts = []
-    for pair in PAIRS + SECOND:
+    for pair in EVERY:
         rows = [row for row in table if row["pair"] == pair.name and row.get("library") == version]
         ends = [row["findings"] for row in rows]
         if len(ends) < SEEDS:
@@ -348,7 +374,7 @@ def rows():
 
 
 def parts() -> dict[str, list[Verdict]]:
-    """The verdicts of the pairs that rules were tuned on, and of those held out, first and second."""
+    """The verdicts of the pairs that rules were tuned on, and of those held out."""
     verdicts = judged()
     return {part: [v for v in verdicts if v.pair.part == part] for part in PARTS}
 
@@ -356,6 +382,5 @@ def parts() -> dict[str, list[Verdict]]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     wanted = sys.argv[1:]  # parts to run before the page is printed, or pairs by name; nothing for what is there
-    every = PAIRS + SECOND
-    run([pair for pair in every if {pair.part, pair.name} & set(wanted)])
-    print(page(parts(), [pair for pair in every if pair not in {v.pair for part in parts().values() for v in part}]))
+    run([pair for pair in EVERY if {pair.part, pair.name} & set(wanted)])
+    print(page(parts(), [pair for pair in EVERY if pair not in {v.pair for part in parts().values() for v in part}]))
