@@ -236,7 +236,7 @@ def gguf_of(path, tensors, content, pairs=b"", count=0):
     def text(value):
         return struct.pack("<Q", len(value)) + value.encode()
 
-    data = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), count) + pairs
+    data = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), count) + pairs)
     for name, (shape, kind, offset) in tensors.items():
         data += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape[::-1])
         data += struct.pack("<IQ", kind, offset)
@@ -271,6 +271,50 @@ def gguf_pairs(path):
 
 def gguf_counts(path):
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1 << 60) + bytes(64))
+
+
+def gguf_names(path, count=90_000):
+    """Names of 126 letters, no two of one form."""
+    letters = str.maketrans("0123456789", "abcdefghij")
+    names = ("a_" * 60 + f"{k:06d}".translate(letters) for k in range(count))
+    gguf_of(path, dict.fromkeys(names, ((2, 2), 0, 0)), bytes(16))
+
+
+def gguf_equal_names(path, count=90_000):
+    """Names of 126 letters that differ in their numbers alone."""
+    gguf_of(path, {"a_" * 60 + f"{k:06d}": ((2, 2), 0, 0) for k in range(count)}, bytes(16))
+
+
+def gguf_quantized(path, count=90_000):
+    """Tens of thousands of quantized vectors."""
+    gguf_of(path, {f"t{k:05d}": ((32,), 8, 0) for k in range(count)}, bytes(34))
+
+
+def gguf_state_spaces(path, count=400, kind=0):
+    """Hundreds of selective state spaces in one place of the file, of the rates -1."""
+    n, one = 500_000, {0: struct.pack("<f", -1), 24: b"\xff"}[kind]
+    tensors = {}
+    for k in range(count):
+        tensors[f"blk.{k}.ssm_a"] = ((n // 16, 16), kind, 0)
+        tensors[f"blk.{k}.ssm_dt.bias"] = ((n // 16,), kind, 0)
+    gguf_of(path, tensors, one * n)
+
+
+def gguf_state_spaces_of_bytes(path, count=400):
+    """The same of one byte each, which is kept in many more."""
+    gguf_state_spaces(path, count, kind=24)
+
+
+def long_name(path):
+    """One name of a hundred thousand separators."""
+    safetensors_of(path, {"_" * 100_000: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}, bytes(16))
+
+
+def nested_names(path, count=20_000, levels=150):
+    """A hundred modules inside of each other, each of which might be RWKV, above tens of thousands of names."""
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    names = ["a_" * k + "w0" for k in range(levels)] + ["a_" * levels + str(k) for k in range(count)]
+    safetensors_of(path, dict.fromkeys(names, entry), bytes(8))
 
 
 def tflite_of_bytes(path):
@@ -497,6 +541,15 @@ def amp_layers(path):
     path.write_text(json.dumps({"architecture": "LSTM", "config": config, "weights": [0.5] * 3_000_000}))
 
 
+def dynet_layers(path, count=33_000):
+    """Tens of thousands of LSTMs of two units."""
+    one = "".join(
+        f"#Parameter# /lstm/_{{}} {{{{{sides}}}}} {2 * size} ZERO_GRAD\n{'0 ' * size}\n"
+        for sides, size in (("8,1", 8), ("8,2", 16), ("8", 8))
+    )
+    path.write_text("".join(one.format(*range(3 * k, 3 * k + 3)) for k in range(count)))
+
+
 def dynet_lines(path):
     path.write_bytes(b"#Parameter# /rnn/_0 {4,4} 1 ZERO_GRAD\n" + b"\n#" * (10 * MB))
 
@@ -580,9 +633,12 @@ BOMBS = {
         overlapping, overlapping_norms, wide_projection, low_rank, orthogonal_map, reflections,
         one_member_under_many_names, zip_in_many_heads, pickle_flood, pickle_memo, pickle_references,
         pickle_doubled_tuple, torch_views, many_views, many_sparse, sparse_npz, sparse_matlab, compressed_matlab,
-        gguf_overlapping, gguf_wide, gguf_words, gguf_pairs, gguf_counts, tflite_of_bytes, tflite_repeats,
+        gguf_overlapping, gguf_wide, gguf_names, gguf_equal_names, long_name, nested_names, gguf_quantized,
+        gguf_state_spaces, gguf_state_spaces_of_bytes, gguf_words, gguf_pairs, gguf_counts, tflite_of_bytes,
+        tflite_repeats,
         tflite_graphs, tfjs, keras_bidirectional, keras_names, hdf5_chunk, hdf5_zeros, hdf5_objects, zarr_empty,
-        zarr_shards, zarr_counts, equinox_counters, json_levels, json_wide, amp_layers, dynet_lines, dynet_numbers,
+        zarr_shards, zarr_counts, equinox_counters, json_levels, json_wide, amp_layers, dynet_layers, dynet_lines,
+        dynet_numbers,
         msgpack_list, msgpack_chunks, msgpack_extensions, export_views,
         torch_expanded, export_expanded, distributed_flood, npz_swapped,
     )

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.checkpoints import onnx_bombs
-from tests.checkpoints.bombs import BOMBS
+from tests.checkpoints import bombs, onnx_bombs
 from tests.checkpoints.cost import STATUS, costs, size_of
+
+from unitcircle.checkpoints import _room, read
+from unitcircle.errors import CheckpointError
 
 MB = 1 << 20
 
@@ -145,12 +147,41 @@ def test_memory_and_time_of_honest_files(tmp_path):
     assert [cost for cost in found if not cost.kept] == []
 
 
+COUNTED = {
+    bombs.gguf_names: (30, "by their names"),
+    bombs.gguf_equal_names: (500, "by their names"),
+    bombs.nested_names: (300, "names beside its layers"),
+    bombs.gguf_quantized: (3000, "its tensors"),
+    bombs.gguf_state_spaces: (1, "its linear recurrences"),
+    bombs.gguf_state_spaces_of_bytes: (1, "its linear recurrences"),
+    bombs.dynet_layers: (200, "its layers"),
+}
+"""Bombs that are made smaller here, with so much of what they flood a reader with, and what is refused then."""
+STEPS = {bombs.nested_names: 500_000}
+
+
+@pytest.mark.parametrize("make", COUNTED, ids=lambda make: make.__name__)
+def test_what_is_read_is_counted(tmp_path, monkeypatch, make):
+    count, what = COUNTED[make]
+    make(tmp_path / "file", count)
+    monkeypatch.setattr(_room, "ALLOWANCE", 2 * MB)
+    monkeypatch.setattr(_room, "STEPS", STEPS.get(make, 20_000))
+    with pytest.raises(CheckpointError, match=what):
+        read(tmp_path / "file")
+
+
+def test_a_name_of_many_letters_is_refused(tmp_path):
+    bombs.long_name(tmp_path / "file")
+    with pytest.raises(CheckpointError, match="name of 100000 letters"):
+        read(tmp_path / "file")
+
+
 ASKED = pytest.mark.skipif("UNITCIRCLE_BOMBS" not in os.environ, reason="4 minutes: make fuzz measures them")
-SLOW = [pytest.param(tuple(table.values()), marks=ASKED) for table in (BOMBS, onnx_bombs.BOMBS)]
+SLOW = [pytest.param(tuple(table.values()), marks=ASKED) for table in (bombs.BOMBS, onnx_bombs.BOMBS)]
 
 
-@pytest.mark.parametrize("bombs", [SMALL, *SLOW])
-def test_memory_and_time_of_bombs(tmp_path, bombs):
-    found = measured(tmp_path, bombs)
-    assert [(make.__qualname__, cost) for make, cost in zip(bombs, found, strict=True) if not cost.kept] == []
+@pytest.mark.parametrize("makers", [SMALL, *SLOW])
+def test_memory_and_time_of_bombs(tmp_path, makers):
+    found = measured(tmp_path, makers)
+    assert [(make.__qualname__, cost) for make, cost in zip(makers, found, strict=True) if not cost.kept] == []
     assert [cost.message for cost in found if cost.layers is None and len(cost.message) > 400] == []

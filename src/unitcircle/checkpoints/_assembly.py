@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from unitcircle.checkpoints._coverage import Coverage, Entry
-from unitcircle.checkpoints._families import plain_families
+from unitcircle.checkpoints._families import plain_families_of
+from unitcircle.checkpoints._forms import count_names
 from unitcircle.checkpoints._framework_cells import flax_layer, keras_layer, matched, torch_layer
 from unitcircle.checkpoints._framework_stacks import framework_layer
 from unitcircle.checkpoints._gatewise import gatewise_layer
@@ -16,16 +17,12 @@ from unitcircle.checkpoints._impostors import is_of_optimizer, suspicion
 from unitcircle.checkpoints._inventory import Inventory
 from unitcircle.checkpoints._layer_names import natural_order
 from unitcircle.checkpoints._plain_cells import plain_layer, plain_layer_of_textbook
-from unitcircle.checkpoints._room import work as count
 from unitcircle.checkpoints._siblings import note_unused
 from unitcircle.checkpoints._structured_names import structured_layer
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unread import UnreadFamilies
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import RecurrentLayer
-
-STEPS_OF_TENSOR = 40
-"""Steps of work that it takes to look at the name of a tensor."""
 
 
 def assemble(
@@ -37,16 +34,17 @@ def assemble(
     chosen: Sequence[RecurrentLayer] = (),
 ) -> tuple[list[RecurrentLayer], Coverage]:
     """Return the chosen layers and the recurrent layers among the other tensors, and what became of every tensor."""
-    count(STEPS_OF_TENSOR * len(tensors), "telling which of its tensors are layers")
+    count_names(tensors)
     work = Inventory(tensors, file, texts or {})
     for layer in chosen:
         work.keep(layer)
     moments = _set_aside(work)
     failed: dict[str, str] = {}
-    for recognise in _RECOGNISERS:
-        for name in list(work.free):
-            if name in work.free:
-                _find(work, recognise, name, failed)
+    with np.errstate(all="ignore"):  # what overflows or is not a number is named by the findings
+        for recognise in _RECOGNISERS:
+            for name in list(work.free):
+                if name in work.free:
+                    _find(work, recognise, name, failed)
     note_unused(work)
     _say_what_is_unread(work, failed)
     return _in_order(work.layers, tensors), _coverage(work, moments)
@@ -65,7 +63,7 @@ def _in_order(layers: Sequence[RecurrentLayer], tensors: Mapping[str, StoredTens
 def _hand_written(work: Inventory, name: str) -> RecurrentLayer | None:
     if not work.is_matrix(name):
         return None
-    for family in plain_families:
+    for family in plain_families_of(name):
         match = matched(work, [family], name)
         layer = None if match is None else plain_layer(work, match)
         if layer is not None:
@@ -90,8 +88,7 @@ def _find(
 ) -> None:
     """Make the layer whose recurrent weight a tensor is, if its name says that it is one."""
     try:
-        with np.errstate(all="ignore"):  # what overflows or is not a number is named by the findings
-            layer = recognise(work, name)
+        layer = recognise(work, name)
     except (ArgumentError, ValueError, IndexError) as error:
         text = str(error) if isinstance(error, ArgumentError) else f"its parts do not fit together ({error})"
         failed[name] = text

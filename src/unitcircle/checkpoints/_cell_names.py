@@ -53,6 +53,8 @@ class _Tensors:
 
 def cell_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
     """Return the cell whose first parameter a tensor is, if its other parts are there."""
+    if _FIRST.search(name, max(len(name) - _LONGEST_FIRST, 0)) is None:
+        return None
     for pattern, reader in _READERS.items():
         match = re.fullmatch(rf"((?:.*[./])?)(?:{pattern})", name, re.DOTALL)
         if match is None:
@@ -273,3 +275,5 @@ _READERS: Mapping[str, Callable[[_Tensors, str], _Found | None]] = {
     r"ff1\.weight": _cfc,
 }
 """Pattern of the name of a first parameter → what makes a cell of the tensors beside it."""
+_FIRST = re.compile(rf"(?:^|[./])(?:{'|'.join(_READERS)})\Z")
+_LONGEST_FIRST = 64

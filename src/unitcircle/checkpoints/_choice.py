@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._layout import ACTIVATIONS, Layout
 from unitcircle.checkpoints._leak import leaky, tensor_named
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import ArgumentError, ShapeError, UnknownNameError
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras, from_onnx, from_torch
+from unitcircle.recurrence import Cell, RecurrentLayer, from_keras, from_onnx, from_torch
 
 ROLES = ("recurrent", "input", "bias", "recurrent_bias", "projection")
 """The parts of a layer that a person can name."""
@@ -100,7 +101,7 @@ def _layer(
         unknown |= {"activation"} if layout.cell not in ACTIVATIONS else set()
     names = (recurrent.name, *(part.name for part in parts.values() if part is not recurrent))
     convention = layout.framework or ("rows" if weights.rows else "columns")
-    source = Source(file, names, convention, tensors[recurrent.name].dtype)
+    source = source_of(file, names, convention, tensors[recurrent.name].dtype)
     options = {"name": recurrent.name, "unknown": frozenset(unknown), "source": source}
     layer = _MAKERS.get(layout.framework, _from_torch)(weights, options)
     if cell is Cell.LEAKY_RNN:

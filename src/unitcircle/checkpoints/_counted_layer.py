@@ -1,4 +1,4 @@
-"""A linear recurrence from the parameters of a file, whose room is counted before it is made."""
+"""The room of a layer, counted before the layer is made: what any takes, and the parameters of a linear recurrence."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from unitcircle.checkpoints._room import ask, take
-from unitcircle.recurrence import RecurrentLayer, from_linear
+from unitcircle.checkpoints._room import ask, take, work
+from unitcircle.recurrence import RecurrentLayer, Source, from_linear
 
 KEPT, PASSING = 24, 64
 """Bytes of an element of a parameter, of one byte perhaps: that its layer keeps, and that making the layer takes."""
+
+COST_OF_LAYER, STEPS_OF_LAYER = 5000, 200
+"""Bytes that Python keeps for a layer of a few units, and steps of work that it takes to make it."""
+
+
+def source_of(file: str, tensors: tuple[str, ...], layout: str = "", dtype: str = "") -> Source:
+    """Return where a layer comes from that is made next, and take its room."""
+    take(COST_OF_LAYER, "its layers")
+    work(STEPS_OF_LAYER, "its layers")
+    return Source(file, tensors, layout, dtype)
 
 
 def counted_layer(family: str, parameters: Mapping[str, np.ndarray], /, **options: Any) -> RecurrentLayer:

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
-from unitcircle.checkpoints._contents import Contents
+from unitcircle.checkpoints._contents import COST_OF_TENSOR, Contents
+from unitcircle.checkpoints._counted_layer import source_of
+from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.errors import CheckpointError
-from unitcircle.recurrence import RecurrentLayer, Source, from_keras, from_torch
+from unitcircle.recurrence import RecurrentLayer, from_keras, from_torch
 
 _HEADER = re.compile(rb"#(Lookup)?Parameter# (\S{1,500}) \{([\d,]{1,80})(?:X\d+)?\}[^\n]*(?:\n|$)")
 _FORGET = 1.0
@@ -41,6 +43,7 @@ def read_dynet(path: Path, /) -> Contents:
             message = f"it is a DyNet text file whose parameter at byte {start} has no name or shape: damaged"
             raise CheckpointError(message)
         name = match[2].decode("utf-8", "replace")
+        take(len(name) + COST_OF_TENSOR, "its parameters")
         tensors[name] = _parameter(name, match[3], memory[match.end() : end])
         if match[1] is None:
             collections[name.rpartition("/")[0]].append(name)
@@ -135,4 +138,4 @@ def _plain(names: list[str], tensors: dict[str, StoredTensor], file: str) -> Rec
 
 def _options(names: list[str], file: str) -> dict[str, Any]:
     tensors = (names[1], *(name for name in names if name != names[1]))
-    return {"name": names[1], "source": Source(file, tensors, "dynet", "float32")}
+    return {"name": names[1], "source": source_of(file, tensors, "dynet", "float32")}

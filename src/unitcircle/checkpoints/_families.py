@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 
@@ -139,3 +139,15 @@ plain_families = (
     Family("w", ("w_in",), ("bias", "w_bias"), needs_input=True, leaky=True, reservoir=True, evidence=_RESERVOIR),
 )  # fmt: skip
 """Names that people give the one matrix of a plain cell they wrote themselves."""
+_PLAIN = re.compile(
+    rf"(?:^|[./_])(?:{'|'.join(re.escape(one) for one in {family.recurrent: None for family in plain_families})})"
+    rf"{Family.suffix}\Z"
+)
+_LONGEST_PLAIN = max(len(family.recurrent) for family in plain_families) + 16
+
+
+def plain_families_of(name: str, /) -> Sequence[Family]:
+    """Return the plain families that a name may be of: there are many to be tried, and most names are of none."""
+    if _PLAIN.search(name, max(len(name) - _LONGEST_PLAIN, 0)) is None:
+        return ()
+    return [family for family in plain_families if family.recurrent in name]

@@ -104,6 +104,8 @@ def keras_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
 
 def flax_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
     """Return the layer of kernels named as flax names them."""
+    if not name.endswith("kernel"):
+        return None
     match = re.fullmatch(r"(?P<prefix>(?:.*[./])?)(?:hi|hr|h|dense_h)(?P<dot>[./])kernel", name, re.DOTALL)
     if match is None:
         return None

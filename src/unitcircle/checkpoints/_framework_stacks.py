@@ -34,7 +34,7 @@ Maker = Callable[[Inventory, Mapping[str, str]], RecurrentLayer | None]
 
 def framework_layer(work: Inventory, name: str, /) -> RecurrentLayer | None:
     """Return the layer whose first stack a tensor is, by the names of a framework."""
-    if not work.is_matrix(name):
+    if not work.is_matrix(name) or _LAST.search(name, max(len(name) - _LONGEST_LAST, 0)) is None:
         return None
     for pattern, siblings, make in _CONVENTIONS:
         match = pattern.fullmatch(name)
@@ -212,6 +212,9 @@ def _convention(pattern: str, make: Maker, **siblings: str) -> tuple[re.Pattern[
     return re.compile(rf"(?P<prefix>(?:.*[./])?{pattern}", re.DOTALL), siblings, make
 
 
+_LAST = re.compile(r"(?:^|[./_])(?:kernel|weights|Matrix|w|w_gates|w_h|W|Ux)(?::0)?\Z")
+"""What the names of all conventions end with."""
+_LONGEST_LAST = 16
 _CONVENTIONS = (
     _convention(
         r"(?:basic_)?lstm_cell(?:_\d+)?(?P<sep>[./]))(?:kernel|weights)(?P<end>(?::0)?)",

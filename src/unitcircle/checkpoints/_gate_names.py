@@ -81,6 +81,7 @@ _JOINT = (
     ),
 )
 _END = re.compile(r"(?P<end>(?:[._]?\d{1,4})?(?:\.weight|[./]kernel|:0)?)$")
+_LONGEST_END = 16
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,15 @@ def _anchors() -> dict[str, list[tuple[_Convention, Words]]]:
 
 
 _ANCHORS = _anchors()
+_LONGEST_ANCHOR = max(map(len, _ANCHORS))
 
 
 def gate_names(name: str, free: Container[str], /) -> Iterator[GateNames]:
     """Yield the cells whose forget or reset gate a name may be, and whose other gates are there too."""
-    end = _END.search(name)
+    end = _END.search(name, max(len(name) - _LONGEST_END, 0))
     stem = name[: end.start()] if end else name
-    starts = [index + 1 for index, letter in enumerate(stem) if letter in "._/"]
-    for start in (0, *starts):
+    first = max(len(stem) - _LONGEST_ANCHOR, 0)
+    for start in (index for index in range(first, len(stem)) if not index or stem[index - 1] in "._/"):
         for convention, words in _ANCHORS.get(stem[start:], ()):
             found = _cell(name[:start], name[len(stem) :], convention, words, free)
             if found is not None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-import re
 import struct
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
-from unitcircle.checkpoints._contents import Contents
-from unitcircle.checkpoints._counted_layer import counted_layer, reserve
-from unitcircle.checkpoints._room import work
+from unitcircle.checkpoints._contents import COST_OF_TENSOR, Contents
+from unitcircle.checkpoints._counted_layer import counted_layer, reserve, source_of
+from unitcircle.checkpoints._room import take, work
 from unitcircle.checkpoints._tensor import BLOCK, ITEMSIZE, StoredTensor, elements
 from unitcircle.errors import ArgumentError, CheckpointError, MissingExtraError
-from unitcircle.recurrence import RecurrentLayer, Source
+from unitcircle.recurrence import RecurrentLayer
 
 # Why not gguf.GGUFReader: it makes several objects of every word of a vocabulary, so that a small hostile file takes
 # gigabytes. Quantized blocks are decoded by the package.
@@ -115,6 +114,7 @@ def read_gguf(path: Path, /) -> Contents:
 
 def _entry(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
     name, axes = cursor.text(), cursor.number("<I")
+    take(len(name) + COST_OF_TENSOR, "its tensors")
     if axes > 8:
         message = f"tensor {name!r:.80} claims {axes} axes: damaged or hostile"
         raise CheckpointError(message)
@@ -141,6 +141,7 @@ def _tensor(name: str, shape: tuple[int, ...], kind: int, data: memoryview, offs
     return StoredTensor(shape, "float32", partial(_decoded, content, kind, shape))
 
 
+@cache
 def _block(kind: int) -> tuple[int, int] | None:
     """Return the elements and bytes of a block of a quantized type, or None where the package does not decode it."""
     if importlib.util.find_spec("gguf") is None:
@@ -170,9 +171,9 @@ def _state_spaces(tensors: dict[str, StoredTensor], file: str) -> list[Recurrent
     """Return the layers of Mamba and its kin, of which GGUF keeps A = -exp(A_log)."""
     layers: list[RecurrentLayer] = []
     for name, tensor in tensors.items():
-        match = re.fullmatch(r"(.*)\.ssm_a", name)
-        bias = f"{match[1]}.ssm_dt.bias" if match else ""
-        if match is None or bias not in tensors:
+        block, end, rest = name.rpartition(".ssm_a")
+        bias = f"{block}.ssm_dt.bias"
+        if not end or rest or bias not in tensors:
             continue
         reserve(math.prod(tensor.shape))
         A, dt_bias = tensor.load().astype(np.float64), tensors[bias].load()
@@ -180,11 +181,11 @@ def _state_spaces(tensors: dict[str, StoredTensor], file: str) -> list[Recurrent
             continue
         A = A.ravel() if A.shape[-1:] == (1,) else A  # of Mamba 2, one number a head
         try:
-            source = Source(file, (name, bias), "gguf", tensor.dtype)
+            source = source_of(file, (name, bias), "gguf", tensor.dtype)
             names, dtypes = {"A_log": "ssm_a", "dt_bias": "ssm_dt.bias"}, {"dt_bias": tensors[bias].dtype}
             parameters = {"A_log": np.log(-A), "dt_bias": dt_bias}
-            family = _family_of_state_space(tensors, match[1], A.ndim)
-            layers.append(counted_layer(family, parameters, names=names, dtypes=dtypes, name=match[1], source=source))
+            family = _family_of_state_space(tensors, block, A.ndim)
+            layers.append(counted_layer(family, parameters, names=names, dtypes=dtypes, name=block, source=source))
         except ArgumentError:
             continue
     return layers

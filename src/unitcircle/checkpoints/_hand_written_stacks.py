@@ -25,6 +25,7 @@ _STACKS = (
 """Name of the recurrent stack, those of the input stack, and whether the recurrent name alone says too little."""
 _JOINT = re.compile(r"(?:.*(?i:lstm|gru|rnn|cell).*[./_](?:all_)?|.*(?i:lstm|gru)_)gates(?:\.weight)?", re.DOTALL)
 _END = re.compile(r"(?P<end>(?:_l?\d+)?(?:\.weight|:0)?)$")
+_LONGEST_END = 32
 _WHOLE = {3: "zrn", 4: "ifgo"}
 
 
@@ -32,7 +33,7 @@ def refuse_stack(work: Inventory, name: str, /) -> None:
     """Say of a tensor that it is the recurrent stack of a cell, and which option makes it readable."""
     if not work.is_matrix(name):
         return
-    end = (match["end"] if (match := _END.search(name)) else "") or ""
+    end = (match["end"] if (match := _END.search(name, max(len(name) - _LONGEST_END, 0))) else "") or ""
     stem = name[: len(name) - len(end)]
     low, high = sorted(work.shape(name))
     for recurrent, others, needs_input in _STACKS:
@@ -48,7 +49,7 @@ def refuse_stack(work: Inventory, name: str, /) -> None:
             work.skip(name, reason, undecided=False)
             return
     rows, columns = work.shape(name)
-    joint = _JOINT.fullmatch(name)
+    joint = _JOINT.fullmatch(name) if name.endswith(("gates", "gates.weight")) else None
     tutorial = stem.endswith("i2h") and any(f"{stem[:-3]}{other}{end}" in work.free for other in ("i2o", "h2o"))
     if (joint and any(rows % k == 0 and rows // k >= 2 and columns > rows // k for k in (4, 3))) or (
         tutorial and 2 <= rows < columns

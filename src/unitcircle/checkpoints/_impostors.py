@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from unitcircle.checkpoints._forms import form
 from unitcircle.checkpoints._tensor import StoredTensor
 
 _OPTIMIZER = re.compile(
@@ -20,21 +22,33 @@ _NAMED = [
      "an attention matrix, by its name"),
     (r"embed|(^|[._/])emb", "an embedding, by its name"),
     (r"conv|downsample|upsample", "a convolution, by its name"),
-    (r"(^|[._/])(wo|w_?out|out|output|readout|head|fc\w*|lin(ear)?\w*|dense\w*|mlp|ffn?|proj\w*|classifier|logits|\w+_(net|head|mlp))([._/]|$)",
+    (r"(^|[._/])(wo|w_?out|out|output|readout|head|fc\w*|lin(ear)?\w*|dense\w*|mlp|ffn?|proj\w*|classifier|logits)([._/]|$)|\w_(net|head|mlp)([._/]|$)",
      "a feed-forward or readout matrix, by its name"),
 ]  # fmt: skip
+FORMS = 4096
+"""Forms of names whose answers are kept."""
 RECURRENT = re.compile(r"rec|hh|hidden|rnn|lstm|gru|cell", re.IGNORECASE)
 """Parts of the names of what is recurrent."""
 
 
 def is_of_optimizer(name: str, /) -> bool:
     """Whether a tensor belongs to the state of an optimizer, by its name."""
-    return _OPTIMIZER.search(name) is not None
+    return _is_of_optimizer(form(name))
+
+
+@lru_cache(FORMS)
+def _is_of_optimizer(one: str) -> bool:
+    return _OPTIMIZER.search(one) is not None
 
 
 def named_reason(name: str, /) -> str | None:
     """Return what a matrix is that is not recurrent, by its name, or None where its name does not say so."""
-    return next((reason for pattern, reason in _NAMED if re.search(pattern, name, re.IGNORECASE)), None)
+    return _named_reason(form(name))
+
+
+@lru_cache(FORMS)
+def _named_reason(one: str) -> str | None:
+    return next((reason for pattern, reason in _NAMED if re.search(pattern, one, re.IGNORECASE)), None)
 
 
 def suspicion(name: str, tensor: StoredTensor, /) -> tuple[str, bool] | None:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._layer_names import layer_name
 from unitcircle.checkpoints._reparametrized import restored
+from unitcircle.checkpoints._room import work
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.recurrence import Cell, RecurrentLayer, Source
 
@@ -69,6 +71,7 @@ class Inventory:
             name = self._sorted[index]
             if not name.startswith(prefix):
                 return
+            work(1 + (len(name) >> 6), "the names beside its layers")
             yield name
 
     def free_below(self, prefix: str) -> Iterator[str]:
@@ -89,7 +92,7 @@ class Inventory:
 
     def source(self, names: Sequence[str], layout: str = "") -> Source:
         """Return the source of a layer whose recurrent weight is the first of some tensors."""
-        return Source(self.file, self.stored_names(names), layout, self.tensors[names[0]].dtype)
+        return source_of(self.file, self.stored_names(names), layout, self.tensors[names[0]].dtype)
 
     def layer_name(self, prefix: str, cell: Cell, weight: str = "") -> str:
         """Return the name of a layer: short, unless the file holds another layer of the same short name."""

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from unitcircle.checkpoints._contents import MAX_DEPTH, Contents, joined
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._json_text import texts_of
 from unitcircle.checkpoints._room import take, work
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unnamed import listed_layers
 from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import RecurrentLayer, Source, from_keras, from_torch
+from unitcircle.recurrence import RecurrentLayer, from_keras, from_torch
 
 _KINDS = ("type", "unit_type", "architecture", "class_name", "cell_type", "model_type", "rnn_type")
 """Keys whose text names a kind of layer."""
@@ -71,7 +72,7 @@ def read_rtneural(path: Path, document: Any, /) -> Contents:
                 bias=bias,
                 reset_after=True if kind == "gru" else None,
                 name=f"layers.{place}",
-                source=Source(str(path), tuple(names), "keras", tree.tensors[names[0]].dtype),
+                source=source_of(str(path), tuple(names), "keras", tree.tensors[names[0]].dtype),
             )
         except (KeyError, ArgumentError) as error:
             unread.append(f"layers.{place} is a layer of type {kind} whose weights do not fit together: not read")
@@ -116,7 +117,7 @@ def _amp_layers(path: Path, flat: np.ndarray, m: int, n: int, lengths: list[int]
         weight, bias = flat[start:end].reshape(4 * n, width + n), flat[end : end + 4 * n]
         names = (f"{name}.weight", f"{name}.bias")
         tensors |= {names[0]: _stored(weight), names[1]: _stored(bias)}
-        source = Source(str(path), names, "torch", tensors[names[0]].dtype)
+        source = source_of(str(path), names, "torch", tensors[names[0]].dtype)
         options: dict[str, Any] = {"weight_ih": weight[:, :width], "bias_ih": bias, "name": name, "source": source}
         layers.append(from_torch(weight[:, width:], cell="lstm", **options))
         start += length

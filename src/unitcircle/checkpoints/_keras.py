@@ -18,6 +18,7 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import Archive
 from unitcircle.checkpoints._assembly import assemble
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._coverage import UNKNOWN_EQUATION, Coverage, Entry
 from unitcircle.checkpoints._hdf5 import Hdf5File, Hdf5Process
 from unitcircle.checkpoints._keras_cells import (
@@ -38,7 +39,7 @@ from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras
+from unitcircle.recurrence import Cell, RecurrentLayer, from_keras
 
 _OPTIMIZER = re.compile(r"(^|/)(optimizer_weights|optimizer|_optimizer)/")
 _CELL_OF_GATES = {1: Cell.RNN, 3: Cell.GRU, 4: Cell.LSTM}
@@ -250,7 +251,7 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
                 cudnn=keras_layer.cudnn,
                 name=keras_layer.name,
                 direction="reverse" if keras_layer.reverse else "forward",
-                source=Source(str(path), tensors, dtype=file.dtype(recurrent)),
+                source=source_of(str(path), tensors, dtype=file.dtype(recurrent)),
             )
             return marked(layer)
     except ArgumentError as error:
@@ -281,7 +282,7 @@ def _layer_of_keras_1(
                 recurrent_activation=keras_layer.recurrent_activation if known else "hard_sigmoid",
                 name=keras_layer.name,
                 direction="reverse" if keras_layer.reverse else "forward",
-                source=Source(str(path), (*names["U"], *names["W"], *names["b"]), dtype=file.dtype(names["U"][0])),
+                source=source_of(str(path), (*names["U"], *names["W"], *names["b"]), dtype=file.dtype(names["U"][0])),
             )
     except (ArgumentError, ValueError) as error:
         reason = f"its layer does not fit together: {error}"

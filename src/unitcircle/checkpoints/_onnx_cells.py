@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._onnx_affine import Affine, Affines, Value, producer
 from unitcircle.checkpoints._onnx_folding import WHAT, Constant
 from unitcircle.checkpoints._onnx_graph import Tensor
@@ -18,7 +19,7 @@ from unitcircle.checkpoints._onnx_unrolled import UnrolledCell
 from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_onnx
+from unitcircle.recurrence import Cell, RecurrentLayer, from_onnx
 
 _OF_STATE = re.compile(r"hh(\b|_|$)|recurrent|hidden|h2h|MatMul_1\b|(^|[._/])(U|R)\d*$")
 
@@ -236,7 +237,7 @@ def _layer(cell: UnrolledCell, parts: _Parts, state: Value, path: str) -> tuple[
     matrices = tuple(name for name, tensor in leaves if len(tensor.dims) > 1 and max(tensor.dims) >= n)
     options: dict[str, Any] = {
         "name": _name(cell, matrices),
-        "source": Source(path, everything, dtype=_dtype(recurrent)),
+        "source": source_of(path, everything, dtype=_dtype(recurrent)),
     }
     (layer,) = from_onnx(
         R,

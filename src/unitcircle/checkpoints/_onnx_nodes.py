@@ -11,13 +11,14 @@ from hashlib import blake2b
 
 import numpy as np
 
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._onnx_activations import named_in_order
 from unitcircle.checkpoints._onnx_folding import DEFAULT_DOMAINS, WHAT, Constant, Folding, Scope
 from unitcircle.checkpoints._onnx_graph import Node, Tensor
 from unitcircle.checkpoints._room import ask, take
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_onnx
+from unitcircle.recurrence import Cell, RecurrentLayer, from_onnx
 
 _CELLS = {"LSTM": Cell.LSTM, "GRU": Cell.GRU, "RNN": Cell.RNN, "DynamicQuantizeLSTM": Cell.LSTM}
 _QUANTIZED = ("com.microsoft", "DynamicQuantizeLSTM")
@@ -135,7 +136,7 @@ def layers_of_node(one: RecurrentNode, path: str, /) -> tuple[RecurrentLayer, ..
                 linear_before_reset=linear is not None and linear.number != 0,
                 activations=named_in_order(functions.texts if functions else (), *constants),
                 name=one.name,
-                source=Source(path, _names(one), dtype=kinds.pop() if len(kinds) == 1 else ""),
+                source=source_of(path, _names(one), dtype=kinds.pop() if len(kinds) == 1 else ""),
             )
             return tuple(marked(layer) for layer in layers)
     except ArgumentError as error:

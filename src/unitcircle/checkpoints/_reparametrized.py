@@ -121,7 +121,7 @@ def _of_parametrization(
 
 def _of_suffix(name: str, stored: Mapping[str, StoredTensor]) -> tuple[str, str, tuple[tuple[str, ...], Weight] | None]:
     """Return prefix, plain name and parts of a weight stored with suffixes: ``_orig``, ``_raw``, ``_g`` and ``_v``."""
-    match = _SUFFIXED.fullmatch(name)
+    match = _SUFFIXED.fullmatch(name) if name.endswith(("_orig", "_raw", "_v")) else None
     if match is None:
         return "", "", None
     plain, part = match["plain"], match["part"]

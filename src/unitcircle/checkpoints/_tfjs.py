@@ -15,11 +15,12 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._keras_config import KerasModel
 from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, by_blocks, elements
 from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import RecurrentLayer, Source, from_keras
+from unitcircle.recurrence import RecurrentLayer, from_keras
 
 
 def read_tfjs(path: Path, document: Any, /) -> Contents:
@@ -121,7 +122,7 @@ def _layers(tensors: dict[str, StoredTensor], model: KerasModel, file: str) -> l
                 recurrent_activation=keras.recurrent_activation,
                 name=keras.name,
                 direction="reverse" if keras.reverse else "forward",
-                source=Source(file, used, "keras", tensors[recurrent].dtype),
+                source=source_of(file, used, "keras", tensors[recurrent].dtype),
             )
         except ArgumentError:
             continue

@@ -14,10 +14,11 @@ import numpy as np
 
 from unitcircle.checkpoints._archive import map_file
 from unitcircle.checkpoints._contents import Contents
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._flatbuffer import Table
 from unitcircle.checkpoints._tensor import ITEMSIZE, StoredTensor, by_blocks, elements
 from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_torch
+from unitcircle.recurrence import Cell, RecurrentLayer, from_torch
 
 _TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8",
           10: "float64"}  # fmt: skip
@@ -145,7 +146,7 @@ class _Work:
 
         label, recurrent, others, _ = part
         options: dict[str, Any] = {"name": used[0], "direction": "reverse" if label == "backward" else "forward"}
-        options["source"] = Source(self.file, tuple(used), "tflite", self.tensors[used[0]].dtype)
+        options["source"] = source_of(self.file, tuple(used), "tflite", self.tensors[used[0]].dtype)
         # A bias of integers without a scale says nothing.
         if any("int" in self.tensors[name].dtype for name in used):
             options["unknown"] = frozenset({"bias"})

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from unitcircle.checkpoints._counted_layer import source_of
 from unitcircle.checkpoints._tensor import StoredTensor
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_keras, from_torch
+from unitcircle.recurrence import Cell, RecurrentLayer, from_keras, from_torch
 
 Shapes = Sequence[tuple[int, ...]]
 
@@ -94,7 +95,7 @@ def column_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTen
     inputs, recurrent, *biases = names[run.start : run.start + run.count]
     bias = tensors[biases[0]].load() if biases else None
     second = _of_all_gates(tensors[biases[1]].load(), len(bias)) if bias is not None and len(biases) > 1 else None
-    source = Source(file, (recurrent, inputs, *biases), "torch", tensors[recurrent].dtype)
+    source = source_of(file, (recurrent, inputs, *biases), "torch", tensors[recurrent].dtype)
     return from_torch(
         tensors[recurrent].load(),
         cell=run.cell,
@@ -109,7 +110,7 @@ def column_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTen
 def row_layer(run: Run, names: Sequence[str], tensors: Mapping[str, StoredTensor], file: str, /) -> RecurrentLayer:
     """Return the layer of a run of arrays of Keras, which act on rows."""
     inputs, recurrent, bias = names[run.start : run.start + run.count]
-    source = Source(file, (recurrent, inputs, bias), "keras", tensors[recurrent].dtype)
+    source = source_of(file, (recurrent, inputs, bias), "keras", tensors[recurrent].dtype)
     return from_keras(
         tensors[recurrent].load(),
         cell=run.cell,
@@ -124,7 +125,7 @@ def stack_layer(name: str, tensors: Mapping[str, StoredTensor], file: str, /) ->
     """Return the layer of one stack ``(kn, n)`` alone, of which nothing else is known."""
     tensor = tensors[name]
     cell = {3: Cell.GRU, 4: Cell.LSTM}[tensor.shape[0] // tensor.shape[1]]
-    layer = from_torch(tensor.load(), cell=cell, name=name, source=Source(file, (name,), "torch", tensor.dtype))
+    layer = from_torch(tensor.load(), cell=cell, name=name, source=source_of(file, (name,), "torch", tensor.dtype))
     return replace(layer, unknown=frozenset({"bias", "input"}))
 
 

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from unitcircle.checkpoints._forms import form
 from unitcircle.checkpoints._impostors import is_of_optimizer, named_reason
 from unitcircle.checkpoints._tensor import StoredTensor
 
@@ -104,6 +105,8 @@ _FAMILIES = (
     _Family("recurrent network wrapped by FSDP", (r"_?flat_param(?:_\d+)?",), place=r"(?i:rnn|lstm|gru|ssm|mamba)"),
 )  # fmt: skip
 """Families by the names of their parameters; the first that a prefix shows is the one."""
+_SHOWN = re.compile(rf"(?:^|[./_])(?:{'|'.join(f'(?:{family.shown[0]})' for family in _FAMILIES)})\Z")
+"""The first name that shows a family, of whichever family."""
 
 _WORD = re.compile(
     r"(?:^|.*?[./])(?:[^./]*_)?(?:bi|stacked_?|multi_?|custom_?|layer_?norm_?|ln_?)?"
@@ -111,7 +114,6 @@ _WORD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _KINDS = {"lstm": "an LSTM", "gru": "a GRU"}
-_NUMBERED = re.compile(r"(?<=[./])\d+(?=[./])")
 
 
 class UnreadFamilies:
@@ -130,7 +132,8 @@ class UnreadFamilies:
         self._alike: dict[str, list[str]] = {}
         for name in open_names:
             if not is_of_optimizer(name):
-                self._alike.setdefault(_NUMBERED.sub("0", name), []).append(name)
+                self._alike.setdefault(form(name), []).append(name)
+        self._suspects = [one for one in self._alike if _SHOWN.search(one)]
         self._names = sorted(name for name in tensors if not is_of_optimizer(name))
         self._settled = sorted(tensors.keys() - set(open_names))
         found: dict[str, tuple[dict[str, None], tuple[str, ...]]] = {}
@@ -143,8 +146,8 @@ class UnreadFamilies:
 
     def _places_of(self, family: _Family) -> Iterator[tuple[str, tuple[str, ...]]]:
         first = re.compile(rf"(?P<prefix>(?:.*?[./_])?)(?:{family.shown[0]})", re.DOTALL)
-        forms = [form for form in self._alike if first.fullmatch(form)]
-        for name in (name for form in forms for name in self._alike[form]):
+        forms = [one for one in self._suspects if re.search(family.place, one) and first.fullmatch(one)]
+        for name in (name for one in forms for name in self._alike[one]):
             match = first.fullmatch(name)
             if match is None or (family.axes and len(self._tensors[name].shape) not in family.axes):
                 continue
@@ -161,13 +164,15 @@ class UnreadFamilies:
 
     def hold(self, name: str, /) -> bool:
         """Whether a name stands in a part that looks like one of the families."""
-        return any(name[: index + 1] in self.places for index, letter in enumerate(name) if letter in "./_")
+        return bool(self.places) and any(
+            name[: index + 1] in self.places for index, letter in enumerate(name) if letter in "./_"
+        )
 
     def named_only(self, explained: Collection[str], /) -> list[str]:
         """Return a sentence for each kind of cell that modules are named after, and of which nothing was made."""
         groups: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
-        forms = [form for form in self._alike if _WORD.match(form)]
-        for name in (name for form in forms for name in self._alike[form]):
+        forms = [one for one in self._alike if _WORD.match(one)]
+        for name in (name for one in forms for name in self._alike[one]):
             match = _WORD.match(name)
             if match is None or not _is_weight(self._tensors[name]) or named_reason(name[len(match[0]) :]):
                 continue
