@@ -80,8 +80,8 @@ TASKS = {
 }
 STATISTICS = {
     "radius": ("ρ after training", 0.1),
-    "median": ("median |λ| after training", 0.05),
-    "beyond": ("share of |λ| > 1", 0.05),
+    "median": ("median modulus after training", 0.05),
+    "beyond": ("share of moduli beyond 1", 0.05),
 }
 STATES = {
     "distance": ("distance ‖h_T‖/√n", 0.05),

@@ -9,7 +9,17 @@ from unitcircle.experiments.comparison import Comparison, Group
 from unitcircle.experiments.studies import Study
 from unitcircle_reproduction._claim import Claim, Text, Verdict
 from unitcircle_reproduction._context import Context
-from unitcircle_reproduction.eigen import _angles, _answers, _bracketed, _departures, _dose, _driven, _regimes
+from unitcircle_reproduction.eigen import (
+    _angles,
+    _answers,
+    _beyond_one,
+    _bracketed,
+    _departures,
+    _dose,
+    _driven,
+    _memory_length,
+    _regimes,
+)
 from unitcircle_reproduction.eigen import _structure as parts
 from unitcircle_reproduction.eigen import _studies as studies
 from unitcircle_reproduction.eigen._nets import trained_nets
@@ -157,6 +167,8 @@ TEXT = Text(
         "dose": _dose.claims,
         "departures": _departures.claims,
         "answers": _answers.claims,
+        "memory-length": _memory_length.claims,
+        "beyond-one": _beyond_one.claims,
         "angles": lambda context: [_angles.claim(context)],
         "driven": _driven_claims,
         "discrimination": _discrimination,
