@@ -11,6 +11,7 @@ from unitcircle_reproduction import Context, Verdict, _kept_records, _versus
 from unitcircle_reproduction import _transition as transition
 from unitcircle_reproduction.eigen import _answers as answers
 from unitcircle_reproduction.eigen import _departures as departures
+from unitcircle_reproduction.eigen import _long_regression as regression
 from unitcircle_reproduction.orthogonal import _standstill as standstill
 
 EPS32 = float(np.finfo(np.float32).eps)
@@ -158,3 +159,14 @@ def test_the_factor_of_a_gradient_is_that_of_autograd():
 )
 def test_standing_still_is_told_beside_a_start_that_learns(losses, expected):
     assert standstill.judged(_arrays(losses)).verdict is expected
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.1, Verdict.HOLDS), (0.9, Verdict.CONDITIONALLY), (5.0, Verdict.FAILS)]
+)
+def test_a_regression_is_stable_and_learned_or_not(share, expected):
+    found = {task.name: _arrays([share * task.baseline, 0.1, 0.1]) for task in regression.TASKS}
+    assert regression.judged(found).verdict is expected
+    x, y = regression.TASKS[0].sample(np.random.default_rng(0), 3)
+    assert x.shape == (10, 3, 2)
+    np.testing.assert_allclose(y, (x[..., 0] * x[..., 1]).sum(0), rtol=8 * EPS32)

@@ -17,6 +17,7 @@ from unitcircle_reproduction.eigen import (
     _departures,
     _dose,
     _driven,
+    _long_regression,
     _memory_length,
     _regimes,
 )
@@ -167,6 +168,7 @@ TEXT = Text(
         "dose": _dose.claims,
         "departures": _departures.claims,
         "answers": _answers.claims,
+        "long-regression": _long_regression.claims,
         "memory-length": _memory_length.claims,
         "beyond-one": _beyond_one.claims,
         "angles": lambda context: [_angles.claim(context)],

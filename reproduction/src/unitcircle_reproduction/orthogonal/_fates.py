@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -25,7 +26,8 @@ LAWS = {
 ORTHOGONAL = "orthogonal (Haar)"
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """How often something happened in independent draws."""
 
     count: int
