@@ -18,6 +18,8 @@ PAGE = DOCS / "claims.md"
 # The fullest first: a heading is looked for in the pages from left to right.
 PAGES = (
     "reproduce-transitions",
+    "reproduce-gradients",
+    "reproduce-answers",
     "reproduce-dose",
     "reproduce-papers",
     "reproduce-statements",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle_reproduction import Context, _board, _kept_records, _transition
+from unitcircle_reproduction import Context, _archive, _board, _kept_records, _transition
 from unitcircle_reproduction._leaderboard import leaderboard
 from unitcircle_reproduction.eigen import _departures as departures
 from unitcircle_reproduction.eigen import _dose as dose
@@ -118,3 +118,29 @@ def test_a_contest_without_records_is_refused(monkeypatch):
     monkeypatch.setattr(_kept_records, "read", lambda: ())
     with pytest.raises(ArgumentError, match="committed records"):
         leaderboard("orthogonal")
+
+
+def test_what_is_packed_is_not_trained_again(tmp_path, monkeypatch):
+    folder = tmp_path / "out" / "full-9"
+    record = folder / "contest" / "runs" / "ab.json"
+    record.parent.mkdir(parents=True)
+    record.write_bytes(b"{}")
+    (folder / "text.txt").write_text("not kept")
+    np.savez(folder / "arrays.npz", x=np.arange(3))
+    path = tmp_path / "a.tar.xz"
+    _archive.pack([folder], path)
+    first = path.read_bytes()
+    _archive.pack([folder], path)
+    assert path.read_bytes() == first
+    assert {str(name) for name in _archive.contents(path)} == {"full-9/contest/runs/ab.json", "full-9/arrays.npz"}
+    monkeypatch.setattr(_archive, "SHIPPED", path)
+    other = tmp_path / "new" / "full-9"
+    _archive.unpack(other, "contest")
+    assert [file.name for file in other.rglob("*.*")] == ["ab.json"]
+    # Another seed, or a record that is there, is left alone.
+    (other / "contest" / "runs" / "ab.json").write_bytes(b"[]")
+    _archive.unpack(other, "contest")
+    assert (other / "contest" / "runs" / "ab.json").read_bytes() == b"[]"
+    _archive.unpack(tmp_path / "new" / "full-8", "contest")
+    assert not (tmp_path / "new" / "full-8").exists()
+    assert _archive.contents(tmp_path / "none") == {}

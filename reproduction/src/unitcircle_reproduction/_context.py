@@ -15,6 +15,7 @@ from unitcircle.experiments.comparison import Comparison, compare
 from unitcircle.experiments.engines import EngineKind, Here, Local
 from unitcircle.experiments.studies import FIRST_TUNING_SEED, Event, Store, Study, execute
 from unitcircle.report import written_whole
+from unitcircle_reproduction._archive import unpack
 
 T = TypeVar("T")
 
@@ -114,6 +115,7 @@ class Context:
             return known[1]
         engine: EngineKind = Here() if here and not self.full else Local(self.workers)
         self.say(f"study {study.name}")
+        unpack(self.studies, study.name)
         execute(study, self.studies / study.name, engine=engine, on_event=self.on_event)
         comparison = compare(study, self.store(study).get)
         self._comparisons[study.name] = study, comparison
@@ -139,6 +141,7 @@ class Context:
             The arrays by name.
         """
         path = self.studies / name / f"{hashlib.sha256(repr(setting).encode()).hexdigest()[:16]}.npz"
+        unpack(self.studies, name)
         if not path.exists():
             self.say(f"{name}: {setting}")
             with written_whole(path) as file:

@@ -61,8 +61,9 @@ def judged(found: Mapping[str, Mapping[str, np.ndarray]], /) -> Claim:
         "dependency.",
         f"h ← tanh(V h + ReLU(U x + b)), {UNITS} units, the sum of two of "
         f"{', '.join(map(str, LENGTHS))} numbers, {STEPS} steps of {BATCH}, Adam, clipped at 1, {SEEDS} seeds, each "
-        f"start at its best rate of another seed, extended at an edge. {in_words(rows, start='start')}. Stable is called an "
-        "error of at most 1.1 times the baseline in 7 of 8 runs, learned one of less than half of it.",
+        f"start at its best rate of another seed, extended at an edge. {in_words(rows, start='start')}. "
+        "Stable is called an error of at most 1.1 times the baseline in 7 of 8 runs, learned one of less than half of "
+        "it.",
         verdict,
         rows,
         condition=condition,
