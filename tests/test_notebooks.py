@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from tests.study_records import finder, record, study
 
 import unitcircle as uc
@@ -49,6 +50,10 @@ def shown():
     planned = study()
     records = finder(planned, lambda label, run: record(run, 0.5))
     yield "comparison", compare(planned, lambda run: records.get(run.key)), "p (Holm)"
+    start = torch.zeros(1, dtype=torch.float64)
+    yield "fixed points", uc.dynamics.fixed_points(lambda x, h: torch.tanh(2 * h), state=start), "unstable dimension"
+    exponents = uc.dynamics.lyapunov_exponents(lambda x, h: torch.tanh(2 * h), 50, initial=start)
+    yield "exponents", exponents, "Kaplan-Yorke dimension"
     yield "certificate", init.certificate(weight), "holds"
 
 
@@ -96,3 +101,22 @@ def test_a_comparison_as_a_table():
     assert set(frame["label"]) >= {"A", "B", "C"}
     assert (frame["mean"] == 0.5).all()
     assert {"group", "p_holm", "difference", "verdict"} <= set(frame.columns)
+
+
+@pytest.mark.parametrize(
+    ("points", "text"), [(1, "1 fixed point, 1 stable (3 of 3 starts"), (2, "2 fixed points, 2 stable (3 of 3 starts")]
+)
+def test_one_is_not_said_in_the_plural(points, text):
+    values = np.zeros((points, 1, 2)), np.zeros(points), np.full((points, 2), 0.5 + 0j)
+    assert str(uc.dynamics.FixedPoints(*values, starts=3, converged=3, tolerance=1e-9)).startswith(text)
+
+
+def test_exponents_of_several_sequences_are_means():
+    values = np.array([[0.5, -1.0], [0.1, -2.0]])
+    found = uc.dynamics.LyapunovExponents(
+        values, np.full((2, 2), 0.25), np.array([[True, True], [False, True]]), np.zeros(2), 3, 10, 10
+    )
+    html = found._repr_html_()
+    assert "<td>1</td><td>0.3</td><td>0.25</td><td>1 of 2</td>" in html
+    assert "means over 2 sequences" in html
+    assert "entropy rate: 0.3" in html

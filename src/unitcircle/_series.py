@@ -8,6 +8,7 @@ import numpy as np
 
 from unitcircle._arguments import whole_number
 from unitcircle._array import MATRIX_AXES, may_be, namespace, weight
+from unitcircle._card import card
 from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
 
 BLOCKS = 20
@@ -63,6 +64,25 @@ class Exponents:
         leading = f"{exponents[..., 0].mean():+.4g} ± {errors[..., 0].mean():.1g} nats per step"
         settled = "converged" if np.all(self.converged) else "NOT CONVERGED"
         return f"leading exponent {leading} ({settled}; {exponents.shape[-1]} of {self.state_size}, {self.steps} steps)"
+
+    def _repr_html_(self) -> str:
+        exponents, errors, converged = (
+            np.asarray(values).reshape(-1, np.shape(values)[-1])
+            for values in (self.exponents, self.stderr, self.converged)
+        )
+        rows = [
+            (k + 1, float(column.mean()), float(error.mean()), "yes" if done.all() else f"{done.sum()} of {done.size}")
+            for k, (column, error, done) in enumerate(zip(exponents.T, errors.T, converged.T, strict=True))
+        ]
+        several = f", means over {len(exponents)} sequences" if len(exponents) > 1 else ""
+        lines = [f"exponents and standard errors in nats per step{several}"]
+        for name, values in (
+            ("Kaplan-Yorke dimension", self.kaplan_yorke_dimension),
+            ("entropy rate", self.entropy_rate),
+        ):
+            mean = float(np.asarray(values).mean())
+            lines.append(f"{name}: {'needs more exponents' if np.isnan(mean) else f'{mean:.4g}'}")
+        return card(str(self), columns=("", "exponent", "standard error", "converged"), rows=rows, lines=lines)
 
 
 def exponents_wanted(k: Any, state_size: int, burn_in: Any, steps: int, /) -> tuple[int, int]:

@@ -161,6 +161,25 @@ def test_a_finding_at_many_steps_is_one_of_many_places(tmp_path):
     assert text.index("at 49") < text.index("at 48")
 
 
+def test_of_many_weights_the_worst_are_drawn_and_the_table_has_all(tmp_path, monkeypatch):
+    names = [f"blocks.{k}.weight_hh_l0" for k in range(30)]
+    spectra = {name: [[0.5, 0.0]] for name in names}
+    records = [{f"{name}/radius": 1.0 for name in names} | _record(step, eigenvalues=spectra) for step in (0, 20)]
+    records[1]["findings"] = [FINDING | {"layer": names[17], "gate": ""}]
+    run = read_run(_write(tmp_path / "run.jsonl", records))
+    reads, at = [], type(run.records).at
+    monkeypatch.setattr(type(run.records), "at", lambda self, places: reads.append(1) or at(self, places))
+    text = watch_page(run, tmp_path / "run.html").read_text()
+    assert len(reads) < 10  # not one for each weight
+    table = text[text.index("<tbody>") :]
+    rows = re.findall(r'<span id="weight-(\d+)">(\S+)</span></th><td[^>]*><span class="mark (\w+)">', table)
+    assert rows[0] == ("17", names[17], "warning")
+    assert len(rows) == 31
+    assert re.findall(r"<summary><b>(.*?)</b>", text)[0] == names[17]
+    assert text.count("<summary>") == 12
+    assert "19 further weights: in the tables only" in text
+
+
 def test_names_cannot_become_markup(tmp_path):
     finding = dict.fromkeys(FINDING, HOSTILE)
     numbers = {f"{HOSTILE}/radius": 1.0, f"{HOSTILE}/exponent": 0.5}

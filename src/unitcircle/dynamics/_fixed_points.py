@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unitcircle._card import card
 from unitcircle._files import written_whole
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._batch import refusing
@@ -135,9 +136,32 @@ class FixedPoints:
         )
 
     def __str__(self) -> str:
-        kind = "fixed points" if self.period == 1 else f"cycles of period {self.period}"
-        starts = f"{self.converged} of {self.starts} starts converged"
+        several = "s" if len(self) != 1 else ""
+        kind = f"fixed point{several}" if self.period == 1 else f"cycle{several} of period {self.period}"
+        starts = f"{self.converged} of {self.starts} start{'s' if self.starts != 1 else ''} converged"
         return f"{len(self)} {kind}, {int(self.stable.sum())} stable ({starts})"
+
+    def _repr_html_(self) -> str:
+        columns = (
+            "point" if self.period == 1 else "cycle",
+            "stability",
+            "unstable dimension",
+            "largest |λ|",
+            "residual",
+        )
+        rows = [
+            (k, "stable" if stable else "unstable" if unstable else "at the margin", int(unstable), largest, residual)
+            for k, (stable, unstable, largest, residual) in enumerate(
+                zip(
+                    self.stable,
+                    self.unstable_dimension,
+                    np.abs(self.eigenvalues).max(-1).tolist(),
+                    self.residual.tolist(),
+                    strict=True,
+                )
+            )
+        ]
+        return card(str(self), columns=columns, rows=rows)
 
 
 def _path_of(path: str | Path) -> Path:

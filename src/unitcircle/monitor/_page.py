@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,10 @@ FRAMES = 6
 """Spectra side by side."""
 ROWS = 40
 """Weights in the table when the page is opened."""
+DRAWN = 12
+"""Weights, and layers on the batch, that are drawn, the worst first: more curves than this cannot be told apart."""
+RUNAWAY = 100
+"""Range of a curve, in typical values of it, from which its axis is logarithmic."""
 VERDICTS = {
     "error": "with errors",
     "warning": "with warnings",
@@ -50,10 +54,13 @@ def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
         The path written.
     """
     hover: dict[str, list[str]] = {}
-    lags = {layer: curves for layer in run.layers if (curves := run.by_lag(layer))}
-    strips = [(block, frames) for block in run.blocks if (frames := run.frames(block))]
     groups = _groups(run)
     verdicts = [_verdict(run, block) for block in run.blocks]
+    judged = _worst_first(run, run.blocks)
+    blocks, layers = list(judged)[:DRAWN], list(_worst_first(run, run.layers))[:DRAWN]
+    lags = {layer: curves for layer in layers if (curves := run.by_lag(layer))}
+    strips = [(block, frames) for block, frames in run.frames_of(blocks).items() if frames]
+    undrawn = [(len(run.blocks) - len(blocks), "weight"), (len(run.layers) - len(layers), "layer")]
     codes = [finding["code"] for finding, _ in groups]
     body = render(
         "unitcircle.monitor/page.html",
@@ -68,10 +75,11 @@ def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
         ],
         meanings=[(name, f"{verdicts.count(name)} {words}") for name, words in VERDICTS.items() if name in verdicts],
         groups=[(finding, places, codes[: k + 1].count(finding["code"])) for k, (finding, places) in enumerate(groups)],
-        curves=_curves(run, hover),
-        weights=_weights(run) if run.blocks else "",
+        curves=_curves(run, blocks, layers, hover),
+        weights=_weights(run, judged) if run.blocks else "",
+        undrawn=", ".join(f"{count} further {what}{'s' * (count > 1)}" for count, what in undrawn if count),
         layers=_layers(run),
-        lags=_lags(lags, hover) if lags else "",
+        lags=_lags(lags, hover) if lags else [],
         strips=[(block, _strip(block, frames, f"strip{k}", hover)) for k, (block, frames) in enumerate(strips)],
     )
     with written_whole(path) as file:
@@ -106,25 +114,38 @@ def _verdict(run: MonitoredRun, block: str) -> str:
     return next((name for name in VERDICTS if name in found), "good")
 
 
-def _weights(run: MonitoredRun) -> Markup:
-    """Return the latest measurements of the weights."""
+def _worst_first(run: MonitoredRun, names: Sequence[str]) -> dict[str, str]:
+    """Return weight or layer → its verdict, the worst first."""
+    verdicts = {name: _verdict(run, name) for name in names}
+    return {name: verdicts[name] for known in VERDICTS for name in names if verdicts[name] == known}
+
+
+def _weights(run: MonitoredRun, judged: Mapping[str, str]) -> Markup:
+    """Return the latest measurements of the weights, the worst first, and first the columns that decide."""
     from markupsafe import Markup
 
     measured = [
         metric for metric in COLUMNS if any(run.latest(f"{block}/{metric}") is not None for block in run.blocks)
     ]
+    places = {block: k for k, block in enumerate(run.blocks)}
+    words = {"good": "no finding", "unknown": "unknown severity"}
     rows = [
-        {"weight": Markup('<span id="weight-{}">{}</span>').format(k, block)}
+        {
+            "weight": Markup('<span id="weight-{}">{}</span>').format(places[block], block),
+            "verdict": render("unitcircle.report/mark.html", verdict=verdict, words=words.get(verdict, verdict)),
+        }
         | {COLUMNS[metric]: number_text(run.latest(f"{block}/{metric}")) for metric in measured}
-        for k, block in enumerate(run.blocks)
+        for block, verdict in judged.items()
     ]
-    return table(rows, names=["weight"], caption="Weights, the latest measurement", fold=ROWS)
+    caption = "Weights, the latest measurement"
+    return table(rows, names=["weight"], words=["verdict"], caption=caption, fold=ROWS)
 
 
-def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> list[Markup]:
+def _curves(
+    run: MonitoredRun, blocks: Sequence[str], layers: Sequence[str], hover: dict[str, list[str]]
+) -> list[Markup]:
     """Return a figure for each metric, and one with the names of the weights."""
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     panels = {
         "loss": ("loss", "loss"),
@@ -136,7 +157,7 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> list[Markup]:
         "exponent": ("leading exponent", "λ₁ (nats per step)"),
         "saturation": ("saturated units", "share of the units"),
     }
-    found = _curves_of(run, panels)
+    found = _curves_of(run, panels, blocks, layers)
     figures: list[Markup] = []
     lines: dict[str, Line2D] = {}
     with style(), rc_context(FIGURE_RC):
@@ -145,7 +166,7 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> list[Markup]:
                 continue
             figure, ax = panel(4.4, 2.9)
             for name, (steps, values) in curves.items():
-                names = run.layers if metric in BATCH else run.blocks
+                names = layers if metric in BATCH else blocks
                 k = names.index(name) if name in names else 0
                 gappy = drawable(values)
                 (line,) = ax.plot(steps, gappy, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
@@ -157,28 +178,40 @@ def _curves(run: MonitoredRun, hover: dict[str, list[str]]) -> list[Markup]:
                     if math.isfinite(value)
                 ]
                 mark_lone_points(line)
-                lines |= {name: line} if name in run.blocks else {}
-            if metric in {"loss", "gradient"} and all((v[np.isfinite(v)] > 0).all() for _, v in curves.values()):
+                lines |= {name: line} if name in blocks else {}
+            finite = np.concatenate([values[np.isfinite(values)] for _, values in curves.values()])
+            wide = metric in {"loss", "gradient"} or np.ptp(finite) > RUNAWAY * np.median(np.abs(finite))
+            if wide and (finite > 0).all():
                 ax.set_yscale("log")
             if metric in BATCH:
                 ax.legend(fontsize=7)
+            ax.locator_params("x", integer=True)
             if metric == "radius":
                 ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=0)
             ax.set(title=title, xlabel="optimizer step", ylabel=label)
             figures.append(inline_svg(figure, label=f"{title} over the steps of training"))
         # One legend for all: the weights have the same colours everywhere, and it hides no curve.
         if lines:
-            figure = Figure(figsize=(4.4, 0.3 + 0.17 * len(lines)))
-            figure.legend(handles=list(lines.values()), loc="center left", fontsize=7)
-            figures.append(inline_svg(figure, label="the colours of the weights"))
+            figures.append(_key(list(lines.values()), "the colours of the weights"))
     return figures
 
 
-def _curves_of(run: MonitoredRun, metrics: Collection[str]) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+def _key(lines: Sequence[Line2D], label: str) -> Markup:
+    """Draw a legend that stands alone."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4, 0.3 + 0.17 * len(lines)))
+    figure.legend(handles=list(lines), loc="center left", fontsize=7)
+    return inline_svg(figure, label=label)
+
+
+def _curves_of(
+    run: MonitoredRun, metrics: Collection[str], blocks: Sequence[str], layers: Sequence[str]
+) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Return metric → weight or layer → its curve, where there is anything to draw."""
     keys: dict[str, dict[str, str]] = {}
     for metric in metrics:
-        owners = run.layers if metric in BATCH else run.blocks
+        owners = layers if metric in BATCH else blocks
         keys[metric] = {"loss": "loss"} if metric == "loss" else {owner: f"{owner}/{metric}" for owner in owners}
     series = run.several([key for names in keys.values() for key in names.values()])
     return {
@@ -205,15 +238,16 @@ def _layers(run: MonitoredRun) -> Markup:
         ],
         words=["layer"],
         caption="Layers on the batch",
+        fold=ROWS,
     )
 
 
-def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, list[str]]) -> Markup:
-    """Draw the gradient by lag of every layer, the first that was measured and the latest."""
+def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, list[str]]) -> list[Markup]:
+    """Draw the gradient by lag of every layer, the first that was measured and the latest, and the legend."""
     from matplotlib import rc_context
 
     with style(), rc_context(FIGURE_RC):
-        figure, ax = panel(7.0, 2.9)
+        figure, ax = panel(5.4, 2.9)
         for k, (layer, curves_of_layer) in enumerate(curves.items()):
             ends = {"first": curves_of_layer[0]} if len(curves_of_layer) > 1 else {}
             ends["latest"] = curves_of_layer[-1]
@@ -230,8 +264,9 @@ def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, l
                 ]
                 mark_lone_points(line)
         ax.set(title="gradient by lag", xlabel="steps back from the end", ylabel="log ‖∂L/∂h‖ (nats)")
-        ax.legend(fontsize=7)
-        return inline_svg(figure, label="norm of the gradient by lag, first and latest")
+        ax.locator_params("x", integer=True)
+        drawn = inline_svg(figure, label="norm of the gradient by lag, first and latest")
+        return [drawn, _key(ax.get_lines(), "the colours of the layers")]
 
 
 def thin_frames(frames: list[tuple[int, np.ndarray]], /) -> list[tuple[int, np.ndarray]]:

@@ -151,12 +151,17 @@ class MonitoredRun:
 
     def frames(self, block: str, /) -> list[tuple[int, np.ndarray]]:
         """Return step and eigenvalues ``(n,)`` of a weight, wherever finite ones were computed."""
-        frames: list[tuple[int, np.ndarray]] = []
+        return self.frames_of([block])[block]
+
+    def frames_of(self, blocks: Collection[str], /) -> dict[str, list[tuple[int, np.ndarray]]]:
+        """Return the frames of several weights, for which the file is read once."""
+        frames: dict[str, list[tuple[int, np.ndarray]]] = {block: [] for block in blocks}
         for record in self.records.at(self._places("eigenvalues")):
-            pairs = np.array(record["eigenvalues"].get(block, []), float).reshape(-1, 2)
-            pairs = pairs[(np.abs(pairs) < TALLEST).all(1)]
-            if len(pairs):
-                frames.append((record["step"], pairs @ np.array([1, 1j])))
+            for block, found in frames.items():
+                pairs = np.array(record["eigenvalues"].get(block, []), float).reshape(-1, 2)
+                pairs = pairs[(np.abs(pairs) < TALLEST).all(1)]
+                if len(pairs):
+                    found.append((record["step"], pairs @ np.array([1, 1j])))
         return frames
 
     def by_lag(self, layer: str, /) -> list[tuple[int, np.ndarray]]:
