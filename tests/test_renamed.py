@@ -23,6 +23,10 @@ def test_a_name_that_never_was_is_an_attribute_error():
         moved("unitcircle.old", {})("other")
 
 
+def test_a_name_that_did_not_move_is_asked_of_the_package():
+    assert moved("unitcircle.old", {}, otherwise=str.upper)("other") == "OTHER"
+
+
 @renamed_arguments(seed="rng")
 def draw(n, *, rng=0):
     return n, rng

@@ -16,12 +16,16 @@ R = TypeVar("R")
 C = TypeVar("C", bound=type[Any])
 
 
-def moved(module: str, names: Mapping[str, str], /) -> Callable[[str], object]:
-    """Return the ``__getattr__`` of a module whose names moved: old name → ``"package:new name"``."""
+def moved(
+    module: str, names: Mapping[str, str], /, *, otherwise: Callable[[str], object] | None = None
+) -> Callable[[str], object]:
+    """Return the ``__getattr__`` of a module whose names moved: old name → ``"package:new name"``; else otherwise."""
 
     # An old name may point to a room above its own, so the target is looked up by name when it is asked for.
     def attribute(name: str) -> object:
         if name not in names:
+            if otherwise is not None:
+                return otherwise(name)
             message = f"module {module!r} has no attribute {name!r}"
             raise AttributeError(message)
         package, _, new = names[name].partition(":")

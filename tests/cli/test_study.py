@@ -3,6 +3,8 @@
 import json
 import math
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,13 @@ def test_run_trains_compares_writes_and_resumes(tmp_path, capsys):
         lost.unlink()
     assert cli.main(["study", "run", str(path), "--workers", "1"]) == 0
     assert (folder / "comparison.json").read_bytes() == first
+
+
+def test_looking_at_records_loads_nothing_that_trains_or_draws(file):
+    fill(file)
+    code = (
+        "import sys; from unitcircle.cli import main; main(['study', 'show', 'little.toml']);"
+        "main(['study', 'compare', 'little.toml']); print('loaded', *{'torch', 'matplotlib'} & set(sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "loaded"

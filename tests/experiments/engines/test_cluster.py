@@ -389,5 +389,5 @@ def test_slurm_jobs_are_submitted_work_under_tls_and_are_cancelled(tmp_path):
     for job in jobs:
         assert "tls://127.0.0.1:" in job
         assert "--nthreads 1" in job
-        assert "--preload unitcircle.experiments.studies" in job
+        assert "--preload torch" in job
         assert f"--tls-ca-file {tmp_path}/ca.pem" in job

@@ -19,8 +19,8 @@ from unitcircle.experiments.engines._supervisor import Local
 
 PATIENCE = 30
 """Seconds within which a scheduler must answer."""
-LOADED = "unitcircle.experiments.studies"
-"""What a worker loads before it connects, with torch, so that no run waits for that."""
+LOADED = "torch"
+"""What a worker loads before it connects, so that no run waits for that."""
 
 
 @dataclass(frozen=True)

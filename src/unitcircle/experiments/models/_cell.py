@@ -6,19 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from unitcircle._specification import Specification
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models._aligned import affine, run_by_run
+from unitcircle.experiments._torch import torch
 from unitcircle.initializers import Initializer
 
-Parameters = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Parameters = Mapping[str, "Tensor"]
 """Name → values of all runs, ``(R, ...)``."""
-State = tuple[Tensor, ...]
+State = tuple["Tensor", ...]
 """Parts of the state, each ``(R, B, features)``."""
 
 
@@ -186,6 +186,8 @@ class TrainableCell(Specification, ABC):
         tuple
             h ``(R, T, B, features)``, and the state. The gradient of a loss that uses only the state is cheaper.
         """
+        from unitcircle.experiments.models._aligned import run_by_run
+
         names = tuple(parameters)
         begin = self.initial(parameters, inputs.shape[2]) if start is None else start
 
@@ -219,6 +221,8 @@ class TrainableCell(Specification, ABC):
         Tensor
             ``(R, B, k)``.
         """
+        from unitcircle.experiments.models._aligned import affine
+
         return affine(self.scan(parameters, inputs)[1][0], V, c)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:  # noqa: ARG002

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models._aligned import affine, run_by_run
+from unitcircle.experiments._torch import torch
 from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
 from unitcircle.initializers import Gaussian, XavierNormal, Zeros
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,6 @@ class EncoderDecoder:
             hidden = self.cell.forward(stacks[f"decoder.{layer}"], hidden)
         return _read(parameters, hidden, states, real)
 
-    @torch.no_grad()
     def translate(self, parameters: Parameters, inputs: Tensor, /, *, steps: int | None = None) -> Tensor:
         """Generate the most probable token, step by step, until the end token.
 
@@ -146,6 +145,10 @@ class EncoderDecoder:
         Tensor
             Integers ``(R, T, B)``: generated tokens with the end token, then padding; T is the largest length.
         """
+        with torch.no_grad():
+            return self._translate(parameters, inputs, steps)
+
+    def _translate(self, parameters: Parameters, inputs: Tensor, steps: int | None) -> Tensor:
         source, _ = self._parts(inputs)
         states, last, real = self._encode(parameters, inputs)
         stacks = self.stacks(parameters)
@@ -186,6 +189,8 @@ class EncoderDecoder:
 
 def _read(parameters: Parameters, hidden: Tensor, states: Tensor, real: Tensor) -> Tensor:
     """Return the logits ``(R, T_t, B, outputs)`` to the decoder's states ``(R, T_t, B, k)``."""
+    from unitcircle.experiments.models._aligned import affine, run_by_run
+
     names = ("attention.weight", "combination.weight", "readout.weight", "readout.bias")
 
     def read_run(h: Tensor, s: Tensor, real: Tensor, *weights: Tensor) -> tuple[Tensor]:
@@ -204,4 +209,4 @@ def _rows(weight: Tensor, tokens: Tensor) -> Tensor:
     """Return the rows ``(R, ..., n)`` of ``(R, V, n)`` that tokens ``(R, ...)`` name."""
     runs, size, _ = weight.shape
     offsets = size * torch.arange(runs, device=tokens.device).reshape(-1, *[1] * (tokens.ndim - 1))
-    return functional.embedding(tokens + offsets, weight.flatten(0, 1))
+    return torch.nn.functional.embedding(tokens + offsets, weight.flatten(0, 1))

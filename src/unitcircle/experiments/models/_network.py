@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-from torch.nn import functional
-
-from unitcircle.experiments.models._aligned import affine
+from unitcircle.experiments._torch import torch
 from unitcircle.experiments.models._cell import Parameter, Parameters, Role, TrainableCell
 from unitcircle.initializers import Zeros
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Network:
         dtype = parameters["readout.weight"].dtype
         if inputs.is_floating_point():
             return inputs.to(dtype)
-        return functional.one_hot(inputs.long(), self.inputs).to(dtype)
+        return torch.nn.functional.one_hot(inputs.long(), self.inputs).to(dtype)
 
     def hidden(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
         """Return h at every step ``(R, T, B, features)`` for inputs ``(R, T, B, m)`` or integers ``(R, T, B)``."""
@@ -66,11 +67,15 @@ class Network:
 
     def read(self, parameters: Parameters, hidden: Tensor, /) -> Tensor:
         """Return the answers ``(R, B, outputs)``, or ``(R, T, B, outputs)``, to states ``(R, T, B, features)``."""
+        from unitcircle.experiments.models._aligned import affine
+
         h = hidden if self.every_step else hidden[:, -1]
         return affine(h, parameters["readout.weight"], parameters["readout.bias"])
 
     def outputs_of(self, parameters: Parameters, inputs: Tensor, /) -> Tensor:
         """Return the answers to inputs: :meth:`read` of :meth:`hidden`, faster where only the last step answers."""
+        from unitcircle.experiments.models._aligned import affine
+
         values, x = self.cell_parameters(parameters), self.embed(parameters, inputs)
         V, c = parameters["readout.weight"], parameters["readout.bias"]
         if self.every_step:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from unitcircle.errors import UnknownNameError
-from unitcircle.experiments.models._aligned import run_by_run
+from unitcircle.experiments._torch import torch
 from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State
 from unitcircle.experiments.models._plain import Tanh
 from unitcircle.initializers import Zeros
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Orthogonal(Tanh):
         """Return plain parameters, with the weight ``W_0 Q``; those that have no skew matrix are that already."""
         if "skew" not in parameters:
             return parameters
+        from unitcircle.experiments.models._aligned import run_by_run
+
         A, W = parameters["skew"], parameters["recurrent"]
         wide = torch.promote_types(A.dtype, torch.float32)
 
@@ -84,4 +87,8 @@ def _cayley(S: Tensor) -> Tensor:
     return torch.linalg.solve(eye - S / 2, eye + S / 2)
 
 
-_MAPS: dict[str, Callable[[Tensor], Tensor]] = {"cayley": _cayley, "expm": torch.matrix_exp}
+def _expm(S: Tensor) -> Tensor:
+    return torch.matrix_exp(S)
+
+
+_MAPS: dict[str, Callable[[Tensor], Tensor]] = {"cayley": _cayley, "expm": _expm}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from unitcircle.errors import ArgumentError
+from unitcircle.experiments._torch import torch
+from unitcircle.experiments.models._activation import Activation
 from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
-from unitcircle.experiments.models._scan import Activation, scan
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Plain(TrainableCell):
         return (self.activate(torch.baddbmm(drive, h, parameters["recurrent"].transpose(1, 2))),)
 
     def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
+        from unitcircle.experiments.models._scan import scan
+
         parameters = self.effective(parameters)
         (h,) = self.initial(parameters, inputs.shape[2]) if start is None else start
         U, b, W = (parameters[name] for name in ("input", "bias", "recurrent"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from unitcircle.experiments.models._activation import Activation
 from unitcircle.experiments.models._aligned import align, empty
 from unitcircle.experiments.models._bptt import (
     CHUNK,
@@ -21,8 +22,6 @@ from unitcircle.experiments.models._bptt import (
     with_bias,
     with_one,
 )
-
-Activation = Literal["tanh", "relu", "linear"]
 
 
 class _PlainScan(Function):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models._cell import Parameters, State, TrainableCell
 
-Step = Callable[[Tensor, State], State]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Step = Callable[["Tensor", State], State]
 
 
 def select(parameters: Parameters, run: int, /) -> dict[str, Tensor]:

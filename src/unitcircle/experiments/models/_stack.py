@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, ClassVar
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle.experiments.models._aligned import affine
+from unitcircle.experiments._torch import torch
 from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
-from unitcircle.experiments.models._product import product
 
-_LAYERS: dict[str, type[nn.Module] | None] = {"linear": None, "tanh": nn.Tanh, "relu": nn.ReLU}
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_ACTIVATIONS = ("linear", "tanh", "relu")
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,8 @@ class Stack(TrainableCell):
         super().__post_init__()
         if self.depth < 1:
             raise ArgumentError("depth", "must be at least 1 layer", str(self.depth))
-        if self.activation not in _LAYERS:
-            raise UnknownNameError("activation", self.activation, _LAYERS)
+        if self.activation not in _ACTIVATIONS:
+            raise UnknownNameError("activation", self.activation, _ACTIVATIONS)
 
     @property
     def gates(self) -> tuple[str, ...]:
@@ -79,6 +78,8 @@ class Stack(TrainableCell):
         return list(zip(weights, biases, strict=True))
 
     def step(self, parameters: Parameters, x: Tensor, state: State, /) -> State:  # noqa: ARG002
+        from unitcircle.experiments.models._aligned import affine
+
         for W, b in self.layers(parameters):
             x = affine(x, W, b)
             x = x if self.activation == "linear" else torch.tanh(x) if self.activation == "tanh" else torch.relu(x)
@@ -93,6 +94,9 @@ class Stack(TrainableCell):
         # Of a linear stack only the map counts, and its narrow end is mostly the readout, not the batch.
         if self.activation != "linear" or V.shape[1] > inputs.shape[2]:
             return super().answers(parameters, inputs, V, c)
+        from unitcircle.experiments.models._aligned import affine
+        from unitcircle.experiments.models._product import product
+
         W = parameters["input"]
         inner = parameters.get("recurrent", W.new_empty(len(W), 0, self.size))
         return affine(inputs[:, -1], product(V, inner, W), c)
@@ -115,6 +119,8 @@ class Stack(TrainableCell):
         ArgumentError
             There is more than one run.
         """
+        from torch import nn
+
         if parameters["input"].shape[0] != 1:
             raise ArgumentError("parameters", "must be those of one run", f"{parameters['input'].shape[0]} runs")
         modules: list[nn.Module] = []
@@ -123,8 +129,9 @@ class Stack(TrainableCell):
             linear.weight = nn.Parameter(W[0].detach().clone())
             if b is not None:
                 linear.bias = nn.Parameter(b[0].detach().clone())
-            activation = _LAYERS[self.activation]
-            modules += [linear] if activation is None else [linear, activation()]
+            modules.append(linear)
+            if self.activation != "linear":
+                modules.append(nn.Tanh() if self.activation == "tanh" else nn.ReLU())
         return nn.Sequential(*modules)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:

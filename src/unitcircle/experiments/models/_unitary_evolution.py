@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import pi
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from unitcircle.experiments.models._aligned import run_by_run
+from unitcircle.experiments._torch import torch
 from unitcircle.experiments.models._cell import Parameter, Parameters, Role, State, TrainableCell
-from unitcircle.experiments.models._unitary_scan import unitary_scan
 from unitcircle.initializers import Uniform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class UnitaryEvolution(TrainableCell):
         return (torch.cat([h.real, h.imag], -1).to(x.dtype),)
 
     def scan(self, parameters: Parameters, inputs: Tensor, start: State | None = None, /) -> tuple[Tensor, State]:
+        from unitcircle.experiments.models._unitary_scan import unitary_scan
+
         (h,) = self.initial(parameters, inputs.shape[2]) if start is None else start
         W = self.effective(parameters)["unitary"]
         x, U, b, h = (_wide(part) for part in (inputs, parameters["input"], parameters["bias"], h))
@@ -119,6 +122,8 @@ class UnitaryEvolution(TrainableCell):
         return hidden, (h,)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
+        from unitcircle.experiments.models._aligned import run_by_run
+
         def weight_of_run(phases: Tensor, reflections: Tensor) -> tuple[Tensor, ...]:
             parts = {"phases": phases, "reflections": reflections}
             eye = torch.eye(self.size, dtype=torch.complex(phases, phases).dtype, device=phases.device)

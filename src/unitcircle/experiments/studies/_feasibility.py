@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 
 from unitcircle.errors import ArgumentError
+from unitcircle.experiments._torch import torch
 from unitcircle.experiments.models import Parameter, Role, TrainableCell
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run, build_network
@@ -30,8 +30,10 @@ def check_options(options: Mapping[str, Any], /) -> None:
         raise ArgumentError("momentum", "must be 0 for an optimizer other than sgd", str(options["momentum"]))
     if (patience := options.get("patience")) is not None and patience < 1:
         raise ArgumentError("patience", "must be at least 1 evaluation", str(patience))
+    if options.get("device", "cpu") == "cpu":
+        return
     try:
-        torch.device(options.get("device", "cpu"))
+        torch.device(options["device"])
     except RuntimeError as error:
         raise ArgumentError("device", "must be a torch device, such as cpu or cuda", repr(options["device"])) from error
 

@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.tasks._content import digest_of, read_checked
 from unitcircle.experiments.tasks._task import Batch, Split, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 UNKNOWN = 0
 """Stands for every character that is not in the training part."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.tasks._streams import held_out_generator
 from unitcircle.experiments.tasks._task import Batch, Split, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SYMBOLS = 8
 """1 to 8; 0 is the blank and 9 the marker."""

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import cached_property
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError
+from unitcircle.experiments._torch import torch
 from unitcircle.experiments.tasks._task import Batch, Split, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
 """``metric(targets, predictions)``, in scikit-learn's order: class numbers ``(K,)``, or numbers ``(K, outputs)``."""

@@ -7,13 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-from torch import Tensor
-from torch.nn import functional
 
 from unitcircle._specification import Specification
+from unitcircle.experiments._torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Split = Literal["validation", "test"]
 
@@ -180,7 +182,7 @@ class Task(Specification, ABC):
         """
         if self.classes:
             # With two axes, classes last: every other layout is several times slower.
-            flat = functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
+            flat = torch.nn.functional.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
             losses = flat.view_as(targets)
         else:
             losses = (outputs - targets).square().mean(-1)

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import AnyNetwork, EncoderDecoder, Network, TrainableCell
+from unitcircle.experiments.models import TrainableCell
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._diagnostics import Diagnostics
 from unitcircle.experiments.training._evaluation import Evaluation, evaluate, held_out_data, stack_batches
+from unitcircle.experiments.training._network import build_network
 from unitcircle.experiments.training._peak_memory import forget_peak, peak_memory
 from unitcircle.experiments.training._penalties import loss_and_penalty
 from unitcircle.experiments.training._progress import TrainingProgress
@@ -226,26 +227,6 @@ def _overflow(step: int, gradient: bool, /) -> str:
         # The weights are not finite then, and the loss is a consequence.
         return f"the gradient of a finite loss overflowed at step {step - 1}"
     return f"the loss overflowed at step {step}"
-
-
-def build_network(task: Task, cell: TrainableCell, /) -> AnyNetwork:
-    """Build the network that a task trains a cell in.
-
-    Parameters
-    ----------
-    task
-        Its architecture, features and outputs are those of the network.
-    cell
-        The cell.
-
-    Returns
-    -------
-    Network or EncoderDecoder
-        The specification of the network; it holds no parameters.
-    """
-    if task.architecture == "encoder_decoder":
-        return EncoderDecoder(cell, task.inputs, task.outputs)
-    return Network(cell, task.inputs, task.outputs, task.every_step)
 
 
 def _optimizer(run: Run, parameters: list[Tensor]) -> torch.optim.Optimizer:
