@@ -235,7 +235,8 @@ def test_looking_at_records_loads_nothing_that_trains_or_draws(file):
     fill(file)
     code = (
         "import sys; from unitcircle.cli import main; main(['study', 'show', 'little.toml']);"
-        "main(['study', 'compare', 'little.toml']); print('loaded', *{'torch', 'matplotlib'} & set(sys.modules))"
+        "main(['study', 'compare', 'little.toml']);"
+        "print('loaded', *{'torch', 'matplotlib', 'scipy.stats'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "loaded"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["torch"]
-
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,6 @@ class _Later(ModuleType):
 
 
 if TYPE_CHECKING:
-    import torch
+    import torch as torch  # noqa: PLC0414  (exported)
 else:
     torch = _Later("torch")

@@ -82,6 +82,26 @@ def test_interval_of_a_median_lies_between_order_statistics():
     assert not median_interval([], 0.95).known
 
 
+@pytest.mark.parametrize(("count", "confidence", "rounded"), [(5, 0.95, False), (20, 0.9, False), (30, 0.99, True)])
+def test_intervals_and_p_values_are_those_of_scipy(count, confidence, rounded):
+    sample = np.random.default_rng(count).standard_normal(count) + 0.3
+    sample = np.round(sample, 1) if rounded else sample
+    options = {"n_resamples": 9999, "rng": np.random.default_rng(0)}
+    theirs = stats.bootstrap((sample,), np.mean, confidence_level=confidence, method="BCa", **options)
+    ours = statistics.mean_interval(sample, confidence)
+    # A level that differs by rounding moves a quantile of 9,999 sorted means by 9,999 times that share of a gap.
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), abs=9999 * EPS)
+    low, high = stats.quantile_test(sample, p=0.5).confidence_interval(confidence)
+    ours = median_interval(sample, confidence)
+    assert [ours.low, ours.high] == pytest.approx([low, high], abs=0, nan_ok=True)
+    if count > statistics.EXACT:
+        options = {"n_resamples": 9999, "rng": np.random.default_rng(0), "vectorized": True}
+        theirs = stats.permutation_test(
+            (sample,), lambda x, axis: np.mean(x, axis=axis), permutation_type="samples", **options
+        )
+        assert paired_p(sample) == pytest.approx(theirs.pvalue, abs=4 * EPS)
+
+
 @pytest.mark.parametrize("values", [[0.7], [], [0.5, math.nan]])
 def test_no_interval_of_a_mean_without_two_numbers(values):
     assert not statistics.mean_interval(values, 0.95).known

@@ -114,3 +114,15 @@ def test_json_of_any_depth_counts_as_not_there(tmp_path):
     path = tmp_path / "runs" / f"{run().key}.json"
     path.write_text("[" * 100_000)
     assert Store(tmp_path).get(run()) is None
+
+
+def test_a_record_is_taken_for_its_run_only_if_the_file_says_so(tmp_path):
+    Store(tmp_path).write(record())
+    path = tmp_path / "runs" / f"{run().key}.json"
+    expected = run()
+    assert Record.read(path, expected=expected).run is expected
+    assert Record.read(path, expected=run(1)).run == run()
+    (tmp_path / "runs" / f"{run(1).key}.json").write_text(path.read_text())
+    store = Store(tmp_path)
+    assert store.get(run(1)) is None
+    assert "holds the record of another run" in next(iter(store.problems.values()))

@@ -82,7 +82,7 @@ class _RowRecords:
     @classmethod
     def of(cls, study: Study, experiment: Experiment, setting: Run, label: str, find: Find) -> _RowRecords:
         tuning = {run: find(run) for run in study.tuning_runs(experiment, setting, label)}
-        rate = chosen_rate(study, experiment, setting, label, find)
+        rate = chosen_rate(study, experiment, setting, label, tuning.get)
         reported: dict[int, Record | None] = dict.fromkeys(study.reported_seeds)
         if rate is not None:
             runs = study.reported_runs(setting, label, rate)

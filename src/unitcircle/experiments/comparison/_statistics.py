@@ -1,17 +1,19 @@
 """Statistics of few repeated runs: intervals, paired tests, effect sizes, shares of variance.
 
-Every function is deterministic: resampling uses a generator of fixed seed.
+Every function is deterministic: resampling uses a generator of fixed seed, so that samples of one size have the same
+resamples, which are drawn once. Intervals and p-values are those of scipy.stats, which takes longer to import than all
+of them to compute.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from typing import Any
+from fractions import Fraction
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
-import scipy
 
 from unitcircle.experiments.comparison._result import Curve, Interval
 
@@ -20,6 +22,8 @@ RESAMPLES = 9999
 EXACT = 13
 """Most pairs of which all signs are taken."""
 CURVE_RESAMPLES = 999
+KEPT = 8
+"""Sizes of samples whose resamples are kept, 80 kB for each run of a sample."""
 UNKNOWN = Interval(math.nan, math.nan)
 
 
@@ -32,17 +36,33 @@ def mean_interval(values: Sequence[float], confidence: float, /) -> Interval:
     # A spread of a few ulps is rounding error, and BCa divides by it.
     if np.ptp(sample) <= 8 * np.finfo(float).eps * np.abs(sample).max():
         return Interval(float(sample.min()), float(sample.max()))
-    options: Any = {"confidence_level": confidence, "n_resamples": RESAMPLES}
-    interval = UNKNOWN
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            # BCa of a degenerate bootstrap distribution is NaN with a warning; its percentiles exist.
-            warnings.simplefilter("ignore")
-            result = scipy.stats.bootstrap((sample,), np.mean, method=method, rng=np.random.default_rng(0), **options)
-        interval = Interval(float(result.confidence_interval.low), float(result.confidence_interval.high))
-        if interval.known:
-            break
-    return interval
+    tail = (1 - confidence) / 2
+    means = sample[_resamples(sample.size, RESAMPLES)].mean(-1)
+    levels = _bca_levels(sample, means, tail)
+    # Of a degenerate bootstrap distribution there are no corrected levels.
+    low, high = np.quantile(means, (tail, 1 - tail) if levels is None else levels)
+    return Interval(float(low), float(high))
+
+
+@lru_cache(KEPT)
+def _resamples(size: int, count: int) -> np.ndarray:
+    """Return the places that each resample takes, ``(count, size)``."""
+    return np.random.default_rng(0).integers(0, size, (count, size))
+
+
+def _bca_levels(sample: np.ndarray, means: np.ndarray, tail: float) -> tuple[float, float] | None:
+    """Return the bias-corrected and accelerated levels of an interval of the mean; None where they do not exist."""
+    normal, count = NormalDist(), len(means)
+    below = (np.count_nonzero(means < sample.mean()) + np.count_nonzero(means <= sample.mean())) / (2 * count)
+    if not 0 < below < 1:
+        return None
+    bias, n = normal.inv_cdf(below), sample.size
+    # The means without one value each, from which the acceleration follows: U_k = (n − 1)(their mean − θ_k).
+    without = np.broadcast_to(sample, (n, n))[~np.eye(n, dtype=bool)].reshape(n, n - 1).mean(-1)
+    U = (n - 1) * (without.mean() - without)
+    acceleration = float((U**3).sum() / n**3 / (6 * ((U**2).sum() / n**2) ** 1.5))
+    ends = [bias + z / (1 - acceleration * z) for z in (bias + normal.inv_cdf(tail), bias - normal.inv_cdf(tail))]
+    return normal.cdf(ends[0]), normal.cdf(ends[1])
 
 
 def median_interval(values: Sequence[float], confidence: float, /) -> Interval:
@@ -72,16 +92,31 @@ def median_interval(values: Sequence[float], confidence: float, /) -> Interval:
     """
     if not len(values):
         return UNKNOWN
-    ends = scipy.stats.quantile_test(np.asarray(values, dtype=float), p=0.5).confidence_interval(confidence)
-    return Interval(float(ends.low), float(ends.high))
+    ordered, below = np.sort(np.asarray(values, dtype=float)), _ranks_outside(len(values), confidence)
+    return Interval(float(ordered[below - 1]), float(ordered[-below])) if below else UNKNOWN
+
+
+@lru_cache(256)
+def _ranks_outside(count: int, confidence: float) -> int:
+    """Return the smallest k with P(Bin(n, ½) ≤ k) ≥ (1 − confidence) / 2: the ranks k and n + 1 − k are the ends."""
+    tail, total = Fraction((1 - confidence) / 2) * 2**count, 0
+    for k in range(count + 1):
+        total += math.comb(count, k)
+        if total >= tail:
+            return k
+    return count
 
 
 def share_interval(successes: int, count: int, confidence: float, /) -> Interval:
     """Return Wilson's interval of a proportion; NaN without a run."""
     if not count:
         return UNKNOWN
-    ends = scipy.stats.binomtest(successes, count).proportion_ci(confidence, method="wilson")
-    return Interval(float(ends.low), float(ends.high))
+    # E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    z, p = NormalDist().inv_cdf(0.5 + 0.5 * confidence), successes / count
+    whole = 2 * (count + z**2)
+    middle = (2 * count * p + z**2) / whole
+    half = z / whole * math.sqrt(4 * count * p * (1 - p) + z**2)
+    return Interval(middle - half if successes else 0.0, middle + half if successes < count else 1.0)
 
 
 def paired_p(differences: Sequence[float], /) -> float:
@@ -111,30 +146,33 @@ def paired_p(differences: Sequence[float], /) -> float:
         return 1.0
     if sample.size <= EXACT:
         return _exact_paired_p(sample)
-    result = scipy.stats.permutation_test(
-        (sample,),
-        _mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        rng=np.random.default_rng(0),
-    )
-    return float(result.pvalue)
+    with np.errstate(invalid="ignore"):
+        means = (_signs(sample.size, RESAMPLES) * sample).mean(-1)
+    tails = _tails(sample, means)
+    # The sample itself is one of the arrangements: no p-value of resamples is 0.
+    return min(2 * (min(tails) * RESAMPLES + 1) / (RESAMPLES + 1), 1.0)
+
+
+@lru_cache(KEPT)
+def _signs(size: int, count: int) -> np.ndarray:
+    """Return the signs of each resample, ``(count, size)``."""
+    pairs = np.tile(np.arange(2), (count, size, 1))
+    return 1.0 - 2.0 * np.random.default_rng(0).permuted(pairs, axis=-1)[..., 0]
+
+
+def _tails(sample: np.ndarray, means: np.ndarray) -> tuple[float, float]:
+    """Return the shares of means that are at least, and at most, that of the sample."""
+    observed = float(sample.mean())
+    tie = 100 * np.finfo(float).eps * abs(observed)  # means that differ by rounding are equal
+    return float(np.mean(means >= observed - tie)), float(np.mean(means <= observed + tie))
 
 
 def _exact_paired_p(sample: np.ndarray) -> float:
-    """Return the p-value over all signs, in one product: SciPy's ten times slower test gives the same."""
-    observed = float(sample.mean())
+    """Return the p-value over all signs, in one product."""
     signs = 1.0 - 2.0 * (np.arange(2**sample.size)[:, None] >> np.arange(sample.size) & 1)
     with np.errstate(invalid="ignore"):
         means = signs @ sample / sample.size
-    tie = 100 * np.finfo(float).eps * abs(observed)  # means that differ by rounding are equal
-    tails = np.mean(means >= observed - tie), np.mean(means <= observed + tie)
-    return float(min(2 * min(tails), 1.0))
-
-
-def _mean(sample: np.ndarray, axis: int) -> np.ndarray:
-    return np.mean(sample, axis=axis)
+    return min(2 * min(_tails(sample, means)), 1.0)
 
 
 def holm(p_values: Sequence[float], /) -> list[float]:
@@ -198,7 +236,11 @@ def rank_differences(values: Sequence[float], others: Sequence[float], /) -> np.
     >>> rank_differences([1.0, 5.0], [2.0, 3.0])
     array([-1.,  1.])
     """
-    ranks = scipy.stats.rankdata(np.concatenate([values, others]))
+    pool = np.concatenate([values, others])
+    if np.isnan(pool).any():
+        return np.full(len(values), math.nan)
+    _, places, counts = np.unique(pool, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
     return ranks[: len(values)] - ranks[len(values) :]
 
 

@@ -56,7 +56,7 @@ class Store:
         """
         if run.key not in self._read:
             path = self.path(run)
-            record = self._load(path) if path.exists() else None
+            record = self._load(path, run) if path.exists() else None
             if record is None:
                 return None
             self._read[run.key] = record
@@ -102,9 +102,9 @@ class Store:
         self._read[record.run.key] = record
         self.problems.pop(self.path(record.run), None)
 
-    def _load(self, path: Path) -> Record | None:
+    def _load(self, path: Path, expected: Run | None = None) -> Record | None:
         try:
-            record = Record.read(path)
+            record = Record.read(path, expected=expected)
         except ArgumentError as error:
             self.problems[path] = str(error)
             return None

@@ -102,7 +102,11 @@ class Task(Specification, ABC):
 
     @classmethod
     def canonical(cls, text: str | Specification, /) -> str:
-        """Return the one text of all that name the same task; it is not kept, for the file that it names may change."""
+        """Return the one text of all that name the same task; it is not kept where a file that it names may change."""
+        if isinstance(text, str):
+            named = cls.registry.get(text.partition("(")[0].strip())
+            if named is not None and issubclass(named, Task) and not named.places:
+                return super().canonical(text)
         return str(cls.unresolved(text))
 
     @property
