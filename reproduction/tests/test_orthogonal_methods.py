@@ -240,7 +240,9 @@ def test_a_stabilizer_whose_network_has_not_learned_is_not_told():
 def test_rates_of_contenders_are_extended_while_one_is_at_an_edge(learned, tmp_path):
     _, members, experiment, _ = learned
     grid = replace(experiment, learning_rates=(0.001, 0.003))
-    group = contenders(Context(tmp_path), "bracketed", members[:1], grid, farthest=1)
+    # An option that is an initializer is no name of a folder.
+    member = replace(members[0], options={**members[0].options, "input": "gaussian(std=0.5)"})
+    group = contenders(Context(tmp_path), "bracketed", [member], grid, farthest=1)
     (row,) = group.rows
     # The least rates of this grid are far too small, so that the largest is extended, and no more than once.
     assert sorted(row.tuning) == [0.001, 0.003, 0.0099]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -48,8 +49,10 @@ def contenders(
         by_cell.setdefault((member.cell, repr(sorted(member.options.items()))), []).append(member)
     for (cell, _), alike in by_cell.items():
         options = dict(experiment.options) | dict(alike[0].options)
+        parts = [name, TrainableCell.parse(cell).name, *map(str, chain(*sorted(alike[0].options.items())))]
         study = Study(
-            "-".join([name, TrainableCell.parse(cell).name, *map(str, chain(*sorted(alike[0].options.items())))]),
+            # A name of a folder: an initializer among the options has characters that none may have.
+            re.sub(r"[^\w.-]+", "-", "-".join(parts)).rstrip("-"),
             initializers={member.label: member.initializer for member in alike},
             experiments=(replace(experiment, cells=(cell,), options=options),),
             seeds=context.pick(*SEEDS),
