@@ -123,13 +123,22 @@ def test_two_square_matrices_for_each_gate_are_left_to_a_person():
 
 
 @pytest.mark.parametrize(
-    ("recurrent", "inputs"), [("U{}", "W{}"), ("W_h{}", "W_x{}"), ("Wh{}", "Wx{}"), ("U_{}.weight", "W_{}.weight")]
+    ("recurrent", "inputs"),
+    [
+        *[("U{}", "W{}"), ("W_h{}", "W_x{}"), ("Wh{}", "Wx{}"), ("U_{}.weight", "W_{}.weight")],
+        *[
+            ("lin_h{}.weight", "lin_x{}.weight"),
+            ("fc_h{}.weight", "fc_i{}.weight"),
+            ("cell.h{}.weight", "cell.x{}.weight"),
+        ],
+        *[("h2h.{}.weight", "x2h.{}.weight"), ("h.{}.weight", "x.{}.weight"), ("hidden.{}.weight", "input.{}.weight")],
+    ],
 )
 def test_a_hand_written_gru_has_an_update_gate_of_unknown_sense(recurrent, inputs):
     tensors = {recurrent.format(gate): stored(N, N) for gate in "zrh"}
     tensors |= {inputs.format(gate): stored(N, M) for gate in "zrh"}
     (layer,), coverage = assembled(tensors)
-    assert (layer.cell, layer.unknown) == ("gru", {"gating"})
+    assert (layer.cell, layer.unknown, layer.layer) == ("gru", {"gating"}, 0)
     np.testing.assert_array_equal(layer.gates["n"], tensors[recurrent.format("h")].load())
     assert any("whether its update gate keeps the state or replaces it" in note for note in coverage.notes)
 

@@ -251,6 +251,31 @@ def test_without_a_batch_nothing_is_silent():
         diagnose(HandWritten(), at=["h2o"])
 
 
+def test_without_a_batch_what_at_is_suggested_for_is_read_so():
+    model = nn.ModuleDict({"recurrent_layer": nn.Linear(N, N), "drive": nn.Linear(3, N)})
+    suggested = diagnose(model, steps=10)
+    assert not suggested.layers
+    (note,) = [note for note in suggested.coverage.notes if "pass at=" in note]
+    assert note.endswith("if they are, pass at=['recurrent_layer']")
+    followed = diagnose(model, steps=10, at=["recurrent_layer"])
+    assert [layer.layer.label for layer in followed.layers] == ["recurrent_layer"]
+    assert not any("pass at=" in note for note in followed.coverage.notes)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_without_a_batch_no_two_layers_have_one_name(inside):
+    rnn = nn.GRU(3, N)
+    rnn.x2h, rnn.h2h = nn.Linear(3, N), nn.Linear(N, N)
+    model = nn.ModuleDict({"rnn": rnn}) if inside else rnn
+    place = "rnn." if inside else ""
+    for subject in (model, model.state_dict()):
+        diagnosis = diagnose(subject, steps=10)
+        assert [str(layer.layer.cell) for layer in diagnosis.layers] == ["gru", "rnn_tanh"]
+        assert diagnosis.layers[1].layer.label == f"{place}h2h"
+        names = {entry.reason for entry in diagnosis.coverage.analysed if entry.name.startswith(f"{place}x2h")}
+        assert names == {f"{place}h2h"}
+
+
 def test_without_a_batch_parametrized_weights_are_the_ones_that_act():
     stacked = torch.nn.utils.parametrizations.orthogonal(nn.LSTM(2, N), "weight_hh_l0")
     assert "UC101" in codes(diagnose(stacked), "UC1")

@@ -70,6 +70,10 @@ _PAIRS = (
     _Convention("{}_h", ("{}_x", "{}_i")),
     _Convention("{}_hidden", ("{}_input",)),
     _Convention("hidden_{}", ("input_{}",)),
+    _Convention("h{}", ("x{}",)),  # With "i{}" they are flax' own
+    *(_Convention(f"{word}_h{{}}", (f"{word}_x{{}}", f"{word}_i{{}}")) for word in ("lin", "linear", "fc")),
+    *(_Convention(f"{of}.{{}}", into) for of, into in (("h2h", ("x2h.{}", "i2h.{}")), ("h", ("x.{}", "i.{}")))),
+    _Convention("hidden.{}", ("input.{}",)),  # Dictionaries of modules
 )
 _JOINT = (
     _Convention("W_{}", (), ("b_{}", "bias_{}")),

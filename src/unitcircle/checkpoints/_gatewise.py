@@ -153,7 +153,8 @@ def _layer(work: Inventory, names: GateNames, weights: _Weights) -> RecurrentLay
             f"layer {name}: whether its update gate keeps the state or replaces it, and whether the reset gate acts "
             "before the recurrent product, is not in the file"
         ] = None
-    number = re.search(r"\d+", next(iter(names.recurrent.values()))[len(names.prefix) :])
+    own = re.sub(r"^[hxi]2", "", next(iter(names.recurrent.values()))[len(names.prefix) :])  # hidden "to", no number
+    number = re.search(r"\d+", own)
     return layer_of_blocks(
         names.cell,
         weights.recurrent,

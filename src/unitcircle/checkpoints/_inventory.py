@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unitcircle.checkpoints._counted_layer import source_of
-from unitcircle.checkpoints._layer_names import layer_name
+from unitcircle.checkpoints._layer_names import distinct, layer_name
 from unitcircle.checkpoints._reparametrized import restored
 from unitcircle.checkpoints._room import work
 from unitcircle.checkpoints._tensor import StoredTensor
@@ -35,6 +35,7 @@ class Inventory:
     squares: dict[tuple[str, int], list[str]] = field(default_factory=dict[tuple[str, int], list[str]])
     _parts: dict[str, tuple[str, ...]] = field(init=False)
     _prefixes: dict[str, str] = field(default_factory=dict[str, str])
+    _labels: set[str] = field(default_factory=set[str])
 
     def __post_init__(self) -> None:
         found = restored(self.stored)
@@ -45,7 +46,9 @@ class Inventory:
         self._restoring = found.notes
 
     def keep(self, layer: RecurrentLayer) -> None:
-        """Record a layer, and that its tensors are no longer free."""
+        """Record a layer under a name of its own, and that its tensors are no longer free."""
+        layer = distinct(layer, self._labels)
+        self._labels.add(layer.label)
         self.layers.append(layer)
         used = set(layer.source.tensors)
         for name in layer.source.tensors:

@@ -78,7 +78,7 @@ def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], 
             raise ArgumentError("at", "must name modules with a square weight", repr(name), remedy)
     tensors = [*recurrent_tensors(model), *(weight for weight in squares.values() if weight is not None)]
     layers = [weight.as_layer() for weight in tensors]
-    others = _read_by_name(model, tensors)
+    others, found = _read_by_name(model, tensors, {layer.label for layer in layers})
     notes = ["the model was not run: only its weights were examined; pass a batch to measure its gradient and states"]
     if squares:
         notes.append("modules named by at= are taken as plain tanh layers without inputs")
@@ -88,7 +88,7 @@ def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], 
         notes.append(f"recurrent by name, and not examined: {', '.join(unnamed)}; if they are, pass at={unnamed}")
     if not layers and not others:
         notes.append(f"{type(model).__name__} holds no nn.RNN, GRU, LSTM or Cell")
-    coverage, found = _coverage(model, layers, notes), others.coverage
+    coverage = _coverage(model, layers, notes)
     named = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     coverage = replace(
         coverage,
@@ -101,18 +101,37 @@ def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], 
     return [*layers, *others], coverage
 
 
-def _read_by_name(model: nn.Module, known: Sequence[RecurrentTensors]) -> Layers:
-    """Return the layers that a state dict gives of the tensors that no known layer holds."""
+def _read_by_name(
+    model: nn.Module, known: Sequence[RecurrentTensors], labels: Collection[str]
+) -> tuple[list[RecurrentLayer], Coverage]:
+    """Return the layers that a state dict gives of the tensors that no known layer holds, under labels of their own."""
     owners = (nn.RNNBase, nn.RNNCellBase)
-    owned = tuple(f"{path}.".lstrip(".") for path, part in model.named_modules() if isinstance(part, owners))
+    owned: set[str] = set()
+    computed: list[str] = []
+    for path, part in model.named_modules():
+        if isinstance(part, owners):
+            stem = f"{path}.".lstrip(".")
+            owned |= {stem + name for name, _ in part.named_parameters(recurse=False)}
+            owned |= {stem + name for name, _ in part.named_buffers(recurse=False)}
+            computed.append(f"{stem}parametrizations.")
     taken = {id(tensor) for one in known for tensor in one.stored.values()}
     free = {
         name: tensor
         for name, tensor in model.state_dict(keep_vars=True).items()
-        if not name.startswith(owned) and id(tensor) not in taken
+        if name not in owned and not name.startswith(tuple(computed)) and id(tensor) not in taken
         if not is_lazy(tensor) and not name.endswith("_extra_state")
     }
-    return read_tensors(free, config=config_of(model)) if free else Layers((), Coverage(), format="arrays", path=None)
+    found = read_tensors(free, config=config_of(model)) if free else Layers((), Coverage(), format="arrays", path=None)
+    names = {
+        layer.label: replace(layer, name=layer.source.tensors[0].removesuffix(".weight"))
+        if layer.label in labels
+        else layer
+        for layer in found
+    }
+    analysed = tuple(
+        replace(one, reason=names[one.reason].label) if one.reason in names else one for one in found.coverage.analysed
+    )
+    return list(names.values()), replace(found.coverage, analysed=analysed)
 
 
 def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True, loops: bool = True) -> LiveModel:
