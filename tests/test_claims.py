@@ -20,6 +20,7 @@ PAGES = (
     "reproduce-transitions",
     "reproduce-gradients",
     "reproduce-answers",
+    "reproduce-tomita",
     "reproduce-dose",
     "reproduce-papers",
     "reproduce-statements",

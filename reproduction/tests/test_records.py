@@ -11,6 +11,8 @@ import pytest
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle_reproduction import Context, _archive, _board, _kept_records, _transition
 from unitcircle_reproduction._leaderboard import leaderboard
+from unitcircle_reproduction.eigen import _answers as answers
+from unitcircle_reproduction.eigen import _bracketed as bracketed
 from unitcircle_reproduction.eigen import _departures as departures
 from unitcircle_reproduction.eigen import _dose as dose
 from unitcircle_reproduction.orthogonal import _linear_transition as linear
@@ -47,7 +49,7 @@ def test_records_are_small_and_whole():
     assert len(entries) == len({(e.protocol, e.law, e.seed) for e in entries})
     # Every law of a contest has the same eight seeds.
     assert set(Counter((e.protocol, e.law) for e in entries).values()) == {8}
-    assert "seed 8" in (_kept_records.SHIPPED.parent / "README.md").read_text(encoding="utf-8")
+    assert "seeds 80 to 87" in (_kept_records.SHIPPED.parent / "README.md").read_text(encoding="utf-8")
 
 
 def _entries(seeds=(0, 1)):
@@ -147,3 +149,17 @@ def test_what_is_packed_is_not_trained_again(tmp_path, monkeypatch):
     _archive.unpack(tmp_path / "new" / "full-8", "contest")
     assert not (tmp_path / "new" / "full-8").exists()
     assert _archive.contents(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize(
+    ("claims", "page"), [(answers.claims, "reproduce-answers.md"), (bracketed.claims, "reproduce-tomita.md")]
+)
+def test_pages_of_studies_are_computed_from_the_archive(claims, page, tmp_path, monkeypatch):
+    monkeypatch.setattr("unitcircle.experiments.training._train._Stack.train", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(answers, "fitted", lambda *_: pytest.fail("trained"))
+    text = (RESULTS / page).read_text(encoding="utf-8")
+    seed = int(re.search(r"--seed (\d+)", text)[1])
+    claim = next(claims(Context(tmp_path, full=True, workers=1, seed=seed)))
+    assert claim.measured in text
+    assert f"**Verdict:** {claim.verdict}" in text
+    assert _archive.SHIPPED.stat().st_size < 5e6
