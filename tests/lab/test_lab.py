@@ -1,5 +1,6 @@
 """The lab: notebooks that run, views that are made by the lines they print, and a command with clear errors."""
 
+import re
 import runpy
 import subprocess
 from pathlib import Path
@@ -110,3 +111,30 @@ def test_the_command_serves_one_topic_or_all_on_this_machine_only(monkeypatch):
 def test_a_topic_that_does_not_exist():
     with pytest.raises(UnknownNameError, match="ensembles"):
         lab.notebook("ensemble")
+
+
+def test_the_pseudospectrum_under_the_cursor_is_that_of_the_library(tmp_path, tab):
+    lines = runpy.run_path(str(lab.notebook("powers")))["lines"]
+    shown = lab.view(lines("pseudospectrum", 4, 0.5, 1.0))
+    W = 0.5 * np.eye(4) + np.eye(4, k=1)
+    for text in (shown.cursor[0], shown.cursor[len(shown.cursor) // 2 + 7]):
+        z, sigma = re.fullmatch(r"z = (.*)i: σ_min\(zI − W\) = (.*)", text).groups()
+        z = complex(z.replace("−", "-").replace(" ", "") + "j")
+        found = np.linalg.svd(z * np.eye(4) - W, compute_uv=False)[-1]
+        assert float(sigma.replace("−", "-")) == pytest.approx(found, abs=0.01)  # three digits of z
+    page = tmp_path / "view.html"
+    page.write_text(f"<!doctype html><meta charset=utf-8>{shown._repr_html_()}", encoding="utf-8")
+    tab.look()
+    tab.size(800, 900)
+    tab.open(page.as_uri())
+    frame = "document.querySelector('iframe').contentDocument"
+    tab.wait(f"{frame}.querySelectorAll('#cursor use').length > 0")
+    for place in (0, 500, len(shown.cursor) - 1):
+        tab.js(f"{frame}.querySelectorAll('#cursor use')[{place}].dispatchEvent(new PointerEvent('pointermove')); 0")
+        assert tab.js(f"{frame}.getElementById('tip').textContent") == shown.cursor[place]
+    # The markers cover the axes, and are what the pointer meets.
+    box = f"{frame}.querySelector('#cursor').getBoundingClientRect()"
+    hit = f"((b) => {frame}.elementFromPoint(b.x + 0.4 * b.width, b.y + 0.5 * b.height))({box})"
+    assert tab.js(f"{hit}.closest('#cursor') !== null")
+    assert lab.view(lines("norm of the powers", 4)).cursor == []
+    assert tab.console == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -249,7 +250,7 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
     """Draw contours of the ε-pseudospectrum, {z : σ_min(zI − W) ≤ ε}, with eigenvalues and unit circle.
 
     Where a contour of ε reaches further than ε outside the unit circle, powers of W grow before they decay
-    (Kreiss matrix theorem).
+    (Kreiss matrix theorem). In a window of matplotlib, and in the lab, the value under the cursor is shown.
 
     Parameters
     ----------
@@ -300,4 +301,13 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
         ax.scatter(values.real, values.imag, s=6, color=COLORS["black"], lw=0)
     ax.set(xlabel="Re z", ylabel="Im z", title="log₁₀ ε of the ε-pseudospectrum")
     ax.set_aspect("equal")
+    ax.format_coord = partial(_level_at, grid, levels)
     return ax
+
+
+def _level_at(grid: Any, levels: np.ndarray, x: float, y: float) -> str:
+    """Return the smallest singular value at the point of a grid nearest to the cursor, as matplotlib asks for it."""
+    place = np.unravel_index(np.abs(grid - complex(x, y)).argmin(), grid.shape)
+    z = complex(grid[place])
+    text = f"z = {z.real:.3g} {'-' if z.imag < 0 else '+'} {abs(z.imag):.3g}i: σ_min(zI − W) = {levels[place]:.3g}"
+    return text.replace("-", "−")

@@ -79,7 +79,7 @@ def inline_svg(figure: Figure, /, *, label: str) -> Markup:
     return Markup(text.replace("<svg", f"<svg {attributes}", 1).strip())
 
 
-def page(title: str, body: str, hover: Hover, /) -> str:
+def page(title: str, body: str, hover: Hover, /, *, framed: bool = False) -> str:
     """Return an HTML document.
 
     Parameters
@@ -90,6 +90,8 @@ def page(title: str, body: str, hover: Hover, /) -> str:
         HTML, already escaped: what :func:`render` and :func:`table` return.
     hover
         Labels of the marked artists of the inlined figures.
+    framed
+        Whether it stands in a frame of another page: without margins, skip link and footer.
 
     Returns
     -------
@@ -104,6 +106,8 @@ def page(title: str, body: str, hover: Hover, /) -> str:
     parts = {"style": style, "script": script, "hover": data, "body": body}
     # HTML, CSS, JavaScript and JSON, which must not be escaped as text.
     safe = {name: Markup(part) for name, part in parts.items()}
-    document = str(render("unitcircle.report/page.html", title=title, release=version("unitcircle"), **safe))
+    document = str(
+        render("unitcircle.report/page.html", title=title, release=version("unitcircle"), framed=framed, **safe)
+    )
     # Half of a surrogate pair in a name cannot be encoded.
     return document.encode("utf-8", "backslashreplace").decode()
