@@ -21,6 +21,8 @@ SIZES = (8, 16, 64)
 SEEDS = 2
 DRAWN = 70
 """Correct draws of a family and size, in each of three precisions."""
+COUPLED = ("S4",)
+"""HiPPO in half precision is no correct draw: its memories move by up to 36 % in bfloat16, as UC111 says."""
 
 
 @dataclass
@@ -82,7 +84,7 @@ def correct():
             for seed in range(DRAWN):
                 rng = np.random.default_rng([seed, size, 1])
                 right = draw(rng, size, rng.uniform())
-                for dtype in ("float32", *HALF):
+                for dtype in ("float32",) if family in COUPLED else ("float32", *HALF):
                     above, noted = judged(family, stored(right, dtype), dtype)
                     counts[family].add(bool(above), noted, above[0].message if above else "")
     return counts
@@ -159,7 +161,8 @@ Training is told from a start where another parameter of the layer is exactly wh
 CORRECT_HEAD = """
 ## Correct draws
 
-{sizes} heads or channels, in float32, bfloat16 and float16, at all depths.
+{sizes} heads or channels, in float32, bfloat16 and float16, at all depths. S4 in float32 only: in bfloat16 the
+eigenvalues of HiPPO move, its memories by up to 36 %, which UC111 says with a warning.
 
 | family | layers | with a finding above a note |
 |---|---|---|"""

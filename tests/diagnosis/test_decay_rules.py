@@ -311,6 +311,8 @@ def test_a_rounded_memory_is_judged_by_its_own_error():
     (finding,) = diagnose([one], select=["UC111"]).findings
     assert "is known to ±36% only: " in finding.message
     assert diagnose([layer("S4D", slow)], select=["UC111"]).findings == ()
+    fast = slow | {"log_dt": np.full(4, 90.0)}  # gone within a token, by whatever rate
+    assert diagnose([layer("S4D", fast, "bfloat16")], select=["UC111"]).findings == ()
     ordinary = layer("LRU", correct("LRU", np.random.default_rng(1)), "bfloat16")
     assert diagnose([ordinary], select=["UC111"]).findings == ()
 

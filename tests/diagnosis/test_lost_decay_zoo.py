@@ -78,6 +78,14 @@ def test_a_mark_has_its_symptom_and_what_clamping_or_pruning_explains_is_a_note(
     assert "<-" in finding.remedy
 
 
+def test_several_draws_may_be_one_number_of_half_precision():
+    rng = np.random.default_rng([19, HEADS, 1])
+    right = DRAWS["RG-LRU"](rng, HEADS, rng.uniform())
+    values = stored(right, "bfloat16")
+    assert np.unique(values["recurrent_param"], return_counts=True)[1].max() == 4
+    assert lost(layer("RG-LRU", values, "bfloat16")) == []
+
+
 def test_half_precision_may_round_a_bias_to_1():
     moved = np.linspace(3, 6, HEADS) + np.random.default_rng(4).normal(size=HEADS)
     trained = stored({"fgate_bias": np.append(moved[:-1], 1.0)}, "bfloat16")

@@ -47,6 +47,18 @@ def moduli(rng, size):
     return np.sqrt(rng.uniform(0.9**2, 0.999**2, size))
 
 
+def hippo(modes):
+    """Return HiPPO-LegS of twice the modes, diagonal plus rank 1, with its eigenvalues of positive frequency."""
+    p = np.sqrt(np.arange(2 * modes) + 0.5)
+    skew = np.tril(np.outer(p, p), -1)
+    frequencies, vectors = np.linalg.eigh(1j * (skew - skew.T))
+    P = (vectors.conj().T @ p)[modes:]
+    return {
+        "log_A_real": np.full((1, modes), math.log(0.5)), "w_imag": frequencies[None, modes:],
+        "P": np.stack([P.real, P.imag], -1)[None, None],
+    }  # fmt: skip
+
+
 DRAWS: dict[str, Draw] = {
     "Mamba": lambda rng, n, _: {"A_log": np.tile(np.log(np.arange(1, MODES + 1)), (n, 1)), "dt_bias": steps(rng, n)},
     "Zamba": lambda rng, n, _: {
@@ -77,15 +89,14 @@ DRAWS: dict[str, Draw] = {
     },
     "S5": lambda rng, n, _: {"Lambda": -0.5 + 1j * math.pi * np.arange(n), "log_step": log_steps(rng, n, 1)},
     "S4": lambda rng, n, _: {
-        "log_A_real": np.full((1, 4), math.log(0.5)), "w_imag": np.arange(4.0)[None] * math.pi,
-        "P": rng.standard_normal((1, 1, 4, 2)), "log_dt": log_steps(rng, n, 1),
+        **hippo(4), "log_dt": log_steps(rng, n, 1),
     },
     "sLSTM": lambda rng, n, depth: {
         "fgate_bias": np.tile(curve(8, 5, -7, 0.3 + 1.3 * depth), (n, 1)), "gate_biases": np.zeros((n, 3, 8)),
         "recurrent_kernel": rng.choice([0, 0.2]) * rng.uniform(-1, 1, (n, 4, 8, 8)),
     },
     "GLA": lambda rng, n, _: {"gate_bias": np.zeros(n)},
-    "HGRN": lambda rng, n, depth: {"lower_bound": np.full(n, depth)},
+    "HGRN": lambda rng, n, depth: {"lower_bound": np.full(n, 0.96 * depth)},
     "Rodimus": lambda rng, n, _: {"g_bias": rng.uniform(-4, -1, n), "tau_bias": rng.uniform(-1, 1, n)},
 }  # fmt: skip
 """Family → parameters of n heads or channels, in the layer at a depth from 0 to below 1."""
@@ -206,8 +217,13 @@ _DRAWN = _of("dt_bias", "A_log")
 UNTOLD: dict[str, tuple[frozenset[str], str]] = {
     "absolute value": (_RATES, "turns a rate below 1 into one above it, and only U(0, 16) has such rates"),
     "logarithm again": (_of("fgate_bias"), "leaves 8 forget biases a range that training may give them"),
+    "step squared": (_SOFTPLUS, "leaves fewer than a quarter of 8 steps below those of the authors"),
+    "logarithm of the step doubled": (_LOGARITHMS, "leaves fewer than a quarter of 8 steps below those of the authors"),
     "root of the step": (_SOFTPLUS, "gives steps up to .32, as training may"),
-    "logarithm to base 2": (_of("log_dt", "log_step", "nu_log"), "gives a longer memory, which others choose"),
+    "logarithm to base 2": (
+        _of("log_dt", "log_step", "nu_log", "A_log"),
+        "gives longer memories, which others choose, or rates up to 54",
+    ),
     "logarithm to base 10": (_of("nu_log"), "gives another ring, which others choose"),
     "minus ten": (_of("nu_log"), "gives another ring, which others choose"),
     "a tenth": (_SOFTPLUS, "leaves 8 steps near one value, as 8 draws may lie by chance"),

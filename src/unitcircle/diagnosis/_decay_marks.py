@@ -25,6 +25,8 @@ OTHER_ENDS = 2.1
 """By how much (nats) the ends of curves differ that authors of one family draw."""
 ORDERED = 0.3
 """Rank correlation with its law below which a curve has no order: training from it leaves 0.8 and more."""
+FEW = 4
+"""Fewer rows at their start may lie there by chance."""
 MOST_ROWS = 256
 """Of more channels, the first ones show whether modes are in order."""
 LAWFUL = {
@@ -72,6 +74,19 @@ def is_started(name: str, value: np.ndarray, /) -> np.ndarray:
     return _near(real.ravel(), start, 2.0**-8)
 
 
+def is_rounded(value: np.ndarray, /) -> bool:
+    """Return whether all entries are numbers of bfloat16 or float16, in whatever precision they are stored."""
+    with np.errstate(over="ignore"):
+        if (value == value.astype(np.float16)).all():
+            return True
+    return not (value.astype(np.float32).view(np.uint32) & 0xFFFF).any()
+
+
+def _rounding(value: np.ndarray) -> np.ndarray:
+    """Return by how much half precision may have moved entries, where they have been rounded to it."""
+    return 2.0**-8 * np.abs(value) * is_rounded(value)
+
+
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Return Spearman's rank correlation."""
     first, second = (np.argsort(np.argsort(values)) for values in (one, other))
@@ -85,7 +100,7 @@ def _near(values: np.ndarray, start: float | np.ndarray, eps: float) -> np.ndarr
 def started_in_part(name: str, value: np.ndarray, /) -> Mark | None:
     """Return the mark of a parameter that is where its authors start it in most rows, and far from there in others."""
     started = is_started(name, value)
-    if name == "gate_bias" or not 0.5 <= started.mean() < 1:
+    if name == "gate_bias" or started.sum() < FEW or not 0.5 <= started.mean() < 1:
         return None
     rows = value.reshape(len(started), -1)
     start = rows[started.argmax()] if rows.shape[1] > 1 or name == "log_A_real" else np.log(1.0 + np.arange(len(rows)))
@@ -117,12 +132,12 @@ def out_of_reach(value: np.ndarray, /) -> Mark | None:
     return "out of reach", f"is {worst:.3g} in {_of(where)}, where its decay has no gradient"
 
 
-def overwritten(value: np.ndarray, /, *, rounded: bool) -> Mark | None:
+def overwritten(value: np.ndarray, /) -> Mark | None:
     """Return the mark of entries that are exactly 1, or 0, as no number that was drawn or trained is in float32."""
     for level in (1.0, 0.0):
         where = value == level
         # Half precision has few numbers near 1, and as many near 0 as float32.
-        if where.any() and not (rounded and level):
+        if where.any() and not (level and is_rounded(value)):
             return "overwritten" if level else "constant in part", f"is exactly {level:g} in {_of(where)}"
     return None
 
@@ -213,7 +228,7 @@ def _shapes(drawn: DecayCurve) -> list[DecayCurve]:
 
 def _in_part(drawn: DecayCurve, rows: np.ndarray) -> Mark | None:
     """Return the mark of entries that left a curve on which most others are."""
-    allowed = 1 + 4 * np.abs(rows) / abs(drawn.rise)  # half precision moves an entry by 2^-9
+    allowed = 1 + _rounding(rows) / (EXACT * abs(drawn.rise))
     for row in {row.tobytes(): row for row in rows[:: max(1, len(rows) // 8)]}.values():
         away = np.abs(rows - _fitted(drawn, row)) / (EXACT * abs(drawn.rise))
         far, kept = away > APART, away <= allowed
@@ -231,7 +246,7 @@ def _another(drawn: DecayCurve, shape: DecayCurve, rows: np.ndarray) -> Mark | N
         if end == start:
             return None
         same = replace(shape, start=start, rise=end - start)
-        if np.abs(row - _fitted(same, row)).max() > EXACT * abs(end - start) + 2.0**-8 * np.abs(row).max():
+        if (np.abs(row - _fitted(same, row)) > EXACT * abs(end - start) + _rounding(row)).any():
             return None
         if any(max(abs(start - one.start), abs(end - one.start - one.rise)) <= OTHER_ENDS for one in own):
             return _SAME

@@ -126,20 +126,12 @@ def _marks(linear: LinearRecurrence, name: str, value: np.ndarray) -> Iterator[m
     if value.size >= MANY:
         yield marks.repeated(text, value)
         yield marks.whole_numbers(value)
-    yield marks.overwritten(value, rounded=_is_rounded(value))
+    yield marks.overwritten(value)
 
 
 def _is_untrained(linear: LinearRecurrence, name: str) -> bool:
     """Return whether a parameter besides one is exactly where its authors start it."""
     return any(marks.is_started(other, p).all() for other, p in linear.parameters.items() if other != name)
-
-
-def _is_rounded(value: np.ndarray) -> bool:
-    """Return whether all entries are numbers of bfloat16 or float16, in whatever precision they are stored."""
-    with np.errstate(over="ignore"):
-        if (value == value.astype(np.float16)).all():
-            return True
-    return not (value.astype(np.float32).view(np.uint32) & 0xFFFF).any()
 
 
 def _level(linear: LinearRecurrence, name: str, value: np.ndarray) -> Iterator[LostParameter]:
@@ -171,8 +163,9 @@ def _unspread(linear: LinearRecurrence, name: str, value: np.ndarray) -> LostPar
     if value.size >= MANY or name == "fgate_bias":
         values, counts = np.unique(value, return_counts=True)
         most = int(counts.argmax())
-        # Two biases that were trained may be one number of half precision.
-        few = 2 if name == "fgate_bias" and value.ndim == 1 and not _is_rounded(value) else FEW
+        few = 2 if name == "fgate_bias" and value.ndim == 1 else FEW
+        if marks.is_rounded(value) and values[most] not in {0.0, 1.0}:
+            few = MANY  # several entries may be one number of half precision
         if counts[most] >= max(PART * value.size, few):
             what = f"{stored} is {values[most]:g} in {counts[most]} of {value.size} entries, which its authors spread"
             trained = _by_training(linear, name, value, float(values[most]))
@@ -298,7 +291,7 @@ def _rates(stored: str, rates: np.ndarray, steps: np.ndarray) -> Iterator[LostPa
         what = f"{stored} is negative in {(rates < 0).mean():.0%} of the heads, as with a changed sign"
         yield LostParameter("A_log", "sign", what)
     elif rates.ndim == 1 and (
-        (rates.max() > largest + 1 and np.median(rates) > largest)
+        (rates.max() > largest + 1 and np.median(rates) > largest + (0.3 if rates.size >= MANY else 1))
         or (rates.size >= 2 * MANY and (rates > ABOVE).mean() >= PART and not marks.is_in_order(rates))
     ):
         what = f"{stored} reaches {rates.max():.3g}, above log {max(16, rates.size)}, where the steps are as drawn"

@@ -70,7 +70,8 @@ def low_precision_spectrum(exam: Examination) -> Iterator[Finding]:
 
 def _rounded_memory(layer: LayerExamination, linear: LinearRecurrence) -> Iterator[Finding]:
     """Yield the finding about a stored decay whose rounding moves the memory of a head by more than a tenth."""
-    error = linear.rounding.ravel()
+    # What is gone within a token is gone, by whatever rate.
+    error = np.where(linear.memory < 1, 0.0, linear.rounding).ravel()
     worst = int(error.argmax())
     if error[worst] <= ROUNDED_MEMORY:
         return
