@@ -33,7 +33,7 @@ LAYERS = {
     "comba.Comba": HEADS | RECURRENT | {"expand_v": 1},
     "delta_net.DeltaNet": RECURRENT,
     "gated_deltanet.GatedDeltaNet": HEADS | RECURRENT | {"expand_v": 1},
-    "gated_deltanet2.GatedDeltaNet2": HEADS | RECURRENT,
+    "gdn2.GatedDeltaNet2": HEADS | RECURRENT,
     "gated_deltaproduct.GatedDeltaProduct": HEADS | RECURRENT | {"expand_v": 1},
     "gla.GatedLinearAttention": RECURRENT,
     "hgrn.HGRNAttention": {"mode": "fused_recurrent"},

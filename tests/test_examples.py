@@ -16,6 +16,7 @@ BY_HAND = {
     "train_digits_gru",
     "make_popular_lstm",
     "diagnose_live",
+    "fla_steps",
     "memory_tasks",
     "state_tracking",
     "state_tracking_by_prefix",
