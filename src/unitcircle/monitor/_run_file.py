@@ -13,10 +13,13 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 
 from unitcircle.errors import ArgumentError
+from unitcircle.monitor._repeated_line import RepeatedLine, quoted
 from unitcircle.monitor._run_line import BATCH, COLUMNS, TALLEST, Shape, parse_record
 
 PIECE = 1 << 20
 """Bytes of the file that are read at once."""
+REPEATED = 64
+"""Most lines that others are compared with."""
 
 
 class Lines(Sequence[Mapping[str, Any]]):
@@ -183,18 +186,19 @@ class _Rows:
     shapes: array[int] = field(default_factory=lambda: array("l"))
     kept: dict[str, array[float]] = field(default_factory=dict[str, "array[float]"])
 
-    def add(self, record: Mapping[str, Any], shape: Shape, start: int, end: int) -> None:
-        """Keep the place of a record, its step and the numbers that are drawn."""
-        for name in shape.kept:
+    def add(self, numbers: Sequence[float], shape: Shape, start: int, end: int) -> None:
+        """Keep the place of a record, its step and the numbers of it that are drawn, which the step leads."""
+        steps = self.steps
+        for name, number in zip(shape.kept, numbers[1:], strict=True):
             values = self.kept.get(name)
             if values is None:
                 values = self.kept[name] = array("d")
-            if len(values) < len(self.steps):
-                values.extend([np.nan] * (len(self.steps) - len(values)))
-            values.append(float(record[name]))
+            if len(values) < len(steps):
+                values.extend([np.nan] * (len(steps) - len(values)))
+            values.append(number)
         self.starts.append(start)
         self.ends.append(end)
-        self.steps.append(record["step"])
+        steps.append(int(numbers[0]))
         self.shapes.append(shape.place)
 
     def run(self, path: Path, names: Sequence[Shape], unreadable: int, others: int) -> MonitoredRun:
@@ -232,6 +236,8 @@ class RunFile:
         self._run = ""
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self._unreadable = 0
+        # By its texts in quotes, which the run and all names are among: a line, its run and shape.
+        self._repeated: dict[tuple[bytes, ...], tuple[RepeatedLine, str, Shape]] = {}
 
     def read(self) -> MonitoredRun:
         """Return the run that the last line of the file belongs to.
@@ -270,6 +276,13 @@ class RunFile:
         return rest.strip()
 
     def _add(self, line: bytes, start: int) -> None:
+        parts, end = line.split(b'"'), start + len(line)
+        texts = quoted(parts)
+        repeated = self._repeated.get(texts)
+        if repeated is not None and (numbers := repeated[0].numbers(parts)) is not None:
+            self._run = repeated[1]
+            self._runs[self._run].add(numbers, repeated[2], start, end)
+            return
         text = line.decode(errors="replace")
         if not text.strip():
             return
@@ -278,8 +291,13 @@ class RunFile:
             self._unreadable += 1
             return
         self._run = str(record.get("run"))
-        rows = self._runs.setdefault(self._run, _Rows())
-        rows.add(record, self._shapes[tuple(record)], start, start + len(line))
+        shape = self._shapes[tuple(record)]
+        numbers = (record["step"], *(float(record[name]) for name in shape.kept))
+        self._runs.setdefault(self._run, _Rows()).add(numbers, shape, start, end)
+        if repeated is None and (new := RepeatedLine.of(line, record, shape.kept)) is not None:
+            if len(self._repeated) >= REPEATED:
+                self._repeated.clear()
+            self._repeated[texts] = (new, self._run, shape)
 
 
 def _opened(path: Path) -> BinaryIO:
