@@ -180,7 +180,9 @@ def _curves(
                 mark_lone_points(line)
                 lines |= {name: line} if name in blocks else {}
             finite = np.concatenate([values[np.isfinite(values)] for _, values in curves.values()])
-            wide = metric in {"loss", "gradient"} or np.ptp(finite) > RUNAWAY * np.median(np.abs(finite))
+            with np.errstate(over="ignore"):  # of values near the largest float, inf > inf is not wide
+                runaway = np.ptp(finite) > RUNAWAY * np.median(np.abs(finite))
+            wide = metric in {"loss", "gradient"} or runaway
             if wide and (finite > 0).all():
                 ax.set_yscale("log")
             if metric in BATCH:
