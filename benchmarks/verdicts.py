@@ -30,10 +30,11 @@ earlier pair has and seeds 5 to 9; the list was committed before any of them was
 changed (UC211 from 10 steps on; products of two inputs): of later rules neither part is a test. *Held out, third* are
 the pairs of ``THIRD``, seeds 10 to 14, with two tasks that no rule was made with (``lagged``, the input 12 steps back;
 ``hold``, the input at the last of the marks, of which each step has one with probability 1/10); the list was committed
-before any of them was run, and no rule was changed for it. Rates are reported for each part. Finished runs are lines of
-``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names another file), and a second start does what
-is missing. A score belongs to the parameters that its training began from (their SHA-256), so it outlives a change of
-the rules; a diagnosis belongs to the source text of the library. A file belongs to one version of this protocol.
+before any of them was run; then one rule changed (gated cells where every step counts a little). Rates are reported for
+each part. Finished runs are lines of ``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names another
+file), and a second start does what is missing. A score belongs to the parameters that its training began from (their
+SHA-256), so it outlives a change of the rules; a diagnosis belongs to the source text of the library. A file belongs to
+one version of this protocol.
 """
 
 import copy

@@ -138,6 +138,15 @@ def test_where_every_step_counts_a_little_only_a_gated_cell_is_warned_of():
     assert not found(plain, "UC201").action
 
 
+def test_where_every_step_counts_a_little_half_of_them_must_be_beyond_reach():
+    diagnosis = of(net("gru"), "vote", steps=20, seed=3)
+    (layer,) = diagnosis.layers
+    assert max(layer.live.readable, layer.live.far) < 0.5
+    assert 10 < layer.live.reach < 20
+    assert severity(diagnosis, "UC201") is Severity.NOTE
+    assert not [one for one in diagnosis.findings if one.severity > Severity.NOTE]
+
+
 def test_sequences_that_end_alike_need_what_is_beyond():
     model, (x, y) = net("tanh"), task("vote")
     x[:, -30:] = torch.randn(30, 2, generator=torch.Generator().manual_seed(2))  # no padding: it changes with time

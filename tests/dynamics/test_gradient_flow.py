@@ -426,7 +426,7 @@ def test_a_norm_whose_square_underflows_is_not_zero():
     lags = np.arange(31)
     assert np.abs(flow.log_norms[:31, 0, 0] - lags * np.log(rnn.weight_hh_l0.item())).max() < 1e4 * EPS
     jacobian = gradient_flow(rnn, torch.zeros(31, 1, 1), norm="jacobian")
-    np.testing.assert_allclose(jacobian.log_norms[:31], flow.log_norms[:31], rtol=1e3 * EPS)
+    np.testing.assert_allclose(jacobian.log_norms[:31], flow.log_norms[:31], rtol=1e3 * EPS, atol=2 * EPS)
 
 
 class ByCell(nn.Module):

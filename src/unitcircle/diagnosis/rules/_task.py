@@ -39,8 +39,17 @@ def severity_of_forgetting(exam: Examination, layer: LayerExamination) -> Severi
         return Severity.NOTE if gated and exam.steps < LONG else Severity.WARNING
     if near(exam) >= HALF:
         return Severity.NOTE
-    # Where every step counts a little, a plain cell learned as it was, and no initialization was better.
-    return Severity.WARNING if gated or far(exam) >= HALF else Severity.NOTE
+    if far(exam) >= HALF:
+        return Severity.WARNING
+    # Where every step counts a little, a plain cell learned as it was, and no initialization was better. If the steps
+    # count equally, those within reach tell as large a share of the target as they are of the steps.
+    return Severity.WARNING if gated and beyond_reach(layer) >= HALF else Severity.NOTE
+
+
+def beyond_reach(layer: LayerExamination) -> float:
+    """Return the share of the steps of data that lie beyond the gradient's reach."""
+    live = layer.live
+    return 1.0 if live is None else 1 - live.reach / max(live.steps - live.padding, 1)
 
 
 def worth(exam: Examination, layer: LayerExamination, severity: Severity, action: Action) -> tuple[Severity, Action]:
