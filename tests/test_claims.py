@@ -21,6 +21,7 @@ PAGES = (
     "reproduce-gradients",
     "reproduce-answers",
     "reproduce-tomita",
+    "reproduce-characters",
     "reproduce-dose",
     "reproduce-papers",
     "reproduce-statements",
