@@ -84,6 +84,15 @@ def test_the_layouts_of_both_backends_of_slstm_are_one():
         np.testing.assert_allclose(found, wanted, rtol=1000 * EPS32)
 
 
+def test_an_ltc_keeps_what_is_positive_behind_a_softplus_or_as_it_is():
+    # ncps: the class LTC passes implicit_param_constraints=True to its rnn_cell, LTCCell alone does not.
+    expected = {"rnn_cell": from_linear("LTC", LTC | {"implicit": np.ones(1)}), "alone": from_linear("LTC", LTC)}
+    for place, wanted in expected.items():
+        (layer,), coverage = assembled(tensors(LTC, f"net.{place}."))
+        np.testing.assert_allclose(np.sort_complex(layer.diagonal), np.sort_complex(wanted.diagonal), rtol=1000 * EPS32)
+        assert any(("softplus" in note) == (place == "rnn_cell") for note in coverage.notes if "solved" in note)
+
+
 def test_the_update_gate_is_the_last_of_each_block():
     bias = np.arange(12.0).reshape(2, 3, 2)
     (layer,), _ = assembled(tensors({"dyngru.kernel": uniform(2, 5, 6), "dyngru.bias": bias.ravel()}))

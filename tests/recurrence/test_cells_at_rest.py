@@ -166,6 +166,9 @@ def test_ltc_at_rest_is_the_jacobian_of_its_token():
     p = ltc_parameters(4, 2, RNG)
     layer = from_linear("LTC", p)
     same_set(layer.diagonal, np.linalg.eigvals(jacobian(lambda v: ltc_step(p, v), [0.0] * 4)))
+    positive = {name: np.logaddexp(p[name], 0) for name in ("w", "sensory_w", "cm", "gleak")}
+    implicit = from_linear("LTC", p | {"implicit": np.ones(1)})
+    same_set(implicit.diagonal, np.linalg.eigvals(jacobian(lambda v: ltc_step(p | positive, v), [0.0] * 4)))
 
 
 def linear(p, name, x):

@@ -233,7 +233,16 @@ def _ltc(at: _Tensors, _: str) -> _Found | None:
         return None
     take(64 * units**2, "the Jacobian of its cell")
     further = [end for end in ("input_w", "output_w", "output_b") if at.first(end)]
-    notes = (ELAPSED, "the file does not say how an LTC is solved: six implicit steps, parameters as they are stored")
+    # The class LTC of ncps, whose cell is named so, keeps them before a softplus; LTCCell as they are, and positive.
+    implicit = at.prefix.endswith("rnn_cell.") or any((values[part] < 0).any() for part in ("w", "cm", "gleak"))
+    how = (
+        "w, cm and gleak behind a softplus, as in the class LTC of ncps"
+        if implicit
+        else "parameters as they are stored"
+    )
+    if implicit:
+        values["implicit"] = np.ones(1)
+    notes = (ELAPSED, f"the file does not say how an LTC is solved: six implicit steps, {how}")
     return _Found("LTC", values, {part: part for part in parts}, tuple(further), notes)
 
 

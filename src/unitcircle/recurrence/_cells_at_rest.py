@@ -52,6 +52,8 @@ def s4(p: Parameters) -> np.ndarray:
 
 def ltc(p: Parameters) -> np.ndarray:
     """Return log λ ``(units,)`` of a liquid time-constant cell from v = 0 without input."""
+    if "implicit" in p:  # what must be positive passes a softplus first
+        p = {**p, **{name: np.logaddexp(p[name], 0.0) for name in ("w", "sensory_w", "cm", "gleak")}}
     inputs = p["input_b"] if "input_b" in p else np.zeros(len(p["sensory_w"]))
     outside = _synapses(p, "sensory_", inputs)
     conductance = p["cm"] * UNFOLDS
