@@ -70,15 +70,15 @@ WITHOUT = {
             WandB attach read_run watch_page watch_view
     """,
     "needs files of a user, as a command does; docs/diagnosing.md shows them": """
-        checkpoints: Coverage Entry Tensors config_of rewrite tensors_of_file
+        checkpoints: Tensors rewrite tensors_of_file
         cli: accept_any_encoding console main terminated_as_interrupted
         linting: Baseline Change Repair plan_repair render_report report_lines report_view stored_places
     """,
     "is a part of a diagnosis, made by measuring a model": """
-        diagnosis: Answer DrivenDynamics GateActivity LayerExamination LiveLayer Place Remedy TrainingEvidence Trial
+        diagnosis: Answer DrivenDynamics GateActivity LayerExamination LiveLayer Remedy TrainingEvidence Trial
             Trials
-            check_codes diagnosis_page diagnosis_text diagnosis_view drawn_decay drive initialized is_live merged_action
-            rule_of selected_codes
+            diagnosis_page diagnosis_view drawn_decay drive initialized merged_action
+            rule_of
         dynamics: HandWrittenLayer TokenMemory input_share plot_calibration prepared token_memory
         jax: LiveScan eigenvalues_along
         torch: write_weight
@@ -86,11 +86,11 @@ WITHOUT = {
     "is a base of others, or a part of what one of them returns": """
         ensembles: Outlier WeightLaw
         initializers: GateBias require
-        recurrence: EqualLayers LinearFamily kind_of
+        recurrence: EqualLayers LinearFamily
         spectra: AsymptoticsResult
     """,
     "makes the pages and the texts of other parts": """
-        report: axes_or_new page progress_bar radius_view render weight_table written_whole
+        report: page progress_bar radius_view weight_table written_whole
     """,
 }
 """Reason → package: names."""

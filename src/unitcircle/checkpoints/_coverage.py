@@ -26,6 +26,11 @@ class Entry:
         layer it went into.
     undecided
         Whether a person should decide: it might be a recurrent weight, and the file does not say.
+
+    Examples
+    --------
+    >>> Entry("exp_avg", (64, 64), "moment of an optimizer").undecided
+    False
     """
 
     name: str
@@ -53,6 +58,12 @@ class Coverage:
         What looks recurrent and was not read, one sentence each: "this looks like RWKV-7 (w0, w1, w2, k_k): not read".
     other
         Number of further tensors, which cannot be recurrent weights: vectors, convolutions, embeddings.
+
+    Examples
+    --------
+    >>> print(Coverage(skipped=(Entry("exp_avg", (64, 64), "moment of an optimizer"),), other=2))
+    analysed 0 tensors, skipped 1, other 2
+    skipped exp_avg (64, 64): moment of an optimizer
     """
 
     analysed: tuple[Entry, ...] = ()

@@ -59,6 +59,11 @@ def config_of(model: Any, /) -> Mapping[str, Any]:
     -------
     Mapping
         What ``model.config.to_dict()`` gives; empty where there is no such thing.
+
+    Examples
+    --------
+    >>> config_of("no model")
+    {}
     """
     make = getattr(getattr(model, "config", None), "to_dict", None)
     content = make() if callable(make) else None

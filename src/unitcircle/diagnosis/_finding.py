@@ -36,6 +36,11 @@ class Place:
         The gate's name; empty for a finding about a whole layer.
     tensor
         The stored tensor to look at.
+
+    Examples
+    --------
+    >>> print(Place("encoder", "f", "encoder.weight_hh_l0"))
+    encoder[f]
     """
 
     layer: str = ""

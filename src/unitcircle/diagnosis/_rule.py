@@ -242,6 +242,11 @@ def selected_codes(select: Sequence[str] = (), ignore: Sequence[str] = (), *, ex
     ------
     UnknownNameError
         A code matches no rule.
+
+    Examples
+    --------
+    >>> selected_codes(["UC101", "UC20"], ["UC205", "UC206", "UC207", "UC208", "UC209"])
+    ['UC101', 'UC201', 'UC202', 'UC203', 'UC204']
     """
     select, ignore, extend = _codes(select), _codes(ignore), _codes(extend)
     rules = load_rules()
@@ -261,6 +266,13 @@ def check_codes(codes: Iterable[str], /) -> None:
     ------
     UnknownNameError
         A code matches no rule; the message lists the codes.
+
+    Examples
+    --------
+    >>> check_codes(["UC1", "UC201"])
+    >>> check_codes(["UC9"])
+    Traceback (most recent call last):
+    unitcircle.errors.UnknownNameError: ...
     """
     rules = load_rules()
     for prefix in _codes(codes):

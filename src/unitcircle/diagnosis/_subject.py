@@ -176,7 +176,18 @@ def _of_keras(model: Any) -> Subject:
 
 
 def is_live(model: object, /) -> bool:
-    """Return whether this is a ``torch.nn.Module``, without importing torch."""
+    """Return whether this is a ``torch.nn.Module``, without importing torch.
+
+    Returns
+    -------
+    bool
+        Whether it is; False for a model of Keras.
+
+    Examples
+    --------
+    >>> is_live({"weight_hh_l0": [[0.5]]})
+    False
+    """
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(model, torch.nn.Module) and not is_keras(model)
 

@@ -48,7 +48,20 @@ class DiagnosisData(Protocol):
 
 
 def diagnosis_text(diagnosis: DiagnosisData, /) -> str:
-    """Return a diagnosis as plain text of 80 columns."""
+    """Return a diagnosis as plain text of 80 columns.
+
+    Returns
+    -------
+    str
+        The text, its lines without blanks at their ends.
+
+    Examples
+    --------
+    >>> import unitcircle as uc
+    >>> layer = uc.recurrence.from_torch(0.5 * np.eye(4), cell="rnn_tanh")
+    >>> print(diagnosis_text(uc.diagnose([layer], steps=20)).splitlines()[0])
+    rnn_tanh: carries a signal over 20 steps? no: 1/1000 is left after 10 steps
+    """
     from rich.console import Console
 
     console = Console(width=WIDTH, no_color=True, highlight=False, emoji=False, markup=False)

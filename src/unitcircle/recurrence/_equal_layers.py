@@ -188,6 +188,13 @@ def kind_of(layer: RecurrentLayer, /) -> Hashable | None:
     -------
     hashable or None
         Its cell, sizes, activations and parts.
+
+    Examples
+    --------
+    >>> from unitcircle.recurrence import from_torch
+    >>> one, two = (from_torch(scale * np.eye(3), cell="rnn_tanh") for scale in (0.5, 0.9))
+    >>> kind_of(one) == kind_of(two)
+    True
     """
     if layer.cell not in PLAIN | {Cell.LSTM, Cell.GRU} or layer.projection is not None:
         return None

@@ -41,6 +41,11 @@ def render(template: str, /, **values: object) -> Markup:
     -------
     markupsafe.Markup
         HTML that other templates and :func:`page` insert unchanged.
+
+    Examples
+    --------
+    >>> "&lt;b&gt;" in render("unitcircle.report/mark.html", verdict="good", words="<b>")
+    True
     """
     from markupsafe import Markup
 

@@ -68,7 +68,20 @@ def style() -> AbstractContextManager[None]:
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
-    """Return ``ax``, or if it is None new axes in a pyplot figure, as notebooks expect."""
+    """Return ``ax``, or if it is None new axes in a pyplot figure, as notebooks expect.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> axes_or_new(ax) is ax
+    True
+    """
     if ax is not None:
         return ax
     from matplotlib import pyplot as plt
