@@ -385,3 +385,11 @@ def test_what_a_batch_says_is_shown_though_it_is_not_measured_each_time(tmp_path
     for gid in hover:
         assert f'id="{gid}"' in page
     assert "<td>0.375</td>" in page
+
+
+def test_one_measurement_stands_between_whole_steps(tmp_path):
+    run = read_run(_write(tmp_path / "run.jsonl", [_record(0)]))
+    labels = re.findall(r"<!-- (\S+) -->|<text[^>]*>(\S+)</text>", watch_page(run, tmp_path / "run.html").read_text())
+    texts = {text for pair in labels for text in pair}
+    assert {"−1", "0", "1"} <= texts
+    assert "−0.04" not in texts

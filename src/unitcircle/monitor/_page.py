@@ -187,6 +187,9 @@ def _curves(
                 ax.set_yscale("log")
             if metric in BATCH:
                 ax.legend(fontsize=7)
+            at = np.concatenate([steps for steps, _ in curves.values()])
+            if np.ptp(at) == 0:  # one measurement: whole steps around it
+                ax.set_xlim(at[0] - 1, at[0] + 1)
             ax.locator_params("x", integer=True)
             if metric == "radius":
                 ax.axhline(1.0, color=COLORS["grey"], lw=0.9, zorder=0)
