@@ -102,6 +102,24 @@ def test_a_conversion_error_is_named(cell, change, words, noise):
     assert len(result.errors) == 1
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("weight_hh_l0", "the recurrent weights of gate i hold entries that are NaN or infinite"),
+        ("weight_ih_l0", "the input weights of gate i hold entries that are NaN or infinite"),
+        ("bias_hh_l0", "the biases hold entries that are NaN or infinite"),
+    ],
+)
+def test_entries_that_are_not_finite_are_named(part, words):
+    state = arrays("lstm", seed=1)
+    for value in (np.nan, np.inf):
+        lost = state[part].copy()
+        lost.flat[3] = value
+        broken = layers_of(state | {part: lost}, "lstm")
+        assert difference(layers_of(state, "lstm"), broken).errors == (f"rnn: {words}",)
+        assert difference(broken, broken).layers[0].verdict == "the same"
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
 def test_layers_that_changed_places_are_named(cell):
     state = arrays(cell, seed=2)
@@ -188,6 +206,9 @@ DECAYS = {
     "went through softplus": lambda x: np.logaddexp(x, 0),
     "is divided by log 2, as a logarithm to base 2": lambda x: x / np.log(2),
     "is doubled": lambda x: 2 * x,
+    "is multiplied by 10": lambda x: 10 * x,
+    "is divided by 10": lambda x: x / 10,
+    "is divided by log 10, as a logarithm to base 10": lambda x: x / np.log(10),
     "is squared": np.square,
     "has its heads in reverse order": lambda x: x[::-1],
     "has its heads moved on by 3": lambda x: np.roll(x, 3, 0),

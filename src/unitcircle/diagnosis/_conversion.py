@@ -72,6 +72,9 @@ def _of_weights(noun: str, x: Blocks, y: Blocks, *, square: bool) -> Iterator[st
             found[gate] = (source, word) if best < EXPLAINED * own else (gate, "")
         elif not new.any() and gate in old and old[gate].any():
             found[gate] = (gate, "zero")
+    broken = [gate for gate, block in y.items() if gate in old and not np.isfinite(block).all()]
+    if broken and all(np.isfinite(old[gate]).all() for gate in broken):
+        yield f"the {noun} of {_gates(broken, len(y))} hold entries that are NaN or infinite"
     yield from _order(noun, {gate: source for gate, (source, _) in found.items()})
     by_word: dict[str, list[str]] = {}
     for gate, (_, word) in found.items():
@@ -100,6 +103,9 @@ def _of_biases(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[R
     whole_x, whole_y = (np.concatenate([blocks[gate] for gate in gates]) for blocks in (x, y))
     if whole_x.any() and not whole_y.any():
         yield "the biases are missing"
+        return
+    if np.isfinite(whole_x).all() and not np.isfinite(whole_y).all():
+        yield "the biases hold entries that are NaN or infinite"
         return
     parts = {part: _whole(blocks, gates, zero) for part, blocks in before.bias_parts.items()}
     wholes: dict[str, np.ndarray] = {"the biases are doubled": 2 * whole_x, "the biases have changed sign": -whole_x}

@@ -20,7 +20,7 @@ LARGEST_ORDER = 512
 
 def relative_distance(x: np.ndarray, y: np.ndarray) -> float:
     """Return ‖y − x‖ / ‖x‖."""
-    if x.shape != y.shape or not np.isfinite(x).all():
+    if x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return np.inf
     size = float(np.linalg.norm(x))
     return float(np.linalg.norm(y - x)) / size if size else np.inf
@@ -47,6 +47,9 @@ _SCALES: dict[str, Operation] = {
     "is multiplied by log 2": lambda x: x * np.log(2),
     "is doubled": lambda x: 2 * x,
     "is halved": lambda x: x / 2,
+    "is multiplied by 10": lambda x: 10 * x,
+    "is divided by 10": lambda x: x / 10,
+    "is divided by log 10, as a logarithm to base 10": lambda x: x / np.log(10),
     "has its heads in reverse order": lambda x: x[::-1],
     "is transposed": lambda x: x.T,
 }

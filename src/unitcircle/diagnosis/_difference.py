@@ -308,6 +308,8 @@ def _block(part: str, x: np.ndarray, y: np.ndarray, eps: float) -> BlockDifferen
         return BlockDifference(part, np.inf, 0.0)
     kind = np.complex128 if np.iscomplexobj(x) or np.iscomplexobj(y) else np.float64
     x, y = x.astype(kind), y.astype(kind)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return BlockDifference(part, 0.0 if np.array_equal(x, y, equal_nan=True) else np.inf, 0.0)
     size, moved = float(np.linalg.norm(x)), float(np.linalg.norm(y - x))
     distance = 0.0 if moved == 0 else moved / size if size else np.inf
     # Half of the eps in each entry, and the sums of biases and subnormal numbers of float16 beside it.
