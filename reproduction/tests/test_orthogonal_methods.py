@@ -271,7 +271,7 @@ def test_an_orthogonal_start_is_judged_by_what_it_adds(learned):
     assert claim(dict.fromkeys(more, -0.02)).verdict is Verdict.FAILS
 
 
-def test_every_recipe_is_a_contender_with_the_inputs_of_all_and_its_own(monkeypatch):
+def test_every_recipe_is_a_contender_with_the_inputs_of_all_and_its_own(tmp_path, monkeypatch):
     found = {}
 
     def contest(_, __, members, experiment, **options):
@@ -281,7 +281,7 @@ def test_every_recipe_is_a_contender_with_the_inputs_of_all_and_its_own(monkeypa
 
     monkeypatch.setattr(bracketed, "contenders", contest)
     monkeypatch.setattr(bracketed, "claim_on", lambda statement, groups, note: (statement, groups, note))
-    claims = list(bracketed.claims(None))
+    claims = list(bracketed.claims(Context(tmp_path, full=True)))
     assert list(found) == ["tanh", "gru", "lstm", "relu"]
     assert {m.label: m.options.get("input", "") for m in found["relu"]}[
         bracketed.IRNN + bracketed.OWN

@@ -170,3 +170,10 @@ def test_a_regression_is_stable_and_learned_or_not(share, expected):
     x, y = regression.TASKS[0].sample(np.random.default_rng(0), 3)
     assert x.shape == (10, 3, 2)
     np.testing.assert_allclose(y, (x[..., 0] * x[..., 1]).sum(0), rtol=8 * EPS32)
+
+
+@pytest.mark.parametrize("module", [answers, departures, regression, standstill])
+def test_a_quick_run_leaves_long_sections_out_and_says_so(module, tmp_path):
+    said = []
+    assert list(module.claims(Context(tmp_path, say=said.append))) == []
+    assert said[0].endswith("not run without --full")

@@ -70,6 +70,12 @@ class Context:
         """Return the setting for the quick or the full effort."""
         return full if self.full else quick
 
+    def leaves_out(self, section: str, /) -> bool:
+        """Return whether a section takes too long for a quick run, and say so."""
+        if not self.full:
+            self.say(f"{section}: not run without --full")
+        return not self.full
+
     @property
     def draws(self) -> int:
         """The seed of direct draws: no run, of this repetition or another, has the same stream."""

@@ -42,6 +42,8 @@ CELLS = {"tomita-tanh": ("tanh",), "tomita-gated": ("gru", "lstm"), "tomita-reci
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train all starts in four cells, and judge the source's comparisons."""
+    if context.leaves_out("eigen/bracketed"):
+        return
     recipes = [Contender(name, "relu", law) for name, law in RECIPES.items()]
     recipes += [Contender(name + OWN, "relu", law, {"input": INPUTS[name]}) for name, law in RECIPES.items()]
     for (name, of), rivals in SAID.items():

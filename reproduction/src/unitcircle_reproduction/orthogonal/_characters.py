@@ -30,6 +30,8 @@ _TYPED = Statement(
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train the three cells on numbers in English words."""
+    if context.leaves_out("orthogonal/characters"):
+        return
     text = context.studies / "orthogonal-characters.txt"
     with written_whole(text) as file:
         file.write(number_words(CHARACTERS, context.draws).encode())

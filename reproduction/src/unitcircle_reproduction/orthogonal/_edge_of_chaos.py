@@ -109,6 +109,8 @@ def contest(first_seed: int, /) -> dict[str, np.ndarray]:
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Measure gradients at every gain, train networks from each, and judge the edge against both sides."""
+    if context.leaves_out("orthogonal/edge-of-chaos"):
+        return
     found = context.kept(
         "orthogonal-edge", (GAINS, RATES, STEPS, context.first_seed), lambda: contest(context.first_seed)
     )

@@ -40,6 +40,8 @@ _GATING = Statement(
 
 def claims(context: Context, /) -> Iterator[Claim]:
     """Train every cell from both starts, with and without clipping; judge gates, then what the start adds to them."""
+    if context.leaves_out("orthogonal/gating"):
+        return
     members = [
         Contender(label(cell, law, clip), cell, LAWS[law] + bias, {"clip": CLIPS[clip]})
         for cell, bias in CELLS.items()
