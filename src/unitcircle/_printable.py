@@ -23,5 +23,6 @@ def sentence(text: str, /) -> str:
 
 
 def literal(text: str, /) -> str:
-    """Return a text that matplotlib draws as it is: a dollar sign in a name begins no formula."""
-    return text.replace("$", r"\$")
+    """Return a text that matplotlib draws as it is: a dollar begins no formula, an underscore hides it in no legend."""
+    drawn = text.replace("$", r"\$")
+    return f" {drawn}" if drawn.startswith("_") else drawn

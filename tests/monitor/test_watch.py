@@ -188,6 +188,13 @@ def test_names_cannot_become_markup(tmp_path):
     assert_hostile_names_are_inert(watch_page(run, tmp_path / "run.html").read_text(encoding="utf-8"))
 
 
+def test_a_dollar_in_a_name_ends_no_page(tmp_path):
+    name = "$\\frac{x B_1^$"
+    lists = {"eigenvalues": {name: [[1.0, 0.0]]}, "gradient_by_lag": {name: [0.0, -1.0]}}
+    run = read_run(_write(tmp_path / "run.jsonl", [{"step": 0, f"{name}/radius": 1.0, **lists}]))
+    assert "frac" in watch_page(run, tmp_path / "run.html").read_text(encoding="utf-8")
+
+
 def test_a_long_film_is_cut_to_first_last_and_some_between(tmp_path):
     run = read_run(_write(tmp_path / "run.jsonl", [_record(step) for step in range(0, 1000, 20)]))
     text = watch_page(run, tmp_path / "run.html").read_text()

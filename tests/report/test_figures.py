@@ -137,3 +137,12 @@ def test_a_spectrum_is_drawn_as_its_weight(plot, ax):
         np.testing.assert_array_equal(ours.get_xydata(), theirs.get_xydata())
     for ours, theirs in zip(drawn.collections, expected.collections, strict=True):
         np.testing.assert_array_equal(ours.get_offsets(), theirs.get_offsets())
+
+
+@pytest.mark.parametrize("plot", [report.plot_eigenvalues, report.plot_power_norms, report.plot_singular_values])
+def test_names_of_any_letters_stand_in_the_legend(plot):
+    names = ["_private", "$\\frac{x B_1^$"]
+    ax = plot({name: np.eye(2) for name in names})
+    ax.figure.canvas.draw()
+    shown = [text.get_text().strip().replace("\\$", "$") for text in ax.get_legend().get_texts()]
+    assert shown == names

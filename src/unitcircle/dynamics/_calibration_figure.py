@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unitcircle._printable import literal
 from unitcircle.report import COLORS, CYCLE, axes_or_new
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
             color=color,
             marker=".",
             lw=1.2,
-            label=f"{layer.name}: {found} ({layer.status})",
+            label=literal(f"{layer.name}: {found} ({layer.status})"),
         )
         if not layer.status.refused:
             ax.axvline(layer.radius, color=color, lw=0.9, ls=":")

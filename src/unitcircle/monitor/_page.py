@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unitcircle._files import written_whole
+from unitcircle._printable import literal
 from unitcircle.monitor._run_file import MonitoredRun
 from unitcircle.monitor._run_line import BATCH, COLUMNS
 from unitcircle.monitor._view import drawable, number_text, others_text, place_text, watch_answer
@@ -170,7 +171,7 @@ def _curves(
                 k = names.index(name) if name in names else 0
                 gappy = drawable(values)
                 (line,) = ax.plot(steps, gappy, DASHES[k // len(CYCLE) % len(DASHES)], color=CYCLE[k % len(CYCLE)])
-                line.set_label(name)
+                line.set_label(literal(name))
                 line.set_gid(f"curve-{metric}-{k}")
                 hover[f"curve-{metric}-{k}"] = [
                     f"{name}: {value:.4g} (step {int(step)})"
@@ -260,7 +261,7 @@ def _lags(curves: Mapping[str, list[tuple[int, np.ndarray]]], hover: dict[str, l
                 lags = np.arange(len(values))
                 gappy = drawable(values)  # a gradient that has vanished has no logarithm
                 (line,) = ax.plot(lags, gappy, DASHES[which == "first"], color=CYCLE[k % len(CYCLE)])
-                line.set_label(f"{layer}, step {step}")
+                line.set_label(literal(f"{layer}, step {step}"))
                 line.set_gid(f"lag-{which}-{k}")
                 hover[f"lag-{which}-{k}"] = [
                     f"{layer}: {value:.4g} at lag {lag} (step {step})"

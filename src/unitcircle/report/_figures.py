@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from unitcircle import _array
+from unitcircle._printable import literal
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.report._style import COLORS, CYCLE, DASHES, axes_or_new
 from unitcircle.spectra import (
@@ -107,7 +108,7 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
         radius = float(np.abs(values).max())
         reach = max(reach, radius)
         size = float(np.clip(600 / values.size, 6, 30))
-        ax.scatter(values.real, values.imag, s=size, color=color, alpha=0.75, lw=0, label=name or None, zorder=2)
+        ax.scatter(values.real, values.imag, s=size, color=color, alpha=0.75, lw=0, label=literal(name) or None, zorder=2)
     limit = 1.12 * reach
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="Re λ", ylabel="Im λ")
     ax.locator_params(nbins=6)
@@ -150,7 +151,7 @@ def plot_power_norms(weights: Any, /, *, steps: int = 64, ax: Axes | None = None
         logs = _log_norms(weight, steps) / np.log(10)
         logs[np.isneginf(logs)] = np.nan  # exactly zero: the curve ends
         dash = DASHES[k // len(CYCLE) % len(DASHES)]
-        ax.plot(t, logs, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
+        ax.plot(t, logs, dash, color=CYCLE[k % len(CYCLE)], label=literal(name) or None, zorder=2)
     ax.set(xlabel="step t", ylabel="log₁₀ ‖Wᵗ‖₂", xlim=(0, steps), title="what happens to a signal fed back t times")
     if len(weights_by_name) > 1:
         ax.legend(loc="best")
@@ -238,7 +239,7 @@ def plot_singular_values(weights: Any, /, *, ax: Axes | None = None) -> Axes:
         largest = max(largest, *sigma)
         share = (np.arange(sigma.size) + 0.5) / sigma.size
         dash = DASHES[k // len(CYCLE) % len(DASHES)]
-        ax.plot(share, sigma, dash, color=CYCLE[k % len(CYCLE)], label=name or None, zorder=2)
+        ax.plot(share, sigma, dash, color=CYCLE[k % len(CYCLE)], label=literal(name) or None, zorder=2)
     ax.set(xlabel="share of the directions", ylabel="singular value σ", xlim=(0, 1), title="stretch in each direction")
     ax.set_ylim(0, 1.05 * largest)
     if len(weights_by_name) > 1:

@@ -51,7 +51,7 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
     """
     from matplotlib.figure import Figure
 
-    weights = {literal(name): W for name, W in by_name(weights).items()}
+    weights = by_name(weights)
     count = len(weights)
     if count == 1:
         (name, W), *_ = weights.items()
@@ -62,7 +62,7 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
             plot_pseudospectrum(W, ax=axes[0, 1])
             plot_singular_values(W, ax=axes[1, 0])
             plot_power_norms(W, steps=steps, ax=axes[1, 1])
-            figure.suptitle(name, fontsize=11)
+            figure.suptitle(literal(name), fontsize=11)
         return figure
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
@@ -72,7 +72,7 @@ def weight_overview(weights: Mapping[str, Any], /, *, steps: int = 64) -> Figure
         top, bottom = cast("Sequence[SubFigure]", figure.subfigures(2, 1, height_ratios=[2.9 * rows, 3.9]))
         panels = top.subplots(rows, columns, squeeze=False).ravel()
         for ax, (name, W) in zip(panels, weights.items(), strict=False):
-            plot_eigenvalues(W, ax=ax, title=fill(name, 30))
+            plot_eigenvalues(W, ax=ax, title=literal(fill(name, 30)))
         for ax in panels[count:]:
             ax.set_axis_off()
         left, right = bottom.subplots(1, 2, width_ratios=[2, 3])

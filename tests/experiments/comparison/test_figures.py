@@ -188,3 +188,11 @@ def test_a_dollar_in_a_name_begins_no_formula(text):
     shown = figure.text(0, 0, literal(text))
     figure.canvas.draw()
     assert shown._preprocess_math(shown.get_text()) == (text, False)
+
+
+def test_a_name_with_an_underscore_stands_in_the_legend():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    ax.plot([0, 1], label=literal("_private"))
+    assert [text.get_text().strip() for text in ax.legend().get_texts()] == ["_private"]
