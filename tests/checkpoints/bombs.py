@@ -310,6 +310,21 @@ def long_name(path):
     safetensors_of(path, {"_" * 100_000: {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}, bytes(16))
 
 
+def siblings(path, count=3000):
+    """Thousands of layers in one module, beside thousands of vectors that any of them might use."""
+    vector = {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]}
+    stack = {"dtype": "F32", "shape": [8, 2], "data_offsets": [0, 64]}
+    names = {f"weight_hh_l{k}": stack for k in range(count)} | {f"bias_x{k}": vector for k in range(600)}
+    safetensors_of(path, names, bytes(64))
+
+
+def linear_layers(path, count=30_000):
+    """Tens of thousands of state spaces of two heads."""
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    names = {f"l{k}.{part}": entry for k in range(count) for part in ("A_log", "dt_bias")}
+    safetensors_of(path, names, bytes(8))
+
+
 def nested_names(path, count=20_000, levels=150):
     """A hundred modules inside of each other, each of which might be RWKV, above tens of thousands of names."""
     entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -633,7 +648,8 @@ BOMBS = {
         overlapping, overlapping_norms, wide_projection, low_rank, orthogonal_map, reflections,
         one_member_under_many_names, zip_in_many_heads, pickle_flood, pickle_memo, pickle_references,
         pickle_doubled_tuple, torch_views, many_views, many_sparse, sparse_npz, sparse_matlab, compressed_matlab,
-        gguf_overlapping, gguf_wide, gguf_names, gguf_equal_names, long_name, nested_names, gguf_quantized,
+        gguf_overlapping, gguf_wide, gguf_names, gguf_equal_names, long_name, nested_names, siblings,
+        linear_layers, gguf_quantized,
         gguf_state_spaces, gguf_state_spaces_of_bytes, gguf_words, gguf_pairs, gguf_counts, tflite_of_bytes,
         tflite_repeats,
         tflite_graphs, tfjs, keras_bidirectional, keras_names, hdf5_chunk, hdf5_zeros, hdf5_objects, zarr_empty,

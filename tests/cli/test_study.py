@@ -14,6 +14,7 @@ from tests.study_records import finder, noise, record
 from unitcircle import cli
 from unitcircle.cli._study import Command
 from unitcircle.errors import ArgumentError
+from unitcircle.experiments import studies
 from unitcircle.experiments.studies import Store, Study
 from unitcircle.experiments.training import Status
 
@@ -109,6 +110,27 @@ def test_a_file_that_is_no_record_is_named(file, capsys):
     # Whether the study needs it depends on the rates that were chosen; the file is named either way by export.
     assert cli.main(["study", "export", file, "--csv", "runs.csv"]) == 0
     assert f"{path} is left out" in capsys.readouterr().err
+
+
+@pytest.fixture
+def done(file, monkeypatch):
+    """A study whose runs have ended; `study run` repeated one."""
+    fill(file)
+    path = Path("out/studies/little/runs/1.json")
+    monkeypatch.setattr(studies, "execute", lambda *_, **__: studies.Outcome(1, 0, 0, 1.0, {path: "it ends early"}))
+    return path
+
+
+def test_a_damaged_record_that_was_done_again_is_named(file, done, capsys):
+    assert cli.main(["study", "run", file, "--engine", "here"]) == 0
+    assert f"{done} was no record, and its run was done again: it ends early" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("done")
+def test_results_that_cannot_be_written_say_what_is_kept(file, capsys):
+    Path("out/studies/little/table.csv").mkdir()
+    assert cli.main(["study", "run", file, "--engine", "here"]) == 2
+    assert "All records are kept: run the study again to write them" in " ".join(capsys.readouterr().err.split())
 
 
 def test_export_of_runs_and_curves(file, capsys, tmp_path):

@@ -13,7 +13,7 @@ from unitcircle.recurrence import RecurrentLayer, Source, from_linear
 KEPT, PASSING = 24, 64
 """Bytes of an element of a parameter, of one byte perhaps: that its layer keeps, and that making the layer takes."""
 
-COST_OF_LAYER, STEPS_OF_LAYER = 5000, 200
+COST_OF_LAYER, STEPS_OF_LAYER = 6000, 300
 """Bytes that Python keeps for a layer of a few units, and steps of work that it takes to make it."""
 
 

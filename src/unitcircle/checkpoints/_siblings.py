@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from unitcircle.checkpoints._impostors import is_of_optimizer, named_reason
 from unitcircle.checkpoints._inventory import Inventory, module_of
+from unitcircle.checkpoints._room import work as count
 from unitcircle.checkpoints._time_constants import is_rate
 from unitcircle.recurrence import RecurrentLayer
 
@@ -20,6 +21,8 @@ _NORM = re.compile(r"norm|(?:^|[._])(?:ln|bn)\w*[._]", re.IGNORECASE)
 _READOUT = re.compile(r"(?:^|[._])[wbv]_?(?:y|hy|o|ho|out)$", re.IGNORECASE)
 _LISTED = 6
 _LOOKED_AT = 500
+_STEPS = 5
+"""Steps of work that it takes to look at a tensor beside a layer."""
 
 
 def note_unused(work: Inventory, /) -> None:
@@ -39,7 +42,9 @@ def note_unused(work: Inventory, /) -> None:
         place = module_of(first)
         if place.endswith(".") and re.search(r"\.(?:weight|kernel)$", first):
             place = module_of(place[:-1])  # the weight of a module of the cell
-        names = [name for name in beside.get(place, ())[:_LOOKED_AT] if _belongs(work, layer, name, name[len(place) :])]
+        looked_at = beside.get(place, ())[:_LOOKED_AT]
+        count(_STEPS * len(looked_at), "the tensors beside its layers")
+        names = [name for name in looked_at if _belongs(work, layer, name, name[len(place) :])]
         if not names:
             continue
         listed = ", ".join(f"{name[len(place) :]} {_shape(work.shape(name))}" for name in names[:_LISTED])

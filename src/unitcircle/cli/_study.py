@@ -21,6 +21,7 @@ from unitcircle.cli._study_files import (
     write_results,
 )
 from unitcircle.cli._terminal import INTERRUPTED, terminated_as_interrupted
+from unitcircle.errors import ArgumentError, UnitcircleError
 
 if TYPE_CHECKING:
     from unitcircle.experiments.comparison import Comparison
@@ -84,7 +85,11 @@ def run(
     def results() -> tuple[Comparison, list[str]]:
         store = Store(folder)
         comparison = compare_records(definition, store)
-        return comparison, write_results(comparison, definition, store, folder)
+        try:
+            return comparison, write_results(comparison, definition, store, folder)
+        except ArgumentError as error:
+            message = f"The results cannot be written: {error} All records are kept: run the study again to write them."
+            raise UnitcircleError(message) from error
 
     try:
         with terminated_as_interrupted(), progress_display(screen) as on_event:
@@ -104,6 +109,8 @@ def run(
             _, names = results()
             screen.print(f"written: {', '.join(names)} in {folder}")
         return INTERRUPTED
+    for path, reason in outcome.problems.items():
+        print(f"unitcircle: {path} was no record, and its run was done again: {reason}", file=sys.stderr)
     comparison, names = results()
     screen.print()
     screen.print(study_view(comparison))
@@ -191,7 +198,6 @@ def export(
         curves: Write the learning curves instead of the runs.
     """
     from unitcircle.cli._terminal import console
-    from unitcircle.errors import ArgumentError
     from unitcircle.experiments.studies import curve_table, study_table, write_table
 
     paths = [path for path in (csv, parquet) if path is not None]

@@ -108,7 +108,9 @@ def plot_eigenvalues(W: Any, /, *, ax: Axes | None = None, title: str = "") -> A
         radius = float(np.abs(values).max())
         reach = max(reach, radius)
         size = float(np.clip(600 / values.size, 6, 30))
-        ax.scatter(values.real, values.imag, s=size, color=color, alpha=0.75, lw=0, label=literal(name) or None, zorder=2)
+        ax.scatter(
+            values.real, values.imag, s=size, color=color, alpha=0.75, lw=0, label=literal(name) or None, zorder=2
+        )
     limit = 1.12 * reach
     ax.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="Re λ", ylabel="Im λ")
     ax.locator_params(nbins=6)

@@ -291,6 +291,14 @@ def test_a_lock_on_a_file_that_was_removed_locks_nothing(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the full disk of Linux")
+def test_the_lock_needs_no_room_on_a_disk(tmp_path):
+    (tmp_path / ".driver").symlink_to("/dev/full")
+    with only_driver(tmp_path):
+        pass
+    assert Path("/dev/full").exists()
+
+
 def _stop_at_the_end(event):
     if event.kind == "ended":
         message = "stop"

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from unitcircle.errors import UnitcircleError
@@ -33,7 +33,7 @@ def only_driver(folder: Path, /) -> Generator[None]:
         return
     path = folder / NAME
     try:
-        file = path.open("a+")
+        file = path.open("a+b", buffering=0)
     except OSError as error:
         message = f"{path} cannot be written ({error.strerror}): run the study in a folder that can be written to."
         raise UnitcircleError(message) from error
@@ -44,7 +44,7 @@ def only_driver(folder: Path, /) -> Generator[None]:
             # A network file system may have no locks: then nothing is checked.
             if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
                 file.seek(0)
-                holder = file.read(200).strip() or "unknown"
+                holder = file.read(200).decode("utf-8", "replace").strip() or "unknown"
                 message = (
                     f"Another process runs a study in {folder} ({holder}): wait until it ends, stop it and run this "
                     "again to go on, or choose another folder."
@@ -53,9 +53,9 @@ def only_driver(folder: Path, /) -> Generator[None]:
         if not _names(path, file.fileno()):
             message = f"Another process just ran a study in {folder}: run this again to go on."
             raise UnitcircleError(message)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        with suppress(OSError):  # a full disk: that the file is locked is enough
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         try:
             yield
         finally:
