@@ -325,6 +325,14 @@ def linear_layers(path, count=30_000):
     safetensors_of(path, names, bytes(8))
 
 
+def norms(path, count=30_000):
+    """Tens of thousands of small weights as norms and directions."""
+    v = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
+    g = {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]}
+    names = {f"l{k}.weight_hh_l0_{part}": entry for k in range(count) for part, entry in (("v", v), ("g", g))}
+    safetensors_of(path, names, bytes(16))
+
+
 def nested_names(path, count=20_000, levels=150):
     """A hundred modules inside of each other, each of which might be RWKV, above tens of thousands of names."""
     entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -649,7 +657,7 @@ BOMBS = {
         one_member_under_many_names, zip_in_many_heads, pickle_flood, pickle_memo, pickle_references,
         pickle_doubled_tuple, torch_views, many_views, many_sparse, sparse_npz, sparse_matlab, compressed_matlab,
         gguf_overlapping, gguf_wide, gguf_names, gguf_equal_names, long_name, nested_names, siblings,
-        linear_layers, gguf_quantized,
+        linear_layers, norms, gguf_quantized,
         gguf_state_spaces, gguf_state_spaces_of_bytes, gguf_words, gguf_pairs, gguf_counts, tflite_of_bytes,
         tflite_repeats,
         tflite_graphs, tfjs, keras_bidirectional, keras_names, hdf5_chunk, hdf5_zeros, hdf5_objects, zarr_empty,

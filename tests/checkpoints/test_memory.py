@@ -153,6 +153,7 @@ COUNTED = {
     bombs.nested_names: (300, "names beside its layers"),
     bombs.siblings: (30, "tensors beside its layers"),
     bombs.linear_layers: (60, "its layers"),
+    bombs.norms: (60, "its layers"),
     bombs.gguf_quantized: (3000, "its tensors"),
     bombs.gguf_state_spaces: (1, "its linear recurrences"),
     bombs.gguf_state_spaces_of_bytes: (1, "its linear recurrences"),

@@ -41,6 +41,10 @@ class Inventory:
         found = restored(self.stored)
         self.tensors, self._parts = found.tensors, found.parts
         self.free = dict(found.tensors)
+        self._made_of: dict[str, list[str]] = {}
+        for plain, parts in self._parts.items():
+            for part in parts:
+                self._made_of.setdefault(part, []).append(plain)
         self._sorted = sorted({*self.stored, *found.tensors})
         self.unread |= dict.fromkeys(found.unread)
         self._restoring = found.notes
@@ -50,12 +54,10 @@ class Inventory:
         layer = distinct(layer, self._labels)
         self._labels.add(layer.label)
         self.layers.append(layer)
-        used = set(layer.source.tensors)
         for name in layer.source.tensors:
             self.taken[name] = layer.name
             self.free.pop(name, None)
-        for plain, parts in self._parts.items():
-            if used.intersection(parts):
+            for plain in self._made_of.get(name, ()):
                 self.free.pop(plain, None)
                 self.notes |= dict.fromkeys(self._restoring)
 
