@@ -450,7 +450,8 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
     found = list(TEXT.claims(context))
     assert [claim.name for claim in found] == [
         "regimes", "surface", "spectra", "tomita", "rectified", "gated", "wait", "pixel-mnist", "multi30k", "modulus",
-        "structure", "dose", "rotations", "angles", "exponents", "regime", "discrimination",
+        "structure", "dose", "rotations", "memory-length", "beyond-one", "angles", "exponents", "regime",
+        "discrimination",
     ]  # fmt: skip
     by_name = {claim.name: claim for claim in found}
     assert by_name["angles"].verdict is Verdict.UNDECIDED

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from unitcircle.experiments.tasks import Digits
 from unitcircle.spectra import power_norms
 from unitcircle_reproduction import Verdict
 from unitcircle_reproduction.eigen import _beyond_one as beyond
@@ -90,7 +91,7 @@ def test_gated_steps_are_those_of_torch(name, module, blocks):
 
 def test_a_stack_is_the_composition_written_out():
     weights = [torch.from_numpy(part.astype(np.float32))[None] for part in edge._draw(1.0, 0)]
-    x, labels = edge._pixels(next(iter(edge.Digits().held_out("validation"))))
+    x, labels = edge._pixels(next(iter(Digits().held_out("validation"))))
     h = x[3].astype(float)
     for W in weights[:-1]:
         h = np.tanh(W[0].numpy() @ h)

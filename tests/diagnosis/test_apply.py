@@ -150,7 +150,7 @@ def test_a_model_stays_what_it_is(change):
 def test_a_lost_decay_is_drawn_from_the_law_of_its_authors():
     net = nn.Module()
     net.attn = nn.Module()
-    net.attn.A_log = nn.Parameter(torch.log(torch.linspace(1, 16, 8)))
+    net.attn.A_log = nn.Parameter(torch.log(torch.linspace(2, 16, 8)))
     net.attn.dt_bias = nn.Parameter(torch.ones(8))
     diagnosis = uc.diagnose(net)
     assert {finding.code for finding in diagnosis.findings if finding.kind == "defect"} == {"UC114"}
@@ -193,7 +193,7 @@ def test_an_nnx_module():
 
 @pytest.mark.parametrize("copied", [lambda d: pickle.loads(pickle.dumps(d)), copy.deepcopy, copy.copy])
 def test_diagnoses_can_be_pickled_and_copied(copied):
-    decay = {"layers.0.attn.A_log": np.log(np.linspace(1, 16, 8)), "layers.0.attn.dt_bias": np.ones(8)}
+    decay = {"layers.0.attn.A_log": np.log(np.linspace(2, 16, 8)), "layers.0.attn.dt_bias": np.ones(8)}
     for subject in ((model(),), (decay,), (nn.LSTM(3, 8), torch.randn(6, 2, 3))):
         diagnosis = uc.diagnose(*subject)
         assert copied(diagnosis).to_json() == diagnosis.to_json()

@@ -32,7 +32,7 @@ def calibrated(rng):
 
 # Numbers that depend on the random draws of one call.
 MEASUREMENTS = {
-    "gradient_flow": lambda rng: gradient_flow(rnn(), INPUTS, norm="jacobian", rng=rng).log_norms,
+    "gradient_flow": lambda rng: gradient_flow(rnn(), INPUTS, norm="jacobian", probes=2, rng=rng).log_norms,
     "depth_flow": lambda rng: depth_flow(head(), INPUTS, rng=rng).log_norms,
     "hidden_states": lambda rng: hidden_states(rnn(), INPUTS, rng=rng).input_share,
     "fixed_points": lambda rng: fixed_points(rnn(), starts=3, iterations=0, tolerance=np.inf, rng=rng).states,

@@ -106,7 +106,7 @@ def test_one_known_parameter_does_not_hide_another(models):
     import numpy as np
 
     def write(**decay):
-        lost = {"A_log": np.log(np.linspace(1, 16, 8)), "dt_bias": np.linspace(-6, -3, 8)} | decay
+        lost = {"A_log": np.log(np.linspace(2, 16, 8)), "dt_bias": np.linspace(-6, -3, 8)} | decay
         np.savez("decay.npz", **{f"layers.0.attn.{name}": value for name, value in lost.items()})
 
     write(dt_bias=np.ones(8))

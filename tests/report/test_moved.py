@@ -39,5 +39,5 @@ def test_a_moved_and_renamed_name_gives_one_warning():
 
 @pytest.mark.parametrize("old", ["unitcircle.report", "unitcircle.experiments.studies"])
 def test_a_name_that_never_was_is_an_attribute_error(old):
-    with pytest.raises(AttributeError, match=f"'{old}' has no attribute 'plot_nothing'"):
+    with pytest.raises(AttributeError, match=f"{old}'?( has no)? attribute '?plot_nothing"):
         _ = import_module(old).plot_nothing

@@ -193,8 +193,8 @@ class ZigzagCurve(DecayCurve):
 
     Examples
     --------
-    >>> ZigzagCurve(head=2).sample(4).round(2)
-    array([-8. , -1. , -4. ,  3. ])
+    >>> ZigzagCurve(head=2).sample(4).round(2).tolist()
+    [-8.0, -1.0, -4.0, 3.0]
     """
 
     name = "zigzag_curve"
