@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 # Never let uv fetch an interpreter of its own: the machine's Python is the one the user chose.
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
+# Byte code is kept even where the machine is told not to: without it each process that a test starts compiles torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 SETUP := PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/setup
 
 help:  ## show this list

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not any(item.path.is_relative_to(place) for place in traced):
             item.add_marker("no_cover")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten_programs():
+    """Let JAX forget what it compiled for a file: of no use to the next, and 3 GB of each worker at the end."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(scope="session")
