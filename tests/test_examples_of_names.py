@@ -49,48 +49,17 @@ def signature_results():
 
 RESULTS = signature_results()
 WITHOUT = {
-    "needs a study that has run; docs/studies.md shows one": """
-        experiments.comparison: Group Judge Row compare judge plot_learning_curves plot_learning_rates plot_seeds
-            plot_sweep study_figure study_page study_progress_view study_sentences study_view
-        experiments.studies: Event Experiment Outcome Plan Store Study StudyProgress chosen_rate curve_table execute
-            progress_display query stack_limit study_table write_table
+    "needs a server or an account of its library; docs/monitor.md shows it": """
+        monitor: MLflow WandB
     """,
-    "is a part of one training of a study": """
-        experiments.engines: Reply memory_here whole_memory
-        experiments.models: EncoderDecoder Network Plain select step_of
-        experiments.training: Record build_network initial_parameters loss_and_penalty sequence_axis
-            sequences_per_part stack_batches train
+    "needs a trainer with a model and data; examples/monitor_hf_trainer.py runs it": """
+        monitor: attach
     """,
-    "needs data that are not here": """
-        experiments.tasks: CharacterLanguageModel Ett Mnist Multi30k OwnModule Translation
+    "needs data that must be fetched; docs/tasks.md says from where": """
+        experiments.tasks: Ett Mnist Multi30k
     """,
-    "needs a trainer, a logger or a run; docs/monitor.md and examples/monitor_*.py show them": """
-        monitor: JsonLines KerasCallback LightningCallback MLflow MonitorOptions RunFile TensorBoard
-            TransformersCallback
-            WandB attach read_run watch_page watch_view
-    """,
-    "needs files of a user, as a command does; docs/diagnosing.md shows them": """
-        checkpoints: Tensors rewrite tensors_of_file
-        cli: accept_any_encoding console main terminated_as_interrupted
-        linting: Baseline Change Repair plan_repair render_report report_lines report_view stored_places
-    """,
-    "is a part of a diagnosis, made by measuring a model": """
-        diagnosis: Answer DrivenDynamics GateActivity LayerExamination LiveLayer Remedy TrainingEvidence Trial
-            Trials
-            diagnosis_page diagnosis_view drawn_decay drive initialized merged_action
-            rule_of
-        dynamics: HandWrittenLayer TokenMemory input_share plot_calibration prepared token_memory
-        jax: LiveScan eigenvalues_along
-        torch: write_weight
-    """,
-    "is a base of others, or a part of what one of them returns": """
-        ensembles: Outlier WeightLaw
-        initializers: GateBias require
-        recurrence: EqualLayers LinearFamily
-        spectra: AsymptoticsResult
-    """,
-    "makes the pages and the texts of other parts": """
-        report: page progress_bar radius_view weight_table written_whole
+    "is a base whose subclasses hold the sentences: Multi30k": """
+        experiments.tasks: Translation
     """,
 }
 """Reason → package: names."""

@@ -19,7 +19,34 @@ _NOT_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS,
 
 @contextmanager
 def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
-    """Open a temporary file beside ``path`` that takes its name when the block ends without an exception."""
+    """Open a temporary file beside ``path`` that takes its name when the block ends without an exception.
+
+    Yields
+    ------
+    file
+        Open for writing bytes.
+
+    Raises
+    ------
+    ArgumentError
+        The path cannot be written; an earlier file there is as it was.
+    OSError
+        Any other fault of the file system.
+
+    Examples
+    --------
+    Whoever reads the file meanwhile, or after a crash, finds the old one or the new one, never a part:
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "page.html")
+    ...     with written_whole(path) as file:
+    ...         _ = file.write(b"<p>all of it</p>")
+    ...         there_before = path.exists()
+    ...     there_before, path.read_text()
+    (False, '<p>all of it</p>')
+    """
     path = Path(path)
     try:
         with _written(path) as file:

@@ -51,6 +51,19 @@ def rewrite(path: Path, out: Path, /, values: Mapping[str, np.ndarray], *, note:
     ------
     CheckpointError
         The file keeps a tensor compressed, quantized, or in a way that this does not write.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path, copy = Path(folder, "weights.npz"), Path(folder, "mended.npz")
+    ...     np.savez(path, W=np.eye(2), b=np.ones(2))
+    ...     rewrite(path, copy, {"W": 3 * np.eye(2)})
+    ...     after = np.load(copy)
+    ...     after["W"].tolist(), after["b"].tolist()
+    ([[3.0, 0.0], [0.0, 3.0]], [1.0, 1.0])
     """
     file = _written(path)
     kind = file.kind
@@ -91,6 +104,16 @@ def tensors_of_file(path: Path, /) -> Tensors:
     ------
     CheckpointError
         The file is damaged, or one that is not written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/weights.npz", W=np.eye(2), b=np.zeros(2))
+    ...     {name: value.shape for name, value in tensors_of_file(Path(folder, "weights.npz")).items()}
+    {'W': (2, 2), 'b': (2,)}
     """
     file = _written(path)
     # The members of a compressed archive of NumPy are packed again, as h5py packs its chunks.
@@ -99,7 +122,19 @@ def tensors_of_file(path: Path, /) -> Tensors:
 
 
 class Tensors(Mapping[str, np.ndarray]):
-    """The tensors of a file by name."""
+    """The tensors of a file by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/weights.npz", W=np.eye(2, dtype=np.float32))
+    ...     tensors = tensors_of_file(Path(folder, "weights.npz"))
+    ...     list(tensors), tensors.dtype("W"), tensors["W"].shape
+    (['W'], 'float32', (2, 2))
+    """
 
     def __init__(self, path: Path, tensors: Mapping[str, StoredTensor], *, by_name: bool) -> None:
         self._path = path

@@ -154,6 +154,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 done and clean, 1 findings, 2 the input cannot be used or an unexpected error (which a log file
         describes), 3 something was not read, 130 interrupted.
+
+    Examples
+    --------
+    >>> main(["explain", "UC104"])  # doctest: +ELLIPSIS
+    # UC104 default-uniform
+    ...
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     _terminal.outlive_readers()

@@ -44,7 +44,13 @@ def in_ascii(char: str, /) -> str:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return the console for output: colour on a terminal only, 80 columns in a pipe."""
+    """Return the console for output: colour on a terminal only, 80 columns in a pipe.
+
+    Examples
+    --------
+    >>> console().width  # as in a pipe
+    80
+    """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -55,7 +61,14 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def accept_any_encoding(*, ascii_only: bool = False) -> None:
-    """Let streams whose encoding lacks a character print it in ASCII instead of failing; or every character."""
+    """Let streams whose encoding lacks a character print it in ASCII instead of failing; or every character.
+
+    Examples
+    --------
+    A name with letters that a terminal of ASCII does not have is printed all the same:
+
+    >>> accept_any_encoding()  # of this process, from now on
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             encoding = "ascii" if ascii_only else stream.encoding
@@ -129,7 +142,18 @@ def drop_output(descriptor: int, /) -> None:
 
 @contextmanager
 def terminated_as_interrupted() -> Generator[None]:
-    """Let SIGTERM (of Slurm, systemd, Docker, ``timeout``) end what runs as Ctrl-C does, in good order."""
+    """Let SIGTERM (of Slurm, systemd, Docker, ``timeout``) end what runs as Ctrl-C does, in good order.
+
+    Examples
+    --------
+    >>> import os, signal
+    >>> with terminated_as_interrupted():
+    ...     try:
+    ...         os.kill(os.getpid(), signal.SIGTERM)
+    ...     except KeyboardInterrupt:
+    ...         print("in good order")
+    in good order
+    """
     # Only the main thread may set what a signal does.
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -36,6 +36,15 @@ class Answer:
     memory
         Where all layers are linear recurrences of known families: median, shortest and longest memory at rest (tokens
         after which 1/e is left) over all heads; otherwise None.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.diagnosis import diagnose
+    >>> from unitcircle.recurrence import from_torch
+    >>> answer = diagnose([from_torch(0.5 * np.eye(4), cell="linear")], steps=50).answer
+    >>> answer.verdict, answer.reach, answer.sentence
+    ('no', 10, 'linear: carries a signal over 50 steps? no: 1/1000 is left after 10 steps')
     """
 
     verdict: str

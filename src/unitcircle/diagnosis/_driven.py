@@ -44,6 +44,17 @@ class DrivenDynamics:
         Share of the units of h with |h| > 0.99 along the trajectories; a property of bounded activations.
     inputs
         Description of the inputs.
+
+    Examples
+    --------
+    A layer that keeps half of its state in a step:
+
+    >>> import numpy as np
+    >>> from unitcircle.diagnosis import drive
+    >>> from unitcircle.recurrence import from_torch
+    >>> dynamics = drive(from_torch(0.5 * np.eye(4), cell="linear"), steps=20)
+    >>> dynamics.first_below(1e-3), round(float(np.exp(dynamics.growth_rate)), 4)
+    (10, 0.5)
     """
 
     log_growth: np.ndarray
@@ -105,6 +116,16 @@ def drive(
     ------
     ShapeError
         ``data`` does not fit the layer's inputs.
+
+    Examples
+    --------
+    A layer that keeps half of its state in a step:
+
+    >>> import numpy as np
+    >>> from unitcircle.recurrence import from_torch
+    >>> dynamics = drive(from_torch(0.5 * np.eye(4), cell="linear"), steps=20)
+    >>> np.exp(dynamics.log_growth[:3]).round(4).tolist()
+    [1.0, 0.5, 0.25]
     """
     return drive_together([layer], steps=steps, data=data, rng=rng)[0]
 

@@ -48,6 +48,14 @@ class LayerExamination:
         The transitions of a linear recurrence inside its model, on a batch; None for a layer from a file.
     together
         All layers of the model, of which those that are equal in kind and size are driven together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.recurrence import from_torch
+    >>> examination = LayerExamination(from_torch(0.5 * np.eye(4), cell="linear"), steps=20)
+    >>> examination.size, examination.driven.first_below(1e-3)
+    ('4', 10)
     """
 
     layer: RecurrentLayer

@@ -32,6 +32,16 @@ class GateActivity:
         Mean logarithm of the activation (nats): the growth rate per step due to the gate alone.
     slowest
         The same for the unit whose gate is widest open.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from unitcircle.diagnosis import diagnose
+    >>> lstm = torch.nn.LSTM(2, 4)
+    >>> _ = [torch.nn.init.zeros_(parameter) for parameter in lstm.parameters()]
+    >>> diagnosis = diagnose(lstm, torch.zeros(5, 3, 2))
+    >>> diagnosis.layers[0].live.gates["f"].openness  # σ(0)
+    0.5
     """
 
     openness: float
@@ -106,6 +116,15 @@ class LiveLayer:
     drive
         Of a plain cell, over its units: the root mean square of the standard deviation over the batch of U x + b, and
         of its mean; otherwise None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from unitcircle.diagnosis import diagnose
+    >>> rnn = torch.nn.RNN(2, 4, nonlinearity="relu")
+    >>> live = diagnose(rnn, torch.zeros(5, 3, 2)).layers[0].live
+    >>> live.sequences, live.log_gradient.shape
+    (3, (6,))
     """
 
     log_gradient: np.ndarray

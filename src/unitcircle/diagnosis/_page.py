@@ -73,6 +73,17 @@ def diagnosis_page(diagnosis: DiagnosisData, path: str | os.PathLike[str], /) ->
     -------
     pathlib.Path
         The path written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.diagnosis import diagnose
+    >>> diagnosis = diagnose({"weight_hh_l0": 0.5 * np.eye(4), "weight_ih_l0": np.eye(4)}, steps=50)
+    >>> with TemporaryDirectory() as folder:
+    ...     text = diagnosis_page(diagnosis, f"{folder}/diagnosis.html").read_text(encoding="utf-8")
+    >>> diagnosis.answer.sentence in text, "<script src=" in text
+    (True, False)
     """
     hover: dict[str, list[str]] = {}
     trials, steps = diagnosis.examination.trials, diagnosis.examination.steps

@@ -46,6 +46,18 @@ class Remedy:
         The codes of the findings it remedies.
     effect
         What it was seen to do, or why that is not known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.diagnosis import diagnose
+    >>> from unitcircle.recurrence import from_torch
+    >>> weight = np.vstack([np.eye(4), np.zeros((12, 4))])
+    >>> remedy = diagnose([from_torch(weight, cell="lstm", bias_ih=np.zeros(16), name="lstm")], steps=20).remedy
+    >>> remedy.codes
+    ('UC102', 'UC106', 'UC110')
+    >>> print(remedy.text)
+    unitcircle.torch.initialize_(model, recurrent='identity', bias='chrono(max_steps=20)')
     """
 
     text: str
@@ -61,7 +73,21 @@ def initialize_call(layer: LayerExamination, /, **arguments: str) -> str:
 
 
 def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator, /) -> RecurrentLayer:
-    """Return a layer with the recurrent weights and biases that an ``initialize_`` would give it."""
+    """Return a layer with the recurrent weights and biases that an ``initialize_`` would give it.
+
+    Returns
+    -------
+    RecurrentLayer
+        A new layer; what the action does not name stays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.recurrence import from_torch
+    >>> before = from_torch(np.zeros((2, 2)), cell="rnn_tanh")
+    >>> initialized(before, {"recurrent": "identity"}, np.random.default_rng(0)).gates["h"].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     changes: dict[str, Mapping[str, np.ndarray]] = {}
     n = layer.hidden_size
     if "recurrent" in action:
@@ -78,7 +104,24 @@ def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator,
 def drawn_decay(
     layers: Sequence[LayerExamination], finding: Finding, rng: np.random.Generator, /
 ) -> tuple[np.ndarray, str, str]:
-    """Return a new draw of the parameter of a decay that a finding calls lost, its stored name, and its law."""
+    """Return a new draw of the parameter of a decay that a finding calls lost, its stored name, and its law.
+
+    Returns
+    -------
+    tuple
+        Values in the shape of the parameter, its stored name, the text of its law.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.diagnosis import diagnose
+    >>> from unitcircle.recurrence import from_linear
+    >>> lost = from_linear("Mamba-2", {"A_log": np.log(np.arange(1.0, 17)), "dt_bias": np.zeros(16)})
+    >>> diagnosis = diagnose([lost], steps=50, select=["UC114"])
+    >>> values, name, law = drawn_decay(diagnosis.layers, diagnosis.findings[0], np.random.default_rng(0))
+    >>> values.shape, name
+    ((16,), 'dt_bias')
+    """
     place = [layer.layer.label for layer in layers].index(finding.place.layer)
     linear, parameter = layers[place].layer.linear, finding.evidence["parameter"]
     assert linear is not None
@@ -141,7 +184,23 @@ def distance(driven: DrivenDynamics | None) -> float:
 
 
 def merged_action(findings: Iterable[Finding], /) -> dict[str, str]:
-    """Return the one initialization that findings ask for; empty where none does."""
+    """Return the one initialization that findings ask for; empty where none does.
+
+    Returns
+    -------
+    dict
+        Argument of ``initialize_`` → specification; of two findings that disagree the worse decides.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.diagnosis import diagnose
+    >>> from unitcircle.recurrence import from_torch
+    >>> weight = np.vstack([np.eye(4), np.zeros((12, 4))])
+    >>> diagnosis = diagnose([from_torch(weight, cell="lstm", bias_ih=np.zeros(16), name="lstm")], steps=20)
+    >>> merged_action(diagnosis.findings)
+    {'bias': 'chrono(max_steps=20)', 'recurrent': 'identity'}
+    """
     # The findings come the worst first, and of two that ask for different weights the first decides.
     action: dict[str, str] = {}
     for finding in findings:

@@ -127,6 +127,17 @@ def rule_of(
     -------
     Callable
         The decorator; it returns the check unchanged.
+
+    Examples
+    --------
+    A registry of your own with one rule, which reports nothing:
+
+    >>> rules = {}
+    >>> @rule_of(rules, "LAB001", "no-biases")
+    ... def no_biases(layers):
+    ...     yield from ()
+    >>> rules["LAB001"].name
+    'no-biases'
     """
 
     def register(check: Check[MeasurementsT]) -> Check[MeasurementsT]:

@@ -71,7 +71,23 @@ def diagnosis_text(diagnosis: DiagnosisData, /) -> str:
 
 
 def diagnosis_view(diagnosis: DiagnosisData, /) -> Group:
-    """Return a diagnosis to print on a rich console: headline, table, findings, coverage."""
+    """Return a diagnosis to print on a rich console: headline, table, findings, coverage.
+
+    Returns
+    -------
+    rich.console.Group
+        Readable from 60 columns on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rich.console import Console
+    >>> from unitcircle.diagnosis import diagnose
+    >>> diagnosis = diagnose({"weight_hh_l0": 0.5 * np.eye(4), "weight_ih_l0": np.eye(4)}, steps=50)
+    >>> Console(width=80).print(diagnosis_view(diagnosis))  # doctest: +ELLIPSIS
+    rnn_tanh: carries a signal over 50 steps? no: 1/1000 is left after 7 steps
+    ...
+    """
     from rich.console import Group
     from rich.text import Text
 

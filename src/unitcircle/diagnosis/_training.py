@@ -37,6 +37,11 @@ class TrainingEvidence:
         True, False, or None where the weights do not show it.
     reason
         The evidence, as a clause: "the biases of gate f are neither constant nor uniform on ±1/√n".
+
+    Examples
+    --------
+    >>> print(TrainingEvidence(None, "there is no bias"))
+    trained or not cannot be told: there is no bias
     """
 
     trained: bool | None

@@ -38,6 +38,13 @@ class Trial:
         One weighted mean rank per seed, between 0 and 1.
     action
         Its arguments of ``initialize_``, as those of a finding; empty for the model itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> trial = Trial("orthogonal", "initialize_(model, recurrent='orthogonal')", {"flow": np.array([1.0, 1.5, 2.0])})
+    >>> trial.seeds, trial.mean("flow")
+    (3, 1.5)
     """
 
     name: str
@@ -90,6 +97,14 @@ class Trials:
         The weights of the ranking.
     untried
         Candidates that were not measured, because the trials were interrupted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = {"flow": np.array([1.0])}
+    >>> ranking = Trial("orthogonal", "", values, np.array([0.9])), Trial(AS_IT_IS, "", values, np.array([0.2]))
+    >>> Trials(ranking, weights={"flow": 1.0}).as_it_is.mean()
+    0.2
     """
 
     ranking: tuple[Trial, ...]

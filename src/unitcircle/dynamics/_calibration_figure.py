@@ -31,6 +31,15 @@ def plot_calibration(result: Calibration, /, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
         The axes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from unitcircle.dynamics import calibrate_
+    >>> rnn = torch.nn.RNN(2, 4)
+    >>> ax = plot_calibration(calibrate_(rnn, torch.randn(8, 4, 2)))
+    >>> ax.get_xlabel()
+    'spectral radius of the recurrent weight'
     """
     ax = axes_or_new(ax)
     ax.axhline(0.0, color=COLORS["grey"], lw=0.9)

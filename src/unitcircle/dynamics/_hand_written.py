@@ -51,6 +51,23 @@ class HandWrittenLayer:
     gated
         Whether a step multiplies a value that depends on the state by a gate: one that a bounded function of the input
         or the state computes, all of whose values lie in [0, 1].
+
+    Examples
+    --------
+    >>> class Half(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.W = nn.Parameter(0.5 * torch.eye(3))
+    ...
+    ...     def forward(self, xs):
+    ...         h = torch.zeros(xs.shape[1], 3)
+    ...         for x in xs:
+    ...             h = h @ self.W + x
+    ...         return h
+    >>> from unitcircle.dynamics import hand_written
+    >>> (layer,) = hand_written(Half(), torch.ones(20, 4, 3), lambda h: h.sum()).layers
+    >>> layer.name, layer.parameters, layer.state_size
+    ('W', ('W',), 3)
     """
 
     name: str

@@ -182,6 +182,17 @@ def input_share(
     ------
     ArgumentError
         Fewer than two replicas.
+
+    Examples
+    --------
+    Two sequences driven through a layer that forgets within a step: what it holds is the input's:
+
+    >>> import torch
+    >>> from unitcircle.dynamics import as_recurrence
+    >>> recurrence = as_recurrence(lambda x, h: 0.0 * h + x, state=torch.zeros(1, 1))
+    >>> xs = torch.tensor([[[1.0], [-1.0]]] * 3)
+    >>> input_share(recurrence, xs, recurrence.run(xs, torch.zeros(1, 2, 1))[:, 0])
+    1.0
     """
     _check(replicas)
     if states.shape[1] == 1:

@@ -81,6 +81,13 @@ def prepared(model: Any, batch: Any, loss: Callable[..., Any] | None = None, /) 
     ArgumentError
         A model that cannot be differentiated (scripted, quantized, sharded, on the meta device, of another framework),
         or a batch that does not fit it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ready = prepared(torch.nn.DataParallel(torch.nn.RNN(2, 4)), torch.zeros(5, 3, 2))
+    >>> type(ready.model).__name__
+    'RNN'
     """
     module = unwrapped(model)
     _require_measurable(module)

@@ -54,6 +54,19 @@ class TokenMemory:
         its first sequence.
     at_rest
         ``(heads,)``: log |λ| at rest of the slowest channel (nats per token).
+
+    Examples
+    --------
+    Of one head that keeps 0.9 of its state a token:
+
+    >>> import numpy as np
+    >>> from unitcircle.recurrence import from_linear
+    >>> layer = from_linear("Mamba-2", {"A_log": np.zeros(1), "dt_bias": np.zeros(1)})
+    >>> lags = np.arange(11)
+    >>> norms = np.log(0.9) * lags[:, None]
+    >>> memory = TokenMemory(layer, 10, (0.9, 0.9, 0.9), {1: np.array([0.9])}, lags, norms, at_rest=norms[1])
+    >>> memory.memory.round(2).tolist()  # −1/log 0.9 tokens
+    [9.49]
     """
 
     layer: RecurrentLayer
@@ -124,6 +137,14 @@ def token_memory(
     ------
     ArgumentError
         The model does not run on the batch.
+
+    Examples
+    --------
+    >>> from transformers import MambaConfig, MambaModel
+    >>> model = MambaModel(MambaConfig(vocab_size=8, hidden_size=8, num_hidden_layers=1))
+    >>> (memory,), unread = token_memory(model, {"input_ids": torch.arange(8)[None]})
+    >>> memory.layer.linear.family.name, memory.steps, len(memory.memory), unread
+    ('Mamba', 8, 16, ())
     """
     ready = prepared(model, batch)
     if layers is None:

@@ -29,6 +29,14 @@ class Outlier:
         The eigenvalue, squared singular value, ...
     pvalue
         The probability that the most extreme value of a random weight lies at least as far out.
+
+    Examples
+    --------
+    >>> from unitcircle.ensembles import Circular
+    >>> law = Circular(100, std=0.1)
+    >>> (outlier,) = compare(law.draw_weight(0) + 0.1, law).outliers  # a mean of 0.1 makes an eigenvalue near 0.1 n
+    >>> round(abs(outlier.value)), outlier.pvalue < 1e-6
+    (10, True)
     """
 
     value: complex | float

@@ -29,6 +29,18 @@ class WeightLaw(Law):
 
     :meth:`cdf` and the other methods of a :class:`Law` describe the :meth:`coordinate` of one value, as n grows;
     :attr:`largest` is the law of the largest coordinate of a whole weight.
+
+    Examples
+    --------
+    The circular law is one of them:
+
+    >>> from unitcircle.ensembles import Circular
+    >>> law = Circular(100, std=0.1)
+    >>> isinstance(law, WeightLaw), law.quantity
+    (True, 'eigenvalues')
+    >>> moduli = law.coordinate(law.values(law.draw_weight(0)))
+    >>> round(float((moduli <= 0.5).mean()), 2), round(float(law.cdf(0.5)), 2)  # the share with |λ| ≤ 0.5
+    (0.25, 0.25)
     """
 
     quantity: ClassVar[str]

@@ -23,6 +23,16 @@ class GateBias(Initializer):
     """The bias of the gate that keeps the state, of a cell with gates: the base of every such initializer.
 
     ``init(z)`` is the bias of that gate; :meth:`gates` adds that of its companion.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.initializers import parse
+    >>> bias = parse("chrono(max_steps=100)")
+    >>> isinstance(bias, GateBias)
+    True
+    >>> {gate: values.shape for gate, values in bias.gates(np.zeros(4), cell="lstm").items()}
+    {'f': (4,), 'i': (4,)}
     """
 
     axes = 1

@@ -72,6 +72,15 @@ def require(filled: Iterable[Filled], /) -> tuple[Filled, ...]:
         Some blocks do not; the message lists them.
     ArgumentError
         Not a sequence of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.initializers import parse
+    >>> orthogonal = parse("orthogonal")
+    >>> good = Filled("W", "h", orthogonal, orthogonal.certificate(np.eye(3)))
+    >>> len(require([good]))
+    1
     """
     try:
         blocks = tuple(filled)

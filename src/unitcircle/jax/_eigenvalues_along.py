@@ -97,6 +97,13 @@ def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: 
     ArgumentError
         ``every`` is not positive, no step, a state that does not hold floating-point numbers, or a step that does
         not return a state like the one it takes.
+
+    Examples
+    --------
+    >>> W = jnp.diag(jnp.array([0.5, -0.25]))
+    >>> along = eigenvalues_along(lambda x, h: W @ h, 4, jnp.ones(2), every=2)
+    >>> along.jacobian.real.tolist(), along.at.tolist()
+    ([[0.5, -0.25], [0.5, -0.25]], [0, 2])
     """
     if every < 1:
         raise ArgumentError("every", "must be at least 1", f"{every}")

@@ -61,6 +61,15 @@ class LiveScan:
     gated
         Whether a step multiplies what depends on the state by a gate: a value that depends on the input or the state,
         and that the operations which compute it keep in [0, 1].
+
+    Examples
+    --------
+    >>> W = 0.9 * jnp.eye(4)
+    >>> def last(W, xs):
+    ...     return jax.lax.scan(lambda h, x: (W @ h + x, None), jnp.zeros(4), xs)[0].sum()
+    >>> (scan,) = live_scans(last, W, jnp.ones((5, 4))).scans
+    >>> scan.states[0].shape, scan.lengths.tolist()
+    ((6, 4), [5])
     """
 
     parameters: tuple[str, ...]

@@ -42,6 +42,15 @@ class Baseline:
         The file, from whose folder the paths in it start.
     known
         The findings.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from unitcircle.linting import Settings, check
+    >>> nothing = Baseline(Path("baseline.json"))  # of a project that accepts no finding
+    >>> report = check(["examples/popular-lstm.safetensors"], Settings(select=("UC101",)), baseline=nothing)
+    >>> report.status, report.summary
+    (1, '1 file: 2 warnings')
     """
 
     path: Path

@@ -63,6 +63,13 @@ def render_report(report: Report, name: str, /) -> str:
     ------
     UnknownNameError
         There is no format of this name.
+
+    Examples
+    --------
+    >>> from unitcircle.linting import Settings, check
+    >>> report = check(["examples/popular-lstm.safetensors"], Settings(select=("UC101",)))
+    >>> print(render_report(report, "github").splitlines()[0])  # doctest: +ELLIPSIS
+    ::warning file=examples/popular-lstm.safetensors,title=UC101...
     """
     if name not in FORMATS:
         raise UnknownNameError("output format", name, FORMATS)

@@ -46,6 +46,13 @@ class Change:
         Gate → spectral radius before and after; empty for a linear recurrence.
     certificate
         What the new weights were checked to be; empty where nothing is promised.
+
+    Examples
+    --------
+    >>> change = Change("rnn", ("UC104",), "recurrent orthogonal", ("weight_hh_l0",), radii={"h": (1.31, 1.0)})
+    >>> print(change)
+    rnn: recurrent orthogonal (UC104) in weight_hh_l0
+      ρ of h: 1.310 -> 1.000
     """
 
     layer: str
@@ -76,6 +83,19 @@ class Repair:
         What is repaired, a layer each.
     left
         The findings that are not repaired, and why, one sentence each.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.diagnosis import diagnose
+    >>> path = Path("examples/popular-lstm.safetensors")
+    >>> repair = plan_repair(path, diagnose(path, steps=20, select=["UC101"]))
+    >>> with TemporaryDirectory() as folder:
+    ...     repaired = Path(folder, "repaired.safetensors")
+    ...     repair.write(repaired)
+    ...     diagnose(repaired, steps=20, select=["UC101"]).findings
+    ()
     """
 
     path: Path
@@ -139,6 +159,15 @@ def plan_repair(
     ------
     CheckpointError
         The format is not one that is written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from unitcircle.diagnosis import diagnose
+    >>> path = Path("examples/popular-lstm.safetensors")
+    >>> repair = plan_repair(path, diagnose(path, steps=20, select=["UC101"]))
+    >>> [(change.layer, change.codes, change.action) for change in repair.changes]
+    [('lstm', ('UC101',), 'recurrent orthogonal'), ('lstm l1', ('UC101',), 'recurrent orthogonal')]
     """
     generator = np.random.default_rng(rng)
     layers = {layer.layer.label: layer for layer in diagnosis.layers}

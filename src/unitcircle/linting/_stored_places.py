@@ -65,6 +65,16 @@ def stored_places(path: Path, layers: Sequence[RecurrentLayer], /, *, reader: Re
     ------
     CheckpointError
         The reader computes a block from its tensors instead of taking it from them, or the file is not written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from unitcircle.checkpoints import read
+    >>> path = Path("examples/popular-lstm.safetensors")
+    >>> places = stored_places(path, read(path)[:1])
+    >>> tensor, position = places.of["lstm"]["recurrent", "f"]  # of each entry of a block
+    >>> places.names[tensor[0, 0]], int(position[0, 0]) == 64 * 64  # the second gate of 64 rows
+    ('lstm.weight_hh_l0', True)
     """
     names = sorted({name for layer in layers for name in layer.source.tensors})
     wanted = {layer.label for layer in layers}

@@ -27,6 +27,15 @@ def report_view(report: Report, /, *, statistics: bool = False) -> Group:
     -------
     rich.console.Group
         The diagnosis of every file, and a summary where there are several or a baseline.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> from unitcircle.linting import Settings, check
+    >>> report = check(["examples/popular-lstm.safetensors"], Settings(select=("UC101",)))
+    >>> Console(width=80).print(report_view(report, statistics=True))  # doctest: +ELLIPSIS
+         2  UC101  warning  stacked-orthogonal
+    ...
     """
     from rich.console import Group
     from rich.text import Text
@@ -47,7 +56,20 @@ def report_view(report: Report, /, *, statistics: bool = False) -> Group:
 
 
 def report_lines(report: Report, /) -> str:
-    """Return one line for every finding, file that cannot be read and sentence about what was not read."""
+    """Return one line for every finding, file that cannot be read and sentence about what was not read.
+
+    Returns
+    -------
+    str
+        The lines, without a line end after the last.
+
+    Examples
+    --------
+    >>> from unitcircle.linting import Settings, check
+    >>> report = check(["examples/popular-lstm.safetensors"], Settings(select=("UC101",)))
+    >>> print(report_lines(report))  # doctest: +ELLIPSIS
+    examples/popular-lstm.safetensors: lstm...: UC101 warning: ...
+    """
     return "\n".join(printable(line) for file in report.files for line in _lines(file))
 
 

@@ -30,6 +30,18 @@ class JsonLines:
     ----------
     path
         The file, which is created with its folder at the first record.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.monitor import read_run
+    >>> with TemporaryDirectory() as folder:
+    ...     sink = JsonLines(f"{folder}/run.jsonl")
+    ...     sink({"loss": 2.0}, 1)
+    ...     sink({"loss": 1.5}, 2)
+    ...     run = read_run(sink.path)
+    >>> run.steps.tolist(), run.series("loss")[1].tolist()
+    ([1, 2], [2.0, 1.5])
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

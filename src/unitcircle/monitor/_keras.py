@@ -39,6 +39,18 @@ class KerasCallback(MonitorCallback, Callback):
     ------
     ArgumentError
         An option breaks its rule.
+
+    Examples
+    --------
+    A model whose weights are watched at every step:
+
+    >>> import keras, numpy as np
+    >>> model = keras.Sequential([keras.layers.SimpleRNN(4), keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> watch = KerasCallback(every=1, overhead=1.0)
+    >>> _ = model.fit(np.zeros((8, 3, 2)), np.zeros((8, 1)), batch_size=4, verbose=0, callbacks=[watch])
+    >>> [step for step, numbers in watch.history]
+    [0, 1]
     """
 
     _accepted = WeightOptions.__optional_keys__

@@ -45,6 +45,14 @@ class LightningCallback(MonitorCallback, Callback):
     ------
     ArgumentError
         An option breaks its rule.
+
+    Examples
+    --------
+    Passed to a ``Trainer`` as ``callbacks=[watch]``; its monitor exists once training begins.
+
+    >>> watch = LightningCallback(overhead=0.02, on_finding="stop")
+    >>> watch.monitor is None
+    True
     """
 
     _loss: Any = None

@@ -32,6 +32,19 @@ class TensorBoard:
     ----------
     writer
         A ``SummaryWriter``, or the folder to write event files to.
+
+    Examples
+    --------
+    An object of your own with the methods of a ``SummaryWriter``, in place of one:
+
+    >>> class Writer:
+    ...     def add_scalar(self, name, value, step):
+    ...         print(step, name, value)
+    ...     def flush(self):
+    ...         pass
+    >>> TensorBoard(Writer())({"loss": 2.0, "W/radius": 0.9}, 10)
+    10 loss 2.0
+    10 W/radius 0.9
     """
 
     def __init__(self, writer: Any) -> None:

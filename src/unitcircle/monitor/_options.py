@@ -27,7 +27,14 @@ class WeightOptions(TypedDict, total=False):
 
 
 class MonitorOptions(WeightOptions, total=False):
-    """Options of a :class:`Monitor`, which describes them."""
+    """Options of a :class:`Monitor`, which describes them.
+
+    Examples
+    --------
+    >>> from unitcircle.monitor import Monitor
+    >>> options: MonitorOptions = {"every": 50, "overhead": 0.02, "on_finding": "stop"}
+    >>> monitor = Monitor(lambda: {"W": [[0.5]]}, sinks=(), **options)
+    """
 
     names: Sequence[str] | str
     batch: Any

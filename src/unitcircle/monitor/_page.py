@@ -53,6 +53,18 @@ def watch_page(run: MonitoredRun, path: str | os.PathLike[str], /) -> Path:
     -------
     pathlib.Path
         The path written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.monitor import JsonLines, read_run
+    >>> with TemporaryDirectory() as folder:
+    ...     sink = JsonLines(f"{folder}/run.jsonl")
+    ...     for step in range(3):
+    ...         sink({"loss": 2.0 / (1 + step), "W/radius": 0.9}, step)
+    ...     text = watch_page(read_run(sink.path), f"{folder}/run.html").read_text(encoding="utf-8")
+    >>> "<svg" in text, "<script src=" in text
+    (True, False)
     """
     hover: dict[str, list[str]] = {}
     groups = _groups(run)

@@ -223,6 +223,19 @@ class RunFile:
     ----------
     path
         The file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.monitor import JsonLines
+    >>> with TemporaryDirectory() as folder:
+    ...     sink = JsonLines(f"{folder}/run.jsonl")
+    ...     file = RunFile(sink.path)
+    ...     sink({"loss": 2.0}, 1)
+    ...     first = file.read().steps.tolist()
+    ...     sink({"loss": 1.5}, 2)  # training goes on
+    ...     first, file.read().steps.tolist()
+    ([1], [1, 2])
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -308,5 +321,21 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def read_run(path: str | os.PathLike[str], /) -> MonitoredRun:
-    """Return the run that the last line of a file belongs to: see :class:`RunFile`."""
+    """Return the run that the last line of a file belongs to: see :class:`RunFile`.
+
+    Returns
+    -------
+    MonitoredRun
+        Its records by step.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.monitor import JsonLines
+    >>> with TemporaryDirectory() as folder:
+    ...     sink = JsonLines(f"{folder}/run.jsonl")
+    ...     sink({"loss": 2.0}, 1)
+    ...     read_run(sink.path).newest["loss"]
+    2.0
+    """
     return RunFile(path).read()

@@ -47,6 +47,14 @@ class TransformersCallback(MonitorCallback, TrainerCallback):
     ------
     ArgumentError
         An option breaks its rule.
+
+    Examples
+    --------
+    It measures once :func:`attach` has given it to a ``Trainer``, and training begins:
+
+    >>> watch = TransformersCallback(overhead=0.02)
+    >>> watch.monitor is None
+    True
     """
 
     def __init__(self, *, sinks: Sinks = (), **options: Unpack[MonitorOptions]) -> None:

@@ -44,7 +44,28 @@ def sparkline(values: np.ndarray, /) -> str:
 
 
 def watch_view(run: MonitoredRun, /) -> Group:
-    """Return a run to print on a rich console: where it is, a table of the weights, findings."""
+    """Return a run to print on a rich console: where it is, a table of the weights, findings.
+
+    Returns
+    -------
+    rich.console.Group
+        Readable from 60 columns on.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.monitor import JsonLines, read_run
+    >>> with TemporaryDirectory() as folder:
+    ...     sink = JsonLines(f"{folder}/run.jsonl")
+    ...     for step in range(3):
+    ...         sink({"loss": 2.0 / (1 + step), "W/radius": 0.9}, step)
+    ...     Console(width=80).print(watch_view(read_run(sink.path)))  # doctest: +ELLIPSIS
+    Does the run find anything wrong? no finding to step 2
+    ...
+    step 2, 3 measurements
+    loss 0.6667  ...
+    """
     from rich.console import Group
     from rich.text import Text
 

@@ -29,6 +29,18 @@ class EqualLayers:
     ------
     ArgumentError
         The layers are not of one kind, or this kind is stepped by :func:`step` only.
+
+    Examples
+    --------
+    Two layers of one kind are stepped as one, 1 + 0.5 x and 1 + 0.25 x of states x = 2:
+
+    >>> import numpy as np
+    >>> from unitcircle.recurrence import from_torch
+    >>> weights = [np.array([[value]]) for value in (0.5, 0.25)]
+    >>> layers = [from_torch(W, cell="rnn_relu", bias_ih=np.ones(1), name=f"{W[0, 0]}") for W in weights]
+    >>> both = EqualLayers(layers)
+    >>> both.step(both.drives(None), np.full((2, 1, 1), 2.0)).ravel().tolist()
+    [2.0, 1.5]
     """
 
     def __init__(self, layers: Sequence[RecurrentLayer], /) -> None:

@@ -60,6 +60,13 @@ class LinearFamily:
         Whether λ are the eigenvalues of matrices, so that none belongs to one entry of a parameter.
     layout
         Name of the convention in :class:`Source`.
+
+    Examples
+    --------
+    >>> from unitcircle.recurrence import LINEAR_FAMILIES
+    >>> family = LINEAR_FAMILIES["Mamba"]
+    >>> family.parameters, family.range, family.rotates
+    (('A_log', 'dt_bias'), (0.0, 1.0), False)
     """
 
     name: str

@@ -97,6 +97,12 @@ def page(title: str, body: str, hover: Hover, /, *, framed: bool = False) -> str
     -------
     str
         The document; it loads no other resource.
+
+    Examples
+    --------
+    >>> document = page("Weights & gates", "<main>One sentence.</main>", {})
+    >>> "<title>Weights &amp; gates</title>" in document, "One sentence." in document
+    (True, True)
     """
     from markupsafe import Markup
 

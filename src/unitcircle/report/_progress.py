@@ -16,7 +16,22 @@ DELAY = 2.0
 
 
 def progress_bar(console: Console, /, *, transient: bool = False) -> Any:
-    """Return a ``rich.progress.Progress`` with bar, count and description, in the look that every command has."""
+    """Return a ``rich.progress.Progress`` with bar, count and description, in the look that every command has.
+
+    Returns
+    -------
+    rich.progress.Progress
+        A context manager that draws the bar.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> with progress_bar(Console(width=60, force_terminal=False), transient=True) as bar:
+    ...     task = bar.add_task("draws", total=2)
+    ...     bar.advance(task, 2)
+    ...     bar.finished
+    True
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

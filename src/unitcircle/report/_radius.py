@@ -211,6 +211,16 @@ def radius_view(summary: RadiusSummary, law: SpectralRadius, /, *, samples: np.n
     -------
     rich.console.Group
         Readable at 80 columns.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> from unitcircle.ensembles import SpectralRadius
+    >>> law = SpectralRadius(16, std=0.25)
+    >>> Console(width=80).print(radius_view(radius_summary(law), law))  # doctest: +ELLIPSIS
+    spectral radius ρ of a 16 × 16 weight, entries N(0, 0.25²)
+    ...
+      P(ρ > 1)           ...
     """
     from rich import box
     from rich.console import Group

@@ -125,6 +125,15 @@ def weight_table(summaries: Sequence[WeightSummary], /) -> Table:
     -------
     rich.table.Table
         Readable at 80 columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rich.console import Console
+    >>> summaries = [weight_summary("half", 0.5 * np.eye(4)), weight_summary("ring", np.eye(4)[[1, 2, 3, 0]])]
+    >>> Console(width=80).print(weight_table(summaries))  # doctest: +ELLIPSIS
+    <BLANKLINE>
+     weight ...radius ...
     """
     from rich import box
     from rich.table import Table

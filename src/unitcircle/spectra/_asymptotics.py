@@ -69,6 +69,12 @@ class AsymptoticsResult:
     trust_horizon
         Steps after which a change of W within the tolerance could show in the eigenvalues on the unit circle;
         infinite where there are none.
+
+    Examples
+    --------
+    >>> result = asymptotics([[0.5, 1.0], [0.0, 0.5]])
+    >>> str(result.verdict), result.limit_rank, result.radius[0] < 0.6
+    ('vanishes', 0, True)
     """
 
     verdict: Asymptotics

@@ -62,6 +62,15 @@ def write_weight(module: nn.Module, name: str, value: Tensor, place: str, /) -> 
     ------
     ArgumentError
         The map that computes the tensor has no inverse, or cannot produce the value. Nothing is then changed.
+
+    Examples
+    --------
+    >>> rnn = torch.nn.RNN(2, 3)
+    >>> _ = torch.nn.utils.parametrizations.orthogonal(rnn, "weight_hh_l0")
+    >>> with torch.no_grad():
+    ...     written = write_weight(rnn, "weight_hh_l0", torch.eye(3), "weight_hh_l0")
+    >>> bool(torch.allclose(rnn.weight_hh_l0, torch.eye(3), atol=1e-6))
+    True
     """
     if not is_computed(module, name):
         tensor: Tensor = getattr(module, name)

@@ -66,6 +66,14 @@ def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axe
     -------
     matplotlib.axes.Axes
         The axes drawn in.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`:
+
+    >>> ax = plot_learning_curves(comparison.groups[0])
+    >>> ax.get_ylabel(), [line.get_label() for line in ax.get_lines()[2:]]
+    ('validation mean squared error', ['orthogonal', 'default', 'default (again)'])
     """
     alone, ax = ax is None, axes_or_new(ax)
     _levels(ax, group)
@@ -77,7 +85,7 @@ def plot_learning_curves(group: Group, /, *, labels: Sequence[str] = (), ax: Axe
             ax.fill_between(curve.steps, curve.low, curve.high, color=look["color"], alpha=0.13, lw=0)
     ax.set(xlabel="optimizer step", ylabel=f"validation {group.unit}", title="learning curves")
     ax.margins(x=0)
-    if alone:  # beside the seeds of a study the colours are explained
+    if alone and any(row.curve.steps for row in group.rows):  # beside the seeds of a study the colours are explained
         ax.legend()
     return ax
 
@@ -94,6 +102,14 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
     -------
     matplotlib.axes.Axes
         The axes drawn in.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`, whose study tried a single rate, so that nothing is drawn:
+
+    >>> ax = plot_learning_rates(comparison.groups[0])
+    >>> ax.get_xlabel(), ax.get_ylabel(), len(ax.containers)
+    ('learning rate', 'best validation mean squared error', 0)
     """
     alone, ax = ax is None, axes_or_new(ax)
     _levels(ax, group)
@@ -116,7 +132,7 @@ def plot_learning_rates(group: Group, /, *, labels: Sequence[str] = (), ax: Axes
     if rates:
         ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
         ax.set_xticks([], minor=True)
-    if alone:
+    if alone and tuned:
         ax.legend()
     return ax
 
@@ -133,6 +149,14 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
     -------
     matplotlib.axes.Axes
         The axes drawn in.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`, a row of dots for each initializer:
+
+    >>> ax = plot_seeds(comparison.groups[0])
+    >>> [(label.get_text(), len(dots.get_offsets())) for label, dots in zip(ax.get_yticklabels(), ax.collections)]
+    [('orthogonal', 6), ('default', 6), ('default (again)', 6)]
     """
     ax = axes_or_new(ax)
     looks = _looks_of(group, labels)
@@ -218,6 +242,16 @@ def plot_sweep(groups: Sequence[Group], factor: str, /, *, labels: Sequence[str]
     -------
     matplotlib.axes.Axes
         The axes drawn in.
+
+    Examples
+    --------
+    The group in the example of :func:`compare` at three lengths, as if the initializers were tried at each:
+
+    >>> from dataclasses import replace
+    >>> lengths = [replace(comparison.groups[0], factors={"length": length}) for length in (50, 100, 200)]
+    >>> ax = plot_sweep(lengths, "length")
+    >>> ax.get_xlabel(), [label.get_text() for label in ax.get_xticklabels()]
+    ('length', ['50', '100', '200'])
     """
     ax = axes_or_new(ax)
     ordered = sorted(groups, key=lambda group: group.factors[factor])
@@ -332,6 +366,14 @@ def study_figure(comparison: Comparison, /) -> Figure:
     -------
     matplotlib.figure.Figure
         A figure without a window; see :func:`unitcircle.report.save_figure`.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`, a panel for the seeds of its group and one for the curves:
+
+    >>> figure = study_figure(comparison)
+    >>> [ax.get_title() for ax in figure.axes]
+    ['each seed, mean and interval', 'learning curves']
     """
     from matplotlib.figure import Figure
 

@@ -48,6 +48,14 @@ def judge(*groups: Group, reference: str, twin: str = "", confidence: float = 0.
     ------
     UnknownNameError
         A group has no row of the reference's label.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`, judged again with the other row as the reference:
+
+    >>> (group,) = judge(*comparison.groups, reference="orthogonal", twin="default (again)")
+    >>> [(row.label, str(row.verdict)) for row in group.rows]
+    [('orthogonal', 'reference'), ('default', 'worse'), ('default (again)', 'noise floor')]
     """
     judges = [Judge(group.rank_by == "steps", group.higher_is_better, confidence) for group in groups]
     judged = _judge_family(judges, [group.rows for group in groups], reference, twin)
@@ -66,6 +74,14 @@ class Judge:
         Of the scores.
     confidence
         Of the intervals; 1 − confidence is the level of the tests.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`, its rows against another reference:
+
+    >>> judge = Judge(by_steps=False, higher_is_better=False, confidence=0.95)
+    >>> [(row.label, str(row.verdict)) for row in judge.all_against(comparison.groups[0].rows[:2], "orthogonal")]
+    [('orthogonal', 'reference'), ('default', 'worse')]
     """
 
     by_steps: bool

@@ -50,6 +50,16 @@ def study_page(comparison: Comparison, path: str | os.PathLike[str], /) -> Path:
     -------
     pathlib.Path
         The path written.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     text = study_page(comparison, f"{folder}/study.html").read_text(encoding="utf-8")
+    >>> "yes: orthogonal" in text, "<script src=" in text
+    (True, False)
     """
     hover: dict[str, list[str]] = {}
     addresses = {id(row): f"row-{k}-{j}" for k, g in enumerate(comparison.groups) for j, row in enumerate(g.rows)}

@@ -90,6 +90,16 @@ class Row:
         Number of runs (among ``seeds``) whose best validation score is that before training.
     overflows
         What overflowed, of every run that diverged.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`:
+
+    >>> row = comparison.groups[0].rows[0]
+    >>> row.label, row.seeds, row.learning_rate
+    ('orthogonal', (0, 1, 2, 3, 4, 5), 0.001)
+    >>> round(row.mean, 4), round(row.difference, 4), row.p_holm
+    (0.1125, -0.05, 0.03125)
     """
 
     label: str
@@ -146,6 +156,16 @@ class Group:
     shares
         Share of the variance of the tuning runs' validation scores: ``"initializer"``, ``"learning rate"``, their
         ``"interaction"`` and ``"seed"`` (two-way analysis of variance); empty if it cannot be computed.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`:
+
+    >>> group = comparison.groups[0]
+    >>> group.title, group.unit, group.higher_is_better
+    ('adding(length=50), tanh(size=64)', 'mean squared error', False)
+    >>> group.row(Standing.BETTER).label
+    'orthogonal'
     """
 
     task: str

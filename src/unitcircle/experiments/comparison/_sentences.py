@@ -24,6 +24,15 @@ def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
     -------
     list of str
         Sentences, the result first and the limitations last.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`:
+
+    >>> for sentence in study_sentences(comparison.groups[0], comparison)[:2]:
+    ...     print(sentence)
+    First: orthogonal, mean 0.113 [0.111, 0.114]. Every other one is worse by the same test.
+    Better than default: orthogonal by −0.050 [−0.050, −0.050].
     """
     write = Numbers(group)
     reference = comparison.reference

@@ -42,6 +42,17 @@ def study_view(comparison: Comparison, /) -> console.Group:
     -------
     rich.console.Group
         For each group a ranked table and sentences that state the result.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`:
+
+    >>> from rich.console import Console
+    >>> Console(width=80).print(study_view(comparison))  # doctest: +ELLIPSIS
+    Is an initializer better than default? yes: orthogonal
+    demo
+    complete: 18 runs
+    ...
     """
     from rich import console
     from rich.text import Text
@@ -70,6 +81,18 @@ def study_progress_view(comparison: Comparison, /) -> console.Group:
     -------
     rich.console.Group
         For each row the chosen learning rate and the number of finished, diverged and failed runs.
+
+    Examples
+    --------
+    Of the comparison in the example of :func:`compare`:
+
+    >>> from rich.console import Console
+    >>> Console(width=80).print(study_progress_view(comparison))  # doctest: +ELLIPSIS
+    demo
+    complete: 18 runs
+    ...
+     orthogonal               0.001       6/6                    0.113
+    ...
     """
     from rich import box, console
     from rich.table import Table

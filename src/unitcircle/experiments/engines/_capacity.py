@@ -29,6 +29,12 @@ def memory_here(device: torch.device, /) -> float:
     float
         Bytes: half of the memory of the machine or its container, or all memory of the smallest GPU; inf for other
         devices.
+
+    Examples
+    --------
+    >>> import torch
+    >>> memory_here(torch.device("cpu")) <= whole_memory(torch.device("cpu")) / 2
+    True
     """
     return (SHARE if device.type == "cpu" else 1) * whole_memory(device)
 
@@ -45,6 +51,12 @@ def whole_memory(device: torch.device, /) -> float:
     -------
     float
         Bytes of the machine or its container, or of the smallest GPU; inf for other devices.
+
+    Examples
+    --------
+    >>> import torch
+    >>> whole_memory(torch.device("cpu")) > 2**20, whole_memory(torch.device("meta"))
+    (True, inf)
     """
     if device.type == "cuda":
         # Runs are not assigned to particular GPUs by size, so the smallest one must hold them.

@@ -24,6 +24,11 @@ class Reply:
         Return value of the function; None if it did not return.
     error
         Traceback of the exception, or how the process died; empty if the function returned.
+
+    Examples
+    --------
+    >>> Reply(task=2, value=4).value, Reply(task=3, error="killed by signal 9").error
+    (4, 'killed by signal 9')
     """
 
     task: Any

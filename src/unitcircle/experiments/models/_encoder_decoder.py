@@ -46,6 +46,13 @@ class EncoderDecoder:
     K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation",
     EMNLP 2014, section 2.2; M.-T. Luong, H. Pham, C. D. Manning, "Effective approaches to attention-based neural
     machine translation", EMNLP 2015, section 3.1.
+
+    Examples
+    --------
+    >>> from unitcircle.experiments.models import LSTM
+    >>> network = EncoderDecoder(LSTM(size=4), inputs=10, outputs=12)
+    >>> {name: p.shape for name, p in network.parameters().items() if name.startswith(("source", "target"))}
+    {'source.weight': (10, 4), 'target.weight': (12, 4)}
     """
 
     cell: TrainableCell

@@ -27,6 +27,13 @@ class Network:
         Number of outputs.
     every_step
         Whether there is an output at every step.
+
+    Examples
+    --------
+    >>> from unitcircle.experiments.models import Tanh
+    >>> network = Network(Tanh(size=4), inputs=2, outputs=1)
+    >>> {name: parameter.shape for name, parameter in network.parameters().items()}
+    {'cell.recurrent': (4, 4), 'cell.input': (4, 2), 'cell.bias': (4,), 'readout.weight': (1, 4), 'readout.bias': (1,)}
     """
 
     cell: TrainableCell

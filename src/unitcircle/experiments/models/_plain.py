@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plain(TrainableCell):
-    """``h_t = φ(W h_{t-1} + U x_t + b)``."""
+    """``h_t = φ(W h_{t-1} + U x_t + b)``.
+
+    Examples
+    --------
+    Its subclasses name the activation φ:
+
+    >>> [(str(cell), cell.activation) for cell in (Tanh(size=4), ReLU(size=4), Linear(size=4))]
+    [('tanh(size=4)', 'tanh'), ('relu(size=4)', 'relu'), ('linear(size=4)', 'linear')]
+    """
 
     activation: ClassVar[Activation]
 

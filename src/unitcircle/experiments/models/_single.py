@@ -28,6 +28,13 @@ def select(parameters: Parameters, run: int, /) -> dict[str, Tensor]:
     -------
     dict
         Views.
+
+    Examples
+    --------
+    >>> import torch
+    >>> of_three_runs = {"recurrent": torch.arange(3.0).reshape(3, 1, 1)}
+    >>> select(of_three_runs, 2)["recurrent"].tolist()
+    [[[2.0]]]
     """
     return {name: value[run : run + 1] for name, value in parameters.items()}
 
@@ -55,6 +62,16 @@ def step_of(cell: TrainableCell, parameters: Parameters, /) -> tuple[Step, State
     ------
     ArgumentError
         The cell is not recurrent, or there is more than one run.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from unitcircle.experiments.models import Linear
+    >>> weights = {"recurrent": torch.full((1, 1, 1), 0.5), "input": torch.ones(1, 1, 1), "bias": torch.zeros(1, 1)}
+    >>> step, state = step_of(Linear(size=1), weights)
+    >>> state = step(torch.ones(1, 1), state)  # h = 1
+    >>> step(torch.zeros(1, 1), state)[0].item()
+    0.5
     """
     if not cell.recurrent:
         raise ArgumentError("cell", "must be recurrent", str(cell))

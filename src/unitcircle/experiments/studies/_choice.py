@@ -29,6 +29,19 @@ def chosen_rate(
     -------
     float or None
         One of the experiment's learning rates.
+
+    Examples
+    --------
+    Two tuning runs, made up, of which that at the larger rate is better:
+
+    >>> from unitcircle.experiments.training import Record, Status
+    >>> def find(run):
+    ...     summary = {"validation_score": 0.1 / (1 + 100 * run.learning_rate), "steps_to_threshold": float("inf")}
+    ...     return Record(run, Status.FINISHED, summary=summary)
+    >>> adding = Experiment("adding(length=10)", learning_rates=(1e-3, 3e-3), options={"steps": 10})
+    >>> study = Study("rates", initializers={"default": "torch_default"}, experiments=(adding,), tuning_seeds=1)
+    >>> chosen_rate(study, adding, next(adding.settings()), "default", find)
+    0.003
     """
     if len(experiment.learning_rates) == 1:
         return experiment.learning_rates[0]

@@ -48,6 +48,12 @@ class Outcome:
         Wall time.
     problems
         Path → reason, for every result file that could not be read; its run was repeated.
+
+    Examples
+    --------
+    >>> outcome = Outcome(ended=6, failed=0, left=12, seconds=30.0, problems={})  # of execute(..., minutes=0.5)
+    >>> outcome.complete
+    False
     """
 
     ended: int
@@ -119,6 +125,22 @@ def execute(  # noqa: PLR0913 - options, all by keyword
         name of a record; or this machine lacks the device, the memory or the data that the runs need.
     UnitcircleError
         Another process runs a study in this folder; a record cannot be written (the disk is full); or no worker starts.
+
+    Examples
+    --------
+    A function in place of the training, which takes no time and learns nothing:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.experiments.training import Record, Status
+    >>> def train(runs):
+    ...     return [Record(run, Status.FINISHED, summary={"test_score": 0.17}) for run in runs]
+    >>> adding = Experiment("adding(length=10)", learning_rates=(1e-3,), options={"steps": 10})
+    >>> study = Study("demo", initializers={"default": "torch_default"}, experiments=(adding,), seeds=3, twin=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     first = execute(study, folder, engine="here", train=train)
+    ...     again = execute(study, folder, engine="here", train=train)
+    >>> first.ended, again.ended, again.complete
+    (3, 0, True)
     """
     kind = engine_kind(engine) if isinstance(engine, str) else engine
     if workers is not None:

@@ -36,6 +36,16 @@ def write_table(table: DataFrame, path: str | os.PathLike[str], /) -> Path:
         The suffix is another one.
     MissingExtraError
         duckdb, which writes Parquet, is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_table(pd.DataFrame({"seed": [0, 1], "test_score": [0.1, 0.2]}), f"{folder}/study.csv")
+    ...     text = path.read_text(encoding="utf-8")
+    >>> text.splitlines()
+    ['seed,test_score', '0,0.1', '1,0.2']
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -75,6 +85,13 @@ def query(sql: str, tables: Mapping[str, DataFrame], /) -> tuple[list[str], list
         DuckDB refuses the statement; its message is quoted.
     MissingExtraError
         duckdb is not installed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"label": ["a", "a", "b"], "test_score": [1.0, 3.0, 5.0]})
+    >>> query("SELECT label, avg(test_score) AS mean FROM runs GROUP BY label ORDER BY label", {"runs": runs})
+    (['label', 'mean'], [('a', 2.0), ('b', 5.0)])
     """
     duckdb = _import_duckdb("SQL")
     with duckdb.connect() as connection:

@@ -36,6 +36,12 @@ def stack_limit(run: Run, /, *, engine: EngineKind | None = None) -> int:
     int
         8 on a processor and 64 on a GPU, or fewer if a worker's memory holds no more, but at least 1. It is 1 for tasks
         whose batches differ in length.
+
+    Examples
+    --------
+    >>> from unitcircle.experiments.training import Run
+    >>> stack_limit(Run("adding(length=10)", "tanh(size=8)", "orthogonal"))
+    8
     """
     if Task.parse(run.task).ragged:
         return 1
@@ -86,6 +92,14 @@ class Plan:
         Run → largest number of runs trained together.
     retry_failed
         Whether runs recorded as failed are tried again.
+
+    Examples
+    --------
+    >>> adding = Experiment("adding(length=10)", learning_rates=(1e-3,), options={"steps": 10})
+    >>> study = Study("plan", initializers={"default": "torch_default"}, experiments=(adding,), seeds=3, twin=False)
+    >>> plan = Plan(study, Store("there is nothing here"), limit=lambda run: 2)
+    >>> [run.seed for run in plan.take(1)], plan.left
+    ([0, 1], 3)
     """
 
     def __init__(

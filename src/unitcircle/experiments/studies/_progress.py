@@ -37,6 +37,12 @@ class StudyProgress:
         What runs cannot begin without, such as workers that connect; empty if nothing is missing.
     titles
         Task of a run → its title; a task without one is called by its text.
+
+    Examples
+    --------
+    >>> progress = StudyProgress(ended=6, failed=1, left=12, running=(), slots=2, elapsed=30.0, remaining=60.0)
+    >>> progress.total
+    18
     """
 
     ended: int
@@ -70,6 +76,15 @@ class Event:
         Why runs were lost or failed; empty for other kinds.
     progress
         How much of the study is done now.
+
+    Examples
+    --------
+    What a function passed as ``on_event`` to :func:`execute` gets:
+
+    >>> progress = StudyProgress(ended=6, failed=0, left=0, running=(), slots=2, elapsed=30.0, remaining=0.0)
+    >>> event = Event("closed", runs=(), message="", progress=progress)
+    >>> f"{event.kind}: {event.progress.ended} of {event.progress.total}"
+    'closed: 6 of 6'
     """
 
     kind: Literal["planned", "started", "ended", "lost", "failed", "waiting", "closed"]
@@ -93,6 +108,14 @@ def progress_display(console: Console, /, *, every: float = 60.0) -> Generator[C
     ------
     callable
         Takes an event: the argument ``on_event`` of :func:`execute`.
+
+    Examples
+    --------
+    >>> from rich.console import Console
+    >>> left = StudyProgress(ended=6, failed=0, left=12, running=(), slots=2, elapsed=30.0, remaining=float("nan"))
+    >>> with progress_display(Console(width=80, force_terminal=False)) as on_event:  # passed to execute
+    ...     on_event(Event("planned", runs=(), message="", progress=left))
+    6 of 18 runs, time left unknown yet
     """
     if console.is_terminal:
         bar = progress_bar(console)

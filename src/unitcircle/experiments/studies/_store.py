@@ -30,6 +30,17 @@ class Store:
         Its subfolder ``runs``, with the records.
     problems
         Path → reason, for every file found that is not a record of the current schema and protocol.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from unitcircle.experiments.training import Record, Run, Status
+    >>> run = Run("adding(length=10)", "tanh(size=8)", "orthogonal")
+    >>> with TemporaryDirectory() as folder:
+    ...     Store(folder).write(Record(run, Status.FINISHED, summary={"test_score": 0.1}))
+    ...     found = Store(folder).get(run)  # by another process, which is to go on
+    >>> found.summary["test_score"]
+    0.1
     """
 
     def __init__(self, folder: str | os.PathLike[str], /) -> None:

@@ -54,6 +54,12 @@ class Experiment:
     options
         Every other attribute of :class:`Run`, such as ``steps``, ``batch_size``, ``clip``, ``precision``. A run is
         evaluated at least four times in training, whatever ``evaluate_every`` is.
+
+    Examples
+    --------
+    >>> experiment = Experiment("adding(length=50)", cells=("tanh", "lstm"), sizes=(32, 64), options={"steps": 200})
+    >>> [(setting.cell, setting.steps) for setting in experiment.settings()][:2]
+    [('tanh(size=32)', 200), ('tanh(size=64)', 200)]
     """
 
     task: str | Task = "delayed_digits"
@@ -138,6 +144,14 @@ class Study:
         Of every interval.
     description
         A sentence for readers of the results.
+
+    Examples
+    --------
+    >>> adding = Experiment("adding(length=50)", cells=("lstm",), options={"steps": 200})
+    >>> labels = {"default": "torch_default", "ours": "orthogonal + chrono(max_steps=50)"}
+    >>> study = Study("memory", initializers=labels, experiments=(adding,))
+    >>> study.reference, study.labels
+    ('default', ('default', 'ours', 'default (again)'))
     """
 
     name: str

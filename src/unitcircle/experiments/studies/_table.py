@@ -32,6 +32,16 @@ def study_table(records: Iterable[Record], /, *, study: Study | None = None) -> 
         ``key``, ``label``, ``stage`` (tuning or reported), ``status``, every attribute of the run, every number in the
         summary, ``start.*`` and ``end.*`` (the diagnostics of the first and of the last measured step), ``seconds``,
         ``memory_mb``, ``message``, ``environment.*``.
+
+    Examples
+    --------
+    >>> from unitcircle.experiments.training import Record, Run, Status
+    >>> runs = [Run("adding(length=10)", "tanh(size=8)", "orthogonal", seed=seed) for seed in range(2)]
+    >>> table = study_table([Record(run, Status.FINISHED, summary={"test_score": 0.1 + run.seed}) for run in runs])
+    >>> print(table[["cell", "seed", "test_score"]].to_string(index=False))
+            cell  seed  test_score
+    tanh(size=8)     0         0.1
+    tanh(size=8)     1         1.1
     """
     columns = ["status", *(f.name for f in fields(Run)), "seconds", "memory_mb", "message"]
     return _frame(_run_row, records, study, columns)
@@ -51,6 +61,15 @@ def curve_table(records: Iterable[Record], /, *, study: Study | None = None) -> 
     -------
     pandas.DataFrame
         ``key``, ``label``, ``stage``, the main attributes of the run, and one column per curve.
+
+    Examples
+    --------
+    >>> from unitcircle.experiments.training import Record, Run, Status
+    >>> run = Run("adding(length=10)", "tanh(size=8)", "orthogonal")
+    >>> curves = {"step": [0, 100], "validation_score": [0.2, 0.1]}
+    >>> table = curve_table([Record(run, Status.FINISHED, curves=curves)])
+    >>> table[["step", "validation_score"]].values.tolist()
+    [[0.0, 0.2], [100.0, 0.1]]
     """
     return _frame(_curve_rows, records, study, [*_RUN_COLUMNS, "step"])
 

@@ -47,6 +47,17 @@ class CharacterLanguageModel(Task):
     References
     ----------
     T. Mikolov et al., "Subword language modeling with neural networks" (2012), for the measure.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     text = Path(folder) / "text.txt"
+    ...     _ = text.write_text("the cat sat on the mat. " * 100)
+    ...     task = CharacterLanguageModel(path=str(text), length=20)
+    ...     task.inputs, task.unit
+    (12, 'bits per character')
     """
 
     name = "character_language_model"

@@ -31,6 +31,13 @@ class OwnModule(Specification):
         ``package.module:function``.
     digest
         Of the task's identity, filled in when it is empty; else the task that the function returns is checked.
+
+    Examples
+    --------
+    A function of ours as the factory, in place of one in a file of yours:
+
+    >>> OwnModule("unitcircle.experiments.tasks:Adding").resolve()
+    Adding(length=50)
     """
 
     kind = Task.kind

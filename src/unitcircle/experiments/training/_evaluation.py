@@ -40,6 +40,15 @@ def stack_batches(batches: Sequence[Batch], device: torch.device, /) -> tuple[Te
     -------
     tuple
         Inputs ``(R, T, B, m)``, targets ``(R, B, ...)`` or ``(R, T, B, ...)``, and the weights or None.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from unitcircle.experiments.tasks import Adding
+    >>> batches = [Adding(length=10).sample(np.random.default_rng(seed), 4) for seed in range(3)]
+    >>> inputs, targets, weights = stack_batches(batches, torch.device("cpu"))
+    >>> inputs.shape, targets.shape, weights
+    (torch.Size([3, 10, 4, 2]), torch.Size([3, 4, 1]), None)
     """
     inputs = torch.from_numpy(np.stack([batch.inputs for batch in batches])).to(device)
     targets = torch.from_numpy(np.stack([batch.targets for batch in batches])).to(device)
@@ -65,6 +74,13 @@ def sequences_per_part(steps: int, size: int, device: torch.device, /) -> int:
     -------
     int
         32 at least.
+
+    Examples
+    --------
+    >>> import torch
+    >>> few, many = (sequences_per_part(steps, 64, torch.device("cpu")) for steps in (10_000, 100))
+    >>> few < many
+    True
     """
     return max(FEWEST, NUMBERS[device.type == "cuda"] // (steps * size))
 
@@ -83,6 +99,13 @@ def sequence_axis(task: Task, targets: np.ndarray | Tensor, /) -> int:
     -------
     int
         Counted from the front.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unitcircle.experiments.tasks import Adding, Copying
+    >>> sequence_axis(Adding(), np.zeros((32, 1))), sequence_axis(Copying(), np.zeros((40, 32)))  # numbers, classes
+    (0, 1)
     """
     return targets.ndim - (1 if task.classes else 2)
 

@@ -20,6 +20,14 @@ def build_network(task: Task, cell: TrainableCell, /) -> AnyNetwork:
     -------
     Network or EncoderDecoder
         The specification of the network; it holds no parameters.
+
+    Examples
+    --------
+    >>> from unitcircle.experiments.models import Tanh
+    >>> from unitcircle.experiments.tasks import Adding
+    >>> network = build_network(Adding(length=10), Tanh(size=8))
+    >>> network.inputs, network.outputs, network.every_step
+    (2, 1, False)
     """
     if task.architecture == "encoder_decoder":
         return EncoderDecoder(cell, task.inputs, task.outputs)

@@ -40,6 +40,20 @@ def loss_and_penalty(
     ArgumentError
         A regularizer of the states for a network that has more than one sequence of them, or of the recurrent
         weights for one that has none.
+
+    Examples
+    --------
+    A weight of two times the identity is penalized by ‖WᵀW − I‖_F² = ‖3 I‖_F²:
+
+    >>> import torch
+    >>> from unitcircle.experiments.models import Linear, Network
+    >>> run = Run("adding(length=10)", "linear(size=2)", "identity", soft_orthogonality=0.1)
+    >>> network = Network(Linear(size=2), inputs=2, outputs=1)
+    >>> weights = {name: torch.ones(1, *p.shape) for name, p in network.parameters().items()}
+    >>> weights["cell.recurrent"] = 2 * torch.eye(2)[None]
+    >>> loss, penalty = loss_and_penalty(network, weights, torch.zeros(1, 5, 3, 2), lambda y: (y**2).mean((1, 2)), run)
+    >>> round(penalty.item(), 4)  # 0.1 · (9 + 9)
+    1.8
     """
     if run.omega or run.norm_stabilizer:
         if not isinstance(network, Network):

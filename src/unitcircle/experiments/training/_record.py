@@ -59,6 +59,13 @@ class Record:
         Versions, machine, device, thread count, size of the stack, signature of BLEU.
     message
         Why the run failed or diverged; empty otherwise.
+
+    Examples
+    --------
+    >>> run = Run("adding(length=10)", "tanh(size=8)", "orthogonal")
+    >>> record = Record(run, Status.FINISHED, summary={"test_score": 0.02})
+    >>> Record.from_dict(record.to_dict()).summary["test_score"]
+    0.02
     """
 
     run: Run

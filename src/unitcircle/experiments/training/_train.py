@@ -55,6 +55,15 @@ def train(runs: Sequence[Run], /) -> list[Record]:
     ------
     ArgumentError
         There are no runs, or they cannot be trained together.
+
+    Examples
+    --------
+    Two seeds trained together, for four steps:
+
+    >>> options = {"steps": 4, "evaluate_every": 4, "batch_size": 2, "measure_at": ()}
+    >>> runs = [Run("adding(length=4)", "tanh(size=4)", "orthogonal", seed=seed, **options) for seed in (0, 1)]
+    >>> [(record.run.seed, str(record.status), record.summary["steps"]) for record in train(runs)]
+    [(0, 'finished', 4.0), (1, 'finished', 4.0)]
     """
     if not runs or any(run.stack != runs[0].stack for run in runs):
         arrived = "none" if not runs else "runs that differ in more"

@@ -50,6 +50,18 @@ def initial_parameters(
     ------
     ArgumentError
         An initializer is complex where the weight is real, or a forget bias is named for a cell without gates.
+
+    Examples
+    --------
+    Two runs that differ in the recurrent initializer only have the same input weights:
+
+    >>> import torch
+    >>> from unitcircle.experiments.models import Tanh
+    >>> runs = [Run("adding(length=10)", "tanh(size=8)", recurrent) for recurrent in ("orthogonal", "identity")]
+    >>> where = {"dtype": torch.float32, "device": torch.device("cpu")}
+    >>> drawn = initial_parameters(Tanh(size=8).parameters(2), runs, cell=Tanh(size=8), **where)
+    >>> drawn["recurrent"].shape, bool((drawn["input"][0] == drawn["input"][1]).all())
+    (torch.Size([2, 8, 8]), True)
     """
     weights = {name: np.stack([_draw(name, p, run, cell) for run in runs]) for name, p in parameters.items()}
     return {name: torch.as_tensor(value).to(device, dtype) for name, value in weights.items()}
