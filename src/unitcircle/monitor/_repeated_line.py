@@ -1,54 +1,66 @@
-"""Lines that repeat the names of one before them: their numbers are checked, and only those that are kept parsed."""
+"""Lines that repeat the names of one before them: one pattern reads them, and only the numbers kept are parsed."""
 
 from __future__ import annotations
 
+import math
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
-from unitcircle.monitor._run_line import LARGEST_STEP
-
-MARK = b"\0"
-"""Stands for a text in quotes; JSON has it nowhere."""
 # A whole number of more digits may overflow. The quantifiers with + give nothing back: a line is read once.
 _NUMBER = rb"-?(?:0|[1-9][0-9]{0,299}+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+"
-_NUMBERS = re.compile(rb"\{\0: (?:\0, \0: )?" + _NUMBER + rb"(?:, \0: " + _NUMBER + rb")*+\}")
-"""An object of numbers, whose first value may be a text, with marks for the texts in quotes."""
+_STEP = rb"-?(?:0|[1-9][0-9]{0,14}+)"
+"""Every whole number of 15 digits is a float."""
 
 
-def quoted(parts: list[bytes], /) -> tuple[bytes, ...]:
-    """Return the texts in quotes of a line that was split at its quotes."""
-    return tuple(parts[1::2])
+def quoted(line: bytes, /) -> tuple[bytes, ...]:
+    """Return the texts in quotes of a line."""
+    return tuple(line.split(b'"')[1::2])
 
 
 @dataclass(frozen=True, eq=False)
 class RepeatedLine:
     """A line of numbers with their names, after the name of the run if it has one."""
 
-    step: int  # Place of the step among the parts of the line between quotes
-    kept: tuple[int, ...]  # Places of the numbers that are kept
+    names: tuple[bytes, ...]  # Of the numbers; the step comes first
+    run: bytes | None  # Name of the run
+    kept: frozenset[bytes]  # Names of the numbers that are kept
 
     @classmethod
     def of(cls, line: bytes, record: Mapping[str, Any], kept: Sequence[str], /) -> Self | None:
         """Return what lines of the same texts in quotes share with that of a record; None where it is not numbers."""
-        text, names = line.decode(errors="replace"), list(record)
-        # Otherwise the names of the record are not the texts in the line.
-        if "\\" in text or not text.isprintable() or "step" not in names:
+        run, names = None, list(record)
+        if names[0] == "run":
+            run = record[names.pop(0)].encode()
+        # The names of the record are not the texts in the line where there are escapes, or a name twice.
+        if b"\\" in line or not line.decode(errors="replace").isprintable() or names[:1] != ["step"]:
             return None
-        # Before the value of a name are two quotes, and two more for the text that is the first value.
-        places = {name: 2 * (k + (names[0] == "run")) + 2 for k, name in enumerate(names)}
-        shared, parts = cls(places["step"], tuple(places[name] for name in kept)), line.split(b'"')
-        numbers = shared.numbers(parts)
-        repeats = len(parts) == 2 * (len(names) + (names[0] == "run")) + 1
-        return shared if repeats and numbers == (record["step"], *(record[name] for name in kept)) else None
+        if not all(type(record[name]) in {int, float} and math.isfinite(record[name]) for name in names):
+            return None
+        written = tuple(name.encode() for name in names)
+        if quoted(line) != (() if run is None else (b"run", run)) + written:
+            return None
+        return cls(written, run, frozenset(name.encode() for name in kept))
 
-    def numbers(self, parts: list[bytes], /) -> tuple[float, ...] | None:
-        """Return the step and the numbers that are kept; None where the line is written in another way."""
-        if _NUMBERS.fullmatch(MARK.join(parts[::2])) is None:
-            return None
-        try:
-            step = int(parts[self.step].strip(b":, }"))
-        except ValueError:
-            return None
-        return (step, *[float(parts[k].strip(b":, }")) for k in self.kept]) if abs(step) <= LARGEST_STEP else None
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        """The line with its end; its groups are the step and the numbers that are kept."""
+        head = b"" if self.run is None else re.escape(b'"run": "' + self.run + b'", ')
+        numbers = [
+            re.escape(b'"' + name + b'": ')
+            + (b"(" + _STEP + b")" if name == b"step" else b"(" + _NUMBER + b")" if name in self.kept else _NUMBER)
+            for name in self.names
+        ]
+        return re.compile(rb"\{" + head + b", ".join(numbers) + rb"\}\n")
+
+    def read(self, buffer: bytes, place: int, /) -> tuple[array[float], array[int]]:
+        """Return the step and the numbers kept of every line from a place on, and the ends, while lines repeat."""
+        numbers, ends, match = array("d"), array("q"), self._pattern.match
+        while (found := match(buffer, place)) is not None:
+            numbers.extend(map(float, found.groups()))
+            place = found.end()
+            ends.append(place)
+        return numbers, ends

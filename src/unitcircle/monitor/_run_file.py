@@ -20,13 +20,15 @@ PIECE = 1 << 20
 """Bytes of the file that are read at once."""
 REPEATED = 64
 """Most lines that others are compared with."""
+OFTEN = 8
+"""Lines that are parsed before a pattern is made for those that repeat them, which takes as long as parsing some."""
 
 
 class Lines(Sequence[Mapping[str, Any]]):
     """The records of one run, by the places of their lines: a record is parsed when it is asked for."""
 
-    def __init__(self, path: Path, starts: np.ndarray, ends: np.ndarray) -> None:
-        self._path, self._starts, self._ends = path, starts, ends
+    def __init__(self, path: Path, starts: np.ndarray) -> None:
+        self._path, self._starts = path, starts
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -37,7 +39,7 @@ class Lines(Sequence[Mapping[str, Any]]):
     def __getitem__(self, place: slice) -> Sequence[Mapping[str, Any]]: ...
     def __getitem__(self, place: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
         if isinstance(place, slice):
-            return type(self)(self._path, self._starts[place], self._ends[place])
+            return type(self)(self._path, self._starts[place])
         return next(self.at([range(len(self))[place]]))
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
@@ -50,7 +52,7 @@ class Lines(Sequence[Mapping[str, Any]]):
         with _opened(self._path) as file:
             for place in places:
                 file.seek(int(self._starts[place]))
-                line = file.read(int(self._ends[place] - self._starts[place])).decode(errors="replace")
+                line = file.readline().rstrip(b"\n").decode(errors="replace")
                 if (record := parse_record(line)) is None:
                     raise ArgumentError("path", "must not be rewritten while it is read", str(self._path))
                 yield record
@@ -181,36 +183,49 @@ class _Rows:
     """What is kept of the records of one run, in the order of their lines."""
 
     starts: array[int] = field(default_factory=lambda: array("q"))
-    ends: array[int] = field(default_factory=lambda: array("q"))
     steps: array[int] = field(default_factory=lambda: array("q"))
-    shapes: array[int] = field(default_factory=lambda: array("l"))
+    shapes: array[int] = field(default_factory=lambda: array("i"))
     kept: dict[str, array[float]] = field(default_factory=dict[str, "array[float]"])
 
-    def add(self, numbers: Sequence[float], shape: Shape, start: int, end: int) -> None:
-        """Keep the place of a record, its step and the numbers of it that are drawn, which the step leads."""
-        steps = self.steps
-        for name, number in zip(shape.kept, numbers[1:], strict=True):
+    def add(self, numbers: array[float], shape: Shape, starts: array[int]) -> None:
+        """Keep of records of a shape their places, and of each its step and the numbers that are drawn."""
+        width, before = 1 + len(shape.kept), len(self.steps)
+        for k, name in enumerate(shape.kept, start=1):
             values = self.kept.get(name)
             if values is None:
                 values = self.kept[name] = array("d")
-            if len(values) < len(steps):
-                values.extend([np.nan] * (len(steps) - len(values)))
-            values.append(number)
-        self.starts.append(start)
-        self.ends.append(end)
-        steps.append(int(numbers[0]))
-        self.shapes.append(shape.place)
+            if len(values) < before:
+                values.extend([np.nan] * (before - len(values)))
+            values.extend(numbers[k::width])
+        self.starts.extend(starts)
+        self.steps.extend(map(int, numbers[::width]))
+        self.shapes.extend([shape.place] * len(starts))
 
     def run(self, path: Path, names: Sequence[Shape], unreadable: int, others: int) -> MonitoredRun:
         """Return the run, of each step the record that was written last, in the order of the steps."""
         steps = np.array(self.steps)
-        last = len(steps) - 1 - np.unique(steps[::-1], return_index=True)[1]
-        kept = {name: np.full(len(steps), np.nan) for name in self.kept}
-        for name, values in self.kept.items():
-            kept[name][: len(values)] = values
-        starts, ends, shapes = (np.array(each)[last] for each in (self.starts, self.ends, self.shapes))
-        kept = {name: values[last] for name, values in kept.items()}
-        return MonitoredRun(path, Lines(path, starts, ends), steps[last], shapes, names, kept, unreadable, others)
+        if (np.diff(steps) > 0).all():
+            last = slice(None)
+        else:
+            last = len(steps) - 1 - np.unique(steps[::-1], return_index=True)[1]
+            steps = steps[last]
+        starts, shapes = (np.array(each)[last] for each in (self.starts, self.shapes))
+        kept: dict[str, np.ndarray] = {}
+        for name, values in self.kept.items():  # one copy at a time
+            whole = np.full(len(self.steps), np.nan)
+            whole[: len(values)] = values
+            kept[name] = whole[last]
+        return MonitoredRun(path, Lines(path, starts), steps, shapes, names, kept, unreadable, others)
+
+
+@dataclass(eq=False)
+class _Known:
+    """A line that others may repeat, its run and shape."""
+
+    line: RepeatedLine
+    run: str
+    shape: Shape
+    seen: int = 0  # How often it was repeated and parsed
 
 
 class RunFile:
@@ -249,8 +264,9 @@ class RunFile:
         self._run = ""
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self._unreadable = 0
-        # By its texts in quotes, which the run and all names are among: a line, its run and shape.
-        self._repeated: dict[tuple[bytes, ...], tuple[RepeatedLine, str, Shape]] = {}
+        # By its texts in quotes, which the run and all names are among.
+        self._repeated: dict[tuple[bytes, ...], _Known] = {}
+        self._current: _Known | None = None
 
     def read(self) -> MonitoredRun:
         """Return the run that the last line of the file belongs to.
@@ -282,20 +298,43 @@ class RunFile:
         file.seek(self._position)
         rest = b""
         while piece := file.read(PIECE):
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                self._add(line, self._position)
-                self._position += len(line) + 1
+            buffer = rest + piece
+            place = self._lines(buffer)
+            self._position += place
+            rest = buffer[place:]
         return rest.strip()
 
-    def _add(self, line: bytes, start: int) -> None:
-        parts, end = line.split(b'"'), start + len(line)
-        texts = quoted(parts)
-        repeated = self._repeated.get(texts)
-        if repeated is not None and (numbers := repeated[0].numbers(parts)) is not None:
-            self._run = repeated[1]
-            self._runs[self._run].add(numbers, repeated[2], start, end)
-            return
+    def _lines(self, buffer: bytes) -> int:
+        """Read the whole lines of a piece of the file; return the place after them."""
+        place = 0
+        while (end := buffer.find(b"\n", place)) >= 0:
+            if self._current is not None and (after := self._repeats(buffer, place, self._current)) > place:
+                place = after
+                continue
+            line = buffer[place:end]
+            texts = quoted(line)
+            known = self._repeated.get(texts)
+            if known is not None and known is not self._current and known.seen >= OFTEN:
+                self._current = known
+                continue
+            if known is not None:
+                known.seen += 1
+            self._add(line, texts, self._position + place, isnew=known is None)
+            place = end + 1
+        return place
+
+    def _repeats(self, buffer: bytes, place: int, known: _Known) -> int:
+        """Read the lines from a place on that repeat one; return the place after them."""
+        numbers, ends = known.line.read(buffer, place)
+        if not ends:
+            return place
+        starts = array("q", [self._position + start for start in (place, *ends[:-1])])
+        self._run = known.run
+        self._runs[known.run].add(numbers, known.shape, starts)
+        return ends[-1]
+
+    def _add(self, line: bytes, texts: tuple[bytes, ...], start: int, *, isnew: bool) -> None:
+        """Parse a line."""
         text = line.decode(errors="replace")
         if not text.strip():
             return
@@ -305,12 +344,13 @@ class RunFile:
             return
         self._run = str(record.get("run"))
         shape = self._shapes[tuple(record)]
-        numbers = (record["step"], *(float(record[name]) for name in shape.kept))
-        self._runs.setdefault(self._run, _Rows()).add(numbers, shape, start, end)
-        if repeated is None and (new := RepeatedLine.of(line, record, shape.kept)) is not None:
+        numbers = array("d", (record["step"], *(float(record[name]) for name in shape.kept)))
+        rows = self._runs.setdefault(self._run, _Rows())
+        rows.add(numbers, shape, array("q", [start]))
+        if isnew and (new := RepeatedLine.of(line, record, shape.kept)) is not None:
             if len(self._repeated) >= REPEATED:
                 self._repeated.clear()
-            self._repeated[texts] = (new, self._run, shape)
+            self._repeated[texts] = _Known(new, self._run, shape)
 
 
 def _opened(path: Path) -> BinaryIO:
