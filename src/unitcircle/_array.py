@@ -23,6 +23,8 @@ FLOATING = ("float64", "float32", "bfloat16", "float16", "complex128", "complex6
 LARGEST_DRAW = 1e6
 LOW_PRECISION = frozenset({"float16", "bfloat16"})
 MATRIX_AXES = 2
+_STANDARD = hasattr(np, "cumulative_sum")
+"""Whether NumPy has all that is used here by the names of the array API, as from 2.1 on: a copy of it imports f2py."""
 
 
 @runtime_checkable
@@ -42,7 +44,7 @@ ArrayT = TypeVar("ArrayT", bound=Array)
 
 def namespace(array: Array, /) -> Any:
     """Return the array-API namespace of an array: NumPy's, torch's, JAX's, ..."""
-    return array_api_compat.array_namespace(array)
+    return np if _STANDARD and isinstance(array, np.ndarray | np.generic) else array_api_compat.array_namespace(array)
 
 
 def library(array: Array, /) -> str:
@@ -73,7 +75,8 @@ def complex_dtype(xp: Any, dtype: Any, /) -> Any:
 
 def gaussian(z: ArrayT, /, *, axes: int = MATRIX_AXES) -> tuple[ArrayT, Callable[[Any], ArrayT]]:
     """Return a standard-normal array ``(..., m, n)``, at least in float32, and the cast back to its own type."""
-    if not _is_array(z) or isinstance(z, np.ma.MaskedArray | np.matrix):
+    # The masked arrays of NumPy are imported by asking for their name.
+    if not _is_array(z) or (type(z) is not np.ndarray and isinstance(z, np.ma.MaskedArray | np.matrix)):
         z = cast("ArrayT", to_numpy(z, argument="z"))
     if not _is_dense(z):
         raise DtypeError("z", "must be dense", _sort(z), "Draw a dense standard-normal array.")

@@ -10,7 +10,7 @@ from unitcircle.diagnosis._driven import drive_together
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import EqualLayers, from_torch, jvp, kind_of, step
 
-EPS = np.finfo(float).eps
+EPS, EPS32 = (float(np.finfo(kind).eps) for kind in (float, np.float32))
 GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1, "linear": 1}
 
 
@@ -88,3 +88,28 @@ def test_layers_of_different_kinds_are_refused():
         EqualLayers(mixed)
     with pytest.raises(ArgumentError, match="none"):
         EqualLayers([])
+
+
+def large_lstm(dtype, n=256):
+    rng = np.random.default_rng(1)
+    parts = {"weight_ih": (4 * n, 3), "bias_ih": 4 * n, "bias_hh": 4 * n}
+    made = {name: (rng.uniform(-1, 1, shape) / n**0.5).astype(dtype) for name, shape in parts.items()}
+    return from_torch((rng.uniform(-1, 1, (4 * n, n)) / n**0.5).astype(dtype), cell="lstm", **made)
+
+
+def test_a_large_layer_is_driven_in_the_precision_that_it_has():
+    single, double = (drive(large_lstm(dtype), steps=12) for dtype in (np.float32, np.float64))
+    assert not np.array_equal(single.log_growth, double.log_growth)
+    assert np.allclose(single.log_growth, double.log_growth, rtol=0, atol=256 * EPS32)
+    assert np.allclose(single.spread, double.spread, rtol=0, atol=256 * EPS32)
+
+
+def test_what_single_precision_cannot_hold_is_driven_in_double():
+    rng = np.random.default_rng(0)
+    W, U = (100 * rng.normal(size=(256, k)) / 16 for k in (256, 1))
+    single, double = (
+        drive(from_torch(W.astype(dtype), cell="linear", weight_ih=U.astype(dtype)), steps=30)
+        for dtype in (np.float32, np.float64)
+    )
+    assert single.log_growth[-1] > 130  # the states of 60 steps reach 1e120
+    assert np.allclose(single.log_growth, double.log_growth, rtol=256 * EPS32)

@@ -23,6 +23,8 @@ FORGETTING = 10_000
 """Most steps that a layer runs before it is measured: what has not forgotten its initial state by then never does."""
 TOGETHER = 2**17
 """Recurrent entries of layers that run together: a megabyte, which stays in a cache."""
+SINGLE = 256
+"""Units from which the products of a step, and not the calls, take its time."""
 DRIVES = 2**20
 """Entries of the drives that are formed at once."""
 LOST = 1e-3
@@ -158,7 +160,7 @@ def drive_together(
     else:
         size = max(1, TOGETHER // max(sum(block.size for block in first.gates.values()), 1))
         for start in range(0, len(driven), size):
-            runs += _run_together(EqualLayers(driven[start : start + size]), inputs, before, probes)
+            runs += _run(driven[start : start + size], inputs, before, probes)
     found = iter(
         DrivenDynamics(run.logs.mean(axis=1), run.spread, run.saturated / max(steps, 1), _words(layer, data, inputs))
         for layer, run in zip(driven, runs, strict=True)
@@ -209,11 +211,23 @@ def _words(layer: RecurrentLayer, data: np.ndarray | None, inputs: np.ndarray) -
     return words + (", with biases of 0 because they are unknown" if "bias" in layer.unknown else "")
 
 
+def _run(layers: Sequence[RecurrentLayer], inputs: np.ndarray, before: int, probes: np.ndarray) -> list[_Run]:
+    """Run equal layers; a large one that is stored in single precision or less is run in it, as in its network."""
+    block = next(iter(layers[0].gates.values()))
+    if len(layers) == 1 and len(block) >= SINGLE and block.dtype.itemsize <= 4:
+        (run,) = _run_together(EqualLayers(layers, dtype=np.float32), inputs, before, probes)
+        # What single precision cannot hold is run again.
+        if np.isfinite(run.logs).all():
+            return [run]
+    return _run_together(EqualLayers(layers), inputs, before, probes)
+
+
 def _run_together(layers: EqualLayers, inputs: np.ndarray, before: int, probes: np.ndarray) -> list[_Run]:
     """Run equal layers, and multiply perturbations by the step Jacobians after the first steps."""
     length, batch, _ = inputs.shape
     count, steps = len(layers.recurrent), length - before
-    state = np.zeros((count, layers.state_size, batch))
+    inputs, probes = inputs.astype(layers.dtype, copy=False), probes.astype(layers.dtype, copy=False)
+    state = np.zeros((count, layers.state_size, batch), layers.dtype)
     tangents = np.broadcast_to(np.moveaxis(probes, 0, 1), (count, layers.state_size, batch, PROBES)).copy()
     logs = np.zeros((steps + 1, count, batch))
     start, scale = np.log(_sizes(tangents)), np.zeros((count, batch))
@@ -237,7 +251,7 @@ def _run_together(layers: EqualLayers, inputs: np.ndarray, before: int, probes: 
             sizes = _sizes(tangents)
             logs[lag, ~exploded] = (np.log(sizes) + scale - start)[~exploded]
             sizes[~(sizes > 0)] = 1.0
-            tangents /= sizes[:, None, :, None]
+            tangents /= sizes[:, None, :, None].astype(layers.dtype)
             scale += np.log(sizes)
             saturated += np.where(exploded, 0.0, (np.abs(state[:, : layers.n]) > 0.99).mean(axis=(1, 2)))
     return [_Run(logs[:, k], float(saturated[k])) for k in range(count)]
@@ -245,7 +259,7 @@ def _run_together(layers: EqualLayers, inputs: np.ndarray, before: int, probes: 
 
 def _sizes(tangents: np.ndarray) -> np.ndarray:
     """Return the norm of the perturbations of each layer and trajectory."""
-    return np.sqrt(np.einsum("lsbp,lsbp->lb", tangents, tangents))
+    return np.sqrt(np.einsum("lsbp,lsbp->lb", tangents, tangents)).astype(np.float64)
 
 
 def _drives(layers: EqualLayers, inputs: np.ndarray) -> Iterator[np.ndarray]:

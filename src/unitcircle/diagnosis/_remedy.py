@@ -92,7 +92,11 @@ def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator,
     n = layer.hidden_size
     if "recurrent" in action:
         init = parse(action["recurrent"])
-        changes["gates"] = {gate: np.asarray(init.sample(n, rng=rng)) for gate in layer.gates}
+        # In the precision that the layer has, but for half precision, in which nothing is computed.
+        changes["gates"] = {
+            gate: np.asarray(init.sample(n, rng=rng), np.result_type(block, np.float32))
+            for gate, block in layer.gates.items()
+        }
     if "bias" in action:
         z = rng.standard_normal(n)
         values = biases_of(parse(action["bias"]), z, layer.cell.gates, keeping=layer.cell.keeping)

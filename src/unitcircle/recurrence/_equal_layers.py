@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence._activations import activation
@@ -24,6 +25,8 @@ class EqualLayers:
     ----------
     layers
         Layers of one kind.
+    dtype
+        Precision of the steps.
 
     Raises
     ------
@@ -43,7 +46,7 @@ class EqualLayers:
     [2.0, 1.5]
     """
 
-    def __init__(self, layers: Sequence[RecurrentLayer], /) -> None:
+    def __init__(self, layers: Sequence[RecurrentLayer], /, *, dtype: DTypeLike = np.float64) -> None:
         kinds = {kind_of(layer) for layer in layers}
         if len(kinds) != 1 or None in kinds:
             rule = "must be of one kind, without projection, with full real weights"
@@ -52,19 +55,19 @@ class EqualLayers:
         self.cell, self.n, self.reset_after = first.cell, first.hidden_size, first.reset_after
         self.state_size = first.state_size
         self.phi = {gate: activation(name) for gate, name in first.activations.items()}
-        zero = np.zeros(self.n)
+        zero, self.dtype = np.zeros(self.n), np.dtype(dtype)
 
         def stacked(name: str, gates: Sequence[str] = first.cell.gates) -> np.ndarray:
             blocks = [[getattr(layer, name).get(gate, zero) for gate in gates] for layer in layers]
-            return np.asarray(blocks, dtype=np.float64).reshape(len(layers), -1, *np.shape(blocks[0][0])[1:])
+            return np.asarray(blocks, dtype=self.dtype).reshape(len(layers), -1, *np.shape(blocks[0][0])[1:])
 
         self.recurrent = stacked("gates")
         self.input = stacked("inputs") if first.inputs else None
         self.bias = stacked("biases")[..., None]
         self.peepholes = stacked("peepholes")[..., None] if first.peepholes else None
         self.inner_bias = stacked("recurrent_biases", "n")[..., None] if first.cell is Cell.GRU else None
-        leak = [np.broadcast_to(np.asarray(layer.leak, dtype=np.float64), (self.n,)) for layer in layers]
-        self.leak = np.asarray(leak)[..., None] if first.cell is Cell.LEAKY_RNN else None
+        leak = [np.broadcast_to(np.asarray(layer.leak, dtype=self.dtype), (self.n,)) for layer in layers]
+        self.leak: np.ndarray | None = np.asarray(leak)[..., None] if first.cell is Cell.LEAKY_RNN else None
 
     def drives(self, x: np.ndarray | None, /) -> np.ndarray:
         """Return ``U x + b`` ``(layers, k·n, columns)`` of inputs ``(m, columns)``, or of none: one column."""
