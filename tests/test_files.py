@@ -29,6 +29,20 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_interrupt_while_the_file_is_made_leaves_nothing(tmp_path, monkeypatch):
+    created = os.open
+
+    def interrupted(*arguments, **options):
+        os.close(created(*arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), written_whole(tmp_path / "page.html"):
+        pass
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_written_is_an_argument_error_and_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "folder").mkdir()
     pattern = r"folder.*Is a directory.*Nothing was changed"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -67,12 +67,13 @@ def _written(path: Path) -> Generator[IO[bytes]]:
     path = path.resolve()  # a symbolic link stays, and the file that it names is replaced
     umask = os.umask(0)
     os.umask(umask)
-    file = None
+    # Named before it exists: wherever an interrupt comes, what it leaves is found.
+    hidden = path.with_name(f".{path.name[:60]}.{secrets.token_hex(5)}")
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~umask  # what was private stays so
-            file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:60]}.", delete=False)  # noqa: SIM115
+            file = open(hidden, "x+b", opener=_private)  # noqa: SIM115
         except OSError as error:
             raise ArgumentError(
                 "path", "must be in a folder that can be written to", f"{path} ({error.strerror})"
@@ -82,9 +83,14 @@ def _written(path: Path) -> Generator[IO[bytes]]:
             # The name must not reach the disk before the content does.
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).chmod(mode)
-        Path(file.name).replace(path)
+        hidden.chmod(mode)
+        hidden.replace(path)
     except BaseException:  # an interrupt may come at any place
-        if file is not None:
-            Path(file.name).unlink(missing_ok=True)
+        with suppress(OSError):
+            hidden.unlink()
         raise
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that nobody else may read."""
+    return os.open(path, flags, 0o600)
