@@ -24,6 +24,7 @@ from ._execute import Outcome, execute
 from ._export import query, write_table
 from ._plan import Plan, stack_limit
 from ._progress import Event, StudyProgress, progress_display
+from ._shipped import shipped_studies
 from ._store import Store
-from ._study import FIRST_TUNING_SEED, TWIN, Experiment, Study, shipped_studies
+from ._study import FIRST_TUNING_SEED, TWIN, Experiment, Study
 from ._table import curve_table, study_table

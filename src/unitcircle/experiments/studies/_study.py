@@ -21,6 +21,7 @@ from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.experiments.models import Role, TrainableCell
 from unitcircle.experiments.studies._described import described_tasks
 from unitcircle.experiments.studies._feasibility import check_laws, check_options, check_setting
+from unitcircle.experiments.studies._shipped import shipped_studies
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Run
 from unitcircle.initializers import Initializer
@@ -355,23 +356,6 @@ class Study:
                 raise UnknownNameError("key of a study", name, allowed | {"initializers", "experiment"})
         options: dict[str, Any] = {"name": "study"} | of_declared_type(cls, keys)
         return cls(initializers=dict(inits), experiments=experiments, **options)
-
-
-def shipped_studies() -> list[str]:
-    """Return the names of the study files that come with the package.
-
-    Returns
-    -------
-    list[str]
-        File names, sorted.
-
-    Examples
-    --------
-    >>> shipped_studies()[:2]
-    ['forget-bias.toml', 'long-memory.toml']
-    """
-    folder = files("unitcircle.experiments.studies")
-    return sorted(item.name for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
 def _experiment(table: Mapping[str, Any], tasks: Mapping[str, Task]) -> Experiment:
