@@ -125,13 +125,55 @@ def test_a_command_outlives_the_reader_of_its_output(words, status, buffering, m
     assert Path("page.html").exists() == ("page.html" in words)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
-def test_a_full_disk_is_said_in_one_line(monkeypatch, capsys):
-    with Path("/dev/full").open("w") as full:
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+PRINTING = [
+    ["--help"],
+    ["diagnose", "--help"],
+    ["diagnose", "model.safetensors"],
+    ["diagnose", "model.safetensors", "--json"],
+    ["diagnose", "model.safetensors", "--output-format", "sarif"],
+    ["diff", "model.safetensors", "model.safetensors"],
+    ["radius", "--n", "8"],
+    ["rule"],
+    ["schema"],
+    ["spectrum", "orthogonal"],
+    ["study", "show", "quick", "--out", "."],
+    ["watch", "run.jsonl"],
+]
+
+
+@FULL
+@pytest.mark.parametrize("buffering", [0, 8192])
+@pytest.mark.parametrize("words", PRINTING, ids=" ".join)
+def test_a_full_disk_is_said_in_one_line(words, buffering, model, monkeypatch, capsys):
+    Path("run.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    file = io.FileIO("/dev/full", "w")
+    binary = io.BufferedWriter(file, buffering) if buffering else file
+    with io.TextIOWrapper(binary, write_through=not buffering) as full:
         monkeypatch.setattr(sys, "stdout", full)
-        assert main(["--help"]) == 2
-        full.flush()  # as Python does at its end
-    assert capsys.readouterr().err == "unitcircle: [Errno 28] No space left on device\n"
+        assert main(words) == 2
+        sys.stdout.flush()  # as Python does at its end
+    said = "unitcircle: the output cannot be written (No space left on device): what was printed is not whole\n"
+    assert capsys.readouterr().err == said
+
+
+@FULL
+def test_a_log_on_a_full_disk_changes_no_status(model, monkeypatch, capsys):
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert main(["diagnose", "nothing.pt"]) == 2
+        assert main(["diagnose", "model.safetensors"]) == 1
+    assert "UC" in capsys.readouterr().out
+
+
+@FULL
+def test_help_on_a_full_disk_does_not_end_the_process_as_done():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "--version"], stdout=full, stderr=subprocess.PIPE, env=environment(), check=False, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
 
 
 def test_an_output_that_was_closed_before(monkeypatch):

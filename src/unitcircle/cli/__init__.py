@@ -167,8 +167,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     accept_any_encoding(ascii_only="--ascii" in words)
     words = [word for word in words if word != "--ascii"]
     try:
-        status = _run(words)
-        sys.stdout.flush()
+        try:
+            status = _run(words)
+        finally:  # tyro ends the process after help
+            sys.stdout.flush()
     except SystemExit:  # of tyro, after help or words that are no command line
         raise
     except UnitcircleError as error:
@@ -180,8 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:  # a user's code may raise anything
         # Python would end with status 1, which means findings.
         if isinstance(error, OSError) and error.errno in NO_ROOM:
-            message = str(error)
-            _terminal.drop_what_cannot_be_printed()
+            message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
         else:
             message = f"unexpected error, {type(error).__name__}: {error}; {_log(words)}"
         return _refuse(message)

@@ -6,7 +6,6 @@ import codecs
 import io
 import os
 import signal
-import stat
 import sys
 import threading
 import unicodedata
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from unitcircle._printable import printable
+from unitcircle.errors import UnitcircleError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -88,7 +88,8 @@ codecs.register_error("unitcircle", _in_ascii)
 def outlive_readers() -> None:
     """Let a command go on when the reader of its output has left (``unitcircle ... | head``).
 
-    Its files are written and its exit status says what was found, as without the pipe.
+    Its files are written and its exit status says what was found, as without the pipe. An output that cannot be
+    written to, as on a full disk, is an error of unitcircle; a log (stderr) that cannot be is let go.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -97,19 +98,18 @@ def outlive_readers() -> None:
             continue
         buffer = getattr(stream, "buffer", None)
         raw = getattr(buffer, "raw", buffer)
-        if isinstance(raw, io.FileIO) and stat.S_IFMT(os.fstat(raw.fileno()).st_mode) in {stat.S_IFIFO, stat.S_IFSOCK}:
-            stream.flush()
-            pipe = _Pipe(raw, stream)
+        if isinstance(raw, io.FileIO) and not raw.isatty():
+            output = _Output(raw, stream, let_go=name == "stderr")
             form = {name: getattr(stream, name) for name in ("encoding", "errors", "line_buffering", "write_through")}
-            setattr(sys, name, io.TextIOWrapper(pipe if buffer is raw else io.BufferedWriter(pipe), **form))
+            setattr(sys, name, io.TextIOWrapper(output if buffer is raw else io.BufferedWriter(output), **form))
 
 
-class _Pipe(io.RawIOBase):
-    """A pipe into which what nobody reads any more can be written."""
+class _Output(io.RawIOBase):
+    """A pipe or a file into which what nobody reads any more, or a disk has refused, can be written."""
 
-    def __init__(self, raw: io.FileIO, stream: TextIO) -> None:
+    def __init__(self, raw: io.FileIO, stream: TextIO, *, let_go: bool) -> None:
         # The stream closes the file when it is no longer referred to.
-        self._raw, self._stream = raw, stream
+        self._raw, self._stream, self._let_go = raw, stream, let_go
         self.name = raw.name
 
     def writable(self) -> bool:
@@ -121,17 +121,13 @@ class _Pipe(io.RawIOBase):
     def write(self, data: Buffer, /) -> int:
         try:
             return self._raw.write(data)
-        except BrokenPipeError:
+        except OSError as error:
+            # Python would try again at its end, and end with a status of its own.
             drop_output(self._raw.fileno())
+            if not self._let_go and not isinstance(error, BrokenPipeError):
+                message = f"the output cannot be written ({error.strerror}): what was printed is not whole"
+                raise UnitcircleError(message) from error
             return self._raw.write(data)
-
-
-def drop_what_cannot_be_printed() -> None:
-    """Forget what a full disk has refused, which Python would try again at its end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        drop_output(sys.stdout.fileno())
 
 
 def drop_output(descriptor: int, /) -> None:
