@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import math
 import pickle
 import struct
 import zipfile
@@ -323,6 +324,17 @@ def linear_layers(path, count=30_000):
     entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     names = {f"l{k}.{part}": entry for k in range(count) for part in ("A_log", "dt_bias")}
     safetensors_of(path, names, bytes(8))
+
+
+def lstms(path, count=14_000):
+    """Thousands of LSTMs of two units, whose gates are many arrays each."""
+    shapes = {"weight_hh_l0": [8, 2], "weight_ih_l0": [8, 1], "bias_ih_l0": [8], "bias_hh_l0": [8]}
+    entries = {
+        f"l{k}.{part}": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * math.prod(shape)]}
+        for k in range(count)
+        for part, shape in shapes.items()
+    }
+    safetensors_of(path, entries, bytes(64))
 
 
 def norms(path, count=30_000):
@@ -657,7 +669,7 @@ BOMBS = {
         one_member_under_many_names, zip_in_many_heads, pickle_flood, pickle_memo, pickle_references,
         pickle_doubled_tuple, torch_views, many_views, many_sparse, sparse_npz, sparse_matlab, compressed_matlab,
         gguf_overlapping, gguf_wide, gguf_names, gguf_equal_names, long_name, nested_names, siblings,
-        linear_layers, norms, gguf_quantized,
+        linear_layers, lstms, norms, gguf_quantized,
         gguf_state_spaces, gguf_state_spaces_of_bytes, gguf_words, gguf_pairs, gguf_counts, tflite_of_bytes,
         tflite_repeats,
         tflite_graphs, tfjs, keras_bidirectional, keras_names, hdf5_chunk, hdf5_zeros, hdf5_objects, zarr_empty,

@@ -50,7 +50,7 @@ def test_a_member_read_often_uses_up_the_limit(path, monkeypatch):
         archive = Archive(path)
         archive.read("deflated")
         archive.read("deflated")
-        with pytest.raises(CheckpointError, match="refused as hostile"):
+        with pytest.raises(CheckpointError, match="refused in case it is hostile"):
             archive.read("deflated")
 
 

@@ -258,7 +258,7 @@ class TestRefusals:
             with pytest.raises(CheckpointError, match="a chunk of the array 'edge' would take 781 KB"):
                 file["edge"]
             assert file["w"].shape == (5000,)
-            with pytest.raises(CheckpointError, match=r"the array 'w' would take .*: refused as hostile"):
+            with pytest.raises(CheckpointError, match=r"the array 'w' would take .*: refused in case it is hostile"):
                 [file["w"] for _ in range(4)]
 
     @pytest.mark.parametrize("data", [b"", b"\x89HDF\r\n\x1a\n", b"no HDF5 at all" * 100])

@@ -555,7 +555,7 @@ class TestConfiguration:
             KerasModel.parse(text, "2.10.0")
 
     def test_too_long(self):
-        with room(), pytest.raises(CheckpointError, match=r"its model configuration, JSON of .* would take"):
+        with room(), pytest.raises(CheckpointError, match=r"its model configuration is JSON of .* would take"):
             KerasModel.parse("[" * 2_000_000, "2.10.0")
 
     @pytest.mark.parametrize(

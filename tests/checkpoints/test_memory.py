@@ -123,6 +123,11 @@ def honest(path):
     path.with_suffix(".npz").rename(path)
 
 
+def ten_thousand(path):
+    entry = {"dtype": "F32", "shape": [8, 2], "data_offsets": [0, 64]}
+    bombs.safetensors_of(path, {f"lstm.weight_hh_l{k}": entry for k in range(10_000)}, bytes(64))
+
+
 HONEST = {honest: 1, experts: 48}
 """Files that are read, with their layers."""
 SMALL = (
@@ -147,12 +152,30 @@ def test_memory_and_time_of_honest_files(tmp_path):
     assert [cost for cost in found if not cost.kept] == []
 
 
+@pytest.mark.skipif("UNITCIRCLE_BOMBS" not in os.environ, reason="5 seconds: make fuzz measures it")
+def test_as_many_layers_as_a_refusal_names_are_read(tmp_path):
+    (cost,) = measured(tmp_path, [ten_thousand])
+    assert cost.layers == 10_000
+    assert cost.kept
+
+
+def test_an_honest_file_that_is_refused_is_told_what_is_read(tmp_path, monkeypatch):
+    matrices = [[[0.5, 0.25], [0.125, 0.5]]] * 6_000
+    (tmp_path / "m.json").write_text(json.dumps(matrices))
+    assert read(tmp_path / "m.json").coverage
+    monkeypatch.setattr(_room, "ALLOWANCE", 1 << 20)  # of 600,000 matrices with the real one
+    with pytest.raises(CheckpointError, match=r"169 KB that would take 2683 KB .* 10,000 a file") as refusal:
+        read(tmp_path / "m.json")
+    assert len(str(refusal.value).removeprefix(str(tmp_path))) <= 300
+
+
 COUNTED = {
     bombs.gguf_names: (30, "by their names"),
     bombs.gguf_equal_names: (500, "by their names"),
     bombs.nested_names: (300, "names beside its layers"),
     bombs.siblings: (30, "tensors beside its layers"),
     bombs.linear_layers: (60, "its layers"),
+    bombs.lstms: (170, "its layers would take .* KB"),
     bombs.norms: (60, "its layers"),
     bombs.gguf_quantized: (3000, "its tensors"),
     bombs.gguf_state_spaces: (1, "its linear recurrences"),
@@ -160,7 +183,7 @@ COUNTED = {
     bombs.dynet_layers: (200, "its layers"),
 }
 """Bombs that are made smaller here, with so much of what they flood a reader with, and what is refused then."""
-STEPS = {bombs.nested_names: 500_000, bombs.siblings: 80_000}
+STEPS = {bombs.lstms: 10**6, bombs.nested_names: 500_000, bombs.siblings: 80_000}
 
 
 @pytest.mark.parametrize("make", COUNTED, ids=lambda make: make.__name__)

@@ -164,7 +164,7 @@ def test_an_index_is_bounded_by_the_memory_it_takes(tmp_path, monkeypatch):
     assert index.stat().st_size > 5 << 20
     assert len(read(index)) == 1
     monkeypatch.setattr("unitcircle.checkpoints._room.ALLOWANCE", 0)
-    with pytest.raises(CheckpointError, match=r"JSON of [0-9]+ bytes, would take .*: refused as hostile"):
+    with pytest.raises(CheckpointError, match=r"JSON of [0-9]+ KB that would take .*: refused in case it is hostile"):
         read(index)
 
 

@@ -91,5 +91,5 @@ def test_a_header_larger_than_the_file_is_never_allocated(tmp_path):
 
 def test_a_header_above_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(_room, "ALLOWANCE", 0)
-    with pytest.raises(CheckpointError, match=r"its header, JSON of [0-9]+ bytes, would take"):
+    with pytest.raises(CheckpointError, match=r"its header is JSON of [0-9]+ KB that would take"):
         read(written(tmp_path / "large", {str(place): {} for place in range(20_000)}))

@@ -13,13 +13,13 @@ from unitcircle.recurrence import RecurrentLayer, Source, from_linear
 KEPT, PASSING = 24, 64
 """Bytes of an element of a parameter, of one byte perhaps: that its layer keeps, and that making the layer takes."""
 
-COST_OF_LAYER, STEPS_OF_LAYER = 6000, 300
-"""Bytes that Python keeps for a layer of a few units, and steps of work that it takes to make it."""
+COST_OF_LAYER, COST_OF_TENSOR, STEPS_OF_LAYER = 2500, 2000, 300
+"""Bytes that Python takes for a layer of a few units and for each of its tensors, and steps of work to make it."""
 
 
 def source_of(file: str, tensors: tuple[str, ...], layout: str = "", dtype: str = "") -> Source:
     """Return where a layer comes from that is made next, and take its room."""
-    take(COST_OF_LAYER, "its layers")
+    take(COST_OF_LAYER + COST_OF_TENSOR * len(tensors), "its layers")
     work(STEPS_OF_LAYER, "its layers")
     return Source(file, tensors, layout, dtype)
 

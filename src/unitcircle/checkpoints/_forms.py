@@ -28,7 +28,7 @@ def count_names(names: Iterable[str], /) -> None:
     steps, forms = 0, set[str]()
     for name in names:
         if len(name) > LONGEST:
-            message = f"a tensor has a name of {len(name)} letters ({name[:40]!r}...): refused as hostile"
+            message = f"a tensor has a name of {len(name)} letters ({name[:40]!r}...): refused in case it is hostile"
             raise CheckpointError(message)
         steps += _STEPS_OF_NAME + (len(name) ** 2 >> 10)
         if (one := form(name)) not in forms:

@@ -20,7 +20,7 @@ def parse_json(text: bytes, /, *, what: str = "it", kept: bool = True) -> Any:
     # shards or of numbers with eight digits four times.
     widest = 1 if text.isascii() and b"\\u" not in text else 4
     needed = 2 * widest * len(text) + sum(cost * text.count(mark) for mark, cost in _COSTS.items())
-    (take if kept else ask)(needed, f"{what}, JSON of {len(text)} bytes,")
+    (take if kept else ask)(needed, f"{what} is JSON of {len(text) >> 10} KB that")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -121,7 +121,7 @@ class _Matlab:
         if kind != _MATRIX or not content:
             return
         if depth > MAX_DEPTH:
-            message = f"it is a MATLAB file with structures deeper than {MAX_DEPTH}: refused as hostile"
+            message = f"it is a MATLAB file with structures deeper than {MAX_DEPTH}: refused in case it is hostile"
             raise CheckpointError(message)
         parts = self.elements(content)
         head = list(itertools.islice(parts, 3))

@@ -105,7 +105,7 @@ class _Tree:
         """Take in the object at a place, and return where the next one starts."""
         found = token(self.memory, place)
         if depth > MAX_DEPTH:
-            message = f"its tree is deeper than {MAX_DEPTH}: refused as hostile"
+            message = f"its tree is deeper than {MAX_DEPTH}: refused in case it is hostile"
             raise CheckpointError(message)
         if found.kind in {"map", "list"}:
             place = found.start

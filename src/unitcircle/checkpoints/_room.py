@@ -20,6 +20,11 @@ LARGE = 16
 """How many times its size the part of a file beyond PROMISED may take: for weights of few bits, products of factors."""
 STEPS = 5_000_000
 """Steps of work for one file; one step is an instruction of a pickle, an entry of a table: about a microsecond."""
+REFUSED = (
+    "refused in case it is hostile. If it is not, save its recurrent weights alone as .safetensors, at most 10,000 a "
+    "file"
+)
+"""What is said of a file that would take more: an honest one may, such as JSON of millions of short numbers."""
 
 
 class Room:
@@ -48,8 +53,8 @@ class Room:
         """Refuse the file unless there is room for some bytes."""
         if nbytes > self.left:
             message = (
-                f"{what} would take {nbytes >> 10} KB of memory beside {self._taken >> 10} KB, more than a file of "
-                f"{self._size >> 10} KB explains: refused as hostile"
+                f"{what} would take {nbytes >> 10} KB of memory, where {max(self.left, 0) >> 10} KB are left of "
+                f"{(self._taken + self.left) >> 10} KB for {self._size >> 10} KB of files: {REFUSED}"
             )
             raise CheckpointError(message)
 
@@ -62,7 +67,7 @@ class Room:
         """Count steps of work, or refuse the file."""
         self._steps += steps
         if self._steps > STEPS:
-            message = f"{what} would take more than {STEPS} steps of work: refused as hostile"
+            message = f"{what} would take more than {STEPS} steps of work: {REFUSED}"
             raise CheckpointError(message)
 
 

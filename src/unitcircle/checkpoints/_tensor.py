@@ -95,10 +95,10 @@ def elements(
         message = f"a tensor of shape {shape!r:.200} repeats its storage of {count} elements; call contiguous() first"
         raise CheckpointError(message)
     kind = np.dtype(_RAW.get(dtype, dtype)).newbyteorder(">" if big_endian else "<")
-    flat = np.frombuffer(buffer, dtype=kind, count=count)
     # Steps along a side of one element do not matter, and may be anything.
     steps = tuple(step * size if extent > 1 else 0 for extent, step in zip(shape, strides, strict=True))
-    view = np.lib.stride_tricks.as_strided(flat[offset:], shape=shape, strides=steps, writeable=False)
+    view = np.ndarray(shape, kind, buffer, offset * size, steps)
+    view.flags.writeable = False
     if raw:
         return view
     if dtype in _WIDER:
