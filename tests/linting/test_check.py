@@ -68,6 +68,7 @@ def test_only_what_is_new_fails(models):
     settings = Settings(baseline=models / "ci" / "known.json")
     Baseline(settings.baseline).write(check(["bad.npz"]).findings)
     entry = {"file": "../bad.npz", "code": "UC102", "layer": "lstm", "gate": "o", "tensor": "lstm.weight_hh_l0"}
+    entry |= {"severity": "error"}
     assert json.loads(settings.baseline.read_text()) == {"schema": 1, "findings": [entry]}
     baseline = Baseline.read(settings.baseline)
     report = check(["bad.npz", "good.npz"], settings, baseline=baseline)
@@ -119,6 +120,28 @@ def test_one_known_parameter_does_not_hide_another(models):
     assert [finding.place.tensor.rpartition(".")[2] for finding in report.files[0].findings] == ["A_log"]
 
 
+def test_a_known_note_does_not_hide_a_later_warning_of_the_same_code_and_place(models):
+    lenient = Settings(severity={"UC102": Severity.NOTE})
+    Baseline(models / "known.json").write(check(["bad.npz"], lenient).findings)
+    baseline = Baseline.read(models / "known.json")
+    assert list(baseline.known.values()) == [Severity.NOTE]
+    assert (
+        check(["bad.npz"], lenient, baseline=baseline).summary == "1 file: no findings; 1 known finding in the baseline"
+    )
+    risen = check(["bad.npz"], Settings(severity={"UC102": Severity.WARNING}), baseline=baseline)
+    assert (risen.status, risen.stale) == (FINDINGS, [])
+    assert [finding.severity for finding in risen.files[0].findings] == [Severity.WARNING]
+
+
+def test_a_baseline_without_severities_accepts_any(models):
+    Baseline(models / "known.json").write(check(["bad.npz"]).findings)
+    content = json.loads((models / "known.json").read_text())
+    for entry in content["findings"]:
+        del entry["severity"]
+    (models / "known.json").write_text(json.dumps(content))
+    assert check(["bad.npz"], baseline=Baseline.read(models / "known.json")).status == CLEAN
+
+
 def test_statistics_name_the_files_that_were_not_read(models):
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(report_view(check(["broken.npz", "bad.npz"]), statistics=True))
@@ -134,6 +157,7 @@ NO_BASELINES = [
     '{"schema": 2, "findings": []}',
     '{"schema": 1, "findings": [{}]}',
     '{"schema": 1, "findings": [{"file": 1, "code": "", "layer": "", "gate": "", "tensor": ""}]}',
+    '{"schema": 1, "findings": [{"file": "", "code": "", "layer": "", "gate": "", "tensor": "", "severity": 3}]}',
 ]
 
 

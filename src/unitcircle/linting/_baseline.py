@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from unitcircle._files import written_whole
 from unitcircle._json import to_json
-from unitcircle.diagnosis import Finding
+from unitcircle.diagnosis import Finding, Severity
 from unitcircle.errors import ArgumentError
 
 SCHEMA = 1
@@ -41,7 +41,7 @@ class Baseline:
     path
         The file, from whose folder the paths in it start.
     known
-        The findings.
+        Each finding, and the severity that was accepted.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Baseline:
     """
 
     path: Path
-    known: frozenset[Known] = frozenset()
+    known: Mapping[Known, Severity] = field(default_factory=dict[Known, Severity])
 
     @classmethod
     def read(cls, path: Path, /) -> Baseline:
@@ -83,8 +83,9 @@ class Baseline:
             raise ArgumentError("baseline", rule, f"{path} ({error})", "Write one with --write-baseline.") from error
 
     def knows(self, file: str, finding: Finding, /) -> bool:
-        """Return whether a finding of a file is known."""
-        return self.entry(file, finding) in self.known
+        """Return whether a finding of a file is known, with its severity or a higher one."""
+        accepted = self.known.get(self.entry(file, finding))
+        return accepted is not None and finding.severity <= accepted
 
     def entry(self, file: str, finding: Finding, /) -> Known:
         """Return what identifies a finding of a file."""
@@ -94,7 +95,7 @@ class Baseline:
     def stale(self, found: Iterable[tuple[str, Finding]], files: Iterable[str], /) -> list[Known]:
         """Return the known findings which are there no more, of files that were looked at or are gone, sorted."""
         names = {self._name(file) for file in files}
-        left = self.known - {self.entry(*item) for item in found}
+        left = self.known.keys() - {self.entry(*item) for item in found}
         return sorted(entry for entry in left if entry.file in names or self._is_gone(entry.file))
 
     def _is_gone(self, name: str) -> bool:
@@ -103,8 +104,12 @@ class Baseline:
 
     def write(self, found: Iterable[tuple[str, Finding]], /) -> None:
         """Write the findings of a call as the new baseline; the file is replaced only when it is complete."""
-        entries = sorted({self.entry(file, finding) for file, finding in found})
-        content = {"schema": SCHEMA, "findings": [entry._asdict() for entry in entries]}
+        severities: dict[Known, Severity] = {}
+        for file, finding in found:
+            entry = self.entry(file, finding)
+            severities[entry] = max(finding.severity, severities.get(entry, finding.severity))
+        findings = [entry._asdict() | {"severity": str(severities[entry])} for entry in sorted(severities)]
+        content = {"schema": SCHEMA, "findings": findings}
         with written_whole(self.path) as file:
             file.write(to_json(content).encode() + b"\n")
 
@@ -112,10 +117,12 @@ class Baseline:
         return file if "://" in file else Path(os.path.relpath(file, self.path.parent)).as_posix()
 
 
-def _findings(content: Any) -> frozenset[Known]:
+def _findings(content: Any) -> dict[Known, Severity]:
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema {content['schema']!r}")
     rows = [[entry[name] for name in Known._fields] for entry in content["findings"]]
     if not all(isinstance(value, str) for row in rows for value in row):
         raise TypeError("a finding has a value that is no text")
-    return frozenset(Known(*row) for row in rows)
+    # Baselines of version 0.2 hold no severity: they accept any.
+    severities = [Severity[str(entry.get("severity", "error")).upper()] for entry in content["findings"]]
+    return {Known(*row): severity for row, severity in zip(rows, severities, strict=True)}

@@ -84,7 +84,8 @@ class Report:
         """The entries of the baseline that hold no more: about these files, or about files that are gone."""
         if self.baseline is None:
             return []
-        return self.baseline.stale(self.known, [file.path for file in self.files if file.diagnosis is not None])
+        found = [*self.known, *self.findings]  # a finding whose severity has risen is there still
+        return self.baseline.stale(found, [file.path for file in self.files if file.diagnosis is not None])
 
     @property
     def status(self) -> int:
