@@ -25,8 +25,12 @@ OTHER_ENDS = 2.1
 """By how much (nats) the ends of curves differ that authors of one family draw."""
 ORDERED = 0.3
 """Rank correlation with its law below which a curve has no order: training from it leaves 0.8 and more."""
+KOLMOGOROV = 1.95
+"""√n times the largest distance from a distribution that one in a thousand samples has."""
 FEW = 4
 """Fewer rows at their start may lie there by chance."""
+SMALLEST, LARGEST = 5e-5, 0.2
+"""Half the smallest and twice the largest step that authors draw by any of their settings."""
 MOST_ROWS = 256
 """Of more channels, the first ones show whether modes are in order."""
 LAWFUL = {
@@ -48,8 +52,8 @@ def law(text: str, /) -> DecayLaw:
 
 
 @cache
-def _spread(text: str) -> float:
-    return float(law(text).sample(256, rng=0).std())
+def _sample(text: str) -> np.ndarray:
+    return law(text).sample(256, rng=0)
 
 
 def is_started(name: str, value: np.ndarray, /) -> np.ndarray:
@@ -60,7 +64,7 @@ def is_started(name: str, value: np.ndarray, /) -> np.ndarray:
         rows = real.reshape(-1, real.shape[-1])
         return np.all(_near(rows, np.log(np.arange(1, rows.shape[-1] + 1)), 2.0**-8), axis=1)
     if name == "A_log" and real.ndim == 1:
-        start = np.log(np.arange(1, real.size + 1)) if real.any() else 0.0
+        start = _even_rates(real) if real.any() else 0.0
     elif name == "A_imag" and real.ndim == 2:
         return np.all(_near(real, np.pi * np.arange(real.shape[-1]), 2.0**-8), axis=1)
     elif name == "log_A_real":
@@ -72,6 +76,15 @@ def is_started(name: str, value: np.ndarray, /) -> np.ndarray:
     else:
         return np.zeros(real.size, bool)
     return _near(real.ravel(), start, 2.0**-8)
+
+
+def _even_rates(value: np.ndarray) -> np.ndarray:
+    """Return the logarithms of 1, ..., heads or of linspace(1, last), whichever a parameter is nearest to."""
+    place = np.arange(value.size)
+    with np.errstate(over="ignore"):
+        own = np.median(np.expm1(value[1:]) / place[1:]) if value.size > 1 else 1.0
+    starts = [np.log1p(step * place) for step in (1.0, own) if 0 < step < np.inf]
+    return max(starts, key=lambda start: _near(value, start, 2.0**-8).sum())
 
 
 def is_rounded(value: np.ndarray, /) -> bool:
@@ -103,7 +116,7 @@ def started_in_part(name: str, value: np.ndarray, /) -> Mark | None:
     if name == "gate_bias" or started.sum() < FEW or not 0.5 <= started.mean() < 1:
         return None
     rows = value.reshape(len(started), -1)
-    start = rows[started.argmax()] if rows.shape[1] > 1 or name == "log_A_real" else np.log(1.0 + np.arange(len(rows)))
+    start = rows[started.argmax()] if rows.shape[1] > 1 or name == "log_A_real" else _even_rates(rows[:, 0])
     away = np.abs(rows - (start if rows.shape[1] > 1 else np.broadcast_to(start, len(rows))[:, None])).max(1)
     if (away[~started] > APART * EXACT).all():
         return "lost in part", f"is where its authors start it in all but {(~started).sum()} of {started.size} rows"
@@ -165,9 +178,25 @@ def narrow(text: str, value: np.ndarray, /) -> Mark | None:
     """Return the mark of entries that differ by much less than their law lets them."""
     share = NARROW if value.size >= MANY else NARROW_OF_FEW
     levels = np.unique(value, return_counts=True)[1]
-    if value.std() >= share * _spread(text) or levels.max() >= max(2, value.size / 4):  # clamped, or lost in part
+    if value.std() >= share * _sample(text).std() or levels.max() >= max(2, value.size / 4):  # clamped, or lost in part
         return None
     return "not spread", f"is {value.mean():.3g} ± {value.std():.2g} over all entries, which its authors spread"
+
+
+def standard_normal(text: str, value: np.ndarray, /) -> Mark | None:
+    """Return the mark of what fits N(0, 1), and no draw of a law, walked by 1 or decayed to a half, has its mean."""
+    drawn, size = _sample(text), value.size
+    root, mean, deviation = math.sqrt(size), float(value.mean()), float(value.std())
+    towards = np.sign(drawn.mean())
+    near = towards * (drawn.mean() / 2 - mean) * root < 4 * math.hypot(1, drawn.std() / 2)
+    if near or max(abs(mean) * root, abs(deviation - 1) * root * math.sqrt(2)) > 3:
+        return None
+    below = size / 2 * (1 + np.array([math.erf(x / math.sqrt(2)) for x in np.sort(value, axis=None)]))
+    place = np.arange(size)
+    if max(np.abs(below - place).max(), np.abs(below - place - 1).max()) / root > KOLMOGOROV:
+        return None
+    what = f"is {mean:.2g} ± {deviation:.2g}, as {size} draws from N(0, 1), which no law of its authors gives"
+    return "standard normal", what
 
 
 def repeated(text: str, value: np.ndarray, /) -> Mark | None:
@@ -197,7 +226,8 @@ def unlawful(name: str, value: np.ndarray, /) -> Mark | None:
     with np.errstate(over="ignore"):
         stored = inverse(value)
     outside = (stored < low) | (stored > high)
-    if outside.mean() < 0.25:
+    far = what == "the step" and (stored.min() < SMALLEST or stored.max() > LARGEST)
+    if outside.mean() < 0.25 and not far:
         return None
     given = f"gives {what} from {stored.min():.3g} to {stored.max():.3g}"
     return "off its law", f"{given}, where authors draw from {low:.2g} to {high:.2g}"
@@ -212,13 +242,15 @@ def curve(text: str, value: np.ndarray, /) -> Mark | None:
     rows = value.reshape(-1, value.shape[-1]) if heads else value.reshape(1, -1)
     if rows.shape[1] < 8:
         return None
+    if drawn.start > 0 and not heads and (np.abs(np.exp(rows) - _fitted(drawn, np.exp(rows[0]))) <= EXACT).all():
+        return "logarithm taken twice", f"is the logarithm of the curve of its authors, from {rows[0, 0]:.3g}"
     for shape in _shapes(drawn):
         if found := _in_part(shape, rows):
             return found
     found = [_another(drawn, shape, rows) for shape in {drawn, *_shapes(drawn), ZigzagCurve()}]
     if any(found) and not any(mark == _SAME for mark in found):
         return next(mark for mark in found if mark)
-    return _order(drawn, rows, exact=isinstance(drawn, ZigzagCurve) or heads)
+    return _order(drawn, rows)
 
 
 def _shapes(drawn: DecayCurve) -> list[DecayCurve]:
@@ -255,13 +287,13 @@ def _another(drawn: DecayCurve, shape: DecayCurve, rows: np.ndarray) -> Mark | N
     return "another curve", what + f"{drawn.start:g} to {drawn.start + drawn.rise:g}"
 
 
-def _order(drawn: DecayCurve, rows: np.ndarray, *, exact: bool) -> Mark | None:
+def _order(drawn: DecayCurve, rows: np.ndarray) -> Mark | None:
     """Return the mark of entries that are not in the order of their curve."""
     expected = drawn.start + drawn.rise * np.linspace(0, 1, rows.shape[1]) + _ripple(drawn, rows.shape[1])
     ranks = float(np.mean([_rank_correlation(row, expected) for row in rows]))
     if rows.size >= MANY and ranks < ORDERED:
         return "order", f"has no order over the channels (rank correlation {ranks:.2g}), which its authors give it"
-    if exact and _is_permuted(drawn, rows):
+    if _is_permuted(drawn, rows):
         return "order", "holds the curve of its authors with its entries in another order"
     return None
 
@@ -269,7 +301,7 @@ def _order(drawn: DecayCurve, rows: np.ndarray, *, exact: bool) -> Mark | None:
 def _is_permuted(drawn: DecayCurve, rows: np.ndarray) -> bool:
     """Return whether entries are those of the curve with some power, and not in its order."""
     values, size = np.sort(rows.ravel()), rows.shape[1]
-    powers = np.arange(1, 2.01, 0.01) if isinstance(drawn, ZigzagCurve) else np.arange(0.3, 1.61, 0.01)
+    powers = np.arange(0.3, 2.01, 0.01)
     curves = drawn.start + drawn.rise * np.linspace(0, 1, size) ** powers[:, None] + _ripple(drawn, size)
     entries = np.sort(np.repeat(curves, len(rows), axis=1), axis=1)
     best = int(np.abs(entries - values).max(1).argmin())

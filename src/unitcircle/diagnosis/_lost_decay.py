@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -26,8 +27,11 @@ TWICE = 1.21
 """log log 16 is 1.02 and log10 16 is 1.204; of rates from U(0, 16), eight in ten are above e to this."""
 ABOVE = 2.9
 """A little above log 16, the largest rate of those that are drawn; rates log(1, ..., heads) are in order."""
-DISPLACED = 8
-"""Training moves the entries of a curve out of their order by less than so many times their distance from its law."""
+PRUNED = "they were clamped or pruned"
+SURELY_NORMAL = 1024
+"""Of so many entries few layers are trained to a mean of 0 and a deviation of 1; of 64, one in a hundred may be."""
+UNREACHED = 1e-5
+"""1 − |λ| of the slowest channel that authors draw is 1e-4, for sequences of 16,000 steps."""
 _STEPS = ("dt_bias", "log_dt", "log_step", "nu_log", "recurrent_param")
 _MODULI = ("nu_log", "recurrent_param")
 _LEVELS = ("log_A_real",)
@@ -43,7 +47,7 @@ class LostParameter:
     parameter: str
     symptom: str
     what: str
-    sure: bool = True  # Whether neither clamping nor pruning explains it
+    unless: str = ""  # What else would explain it
 
 
 def law_of(linear: LinearRecurrence, parameter: str, /) -> str:
@@ -57,7 +61,7 @@ def lost_parameters(linear: LinearRecurrence, /) -> list[LostParameter]:
     for lost in _symptoms(linear):
         found.setdefault(lost.parameter, lost)
     if found and _are_pruned([np.asarray(linear.parameters[n]) for n in linear.family.laws if n in linear.parameters]):
-        return [replace(lost, sure=lost.sure and lost.symptom != "constant in part") for lost in found.values()]
+        return [replace(one, unless=PRUNED) if one.symptom == "constant in part" else one for one in found.values()]
     return list(found.values())
 
 
@@ -102,8 +106,12 @@ def _marked(linear: LinearRecurrence, name: str, value: np.ndarray) -> LostParam
     mark = next(filter(None, _marks(linear, name, value)), None)
     if mark is None:
         return None
-    pruned = mark[0] == "constant in part" and _by_training(linear, name, value, 0.0)
-    return LostParameter(name, mark[0], f"{linear.names.get(name, name)} {mark[1]}", not pruned)
+    unless = ""
+    if mark[0] == "constant in part" and _by_training(linear, name, value, 0.0):
+        unless = PRUNED
+    elif mark[0] == "standard normal" and value.size < SURELY_NORMAL:
+        unless = "training left it there"
+    return LostParameter(name, mark[0], f"{linear.names.get(name, name)} {mark[1]}", unless)
 
 
 def _marks(linear: LinearRecurrence, name: str, value: np.ndarray) -> Iterator[marks.Mark | None]:
@@ -121,12 +129,14 @@ def _marks(linear: LinearRecurrence, name: str, value: np.ndarray) -> Iterator[m
     yield marks.curve(text, value)
     if value.size >= MANY or name == "fgate_bias":
         yield marks.narrow(text, value)
-    if _is_untrained(linear, name):
-        yield marks.unlawful(name, value)
     if value.size >= MANY:
         yield marks.repeated(text, value)
         yield marks.whole_numbers(value)
     yield marks.overwritten(value)
+    if _is_untrained(linear, name):
+        yield marks.unlawful(name, value)
+    if value.size >= MANY:
+        yield marks.standard_normal(text, value)
 
 
 def _is_untrained(linear: LinearRecurrence, name: str) -> bool:
@@ -169,11 +179,7 @@ def _unspread(linear: LinearRecurrence, name: str, value: np.ndarray) -> LostPar
         if counts[most] >= max(PART * value.size, few):
             what = f"{stored} is {values[most]:g} in {counts[most]} of {value.size} entries, which its authors spread"
             trained = _by_training(linear, name, value, float(values[most]))
-            return LostParameter(name, "constant in part", what, not trained)
-    if name in (*_CURVES, "fgate_bias") and value.size >= MANY and _is_shuffled_curve(value.ravel()):
-        return LostParameter(
-            name, "order", f"{stored} holds the curve of its authors with its entries in another order"
-        )
+            return LostParameter(name, "constant in part", what, PRUNED if trained else "")
     return None
 
 
@@ -196,21 +202,6 @@ def _is_on_the_curve(value: np.ndarray, which: np.ndarray) -> bool:
     return value.ndim == 1 and bool(np.abs(value - np.linspace(3, 6, value.size))[which].max() <= NEAR_LAW)
 
 
-def _is_shuffled_curve(value: np.ndarray) -> bool:
-    """Return whether values are those of a power of the place, and not in its order."""
-    ordered = np.sort(value)
-    if (value == ordered).all() or ordered[0] == ordered[-1]:
-        return False
-    place, height = np.linspace(0, 1, len(value)), (ordered - ordered[0]) / (ordered[-1] - ordered[0])
-    middle = len(value) // 2
-    if not 0 < height[middle] < 1:
-        return False
-    power = np.log(height[middle]) / np.log(place[middle])
-    away = float(np.abs(height - place**power).max())
-    moved = float(np.abs(value - ordered).max() / (ordered[-1] - ordered[0]))
-    return away < NEAR_LAW and moved > DISPLACED * away
-
-
 def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
     """Return what shows that a parameter is on another scale than its law, or None."""
     low, high = float(value.min()), float(value.max())
@@ -219,16 +210,23 @@ def _off_scale(name: str, value: np.ndarray, stored: str) -> LostParameter | Non
     if name in _STEPS and low > 0 and high < 0.2:
         inverse = "its inverse softplus" if name in {"dt_bias", "recurrent_param"} else "its logarithm"
         return LostParameter(name, "not inverted", f"{stored} lies in ({low:.3g}, {high:.3g}): a step, not {inverse}")
-    if name in _MODULI and low > 0:
-        inverted = low > 0.5 and high <= 1
-        meaning = "|λ|, not its parameter" if inverted else "no |λ| is above 1/2, as with a changed sign"
-        symptom = "not inverted" if inverted else "sign"
-        return LostParameter(name, symptom, f"{stored} lies in ({low:.3g}, {high:.3g}): {meaning}")
+    if name in _MODULI and (high < math.log(UNREACHED) or low > 0):
+        return _moduli(name, stored, low, high)
     if name == "fgate_bias":
         return _forget_bias(stored, value)
     if name in {"dt_bias", "log_dt", "log_step"}:
         return _steps(name, stored, value)
     return _curve(name, value.ravel(), stored) if name in _CURVES and value.size >= MANY else None
+
+
+def _moduli(name: str, stored: str, low: float, high: float) -> LostParameter:
+    if high < 0:
+        what = f"{stored} is below {high:.3g} in all channels: no memory is shorter than {math.exp(-high):.3g} tokens"
+        return LostParameter(name, "scale", what)
+    inverted = low > 0.5 and high <= 1
+    meaning = "|λ|, not its parameter" if inverted else "no |λ| is above 1/2, as with a changed sign"
+    symptom = "not inverted" if inverted else "sign"
+    return LostParameter(name, symptom, f"{stored} lies in ({low:.3g}, {high:.3g}): {meaning}")
 
 
 def _forget_bias(stored: str, value: np.ndarray) -> LostParameter | None:

@@ -24,11 +24,12 @@ def lost_decay_initialization(exam: Examination) -> Iterator[Finding]:
     A parameter of the decay (`A_log`, `dt_bias`, `time_decay`, `fgate.bias`, ...) bears a mark that neither its
     authors' law nor training leaves: one value in all heads or channels, or in a quarter of them; entries that are
     exactly 0 or 1, or beyond ±30, where nothing learns; a spread of less than a quarter of the law's; the numbers of
-    one shard several times; whole numbers only; a curve without its order, in part, or of another family; another
-    scale: A in place of its logarithm, the step in place of its inverse softplus, the logarithm taken twice, a squared
-    step, a changed sign. Where another parameter of the layer is exactly where its authors start it, the layer was not
-    trained, and steps out of the authors' range are a mark too. Entries that clamping or pruning explains are a note.
-    What a file does not tell, and how much is found, is in docs/results/lost-decays.md.
+    one shard several times; whole numbers only; draws from N(0, 1) (a note where they are fewer than 1,024); a curve
+    without its order, in part, or of another family; another scale: A in place of its logarithm, the step in place of
+    its inverse softplus, the logarithm taken twice, a squared step, a changed sign, memories of 10⁵ tokens in all
+    channels. Where another parameter of the layer is exactly where its authors start it, the layer was not trained, and
+    steps out of the authors' range are a mark too. Entries that clamping or pruning explains are a note. What a file
+    does not tell, and how much is found, is in docs/results/lost-decays.md.
 
     ## Why it matters
     The parameters of the decay are initialized by hand, outside `reset_parameters`: they are lost where a framework
@@ -55,9 +56,9 @@ def lost_decay_initialization(exam: Examination) -> Iterator[Finding]:
                 severity = Severity.NOTE
         for lost in lost_parameters(linear):
             yield Finding(
-                severity if lost.sure else Severity.NOTE,
+                Severity.NOTE if lost.unless else severity,
                 layer.place(linear.names.get(lost.parameter, lost.parameter)),
-                f"{lost.what}{'' if lost.sure else ', unless they were clamped or pruned'}; {text}",
+                f"{lost.what}{', unless ' if lost.unless else ''}{lost.unless}; {text}",
                 "every head starts with a decay that the authors of this family do not start with",
                 law_of(linear, lost.parameter),
                 {"family": linear.family.name, "parameter": lost.parameter, "symptom": lost.symptom} | evidence,
