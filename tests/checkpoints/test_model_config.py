@@ -54,6 +54,19 @@ def test_the_gate_of_kda(config, family, bound, tmp_path):
     assert bool(untold) == (not any("gate" in note and "config.json says" in note for note in found.coverage.notes))
 
 
+def test_mamba_3_of_fla_has_the_softplus_that_its_authors_replaced(tmp_path):
+    bias = np.linspace(-6, 1, HEADS).astype(np.float32)
+    tensors = {"dt_bias": bias, "in_proj.weight": np.ones((9, 8)), "B_bias": np.ones((HEADS, 1, 2))}
+    file = {f"layers.0.mixer.{name}": values for name, values in tensors.items()}
+    step = np.logaddexp(bias.astype(float), 0)
+    (layer,) = found = read(tmp_path, file, {"model_type": "other"})
+    np.testing.assert_allclose(layer.diagonal, np.exp(-step), rtol=1e-12)
+    assert any("how Mamba-3 makes A" in note for note in found.coverage.notes)
+    (layer,) = found = read(tmp_path, file, {"model_type": "mamba3"})
+    np.testing.assert_allclose(layer.diagonal, 2**-step, rtol=1e-12)  # softplus(0) = log 2
+    assert not any("how Mamba-3 makes A" in note for note in found.coverage.notes)
+
+
 @pytest.mark.parametrize("name", ["allow_neg_eigval", "linear_allow_neg_eigval"])
 def test_a_doubled_beta(name, tmp_path):
     (layer,) = read(tmp_path, DELTA, {"model_type": "gated_deltanet", name: True})

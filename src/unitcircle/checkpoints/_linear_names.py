@@ -11,6 +11,7 @@ import numpy as np
 
 from unitcircle.checkpoints._counted_layer import counted_layer
 from unitcircle.checkpoints._inventory import Inventory
+from unitcircle.checkpoints._model_config import UNTOLD_RATE
 from unitcircle.checkpoints._room import take
 from unitcircle.recurrence import LINEAR_FAMILIES, RecurrentLayer
 
@@ -191,6 +192,8 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
         family = "KDA, bounded"
     if family.startswith("KDA"):
         work.notes[f"the file does not say whether the gate of KDA is bounded: read as {family}"] = None
+    if family == "Mamba-3":
+        work.notes[UNTOLD_RATE] = None
     beta = f"{prefix}b_proj.weight"
     if family == "KDA, bounded" and "A_log" not in values and beta in work.tensors:
         values["dt_bias"] = values["dt_bias"].reshape(work.shape(beta)[0], -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,11 @@ DEFAULT_BOUND = -5.0
 DEPTH = 4
 UNTOLD = "the file does not say whether the gate of KDA is bounded"
 """How the note begins that a configuration makes needless."""
+UNTOLD_RATE = (
+    "the file does not say how Mamba-3 makes A: read with A = 1 at rest, as mamba_ssm since its pull request 962; "
+    "before it, and in fla, log λ at rest is log 2 of this"
+)
+"""The note that a configuration of fla, whose A is −softplus, makes needless."""
 _DOUBLED = ("allow_neg_eigval", "linear_allow_neg_eigval")
 _BOUNDED = ("kda_safe_gate", "safe_gate")
 _BOUNDS = ("kda_lower_bound", "linear_lower_bound", "gate_lower_bound", "lower_bound")
@@ -84,6 +90,10 @@ def configured(
         notes = tuple(note for note in notes if not note.startswith(UNTOLD))
     unread = coverage.unread
     kind = str(config.get("model_type", "")).lower()
+    if kind == "mamba3" and UNTOLD_RATE in notes:
+        made = [_of_softplus(layer) for layer in made]
+        used[f"{NAME} says model_type {kind}: A of Mamba-3 is −softplus, as in fla"] = None
+        notes = tuple(note for note in notes if note != UNTOLD_RATE)
     if kind in _NAMED and not any(layer.linear is not None for layer in layers) and not unread:
         unread = (f"{NAME} says that the layers are {_NAMED[kind]} (model_type {kind}): not read",)
     return made, replace(coverage, notes=(*notes, *used), unread=unread)
@@ -117,14 +127,25 @@ def _configured(layer: RecurrentLayer, options: Mapping[str, Any], used: dict[st
     return layer
 
 
+def _of_softplus(layer: RecurrentLayer) -> RecurrentLayer:
+    """Return a layer of Mamba-3 whose A is −softplus, at rest −log 2."""
+    if layer.linear is None or layer.linear.family.name != "Mamba-3":
+        return layer
+    return _with(layer, "Mamba-3", {"rate": math.log(2)})
+
+
 def _of_gate(layer: RecurrentLayer, family: str, bound: float) -> RecurrentLayer:
     """Return a layer of KDA with the gate that its configuration says."""
+    return _with(layer, family, {"gate_bound": bound} if bound != DEFAULT_BOUND else {})
+
+
+def _with(layer: RecurrentLayer, family: str, numbers: Mapping[str, float]) -> RecurrentLayer:
+    """Return a layer as one of a family, with numbers of a configuration."""
     linear = layer.linear
     assert linear is not None
     parameters, names, dtypes = dict(linear.parameters), dict(linear.names), dict(linear.dtypes)
-    if bound != DEFAULT_BOUND:
-        parameters["gate_bound"] = np.array([bound])
-        names["gate_bound"], dtypes["gate_bound"] = NAME, "float64"
+    for name, value in numbers.items():
+        parameters[name], names[name], dtypes[name] = np.array([value]), NAME, "float64"
     other = from_linear(family, parameters, names=names, dtypes=dtypes)
     return replace(layer, diagonal=other.diagonal, linear=other.linear)
 

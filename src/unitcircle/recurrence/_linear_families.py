@@ -105,6 +105,12 @@ def _selective(p: Parameters) -> np.ndarray:
     return -rates * _softplus(bias).reshape(*bias.shape, *(1,) * (rates.ndim - bias.ndim))
 
 
+def _mamba3(p: Parameters) -> np.ndarray:
+    """Return −h(0) softplus(dt_bias), where h is the heavy-tail activation, h(0) = 1, or another."""
+    rate = float(p["rate"].item()) if "rate" in p else 1.0
+    return -rate * _softplus(p["dt_bias"])
+
+
 def _per_channel(p: Parameters) -> tuple[np.ndarray, np.ndarray]:
     """Return exp(A_log) ``(heads, 1)`` and dt_bias ``(heads, channels)``."""
     heads = p["A_log"].size
@@ -193,8 +199,8 @@ _FAMILIES = (
         laws=_MAMBA_LAWS, layout="mamba",
     ),
     LinearFamily(
-        "Mamba-3", "α = exp(−softplus(dt + dt_bias) max(h(A), floor)), times a rotation", ("dt_bias",),
-        lambda p: -_softplus(p["dt_bias"]), _KEY, "state-spaces/mamba mamba_ssm/modules/mamba3.py",
+        "Mamba-3", "α = exp(−softplus(dt + dt_bias) max(h(A), floor)), times a rotation", ("dt_bias",), _mamba3, _KEY,
+        "state-spaces/mamba mamba_ssm/modules/mamba3.py (h(0) = 1; softplus(0) before its pull request 962)",
         laws={"dt_bias": _STEP}, rotates=True, layout="mamba",
     ),
     LinearFamily(
