@@ -79,6 +79,23 @@ def seeded_errors():
         doubled = dict.fromkeys(("bias_ih_l0", "bias_hh_l0"), lambda x: 2 * x)
         yield f"{cell} doubled", cell, doubled, "biases are doubled"
         yield f"{cell} stale", cell, {"bias_hh_l0": np.zeros_like}, "only the input part of the biases is there"
+    order = np.random.default_rng(5).permutation(N)
+    for cell in ("lstm", "gru"):
+        k = len(GATES[cell])
+
+        def each(op, k=k):
+            return lambda x: np.concatenate([op(block) for block in np.split(x, k)])
+
+        rows, columns = each(lambda x: x[order]), each(lambda x: x[:, order])
+        shuffle = lambda x, k=k: x.reshape(k, N, -1).swapaxes(0, 1).reshape(x.shape)  # noqa: E731
+        back = lambda x, k=k: x.reshape(N, k, -1).swapaxes(0, 1).reshape(x.shape)  # noqa: E731
+        for part, noun in (("weight_hh_l0", "recurrent weights"), ("weight_ih_l1", "input weights")):
+            yield f"{cell} {part} interleaved", cell, {part: shuffle}, f"{noun} have their gates interleaved"
+            yield f"{cell} {part} blocked", cell, {part: back}, f"{noun} have their units interleaved"
+            yield f"{cell} {part} rows", cell, {part: rows}, f"the rows of the {noun} are in another order"
+            yield f"{cell} {part} columns", cell, {part: columns}, f"the columns of the {noun} are in another order"
+        units = {"weight_hh_l0": each(lambda x: x[order][:, order])}
+        yield f"{cell} units", cell, units, "the units of the recurrent weights are in another order"
     yield "rnn transposed", "rnn_tanh", {"weight_hh_l0": np.transpose}, "recurrent weights of gate h are transposed"
     yield "rnn negated", "rnn_tanh", {"weight_hh_l0": np.negative}, "recurrent weights of gate h are of changed sign"
 
@@ -214,6 +231,8 @@ DECAYS = {
     "has its heads moved on by 3": lambda x: np.roll(x, 3, 0),
     "has its heads interleaved, 3 groups of 4 as 4 of 3": lambda x: x.reshape(3, 4).T.ravel(),
     "holds its entries in another order": lambda x: x[[4, 1, 9, 0, 6, 2, 11, 3, 10, 5, 8, 7]],
+    "has entries that were clamped below": lambda x: np.maximum(x, np.quantile(x, 0.3)),
+    "has entries that were clamped above": lambda x: np.minimum(x, np.quantile(x, 0.6)),
     "holds its first 6 heads 2 times": lambda x: np.tile(x[:6], 2),
     "is all zeros": np.zeros_like,
     "is all ones": np.ones_like,
@@ -264,6 +283,8 @@ def test_a_decay_on_another_scale_or_in_another_order(family, name, words, noise
     result = difference(read_decay(values), read_decay(after))
     said = [error.partition(": ")[2] for error in result.errors]
     positive = (moved[name] > 0).all() and words == "is the logarithm of its size"
+    if "clamped" in words:
+        said = [text.rpartition(" ")[0] for text in said]  # the bound follows
     assert said == [f"{name} {'is its logarithm' if positive else words}"]
     assert difference(read_decay(values), read_decay(values)).layers[0].verdict == "the same"
 

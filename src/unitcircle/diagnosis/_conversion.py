@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from unitcircle.diagnosis._decay_conversion import EXPLAINED, decay_errors, in_double, relative_distance
+from unitcircle.diagnosis._unit_order import orders
 from unitcircle.recurrence import RecurrentLayer
 
 Blocks = Mapping[str, np.ndarray]
@@ -27,6 +28,8 @@ def conversion_errors(
     ):
         if kind in kinds:
             errors += _of_weights(noun, x, y, square=kind == "recurrent" or before.input_size == before.hidden_size)
+    if not errors and (moved := list(orders(before, after, kinds))):
+        return moved
     if "bias" in kinds:
         errors += _of_biases(before, after, others)
     if before.linear is not None and after.linear is not None:

@@ -107,8 +107,22 @@ def _of_decay(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[str]:
         yield f"{name} has another shape"
     elif not np.isfinite(y).all() and np.isfinite(x).all():
         yield f"{name} holds entries that are NaN or infinite"
+    elif clamped := _clamped(x, y):
+        yield f"{name} {clamped}"
     else:
         yield from _of_order(name, x.ravel(), y.ravel())
+
+
+def _clamped(x: np.ndarray, y: np.ndarray) -> str:
+    """Return between which bounds entries were clamped, where several lie exactly on one and the others stayed."""
+    low, high = y.min(), y.max()
+    below, above = (y == low) & (x < low), (y == high) & (x > high)
+    sides = (("below", low, below), ("above", high, above))
+    bounds = [f"{side} {level:.4g}" for side, level, where in sides if where.sum() > 1]
+    own = relative_distance(x, y)
+    if not bounds or relative_distance(np.clip(x, low, high), y) >= min(NEAR_SCALE, EXPLAINED * own):
+        return ""
+    return f"has entries that were clamped {' and '.join(bounds)}"
 
 
 def _value(value: Any) -> str:
