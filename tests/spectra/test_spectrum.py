@@ -125,3 +125,14 @@ def test_the_departure_from_the_eigenvalues_is_that_of_the_schur_form(kind):
     expected = departure_from_normality(W)
     size = np.linalg.norm(W / np.abs(W).max()) * float(np.abs(W).max())
     assert abs(spectrum(W).departure_from_normality - expected) <= 8 * 20 * EPS * size
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-300, 1e300])
+def test_radius_and_departure_need_no_order_of_the_eigenvalues(scale):
+    W = scale * np.random.default_rng(5).standard_normal((3, 12, 12))
+    s = spectrum(W)
+    np.testing.assert_array_equal(s.radius, [spectrum(each).radius for each in W])
+    assert np.isfinite(s.departure_from_normality).all()
+    assert "_eigenvalues" not in s.__dict__
+    np.testing.assert_array_equal(s.radius, np.abs(s.eigenvalues).max(axis=-1))
+    np.testing.assert_array_equal(s._moduli.max(axis=-1), s.radius)

@@ -161,11 +161,12 @@ def drive_together(
         size = max(1, TOGETHER // max(sum(block.size for block in first.gates.values()), 1))
         for start in range(0, len(driven), size):
             runs += _run(driven[start : start + size], inputs, before, probes)
-    found = iter(
+    measured = iter(
         DrivenDynamics(run.logs.mean(axis=1), run.spread, run.saturated / max(steps, 1), _words(layer, data, inputs))
         for layer, run in zip(driven, runs, strict=True)
     )
-    return [next(found) if any(layer is each for each in driven) else None for layer in layers]
+    places = set(map(id, driven))
+    return [next(measured) if id(layer) in places else None for layer in layers]
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,7 +94,7 @@ def initialized(layer: RecurrentLayer, action: Action, rng: np.random.Generator,
         init = parse(action["recurrent"])
         # In the precision that the layer has, but for half precision, in which nothing is computed.
         changes["gates"] = {
-            gate: np.asarray(init.sample(n, rng=rng), np.result_type(block, np.float32))
+            gate: np.asarray(init(rng.standard_normal((n, n)).astype(np.result_type(block, np.float32))))
             for gate, block in layer.gates.items()
         }
     if "bias" in action:

@@ -48,9 +48,18 @@ def eigenvalues(W: Any, /) -> Any:
 
 def ordered_eigenvalues(w: Weight, /) -> np.ndarray:
     """Return the eigenvalues of a checked weight in their order, in double precision."""
-    # A power of two, so that an eigenvalue beyond the largest number is in its order before it is infinite.
+    return in_order(w, *found(w))
+
+
+def found(w: Weight, /) -> tuple[np.ndarray, float]:
+    """Return the eigenvalues of a checked weight as LAPACK finds them, over a power of two, and this."""
+    # So that an eigenvalue beyond the largest number is in its order before it is infinite.
     unit = 2.0 ** max(int(np.frexp(np.abs(w.value.view(np.float64)).max(initial=0.0))[1]) - 1000, 0)
-    values = np.linalg.eigvals(w.value / unit).astype(np.complex128)
+    return np.linalg.eigvals(w.value / unit).astype(np.complex128), unit
+
+
+def in_order(w: Weight, values: np.ndarray, unit: float, /) -> np.ndarray:
+    """Return the eigenvalues that were found in their order."""
     tolerance = TIE * w.n * w.eps
     order = _order_real if np.isrealobj(w.value) else _order
     flat = [order(row, tolerance) for row in values.reshape(-1, w.n)]

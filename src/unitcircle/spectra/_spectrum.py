@@ -11,7 +11,7 @@ import numpy as np
 from unitcircle._array import Weight, to_numpy, weight
 from unitcircle._card import card
 from unitcircle.spectra._asymptotics import asymptotics
-from unitcircle.spectra._eigenvalues import ordered_eigenvalues
+from unitcircle.spectra._eigenvalues import found, in_order
 from unitcircle.spectra._horizon import horizon
 from unitcircle.spectra._largest_singular_value import LANCZOS, largest_singular_value
 from unitcircle.spectra._normality import departure_given, eigenvector_condition
@@ -41,13 +41,25 @@ class Spectrum:
 
     @cached_property
     def _eigenvalues(self) -> np.ndarray:
-        """The eigenvalues in double precision, from which radius and departure are taken."""
-        return ordered_eigenvalues(self.weight)
+        """The eigenvalues in double precision and their order."""
+        return in_order(self.weight, *self._found)
+
+    @cached_property
+    def _found(self) -> tuple[np.ndarray, float]:
+        """The eigenvalues in no order, over a power of two, and this: at n = 64 an order takes a third of their time."""
+        return found(self.weight)
+
+    @cached_property
+    def _moduli(self) -> np.ndarray:
+        """Their moduli by decreasing size, of which radius and departure are made."""
+        values, unit = self._found
+        with np.errstate(over="ignore"):
+            return np.sort(np.abs(values))[..., ::-1] * unit
 
     @cached_property
     def radius(self) -> Any:
         """Spectral radius ρ = max |λ|."""
-        return self.weight.restore(np.abs(self._eigenvalues).max(axis=-1))
+        return self.weight.restore(self._moduli.max(axis=-1))
 
     @cached_property
     def singular_values(self) -> Any:
@@ -72,7 +84,7 @@ class Spectrum:
     @cached_property
     def departure_from_normality(self) -> Any:
         """Henrici's number: see :func:`departure_from_normality`."""
-        return self.weight.restore(departure_given(self.weight, np.abs(self._eigenvalues)))
+        return self.weight.restore(departure_given(self.weight, self._moduli))
 
     @cached_property
     def eigenvector_condition(self) -> Any:
