@@ -46,7 +46,7 @@ class Spectrum:
 
     @cached_property
     def _found(self) -> tuple[np.ndarray, float]:
-        """The eigenvalues in no order, over a power of two, and this: at n = 64 an order takes a third of their time."""
+        """The eigenvalues in no order, over a power of two, and this: the order of 64 takes half as long as they do."""
         return found(self.weight)
 
     @cached_property
