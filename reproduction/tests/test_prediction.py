@@ -1,6 +1,7 @@
 """Whether a diagnosis predicts training: correlations against scipy, points from records, verdicts from intervals."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import stats
 from unitcircle.experiments.studies import Store, Study
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
+from unitcircle.initializers import Initializer
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction._correlation import (
     interval,
@@ -20,6 +22,7 @@ from unitcircle_reproduction._correlation import (
     simultaneous,
     weighted_spearman,
 )
+from unitcircle_reproduction.prediction import _second_look as second
 from unitcircle_reproduction.prediction import _text as chapter
 from unitcircle_reproduction.prediction._chance import above, chance, orders
 from unitcircle_reproduction.prediction._criteria import rows as finding_rows
@@ -591,3 +594,65 @@ def test_the_shipped_study_compares_enough_of_enough_kinds():
     assert len({Task.parse(e.task).name for e in study.experiments}) == 5
     # Those of a reproduction begin with 0.
     assert study.first_seed > 0
+
+
+# ------------------------------------------------------------------ the second look
+
+PILOT = {
+    "eigen": {0.8, 0.95, 1.0, 1.1, 1.2},
+    "orthogonal": {0.8, 0.95, 1.0, 1.1, 1.2},
+    "identity": {0.8, 0.95, 1.0, 1.1},
+}
+"""Moduli and gains of the pilot, whose angles were uniform, .1, π/4 and π/2."""
+
+
+def test_the_second_look_has_laws_that_none_had_seen_two_of_a_family():
+    study = second.study()
+    seen = {str(Initializer.parse(law)) for law in Study.load("prediction").initializers.values()}
+    assert not seen & {str(Initializer.parse(law)) for law in study.initializers.values()}
+    for law in study.initializers.values():
+        found = re.fullmatch(r"(\w+)\((?:modulus|gain|scale)=([\d.-]+)(.*)\)", law)
+        if found and found[1] in PILOT and "haar" not in found[3]:
+            assert float(found[2]) not in PILOT[found[1]]
+    ranked = table(_record(init=law) for law in study.initializers.values())
+    assert set(ranked["family"].value_counts()) == {2}
+    assert ranked["family"].nunique() == 10
+    assert {e.cells for e in study.experiments} == {("tanh",)}
+    assert len({Task.parse(e.task).name for e in study.experiments}) == 5
+
+
+def test_a_named_diagnostic_is_judged_with_its_sign():
+    def verdict(sign):
+        runs = [
+            run
+            for task in TASKS
+            for k, f in enumerate(FAMILIES)
+            for run in _runs(task, f, float(sign * k), _between(task, 0.5 + 0.05 * k))
+        ]
+        return second.named(screen(_rank(runs), "score")).verdict
+
+    assert verdict(1) is Verdict.HOLDS
+    assert verdict(-1) is Verdict.FAILS
+
+
+def test_cells_are_judged_by_themselves_where_there_are_several():
+    runs = [
+        _run(
+            task,
+            f,
+            f,
+            number,
+            _between(task, 0.5 + 0.05 * sign * k),
+            dict.fromkeys(DIAGNOSTICS, 0.0) | {"dimension": k},
+        )
+        | {"cell": f"{cell}(size=8)", "setting": f"{task}, {cell} #0"}
+        for cell, signs in (("tanh", (1, 1, 1, 1)), ("gru", (1, -1, 1, -1)))
+        for task, sign in zip(TASKS, signs, strict=True)
+        for k, f in enumerate(FAMILIES)
+        for number in range(2)
+    ]
+    ranked = _rank(runs)
+    found = {claim.name: claim.verdict for claim in chapter.split(ranked, 0)}
+    assert found["transfer-tanh"] is Verdict.HOLDS
+    assert found["transfer-gru"] is not Verdict.HOLDS
+    assert not list(chapter.split(ranked[:4], 0))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from unitcircle.experiments.studies import Study
 from unitcircle_reproduction._claim import Claim, Text
 from unitcircle_reproduction._context import Context
+from unitcircle_reproduction.prediction import _second_look
 from unitcircle_reproduction.prediction._in_sample import in_sample, seeds
 from unitcircle_reproduction.prediction._out_of_sample import newcoming, transfer
-from unitcircle_reproduction.prediction._ranking import rankings
+from unitcircle_reproduction.prediction._ranking import Ranking, rankings
 from unitcircle_reproduction.prediction._runs import records, table
 from unitcircle_reproduction.prediction._screen import screen
 from unitcircle_reproduction.prediction._thresholds import thresholds
@@ -29,8 +30,19 @@ def claims(context: Context, /) -> Iterator[Claim]:
     yield in_sample("steps", "Steps to the threshold", timed)
     yield transfer(scored, timed)
     yield newcoming(scored, timed)
+    yield from split(ranked, context.seed)
     yield seeds(ranked, context.seed)
     yield thresholds(ranked, context.seed)
+
+
+def split(ranked: Sequence[Ranking], seed: int, /) -> Iterator[Claim]:
+    """Judge each cell by itself where there are several: the choice in the other tasks of the same cell."""
+    cells = list(dict.fromkeys(ranking.cell for ranking in ranked))
+    for cell in cells if len(cells) > 1 else []:
+        alone = [ranking for ranking in ranked if ranking.cell == cell]
+        scored, timed = (screen(alone, outcome, seed=seed) for outcome in ("score", "speed"))
+        claim = transfer(scored, timed)
+        yield replace(claim, name=f"transfer-{cell}", title=f"{claim.title}: {cell} alone")
 
 
 def _study(context: Context) -> Study:
@@ -50,5 +62,5 @@ TEXT = Text(
     "prediction",
     "Does a diagnosis at initialization predict training?",
     "unitcircle's own bet, not a published claim: over the records of studies",
-    {"claims": claims},
+    {"claims": claims, "second-look": _second_look.claims},
 )
