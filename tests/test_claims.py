@@ -213,5 +213,15 @@ def test_the_page_is_made_of_the_list():
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.test_claims"
 
 
+def test_every_row_of_a_printed_table_has_the_cells_of_its_rule():
+    bar = re.compile(r"(?<!\\)\|")
+    for path in sorted((DOCS / "results").glob("*.md")):
+        rule = 0
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for line, after in zip(lines, [*lines[1:], ""], strict=True):
+            rule = (rule or (after.count("|") if re.fullmatch(r"\|(?:[ :-]+\|)+", after) else 0)) * line.startswith("|")
+            assert not rule or len(bar.findall(line)) == rule, f"{path.name}: {line}"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")

@@ -11,7 +11,7 @@ from tests.report.pages import HOSTILE, assert_a_browser_shows, assert_hostile_n
 
 from unitcircle.errors import UnknownNameError
 from unitcircle_reproduction import TEXTS, Chapter, Claim, Context, Text, Verdict, reproduce, write_report
-from unitcircle_reproduction._page import prose
+from unitcircle_reproduction._page import as_markdown, prose
 
 
 def _figure():
@@ -46,6 +46,12 @@ def test_the_page_holds_every_claim_and_its_figures(chapters, tmp_path):
     assert page.count("<svg") == 1
     assert "http" not in page.replace("http://www.w3.org", "")
     assert (tmp_path / "figures" / "text-first-1.svg").exists()
+
+
+def test_a_bar_within_a_cell_does_not_begin_another():
+    claim = Claim("a", "A", "So.", "So.", Verdict.HOLDS, table=[{"share of |λ| > 1": "|x|", "n": 3}])
+    text = as_markdown([Chapter(Text("text", "T", "R", {}), (claim,), 0.0)], "Printed.")
+    assert "| share of \\|λ\\| > 1 | n |\n|---|---|\n| \\|x\\| | 3 |" in text
 
 
 def test_names_cannot_become_markup(tmp_path):

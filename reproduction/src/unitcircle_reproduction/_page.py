@@ -6,7 +6,7 @@ import math
 import platform
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -245,11 +245,16 @@ def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:
             lines += ["", f"**Verdict:** {claim.verdict}{condition}", ""]
             if claim.table:
                 keys = list(claim.table[0])
-                lines += ["| " + " | ".join(keys) + " |", "|" + "---|" * len(keys)]
-                lines += ["| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in claim.table]
+                lines += [_line(keys), "|" + "---|" * len(keys)]
+                lines += [_line(map(_cell, row.values())) for row in claim.table]
                 lines.append("")
         lines += [] if chapter.complete else [f"**{STOPPED}**", ""]
     return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    """Return a line of a Markdown table: a bar within a cell, as of |λ|, would begin the next."""
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
 def _data(chapter: Chapter) -> dict[str, Any]:
