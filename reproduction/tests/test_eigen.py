@@ -445,7 +445,7 @@ def test_the_chapter_yields_every_claim_in_order(tiny, monkeypatch):
     monkeypatch.setattr(driven, "drive", lambda *_, **__: small)
     monkeypatch.setattr(trained, "drive", lambda *_, **__: small)
     # The committed records, of the seeds from 80 on: to train them takes a minute.
-    committed = partial(_kept_records.arrays_of, _kept_records.read())
+    committed = partial(_kept_records.arrays_of, _kept_records.committed())
     monkeypatch.setattr(_kept_records, "contest", lambda task, *_: committed(task, doses.LAWS, 80))
     found = list(TEXT.claims(context))
     assert [claim.name for claim in found] == [

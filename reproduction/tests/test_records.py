@@ -1,5 +1,6 @@
 """The committed records: pages are computed from them again, and a new initializer is placed among them."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from unitcircle.errors import ArgumentError, UnknownNameError
-from unitcircle_reproduction import Context, _archive, _board, _kept_records, _transition
+from unitcircle_reproduction import Context, _archive, _board, _kept_records, _parquet, _transition
 from unitcircle_reproduction._leaderboard import leaderboard
 from unitcircle_reproduction.eigen import _answers as answers
 from unitcircle_reproduction.eigen import _bracketed as bracketed
@@ -20,6 +21,11 @@ from unitcircle_reproduction.orthogonal import _standstill as standstill
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SEED = 8
+RUN = {
+    "task": "adding", "cell": "tanh(size=8)", "recurrent": "zeros()", "bias": "zeros()", "seed": 1090,
+    "learning_rate": 0.1,
+}  # fmt: skip
+RECORD = json.dumps({"run": RUN, "status": "diverged", "message": "the loss overflowed at step 3", "summary": {}})
 
 
 @pytest.mark.parametrize(
@@ -44,12 +50,12 @@ def test_the_pages_are_those_of_the_records(claims, page, tmp_path, monkeypatch)
 
 
 def test_records_are_small_and_whole():
-    entries = _kept_records.read()
-    assert _kept_records.SHIPPED.stat().st_size < 5e6
+    entries = _kept_records.committed()
+    assert _parquet.SHIPPED.stat().st_size < 5e6
     assert len(entries) == len({(e.protocol, e.law, e.seed) for e in entries})
     # Every law of a contest has the same eight seeds.
     assert set(Counter((e.protocol, e.law) for e in entries).values()) == {8}
-    assert "seeds 80 to 87" in (_kept_records.SHIPPED.parent / "README.md").read_text(encoding="utf-8")
+    assert "seeds 80 to 87" in (_parquet.SHIPPED.parent / "README.md").read_text(encoding="utf-8")
 
 
 def _entries(seeds=(0, 1)):
@@ -120,7 +126,7 @@ def test_an_unknown_contest_or_initializer_is_refused():
 
 
 def test_a_contest_without_records_is_refused(monkeypatch):
-    monkeypatch.setattr(_kept_records, "read", lambda: ())
+    monkeypatch.setattr(_kept_records, "committed", lambda: ())
     with pytest.raises(ArgumentError, match="committed records"):
         leaderboard("orthogonal")
 
@@ -129,16 +135,17 @@ def test_what_is_packed_is_not_trained_again(tmp_path, monkeypatch):
     folder = tmp_path / "out" / "full-9"
     record = folder / "contest" / "runs" / "ab.json"
     record.parent.mkdir(parents=True)
-    record.write_bytes(b"{}")
+    record.write_text(RECORD, encoding="utf-8")
     (folder / "text.txt").write_text("not kept")
-    np.savez(folder / "arrays.npz", x=np.arange(3))
-    path = tmp_path / "a.tar.xz"
+    (folder / "measured").mkdir()
+    np.savez(folder / "measured" / "a.npz", x=np.arange(3))
+    path = tmp_path / "a.parquet"
     _archive.pack([folder], path)
     first = path.read_bytes()
     _archive.pack([folder], path)
     assert path.read_bytes() == first
-    assert {str(name) for name in _archive.contents(path)} == {"full-9/contest/runs/ab.json", "full-9/arrays.npz"}
-    monkeypatch.setattr(_archive, "SHIPPED", path)
+    assert {str(name) for name in _archive.contents(path)} == {"full-9/contest/runs/ab.json", "full-9/measured/a.npz"}
+    monkeypatch.setattr(_parquet, "SHIPPED", path)
     other = tmp_path / "new" / "full-9"
     _archive.unpack(other, "contest")
     assert [file.name for file in other.rglob("*.*")] == ["ab.json"]
@@ -149,6 +156,24 @@ def test_what_is_packed_is_not_trained_again(tmp_path, monkeypatch):
     _archive.unpack(tmp_path / "new" / "full-8", "contest")
     assert not (tmp_path / "new" / "full-8").exists()
     assert _archive.contents(tmp_path / "none") == {}
+    (row,) = [row for row in _parquet.read(path) if row["kind"] == "run"]
+    # What a query asks for stands in columns of its own.
+    assert (row["law"], row["seed"], row["chooses_rate"], row["score"]) == ("zeros()", 1090, True, None)
+    assert (row["status"], row["message"]) == ("diverged", "the loss overflowed at step 3")
+
+
+def test_rows_of_transitions_are_packed_bit_by_bit(tmp_path):
+    _, entries = _entries()
+    path = tmp_path / "r.parquet"
+    _parquet.write(map(_kept_records.columns, entries), path)
+    assert sorted(_kept_records.committed(path)) == sorted(entries)
+    _archive.pack([], path)
+    assert sorted(_kept_records.committed(path)) == sorted(entries)
+
+
+def test_every_column_stands_in_the_data_card():
+    card = (_parquet.SHIPPED.parent / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in card for name in _parquet.COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -162,4 +187,4 @@ def test_pages_of_studies_are_computed_from_the_archive(claims, page, tmp_path, 
     claim = next(claims(Context(tmp_path, full=True, workers=1, seed=seed)))
     assert claim.measured in text
     assert f"**Verdict:** {claim.verdict}" in text
-    assert _archive.SHIPPED.stat().st_size < 5e6
+    assert _parquet.SHIPPED.stat().st_size < 5e6

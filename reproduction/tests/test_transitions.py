@@ -56,7 +56,7 @@ def test_only_laws_without_records_are_trained(tmp_path, monkeypatch):
     assert asked == [("identity(scale=0.3)",)]
     rows = _kept_records.read(tmp_path / "transitions.csv")
     assert [row.label for row in rows] == ["new"] * 8 + [departures.ONE] * 8
-    known = _kept_records.arrays_of(_kept_records.read(), TASK, {"": departures.LAWS[departures.ONE]}, 80)
+    known = _kept_records.arrays_of(_kept_records.committed(), TASK, {"": departures.LAWS[departures.ONE]}, 80)
     assert (found["scores"][1] == known["scores"][0]).all()
     # Run again, or with a law more, nothing that is there is trained again.
     _kept_records.contests(context, "name", [TASK], laws)

@@ -1,48 +1,80 @@
-"""The committed records of contests, one archive: what a folder of studies lacks is taken from there, not trained."""
+"""The committed records of studies: what a folder of studies lacks is taken from there, not trained."""
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Iterable
-from functools import cache
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from unitcircle.experiments.studies import FIRST_TUNING_SEED
 from unitcircle.report import written_whole
+from unitcircle_reproduction import _parquet
+from unitcircle_reproduction._parquet import ARRAYS, RUN, TRANSITION
 
-SHIPPED = Path(__file__).with_name("records") / "studies.tar.xz"
 
-
-@cache
-def contents(path: Path = SHIPPED, /) -> dict[PurePosixPath, bytes]:
-    """Return the files of an archive by name, such as ``full-9/STUDY/runs/KEY.json``; none where there is none."""
-    if not path.exists():
-        return {}
-    with tarfile.open(path) as archive:
-        files = {PurePosixPath(member.name): archive.extractfile(member) for member in archive}
-        return {name: file.read() for name, file in files.items() if file}
+def contents(path: Path | None = None, /) -> dict[PurePosixPath, bytes]:
+    """Return the files of studies by name, such as ``full-9/STUDY/runs/KEY.json``; none where there is no file."""
+    return {
+        PurePosixPath(row["repetition"], row["contest"], row["file"]): row["arrays"] or row["record"].encode()
+        for row in _parquet.read(path or _parquet.SHIPPED)
+        if row["kind"] in {RUN, ARRAYS}
+    }
 
 
 def unpack(folder: Path, name: str, /) -> None:
-    """Write what the archive holds of one study, or of one measurement, and a folder of studies lacks."""
-    for file, content in contents(SHIPPED).items():
-        target = folder / file.relative_to(file.parts[0])
-        if file.parts[:2] == (folder.name, name) and not target.exists():
-            with written_whole(target) as opened:
-                opened.write(content)
+    """Write what is committed of one study, or of one measurement, and a folder of studies lacks."""
+    for row in _parquet.read(_parquet.SHIPPED):
+        if row["kind"] in {RUN, ARRAYS} and (row["repetition"], row["contest"]) == (folder.name, name):
+            target = folder / name / row["file"]
+            if not target.exists():
+                with written_whole(target) as opened:
+                    opened.write(row["arrays"] or row["record"].encode())
 
 
-def pack(folders: Iterable[Path], path: Path, /) -> None:
-    """Write the records and arrays below folders such as ``out/studies/full-9`` as an archive, the same each time."""
-    found = {
-        PurePosixPath(folder.name, *file.relative_to(folder).parts): file.read_bytes()
-        for folder in folders
-        for file in sorted(folder.rglob("*"))
-        if file.suffix in {".json", ".npz"}
+def pack(folders: Iterable[Path], path: Path, /, *, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Add what is below folders such as ``out/studies/full-9``, and rows of transitions, to what a file holds."""
+    known = {_key(row): row for row in _parquet.read(path)}
+    for folder in folders:
+        for file in (file for file in sorted(folder.rglob("*")) if file.suffix in {".json", ".npz"}):
+            contest, *rest = file.relative_to(folder).parts
+            row = {"repetition": folder.name, "contest": contest, "file": "/".join(rest)} | _measured(file)
+            known[_key(row)] = row
+    for row in rows:
+        known.setdefault(_key(row), dict(row))
+    _parquet.write(known.values(), path)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what two rows of one measurement have in common."""
+    if row["kind"] == TRANSITION:
+        return (row["contest"], row["law"], row["seed"])
+    return (row["repetition"], row["contest"], row["file"])
+
+
+def _measured(file: Path) -> dict[str, Any]:
+    """Return the columns of a file of arrays, or of a record."""
+    if file.suffix == ".npz":
+        return {"kind": ARRAYS, "arrays": file.read_bytes()}
+    return _run(file.read_text(encoding="utf-8"))
+
+
+def _run(text: str) -> dict[str, Any]:
+    """Return the columns of a run from its record."""
+    record: dict[str, Any] = json.loads(text)
+    run, summary = record["run"], record["summary"]
+    return {
+        "kind": RUN,
+        "task": run["task"],
+        "cell": run["cell"],
+        "law": run["recurrent"],
+        "bias": run["bias"],
+        "seed": run["seed"],
+        "rate": run["learning_rate"],
+        "chooses_rate": run["seed"] >= FIRST_TUNING_SEED,
+        "status": record["status"],
+        "message": record["message"],
+        "score": summary.get("test_score"),
+        "steps_to_threshold": summary.get("steps_to_threshold"),
+        "record": text,
     }
-    with written_whole(path) as opened, tarfile.open(fileobj=opened, mode="w:xz") as archive:
-        for name, content in sorted((contents(path) | found).items()):
-            member = tarfile.TarInfo(str(name))
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    contents.cache_clear()

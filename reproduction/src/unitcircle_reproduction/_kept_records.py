@@ -7,15 +7,17 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from unitcircle.report import written_whole
+from unitcircle_reproduction import _parquet
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._transition import BATCH, SEEDS, Memory, contest
 
-SHIPPED = Path(__file__).with_name("records") / "transitions.csv"
+OWN = "transitions.csv"
+"""Where a run writes its own rows."""
 
 
 class Entry(NamedTuple):
@@ -87,17 +89,16 @@ def contests(
     """Return name of a task → the arrays of its contest: committed rows, the others trained and kept under a name."""
     # All rows are written to transitions.csv in the folder of the context, in the form of the committed ones.
     found = {task.name: _contest(context, name, task, laws) for task in tasks}
-    path = context.folder / SHIPPED.name
+    path = context.folder / OWN
     new = [entry for task in tasks for entry in entries_of(task, laws, context.first_seed, found[task.name])]
     write(merged(read(path), new), path)
-    read.cache_clear()
     return found
 
 
 def _contest(context: Context, name: str, task: Memory, laws: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Return the arrays of one contest; a law is trained by itself, so that others can be added to it later."""
     first = context.first_seed
-    rows = {label: arrays_of(read(), task, {label: law}, first) for label, law in laws.items()}
+    rows = {label: arrays_of(committed(), task, {label: law}, first) for label, law in laws.items()}
     if missing := {label: laws[label] for label, arrays in rows.items() if not arrays}:
         trained = context.kept(
             name,
@@ -127,7 +128,20 @@ def write(entries: Sequence[Entry], path: Path, /) -> None:
 
 
 @cache
-def read(path: Path = SHIPPED, /) -> tuple[Entry, ...]:
+def committed(path: Path = _parquet.SHIPPED, /) -> tuple[Entry, ...]:
+    """Return the rows of contests of transitions in the committed file."""
+    rows = [row for row in _parquet.read(path) if row["kind"] == _parquet.TRANSITION]
+    return tuple(Entry(row["contest"], *(row[name] for name in Entry._fields[1:])) for row in rows)
+
+
+def columns(entry: Entry, /) -> dict[str, Any]:
+    """Return a row of the committed file."""
+    return {"kind": _parquet.TRANSITION, "contest": entry.protocol} | dict(
+        zip(Entry._fields[1:], entry[1:], strict=True)
+    )
+
+
+def read(path: Path, /) -> tuple[Entry, ...]:
     """Return the rows of a file that :func:`write` wrote; none where there is no file."""
     if not path.exists():
         return ()

@@ -27,14 +27,15 @@ def leaderboard(initializer: Positional[str], /, *, task: str = "copying 20, lin
     from unitcircle.initializers import parse
     from unitcircle_reproduction._board import places
     from unitcircle_reproduction._judgement import number, with_interval
-    from unitcircle_reproduction._kept_records import SHIPPED, protocol, read
+    from unitcircle_reproduction._kept_records import committed, protocol
+    from unitcircle_reproduction._parquet import SHIPPED
     from unitcircle_reproduction._transition import CELLS, SEEDS, TASKS, contest
 
     tasks = {each.name: each for each in (*CELLS.values(), *TASKS)}
     if task not in tasks:
         raise UnknownNameError("contest", task, tasks)
     law, chosen = str(parse(initializer)), tasks[task]
-    entries = [entry for entry in read() if entry.protocol == protocol(chosen)]
+    entries = [entry for entry in committed() if entry.protocol == protocol(chosen)]
     if not entries:
         raise ArgumentError("task", "must be a contest with committed records", f"{task} ({SHIPPED.name} has none)")
     first_seed = min(entry.seed for entry in entries)
