@@ -17,6 +17,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "claims.md"
 # The fullest first: a heading is looked for in the pages from left to right.
 PAGES = (
+    "reproduce-methods",
     "reproduce-transitions",
     "reproduce-gradients",
     "reproduce-answers",

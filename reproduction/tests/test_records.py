@@ -16,6 +16,7 @@ from unitcircle_reproduction.eigen import _answers as answers
 from unitcircle_reproduction.eigen import _bracketed as bracketed
 from unitcircle_reproduction.eigen import _departures as departures
 from unitcircle_reproduction.eigen import _dose as dose
+from unitcircle_reproduction.orthogonal import _gating as gating
 from unitcircle_reproduction.orthogonal import _linear_transition as linear
 from unitcircle_reproduction.orthogonal import _standstill as standstill
 
@@ -177,7 +178,12 @@ def test_every_column_stands_in_the_data_card():
 
 
 @pytest.mark.parametrize(
-    ("claims", "page"), [(answers.claims, "reproduce-answers.md"), (bracketed.claims, "reproduce-tomita.md")]
+    ("claims", "page"),
+    [
+        (answers.claims, "reproduce-answers.md"),
+        (bracketed.claims, "reproduce-tomita.md"),
+        (gating.claims, "reproduce-methods.md"),
+    ],
 )
 def test_pages_of_studies_are_computed_from_the_archive(claims, page, tmp_path, monkeypatch):
     monkeypatch.setattr("unitcircle.experiments.training._train._Stack.train", lambda *_: pytest.fail("trained"))

@@ -28,8 +28,9 @@ INPUTS = {
     IRNN: "gaussian(std=0.001)",
     NP: f"gaussian(std={math.sqrt(2 / UNITS) * math.exp(1.2 / (max(UNITS, 6) - 2.4)):.5f})",
 }
-"""Of the input weights: Le, Jaitly and Hinton (2015) draw N(0, .001); of Talathi and Vartak (2015) we have
-√2 exp(1.2/(max(n, 6) − 2.4)) N(0, 1/n) from memory, as their text could not be read here."""
+"""Of the input weights: Le, Jaitly and Hinton (2015) draw N(0, .001); of Talathi and Vartak (2015), whose text
+could not be read here, we have √2 exp(1.2/(max(n, 6) − 2.4)) N(0, 1/n), as a third-party program of
+their network has it."""
 
 
 SAID = {
