@@ -2,22 +2,26 @@
 
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from unitcircle.experiments.comparison import Group, Interval, Row, Standing
-from unitcircle_reproduction import Verdict
+from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction._equivalence import (
     Plan,
+    difference_p,
     difference_power,
     equivalence_p,
     equivalence_power,
     pairs_needed,
 )
 from unitcircle_reproduction._judgement import Evidence, follows
+from unitcircle_reproduction._sequential import claim_by_looks
 from unitcircle_reproduction._statement import Statement, claim_of, edge
+from unitcircle_reproduction.orthogonal import _unitary as unitary
 
 NONE = Interval(math.nan, math.nan)
 EPS = float(np.finfo(float).eps)
@@ -168,3 +172,90 @@ def test_a_rate_at_an_edge_is_marked():
     assert edge(_row("a", [0.5], tuning=(0.1, 1.0))) == " (edge)"
     assert edge(_row("a", [0.5], tuning=(0.1, 1.0, 10.0))) == ""
     assert edge(_row("a", [0.5])) == ""
+
+
+# ------------------------------------------------------------------ contests that are looked at more than once
+
+
+def _group(scores, others):
+    """Return a group of a loss with baseline 1, the reference first."""
+    rows = [
+        SimpleNamespace(
+            label=label,
+            scores=tuple(values),
+            seeds=tuple(range(len(values))),
+            mean=float(np.nanmean(values)),
+            interval=Interval(0.0, 1.0),
+            worst=1.0,
+            solved=0,
+            diverged=0,
+            median_steps=math.inf,
+            learning_rate=0.1,
+            tuning={},
+            curve=SimpleNamespace(steps=[10.0]),
+        )
+        for label, values in (("reference", scores), ("other", others))
+    ]
+    return SimpleNamespace(rows=rows, baseline=1.0, higher_is_better=False, unit="loss", title="a task")
+
+
+def _looks(difference, spread):
+    """Return the claim on another that is worse by a difference, and the numbers of pairs that were asked for."""
+    rng, asked = np.random.default_rng(1), []
+    noise = rng.normal(size=10) * spread
+
+    def train(pairs):
+        asked.append(pairs)
+        return {"a task": _group([0.5] * pairs, (0.5 + difference + noise[:pairs]).tolist())}
+
+    said = Statement("s", "S", "The other is worse.", "reference", ("other",), Standing.WORSE)
+    return claim_by_looks(said, train, ""), asked
+
+
+@pytest.mark.parametrize(
+    ("difference", "spread", "verdict", "asked"),
+    [
+        (0.3, 0.01, Verdict.HOLDS, [5]),
+        (-0.3, 0.01, Verdict.FAILS, [5]),
+        (0.0, 0.01, Verdict.NO_DIFFERENCE, [5]),
+        (0.16, 0.2, Verdict.HOLDS, [5, 10]),
+        (0.02, 0.2, Verdict.TOO_FEW, [5, 10]),
+    ],
+)
+def test_pairs_are_added_only_while_a_comparison_is_open(difference, spread, verdict, asked):
+    claim, found = _looks(difference, spread)
+    assert (claim.verdict, found) == (verdict, asked)
+    assert [row["contender"] for row in claim.table] == ["reference", "other"]
+
+
+def test_a_run_behind_the_baseline_or_diverged_counts_as_the_baseline():
+    said = Statement("s", "S", "The other is worse.", "reference", ("other",), Standing.WORSE)
+    given = ([0.1, 0.11, 0.1, 0.12, 0.1], [math.nan, 50.0, 1.0, 1.0, 1.0])
+    assert claim_by_looks(said, lambda _: {"": _group(*given)}, "").verdict is Verdict.HOLDS
+
+
+def test_the_paired_t_test_is_scipys():
+    sample = np.random.default_rng(1).normal(0.4, 1, size=7)
+    assert difference_p(sample.tolist()) == pytest.approx(stats.ttest_1samp(sample, 0.0).pvalue, rel=1e-12)
+    assert difference_p([0.2] * 5) == 0.0
+    assert difference_p([0.0] * 5) == difference_p([1.0]) == difference_p([math.nan, 1.0]) == 1.0
+
+
+def test_the_unitary_contest_stops_where_it_is_decided(monkeypatch, tmp_path):
+    asked = []
+
+    def trained(*_, pairs, **__):
+        asked.append(pairs)
+        rows = {unitary.UNITARY: 0.1, unitary.TANH: 0.17, unitary.LSTM: 0.17}
+        group = _group([0.0] * pairs, [0.0] * pairs)
+        rows = [
+            SimpleNamespace(**vars(group.rows[0]) | {"label": label, "scores": [loss + 1e-4 * k for k in range(pairs)]})
+            for label, loss in rows.items()
+        ]
+        return SimpleNamespace(**vars(group) | {"rows": rows, "baseline": 0.173})
+
+    monkeypatch.setattr(unitary, "contenders", trained)
+    (claim,) = unitary.claims(Context(tmp_path, full=True, seed=3))
+    assert claim.verdict is Verdict.HOLDS
+    assert asked == [5]
+    assert not list(unitary.claims(Context(tmp_path)))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from unitcircle.experiments.comparison import Interval, median_interval
-from unitcircle_reproduction._equivalence import Plan
+from unitcircle_reproduction._equivalence import Plan, difference_p
 from unitcircle_reproduction._judgement import CONFIDENCE
 
 PART = 0.1
@@ -46,7 +45,7 @@ def places(
     board = [line(label, losses, "")]
     for name, values in old.items():
         pairs = np.subtract(np.minimum(values, baseline), np.minimum(losses, baseline)).tolist()
-        decision = plan.decide(pairs, _difference_p)
+        decision = plan.decide(pairs, difference_p)
         if decision.sign:
             standing = "worse" if decision.sign > 0 else "better"
         elif decision.equivalent:
@@ -56,11 +55,3 @@ def places(
             standing = "not told apart" + (f"; about {needed:.0f} pairs would tell" if needed < math.inf else "")
         board.append(line(name, values, standing))
     return sorted(board, key=lambda place: place.median)
-
-
-def _difference_p(differences: Sequence[float]) -> float:
-    """Return the p-value of the paired t-test: eight pairs cannot pass a permutation test among a dozen lines."""
-    if np.ptp(differences) == 0:
-        return 0.0 if differences[0] else 1.0
-    test: Any = stats.ttest_1samp(differences, 0.0)
-    return float(test.pvalue)

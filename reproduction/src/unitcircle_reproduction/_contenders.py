@@ -41,6 +41,7 @@ def contenders(
     *,
     tuning_seeds: int = 1,
     farthest: int = 0,
+    pairs: int | None = None,
 ) -> Group:
     """Train contenders of several cells on one task, as many rates farther as are allowed while one is at an edge."""
     groups: list[Group] = []
@@ -55,7 +56,7 @@ def contenders(
             re.sub(r"[^\w.-]+", "-", "-".join(parts)).rstrip("-"),
             initializers={member.label: member.initializer for member in alike},
             experiments=(replace(experiment, cells=(cell,), options=options),),
-            seeds=context.pick(*SEEDS),
+            seeds=pairs or context.pick(*SEEDS),
             tuning_seeds=context.pick(tuning_seeds, tuning_seeds if farthest else 3),
             twin=False,
         )

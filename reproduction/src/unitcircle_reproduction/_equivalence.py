@@ -15,6 +15,16 @@ MOST = 100_000
 """Pairs beyond which a number is no plan."""
 
 
+def difference_p(differences: Sequence[float], /) -> float:
+    """Return the p-value of the paired t-test: few pairs cannot pass a permutation test among a dozen comparisons."""
+    sample = np.asarray(differences, dtype=float)
+    if sample.size < 2 or not np.isfinite(sample).all():
+        return 1.0
+    if np.ptp(sample) == 0:
+        return 0.0 if sample[0] else 1.0
+    return float(2 * stats.t.sf(abs(float(sample.mean())) / float(stats.sem(sample)), sample.size - 1))
+
+
 def equivalence_p(differences: Sequence[float], margin: float, /) -> float:
     """Return the p-value of the hypothesis that the mean difference is at least ``margin`` away from 0."""
     # The larger of two one-sided t-tests, p = max P(T > t₋), P(T < t₊) with t∓ = (d̄ ± δ)/(s/√n). A censored or unknown

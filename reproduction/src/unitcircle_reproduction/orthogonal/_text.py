@@ -21,6 +21,7 @@ from unitcircle_reproduction.orthogonal import (
     _rotation,
     _stabilizer,
     _standstill,
+    _unitary,
 )
 
 TEXT = Text(
@@ -45,6 +46,7 @@ TEXT = Text(
         "edge-of-chaos": _edge_of_chaos.claims,
         "gating": _gating.claims,
         "characters": _characters.claims,
+        "unitary": _unitary.claims,
     },
 )
 """The source ``orthogonal``."""
