@@ -45,7 +45,8 @@ def thresholds(rankings: Sequence[Ranking], seed: int) -> Claim:
         "A finding UC2xx, raised on an untrained model, warns of a run that will do worse than others.",
         "Place of a run's score among all runs of its setting (0 worst, 1 best), with and without the finding at step "
         "0, and share of runs that are stuck (less than a tenth of the way from the baseline to the threshold); "
-        f"compared within settings. {comparisons}. Borne out: {_list(borne)}; against: {_list(against)}; cannot "
+        "means over settings with the weights of Mantel and Haenszel, not shares of all runs. "
+        f"{comparisons}. Borne out: {_list(borne)}; against: {_list(against)}; cannot "
         f"be told: {_list(open_)}; never raised here: {_list(silent)}. A threshold that is borne out stays an "
         "alarm, not a forecast: it is about families of initializers. What is not borne out is kept for what it "
         "measures, and its text must not promise more.",

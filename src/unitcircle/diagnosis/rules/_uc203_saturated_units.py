@@ -21,8 +21,8 @@ def saturated_units(exam: Examination) -> Iterator[Finding]:
     ## Why it matters
     At 0.95 the slope of tanh is 0.1: such a unit passes at most a tenth of a gradient at every step. By itself this is
     no defect: among the 1,344 runs of the study `prediction` those with this finding did not end worse than the others
-    of their setting (mean place .49 against .50, 7 % against 16 % at the baseline). It is a note, which explains a
-    gradient that vanishes (UC201).
+    of their setting (mean place .49 against .50, 7 % against 16 % at the baseline: means over settings with the weights
+    of Mantel and Haenszel, not shares of all runs). It is a note, which explains a gradient that vanishes (UC201).
 
     ## Remedy
     Scale down the inputs (to a standard deviation of at most 1) and the input weights first, then the recurrent gain.
