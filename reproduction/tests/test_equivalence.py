@@ -236,7 +236,7 @@ def test_a_run_behind_the_baseline_or_diverged_counts_as_the_baseline():
 
 def test_the_paired_t_test_is_scipys():
     sample = np.random.default_rng(1).normal(0.4, 1, size=7)
-    assert difference_p(sample.tolist()) == pytest.approx(stats.ttest_1samp(sample, 0.0).pvalue, rel=1e-12)
+    assert difference_p(sample.tolist()) == pytest.approx(stats.ttest_1samp(sample, 0.0).pvalue, rel=1e3 * EPS)
     assert difference_p([0.2] * 5) == 0.0
     assert difference_p([0.0] * 5) == difference_p([1.0]) == difference_p([math.nan, 1.0]) == 1.0
 
