@@ -76,7 +76,7 @@ def page(code: str, folder: Path) -> str:
     said = textwrap.fill(str(found["before"][0].message), 96)
     return "\n\n".join(
         [
-            explain(code, rules=RULES).rstrip(),
+            linked(explain(code, rules=RULES).rstrip()),
             f"## When to ignore it\n{example['__doc__'].strip()}",
             f"## Before and after\n![The defect, and the repaired state]({code}.svg)",
             f"`before` has the finding, `after` does not: every build runs `examples/findings/{code.lower()}.py`.",
@@ -84,6 +84,11 @@ def page(code: str, folder: Path) -> str:
             f"```python\n{source(code)}\n```\n",
         ]
     )
+
+
+def linked(text: str) -> str:
+    """Return a text of the terminal with links to the pages whose files it names."""
+    return re.sub(r"`?docs/([\w/-]+)\.md`?", r"{doc}`/\1`", text)
 
 
 def path_of(code: str) -> Path:

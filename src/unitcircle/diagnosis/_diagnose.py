@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from unitcircle._array import to_numpy
+from unitcircle._keywords import right_keywords
 from unitcircle._renamed import renamed_arguments
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._diagnosis import Diagnosis
@@ -97,6 +98,7 @@ def diagnose(
 
 
 @renamed_arguments(seed="rng")
+@right_keywords
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is a finding, and no warning
 def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads say which arguments belong together)
     model: Any,

@@ -13,6 +13,7 @@ import numpy as np
 
 from unitcircle._card import card
 from unitcircle._json import to_json
+from unitcircle._keywords import right_keywords
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._answer import Answer, answer
 from unitcircle.diagnosis._apply import apply_remedies
@@ -113,6 +114,7 @@ class Diagnosis:
         """
         return diagnosis_page(self, path)
 
+    @right_keywords
     def apply_(self, model: Any, /, *, trained: bool = False, rng: Any = None) -> tuple[Initialization, ...]:
         """Initialize the layers that have findings which an initialization remedies, in place.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unitcircle._array import reals
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import ShapeError
 from unitcircle.recurrence import Cell, EqualLayers, RecurrentLayer, is_known_activation, jvp, kind_of, step
 
@@ -90,6 +91,7 @@ class DrivenDynamics:
         return int(above[0]) if above.size else None
 
 
+@right_keywords
 def drive(
     layer: RecurrentLayer, /, *, steps: int, data: np.ndarray | None = None, rng: np.random.Generator | int = 0
 ) -> DrivenDynamics | None:

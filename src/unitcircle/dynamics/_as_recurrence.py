@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._function import FunctionRecurrence, ModuleRecurrence
 from unitcircle.dynamics._layers import is_fused, is_stepwise
 from unitcircle.dynamics._recurrence import Recurrence
@@ -15,6 +16,7 @@ from unitcircle.dynamics._stack import StackRecurrence
 from unitcircle.errors import ArgumentError, UnknownNameError
 
 
+@right_keywords
 def as_recurrence(
     module: nn.Module | Callable[[Any, Any], Any] | Recurrence,
     /,

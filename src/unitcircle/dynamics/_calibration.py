@@ -11,6 +11,7 @@ import scipy  # its optimization is loaded at first use: a fifth of a second
 import torch
 from torch import nn
 
+from unitcircle._keywords import right_keywords
 from unitcircle._renamed import renamed_arguments
 from unitcircle.dynamics._calibration_curve import SIGMAS, Curve, standard_error
 from unitcircle.dynamics._calibration_result import Calibration, CalibrationStatus, Criterion, LayerCalibration
@@ -27,6 +28,7 @@ PRECISION = 0.005
 
 
 @renamed_arguments(seed="rng")
+@right_keywords
 def calibrate_(
     model: nn.Module,
     batch: Any,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from unitcircle._growth import Flow
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._batch import call
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._restoration import evaluation_mode
@@ -52,6 +53,7 @@ class DepthFlow(Flow[float]):
         return measure(self.log_norms)
 
 
+@right_keywords
 def depth_flow(
     model: nn.Module,
     batch: Any,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._recurrence import Recurrence
 from unitcircle.dynamics._stack import StackRecurrence
@@ -47,6 +48,7 @@ class StepEigenvalues:
         return f"spectral radius of the Jacobian at {len(self.at)} steps: median {np.median(radius):.4g}, {spread}"
 
 
+@right_keywords
 def eigenvalues_along(
     model: nn.Module | Callable[[Any, Any], Any] | Recurrence,
     inputs: Any,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from unitcircle._card import card
 from unitcircle._files import written_whole
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._batch import refusing
 from unitcircle.dynamics._eigenvalues_along import eigenvalues
@@ -171,6 +172,7 @@ def _path_of(path: str | Path) -> Path:
     return path
 
 
+@right_keywords
 def fixed_points(  # noqa: PLR0913  (all but model and input are options)
     model: nn.Module | Callable[[Any, Any], Any] | Recurrence,
     x: Any = None,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._batch import refusing
 from unitcircle.dynamics._flow_by_lag import GradientFlow, Norm, joined
 from unitcircle.dynamics._hand_written import HandWritten, hand_written
@@ -27,6 +28,7 @@ from unitcircle.torch import Rng, generator_of
 _DIFFERENTIABLE = "must be differentiable from its states to its output"
 
 
+@right_keywords
 def gradient_flow(
     model: nn.Module | Recurrence,
     batch: Any,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._batch import Batch, call
 from unitcircle.dynamics._flow_by_lag import GradientFlow
 from unitcircle.dynamics._loop_flow import GraphDerivatives, Outputs, StateLayout, tops
@@ -110,6 +111,7 @@ class _Run(NamedTuple):
     sizes: tuple[int, ...]
 
 
+@right_keywords
 def hand_written(
     model: nn.Module,
     batch: Any,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unitcircle._keywords import right_keywords
 from unitcircle._series import participation_ratio
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._recurrence import Recurrence
@@ -81,6 +82,7 @@ class HiddenStates:
         return f"hidden states of {n} units, {steps} steps, {sequences} sequences: {measured}"
 
 
+@right_keywords
 def hidden_states(
     model: nn.Module | Callable[[Any, Any], Any] | Recurrence,
     inputs: Any,
@@ -155,6 +157,7 @@ def hidden_states(
     return HiddenStates(h, share, threshold)
 
 
+@right_keywords
 def input_share(
     recurrence: Recurrence, xs: Tensor | int, states: Tensor, /, *, replicas: int = 4, rng: Rng = 0
 ) -> float:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unitcircle._graded_products import log_singular_values
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._orthonormalization import factors, identity
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
@@ -107,6 +108,7 @@ class _Transposed(Linearization):
         return self._linearization.dense(self.steps - stop, self.steps - start).flip(0).transpose(-1, -2)
 
 
+@right_keywords
 def jacobian_spectrum(
     model: Model,
     inputs: Any,
@@ -178,6 +180,7 @@ def _triangles(linearization: Linearization, like: Tensor, k: int) -> Tensor:
     return torch.stack([R for _, _, R in factors(linearization, Q, set())])
 
 
+@right_keywords
 def mean_log_singular_value(
     model: Model, inputs: Any, /, *, initial: Any = None, dtype: torch.dtype | None = torch.float64
 ) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from unitcircle._keywords import right_keywords
 from unitcircle._series import Exponents, blocks_of, estimates, exponents_wanted
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._orthonormalization import factors, identity
@@ -55,6 +56,7 @@ class LyapunovExponents(Exponents):
             return np.where(total == self.log_determinant, 0.0, np.abs(total - self.log_determinant))
 
 
+@right_keywords
 def lyapunov_exponents(
     model: nn.Module | Callable[[Any, Any], Any] | Recurrence,
     inputs: Any,

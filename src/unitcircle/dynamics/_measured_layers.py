@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._driven_layers import DrivenLayer, layers_of
 from unitcircle.dynamics._flow_by_lag import GradientFlow
 from unitcircle.dynamics._gradient_flow import flow_of
@@ -41,6 +42,7 @@ class MeasuredLayers:
     errors: Tensor | None = None
 
 
+@right_keywords
 def measured_layers(
     model: nn.Module,
     batch: Any,

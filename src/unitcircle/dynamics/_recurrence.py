@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vjp, vmap
 
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
 
 
@@ -133,6 +134,7 @@ class Recurrence(ABC):
         """Return the Jacobians at ``(x_t, s_t)``: inputs ``(T, B, m)`` and states ``(T, B, N)``."""
         return FunctionalLinearization(self, xs, states)
 
+    @right_keywords
     def trajectory(self, inputs: Any, /, *, initial: Any = None) -> tuple[Tensor | None, Tensor]:
         """Run the recurrence without recording gradients.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unitcircle._arguments import generator, real_number, whole_number
+from unitcircle._keywords import right_keywords
 from unitcircle.ensembles._weight_law import WeightLaw
 from unitcircle.errors import ArgumentError
 
@@ -86,6 +87,7 @@ class Comparison:
         return "\n".join(lines)
 
 
+@right_keywords
 def compare(
     W: Any, law: WeightLaw, /, *, level: float = 0.01, draws: int = 199, rng: np.random.Generator | int = 0
 ) -> Comparison:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from unitcircle._arguments import generator, whole_number
+from unitcircle._keywords import right_keywords
 from unitcircle.ensembles._hessenberg import gaussian_radii
 from unitcircle.errors import ArgumentError, ShapeError
 
@@ -25,6 +26,7 @@ class Sampler(Protocol):
         ...
 
 
+@right_keywords
 def sample_radii(
     init: Sampler,
     /,

@@ -12,6 +12,7 @@ import numpy as np
 
 from unitcircle._arguments import generator, shape, whole_number
 from unitcircle._array import ArrayT, Weight, dtype_name, gaussian, require_normal, weight
+from unitcircle._keywords import right_keywords
 from unitcircle._specification import Specification
 from unitcircle.errors import DtypeError, ShapeError
 from unitcircle.initializers._certificate import Certificate
@@ -118,6 +119,7 @@ class Initializer(Specification, ABC):
         """Return how far a weight is from the promised property: the residual of its certificate."""
         return self.certificate(W).residual
 
+    @right_keywords
     def sample(
         self,
         n: int | tuple[int, int],

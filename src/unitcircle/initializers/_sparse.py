@@ -12,6 +12,7 @@ import numpy as np
 from unitcircle import spectra
 from unitcircle._arguments import generator, whole_number
 from unitcircle._array import Weight, namespace, ndtr, ndtri
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers._certificate import Certificate, rounding
 from unitcircle.initializers._initializer import Initializer
@@ -78,6 +79,7 @@ class Sparse(Initializer):
             raise ArgumentError("z", "must leave a cycle among the entries kept", "a nilpotent weight", ADVICE)
         return A * (self.radius / radius)[..., None, None]
 
+    @right_keywords
     def sample(  # pyright: ignore[reportIncompatibleMethodOverride]  (sparse, and one at a time: that is its point)
         self, n: Any, /, *, rng: np.random.Generator | int | None = None
     ) -> Any:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from unitcircle._growth import Flow
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import ArgumentError
 from unitcircle.jax._trajectory import StepFunction, trajectory
 
@@ -53,6 +54,7 @@ class GradientFlow(Flow[np.ndarray]):
         return f"{self.growth_rate.mean():+.3g} nats per step back, over {self.steps} steps"
 
 
+@right_keywords
 def gradient_flow(
     step: StepFunction,
     inputs: Any,

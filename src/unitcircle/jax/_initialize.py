@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from unitcircle._filling import Decay, Filling, PerGate, Spec, biases_of, decay_fills
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import ArgumentError
 from unitcircle.initializers import Filled, Initialization, Initializer, require
 from unitcircle.jax._cells import CellParameters, GateSlice, Leaves, cells_of, flatten
@@ -21,6 +22,7 @@ from unitcircle.recurrence import lru_gamma_log
 Tree = TypeVar("Tree")
 
 
+@right_keywords
 def initialize(
     params: Tree,
     /,
@@ -101,6 +103,7 @@ def initialize(
     return structure.unflatten(leaves.values()), Initialization(require(filled))
 
 
+@right_keywords
 def initialize_(
     module: Any,
     /,

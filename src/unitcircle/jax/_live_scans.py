@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import ArgumentError
 from unitcircle.jax._cells import flatten
 from unitcircle.jax._perturbed_scan import (
@@ -115,6 +116,7 @@ class LiveScans:
     again: Callable[[Any, int, Any], LiveScans]
 
 
+@right_keywords
 def live_scans(
     function: Callable[..., Any],
     params: Any,

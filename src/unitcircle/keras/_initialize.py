@@ -10,6 +10,7 @@ import numpy as np
 
 from unitcircle._array import to_numpy
 from unitcircle._filling import Filling, PerGate, Spec
+from unitcircle._keywords import right_keywords
 from unitcircle._renamed import renamed_arguments
 from unitcircle.initializers import Certificate, Filled, Initialization, Initializer, require
 from unitcircle.keras._blocks import bias_of, draw
@@ -17,6 +18,7 @@ from unitcircle.keras._cells import RecurrentCell, recurrent_cells
 
 
 @renamed_arguments(seed="rng")
+@right_keywords
 def initialize_(
     model: keras.Layer,
     /,

@@ -18,6 +18,8 @@ INCH = 72
 """Points."""
 SQUARES = 24
 """Of them along each side of the axes."""
+TITLE = {"axes.titley": 1.0}
+"""Above the axes: to look for the place of a title Matplotlib measures every label once more."""
 AXES = ", ax=ax"
 """How the lines name the axes of the lab; without it, as they are printed, our figures make axes of their own."""
 
@@ -97,7 +99,7 @@ def view(code: str, /, *, label: str = "", names: Mapping[str, Any] | None = Non
     started = time.process_time()  # what is imported once is not what a redraw takes
     lines = ast.parse(code)
     last = lines.body.pop()
-    with style(), rc_context(FIGURE_RC):
+    with style(), rc_context(FIGURE_RC | TITLE):
         figure, ax = panel(5.4, 4.2)
         room: dict[str, Any] = {"uc": uc, "np": np, "ax": ax, **(names or {})}
         if "torch" in code:

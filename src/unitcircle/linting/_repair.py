@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unitcircle._keywords import right_keywords
 from unitcircle.checkpoints import Tensors, read, rewrite, tensors_of_file
 from unitcircle.diagnosis import (
     LOST_DECAY,
@@ -119,6 +120,7 @@ class Repair:
         rewrite(self.path, out, self.values, note=[vars(change) for change in self.changes])
 
 
+@right_keywords
 def plan_repair(
     path: Path,
     diagnosis: Diagnosis,

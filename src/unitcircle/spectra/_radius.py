@@ -13,6 +13,7 @@ import scipy
 
 from unitcircle._arguments import generator, real_number, whole_number
 from unitcircle._array import weight
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import DtypeError, NotFiniteError, ShapeError
 from unitcircle.spectra._arnoldi import by_arnoldi
 from unitcircle.spectra._components import Components, may_be_reducible
@@ -112,6 +113,7 @@ class RadiusEstimate:
         return f"ρ not converged: {interval}, best {self.value:.6g}, by {self.method} ({self.matvecs} products){remedy}"
 
 
+@right_keywords
 def spectral_radius(
     W: Any, /, *, tol: float = 1e-6, rng: np.random.Generator | int = 0, max_cost: int | None = None
 ) -> RadiusEstimate:

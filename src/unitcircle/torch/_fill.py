@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from unitcircle._filling import gated_cell
+from unitcircle._keywords import right_keywords
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.initializers import GateBias, Initializer, parse
@@ -41,6 +42,7 @@ def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
 
 
 @renamed_arguments(generator="rng")
+@right_keywords
 @torch.no_grad()
 def fill_(
     tensor: torch.Tensor, init: Initializer | str, /, *, gates: int | None = None, rng: Rng = None

@@ -11,6 +11,7 @@ from torch import nn
 
 from unitcircle import initializers
 from unitcircle._filling import Decay, Filling, PerGate, Spec, biases_of, decay_fills
+from unitcircle._keywords import right_keywords
 from unitcircle._renamed import renamed_arguments
 from unitcircle.checkpoints import config_of
 from unitcircle.errors import ArgumentError, UnknownNameError
@@ -60,6 +61,7 @@ class Initialization(initializers.Initialization):
 
 
 @renamed_arguments(generator="rng")
+@right_keywords
 @torch.no_grad()
 def initialize_(
     module: nn.Module,

@@ -24,7 +24,7 @@ def lines(weight="orthogonal", activation="relu", depth=16, n=64, gain=1.4, seed
     return (
         f"net = torch.nn.Sequential(*[m for _ in range({depth}) for m in (torch.nn.Linear({n}, {n}, bias=False), {layer})])\n"
         f"for k, p in enumerate(net.parameters(), {100 * seed}): p.data = torch.tensor({draw}, dtype=torch.float32)\n"
-        f"flow = uc.dynamics.depth_flow(net, torch.randn(2, {n}, generator=torch.Generator().manual_seed({seed})))\n"
+        f"flow = uc.dynamics.depth_flow(net, torch.randn(1, {n}, generator=torch.Generator().manual_seed({seed})))\n"
         "ax.set(xlabel='layers back from the output', ylabel='log norm of the gradient (nats)', title='gradient, and bound (dashed)')\n"
         "ax.plot(flow.log_norms.mean(1) - flow.log_norms[0].mean(), '.-')\n"
         "ax.plot(flow.log_bound.mean(1) - flow.log_norms[0].mean(), '--')"
