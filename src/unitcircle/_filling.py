@@ -16,7 +16,7 @@ import numpy as np
 from unitcircle import checkpoints
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.initializers import Constant, DecayLaw, GateBias, Initializer, Zeros, decay_law, parse
-from unitcircle.recurrence import Cell
+from unitcircle.recurrence import Cell, RecurrentLayer
 
 Spec = Initializer | str
 PerGate = Spec | Mapping[str, Spec] | None
@@ -116,6 +116,7 @@ class DecayFill:
     tensor: str
     law: DecayLaw
     gamma: str = ""  # Of ν of an LRU: the name of the logarithm of its input normalization
+    places: np.ndarray | None = None  # Of a part of a tensor: the flat place of each entry, in its shape
 
 
 def decay_fills(tensors: Mapping[str, Any], decay: Decay, config: Mapping[str, Any]) -> list[DecayFill]:
@@ -137,12 +138,14 @@ def decay_fills(tensors: Mapping[str, Any], decay: Decay, config: Mapping[str, A
             law = given.get(parameter) or given.get(stored)
             if law is None and not given and text:
                 law = decay_law(text, layer=place, layers=len(layers))
-            # A parameter that is a part of a tensor is not written.
-            whole = name in tensors and math.prod(tensors[name].shape) == np.size(linear.parameters[parameter])
-            if law is not None and whole:
+            if law is None or name not in tensors:
+                continue
+            whole = math.prod(tensors[name].shape) == np.size(linear.parameters[parameter])
+            places = None if whole else places_in(tensors, layer, name, parameter)
+            if whole or places is not None:
                 gamma = name.removesuffix(stored) + "gamma_log"
                 fits = parameter == "nu_log" and gamma in tensors and tensors[gamma].shape == tensors[name].shape
-                fills.append(DecayFill(name, law, gamma if fits else ""))
+                fills.append(DecayFill(name, law, gamma if fits else "", places))
     found = {name for layer in layers if layer.linear for pair in layer.linear.names.items() for name in pair}
     if unknown := sorted(given.keys() - found):
         raise UnknownNameError("decay", unknown[0], found)
@@ -151,3 +154,18 @@ def decay_fills(tensors: Mapping[str, Any], decay: Decay, config: Mapping[str, A
         families = ", ".join(dict.fromkeys(layer.linear.family.name for layer in layers if layer.linear)) or "none"
         raise ArgumentError("module", rule, families, "Pass decay={parameter: law} for another law.")
     return fills
+
+
+def places_in(tensors: Mapping[str, Any], layer: RecurrentLayer, name: str, parameter: str, /) -> np.ndarray | None:
+    """Return the flat places in a tensor of the entries of a decay that is a part of it; None if untold."""
+    # The layer is read again with the tensor's entries numbered: what its reader calls the parameter are the places.
+    shape = tuple(tensors[name].shape)
+    size, unit = math.prod(shape), 2.0**-24  # as small numbers, which no exponential takes out of range
+    numbered = {one: tensors[one] for one in layer.source.tensors if one in tensors}
+    numbered[name] = (unit * np.arange(size)).reshape(shape)
+    read = [one.linear for one in checkpoints.read(numbered) if one.linear is not None]
+    if len(read) != 1 or parameter not in read[0].parameters:
+        return None
+    places = np.asarray(read[0].parameters[parameter]) / unit
+    whole = (places == np.rint(places)).all() and np.unique(places).size == places.size
+    return places.astype(int) if whole and places.min() >= 0 and places.max() < size else None

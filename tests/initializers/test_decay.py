@@ -181,3 +181,28 @@ def test_laws_of_ones_own():
         initialize_(model, decay="step")
     with pytest.raises(ArgumentError, match="must hold a linear recurrence"):
         initialize_(nn.LSTM(3, 4), decay="authors")
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["gates last", "rows of gates"])
+def test_the_forget_gates_of_an_slstm_are_a_part_of_one_bias(rows):
+    heads, units = 2, 4
+    kernel = (heads, 4 * units, units) if rows else (heads, units, 4 * units)
+    cell = nn.Module()
+    cell._recurrent_kernel_ = nn.Parameter(torch.zeros(kernel))
+    cell._bias_ = nn.Parameter(torch.full((4 * heads * units,), 0.25))
+    curve = 5 - 12 * (np.arange(units) / (units - 1)) ** 0.3
+    (filled,) = initialize_(nn.ModuleDict({"slstm_cell": cell}), decay="authors").filled
+    assert filled.certificate.holds
+    whole = np.asarray(cell._bias_.detach()).reshape((4, heads, units) if rows else (heads, 4, units))
+    gates = whole if rows else whole.swapaxes(0, 1)
+    np.testing.assert_allclose(gates[1], [curve] * heads, atol=8 * EPS)
+    assert (gates[[0, 2, 3]] == 0.25).all()
+    names = {"_recurrent_kernel_": jnp.zeros(kernel), "_bias_": jnp.full(4 * heads * units, 0.25)}
+    made, _ = initialize({"slstm_cell": names}, decay="authors", key=jax.random.key(0))
+    np.testing.assert_allclose(made["slstm_cell"]["_bias_"], whole.ravel(), atol=8 * EPS)
+    with torch.no_grad():
+        cell._bias_.fill_(1.0)
+    model = nn.ModuleDict({"slstm_cell": cell})
+    uc.diagnose(model).apply_(model)
+    assert [finding for finding in uc.diagnose(model).findings if finding.code == "UC114"] == []
+    assert (cell._bias_ == 1).sum() == 3 * heads * units

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unitcircle._filling import places_in
 from unitcircle.diagnosis._finding import Finding
 from unitcircle.diagnosis._remedy import LOST_DECAY, drawn_decay, merged_action
 from unitcircle.diagnosis._subject import is_flax, is_keras, is_live
@@ -135,11 +136,19 @@ def _draw_decays(diagnosis: DiagnosisData, model: Any, chosen: Mapping[str, list
         values, stored, law = drawn_decay(diagnosis.layers, finding, generator)
         tensors = layers[finding.place.layer].source.tensors
         names = [name for name in tensors if name == stored or name.endswith(f".{stored}")]
-        target = dict(model.named_parameters()).get(names[0]) if names and is_live(model) else None
-        if target is None or tuple(target.shape) != values.shape:
+        parameters = dict(model.named_parameters()) if names and is_live(model) else {}
+        target, places = parameters.get(names[0]) if names else None, None
+        if target is not None and tuple(target.shape) != values.shape:
+            held = {name: value.detach().numpy(force=True) for name, value in parameters.items() if name in tensors}
+            places = places_in(held, layers[finding.place.layer], names[0], finding.evidence["parameter"])
+        if target is None or values.shape not in {tuple(target.shape), None if places is None else places.shape}:
             rule = "must hold the parameters of its decays as they were read"
             raise ArgumentError(
                 "model", rule, f"no {stored} of shape {values.shape}", f"Assign it yourself: {finding.remedy}"
             )
+        if places is not None:
+            whole = target.detach().numpy(force=True).astype(float).ravel()
+            whole[places] = values
+            values = whole.reshape(tuple(target.shape))
         target.data.copy_(target.data.new_tensor(values))
         yield f"{names[0]} <- {law}"

@@ -172,8 +172,12 @@ def _fill_decays(leaves: Leaves, decay: Decay, source: Iterator[jax.Array]) -> I
     arrays = {name: leaves[path] for name, path in paths.items() if isinstance(leaves[path], jax.Array | np.ndarray)}
     for fill in decay_fills(arrays, decay, {}):
         old = arrays[fill.tensor]
-        values = jnp.asarray(fill.law.shaped(gaussian(next(source), old.shape, old.dtype))).astype(old.dtype)
-        leaves[paths[fill.tensor]] = values
+        shape = old.shape if fill.places is None else fill.places.shape
+        values = jnp.asarray(fill.law.shaped(gaussian(next(source), shape, old.dtype))).astype(old.dtype)
+        whole = values
+        if fill.places is not None:
+            whole = jnp.asarray(old).ravel().at[fill.places.ravel()].set(values.ravel()).reshape(old.shape)
+        leaves[paths[fill.tensor]] = whole
         if fill.gamma:
             leaves[paths[fill.gamma]] = lru_gamma_log(values).astype(arrays[fill.gamma].dtype)
         yield Filled(fill.tensor, "", fill.law, fill.law.certificate_of(values))

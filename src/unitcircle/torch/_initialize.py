@@ -196,11 +196,18 @@ def _fill_decays(module: nn.Module, decay: Decay, generator: torch.Generator) ->
     """Fill the parameters of the decay of linear recurrences."""
     tensors = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
     for fill in decay_fills(tensors, decay, config_of(module)):
-        tensor = tensors[fill.tensor]
-        tensor.copy_(fill.law.shaped(gaussian(tuple(tensor.shape), tensor, generator)))
+        tensor, places = tensors[fill.tensor], fill.places
+        shape = tuple(tensor.shape) if places is None else places.shape
+        values = fill.law.shaped(gaussian(shape, tensor, generator))
+        if places is None:
+            tensor.copy_(values)
+        else:
+            flat = tensor.flatten()
+            flat[torch.as_tensor(places.ravel(), device=flat.device)] = values.flatten()
+            tensor.copy_(flat.reshape(tensor.shape))
         if fill.gamma:
             tensors[fill.gamma].copy_(lru_gamma_log(tensor))
-        yield Filled(fill.tensor, "", fill.law, fill.law.certificate_of(tensor))
+        yield Filled(fill.tensor, "", fill.law, fill.law.certificate_of(values))
 
 
 def _written(tensors: RecurrentTensors, filling: Filling) -> dict[str, str]:
