@@ -14,6 +14,20 @@ COMMON = {"vocab_size": 256, "hidden_size": 512, "num_hidden_layers": 2, "interm
 MODELS = {
     "mamba": {},
     "mamba2": {"num_heads": 16, "head_dim": 64, "state_size": 64, "n_groups": 1},
+    "qwen3_next": {
+        "num_attention_heads": 8,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "layer_types": ["linear_attention", "linear_attention"],
+        "linear_num_value_heads": 8,
+        "linear_num_key_heads": 8,
+        "linear_key_head_dim": 64,
+        "linear_value_head_dim": 64,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 512,
+        "shared_expert_intermediate_size": 512,
+    },
     "olmo_hybrid": {
         "num_attention_heads": 8,
         "num_key_value_heads": 8,

@@ -17,6 +17,7 @@ BY_HAND = {
     "make_popular_lstm",
     "diagnose_live",
     "fla_steps",
+    "cell_steps",
     "memory_tasks",
     "state_tracking",
     "state_tracking_by_prefix",
