@@ -1,10 +1,10 @@
 """λ at rest of SRU, ConvLSTM and Dreamer's GRU against the own step of the packages that train them.
 
 Run as ``python examples/cell_steps.py > docs/results/cell-steps.md`` in an environment with torch, keras, sru and
-sheeprl (``--no-deps``: one class is taken from its file, since the package imports much more). The weights are read by
-their names and shapes, those of Keras by their names in a dict; the class itself then takes one step of no input from
-an empty state, and autograd gives the Jacobian of what it carries. The gates of Dreamer's GRU see its state: at rest they
-get nothing but their bias, and its weight is set to zero for the step.
+sheeprl (``--no-deps``: one class is taken from its file, since the package imports much more). The weights are read
+by their names and shapes, those of Keras by their names in a dict; the class itself then takes one step of no input
+from an empty state, and autograd gives the Jacobian of what it carries. The gates of Dreamer's GRU see its state:
+at rest they get nothing but their bias, and its weight is set to zero for the step.
 """
 
 from __future__ import annotations
