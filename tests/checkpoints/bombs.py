@@ -185,6 +185,45 @@ def torch_views(path):
     torch.save({f"rnn{k}.weight_hh_l0": storage[k : k + n * n].view(n, n) for k in range(count)}, path)
 
 
+def torchscript_of(path, data=b"\x80\x02c__torch__\nM\n)\x81}b.", **more):
+    members = {"version": b"3", "code/__torch__.py": b"class M(Module):\n  pass\n", "data.pkl": data}
+    members |= {"constants.pkl": b"\x80\x02)."} | more
+    zip_of(path, {f"m/{name}": content for name, content in members.items()}, zipfile.ZIP_DEFLATED)
+
+
+def torchscript_calls(path):
+    """Millions of objects of a program, none of which is kept."""
+    torchscript_of(path, b"\x80\x02c__torch__\nM\nq\0" + b"0h\0)\x81" * 2_000_000 + b".")
+
+
+def torchscript_pending(path):
+    """Hundreds of thousands of objects inside of each other."""
+    torchscript_of(path, b"\x80\x02c__torch__\nM\nq\0" + b"h\0(" * 300_000 + b"t\x81" * 300_000 + b".")
+
+
+def torchscript_code(path):
+    """A program of 400 MB of spaces."""
+    torchscript_of(path, **{"code/__torch__/x.py": b" " * (400 * MB)})
+
+
+def torchscript_modules(path):
+    torchscript_of(
+        path, **{f"code/__torch__/m{k}.py": b"class A(Module):\n  weight_hh : Tensor\n" for k in range(30_000)}
+    )
+
+
+def pickle_states(path):
+    """An object whose state is given millions of times, and is itself."""
+    path.write_bytes(b"\x80\x02cx\ny\n)\x81q\0" + b"h\0b" * 3_000_000 + b".")
+
+
+def safetensors_entries(path):
+    """A header of 86 MB."""
+    entry = b'"t%07d":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
+    header = b"{" + b",".join(entry % k for k in range(1_500_000)) + b"}"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+
+
 def many_views(path):
     """20,000 tensors of one storage of 20 MB, whose checksum is computed once."""
     import torch
@@ -491,6 +530,17 @@ def hdf5_zeros(path):
     hdf5_of(path, write)
 
 
+def hdf5_wide(path):
+    """Compressed arrays of terabytes, of which no chunk is there."""
+    chunks = {"chunks": (64, 64), "compression": "gzip"}
+
+    def write(file):
+        for k in range(100):
+            file.create_dataset(f"rnn{k}/weight_hh", shape=(1 << 20, 1 << 20), dtype="f4", **chunks)
+
+    hdf5_of(path, write)
+
+
 def hdf5_objects(path):
     hdf5_of(path, lambda file: [file.create_dataset(f"rnn{k}/weight_hh", data=np.zeros((2, 2))) for k in range(8_000)])
 
@@ -667,12 +717,15 @@ BOMBS = {
     for make in (
         overlapping, overlapping_norms, wide_projection, low_rank, orthogonal_map, reflections,
         one_member_under_many_names, zip_in_many_heads, pickle_flood, pickle_memo, pickle_references,
-        pickle_doubled_tuple, torch_views, many_views, many_sparse, sparse_npz, sparse_matlab, compressed_matlab,
+        pickle_doubled_tuple, torch_views, torchscript_calls,
+        torchscript_pending, torchscript_code, torchscript_modules, pickle_states,
+        safetensors_entries, many_views, many_sparse, sparse_npz, sparse_matlab, compressed_matlab,
         gguf_overlapping, gguf_wide, gguf_names, gguf_equal_names, long_name, nested_names, siblings,
         linear_layers, lstms, norms, gguf_quantized,
         gguf_state_spaces, gguf_state_spaces_of_bytes, gguf_words, gguf_pairs, gguf_counts, tflite_of_bytes,
         tflite_repeats,
-        tflite_graphs, tfjs, keras_bidirectional, keras_names, hdf5_chunk, hdf5_zeros, hdf5_objects, zarr_empty,
+        tflite_graphs, tfjs, keras_bidirectional, keras_names, hdf5_chunk, hdf5_zeros, hdf5_wide, hdf5_objects,
+        zarr_empty,
         zarr_shards, zarr_counts, equinox_counters, json_levels, json_wide, amp_layers, dynet_layers, dynet_lines,
         dynet_numbers,
         msgpack_list, msgpack_chunks, msgpack_extensions, export_views,

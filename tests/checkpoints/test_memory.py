@@ -133,6 +133,7 @@ HONEST = {honest: 1, experts: 48}
 SMALL = (
     zip_bomb, shared_strings, empty_containers, wide_list, many_arrays, safetensors_header, nested_json, json_flood,
     many_members, expanded_tensor, arrays_of_nothing, cells_of_nothing,
+    bombs.torchscript_pending, bombs.hdf5_wide,
 )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def shard_names(content: Any, /) -> list[str]:
 
 def files_of(folder: Path, /) -> tuple[list[Path], bool]:
     """Return the checkpoint files of a folder, and whether an index names them or only their own names do."""
-    indices = sorted(folder.glob("*.index.json"))
+    indices = sorted(path for path in folder.glob("*.index.json") if path.is_file())  # a pipe or a device never ends
     for index in [path for path in indices if "safetensors" in path.name] or indices:
         return shards_of(index, parse_json(index.read_bytes(), kept=False)), True
     names = sorted(path for path in folder.iterdir() if path.is_file())
