@@ -252,3 +252,11 @@ def test_the_names_of_many_tensors_are_bounded(tmp_path, monkeypatch):
 def test_half_a_surrogate_pair_in_a_name_is_replaced():
     (name,) = read_pickle(memoryview(pickle.dumps({"a\ud800": np.eye(2)}))).tensors
     assert name == "a?"
+
+
+@pytest.mark.parametrize("order", [b"]", b"}", b"N", b"K\x00"])
+def test_an_order_that_is_none(tmp_path, order):
+    state = b"(K\x01K\x02K\x02\x86cnumpy\ndtype\nX\x02\0\0\0f4K\0K\x01\x87R" + order + b"B\x10\0\0\0" + bytes(16) + b"t"
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85C\x01b\x87R" + state + b"b"
+    (tmp_path / "m.pkl").write_bytes(b"\x80\x02}X\x09\0\0\0weight_hh" + array + b"s.")
+    assert read(tmp_path / "m.pkl")[0].hidden_size == 2

@@ -96,6 +96,16 @@ def test_descriptions_that_lie(tmp_path, change, message):
         read(folder)
 
 
+@pytest.mark.parametrize("change", [{"name": {"name": "zstd"}}, {"name": ["zstd"]}, {"name": None}])
+def test_a_codec_without_a_name(tmp_path, change):
+    folder = saved(tmp_path / "m", {"weight_hh": STACK}, zarr_format=3)
+    path = folder / "weight_hh" / "zarr.json"
+    described = json.loads(path.read_text())
+    path.write_text(json.dumps(described | {"codecs": [described["codecs"][0], change]}))
+    with pytest.raises(CheckpointError, match="which are not read"):
+        read(folder)
+
+
 def test_an_incomplete_checkpoint(tmp_path):
     (tmp_path / "_METADATA").write_text("{}")
     with pytest.raises(CheckpointError, match="an orbax checkpoint without arrays"):

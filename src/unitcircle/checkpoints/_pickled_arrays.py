@@ -42,7 +42,7 @@ def _numpy_array(record: Inert) -> StoredTensor | list[Any] | None:
         case (content, Inert(name="numpy.dtype") as dtype, shape, order), None:
             return _tensor(dtype, shape, content, fortran=order == "F", identity=id(record))
         case _, (*_, shape, Inert(name="numpy.dtype") as dtype, fortran, content):
-            return _tensor(dtype, shape, content, fortran=fortran in {True}, identity=id(record))
+            return _tensor(dtype, shape, content, fortran=fortran == 1, identity=id(record))
         case _:
             return None
 

@@ -128,7 +128,7 @@ def _decoded(name: str, data: memoryview, array: _Array, chunk: tuple[int, ...],
     ask(size, "its chunks")
     work(STEPS_OF_CHUNK + (size >> 10), "its chunks")
     for codec in reversed(codecs):
-        kind = codec.get("name") if isinstance(codec, dict) else codec
+        kind = _kind(codec)
         options = codec.get("configuration") if isinstance(codec, dict) else None
         options = options if isinstance(options, dict) else {}
         if kind == "sharding_indexed":
@@ -148,6 +148,11 @@ def _decoded(name: str, data: memoryview, array: _Array, chunk: tuple[int, ...],
     return values.T if array.by_columns else values
 
 
+def _kind(codec: Any) -> str:
+    """Return the name of a codec, whatever stands in its place."""
+    return str(codec.get("name") if isinstance(codec, dict) else codec)[:100]
+
+
 def _from_shard(
     name: str, data: memoryview, array: _Array, chunk: tuple[int, ...], options: dict[str, Any]
 ) -> np.ndarray:
@@ -157,7 +162,7 @@ def _from_shard(
         grid = [math.ceil(side / step) for side, step in zip(chunk, inner, strict=True)]
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise _damaged(name, "a description of shards that cannot be read") from error
-    names = [codec.get("name") if isinstance(codec, dict) else codec for codec in [*codecs, *index]]
+    names = [_kind(codec) for codec in [*codecs, *index]]
     if "sharding_indexed" in names or options.get("index_location", "end") != "end" or min(inner, default=1) < 1:
         raise _damaged(name, "shards of an unusual kind, which are not read")
     count, tail = math.prod(grid), 4 if "crc32c" in names[len(codecs) :] else 0
