@@ -6,7 +6,8 @@ of the last state, and a task on sequences of noise (standard normal, two featur
 
 - ``recent``, ``early``: the mean of the last, the first five inputs; ``first``, ``middle``: the input at the first
   step, at step T/2; ``vote``: the mean sign of all inputs times √T; ``adding``: the sum of the two marked inputs;
-  ``product``: the product of the last two inputs, which no linear readout of inputs foretells.
+  ``product``: the product of the last two inputs, which no linear readout of inputs foretells; ``lagged``, ``hold``,
+  ``weighted``, ``late`` and ``noisy``: below, with the parts that they were written for.
 
 Every target has variance near 1, and the score is the squared error on 512 other sequences over that variance, at most
 10 (also for a training that diverges). Training: Adam, rate 3e-3 in every arm, 400 steps of 32 sequences, gradients
@@ -30,11 +31,17 @@ earlier pair has and seeds 5 to 9; the list was committed before any of them was
 changed (UC211 from 10 steps on; products of two inputs): of later rules neither part is a test. *Held out, third* are
 the pairs of ``THIRD``, seeds 10 to 14, with two tasks that no rule was made with (``lagged``, the input 12 steps back;
 ``hold``, the input at the last of the marks, of which each step has one with probability 1/10); the list was committed
-before any of them was run; then one rule changed (gated cells where every step counts a little). Rates are reported for
-each part. Finished runs are lines of ``verdicts.jsonl`` in the working directory (``UNITCIRCLE_VERDICTS`` names another
-file), and a second start does what is missing. A score belongs to the parameters that its training began from (their
-SHA-256), so it outlives a change of the rules; a diagnosis belongs to the source text of the library. A file belongs to
-one version of this protocol.
+before any of them was run; then one rule changed (gated cells where every step counts a little). That rule changed
+again, from half of the steps beyond reach to two thirds, before *held out, fourth*: the pairs of ``FOURTH``, seeds 15
+to 19, votes of gated cells at lengths between and beyond those seen, and three tasks that no rule was made with
+(``weighted``, a vote in which a step counts in proportion to its place, the last most; ``late``, a vote over the last
+half of the steps; ``noisy``, the input 12 steps back and as much noise as makes a quarter of the target's variance);
+the list was committed before any of them was run, and is run in its order as far as time allows.
+
+Rates are reported for each part. Finished runs are lines of ``verdicts.jsonl`` in the working directory
+(``UNITCIRCLE_VERDICTS`` names another file), and a second start does what is missing. A score belongs to the parameters
+that its training began from (their SHA-256), so it outlives a change of the rules; a diagnosis belongs to the source
+text of the library. A file belongs to one version of this protocol.
 """
 
 import copy
@@ -61,7 +68,7 @@ from unitcircle.diagnosis._remedy import BY_HAND
 from unitcircle.torch import initialize_
 
 UNITS, STEPS, BATCH, RATE, WORST = 24, 400, 32, 3e-3, 10.0
-PARTS = "tuned", "held out", "held out, second", "held out, third"
+PARTS = "tuned", "held out", "held out, second", "held out, third", "held out, fourth"
 CELLS = {"tanh": nn.RNN, "relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -77,7 +84,7 @@ class Pair:
     start: str = ""  # "gain 1.5", "forget -2", "dead", "stacked" or an initializer's specification
     cut: int = 0  # The state is detached before the last this many steps
     padding: int = 0  # This many zero steps follow each sequence and are read
-    held: int = 0  # Of which later part held out it is: 2, 3; 0 for neither
+    held: int = 0  # Of which later part held out it is: 2, 3, 4; 0 for none
 
     @property
     def name(self) -> str:
@@ -149,7 +156,25 @@ THIRD = tuple(
         Pair("gru", "first", 14),
     )
 )
-EVERY = PAIRS + SECOND + THIRD
+FOURTH = tuple(
+    replace(pair, held=4)
+    for pair in (
+        *(Pair("tanh", task, 30) for task in ("noisy", "weighted")),
+        Pair("gru", "early", 20, cut=6),
+        *(Pair(cell, "vote", 30) for cell in ("gru", "lstm")),
+        Pair("lstm", "first", 30, start="forget 2"),
+        Pair("lstm", "noisy", 30),
+        Pair("lstm", "vote", 20, padding=15),
+        *(Pair(cell, "vote", 50) for cell in ("gru", "lstm")),
+        Pair("lstm", "weighted", 50),
+        Pair("lstm", "vote", 40, start="forget 2"),
+        Pair("gru", "late", 50),
+        Pair("gru", "vote", 30, layers=2),
+        Pair("gru", "weighted", 50),
+        *(Pair(cell, "vote", 80) for cell in ("gru", "lstm")),
+    )
+)
+EVERY = PAIRS + SECOND + THIRD + FOURTH
 
 
 class Net(nn.Module):
@@ -201,6 +226,15 @@ def built(pair: Pair, seed: int) -> Net:
     return net
 
 
+def _voted(task: str, signs: np.ndarray) -> np.ndarray:
+    """The vote of signs ``(count, T)``: over all steps, over the last half, or of weights that rise in proportion."""
+    if task == "weighted":
+        weight = np.arange(1, signs.shape[1] + 1)
+        return signs @ weight / math.sqrt(np.square(weight).sum())
+    heard = signs[:, -(signs.shape[1] // 2) :] if task == "late" else signs
+    return heard.mean(1) * math.sqrt(heard.shape[1])
+
+
 def drawn(pair: Pair, count: int, rng: np.random.Generator):
     """Sequences and targets ``(count, T, 2)``, ``(count, 1)``."""
     x = rng.standard_normal((count, pair.length, 2))
@@ -222,8 +256,10 @@ def drawn(pair: Pair, count: int, rng: np.random.Generator):
         y = x[np.arange(count), last, 0].copy()
     elif pair.task == "product":
         y = x[:, -1, 0] * x[:, -2, 0]
-    elif pair.task == "vote":
-        y = np.sign(x[:, :, 0]).mean(1) * math.sqrt(pair.length)
+    elif pair.task in {"vote", "weighted", "late"}:
+        y = _voted(pair.task, np.sign(x[:, :, 0]))
+    elif pair.task == "noisy":
+        y = math.sqrt(3 / 4) * x[:, -13, 0] + rng.standard_normal(count) / 2
     else:
         half = pair.length // 2
         marks = rng.integers(half, size=count), half + rng.integers(pair.length - half, size=count)
