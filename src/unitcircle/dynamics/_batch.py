@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader
 
 from unitcircle._array import to_numpy
-from unitcircle.dynamics._refused_batch import misfit, place
+from unitcircle.dynamics._refused_batch import misfit, own_code, place
 from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError, UnitcircleError
 from unitcircle.torch import dense
 
@@ -224,6 +224,8 @@ def call(model: Callable[..., Any], batch: Batch, dtype: torch.dtype | None, /) 
         run_on = f"It is run on {parts}."
         if not isinstance(error, UnitcircleError) and (wrong := misfit(error)) is not None:
             raise ShapeError("batch", wrong.rule, wrong.arrived, f"{run_on} {wrong.remedy}") from error
+        if not isinstance(error, UnitcircleError) and not _of_precision(error) and (wrong := own_code(error)):
+            raise ArgumentError("batch", wrong.rule, wrong.arrived, f"{run_on} {wrong.remedy}") from error
         raise refusal(error, "batch", "must be what the model takes", run_on, place(error)) from error
     if not all(map(_is_finite, _parts(output))):
         require_finite(batch)
@@ -243,10 +245,14 @@ def refusal(error: Exception, argument: str, rule: str, /, remedy: str = "", whe
     if isinstance(error, UnitcircleError):
         return error
     cause = textwrap.shorten(f"{type(error).__name__}{where}: {error}".removesuffix("."), LONGEST)
-    if isinstance(error, RuntimeError) and any(word in str(error) for word in _PRECISION):
+    if _of_precision(error):
         remedy = "It creates tensors in another precision: pass dtype=None to measure it in its own precision."
         return DtypeError("model", "must compute in the precision of its input", cause, remedy)
     return ArgumentError(argument, rule, cause, remedy)
+
+
+def _of_precision(error: Exception) -> bool:
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in _PRECISION)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from unitcircle.dynamics._batch import Batch, batch_of, own_precision
 from unitcircle.dynamics._objective import Objective
-from unitcircle.errors import ArgumentError
+from unitcircle.errors import ArgumentError, DtypeError
 
 Result = TypeVar("Result")
 _JAX = frozenset({"flax", "jax", "jaxlib", "equinox", "haiku"})
@@ -172,3 +172,7 @@ def _require_measurable(model: nn.Module) -> None:
             raise ArgumentError("model", "must have weights", f"{name} on the meta device", remedy)
         if type(tensor).__name__ in _SHARDED:
             raise ArgumentError("model", "must hold whole weights", f"{name}, which is sharded", "Gather them first.")
+    for name, parameter in model.named_parameters():
+        if parameter.layout != torch.strided:
+            remedy = "Measure a copy whose weight is dense: nn.Parameter(weight.detach().to_dense())."
+            raise DtypeError("model", "must have dense weights", f"{name}, which is {parameter.layout}", remedy)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dis
+import linecache
+import re
+import textwrap
 from collections.abc import Iterator
-from types import FrameType
+from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 INTEGERS = (torch.int32, torch.int64)
+LONGEST_LINE = 80
+"""Characters of a line of code that are passed on."""
 
 
 class Misfit(NamedTuple):
@@ -35,14 +42,47 @@ def misfit(error: BaseException, /) -> Misfit | None:
     return None
 
 
+def own_code(error: BaseException, /) -> Misfit | None:
+    """Return the line of the model's own code that a batch does not fit; None where that code itself refuses it."""
+    frames = list(_frames(error))
+    own = [trace for trace in frames if not _is_of_a_library(trace.tb_frame)]
+    inside = [module for trace in own if (module := _owner(trace.tb_frame)) is not None]
+    if not inside or (own[-1] is frames[-1] and _raises(own[-1])):
+        return None
+    frame, line = own[-1].tb_frame, own[-1].tb_lineno
+    source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
+    words = re.findall(r"\w+", source)
+    seen = {name: value for name in dict.fromkeys(words) if isinstance(value := frame.f_locals.get(name), Tensor)}
+    tensors = ", ".join(f"{name} of shape {tuple(value.shape)}" for name, value in seen.items())
+    where = f"{_name(inside[-1], inside[0])}, {frame.f_code.co_name}, line {line}"
+    code = f", `{textwrap.shorten(source, LONGEST_LINE)}`" if source else ""
+    return Misfit(
+        f"must fit the code of {where}{code}",
+        tensors or "tensors that do not fit there",
+        f"The {type(error).__name__} of that line is the cause of this error.",
+    )
+
+
 def place(error: BaseException, /) -> str:
     """Return where in the code of a model an error was raised, as a clause; empty where that is not known."""
     found = ""
-    for frame, line in _frames(error):
-        own = not str(frame.f_globals.get("__name__", "")).startswith(("torch.", "unitcircle."))
-        if own and (module := _owner(frame)) is not None:
-            found = f" in {type(module).__name__}.{frame.f_code.co_name}, line {line}"
+    for trace in _frames(error):
+        frame = trace.tb_frame
+        if not _is_of_a_library(frame) and (module := _owner(frame)) is not None:
+            found = f" in {type(module).__name__}.{frame.f_code.co_name}, line {trace.tb_lineno}"
     return found
+
+
+def _is_of_a_library(frame: FrameType) -> bool:
+    """Return whether a frame runs code of torch, of this package or of another installed one."""
+    name, file = str(frame.f_globals.get("__name__", "")), Path(frame.f_code.co_filename)
+    return name.startswith(("torch.", "unitcircle.")) or "site-packages" in file.parts
+
+
+def _raises(trace: TracebackType) -> bool:
+    """Return whether a line raised its error itself, by ``raise`` or ``assert``, and no function that it calls."""
+    code = trace.tb_frame.f_code.co_code
+    return dis.opname[code[trace.tb_lasti]] in {"RAISE_VARARGS", "RERAISE"}
 
 
 def _owner(frame: FrameType) -> nn.Module | None:
@@ -52,16 +92,16 @@ def _owner(frame: FrameType) -> nn.Module | None:
     return owner if isinstance(owner, nn.Module) else None
 
 
-def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
+def _frames(error: BaseException) -> Iterator[TracebackType]:
     trace = error.__traceback__
     while trace is not None:
-        yield trace.tb_frame, trace.tb_lineno
+        yield trace
         trace = trace.tb_next
 
 
 def _calls(error: BaseException) -> Iterator[tuple[nn.Module, Any]]:
     """Yield the modules whose forward functions were running, with their first arguments, outermost first."""
-    for frame, _ in _frames(error):
+    for frame in (trace.tb_frame for trace in _frames(error)):
         code, module = frame.f_code, _owner(frame)
         if code.co_name != "forward" or module is None or type(module).__name__.startswith("_"):
             continue
@@ -109,6 +149,9 @@ def _taken(module: nn.Module, value: Tensor) -> tuple[str, str] | None:
             takes = f"(B, {module.num_features}) or (B, {module.num_features}, T)"
         case _:
             return None
-    if not fits:
-        return f"numbers of shape {takes}", "Arrange its axes, or give the module that size."
-    return None if floats else (f"floating-point numbers of shape {takes}", "Convert the batch: x.float().")
+    wrongs = (
+        (not fits, "numbers", "Arrange its axes, or give the module that size."),
+        (value.layout != torch.strided, "dense numbers", f"Convert the batch, which is {value.layout}: x.to_dense()."),
+        (not floats, "floating-point numbers", "Convert the batch: x.float()."),
+    )
+    return next(((f"{what} of shape {takes}", remedy) for wrong, what, remedy in wrongs if wrong), None)
