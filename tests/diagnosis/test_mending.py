@@ -12,6 +12,7 @@ from torch import nn
 
 from unitcircle.diagnosis import Severity, diagnose
 from unitcircle.diagnosis._remedies import name_of, remedies
+from unitcircle.diagnosis._remedy import carried_best
 from unitcircle.torch import initialize_
 
 EPS = np.finfo(float).eps
@@ -225,6 +226,19 @@ def test_steps_that_are_near_or_tell_little_need_not_be_carried(kind, steps):
     model = net("relu")
     nn.init.normal_(model.rnn.weight_hh_l0, std=1.5 / math.sqrt(N))
     assert "UC211" not in codes(of(model, kind, steps=steps))
+
+
+@pytest.mark.parametrize(("steps", "warned"), [(12, False), (20, True)])
+def test_a_mean_gradient_of_which_a_tenth_arrives_is_carried(steps, warned):
+    model = net("tanh", seed=2)
+    nn.init.orthogonal_(model.rnn.weight_hh_l0)
+    diagnosis = of(model, "first", steps=steps)
+    (layer,) = diagnosis.layers
+    change = layer.live.carrying(layer.layer)
+    best = carried_best(layer, steps)
+    assert change < -math.log(3) - best[1]
+    assert (change < -math.log(10)) is warned
+    assert ("UC211" in codes(diagnosis)) is warned
 
 
 class Silent(Reader):

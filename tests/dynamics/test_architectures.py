@@ -11,13 +11,14 @@ from tests.architectures.gated import GATED
 from tests.architectures.plain import PLAIN, Elman
 from tests.architectures.stateful import STATEFUL
 from tests.architectures.structured import STRUCTURED
+from tests.architectures.unusual import UNUSUAL
 from tests.dynamics.test_left_as_found import snapshot
 from torch import nn
 
 import unitcircle as uc
 from unitcircle.dynamics import gradient_flow, hand_written
 
-ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED, *STATEFUL]
+ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED, *STATEFUL, *UNUSUAL]
 RELATIVE = 1e-10
 WITH_GATES = {
     *("HandGRU", "LayerNormGRU", "GateByGate", "MinimalGated", "HandLSTM", "LayerNormLSTM", "Peephole", "Coupled"),

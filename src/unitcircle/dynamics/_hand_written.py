@@ -127,7 +127,8 @@ def hand_written(
 
     The model is run once. A recurrence is a loop of the program whose iterations apply the same parameters; its state
     s_t is what the iterations up to t made and later ones read, without running sums that nothing reads and without
-    what is a function of the rest and of constants. ∂L/∂s_t is the total derivative, as ``retain_grad`` gives it.
+    what is a function of the rest and of constants. ∂L/∂s_t is the total derivative, as ``retain_grad`` gives it;
+    of a part that a step leaves as it was, that of all that reads it, also of earlier steps.
 
     Parameters
     ----------

@@ -128,12 +128,13 @@ class StateLayout:
         states = one.states[0]
         last = next((state for state in reversed(states) if state), ())
         shapes = tuple(derivatives.graph.shape(value) for value in last)
+        # Of a state whose last values are not all read, earlier steps hold more tensors.
+        every = {derivatives.graph.shape(value) for state in states[1:] for value in state}
         # One of the first two axes of the inputs is time, if its length is the number of steps.
         candidates = [size for size in sizes if size != len(states) - 1] or list(sizes)
         for size in sorted(candidates, key=lambda size: sum(size != shape[0] for shape in shapes if shape)):
-            axes = [shape.index(size) if size in shape else -1 for shape in shapes]
-            if shapes and -1 not in axes:
-                layout = cls(shapes, dict(zip(shapes, axes, strict=True)), size)
+            if shapes and all(size in shape for shape in every):
+                layout = cls(shapes, {shape: shape.index(size) for shape in every}, size)
                 if layout._is_separate(last, states, derivatives):
                     return layout
         return cls(shapes, {}, 1)
