@@ -16,8 +16,9 @@ from unitcircle.diagnosis.rules._layers import live_layers
 
 LONG = 100
 """Where nothing is known of the task, a gated cell that forgets is a warning from this length on."""
-OUTWEIGHED = 2 / 3
-"""Share of the steps beyond reach from which on a gated cell is warned of where every step counts a little."""
+OUTWEIGHED = 3 / 4
+"""Share of the steps beyond reach from which on a gated cell is warned of where every step may count a little: even if
+only the last half of them counts, half of what counts is beyond."""
 
 
 def near(exam: Examination) -> float:
@@ -46,7 +47,7 @@ def severity_of_forgetting(exam: Examination, layer: LayerExamination) -> Severi
     # Where every step counts a little, a plain cell learned as it was, and no initialization was better. If the steps
     # count equally, those within reach tell as large a share of the target as they are of the steps: a start, from
     # which training lengthens the reach, since the next step further back tells as much. A remedy gives the whole
-    # length at once and slows what is near, so it pays where what is beyond is several times what is within.
+    # length at once and slows what is near, so it pays where most of what counts is beyond.
     return Severity.WARNING if gated and beyond_reach(layer) >= OUTWEIGHED else Severity.NOTE
 
 
