@@ -113,5 +113,7 @@ def batch_from(path: Path, model: Any, /) -> Any:
     try:
         signature(model.forward).bind(**tensors)
     except TypeError as error:
-        raise ArgumentError("--data", "must hold inputs and target, or the model's arguments", str(error).removeprefix("got ")) from error
+        raise ArgumentError(
+            "--data", "must hold inputs and target, or the model's arguments", str(error).removeprefix("got ")
+        ) from error
     return tensors
