@@ -23,6 +23,8 @@ SWEEP = 3
 """Values of one factor from which groups are drawn together as a sweep."""
 JITTER = 0.22
 WIDTH, ROW = 10.5, 3.3
+LABELLED = 24
+"""Rows beside each other whose labels can be read; of more, some are labelled."""
 NAME = 30
 """Characters of a label that fit beside an axis."""
 
@@ -189,8 +191,10 @@ def plot_seeds(group: Group, /, *, labels: Sequence[str] = (), ax: Axes | None =
         for value, ls in ((group.baseline, ":"), (group.threshold, "--")):
             if not math.isnan(value):
                 ax.axvline(value, color=COLORS["grey"], lw=0.8, ls=ls, zorder=0)
-    ax.set_yticks(range(len(group.rows)), list(map(literal, _short([row.label for row in group.rows]))))
-    for tick, row in zip(ax.get_yticklabels(), group.rows, strict=True):
+    every = max(1, math.ceil(len(group.rows) / LABELLED))
+    labelled = group.rows[::every]
+    ax.set_yticks(range(0, len(group.rows), every), list(map(literal, _short([row.label for row in labelled]))))
+    for tick, row in zip(ax.get_yticklabels(), labelled, strict=True):
         tick.set_color(looks[row.label]["color"])
     ax.set_ylim(len(group.rows) - 0.4, -0.6)
     return ax

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from unitcircle.experiments.comparison._numbers import Numbers
 from unitcircle.experiments.comparison._result import Comparison, Group, Row, Standing
 
+LISTED = 24
+"""Initializers that a sentence lists."""
+
 
 def study_sentences(group: Group, comparison: Comparison, /) -> list[str]:
     """Describe the result of a group: the first row, the rows better or worse than the reference, and the undecided.
@@ -102,7 +105,7 @@ def _first(group: Group, write: Numbers) -> list[str]:
         about = f"mean {write.score(first.mean)} {write.interval(first.interval, write.score)}"
     line = f"First: {first.label}, {about.strip()}."
     if group.not_told_from_first:
-        return [f"{line} Not significantly different from it: {', '.join(group.not_told_from_first)}."]
+        return [f"{line} Not significantly different from it: {_folded(group.not_told_from_first, ', ')}."]
     others = [row for row in group.rows if row.label != first.label and row.verdict is not Standing.NOISE]
     if not any(row.seeds for row in others):
         return [line]
@@ -111,7 +114,13 @@ def _first(group: Group, write: Numbers) -> list[str]:
 
 
 def _list(rows: Sequence[Row], write: Numbers, group: Group) -> str:
-    return "; ".join(_difference_text(row, write, group) for row in rows)
+    return _folded([_difference_text(row, write, group) for row in rows], "; ")
+
+
+def _folded(parts: Sequence[str], separator: str) -> str:
+    """Return the first of many parts, and the number of the others."""
+    left = len(parts) - LISTED
+    return separator.join([*parts[:LISTED], f"{left} more, in the table"] if left > 1 else parts)
 
 
 def _difference_text(row: Row, write: Numbers, group: Group) -> str:
