@@ -107,3 +107,11 @@ def test_a_pipe_is_written_to_and_stays(tmp_path):
     assert os.read(reader, 10) == b"new"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "loop", "loop/x"])
+def test_a_name_that_no_file_can_have(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ArgumentError, match="must be a name that a file can have"), written_whole(tmp_path / name):
+        pytest.fail("it was opened")
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]

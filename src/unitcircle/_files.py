@@ -58,8 +58,20 @@ def written_whole(path: str | os.PathLike[str], /) -> Generator[IO[bytes]]:
         raise ArgumentError("path", rule, arrived, "Nothing was changed.") from error
 
 
+def _check_name(path: Path) -> None:
+    """Refuse a name that no file can have: too long, with a null character, a link to itself."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # there is none yet, or what follows says why
+        return
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ArgumentError("path", "must be a name that a file can have", f"{str(path)!r:.200} ({reason})") from error
+
+
 @contextmanager
 def _written(path: Path) -> Generator[IO[bytes]]:
+    _check_name(path)
     if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, such as /dev/stdout
         with path.open("wb") as stream:
             yield stream
