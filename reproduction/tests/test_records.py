@@ -16,8 +16,10 @@ from unitcircle_reproduction.eigen import _answers as answers
 from unitcircle_reproduction.eigen import _bracketed as bracketed
 from unitcircle_reproduction.eigen import _departures as departures
 from unitcircle_reproduction.eigen import _dose as dose
+from unitcircle_reproduction.orthogonal import _clipping as clipping
 from unitcircle_reproduction.orthogonal import _gating as gating
 from unitcircle_reproduction.orthogonal import _linear_transition as linear
+from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
 from unitcircle_reproduction.orthogonal import _standstill as standstill
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -182,6 +184,7 @@ def test_every_column_stands_in_the_data_card():
     [
         (answers.claims, "reproduce-answers.md"),
         (bracketed.claims, "reproduce-tomita.md"),
+        (clipping.claims, "reproduce-methods.md"),
         (gating.claims, "reproduce-methods.md"),
     ],
 )
@@ -194,3 +197,9 @@ def test_pages_of_studies_are_computed_from_the_archive(claims, page, tmp_path, 
     assert claim.measured in text
     assert f"**Verdict:** {claim.verdict}" in text
     assert _parquet.SHIPPED.stat().st_size < 5e6
+
+
+def test_what_was_measured_of_the_stabilizer_is_not_measured_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(stabilizer, "beyond", lambda *_: pytest.fail("trained"))
+    claim = stabilizer.claim(Context(tmp_path, full=True, seed=9))
+    assert claim.measured in (RESULTS / "reproduce-methods.md").read_text(encoding="utf-8")
