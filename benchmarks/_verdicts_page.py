@@ -21,7 +21,7 @@ remedy on the list of the diagnosis: 400 steps of Adam at one rate. The protocol
 is beyond noise, is the head of `benchmarks/verdicts.py`, committed before any result. Rules were tuned on the first
 part; the first part held out was run once, after they were committed, and rules were added for what it showed; the
 second part held out was run once with the rules of its commit, and two rules were changed for what it showed. Judged
-with the rules of today, neither part is held out any longer, nor are the third and the fourth, after which rules changed.
+with the rules of today, neither part is held out any longer, nor are the third and fourth, after which rules changed.
 
 Scores are squared errors over the variance of the target, geometric means over the seeds: 1 is a constant answer. A
 warning is *right* if the first remedy improves the score beyond noise. The findings are those of most seeds, warnings
