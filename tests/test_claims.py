@@ -29,6 +29,7 @@ PAGES = (
     "reproduce-direct",
     "reproduce-data",
     "prediction",
+    "prediction-second-look",
     "reproduce-quick",
 )
 TEXTS = {

@@ -21,6 +21,12 @@ from unitcircle_reproduction.orthogonal import _gating as gating
 from unitcircle_reproduction.orthogonal import _linear_transition as linear
 from unitcircle_reproduction.orthogonal import _stabilizer as stabilizer
 from unitcircle_reproduction.orthogonal import _standstill as standstill
+from unitcircle_reproduction.orthogonal import _unitary as unitary
+from unitcircle_reproduction.prediction import _second_look as second
+from unitcircle_reproduction.prediction._out_of_sample import transfer
+from unitcircle_reproduction.prediction._ranking import rankings
+from unitcircle_reproduction.prediction._runs import records, table
+from unitcircle_reproduction.prediction._screen import screen
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 SEED = 8
@@ -186,6 +192,7 @@ def test_every_column_stands_in_the_data_card():
         (bracketed.claims, "reproduce-tomita.md"),
         (clipping.claims, "reproduce-methods.md"),
         (gating.claims, "reproduce-methods.md"),
+        (unitary.claims, "reproduce-methods.md"),
     ],
 )
 def test_pages_of_studies_are_computed_from_the_archive(claims, page, tmp_path, monkeypatch):
@@ -203,3 +210,13 @@ def test_what_was_measured_of_the_stabilizer_is_not_measured_again(tmp_path, mon
     monkeypatch.setattr(stabilizer, "beyond", lambda *_: pytest.fail("trained"))
     claim = stabilizer.claim(Context(tmp_path, full=True, seed=9))
     assert claim.measured in (RESULTS / "reproduce-methods.md").read_text(encoding="utf-8")
+
+
+def test_the_second_look_is_computed_from_the_archive(tmp_path):
+    text = (RESULTS / "prediction-second-look.md").read_text(encoding="utf-8")
+    _archive.unpack(tmp_path / "full-31", second.NAME)
+    ranked = rankings(table(records([tmp_path])))
+    scored, timed = (screen(ranked, outcome, seed=31) for outcome in ("score", "speed"))
+    for claim in (transfer(scored, timed), second.named(scored)):
+        assert claim.measured in text
+        assert f"**Verdict:** {claim.verdict}: {claim.condition}" in text

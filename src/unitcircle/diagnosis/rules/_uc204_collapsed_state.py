@@ -24,7 +24,8 @@ def collapsed_state(exam: Examination) -> Iterator[Finding]:
     At the origin all inputs look alike, and the output of a readout of the last state is its bias. This is the most
     informative finding before training: in the study `prediction` 177 of 1,344 runs had it, from all eleven families
     of initializers; 70 % of them stayed at the baseline against 18 % of the others, both means over settings with the
-    weights of Mantel and Haenszel, not shares of all runs.
+    weights of Mantel and Haenszel, not shares of all runs. It was so again among 360 runs of tanh networks with 20
+    other recurrent weights (59 % against 9 %).
 
     ## Remedy
     Where the biases hold the units at 0 (UC207): free them. If the sequence ends in padding (UC210), read the
