@@ -29,8 +29,8 @@ PLACES = 64
 """Places of a write over which a survival is the median."""
 LONG = 64
 """Tokens of a piece of a long sequence."""
-LARGEST_LOG = 600.0
-"""exp of it is finite in double precision."""
+LARGEST_LOG, LARGEST_LOG_SINGLE = 600.0, 60.0
+"""exp of it is finite in double and in single precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,12 +261,18 @@ def _at_rest(layer: RecurrentLayer, heads: int) -> np.ndarray:
 
 def _product_norms(log_decay: Tensor, left: Tensor, right: Tensor) -> tuple[np.ndarray, Tensor]:
     """Return lags, and log ‖A_T ⋯ A_{T−lag+1}‖₂ by lag and head: products of pieces of the tokens, all side by side."""
-    batch, steps, heads = log_decay.shape[:3]
+    batch, steps = log_decay.shape[:2]
     piece = math.isqrt(steps - 1) + 1
     piece = max(piece, LONG) if steps > LONG**2 // 16 else piece
+    # What all entries of a head decay alike is a factor of the product. Of the rest, which is 0 in a gated delta rule,
+    # the inverse of the decays of a piece must be finite. Where the norm is an estimate single precision is enough.
     log_decay = log_decay.clamp_min(-LARGEST_LOG)
-    # The inverse of the decays of a piece must be finite.
-    piece = max(1, min(piece, int(LARGEST_LOG / max(-float(log_decay.min()), 1.0))))
+    common = log_decay.amax(-1, keepdim=True)
+    log_decay, right = log_decay - common, right * torch.exp(-common)
+    fastest = -float(log_decay.min())
+    if left.shape[-1] > EXACT and piece * fastest <= LARGEST_LOG_SINGLE:
+        log_decay, left, right = log_decay.float(), left.float(), right.float()
+    piece = max(1, min(piece, int(LARGEST_LOG / max(fastest, 1.0))))
     pieces = -(-steps // piece)
     missing = pieces * piece - steps
 
@@ -275,16 +281,17 @@ def _product_norms(log_decay: Tensor, left: Tensor, right: Tensor) -> tuple[np.n
         return padded.reshape(batch, pieces, piece, *x.shape[2:]).transpose(2, 3)
 
     product = _products(cut(log_decay), cut(left), cut(right))
-    suffix, scale = product[:, -1], 0.0
+    shares = cut(common).sum((-2, -1))
+    suffix, scale = product[:, -1], torch.zeros_like(shares[:, -1])
     vector = _start(suffix)
-    lags, norms = [0], [product.new_zeros(heads)]
+    lags, norms = [0], [scale.mean(0)]
     for k in reversed(range(pieces)):
         if k < pieces - 1:
             vector = product[:, k].mT @ vector
             suffix = suffix @ product[:, k]
         largest = suffix.abs().amax((-2, -1), keepdim=True)
         suffix = suffix / torch.where(largest > 0, largest, 1)
-        scale = scale + largest.log()[..., 0, 0]
+        scale = scale + shares[:, k] + largest.log()[..., 0, 0]
         lags.append(steps - max(k * piece - missing, 0))
         norm, vector = _norm(suffix, vector, ITERATIONS if len(lags) > 2 else FIRST_ITERATIONS)
         norms.append((scale + norm.log()).mean(0))
