@@ -114,13 +114,47 @@ def test_every_layer_of_fla_is_read_or_named(name):
     assert len(coverage.unread) == (name not in READ and name not in SILENT)
 
 
-def test_softmax_attention_with_a_gate_is_no_recurrence():
+def test_half_of_an_attention_with_a_gate_is_no_recurrence():
     for parts in (
         {"b_proj.weight": (4, 8), "b_proj.bias": (4,), "q_proj.weight": (8, 8)},  # DeltaFormer
         {"q_proj.weight": (8, 8), "k_proj.weight": (8, 8), "v_proj.weight": (8, 8)},
         {"f_proj.weight": (4, 8), "f_proj.bias": (4,), "q_proj.weight": (8, 8), "v_proj.weight": (8, 8)},
     ):
         layers, coverage = assembled(module(parts))
+        assert not layers
+        assert not coverage.unread
+
+
+QKV = dict.fromkeys(("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight"), (8, 8))
+
+
+@pytest.mark.parametrize(("parts", "word"), [
+    (QKV | {"g_proj.weight": (8, 8), "g_proj.bias": (8,)}, "Wall"),
+    (QKV | {"f_proj.weight": (4, 8), "f_proj.bias": (4,)}, "FoX"),
+    (QKV | {"b_proj.weight": (4, 8), "b_proj.bias": (4,)}, "no known family"),  # DeltaFormer
+    (QKV | {"m_proj.weight": (4, 8)}, "no known family"),
+    (QKV | {"forget_gate.weight": (4, 8)}, "no known family"),
+    (QKV | {"log_decay": (4,)}, "no known family"),
+    ({"qkv_proj.weight": (24, 8), "out_proj.weight": (8, 8), "decay": (4,)}, "no known family"),
+    ({"to_q.weight": (8, 8), "to_k.weight": (8, 8), "to_v.weight": (8, 8), "decay_proj.weight": (4, 8)},
+     "no known family"),
+    ({"in_proj.weight": (16, 8), "out_proj.weight": (8, 8), "dt_bias": (8,)}, "no known family"),
+    ({"query.kernel": (8, 8), "key.kernel": (8, 8), "value.kernel": (8, 8), "decay_rate": (8,)}, "no known family"),
+])  # fmt: skip
+def test_what_has_projections_and_a_decay_is_named_though_its_family_is_not_known(parts, word):
+    layers, coverage = assembled(module(parts))
+    assert not layers
+    (sentence,) = coverage.unread
+    assert word in sentence
+    assert sentence.endswith("not read")
+
+
+def test_gates_and_norms_of_ordinary_attention_are_no_decay():
+    for more in ({}, {"g_proj.weight": (4, 8)}, {"q_norm.weight": (8,), "k_norm.weight": (8,)},
+                 {"r_proj.weight": (8, 8)},
+                 {"gate_proj.weight": (8, 8)}, {"q_a_proj.weight": (4, 8), "kv_b_proj.weight": (8, 4)},
+                 {"lambda_q1": (4,), "lambda_k1": (4,)}, {"gamma": (8,)}):  # fmt: skip
+        layers, coverage = assembled(module(QKV | more))
         assert not layers
         assert not coverage.unread
 

@@ -26,6 +26,10 @@ class _Family:
 
 
 _W = r"(?:[._/]?(?:weight|kernel|w))?(?::0)?"
+_PROJECTIONS = tuple(rf"(?:{x}_proj|(?:to_|[Ww]_?)?{x}|{word}(?:_proj)?){_W}"
+                     for x, word in (("q", "query"), ("k", "key"), ("v", "value")))  # fmt: skip
+_DECAY = rf"(?:[^./]*(?:decay|forget|fgate)[^./]*|dt_bias|dt_proj){_W}"
+_UNKNOWN = "a linear recurrence of no known family, or attention with a decay or a delta rule"
 _FAMILIES = (
     _Family("RWKV-7", (r"w0", r"w1", r"w2", r"k_k")),
     _Family("RWKV-7", (r"k_k", r"k_a", r"r_k")),
@@ -102,6 +106,13 @@ _FAMILIES = (
     _Family("EA-LSTM", (r"weight_hh", r"weight_sh")),
     _Family("EA-LSTM", (r"weight_hh", r"weight_ih"), place=r"dynamic_gates"),
     _Family("Hopfield layer", (r"association_core\.\S+",)),
+    _Family("forgetting attention (FoX)", (r"f_proj\.bias", *_PROJECTIONS)),
+    _Family("attention whose channels decay (Wall attention)", (r"g_proj\.bias", *_PROJECTIONS)),
+    _Family(_UNKNOWN, (rf"[abdfmw]_proj{_W}", *_PROJECTIONS)),
+    _Family(_UNKNOWN, (_DECAY, *_PROJECTIONS)),
+    _Family(_UNKNOWN, (_DECAY, rf"(?:to_?|W_?|c_)?(?:qkv|attn)(?:_proj)?{_W}")),
+    _Family(_UNKNOWN, (_DECAY, rf"(?:in_proj|x_proj|in_linear|input_proj)\S*{_W}",
+                       rf"(?:out_proj|o_proj|out_linear|output_proj){_W}")),
     _Family("recurrent network wrapped by FSDP", (r"_?flat_param(?:_\d+)?",), place=r"(?i:rnn|lstm|gru|ssm|mamba)"),
 )  # fmt: skip
 """Families by the names of their parameters; the first that a prefix shows is the one."""
