@@ -93,6 +93,14 @@ def layer(kind, name="", **config):
     return {"class_name": kind, "config": {"name": name or kind.lower()} | config}
 
 
+def convolutional(number, channels=2):
+    """Return the kernel, the recurrent kernel and the bias of a ConvLSTM over so many axes."""
+    rng = np.random.default_rng(number)
+    shape = (3,) * number
+    return [rng.standard_normal((*shape, 3, 4 * channels)), rng.standard_normal((*shape, channels, 4 * channels)),
+            rng.standard_normal(4 * channels)]  # fmt: skip
+
+
 class TestLegacyHdf5:
     @pytest.mark.parametrize("kind", COUNT)
     @pytest.mark.parametrize("under", ["", "model_weights"])
@@ -276,7 +284,7 @@ class TestCustomCells:
         assert not layers
         (sentence,) = coverage.unread
         assert sentence.startswith(words)
-        assert sentence.endswith(": not read")
+        assert ": not read" in sentence
         # Every array of the cell is listed, and a person may choose among its matrices.
         listed = {entry.name: entry for entry in coverage.skipped if not entry.name.startswith("dense")}
         assert len(listed) == sum(map(len, groups.values()))
@@ -367,6 +375,59 @@ class TestCustomCells:
         (found,), coverage = read_keras(tmp_path / "a.keras", process=process)
         assert found.name == "cfc_cell"
         assert sorted(text.split(" ")[0] for text in coverage.unread) == ["my_lstm/cell", "rnn/cell"]
+
+    @pytest.mark.parametrize(("kind", "place"), [("ncps>CfC", "cf_c"), ("ncps>LTC", "ltc")])
+    def test_a_cell_of_ncps_is_named_with_what_is_missing(self, tmp_path, process, kind, place):
+        groups = {f"layers/{place}/cell": [np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2))]}
+        write_keras(tmp_path / "a.keras", groups, [layer(kind, "mine")])
+        found, coverage = read_keras(tmp_path / "a.keras", process=process)
+        assert not found
+        (sentence,) = coverage.unread
+        assert sentence.endswith("not read, since only its program says how its arrays enter its equation; "
+                                 "a dict of arrays named as in ncps.torch is read")  # fmt: skip
+
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    @pytest.mark.parametrize("under", ["tree", "legacy"])
+    def test_a_convolutional_lstm_is_read_where_its_activation_is_known(self, tmp_path, process, number, under):
+        arrays = convolutional(number)
+        layers = [layer(f"ConvLSTM{number}D", "seen", recurrent_activation="sigmoid"), layer("LSTM", "plain")]
+        if under == "tree":
+            groups = {f"layers/conv_lstm{number}d/cell": arrays, "layers/lstm/cell": weights("LSTM")}
+            write_keras(tmp_path / "a.keras", groups, layers)
+            found, coverage = read_keras(tmp_path / "a.keras", process=process)
+        else:
+            groups = {"seen/m/seen/conv_lstm_cell": named(arrays), "plain/plain": named(weights("LSTM"))}
+            config = json.dumps(model(*layers))
+            write_legacy(tmp_path / "a.h5", groups, under="model_weights", model_config=config, keras_version="3.15")
+            found, coverage = read_hdf5(tmp_path / "a.h5", process=process)
+        assert [one.name for one in found] == ["seen", "plain"]
+        forget = 1 / (1 + np.exp(-arrays[2][2:4]))
+        np.testing.assert_allclose(np.exp(found[0].linear.log_eigenvalues.ravel()), forget, rtol=1e-6)
+        assert not coverage.unread
+        assert {entry.name for entry in coverage.analysed} >= set(found[0].source.tensors)
+
+    @pytest.mark.parametrize(("config", "change", "reason"), [
+        ({"recurrent_activation": "hard_sigmoid"}, None, "its recurrent activation is hard_sigmoid6, and not the sig"),
+        ({}, (1, np.zeros((3, 3, 2, 6))), "its recurrent kernel has not the four gates of its channels"),
+        ({}, (2, np.zeros(4)), "its bias has not the four gates of its channels"),
+        ({}, (1, np.zeros((3, 3, 2, 8), int)), "its layer does not have a kernel and a recurrent kernel of floating"),
+    ])  # fmt: skip
+    def test_a_convolutional_lstm_that_is_not_read_has_a_reason(self, tmp_path, process, config, change, reason):
+        arrays = convolutional(2)
+        if change:
+            arrays[change[0]] = change[1]
+        write_keras(tmp_path / "a.keras", {"layers/conv_lstm2d/cell": arrays}, [layer("ConvLSTM2D", "seen", **config)])
+        found, coverage = read_keras(tmp_path / "a.keras", process=process)
+        assert not found
+        (sentence,) = coverage.unread
+        assert sentence.startswith(f"seen looks like a ConvLSTM: not read ({reason}")
+        assert len(coverage.skipped) == 3
+
+    def test_a_convolutional_lstm_without_a_bias_forgets_half(self, tmp_path, process):
+        groups = {"layers/conv_lstm2d/cell": convolutional(2)[:2]}
+        write_keras(tmp_path / "a.keras", groups, [layer("ConvLSTM2D", "seen", use_bias=False)])
+        (found,), _ = read_keras(tmp_path / "a.keras", process=process)
+        np.testing.assert_allclose(np.exp(found.linear.log_eigenvalues.ravel()), [0.5, 0.5])
 
     def test_a_tree_of_keras_3_without_its_configuration(self, tmp_path, process):
         arrays = weights("GRU", bias=(2, 6))

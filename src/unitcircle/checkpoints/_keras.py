@@ -39,7 +39,7 @@ from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import Cell, RecurrentLayer, from_keras
+from unitcircle.recurrence import Cell, RecurrentLayer, from_keras, from_linear
 
 _OPTIMIZER = re.compile(r"(^|/)(optimizer_weights|optimizer|_optimizer)/")
 _CELL_OF_GATES = {1: Cell.RNN, 3: Cell.GRU, 4: Cell.LSTM}
@@ -149,6 +149,15 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
     if moments:
         skipped.append(Entry("optimizer", (moments,), "tensors of an optimizer: moments and counters, not weights"))
     for group in sorted((_Group(name, leaves, model) for name, leaves in groups.items()), key=_order(file, model)):
+        if (keras_layer := model.conv_lstm(group.object)) is not None and group.leaves:
+            layer = _conv_lstm(file, group, path, keras_layer)
+            if isinstance(layer, RecurrentLayer):
+                layers.append(layer)
+                analysed += [Entry(name, _shape(file, name), layer.name) for name in layer.source.tensors]
+            else:
+                unread.append(f"{keras_layer.name} looks like a ConvLSTM: not read ({layer})")
+                skipped += [Entry(name, _shape(file, name), layer) for name in group.leaves.values()]
+            continue
         if (cell := custom.get(group.path)) is not None:
             unread.append(cell.sentence)
             skipped += [_of_custom_cell(file, name) for name in group.leaves.values()]
@@ -258,6 +267,34 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
         return [Entry(recurrent, shape, f"its layer does not fit together: {error}")]
 
 
+def _conv_lstm(file: Hdf5File, group: _Group, path: Path, keras_layer: KerasLayer) -> RecurrentLayer | str:
+    """Return the forget gates of a convolutional LSTM of Keras at rest, or why they are not read."""
+    numbered = group.path.rpartition("/")[2] == "vars"
+    names = ("0", "1", "2") if numbered else ("kernel", "recurrent_kernel", "bias")
+    kernel, recurrent, bias = (group.leaves.get(name) for name in names)
+    shape = _shape(file, recurrent)
+    if kernel is None or recurrent is None or any(name not in file for name in group.leaves.values()):
+        return "its layer does not have a kernel and a recurrent kernel of floating type"
+    if len(shape) not in {3, 4, 5} or shape[-1] != 4 * shape[-2] or len(_shape(file, kernel)) != len(shape):
+        return "its recurrent kernel has not the four gates of its channels"
+    if bias is not None and _shape(file, bias) != shape[-1:]:
+        return "its bias has not the four gates of its channels"
+    if keras_layer.recurrent_activation != "sigmoid":
+        return f"its recurrent activation is {keras_layer.recurrent_activation}, and not the sigmoid"
+    channels = shape[-2]
+    values = np.zeros(channels) if bias is None else file[bias][channels : 2 * channels]
+    tensors = tuple(name for name in (bias, kernel, recurrent) if name is not None)
+    layer = from_linear(
+        "ConvLSTM",
+        {"forget_bias": values},
+        names={"forget_bias": bias or kernel},
+        dtypes={"forget_bias": file.dtype(bias or kernel)},
+        name=keras_layer.name,
+        source=source_of(str(path), tensors, dtype=file.dtype(bias or kernel)),
+    )
+    return marked(layer)
+
+
 def _layer_of_keras_1(
     file: Hdf5File, group: _Group, path: Path, stacks: Mapping[str, list[str]]
 ) -> RecurrentLayer | list[Entry]:
@@ -330,7 +367,7 @@ def _shape(file: Hdf5File, name: str | None) -> Shape:
 
 def _order(file: Hdf5File, model: KerasModel) -> Callable[[_Group], Any]:
     names = {name: place for place, name in enumerate(file.attributes.get("layer_names", []))}
-    paths = {path: place for place, path in enumerate(model.by_path)}
+    paths = {path: place for place, path in enumerate(model.order)}
 
     def key(group: _Group) -> Any:
         first = group.object.partition("/")[0]

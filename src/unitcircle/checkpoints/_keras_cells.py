@@ -30,6 +30,9 @@ _FAMILIES = (
     (r"(^|_)mgu(_|$)|minimal_?(gated|gru)", "a minimal gated unit"),
 )
 """Words in the name of a cell or of its class -> its family."""
+_OF_NCPS = (
+    ", since only its program says how its arrays enter its equation; a dict of arrays named as in ncps.torch is read"
+)
 _SHOWN = 8
 
 
@@ -49,7 +52,8 @@ class CustomCell:
         family = family_of(f"{self.place}/{self.kind}")
         words = f", {family} by its name" if family else ""
         words += f", of the class {self.kind}" if self.kind else ""
-        return f"{self.place} looks like a recurrent cell of its own{words} ({shown}{more}): not read"
+        missing = _OF_NCPS if family in {"a CfC", "an LTC"} else ""
+        return f"{self.place} looks like a recurrent cell of its own{words} ({shown}{more}): not read{missing}"
 
 
 def family_of(name: str, /) -> str:

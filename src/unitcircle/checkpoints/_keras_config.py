@@ -19,6 +19,7 @@ _CELLS = {"SimpleRNN": Cell.RNN, "GRU": Cell.GRU, "LSTM": Cell.LSTM}
 _CLASSES = (
     _CELLS | {f"{name}Cell": cell for name, cell in _CELLS.items()} | {"CuDNNGRU": Cell.GRU, "CuDNNLSTM": Cell.LSTM}
 )
+_CONVOLUTIONAL = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
 # Name or class -> family, the keys of its constant and its default. The function is not that of torch, of slope 0.01.
 _SLOPES = {
     "leaky_relu": ("leaky_relu", (), 0.2),
@@ -52,6 +53,10 @@ class KerasModel:
     classes: dict[str, str] = field(default_factory=dict[str, str])
     # Names of RNN layers -> classes of their cells, where these are none of Keras' own.
     cells: dict[str, str] = field(default_factory=dict[str, str])
+    # Places of the cells of both, in the order of the model.
+    order: list[str] = field(default_factory=list[str])
+    # Convolutional LSTMs by the same two keys: its name, and what its gates are computed by.
+    convolutional: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
     code: list[str] = field(default_factory=list[str])  # Names of the Lambda layers, which hold Python code
     version: int = 2  # Major version of Keras that wrote the file; hard_sigmoid is another function since 3
 
@@ -80,6 +85,12 @@ class KerasModel:
         # A layer that runs a cell of its own, under whatever name the cell is stored.
         return kind or next((self.cells[part] for part in path.split("/") if part in self.cells), "")
 
+    def conv_lstm(self, path: str, /) -> KerasLayer | None:
+        """Return the convolutional LSTM whose variables a file keeps in a group; None where the file names none."""
+        place = re.sub(r"/(cell|conv_lstm_cell(_\d+)?)$", "", path)
+        return next((self.convolutional[key] for key in (place, place.rpartition("/")[2]) if key in self.convolutional),
+                    None)  # fmt: skip
+
     def _visit(self, node: Any, path: str, name: str, depth: int, side: str = "", *, turned: bool = False) -> None:
         kind, config = _class_and_config(node)
         if depth > MAX_DEPTH or config is None:
@@ -95,7 +106,9 @@ class KerasModel:
             self.code.append(name or "lambda")
         elif kind in _CLASSES:
             layer = self._recurrent(kind, config, name, turned)
-            self.by_path[path if kind.endswith("Cell") else f"{path}/cell"] = layer
+            place = path if kind.endswith("Cell") else f"{path}/cell"
+            self.by_path[place] = layer
+            self.order.append(place)
             self.by_name.setdefault(own_name, []).append(layer)
         elif kind == "Bidirectional":
             forward, backward = config.get("layer"), config.get("backward_layer")
@@ -114,6 +127,10 @@ class KerasModel:
             children = [(f"layers/{place}", child, "") for place, child in _with_names(config.get("layers"))]
             if depth and not children:
                 self.classes[path] = self.classes[own_name] = kind.rpartition(">")[2]
+                if kind in _CONVOLUTIONAL:
+                    layer = self._recurrent(kind, config, name, turned)
+                    self.convolutional[path] = self.convolutional[own_name] = layer
+                    self.order.append(f"{path}/cell")
             # The name of the outermost model is in no path of the file.
             name = name if depth else ""
         for place, child, which in children:
@@ -126,7 +143,7 @@ class KerasModel:
         # The CuDNN layers had no choice of activation, and no entry for it.
         return KerasLayer(
             name,
-            _CLASSES[kind],
+            _CLASSES.get(kind),
             self._activation(config.get("activation", "tanh")),
             self._activation(config.get("recurrent_activation", config.get("inner_activation", "sigmoid"))),
             reset_after if isinstance(reset_after, bool) else None,
