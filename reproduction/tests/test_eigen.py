@@ -343,6 +343,7 @@ def test_studies_hold_the_rivals_against_the_eigen_initializer(full, tmp_path):
         assert "modulus=0.95" in study.initializers[studies.EIGEN]
         if full:
             assert study.seeds == 10
+            assert "eigen(modulus=0.95, angles=haar)" in study.initializers.values()
             assert all(len(experiment.learning_rates) > 1 for experiment in study.experiments)
     grammars = [experiment.task for experiment in made[0].experiments]
     assert grammars[0] == "tomita(grammar=4)"

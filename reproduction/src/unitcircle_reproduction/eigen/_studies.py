@@ -25,6 +25,8 @@ STRUCTURES = {
 }
 """Labels of :func:`structure` that differ in structure → their name in a figure."""
 _EIGEN = "eigen(modulus=0.95, angles=uniform)"
+_HAAR_ANGLES = {"eigen .95, Haar angles": "eigen(modulus=0.95, angles=haar)"}
+"""Of full runs only: the quick ones have results without it."""
 _PIXELS = "mnist(validation=2000)"
 
 
@@ -70,6 +72,7 @@ def plain(context: Context, /) -> Study:
     """Return the study of tanh-RNNs on Tomita's grammars, grammar 4 first."""
     inits = {"Xavier": "xavier_normal", "Kaiming": "kaiming_normal", "Haar": "orthogonal"}
     more = {"torch default": "torch_default", "identity": "identity", "np-RNN": "normalized_positive_definite"}
+    more |= _HAAR_ANGLES
     name = context.pick("eigen-tomita-quick", "eigen-tomita")
     # A run that stops early has no spectrum at its end, which this chapter needs.
     experiments = _tomita(context, ("tanh",), (1e-3, 3e-3), 600, 20, to_the_end=True)
@@ -80,7 +83,7 @@ def rectified(context: Context, /) -> Study:
     """Return the study of ReLU-RNNs: the recipes made for them, IRNN and np-RNN, on their own ground."""
     inits = {"IRNN": "identity", "np-RNN": "normalized_positive_definite", "Xavier": "xavier_normal"}
     name = context.pick("eigen-tomita-relu-quick", "eigen-tomita-relu")
-    more = {"Kaiming": "kaiming_normal", "Haar": "orthogonal"}
+    more = {"Kaiming": "kaiming_normal", "Haar": "orthogonal"} | _HAAR_ANGLES
     experiments = _tomita(context, ("relu",), (3e-4, 1e-3), 600, 20)
     return _study(context, name, inits | context.pick({}, more), experiments, twin=context.full)
 
@@ -88,7 +91,7 @@ def rectified(context: Context, /) -> Study:
 def gated(context: Context, /) -> Study:
     """Return the study of gated cells: a GRU in short, GRU and LSTM in full."""
     inits = {"Xavier": "xavier_normal", "Haar": "orthogonal", "torch default": "torch_default"}
-    more = {"Kaiming": "kaiming_normal"}
+    more = {"Kaiming": "kaiming_normal"} | _HAAR_ANGLES
     name = context.pick("eigen-tomita-gated-quick", "eigen-tomita-gated")
     experiments = _tomita(context, context.pick(("gru",), ("gru", "lstm")), (3e-3, 1e-2), 400, 10)
     return _study(context, name, inits | context.pick({}, more), experiments, twin=context.full)
@@ -143,7 +146,7 @@ def regression(context: Context, /) -> Study:
     seeds, tuning = context.pick((3, 1), (10, 3))
     study = Study(
         name,
-        initializers=inits,
+        initializers=inits | context.pick({}, _HAAR_ANGLES),
         experiments=tuple(experiments),
         reference=EIGEN,
         seeds=seeds,
