@@ -11,11 +11,11 @@ from tests.oracles.training import plain_losses
 from torch import nn
 
 from unitcircle.errors import ArgumentError
-from unitcircle.experiments.models import Network, TrainableCell
+from unitcircle.experiments.models import LSTM, Network, TrainableCell
 from unitcircle.experiments.tasks import Batch, Task
 from unitcircle.experiments.training import Record, Run, Status, initial_parameters, train
 from unitcircle.experiments.training._evaluation import evaluate, held_out_data
-from unitcircle.experiments.training._train import _clip, _Stack
+from unitcircle.experiments.training._train import _DATA_STREAM, _clip, _Stack
 from unitcircle.report import to_json
 
 
@@ -79,6 +79,64 @@ def test_a_run_gives_the_same_bits_alone_and_in_company():
         assert alone.curves.keys() == record.curves.keys()
         for name, curve in alone.curves.items():
             np.testing.assert_array_equal(curve, record.curves[name], err_msg=name)
+
+
+@pytest.mark.parametrize("readout", ["xavier_normal", "zeros"])
+def test_runs_of_a_fused_cell_go_one_by_one_and_have_the_bits_of_all_together(monkeypatch, readout):
+    run = replace(_run(steps=3, soft_orthogonality=0.01, readout=readout), cell="lstm(size=12)")
+    runs, seen = [replace(run, seed=seed) for seed in range(3)], []
+    outputs_of = Network.outputs_of
+
+    def counted(network, parameters, inputs):
+        seen.append(len(inputs))
+        return outputs_of(network, parameters, inputs)
+
+    monkeypatch.setattr(Network, "outputs_of", counted)
+    apart = _Stack(runs)
+    one_by_one = [apart._step().numpy() for _ in range(3)]
+    assert seen == 9 * [1]
+    monkeypatch.setattr(LSTM, "is_faster_alone", lambda *_: False)
+    together = _Stack(runs)
+    np.testing.assert_array_equal(one_by_one, [together._step().numpy() for _ in range(3)])
+    assert seen[9:] == 3 * [3]
+    for name, value in together.parameters.items():
+        assert torch.equal(apart.parameters[name], value), name
+
+
+@pytest.mark.parametrize("options", [{"precision": "float64"}, {"omega": 1.0}, {"norm_stabilizer": 1.0}])
+def test_runs_go_together_where_no_fused_cell_computes_them(options):
+    assert not _Stack([replace(_run(**options), cell="lstm(size=4)")]).alone
+
+
+def test_losses_of_lstms_are_those_of_a_plain_loop_over_the_layer_of_torch():
+    run = replace(_run(steps=5, optimizer="sgd"), cell="lstm(size=8)")
+    runs = [replace(run, seed=seed) for seed in (0, 1)]
+    stack = _Stack(runs)
+    rngs = [np.random.default_rng([_DATA_STREAM, run.seed]) for run in runs]
+    layers = []
+    for r in range(2):
+        start = {name: value.detach().clone()[r] for name, value in stack.parameters.items()}
+        layer, readout = nn.LSTM(1, 8), nn.Linear(8, 2)
+        ours = ("cell.input", "cell.recurrent", "cell.bias", "readout.weight", "readout.bias")
+        theirs = (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, readout.weight, readout.bias)
+        with torch.no_grad():
+            layer.bias_hh_l0.zero_()
+            for name, parameter in zip(ours, theirs, strict=True):
+                parameter.copy_(start[name])
+        layer.bias_hh_l0.requires_grad_(False)
+        layers.append((layer, readout, torch.optim.SGD(theirs, run.learning_rate)))
+    for _ in range(5):
+        losses = stack._step()
+        for r, (layer, readout, optimizer) in enumerate(layers):
+            batch = stack.task.sample(rngs[r], run.batch_size)
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(
+                readout(layer(torch.from_numpy(batch.inputs))[0][-1]), torch.from_numpy(batch.targets)
+            )
+            loss.backward()
+            nn.utils.clip_grad_norm_([*layer.parameters(), *readout.parameters()], run.clip)
+            optimizer.step()
+            assert float(losses[r]) == pytest.approx(float(loss.detach()), rel=1e3 * EPS32)
 
 
 def test_training_twice_gives_the_same_and_another_seed_another():

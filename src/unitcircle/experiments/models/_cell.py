@@ -225,6 +225,21 @@ class TrainableCell(Specification, ABC):
 
         return affine(self.scan(parameters, inputs)[1][0], V, c)
 
+    def is_faster_alone(self, device: torch.device, dtype: torch.dtype, /) -> bool:  # noqa: ARG002
+        """Return whether runs are trained faster one after another than together: where a library has one kernel.
+
+        Parameters
+        ----------
+        device, dtype
+            Of the computation.
+
+        Returns
+        -------
+        bool
+            False, unless the cell says otherwise.
+        """
+        return False
+
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the effective recurrent weight of every gate, for the diagnostics.
 

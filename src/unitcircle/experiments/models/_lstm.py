@@ -71,12 +71,17 @@ class LSTM(TrainableCell):
         from unitcircle.experiments.models._aligned import affine
         from unitcircle.experiments.models._lstm_scan import is_fused, last_states
 
-        if not is_fused(inputs):
+        if not is_fused(inputs.device, inputs.dtype):
             return super().answers(parameters, inputs, V, c)
         # The hidden states of all runs, which nobody reads here, are not copied into one stack.
         U, b, W = (parameters[name] for name in ("input", "bias", "recurrent"))
         start = self.initial(parameters, inputs.shape[2])
         return affine(last_states(inputs, U, b, W, *start), V, c)
+
+    def is_faster_alone(self, device: torch.device, dtype: torch.dtype, /) -> bool:
+        from unitcircle.experiments.models._lstm_scan import is_fused
+
+        return is_fused(device, dtype)
 
     def recurrent_weights(self, parameters: Parameters, /) -> dict[str, Tensor]:
         return dict(zip(GATES, parameters["recurrent"].chunk(4, 1), strict=True))

@@ -22,15 +22,15 @@ from unitcircle.experiments.models._bptt import (
 )
 
 
-def is_fused(inputs: Tensor) -> bool:
+def is_fused(device: torch.device, dtype: torch.dtype) -> bool:
     """Return whether sequences are computed by torch's own kernel, one run after another."""
     # oneDNN's fused kernels for one run are faster than batched products for many.
-    return inputs.device.type == "cpu" and inputs.dtype == torch.float32
+    return device.type == "cpu" and dtype == torch.float32
 
 
 def lstm_scan(*arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return h at every step, and h and c after the last, of x ``(R, T, B, m)``, U, b, W with gates i f g o, h, c."""
-    if is_fused(arguments[0]):
+    if is_fused(arguments[0].device, arguments[0].dtype):
         hidden, h, c = run_by_run(_scan_one_run, *arguments)
         return hidden, h, c
     # The stubs of Function.apply have no types.
