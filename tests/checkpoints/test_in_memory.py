@@ -100,3 +100,12 @@ def test_the_leak_of_a_layer_whose_file_leaves_it_unknown(tmp_path):
     np.savez(tmp_path / "lstm.npz", weight_hh=np.zeros((16, 4)))
     with pytest.raises(ArgumentError, match="leak must be for a plain cell whose leak the file leaves unknown"):
         read(tmp_path / "lstm.npz", leak=0.5)
+
+
+def test_a_hint_about_arrays_in_memory_is_in_the_words_of_python():
+    said = str(read({"W": np.eye(4)}).coverage)
+    assert 'tensors={"recurrent": "W", "input": NAME, "bias": NAME}, layout="torch:CELL|keras:CELL"' in said
+    assert "--" not in said
+    rows = {"Wh": np.zeros((4, 16)), "Wx": np.zeros((3, 16)), "b": np.zeros(16)}
+    (sentence,) = read(rows).coverage.unread
+    assert 'tensors={"recurrent": "Wh", "input": "Wx", "bias": "b"}, layout="ifgo", with its gates' in sentence

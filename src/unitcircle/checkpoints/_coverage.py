@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from unitcircle._printable import printable, sentence
 
@@ -58,6 +60,9 @@ class Coverage:
         What looks recurrent and was not read, one sentence each: "this looks like RWKV-7 (w0, w1, w2, k_k): not read".
     other
         Number of further tensors, which cannot be recurrent weights: vectors, convolutions, embeddings.
+    in_memory
+        Whether the tensors were arrays in memory, whose reader is told what they are by ``tensors=`` and ``layout=``,
+        and not by the options ``--tensor`` and ``--layout``.
 
     Examples
     --------
@@ -71,10 +76,12 @@ class Coverage:
     notes: tuple[str, ...] = ()
     other: int = 0
     unread: tuple[str, ...] = ()
+    in_memory: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
+        texts = [as_keywords(text) for text in self.unread] if self.in_memory else self.unread
         object.__setattr__(self, "notes", tuple(map(sentence, self.notes)))
-        object.__setattr__(self, "unread", tuple(map(sentence, self.unread)))
+        object.__setattr__(self, "unread", tuple(map(sentence, texts)))
 
     @property
     def undecided(self) -> tuple[Entry, ...]:
@@ -100,6 +107,7 @@ class Coverage:
             entries = [one for one in named if (len({*one.shape}) > 1) is stacked]
             if entries:
                 first = f"--tensor recurrent={entries[0].name},input=NAME,bias=NAME --layout {layout}"
+                first = as_keywords(first) if self.in_memory else first
                 hints.append(f"cannot tell whether {len(entries)} of them are recurrent; if one is: {first}")
         return hints
 
@@ -113,7 +121,19 @@ class Coverage:
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
             other=sum(part.other for part in parts),
             unread=tuple(dict.fromkeys(text for part in parts for text in part.unread)),
+            in_memory=any(part.in_memory for part in parts),
         )
+
+
+def as_keywords(text: str, /) -> str:
+    """Return a text with Python's keywords in place of the options that say what is recurrent."""
+
+    def keywords(match: re.Match[str]) -> str:
+        roles = [role.partition("=") for role in match[1].split(",")]
+        names = ", ".join(f'"{role}": {name if name == "NAME" else json.dumps(name)}' for role, _, name in roles)
+        return f'tensors={{{names}}}, layout="{match[2]}"'
+
+    return re.sub(r"--tensor (\S+) --layout ([^\s,;]+)", keywords, text)
 
 
 def _can_be_named(entry: Entry) -> bool:

@@ -212,8 +212,8 @@ def _admit(path: Path) -> None:
 def _read_memory(source: Any, choice: Choice) -> Layers:
     """Read arrays that are in memory already."""
     if isinstance(source, Mapping):
-        found = _of_contents(stored_contents(cast("Mapping[Any, Any]", source)), choice, "")
-        return Layers(*found, format="arrays", path=None)
+        layers, coverage = _of_contents(stored_contents(cast("Mapping[Any, Any]", source)), choice, "")
+        return Layers(layers, replace(coverage, in_memory=True), format="arrays", path=None)
     named = {"W": stored_array(source)}
     # A person who passes one array says that it is recurrent; what does not fit is refused.
     return Layers(*_of_matrix(named, replace(choice, parts=choice.parts or ("W",)), ""), format="array", path=None)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._layers import FUSED, is_stepwise
 from unitcircle.dynamics._prepared import prepared
@@ -74,6 +75,7 @@ class DrivenLayer:
         return _recurrence(module, self.layer, self.direction, self.recurrence.dtype)
 
 
+@right_keywords
 def driven_layers(
     model: nn.Module, batch: Any, /, *, dtype: torch.dtype | None = torch.float64
 ) -> tuple[DrivenLayer, ...]:

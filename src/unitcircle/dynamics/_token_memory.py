@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unitcircle._keywords import right_keywords
 from unitcircle.checkpoints import config_of, read
 from unitcircle.dynamics._batch import call
 from unitcircle.dynamics._linear_scans import SAMPLE, Transitions, watched
@@ -112,6 +113,7 @@ class TokenMemory:
         }
 
 
+@right_keywords
 def token_memory(
     model: nn.Module, batch: Any, /, *, layers: Sequence[RecurrentLayer] | None = None
 ) -> tuple[tuple[TokenMemory, ...], tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from unitcircle._keywords import right_keywords
 from unitcircle.errors import ArgumentError
 from unitcircle.jax._trajectory import StepFunction, check, numbers, trajectory, vector_of
 
@@ -36,6 +37,7 @@ class StepEigenvalues:
         return jnp.abs(self.jacobian[..., 0])
 
 
+@right_keywords
 def jacobian(step: StepFunction, x: Any, state: Any, /) -> jax.Array:
     """Return ``∂F/∂s`` of a step ``s' = F(x, s)``, over the full state as one vector.
 
@@ -71,6 +73,7 @@ def jacobian(step: StepFunction, x: Any, state: Any, /) -> jax.Array:
     return jax.jacfwd(lambda s: vector_of(step(x, unravel(s)))[0])(vector)
 
 
+@right_keywords
 def eigenvalues_along(step: StepFunction, inputs: Any, state: Any, /, *, every: int = 1) -> StepEigenvalues:
     """Measure the eigenvalues of ``J_t = ∂s_{t+1}/∂s_t`` along a trajectory.
 

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from unitcircle._arguments import whole_number
+from unitcircle._keywords import right_keywords
 from unitcircle._series import exponents_wanted, generic_basis, require_kept
 from unitcircle.jax._lyapunov import log_factors
 from unitcircle.jax._trajectory import StepFunction, trajectory
 
 
+@right_keywords
 def gradient_flossing(
     step: StepFunction, inputs: Any, state: Any, /, *, k: int | None = None, every: int = 1, burn_in: int = 0
 ) -> jax.Array:

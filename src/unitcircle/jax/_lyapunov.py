@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from unitcircle._keywords import right_keywords
 from unitcircle._series import Exponents, blocks_of, estimates, exponents_wanted
 from unitcircle.jax._trajectory import StepFunction, Trajectory, trajectory
 
@@ -46,6 +47,7 @@ class LyapunovExponents(Exponents):
     steps: int
 
 
+@right_keywords
 def lyapunov_exponents(
     step: StepFunction, inputs: Any, state: Any, /, *, k: int | None = None, burn_in: int = 0, tolerance: float = 0.01
 ) -> LyapunovExponents:

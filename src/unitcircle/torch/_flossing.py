@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import vjp, vmap
 
 from unitcircle._arguments import whole_number
+from unitcircle._keywords import right_keywords
 from unitcircle._series import exponents_wanted, generic_basis, require_kept
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.torch._dense import real, require_tensor
@@ -19,6 +20,7 @@ State = Any
 """A tensor ``(..., batch, n)``, or a sequence of such: ``(h, c)`` of an LSTM."""
 
 
+@right_keywords
 def gradient_flossing(
     step: Callable[[Any, State], State],
     inputs: Tensor | int,
