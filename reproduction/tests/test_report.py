@@ -51,6 +51,9 @@ def test_the_page_holds_every_claim_and_its_figures(chapters, tmp_path):
 def test_a_bar_within_a_cell_does_not_begin_another():
     claim = Claim("a", "A", "So.", "So.", Verdict.HOLDS, table=[{"share of |λ| > 1": "|x|", "n": 3}])
     text = as_markdown([Chapter(Text("text", "T", "R", {}), (claim,), 0.0)], "Printed.")
+    assert text.startswith(f"# The sources, ours beside theirs: {claim.title}\n")
+    many = as_markdown([Chapter(Text("text", "T", "R", {}), (claim,) * 3, 0.0)], "Printed.")
+    assert many.startswith("# The sources, ours beside theirs: T\n")
     assert "| share of \\|λ\\| > 1 | n |\n|---|---|\n| \\|x\\| | 3 |" in text
 
 

@@ -65,7 +65,8 @@ def reproduce(
                     chapters, out, names=names, full=full, seed=seed, records=records, drawn=drawn
                 )
     except KeyboardInterrupt:
-        say(f"stopped; training runs are kept in {out}, run again to go on")
+        kept = f"what has been measured is kept in {out}" if path else "no claim had been measured"
+        say(f"stopped; {kept}, run again to go on")
         status = INTERRUPTED
     finally:
         if path:

@@ -37,6 +37,8 @@ _OF_SEVERAL = {
 }
 """Verdicts as they are said of more than one claim, where that is another word."""
 STOPPED = "Stopped here: further claims of this source have not been measured. Run again to go on."
+FEW = 2
+"""Claims that the title of a page names."""
 WIDEST = 8.2
 """Inches of a figure that fills the page."""
 
@@ -234,9 +236,15 @@ def _cell(value: Any) -> str:
     return "–" if math.isnan(value) else text.replace("inf", "∞")
 
 
+def _subject(chapters: Sequence[Chapter], /) -> str:
+    """Return what a page is about, so that no two pages have one title: its claims if they are few, else its texts."""
+    claims = [claim.title for chapter in chapters for claim in chapter.claims]
+    return "; ".join(claims if 0 < len(claims) <= FEW else [chapter.text.title for chapter in chapters])
+
+
 def as_markdown(chapters: Sequence[Chapter], conditions: str, /) -> str:
     """Return the claims, verdicts and tables as Markdown, for ``docs/results``."""
-    lines = ["# The sources, ours beside theirs", "", conditions, ""]
+    lines = [f"# The sources, ours beside theirs: {_subject(chapters)}", "", conditions, ""]
     for chapter in chapters:
         lines += [f"## {chapter.text.title}", "", chapter.text.reference, ""]
         for claim in chapter.claims:
