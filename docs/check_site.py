@@ -11,8 +11,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sphinx.search.en import SearchEnglish
-
 SEARCHES = {
     "vanishing": "findings/UC201",
     "forget bias": "findings/UC110",
@@ -28,7 +26,7 @@ OUTSIDE = {"http", "https", "mailto", "data", "javascript"}
 
 def main(folder: Path) -> int:
     """Print what is wrong, and return how much."""
-    wrong = [*searches(folder), *texts(folder), *links(folder)]
+    wrong = [*searches(folder), *texts(folder), *links(folder), *versions(folder)]
     for line in wrong:
         print(line, file=sys.stderr)
     return len(wrong)
@@ -36,6 +34,8 @@ def main(folder: Path) -> int:
 
 def searches(folder: Path):
     """Yield searches whose page is not found, by the index that the pages load."""
+    from sphinx.search.en import SearchEnglish  # noqa: PLC0415  (the other checks need no sphinx)
+
     text = (folder / "searchindex.js").read_text(encoding="utf-8")
     index = json.loads(text[text.index("{") : text.rindex("}") + 1])
     stem = SearchEnglish({}).stem
@@ -96,10 +96,36 @@ def links(folder: Path):
             if parts.scheme in OUTSIDE or parts.netloc:
                 continue
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            site = folder.resolve()
+            if target.name == "index.html" and target.parent.parent == site.parent and target.parent != site:
+                continue  # another version, which may be built later: versions() looks at it
             if not target.exists():
                 yield f"{page.relative_to(folder.resolve())}: {link} does not exist"
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].names:
                 yield f"{page.relative_to(folder.resolve())}: {link} has no such heading"
+
+
+def versions(folder: Path):
+    """Yield pages that do not say which version they are, and what they say where it is not the same everywhere."""
+    said: dict[str, list[str]] = {}
+    for page in sorted(folder.rglob("*.html")):
+        text = page.read_text(encoding="utf-8")
+        if "<article" not in text:
+            continue  # a redirect
+        block = re.search(r'<div class="sidebar-versions">(.*?)</div>', text, re.DOTALL)
+        if block is None:
+            yield f"{page.relative_to(folder)}: it does not say which version it is"
+            continue
+        words = " ".join(re.sub("<[^>]*>", "", block[1]).split())
+        said.setdefault(words, []).append(str(page.relative_to(folder)))
+        others = [link for link in re.findall(r'href="([^"#]+)"', block[1]) if not link.endswith("changelog.html")]
+        for link in others:
+            if (page.parent / link).resolve().parent.parent != folder.resolve().parent:
+                yield f"{page.relative_to(folder)}: {link} does not lead to a version beside this one"
+        if bool(others) != ("·" in words) or ("only one" in words) != (not words.startswith("Versions: ")):
+            yield f"{page.relative_to(folder)}: it neither says that it is alone nor names the others: {words}"
+    if len(said) > 1:
+        yield f"pages say different versions: {sorted(said)}"
 
 
 if __name__ == "__main__":

@@ -52,7 +52,12 @@ html_sidebars = {
         "sidebar/versions.html",
     ]
 }
-html_context = {"site_version": version, "site_versions": os.environ.get("UNITCIRCLE_DOCS_VERSIONS", "").split()}
+# Of a release the sidebar links the versions that are built beside it; any other build says that it is alone.
+versions = os.environ.get("UNITCIRCLE_DOCS_VERSIONS", "").split()
+if versions and version not in versions:
+    message = f"UNITCIRCLE_DOCS_VERSIONS must name the version that is built; got {versions} for {version}"
+    raise ValueError(message)
+html_context = {"site_version": version, "site_versions": versions}
 
 # Formulas are MathML in the page: they are shown without network, where MathJax would be loaded from a server.
 html_math_renderer = "mathml"

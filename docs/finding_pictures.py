@@ -177,7 +177,7 @@ def divergence(axes, subject, _example) -> None:
     with torch.no_grad():
         moved = model.rnn(inputs, 1e-6 * torch.ones(1, len(inputs), one.shape[2]))[0].numpy()
     axes.semilogy(np.linalg.norm(moved - one, axis=2).T, color=COLORS["blue"], lw=0.7)
-    axes.set(xlabel="step", ylabel="distance of two states that began 10⁻⁶ apart")
+    axes.set(xlabel="step", ylabel="distance of states, at first 10⁻⁶")
 
 
 def variability(axes, subject, _example) -> None:

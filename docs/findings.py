@@ -10,7 +10,6 @@ stands in ``examples/findings/subjects``; the page shows it in place of its impo
 import re
 import runpy
 import sys
-import textwrap
 import warnings
 from pathlib import Path
 
@@ -73,14 +72,13 @@ def page(code: str, folder: Path) -> str:
     if not found["before"] or found["after"]:
         raise RuntimeError(f"{path_of(code)}: before() must have {code} and after() must not; got {found}")
     draw(code, example, subjects, folder / f"{code}.svg")
-    said = textwrap.fill(str(found["before"][0].message), 96)
     return "\n\n".join(
         [
             linked(explain(code, rules=RULES).rstrip()),
             f"## When to ignore it\n{example['__doc__'].strip()}",
             f"## Before and after\n![The defect, and the repaired state]({code}.svg)",
             f"`before` has the finding, `after` does not: every build runs `examples/findings/{code.lower()}.py`.",
-            f"```text\n{found['before'][0].severity}: {said}\n```",
+            f"```text\n{found['before'][0].severity}: {found['before'][0].message}\n```",
             f"```python\n{source(code)}\n```\n",
         ]
     )
@@ -126,7 +124,7 @@ def draw(code: str, example: dict, subjects: dict, path: Path) -> None:
     """Draw both states with the same axes."""
     picture = getattr(finding_pictures, example["PICTURE"])
     with style():
-        figure = Figure(figsize=(8.4, 3.2), layout="constrained")
+        figure = Figure(figsize=(6.4, 2.9), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True, sharey=True)
         for axes, (when, subject) in zip(panels, subjects.items(), strict=True):
             picture(axes, subject, example)

@@ -17,7 +17,7 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     blocks = gates()
     with style():
-        figure = Figure(figsize=(8.4, 3.5), layout="constrained")
+        figure = Figure(figsize=(6.6, 3.0), layout="constrained")
         plane, norms = figure.subplots(1, 2, width_ratios=(1, 1.35))
         eigenvalues(plane, blocks)
         powers(norms, blocks)

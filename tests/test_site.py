@@ -2,9 +2,11 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
 import pytest
+from jinja2 import Template
 
 from unitcircle import monitor
 from unitcircle.diagnosis import RULES
@@ -68,3 +70,37 @@ def test_a_tutorial_says_what_it_needs_and_ends_with_where_to_go(path):
 
 def test_there_are_six_tutorials():
     assert [path.stem[0] for path in TUTORIALS] == list("123456")
+
+
+def sidebar(version, versions, depth=""):
+    template = Template((ROOT / "docs" / "_templates" / "sidebar" / "versions.html").read_text(encoding="utf-8"))
+
+    def pathto(name, resource=0):
+        return f"{depth}{name}" if resource else f"{depth}{name}.html"
+
+    return template.render(site_version=version, site_versions=versions, pathto=pathto)
+
+
+def checked(folder, *, versions=(), inner=()):
+    """Return what the check says of a site of a page and one in a folder, whose sidebars list these versions."""
+    check = runpy.run_path(str(ROOT / "docs" / "check_site.py"))["versions"]
+    (folder / "findings").mkdir(parents=True)
+    (folder / "index.html").write_text(sidebar("0.2.0", versions) + "<article>", encoding="utf-8")
+    (folder / "findings" / "a.html").write_text(sidebar("0.2.0", inner, "../") + "<article>", encoding="utf-8")
+    (folder / "old.html").write_text("moved", encoding="utf-8")
+    return list(check(folder))
+
+
+def test_the_sidebar_says_that_a_build_is_alone_or_links_its_siblings(tmp_path):
+    assert "Version 0.2.0, the only one of this site" in sidebar("0.2.0", [])
+    both = sidebar("0.2.0", ["0.2.0", "0.3.0"], "../")
+    assert '<a href="../../0.3.0/index.html">0.3.0</a>' in both
+    assert '<strong aria-current="true">0.2.0</strong>' in both
+    assert checked(tmp_path / "alone" / "0.2.0") == []
+    listed = ("0.2.0", "0.3.0")
+    assert checked(tmp_path / "release" / "0.2.0", versions=listed, inner=listed) == []
+
+
+def test_the_check_of_the_site_finds_pages_that_differ_in_their_versions(tmp_path):
+    (wrong,) = checked(tmp_path / "0.2.0", inner=("0.2.0", "0.3.0"))
+    assert wrong.startswith("pages say different versions")

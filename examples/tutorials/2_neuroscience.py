@@ -111,11 +111,11 @@ ax.legend()
 
 fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
 angle = torch.linspace(0, 2 * torch.pi, 200)
+ax.set(aspect="equal", xlabel="real part", ylabel="imaginary part", title="Eigenvalues of the Jacobian at each point")
 ax.plot(angle.cos(), angle.sin(), color="grey", lw=0.8)
 for values, is_stable in zip(points.eigenvalues, points.stable, strict=True):
     kind = {"marker": "o", "color": "#0072B2"} if is_stable else {"marker": "X", "color": "#D55E00"}
     ax.scatter(values.real, values.imag, s=18, **kind)
-ax.set(aspect="equal", xlabel="real part", ylabel="imaginary part", title="Eigenvalues of the Jacobian at each point")
 
 # %%
 # Lyapunov exponents
