@@ -53,24 +53,34 @@ from tests.experiments.studies.test_memory import run
 from unitcircle.experiments.training import train
 
 torch.set_num_threads(1)
-runs = [run(sys.argv[1], "long_for_tests", steps=2, measure_at=(), seed=seed) for seed in range(int(sys.argv[2]))]
+cell, count, precision = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+options = {"steps": 2, "measure_at": (), "precision": precision}
+runs = [run(cell, "long_for_tests", seed=seed, **options) for seed in range(count)]
 print(train(runs)[0].memory_mb)
 """
 
 
-def peak(cell, count):
-    command = [sys.executable, "-c", PEAK, cell, str(count)]
+def peak(cell, count, precision):
+    command = [sys.executable, "-c", PEAK, cell, str(count), precision]
     return 2**20 * float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows the peak of a stack")
-@pytest.mark.parametrize("cell", ["tanh(size=128)", "lstm(size=64)"])
-def test_a_run_takes_what_was_estimated_or_up_to_half_of_it_less(cell):
-    few, many = peak(cell, 1), peak(cell, 5)
+@pytest.mark.parametrize(("cell", "precision"), [("tanh(size=128)", "float32"), ("lstm(size=64)", "float64")])
+def test_a_run_takes_what_was_estimated_or_up_to_half_of_it_less(cell, precision):
+    few, many = (peak(cell, count, precision) for count in (1, 5))
+    estimate = memory_of(run(cell, "long_for_tests", precision=precision))
     # The 5 % are those of the pages and arenas of the allocator.
-    assert 0.95 * (many - few) / 4 < memory_of(run(cell, "long_for_tests")) < 2.2 * (many - few) / 4
+    assert 0.95 * (many - few) / 4 < estimate < 2.2 * (many - few) / 4
     assert few < 1.3 * WORKER
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows the peak of a stack")
+def test_runs_that_go_one_after_another_take_the_memory_of_one():
+    few, many = (peak("lstm(size=64)", count, "float32") for count in (1, 5))
+    assert (many - few) / 4 < 0.2 * memory_of(run("lstm(size=64)", "long_for_tests"))
 
 
 def test_the_numbers_a_step_saves_are_those_that_are_known():

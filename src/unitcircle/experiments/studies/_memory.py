@@ -35,7 +35,9 @@ def memory_of(run: Run, /) -> float:
     # 1.5 s + temporaries, for the largest batch of training or of held-out data, + 8 numbers for each parameter.
     # s is what a forward pass saves for the backward pass. It is proportional to sequences × steps, so it is counted
     # on two sequences, and in double precision, for which the processor takes the same path through time as a GPU.
-    # Measured peaks are between half of the estimate and all of it.
+    # Measured peaks are between half of the estimate and all of it. Where runs go forward and backward one after the
+    # other (TrainableCell.is_faster_alone) s is taken once for all of them, and the estimate is a bound: it may make
+    # stacks smaller, which are as fast there.
     return _memory_of(replace(run.stack, learning_rate=1.0, measure_at=()))
 
 

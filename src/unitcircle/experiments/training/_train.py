@@ -16,7 +16,6 @@ from torch import Tensor
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.models import TrainableCell
-from unitcircle.experiments.models._aligned import empty
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training._diagnostics import Diagnostics
 from unitcircle.experiments.training._evaluation import Evaluation, evaluate, held_out_data, stack_batches
@@ -195,7 +194,9 @@ class _Stack:
             for name, value in self.parameters.items():
                 if (gradient := run[name].grad) is not None:
                     if value.grad is None:
-                        value.grad = empty(value, *value.shape)
+                        value.grad = torch.empty_strided(
+                            value.shape, value.stride(), dtype=value.dtype, device=value.device
+                        )
                     value.grad[r] = gradient[0]
         return torch.cat(losses)
 
