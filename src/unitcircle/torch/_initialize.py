@@ -196,18 +196,16 @@ def _fill_decays(module: nn.Module, decay: Decay, generator: torch.Generator) ->
     """Fill the parameters of the decay of linear recurrences."""
     tensors = {name: value for name, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
     for fill in decay_fills(tensors, decay, config_of(module)):
-        tensor, places = tensors[fill.tensor], fill.places
-        shape = tuple(tensor.shape) if places is None else places.shape
-        values = fill.law.shaped(gaussian(shape, tensor, generator))
-        if places is None:
+        tensor = tensors[fill.tensor]
+        part = None if fill.places is None else torch.as_tensor(fill.places, device=tensor.device)
+        values = fill.law.shaped(gaussian(tuple((tensor if part is None else part).shape), tensor, generator))
+        if part is None:
             tensor.copy_(values)
         else:
-            flat = tensor.flatten()
-            flat[torch.as_tensor(places.ravel(), device=flat.device)] = values.flatten()
-            tensor.copy_(flat.reshape(tensor.shape))
+            tensor.put_(part, values.to(tensor.dtype))
         if fill.gamma:
             tensors[fill.gamma].copy_(lru_gamma_log(tensor))
-        yield Filled(fill.tensor, "", fill.law, fill.law.certificate_of(values))
+        yield Filled(fill.tensor, "", fill.law, fill.law.certificate_of(tensor if part is None else tensor.take(part)))
 
 
 def _written(tensors: RecurrentTensors, filling: Filling) -> dict[str, str]:
