@@ -15,7 +15,6 @@ R = TypeVar("R")
 SYNONYMS = (("rng", "seed", "generator", "random_state", "key"), ("initial", "state", "initial_state"))
 """Words for one thing."""
 
-
 WITHOUT = (
     "is no argument of {}, which draws nothing at random",
     "is no argument of {}, which starts where the model does; to start elsewhere, make as_recurrence(step, state=...)",

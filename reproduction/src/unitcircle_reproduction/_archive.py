@@ -24,12 +24,11 @@ def contents(path: Path | None = None, /) -> dict[PurePosixPath, bytes]:
 
 def unpack(folder: Path, name: str, /) -> None:
     """Write what is committed of one study, or of one measurement, and a folder of studies lacks."""
-    for row in _parquet.read(_parquet.SHIPPED):
-        if row["kind"] in {RUN, ARRAYS} and (row["repetition"], row["contest"]) == (folder.name, name):
-            target = folder / name / row["file"]
-            if not target.exists():
-                with written_whole(target) as opened:
-                    opened.write(row["arrays"] or row["record"].encode())
+    for file, content in contents().items():
+        target = folder / file.relative_to(file.parts[0])
+        if file.parts[:2] == (folder.name, name) and not target.exists():
+            with written_whole(target) as opened:
+                opened.write(content)
 
 
 def pack(folders: Iterable[Path], path: Path, /, *, rows: Iterable[Mapping[str, Any]] = ()) -> None:

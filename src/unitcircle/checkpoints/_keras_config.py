@@ -88,8 +88,7 @@ class KerasModel:
     def conv_lstm(self, path: str, /) -> KerasLayer | None:
         """Return the convolutional LSTM whose variables a file keeps in a group; None where the file names none."""
         place = re.sub(r"/(cell|conv_lstm_cell(_\d+)?)$", "", path)
-        return next((self.convolutional[key] for key in (place, place.rpartition("/")[2]) if key in self.convolutional),
-                    None)  # fmt: skip
+        return self.convolutional.get(place) or self.convolutional.get(place.rpartition("/")[2])
 
     def _visit(self, node: Any, path: str, name: str, depth: int, side: str = "", *, turned: bool = False) -> None:
         kind, config = _class_and_config(node)

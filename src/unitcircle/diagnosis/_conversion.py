@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from unitcircle.diagnosis._decay_conversion import EXPLAINED, decay_errors, in_double, relative_distance
+from unitcircle.diagnosis._decay_conversion import EXPLAINED, decay_errors, explains, in_double, relative_distance
 from unitcircle.diagnosis._unit_order import orders
 from unitcircle.recurrence import RecurrentLayer
 
@@ -37,16 +37,12 @@ def conversion_errors(
     return list(dict.fromkeys(errors))
 
 
-def _explains(candidate: np.ndarray, x: np.ndarray, y: np.ndarray) -> bool:
-    return relative_distance(candidate, y) < EXPLAINED * min(1.0, relative_distance(x, y))
-
-
 def _weights_of_another(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[RecurrentLayer]) -> str:
     for other in others:
         if other is before or other.gates.keys() != before.gates.keys() or other.hidden_size != before.hidden_size:
             continue
         if all(
-            _explains(in_double(other.gates[g]), in_double(before.gates[g]), in_double(after.gates[g]))
+            explains(in_double(other.gates[g]), in_double(before.gates[g]), in_double(after.gates[g]))
             for g in before.gates
         ):
             return other.label
@@ -132,7 +128,7 @@ def _of_biases(before: RecurrentLayer, after: RecurrentLayer, others: Sequence[R
         yield from _of_weights("biases", x, y, square=False)
     yield from (f"the bias of gate {gate} is missing" for gate in moved if x[gate].any() and not y[gate].any())
     for gate in moved:
-        if len(moved) == 1 and _explains(-x[gate], x[gate], y[gate]):
+        if len(moved) == 1 and explains(-x[gate], x[gate], y[gate]):
             yield f"the bias of gate {gate} has changed sign"
 
 

@@ -26,6 +26,11 @@ def relative_distance(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.linalg.norm(y - x)) / size if size else np.inf
 
 
+def explains(candidate: np.ndarray, x: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether a candidate for y explains most of the change from x."""
+    return relative_distance(candidate, y) < EXPLAINED * min(1.0, relative_distance(x, y))
+
+
 def in_double(x: Any, /) -> np.ndarray:
     """Return real or complex values in double precision."""
     return np.asarray(x, dtype=np.complex128 if np.iscomplexobj(x) else np.float64)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from unitcircle.diagnosis._decay_conversion import EXPLAINED, in_double, relative_distance
+from unitcircle.diagnosis._decay_conversion import explains, in_double
 from unitcircle.recurrence import RecurrentLayer
 
 MOST_UNITS = 2048
@@ -37,21 +37,21 @@ def _of_stack(noun: str, x: np.ndarray, y: np.ndarray, *, square: bool) -> Itera
         f"the {noun} have their units interleaved, gate by gate": x.reshape(x.shape[1], x.shape[0], -1).swapaxes(0, 1),
     }
     for text, candidate in interleaved.items():
-        if len(x) > 1 and _explains(candidate, x, y):
+        if len(x) > 1 and explains(candidate, x, y):
             yield text
             return
     rows = _order(x.swapaxes(0, 1), y.swapaxes(0, 1))
-    if rows is not None and _explains(x[:, rows], x, y):
+    if rows is not None and explains(x[:, rows], x, y):
         yield f"the rows of the {noun} are in another order"
         return
     columns = _order(x.transpose(2, 0, 1), y.transpose(2, 0, 1))
-    if columns is not None and _explains(x[:, :, columns], x, y):
+    if columns is not None and explains(x[:, :, columns], x, y):
         yield f"the columns of the {noun} are in another order"
         return
     if square:
         # Sorted rows, sorted columns and the diagonal stay with their unit wherever it goes.
         units = _order(_signature(x), _signature(y))
-        if units is not None and _explains(x[:, units][:, :, units], x, y):
+        if units is not None and explains(x[:, units][:, :, units], x, y):
             yield f"the units of the {noun} are in another order"
 
 
@@ -69,7 +69,3 @@ def _order(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     order = distances.argmin(1)
     moved = len(np.unique(order)) == len(order) and (order != np.arange(len(order))).any()
     return order if moved else None
-
-
-def _explains(candidate: np.ndarray, x: np.ndarray, y: np.ndarray) -> bool:
-    return relative_distance(candidate, y) < EXPLAINED * min(1.0, relative_distance(x, y))

@@ -43,12 +43,7 @@ def eigenvalues(W: Any, /) -> Any:
     array([0.+0.5j, 0.-0.5j])
     """
     w = weight(W)
-    return w.restore(ordered_eigenvalues(w))
-
-
-def ordered_eigenvalues(w: Weight, /) -> np.ndarray:
-    """Return the eigenvalues of a checked weight in their order, in double precision."""
-    return in_order(w, *found(w))
+    return w.restore(in_order(w, *found(w)))
 
 
 def found(w: Weight, /) -> tuple[np.ndarray, float]:
