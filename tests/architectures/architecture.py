@@ -11,6 +11,8 @@ class Architecture(nn.Module):
     """A model that shows its true states: ``record`` has layer → state after each step, a tuple of tensors."""
 
     record = None
+    axis, sequences = 0, 3
+    """Axis of the batch in the tensors of the state, and its length."""
 
     def keep(self, layer, *state):
         if self.record is not None:

@@ -9,6 +9,7 @@ from tests.architectures.architecture import M, N
 from tests.architectures.feedforward import FEEDFORWARD
 from tests.architectures.gated import GATED
 from tests.architectures.plain import PLAIN, Elman
+from tests.architectures.stacked import STACKED
 from tests.architectures.stateful import STATEFUL
 from tests.architectures.structured import STRUCTURED
 from tests.architectures.unusual import UNUSUAL
@@ -18,7 +19,7 @@ from torch import nn
 import unitcircle as uc
 from unitcircle.dynamics import gradient_flow, hand_written
 
-ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED, *STATEFUL, *UNUSUAL]
+ARCHITECTURES = [*PLAIN, *GATED, *STRUCTURED, *STATEFUL, *UNUSUAL, *STACKED]
 RELATIVE = 1e-10
 WITH_GATES = {
     *("HandGRU", "LayerNormGRU", "GateByGate", "MinimalGated", "HandLSTM", "LayerNormLSTM", "Peephole", "Coupled"),
@@ -42,12 +43,14 @@ def truth(model, batch, batched):
     nn.functional.mse_loss(output, target.double()).backward()
     curves = {}
     for name, states in twin.record.items():
-        rows = 3 if batched else 1
+        rows = model.sequences if batched else 1
         grads = [[torch.zeros_like(p) if p.grad is None else p.grad for p in state] for state in states[::-1]]
         if getattr(model, "separate", False):
             norms = [torch.stack([g.norm() for g in state]) for state in grads]
         else:
-            norms = [torch.cat([g.reshape(rows, -1) for g in state], 1).norm(dim=1) for state in grads]
+            norms = [
+                torch.cat([g.movedim(model.axis, 0).reshape(rows, -1) for g in state], 1).norm(dim=1) for state in grads
+            ]
         curves[name] = torch.stack(norms).numpy()
     return curves
 

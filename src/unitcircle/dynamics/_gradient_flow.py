@@ -54,8 +54,10 @@ def gradient_flow(
     a cell returns: that of c includes what flows through the h of its own step. In the Jacobians, and of a
     :class:`Recurrence`, whose state is one vector, h and c are independent coordinates.
 
-    States are followed by identity through chunks and loops of calls. Each sequence is counted back from its end: of a
-    ``PackedSequence`` its length, else the argument ``lengths`` of the model, or the last state that the loss reads.
+    States are followed by identity through chunks and loops of calls; where the model changes a state between two
+    calls, by a mask or steps of a solver, s_t is the one that the next call gets. Each sequence is counted back from
+    its end: of a ``PackedSequence`` its length, else the argument ``lengths`` of the model, or the last state that the loss
+    reads.
     Fused layers are run in plain operations. The model is left as found; dropout is off.
 
     Parameters

@@ -84,13 +84,15 @@ class GraphDerivatives:
                         cotangents[k] = ends[k].of_rows(one)
                     yield edges, cotangents
 
-    def first_index(self, values: Sequence[Value], axes: Sequence[int], /) -> Outputs:
-        """Return tensors of the run with cotangents that are 1 at the first index of an axis and 0 elsewhere."""
+    def one_index(self, values: Sequence[Value], axes: Sequence[int], index: int, /) -> Outputs:
+        """Return tensors of the run with cotangents that are 0 at all other indices of an axis."""
         cotangents: list[Tensor] = []
         for value, axis in zip(values, axes, strict=True):
             dtype, device = self.graph.kind(value)
             cotangent = torch.zeros(self.graph.shape(value), dtype=dtype, device=device)
-            cotangent.select(axis, 0).fill_(1)
+            part = cotangent.select(axis, index)
+            # The gradient of a sum over normalized values is 0.
+            part.copy_(torch.arange(1, part.numel() + 1).cos().view(part.shape))
             cotangents.append(cotangent)
         return [self.graph.edge(value) for value in values], cotangents
 
@@ -130,11 +132,13 @@ class StateLayout:
         shapes = tuple(derivatives.graph.shape(value) for value in last)
         # Of a state whose last values are not all read, earlier steps hold more tensors.
         every = {derivatives.graph.shape(value) for state in states[1:] for value in state}
-        # One of the first two axes of the inputs is time, if its length is the number of steps.
-        candidates = [size for size in sizes if size != len(states) - 1] or list(sizes)
-        for size in sorted(candidates, key=lambda size: sum(size != shape[0] for shape in shapes if shape)):
-            if shapes and all(size in shape for shape in every):
-                layout = cls(shapes, {shape: shape.index(size) for shape in every}, size)
+        # One of the first two axes of the inputs is time, most likely the one whose length is the number of steps.
+        steps = len(states) - 1
+        for size in sorted(sizes, key=lambda n: (n == steps, sum(n != shape[0] for shape in shapes if shape))):
+            # As many layers as sequences: the axis of the layers comes first in a stack of their states.
+            for occurrence in range(min((shape.count(size) for shape in every), default=0)):
+                axes = {shape: [k for k, length in enumerate(shape) if length == size][occurrence] for shape in every}
+                layout = cls(shapes, axes, size)
                 if layout._is_separate(last, states, derivatives):
                     return layout
         return cls(shapes, {}, 1)
@@ -142,13 +146,15 @@ class StateLayout:
     def _is_separate(
         self, last: Sequence[Value], states: Sequence[Sequence[Value]], derivatives: GraphDerivatives
     ) -> bool:
-        """Return whether the first element of the batch of the last state depends on no other element."""
+        """Return whether the first and the last element of the batch of the last state depend on no other element."""
+        # Of layers, which are no batch, the first depends on no other, and the last on all of them.
         values = {value: self.axes.get(derivatives.graph.shape(value)) for state in states for value in state}
-        first = derivatives.first_index(last, [self.axes[shape] for shape in self.shapes])
-        for value, gradient in derivatives.at(values, first).items():
-            axis = values[value]
-            if axis is not None and bool(gradient.narrow(axis, 1, gradient.shape[axis] - 1).any()):
-                return False
+        for index, others in ((0, 1), (self.batch - 1, 0)):
+            one = derivatives.one_index(last, [self.axes[shape] for shape in self.shapes], index)
+            for value, gradient in derivatives.at(values, one).items():
+                axis = values[value]
+                if axis is not None and bool(gradient.narrow(axis, others, gradient.shape[axis] - 1).any()):
+                    return False
         return True
 
     def lengths(self, gradient: Tensor, /) -> Tensor:
@@ -221,8 +227,11 @@ class StateLayout:
 
     @staticmethod
     def _by_execution(one: LoopRecurrence, read: GradientFlow) -> list[np.ndarray]:
-        """Return after how many steps each sequence ends, in each execution of the loop."""
-        return np.split(read.lengths[0], len(one.states))
+        """Return after how many steps the last state of each sequence is made, in each execution of the loop."""
+        # Nothing reads what the last step makes where a loop returns what it computes before its update.
+        steps = np.split(read.lengths[0], len(one.states))
+        made = [np.maximum.accumulate([k if state else 0 for k, state in enumerate(states)]) for states in one.states]
+        return [of[last] for of, last in zip(made, steps, strict=True)]
 
     def _last(self, curve: np.ndarray, given: Tensor | None) -> np.ndarray:
         """Return the step after which each sequence ends."""
