@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import functools
 import random
 import warnings
 
@@ -12,7 +13,7 @@ from tests.dynamics.test_trajectories import Chunked, Loop, M, Masked, N, Reads,
 from torch import nn
 
 from unitcircle.diagnosis import diagnose
-from unitcircle.dynamics import depth_flow, driven_layers, gradient_flow
+from unitcircle.dynamics import calibrate_, depth_flow, driven_layers, gradient_flow
 from unitcircle.monitor import Monitor
 
 ACCURACY = 1e-10
@@ -164,6 +165,83 @@ def test_every_model_is_left_as_found(name):
             assert [key for key in before if before[key] != after[key]] == []
     inner = batch[0] if isinstance(batch, tuple) else batch
     model.train()(**inner) if isinstance(inner, dict) else model.train()(inner)  # the next training step
+
+
+class Slots:
+    __slots__ = ("calls", "h", "late")
+
+    def __init__(self):
+        self.calls, self.h = 0, torch.zeros(2)
+
+
+class Counter:
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, *_arguments):
+        self.calls += 1
+
+
+class OutOfSight(nn.Module):
+    """What a model keeps elsewhere than in attributes, their containers and plain objects."""
+
+    total, steps = 0, [0]
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.fc = nn.GRU(M, N, batch_first=True), nn.Linear(N, 2)
+        self.slots, self.counter, self.written = Slots(), Counter(), functools.partial(list.append, [])
+        self.legacy, self.bytes = np.random.RandomState(3), bytearray(b"a")
+        self.deep, self.unregistered = {1: {2: {3: {4: {5: [0]}}}}}, [nn.BatchNorm1d(N)]
+        seen, calls, self.rnn.steps = {}, 0, 0
+
+        def hook(module, _arguments, output):
+            nonlocal calls
+            calls += 1
+            seen[calls] = output[0].detach()
+            module.steps = calls
+            hook.last = calls
+
+        hook.last = 0
+        self.rnn.register_forward_hook(hook)
+        self.held = lambda: [
+            *(calls, sorted(seen), hook.last, self.counter.calls, bytes(self.bytes), repr(self.legacy.get_state())),
+            *(self.slots.calls, self.slots.h.tolist(), hasattr(self.slots, "late"), self.total, list(self.steps)),
+            *(
+                repr(self.deep),
+                self.unregistered[0].running_mean.tolist(),
+                len(self.written.args[0]),
+                self.rnn.steps,
+            ),
+        ]
+
+    def forward(self, x):
+        y = self.rnn(x)[0][:, -1]
+        self.slots.calls, self.slots.h, self.slots.late = self.slots.calls + 1, y.detach()[0, :2], True
+        type(self).total += 1
+        self.steps[0] += 1
+        self.counter()
+        self.written(1)
+        self.legacy.normal()
+        self.bytes.append(1)
+        self.deep[1][2][3][4][5][0] += 1
+        if y.dtype == torch.float32:
+            self.unregistered[0](y)
+        return self.fc(y)
+
+
+def test_what_is_kept_in_slots_classes_closures_and_unregistered_modules_is_left_as_found():
+    model, batch = seeded(OutOfSight), (X, target())
+    model(X)
+    before, parameters = model.held(), [parameter.clone() for parameter in model.parameters()]
+    for measurement in (*MEASUREMENTS.values(), lambda *given: diagnose(*given, try_initializers=["orthogonal"])):
+        measurement(model, batch)
+        assert model.held() == before
+    assert all(map(torch.equal, model.parameters(), parameters))
+    calibrate_(model, batch)
+    assert model.held() == before
+    model(2 * X)
+    assert all(a != b for a, b in zip(model.held(), before, strict=True) if not isinstance(a, bool))
 
 
 def test_a_monitor_with_a_batch_does_not_touch_a_carried_state():

@@ -56,8 +56,8 @@ def gradient_flow(
 
     States are followed by identity through chunks and loops of calls; where the model changes a state between two
     calls, by a mask or steps of a solver, s_t is the one that the next call gets. Each sequence is counted back from
-    its end: of a ``PackedSequence`` its length, else the argument ``lengths`` of the model, or the last state that the loss
-    reads.
+    its end: of a ``PackedSequence`` its length, else the argument ``lengths`` of the model, or the last state that the
+    loss reads.
     Fused layers are run in plain operations. The model is left as found; dropout is off.
 
     Parameters

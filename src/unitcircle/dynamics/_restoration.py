@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import random as python_random
 import sys
-from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from unitcircle.dynamics._found_values import FoundValues
 from unitcircle.dynamics._torch_scans import scans_as_loops
-
-DEPTH = 4
-"""How deep containers and objects inside a module's attributes are followed."""
 
 
 @contextmanager
@@ -82,93 +78,10 @@ def _no_hooks(*_args: Any, **_kwargs: Any) -> Generator[None]:
 def _attributes_as_found(module: nn.Module) -> Generator[None]:
     """Restore what every module holds: attributes, the containers in them, plain tensors, buffers, generators."""
     # A module may keep its state, a count or a cache from one call to the next.
-    found = _Found()
+    found = FoundValues()
     for part in module.modules():
-        found.keep(part.__dict__, DEPTH)
+        found.keep_module(part)
     try:
         yield
     finally:
         found.restore()
-
-
-_LEFT_ALONE = (str, bytes, int, float, type, type(None), ModuleType, nn.Parameter)
-"""What cannot change, what is not a part of the model, and parameters, of which a copy is run."""
-
-
-def _same(value: Any, copy: Any) -> bool:
-    """Whether a container holds the same objects as its copy, in the same order."""
-    if len(value) != len(copy):
-        return False
-    if isinstance(value, dict):
-        pairs = zip(value.items(), copy.items(), strict=True)
-        return all(a == b and x is y for (a, x), (b, y) in pairs)
-    return value == copy if isinstance(value, set) else all(a is b for a, b in zip(value, copy, strict=True))
-
-
-class _Found:
-    """Values of attributes as they were, each object once."""
-
-    def __init__(self) -> None:
-        self._restorers: list[Callable[[], None]] = []
-        self._seen: dict[int, Any] = {}  # The objects are kept alive, so that no id is given to another
-
-    def keep(self, value: Any, depth: int) -> None:
-        """Remember the content of an object, and of what it holds."""
-        if id(value) in self._seen or isinstance(value, _LEFT_ALONE):
-            return
-        self._seen[id(value)] = value
-        if isinstance(value, Tensor):
-            self._keep_tensor(value)
-        elif isinstance(value, torch.Generator):
-            self._later(value.set_state, value.get_state())
-        elif isinstance(value, np.random.Generator):
-            self._later(lambda state: setattr(value.bit_generator, "state", state), value.bit_generator.state)
-        elif isinstance(value, python_random.Random):
-            self._later(value.setstate, value.getstate())
-        elif isinstance(value, np.ndarray):
-            self._later(lambda copy: np.copyto(value, copy), value.copy())
-        elif isinstance(value, dict | list | set | deque):
-            self._keep_container(cast("Any", value), depth)
-        elif isinstance(value, tuple):
-            self._keep_items(cast("tuple[Any, ...]", value), depth)
-        elif isinstance(value, nn.Module) or (hasattr(value, "__dict__") and not callable(value)):
-            self.keep(vars(value), depth)
-
-    def restore(self) -> None:
-        """Give every object the content that it had."""
-        for restore in reversed(self._restorers):
-            restore()
-
-    def _later(self, function: Callable[[Any], Any], argument: Any) -> None:
-        self._restorers.append(lambda: function(argument))
-
-    def _keep_items(self, values: Any, depth: int) -> None:
-        if depth:
-            for value in values:
-                self.keep(value, depth - 1)
-
-    def _keep_container(self, value: Any, depth: int) -> None:
-        copy = value.copy()
-        self._keep_items(list(copy.values()) if isinstance(value, dict) else list(copy), depth)
-
-        def restore() -> None:
-            if _same(value, copy):
-                return
-            value.clear()
-            (value.update if isinstance(value, dict | set) else value.extend)(copy)
-
-        self._restorers.append(restore)
-
-    def _keep_tensor(self, value: Tensor) -> None:
-        if value.is_meta or value.is_sparse or torch.is_inference(value):
-            return
-        version, copy, flag = value._version, value.detach().clone(), value.requires_grad
-
-        def restore() -> None:
-            if value._version != version:
-                with torch.no_grad():
-                    value.copy_(copy)
-            if value.is_leaf and value.requires_grad != flag:
-                value.requires_grad_(flag)
-
-        self._restorers.append(restore)
