@@ -2,81 +2,232 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
-from scipy.linalg import lapack
+import scipy.linalg
 
+LONGEST = 64
+"""Largest number of matrices between two factorizations."""
+TOLERANCE = 1e-7
+"""Nats by which rounding in the product of the triangles may move a log singular value."""
+_PASSES = 8
+"""Passes through the triangles after which a product that is not graded is given up."""
 _RANGE = 600.0
 """Nats between the largest and smallest singular value that one block of doubles may span."""
+_lapack: Any = scipy.linalg.lapack
+_EPS = float(np.finfo(float).eps)
+_LIMIT = _EPS**-0.5
+"""Condition number up to which matrices are multiplied before the product is factored."""
+_SMALL = 1e-200
+"""Size from which on the entries of a product keep their digits."""
 
 
 def log_singular_values_of(matrices: Iterable[np.ndarray], basis: np.ndarray, /) -> np.ndarray:
     """Return the log singular values ``(k,)`` of ``J_T ⋯ J_1 B``, descending, B ``(N, k)`` of orthonormal columns."""
-    triangles = _triangles(matrices, basis)
-    # QR of the transposed factors, twice, as in the QR algorithm: the diagonal comes out by size.
-    for _ in range(2):
-        triangles = _triangles([R.T for R in triangles[::-1]], np.eye(basis.shape[1]))
-    return log_singular_values(np.stack(triangles))
-
-
-def _triangles(matrices: Iterable[np.ndarray], basis: np.ndarray) -> Sequence[np.ndarray]:
-    """Return the triangular factors R_t of ``J_t Q_{t-1} = Q_t R_t``."""
-    found: list[np.ndarray] = []
+    first = Triangles(basis)
     for matrix in matrices:
-        basis, triangle = np.linalg.qr(matrix @ basis)
-        found.append(triangle)
-    return found
+        first.take(matrix)
+    return first.log_singular_values()
 
 
-def log_singular_values(triangles: np.ndarray, /) -> np.ndarray:
-    """Return the log singular values of ``R_m ⋯ R_1``, upper triangular factors ``(m, N, N)`` of a graded product."""
-    n = triangles.shape[-1]
-    scale, rows = np.zeros(n), np.eye(n)
-    for R in triangles:
-        # Row i of the product so far is e^scale_i rows_i; the scale of a zero row is −inf.
-        top = scale[np.isfinite(scale)].max(initial=-np.inf)
-        if np.isneginf(top):
-            break
-        with np.errstate(invalid="ignore", over="ignore"):
-            weights = R * np.exp(np.clip(scale[None, :] - scale[:, None], None, 700.0))
-        lost = np.isneginf(scale)
-        weights[:, lost] = 0.0
-        weights[lost] = R[lost] * np.where(lost, 0.0, np.exp(np.where(lost, 0.0, scale - top)))
-        rows = weights @ rows
-        scale = np.where(lost, top, scale)
-        lengths = np.linalg.norm(rows, axis=1)
-        with np.errstate(divide="ignore"):
-            scale = scale + np.log(lengths)
-        rows /= np.where(lengths > 0, lengths, 1.0)[:, None]
-    order = np.argsort(-scale, kind="stable")
-    blocks = [_block_singular_values(scale[block], rows[np.ix_(block, block)]) for block in _split(scale, order)]
-    return -np.sort(-np.concatenate(blocks))
+class Triangles:
+    """The triangular factors R_t of ``J_t Q_{t-1} = Q_t R_t``, ``Q_0 = B`` ``(N, k)``, of matrices taken in order.
 
+    Directions that a matrix maps to zero, up to the rounding of its entries, are left out: its factor has fewer rows
+    than columns, and all later ones are smaller. As many singular values of the product are zero. ``eps`` is the
+    relative error of the matrices' entries.
+    """
 
-def _split(scale: np.ndarray, order: np.ndarray) -> list[np.ndarray]:
-    """Cut graded rows at the widest gaps until no block spans more nats than the exponents of doubles allow."""
-    finite = order[np.isfinite(scale[order])]
-    lost = order[finite.size :]
-    wide, narrow = [finite] if finite.size else [], [np.array([j]) for j in lost]
-    while wide:
-        block = wide.pop()
-        if scale[block[0]] - scale[block[-1]] <= _RANGE:
-            narrow.append(block)
+    def __init__(self, basis: np.ndarray, eps: float = _EPS, /) -> None:
+        self.factors: list[np.ndarray] = []
+        self._asked = basis.shape[1]
+        self._eps = eps
+        self._rows = np.ascontiguousarray(basis.T)  # Qᵀ: products of rows are LAPACK's columns
+        self._product = self._rows
+        self._pending: deque[np.ndarray] = deque()
+        self._interval = 1
+        self._log_size = 0.0  # The product is e to this power times that of the factors
+
+    def take(self, matrix: np.ndarray, /) -> None:
+        """Multiply by a matrix ``(M, N)``, and factor the product as often as its conditioning requires."""
+        size = float(np.abs(matrix).max(initial=0.0)) or 1.0
+        self._log_size += math.log(size)
+        self._push(matrix / size)
+
+    def _push(self, matrix: np.ndarray) -> None:
+        self._pending.append(matrix)
+        self._product = self._product @ matrix.T
+        if len(self._pending) >= self._interval:
+            self._factor()
+
+    def finish(self) -> list[np.ndarray]:
+        """Return the factors, the first one first."""
+        while self._pending:
+            self._factor()
+        return self.factors
+
+    def log_singular_values(self) -> np.ndarray:
+        """Return the log singular values ``(k,)`` of the product: −inf for what is lost, NaN without convergence."""
+        factors, size = self.finish(), self._log_size
+        logs = np.full(self._asked, -np.inf)
+        for _ in range(_PASSES):
+            kept = len(factors[-1])
+            if kept == 0:
+                return logs
+            values = _of_rows(*_graded_rows(factors))
+            if values is not None:
+                logs[:kept] = values + size
+                return logs
+            # QR of the transposed factors, as in the QR algorithm: rows come out by size and closer to orthogonal.
+            again = Triangles(np.eye(kept))
+            for factor in reversed(factors):
+                again.take(factor.T)
+            factors, size = again.finish(), size + again._log_size
+        return np.full(self._asked, np.nan)
+
+    def _factor(self) -> None:
+        """Factor the product of the matrices that wait, or of the first half of them if all are too many."""
+        # The interval between two factorizations is the longest that keeps the condition number of R below eps^(-1/2),
+        # assuming that the condition number grows by the same factor each step; if it comes out above, the interval is
+        # halved and repeated. Columns are scaled to norm 1 first: different lengths cost no accuracy.
+        count = len(self._pending)
+        size = float(np.abs(self._product).max(initial=0.0)) or 1.0
+        rows, triangle = _qr((self._product / size).T)
+        condition = _condition(triangle)
+        if (condition > _LIMIT or size < _SMALL) and count > 1:
+            self._interval = max(1, count // 2)
+            waiting, self._pending, self._product = self._pending, deque(), self._rows
+            for matrix in waiting:
+                self._push(matrix)
+            return
+        if condition > _LIMIT:
+            rows, triangle = self._factor_by_size(self._pending[0])
         else:
-            cut = int(np.argmax(-np.diff(scale[block]))) + 1
-            wide += [block[:cut], block[cut:]]
-    return narrow
+            self._log_size += math.log(size)
+            within = int(count * math.log(_LIMIT) / math.log(max(condition, 2.0)))
+            self._interval = max(1, min(within, 2 * self._interval, LONGEST))
+        self.factors.append(triangle)
+        self._rows = self._product = rows
+        self._pending.clear()
+
+    def _factor_by_size(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Factor the product with one matrix, its large rows first; leave out the directions that it loses."""
+        # Rows of very different size keep their own accuracy if they are sorted, and if large entries are eliminated
+        # by larger ones (Cox and Higham 1998), which pivoting makes certain. What an entry may be off by is known.
+        noise = np.abs(self._rows) @ np.abs(matrix).T * (self._eps * matrix.shape[1])
+        lengths = noise.max(1)
+        lengths[lengths == 0] = 1.0
+        of_rows = (noise / lengths[:, None]).max(0)
+        order = np.argsort(-of_rows, kind="stable")
+        product = (self._product / lengths[:, None])[:, order].T
+        bound = of_rows[order][: min(product.shape)]
+        rows, triangle = _qr(product)
+        width = len(triangle)
+        diagonal = np.abs(np.diagonal(triangle))
+        if width == product.shape[1] and (diagonal > bound).all():
+            triangle *= lengths
+        else:
+            rows, triangle, pivots = _pivoted_qr(product)
+            lost = np.abs(np.diagonal(triangle)) <= bound
+            width = int(np.argmax(lost)) if lost.any() else width
+            back = np.argsort(pivots)
+            rows, triangle = rows[:width], triangle[:width, back] * lengths
+        unsorted = np.empty_like(rows)
+        unsorted[:, order] = rows
+        return unsorted, triangle
+
+
+def _qr(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Qᵀ and R of columns in Fortran order."""
+    packed, tau, _, _ = _lapack.dgeqrf(columns)
+    width = min(columns.shape)
+    triangle = np.triu(packed[:width])
+    return _lapack.dorgqr(packed[:, :width], tau)[0].T, triangle
+
+
+def _pivoted_qr(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Qᵀ, R and the order of the columns that it is of."""
+    packed, pivots, tau, _, _ = _lapack.dgeqp3(columns)
+    width = min(columns.shape)
+    return _lapack.dorgqr(packed[:, :width], tau)[0].T, np.triu(packed[:width]), pivots - 1
+
+
+def _condition(triangle: np.ndarray) -> float:
+    """Return LAPACK's estimate of the condition number of a triangle, columns scaled to size 1; inf if singular."""
+    if triangle.shape[0] < triangle.shape[1]:
+        return math.inf
+    lengths = np.abs(triangle).max(0, initial=0.0)
+    if not lengths.all():
+        return math.inf
+    reciprocal, _ = _lapack.dtrcon(np.asfortranarray(triangle / lengths))
+    return math.inf if reciprocal == 0 else 1 / float(reciprocal)
+
+
+def _graded_rows(factors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the product of the factors as ``diag(exp(scale)) rows``, rows of norm 1, and the errors of the rows."""
+    # The errors are estimates: rounding errors add as if they were independent. They are infinite where a row is lost.
+    n = factors[0].shape[1]
+    scale, rows, errors = np.zeros(n), np.eye(n), np.zeros(n)
+    for R in factors:
+        # A row of a triangle is scaled by the largest of the rows that it adds; one of a wide factor, by that of all.
+        least = np.maximum.accumulate(scale[::-1])[::-1] if len(R) == len(scale) else np.full(len(R), scale.max())
+        weights = R * np.exp(np.minimum(scale - least[:, None], 0.0))
+        rows = weights @ rows
+        squares = np.einsum("ij,ij->i", rows, rows)
+        if not squares.all():
+            return scale, rows, np.full(len(R), np.inf)
+        errors = (weights**2 @ (errors + n * _EPS**2)) / squares
+        lengths = np.sqrt(squares)
+        rows /= lengths[:, None]
+        scale = least + np.log(lengths)
+    return scale, rows, np.sqrt(errors)
+
+
+def _of_rows(scale: np.ndarray, rows: np.ndarray, errors: np.ndarray) -> np.ndarray | None:
+    """Return the log singular values of ``diag(exp(scale)) rows``, None if the errors of the rows move them too far."""
+    if not np.isfinite(errors).all():
+        return None
+    order = np.argsort(-scale, kind="stable")
+    scale = scale[order]
+    L = np.asarray(np.linalg.qr(rows[order].T, mode="r")).T
+    inverse, singular = _lapack.dtrtri(L, lower=1)
+    # To first order the log singular values of rows (I + rows⁻¹ δ) differ by the norm of the second term.
+    if singular or np.linalg.norm(inverse) * np.linalg.norm(errors) > TOLERANCE:
+        return None
+    parts: list[np.ndarray] = []
+    begin = 0
+    for end in _cuts(scale):
+        block = slice(begin, end)
+        # [[D₁ L₁₁, 0], [D₂ L₂₁, D₂ L₂₂]] is the block diagonal, with D₂ L₂₁ L₁₁⁻¹ D₁⁻¹ added to the identity before it.
+        coupling = (L[end:, block] @ inverse[block, block]) * np.exp(scale[end:, None] - scale[block])
+        if np.linalg.norm(coupling) > TOLERANCE:
+            return None
+        parts.append(_block_singular_values(scale[block], L[block, block]))
+        begin = end
+    return -np.sort(-np.concatenate(parts))
+
+
+def _cuts(scale: np.ndarray) -> list[int]:
+    """Cut descending scales at the widest gaps until no block spans more nats than the exponents of doubles allow."""
+    wide, ends = [(0, len(scale))], []
+    while wide:
+        begin, end = wide.pop()
+        if scale[begin] - scale[end - 1] <= _RANGE:
+            ends.append(end)
+        else:
+            cut = begin + int(np.argmax(-np.diff(scale[begin:end]))) + 1
+            wide += [(begin, cut), (cut, end)]
+    return sorted(ends)
 
 
 def _block_singular_values(scale: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    if np.isneginf(scale[0]):
-        return scale
     # dgejsv is accurate for columns of different scale (joba "C"): those of the transpose.
     columns = np.asfortranarray((np.exp(scale - scale[0])[:, None] * rows).T)
-    values, _, _, work, _, info = lapack.dgejsv(  # pyright: ignore[reportAttributeAccessIssue]
-        columns, joba=0, jobu=3, jobv=3, jobr=0, jobt=1, jobp=1
-    )
+    values, _, _, work, _, info = _lapack.dgejsv(columns, joba=0, jobu=3, jobv=3, jobr=0, jobt=1, jobp=1)
     with np.errstate(divide="ignore"):
         logs = np.log(values * (work[0] / work[1])) + scale[0]
     return np.where(info == 0, logs, np.nan)

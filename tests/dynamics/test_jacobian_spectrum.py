@@ -1,12 +1,14 @@
 """Singular values of long products against 60-digit arithmetic, and their mean in closed form."""
 
+import mpmath
 import numpy as np
 import pytest
 import torch
 from tests.oracles.dynamics_products import log_singular_values
 from torch import nn
 
-from unitcircle._graded_products import _split
+from unitcircle import _graded_products
+from unitcircle._graded_products import _cuts, log_singular_values_of
 from unitcircle.dynamics import as_recurrence, jacobian_spectrum, mean_log_singular_value
 
 EPS = np.finfo(float).eps
@@ -53,8 +55,112 @@ def test_ranges_beyond_double_precision():
 
 
 def test_blocks_are_cut_at_the_widest_gap():
-    blocks = [block.tolist() for block in _split(np.array([0.0, -500.0, -1300.0, -np.inf]), np.arange(4))]
-    assert sorted(blocks) == [[0, 1], [2], [3]]
+    assert _cuts(np.array([0.0, -500.0, -1300.0])) == [2, 3]
+    assert _cuts(np.array([0.0, -500.0])) == [2]
+
+
+def lstm_jacobians(module, x):
+    """The Jacobians of a torch LSTM from the zero state, its equations written out with mpmath."""
+    n = module.hidden_size
+    W, U = (mpmath.matrix(weight.tolist()) for weight in (module.weight_hh_l0, module.weight_ih_l0))
+    b = mpmath.matrix((module.bias_ih_l0 + module.bias_hh_l0).tolist())
+    h, c = mpmath.zeros(n, 1), mpmath.zeros(n, 1)
+    for inputs in x.tolist():
+        pre, J = W * h + U * mpmath.matrix(inputs) + b, mpmath.zeros(2 * n)
+        for k in range(n):
+            i, f, o = (1 / (1 + mpmath.exp(-pre[gate * n + k])) for gate in (0, 1, 3))
+            g, before = mpmath.tanh(pre[2 * n + k]), c[k]
+            c[k] = f * before + i * g
+            squashed = mpmath.tanh(c[k])
+            slope = o * (1 - squashed**2)
+            for j in range(n):
+                of_input = i * (1 - i) * g * W[k, j] + i * (1 - g**2) * W[2 * n + k, j]
+                J[n + k, j] = of_input + f * (1 - f) * before * W[n + k, j]
+                J[k, j] = slope * J[n + k, j] + o * (1 - o) * squashed * W[3 * n + k, j]
+            J[n + k, n + k], J[k, n + k] = f, slope * f
+            h[k] = o * squashed
+        yield J
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_an_lstm_that_starts_from_zero_without_bias_has_half_of_its_rank(bias):
+    # h is then a multiple of c after the first step, so that the product has rank n of 2 n, exactly.
+    torch.manual_seed(4)
+    n, steps = 3, 40
+    module = nn.LSTM(1, n, bias=True).double()
+    with torch.no_grad():
+        for gate in module.weight_hh_l0.chunk(4):
+            nn.init.orthogonal_(gate)
+        if not bias:
+            module.bias_ih_l0.zero_()
+            module.bias_hh_l0.zero_()
+    x = torch.cat([torch.zeros(1, 1), torch.rand(12, 1), torch.zeros(steps - 13, 1)]).double()
+    with mpmath.workdps(150):
+        product = mpmath.eye(2 * n)
+        for J in lstm_jacobians(module, x):
+            product = J * product
+        exact = [float(mpmath.log(value)) for value in mpmath.svd_r(product, compute_uv=False)]
+    result = jacobian_spectrum(module, x)
+    kept = 2 * n if bias else n
+    found = result.log_singular_values[0]
+    assert np.abs(found[:kept] - exact[:kept]).max() <= steps * ACCURACY
+    assert np.isneginf(found[kept:]).all()
+    assert np.isneginf(result.median[0]) == (not bias)
+
+
+def test_sequences_of_a_batch_lose_what_they_lose():
+    torch.manual_seed(4)
+    module = nn.LSTM(1, 3)
+    nn.init.zeros_(module.bias_ih_l0)
+    nn.init.zeros_(module.bias_hh_l0)
+    state = torch.stack([torch.zeros(3), torch.rand(3)])[None]
+    x = torch.cat([torch.zeros(1, 2, 1), torch.rand(19, 2, 1)])
+    together = jacobian_spectrum(module, x, initial=(state, state)).log_singular_values
+    assert np.isneginf(together).sum(1).tolist() == [3, 0]
+    for b in range(2):
+        alone = jacobian_spectrum(module, x[:, b : b + 1], initial=(state[:, b : b + 1],) * 2).log_singular_values
+        assert np.array_equal(np.isinf(alone[0]), np.isinf(together[b]))
+        kept = np.isfinite(alone[0])
+        assert np.abs(alone[0, kept] - together[b, kept]).max() <= 20 * ACCURACY
+
+
+def test_rows_of_very_different_size_lose_nothing():
+    # As of saturated units, whose derivatives are many decades smaller than those of the others.
+    rng = np.random.default_rng(0)
+    matrices = [10.0 ** rng.uniform(-20, 0, (5, 1)) * rng.standard_normal((5, 5)) for _ in range(12)]
+    with mpmath.workdps(500):
+        product = mpmath.eye(5)
+        for matrix in matrices:
+            product = mpmath.matrix(matrix.tolist()) * product
+        exact = [float(mpmath.log(value)) for value in mpmath.svd_r(product, compute_uv=False)]
+    assert np.abs(log_singular_values_of(matrices, np.eye(5)) - exact).max() <= 12 * ACCURACY
+
+
+@pytest.mark.parametrize("decades", [-5, 5])
+def test_products_beyond_the_exponents_of_doubles_keep_their_digits(decades):
+    values = log_singular_values_of([np.diag([1.0, 2.0]) * 10.0**decades] * 200, np.eye(2))
+    exact = 200 * (np.log([2.0, 1.0]) + decades * np.log(10))
+    assert np.abs(values - exact).max() <= 200 * 64 * EPS * abs(decades)
+
+
+def transient(rng):
+    # What the first half of the steps makes large, the second half makes small.
+    sizes = [10.0 ** (sign * np.arange(6)) for sign in (1, -1)]
+    return [np.diag(sizes[t // 20]) @ (np.eye(6) + 1e-8 * rng.standard_normal((6, 6))) for t in range(40)]
+
+
+def test_products_that_are_not_graded_are_passed_again(monkeypatch):
+    matrices = transient(np.random.default_rng(0))
+    values = log_singular_values_of(matrices, np.eye(6))
+    with mpmath.workdps(300):
+        product = mpmath.eye(6)
+        for matrix in matrices:
+            product = mpmath.matrix(matrix.tolist()) * product
+        exact = [float(mpmath.log(value)) for value in mpmath.svd_r(product, compute_uv=False)]
+    assert np.abs(values - exact).max() <= 40 * ACCURACY
+    # What has not converged is not told as if it had.
+    monkeypatch.setattr(_graded_products, "_PASSES", 1)
+    assert np.isnan(log_singular_values_of(matrices, np.eye(6))).all()
 
 
 def test_rank_deficiency_is_minus_infinity():

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from unitcircle._graded_products import LONGEST
 from unitcircle.dynamics._recurrence import Linearization
-
-LONGEST = 64
-"""Largest number of steps between two factorizations."""
 
 
 def identity(linearization: Linearization, k: int, /, *, like: Tensor) -> Tensor:
