@@ -13,7 +13,7 @@ from tests.dynamics.test_trajectories import Chunked, Loop, M, Masked, N, Reads,
 from torch import nn
 
 from unitcircle.diagnosis import diagnose
-from unitcircle.dynamics import calibrate_, depth_flow, driven_layers, gradient_flow
+from unitcircle.dynamics import calibrate_, depth_flow, driven_layers, gradient_flow, hand_written
 from unitcircle.monitor import Monitor
 
 ACCURACY = 1e-10
@@ -367,3 +367,85 @@ def test_a_loop_behind_a_new_normalization_is_run_as_in_training_and_says_so(fun
     measured = diagnosis.layers[0].live.log_gradient[::-1]
     assert np.abs(np.diff(measured) - np.diff([float(value) for value in expected])).max() <= 0.01
     assert int(model.bn.num_batches_tracked) == 0
+
+
+class Locked(nn.Module):
+    """One mask for all steps, as AWD-LSTM draws it."""
+
+    def forward(self, x):
+        return x * x.new_empty(1, *x.shape[1:]).bernoulli_(0.7) / 0.7 if self.training else x
+
+
+class Between(nn.Module):
+    """Something of a person between two layers; by steps, a decoder with choices of its own."""
+
+    def __init__(self, between=None):
+        super().__init__()
+        self.rnn, self.between, self.tf_ratio = nn.GRU(M, M), between, 0.5
+
+    def forward(self, x):
+        y = self.rnn(x)[0]
+        if isinstance(self.between, nn.MultiheadAttention):
+            return self.between(y, y, y)[0]
+        return self.between(y)
+
+
+class Chooses(Between):
+    def forward(self, x):
+        return self.rnn(x if random.random() < self.tf_ratio else 2 * x)[0]
+
+
+class Decodes(Between):
+    def forward(self, x):
+        return self.decode(x)
+
+    def decode(self, x, use_teacher_forcing=True):
+        return self.rnn(x if use_teacher_forcing else 2 * x)[0]
+
+
+FORCED = "teacher forcing (%s): run in evaluation mode as the batch and the model's defaults say, with one random draw"
+
+
+@pytest.mark.parametrize(
+    ("build", "note"),
+    [
+        (lambda: Between(Locked()), "in evaluation mode while measured, which their own code asks for: between"),
+        (lambda: Between(nn.MultiheadAttention(M, 1, dropout=0.1)), "dropout is off while measured: between"),
+        (Chooses, FORCED % "tf_ratio"),
+        (Decodes, FORCED % "use_teacher_forcing"),
+    ],
+)
+def test_what_a_person_writes_otherwise_in_training_is_said(build, note):
+    assert note in gradient_flow(seeded(build), X).notes
+
+
+def test_statistics_of_a_call_of_batch_norm_that_are_initial_are_those_of_the_batch():
+    class ByStep(nn.Module):
+        """A recurrent batch normalization, with running statistics of every step."""
+
+        def __init__(self):
+            super().__init__()
+            self.h2h, self.x2h = nn.Linear(N, N, bias=False), nn.Linear(M, N)
+            self.register_buffer("mean", torch.zeros(24, N))
+            self.register_buffer("variance", torch.ones(24, N))
+
+        def forward(self, x):
+            h = x.new_zeros(len(x), N)
+            for t, x_t in enumerate(x.unbind(1)):
+                z = self.h2h(h) + 50 * self.x2h(x_t)
+                h = torch.tanh(nn.functional.batch_norm(z, self.mean[t], self.variance[t], training=self.training))
+            return h
+
+    model = seeded(ByStep)
+    (layer,) = hand_written(model, X, lambda h: h.square().sum()).layers
+    twin, states = copy.deepcopy(model).double(), []
+    h = torch.zeros(4, N, dtype=torch.float64, requires_grad=True)
+    for x_t in X.double().unbind(1):
+        states.append(h)
+        z = twin.h2h(h) + 50 * twin.x2h(x_t)
+        h = torch.tanh((z - z.mean(0)) / (z.var(0, unbiased=False) + 1e-5).sqrt())
+    states.append(h)
+    norms = torch.stack(torch.autograd.grad(h.square().sum(), states)[::-1]).flatten(1).norm(dim=1)
+    assert np.abs(layer.gradient.log_norms[:, 0, 0] - norms.log().numpy()).max() <= ACCURACY
+    assert "a call of torch.nn.functional.batch_norm holds its initial statistics" in str(diagnose(model, X).coverage)
+    assert not model.mean.any()

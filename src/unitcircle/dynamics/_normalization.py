@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 _INSTANCE = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -34,7 +35,8 @@ def batch_statistics(model: nn.Module, /) -> Generator[list[str]]:
                     used.append(name)
 
             handles.append(module.register_forward_pre_hook(hook))
-        yield used
+        with _functional_statistics(used):
+            yield used
     finally:
         for handle in handles:
             handle.remove()
@@ -42,12 +44,44 @@ def batch_statistics(model: nn.Module, /) -> Generator[list[str]]:
             module.training = False
 
 
+@contextmanager
+def _functional_statistics(used: list[str]) -> Generator[None]:
+    """Do so where the code of a person calls the function with statistics of its own."""
+    plain = functional.batch_norm
+
+    def batch_norm(  # noqa: PLR0917  (torch's signature)
+        input: Tensor,  # noqa: A002  (torch's name)
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        *rest: Any,
+        **options: Any,
+    ) -> Tensor:
+        several = input.numel() > input.shape[1] if input.ndim > 1 else False
+        if training or not several or not _are_initial(running_mean, running_var):
+            return plain(input, running_mean, running_var, weight, bias, training, *rest, **options)
+        if (said := "a call of torch.nn.functional.batch_norm") not in used:
+            used.append(said)
+        return plain(input, None, None, weight, bias, True, *rest, **options)
+
+    functional.batch_norm = batch_norm
+    try:
+        yield
+    finally:
+        functional.batch_norm = plain
+
+
 def _is_fresh(module: nn.Module) -> bool:
-    if not isinstance(module, _NORMALIZATION) or module.running_mean is None:
+    if not isinstance(module, _NORMALIZATION):
         return False
-    mean, variance, count = module.running_mean, module.running_var, module.num_batches_tracked
-    never = count is None or int(count) == 0
-    return never and not bool(mean.any()) and (variance is None or bool((variance == 1).all()))
+    count = module.num_batches_tracked
+    return (count is None or int(count) == 0) and _are_initial(module.running_mean, module.running_var)
+
+
+def _are_initial(mean: Tensor | None, variance: Tensor | None) -> bool:
+    return mean is not None and not bool(mean.any()) and (variance is None or bool((variance == 1).all()))
 
 
 def converged_spectral_norms(model: nn.Module, tensors: dict[str, Tensor], /) -> list[str]:
