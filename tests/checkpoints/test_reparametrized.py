@@ -10,6 +10,7 @@ EPS32 = float(np.finfo(np.float32).eps)
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
+adapter = pytest.importorskip("unitcircle.torch")
 
 
 def model():
@@ -87,6 +88,36 @@ def test_orthogonal_blocks(tmp_path):
     lstm = perturbed(parametrize_orthogonal(model(), gain=0.9))
     layer = check(lstm, tmp_path, notes=1)
     np.testing.assert_allclose(np.linalg.svd(layer.gates["f"])[1], 0.9, rtol=16 * EPS32)
+
+
+@pytest.mark.parametrize("cell", [nn.RNN, nn.LSTM])
+@pytest.mark.parametrize("n", [4, 5])
+@pytest.mark.parametrize("orthogonal_map", [None, "scaled_cayley"])
+@pytest.mark.parametrize("form", ["parametrize_orthogonal", "parametrize_schur"])
+def test_every_parametrization_of_this_package(tmp_path, cell, n, orthogonal_map, form):
+    torch.manual_seed(n)
+    rnn = getattr(adapter, form)(cell(3, n), orthogonal_map=orthogonal_map)
+    layers = saved(perturbed(rnn), tmp_path)
+    weight = rnn.weight_hh_l0.detach().numpy()
+    np.testing.assert_allclose(np.concatenate([*layers[0].gates.values()]), weight, rtol=0, atol=64 * EPS32)
+    assert not layers.coverage.unread
+    assumed = [note for note in layers.coverage.notes if "torch's default map" in note]
+    assert bool(assumed) is (orthogonal_map is None)
+
+
+def test_two_factors_are_no_weight_norm(tmp_path):
+    class LowRank(nn.Module):
+        def forward(self, A, B):
+            return A @ B
+
+        def right_inverse(self, W):
+            return W[:, :2], W[:2]
+
+    rnn = nn.RNN(3, 6)
+    nn.utils.parametrize.register_parametrization(rnn, "weight_hh_l0", LowRank())
+    layers = saved(rnn, tmp_path)
+    assert not tuple(layers)
+    assert "weight_hh_l0 is stored in a parametrization that is not known" in layers.coverage.unread[0]
 
 
 def test_an_orthogonal_stack_and_an_orthogonal_matrix(tmp_path):

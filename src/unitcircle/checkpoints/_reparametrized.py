@@ -21,6 +21,9 @@ _SUFFIXED = re.compile(
     r"(?P<plain>.*(?:weight|kernel|(?:^|[._/])[WwU])(?:_[a-z]{2})?(?:_l\d+)?(?:_reverse)?)_(?P<part>orig|raw|v)",
     re.DOTALL,
 )
+_BASE = re.compile(r"0\.((blocks|bases)\.\d+\.)?(base|signs)")
+_SCHUR = frozenset({"original0", "original1", "original2", "original3"})
+"""P, moduli, phases and what is above the diagonal, of :func:`unitcircle.torch.parametrize_schur`."""
 _ASSUMED_MAP = (
     "an orthogonal parametrization is taken as torch's default map: another one changes the weight, "
     "and leaves its singular values"
@@ -45,7 +48,7 @@ def restored(stored: Mapping[str, StoredTensor], /) -> Restored:
     for name in stored:
         if name in children:
             prefix, plain = children[name][0]
-            found = _of_parametrization(name, children[name][1], notes)
+            found = _of_parametrization(name, children[name][1], stored, notes)
             if found is None:
                 unread[f"{prefix}{plain} is stored in a parametrization that is not known ({name}): not read"] = None
                 continue
@@ -74,7 +77,7 @@ def _loader(name: str, weight: Weight, parts: list[StoredTensor]) -> Callable[[]
         try:
             with np.errstate(all="ignore"):  # a norm of zero gives NaN, which the findings name
                 value = weight(*(array.astype(np.result_type(array, np.float64)) for array in arrays))
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError, TypeError) as error:
             raise ArgumentError(name, "must be stored in parts that fit together", str(error)) from error
         if value.shape != arrays[0].shape:
             shapes = ", ".join(str(array.shape) for array in arrays)
@@ -95,23 +98,36 @@ def _parametrizations(stored: Mapping[str, StoredTensor]) -> dict[str, tuple[tup
     return {
         leaves[first]: (place, leaves)
         for place, leaves in groups.values()
-        for first in ("original1", "original")
-        if first in leaves and not ("original1" in leaves and first == "original")
+        for first in (_of_weight_shape(leaves),)
+        if first in leaves
     }
 
 
+def _of_weight_shape(leaves: Mapping[str, str]) -> str:
+    """Return the original that has the shape of the weight: the direction beside a norm, P of a Schur form."""
+    if leaves.keys() >= _SCHUR:
+        return "original0"
+    return "original1" if "original1" in leaves else "original"
+
+
 def _of_parametrization(
-    name: str, leaves: Mapping[str, str], notes: dict[str, None]
+    name: str, leaves: Mapping[str, str], stored: Mapping[str, StoredTensor], notes: dict[str, None]
 ) -> tuple[tuple[str, ...], Weight] | None:
     """Return what a parametrized weight is computed from, the part in its own shape first, and how."""
-    kind = leaves.keys() - {"original", "original0", "original1"}
-    bases = sorted((leaf for leaf in kind if re.fullmatch(r"0\.(blocks\.\d+\.)?base", leaf)), key=_natural)
+    kind = leaves.keys() - {"original", *_SCHUR}
+    bases = sorted((leaf for leaf in kind if _BASE.fullmatch(leaf)), key=_natural)
+    if any(leaf.endswith("base") for leaf in bases):
+        notes[_ASSUMED_MAP] = None
+    if leaves.keys() >= _SCHUR:
+        if not bases or kind - {*bases}:
+            return None
+        return (*(leaves[leaf] for leaf in sorted(_SCHUR)), *(leaves[leaf] for leaf in bases)), _of_schur_form
     if "original1" in leaves:
-        return None if kind or "original0" not in leaves else ((name, leaves["original0"]), _of_norm)
+        known = set(leaves) == {"original0", "original1"} and _is_norm(stored[leaves["original0"]])
+        return ((name, leaves["original0"]), _of_norm) if known else None
     if kind == {"0._u", "0._v"}:
         return (name, leaves["0._u"], leaves["0._v"]), _of_spectral_norm
     if bases and kind - {*bases} <= {"0.gain"}:
-        notes[_ASSUMED_MAP] = None
         if "0.gain" not in kind and any("blocks" in leaf for leaf in bases):
             notes["a gain of 1 is assumed for orthogonal blocks whose file, of unitcircle 0.1, does not hold it"] = None
         gain = [leaves["0.gain"]] if "0.gain" in leaves else []
@@ -127,8 +143,7 @@ def _of_suffix(name: str, stored: Mapping[str, StoredTensor]) -> tuple[str, str,
     plain, part = match["plain"], match["part"]
     if part == "v":
         norm = stored.get(f"{plain}_g")
-        is_norm = norm is not None and sum(extent > 1 for extent in norm.shape) <= 1
-        found = ((name, f"{plain}_g"), _of_norm) if is_norm else None
+        found = ((name, f"{plain}_g"), _of_norm) if norm is not None and _is_norm(norm) else None
     elif part == "raw" and "weight" in plain:
         found = (name,), np.asarray
         # fastai keeps the raw weight beside the module that it is a weight of.
@@ -144,6 +159,11 @@ def _of_suffix(name: str, stored: Mapping[str, StoredTensor]) -> tuple[str, str,
     else:
         found = None
     return "", plain, found
+
+
+def _is_norm(tensor: StoredTensor) -> bool:
+    """Return whether a tensor varies along one axis at most, as the norms of rows or columns do."""
+    return sum(extent > 1 for extent in tensor.shape) <= 1
 
 
 def _natural(leaf: str) -> list[int]:
@@ -172,8 +192,41 @@ def _orthogonal_with_gain(free: np.ndarray, *parts: np.ndarray) -> np.ndarray:
 def _orthogonal(free: np.ndarray, *bases: np.ndarray) -> np.ndarray:
     """Return the orthogonal blocks ``base @ map(X)`` that torch makes of its free parameters X."""
     blocks = list(zip(np.split(free, len(bases)), bases, strict=True))
-    maps = [base @ _exponential(X) if X.shape[0] == X.shape[1] else _of_reflections(X, base) for X, base in blocks]
-    return np.concatenate(maps)
+    return np.concatenate([_orthogonal_block(X, base) for X, base in blocks])
+
+
+def _orthogonal_block(free: np.ndarray, base: np.ndarray) -> np.ndarray:
+    if base.ndim == 1:
+        return _scaled_cayley(free, base)
+    return base @ _exponential(free) if free.shape[0] == free.shape[1] else _of_reflections(free, base)
+
+
+def _scaled_cayley(free: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """Return (I + A)⁻¹ (I − A) D, whose skew-symmetric A has the free entries above its diagonal."""
+    ask(5 * 8 * free.size, "the orthogonal matrix of its weights")
+    work(len(free) ** 3 // 1000, "the orthogonal matrix of its weights")
+    upper = np.triu(free, 1)
+    A, eye = upper - upper.T, np.eye(len(free))
+    return np.linalg.solve(eye + A, eye - A) * signs
+
+
+def _of_schur_form(
+    free: np.ndarray, moduli: np.ndarray, phases: np.ndarray, upper: np.ndarray, *bases: np.ndarray
+) -> np.ndarray:
+    """Return the blocks ``P (Λ + T) Pᵀ`` of this package's Schur form: rotations by pairs, and what is above them."""
+    n = free.shape[1]
+    ask(4 * 8 * free.size, "the weights of its Schur form")
+    parts = zip(np.split(free, len(bases)), moduli, phases, np.split(upper, len(bases)), bases, strict=True)
+    blocks: list[np.ndarray] = []
+    for X, sizes, angles, T, base in parts:
+        P, S = _orthogonal_block(X, base), np.triu(T, 1)
+        pairs = len(angles)
+        S[np.diag_indices(n)] = [*np.repeat(sizes[:pairs] * np.cos(angles), 2), *sizes[pairs:]]
+        even, sines = 2 * np.arange(pairs), sizes[:pairs] * np.sin(angles)
+        S[even, even + 1] -= sines
+        S[even + 1, even] += sines
+        blocks.append(P @ S @ P.T)
+    return np.concatenate(blocks)
 
 
 def _exponential(free: np.ndarray) -> np.ndarray:
