@@ -26,6 +26,9 @@ MATRIX_AXES = 2
 _STANDARD = hasattr(np, "cumulative_sum")
 """Whether NumPy has all that is used here by the names of the array API, as from 2.1 on: a copy of it imports f2py."""
 
+_NAMESPACES: dict[type, Any] = {}
+"""Classes of torch's tensors, whose namespace a draw asks for ten times."""
+
 
 @runtime_checkable
 class Array(Protocol):
@@ -44,7 +47,15 @@ ArrayT = TypeVar("ArrayT", bound=Array)
 
 def namespace(array: Array, /) -> Any:
     """Return the array-API namespace of an array: NumPy's, torch's, JAX's, ..."""
-    return np if _STANDARD and isinstance(array, np.ndarray | np.generic) else array_api_compat.array_namespace(array)
+    if _STANDARD and isinstance(array, np.ndarray | np.generic):
+        return np
+    kind = type(array)
+    if kind not in _NAMESPACES:
+        found = array_api_compat.array_namespace(array)
+        if not array_api_compat.is_torch_array(array):  # of others it may depend on more than their class
+            return found
+        _NAMESPACES[kind] = found
+    return _NAMESPACES[kind]
 
 
 def library(array: Array, /) -> str:
@@ -249,18 +260,21 @@ def require_finite(array: Any, /, *, argument: str) -> None:
 
 def require_normal(z: Any, /) -> None:
     """Refuse numbers that no normal law gives, where values can be looked at."""
-    if 0 in z.shape or may_be(_within(z, LARGEST_DRAW)):
+    if 0 in z.shape or _may_be_within(z, LARGEST_DRAW):
         return
     rule = f"must be finite, as standard-normal numbers are, and at most {LARGEST_DRAW:g}"
     raise NotFiniteError("z", rule, "a NaN, an infinity or a larger number")
 
 
-def _within(z: Any, limit: float) -> Any:
-    """Return whether no modulus is beyond a limit, and none is NaN; real numbers are read twice, and not copied."""
-    if dtype_name(z).startswith("complex"):
-        return abs(z) <= limit
+def _may_be_within(z: Any, limit: float) -> bool:
+    """Return whether no modulus is beyond a limit and none is NaN, or none can be looked at; reals are not copied."""
     xp = namespace(z)
-    return (xp.max(z) <= limit) & (xp.min(z) >= -limit)
+    try:
+        if dtype_name(z).startswith("complex"):
+            return bool(xp.all(abs(z) <= limit))
+        return float(xp.max(z)) <= limit and float(xp.min(z)) >= -limit
+    except (TypeError, RuntimeError, NotImplementedError):
+        return True
 
 
 def may_be(condition: Any) -> bool:

@@ -10,6 +10,9 @@ import numpy as np
 from unitcircle._array import dtype_name, library, namespace
 from unitcircle.initializers._banded import identity
 
+_TINY = {"float32": 2.0**-63, "complex64": 2.0**-63, "float64": 2.0**-511, "complex128": 2.0**-511}
+"""Root of the smallest normal number of an element type."""
+
 
 def haar(z: Any, /, *, gain: float = 1.0) -> Any:
     r"""Return a multiple of a Haar-distributed isometry ``(..., m, n)``, m ≥ n, by Stewart's reflections.
@@ -36,21 +39,23 @@ def haar(z: Any, /, *, gain: float = 1.0) -> Any:
     G. W. Stewart, SIAM J. Numer. Anal. 17 (1980), theorem 3.3; LAPACK, ``xLARFG``.
     """
     xp = namespace(z)
-    below = xp.tril(z)
-    head = xp.linalg.diagonal(z)
-    norm = xp.sqrt(xp.sum(xp.real(below * xp.conj(below)) if _is_complex(z) else below * below, axis=-2))
-    ones = xp.ones_like(norm)
-    # Of probability zero, but it occurs in float32: a column of zeros counts as one along its axis.
-    head = xp.where(norm == 0, xp.ones_like(head), head)
-    norm = xp.where(norm == 0, ones, norm)
-    sign = xp.where((xp.real(head) if _is_complex(z) else head) >= 0, ones, -ones)
-    beta = xp.astype(-sign * norm, z.dtype)
-    vectors = xp.tril(z, k=-1) / (head - beta)[..., None, :]
-    return _product(vectors, (beta - head) / beta) * xp.astype(-gain * sign, z.dtype)[..., None, :]
+    is_complex = _is_complex(z)
+    below, head = xp.tril(z), xp.linalg.diagonal(z)
+    squares = xp.real(below * xp.conj(below)) if is_complex else below * below
+    # Of probability zero, but it occurs in float32: a column of zeros counts as a tiny multiple of its axis.
+    tiny = _TINY[dtype_name(z)]
+    head = head + tiny
+    norm = xp.sqrt(xp.sum(squares, axis=-2) + tiny * tiny)
+    minus_beta = xp.copysign(norm, xp.real(head) if is_complex else head)
+    sign = minus_beta / norm
+    if is_complex:
+        minus_beta, sign = (xp.astype(x, z.dtype) for x in (minus_beta, sign))
+    step = head + minus_beta
+    return _product(below / step[..., None, :], step / minus_beta) * (-gain * sign)[..., None, :]
 
 
 def _product(vectors: Any, tau: Any) -> Any:
-    """Return the first n columns of ``H_1 ⋯ H_n``; the vectors ``(..., m, n)`` lie below the diagonal."""
+    """Return the first n columns of ``H_1 ⋯ H_n``; the vectors ``(..., m, n)`` count below the diagonal."""
     kind = library(vectors)
     if kind == "numpy":
         return _lapack_product(vectors, tau)
@@ -58,7 +63,7 @@ def _product(vectors: Any, tau: Any) -> Any:
         return importlib.import_module("torch").linalg.householder_product(vectors, tau)
     if kind == "jax":
         return importlib.import_module("jax").lax.linalg.householder_product(vectors, tau)
-    return _compact_product(vectors, tau)
+    return _compact_product(namespace(vectors).tril(vectors, k=-1), tau)
 
 
 def _lapack_product(vectors: np.ndarray, tau: np.ndarray) -> np.ndarray:

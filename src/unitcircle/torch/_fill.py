@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
 from unitcircle._filling import gated_cell
 from unitcircle._keywords import right_keywords
 from unitcircle._renamed import renamed_arguments
 from unitcircle.errors import ArgumentError, ShapeError
-from unitcircle.initializers import GateBias, Initializer, parse
+from unitcircle.initializers import Eigen, GateBias, Initializer, parse
 from unitcircle.torch._dense import require_tensor
+from unitcircle.torch._eigen import draws_angles, eigen_
 from unitcircle.torch._random import Rng, generator_of
 
 
@@ -30,6 +33,14 @@ def draw(init: Initializer, shape: tuple[int, ...], like: torch.Tensor, generato
         rule = "must be a real initializer for a real tensor"
         raise ArgumentError("init", rule, f"{init}, whose weights are complex")
     return weight
+
+
+def fill_block(block: torch.Tensor, init: Initializer, generator: torch.Generator, /) -> None:
+    """Fill one block in place; random angles are drawn as such, every other law from normal numbers."""
+    if draws_angles(init, block, generator):
+        eigen_(block, cast("Eigen", init), generator)
+    else:
+        block.copy_(draw(init, tuple(block.shape), block, generator))
 
 
 def blocks_of(tensor: torch.Tensor, gates: int, /) -> list[torch.Tensor]:
@@ -86,7 +97,7 @@ def fill_(
     if tensor.ndim != init.axes and not (init.elementwise and tensor.ndim == 1):
         raise ShapeError("tensor", f"must have {init.axes} axes for {init}", f"shape {tuple(tensor.shape)}")
     generator = generator_of(rng)
-    blocks = blocks_of(tensor, 1 if gates is None else gates)
+    blocks = [tensor] if gates is None else blocks_of(tensor, gates)
     if isinstance(init, GateBias) and len(blocks) > 1:
         cell = gated_cell(init, len(blocks))
         tensor.zero_()
@@ -95,5 +106,5 @@ def fill_(
             blocks[cell.gates.index(gate)].copy_(value)
         return tensor
     for block in blocks:
-        block.copy_(draw(init, tuple(block.shape), block, generator))
+        fill_block(block, init, generator)
     return tensor

@@ -23,7 +23,7 @@ from unitcircle.torch._computed_weights import (
     restored_on_error,
     write_weight,
 )
-from unitcircle.torch._fill import draw, gaussian
+from unitcircle.torch._fill import draw, fill_block, gaussian
 from unitcircle.torch._modules import RecurrentTensors, recurrent_tensors, suspects
 from unitcircle.torch._random import Rng, generator_of
 
@@ -240,14 +240,17 @@ def _fill_weights(tensors: RecurrentTensors, filling: Filling, generator: torch.
     for gate, init in filling.by_gate(filling.recurrent, blocks).items():
         block = blocks[gate]
         fed_back = block.shape[-1]
-        weight = draw(init, (fed_back, fed_back), block, generator)
-        block.copy_(weight if projection is None else projection.to(weight.dtype).T @ weight)
+        if projection is None:
+            fill_block(block, init, generator)
+        else:
+            weight = draw(init, (fed_back, fed_back), block, generator)
+            block.copy_(projection.to(weight.dtype).T @ weight)
         yield "weight_hh", gate, init
     if tensors.input is None:
         return
     blocks = tensors.blocks(tensors.input)
     for gate, init in filling.by_gate(filling.input, blocks).items():
-        blocks[gate].copy_(draw(init, tuple(blocks[gate].shape), blocks[gate], generator))
+        fill_block(blocks[gate], init, generator)
         yield "weight_ih", gate, init
 
 
