@@ -150,7 +150,7 @@ OF_NO_ARRAY = {
         "check_codes", "diagnosis_page", "diagnosis_text", "diagnosis_view", "drawn_decay", "explain", "initialized",
         "is_live", "load_rules", "merged_action", "rule_of", "rules", "selected_codes",
     },
-    "recurrence": {"activation", "is_known_activation", "kind_of", "layer_label"},
+    "recurrence": {"activation", "activation_like", "is_known_activation", "kind_of", "layer_label"},
     "dynamics": {"input_share", "plot_calibration", "unwrapped"},
     "torch": {
         "copied", "generator_of", "gradient_of", "has_gradient", "has_own_forward", "parametrize_orthogonal",

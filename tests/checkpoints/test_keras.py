@@ -455,6 +455,10 @@ class TestActivations:
             ({"class_name": "ReLU", "config": {"max_value": 6.0}}, "relu(?)"),
             ({"class_name": "function", "config": "mine>tanh"}, "mine>tanh"),
             ("swish_custom", "swish_custom"),
+            ("elu", "elu"),
+            ({"class_name": "ELU", "config": {"alpha": 0.5}}, "elu(0.5)"),
+            ({"class_name": "Activation", "config": {"activation": "relu"}}, "relu"),
+            ({"value": ["4wEAAAA=", None, None]}, "a function without a name"),  # a lambda
         ],
     )
     def test_a_function_keeps_its_name_and_constants(self, tmp_path, process, value, name):
@@ -462,7 +466,7 @@ class TestActivations:
         write_legacy(tmp_path / "a.h5", {"lstm": STACK}, model_config=json.dumps(config), keras_version="3.1")
         (found,), _ = read_hdf5(tmp_path / "a.h5", process=process)
         assert found.activations["g"] == name
-        known = name in {"relu"} or name.startswith("leaky")
+        known = name in {"relu"} or name.startswith(("leaky", "elu"))
         assert found.unknown == (frozenset() if known else {"activation"})
         np.testing.assert_array_equal(found.gates["i"], STACK["recurrent_kernel:0"][:, :4].T)
 

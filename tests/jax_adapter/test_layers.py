@@ -1,5 +1,7 @@
 """flax parameters and modules as layers: our reference step against flax's forward pass, and what a diagnosis says."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +33,11 @@ NNX = {
     "gru": lambda rngs: nnx.GRUCell(M, N, rngs=rngs, **NOISY),
     "gru of relu": lambda rngs: nnx.GRUCell(M, N, rngs=rngs, activation_fn=jax.nn.relu, **NOISY),
     "gelu": lambda rngs: nnx.SimpleCell(M, N, rngs=rngs, activation_fn=jax.nn.gelu, **NOISY),
+    "leaky": lambda rngs: nnx.SimpleCell(
+        M, N, rngs=rngs, activation_fn=partial(nn.leaky_relu, negative_slope=0.2), **NOISY
+    ),
+    "of one's own": lambda rngs: nnx.GRUCell(M, N, rngs=rngs, activation_fn=lambda x: jnp.where(x > 0, x, 0), **NOISY),
+    "exact gelu": lambda rngs: nnx.LSTMCell(M, N, rngs=rngs, gate_fn=partial(nn.gelu, approximate=False), **NOISY),
     "hard gates": lambda rngs: nnx.GRUCell(M, N, rngs=rngs, gate_fn=jax.nn.hard_sigmoid, **NOISY),
 }
 
@@ -68,6 +75,20 @@ def test_nnx_modules_make_the_step_of_the_cell(name):
     [layer] = to_layers(cell)
     assert layer.name == "cell"
     assert_same_step(layer, cell)
+
+
+def test_a_function_is_known_by_its_values():
+    def tanh(x):
+        return jnp.tanh(2 * x)
+
+    for function, name in (
+        (tanh, "tanh(?)"),
+        (jax.nn.mish, "mish"),
+        (nn.softmax, "softmax"),
+        (jax.jit(jnp.tanh), "tanh"),
+    ):
+        [layer] = to_layers(nnx.SimpleCell(M, N, rngs=nnx.Rngs(0), activation_fn=function))
+        assert layer.activations == {"h": name}
 
 
 def test_a_model_in_order_with_names_and_directions():

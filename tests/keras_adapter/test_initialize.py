@@ -74,7 +74,13 @@ def test_cells_are_found_wherever_they_stand():
             Orthogonal().certificate(block).require()
 
 
-@pytest.mark.parametrize("activation", ["leaky_relu", "gelu", "hard_sigmoid", keras.layers.LeakyReLU(0.1)])
+@pytest.mark.parametrize(
+    "activation",
+    [
+        *("leaky_relu", "gelu", "hard_sigmoid", keras.layers.LeakyReLU(0.1), keras.layers.ELU(0.5)),
+        *(keras.layers.ReLU(negative_slope=0.3), keras.layers.Activation("tanh"), keras.ops.tanh),
+    ],
+)
 def test_activations_are_the_functions_of_keras(activation):
     """leaky_relu has slope 0.2 in Keras and 0.01 in torch, hard_sigmoid divides by 6 since Keras 3."""
     model = sequential(keras.layers.SimpleRNN(N, activation=activation, return_sequences=True))
@@ -85,6 +91,18 @@ def test_activations_are_the_functions_of_keras(activation):
         state = step(layer, one, state)
         # 5 steps in single precision: 2 eps measured.
         np.testing.assert_allclose(state, expected, rtol=0, atol=16 * EPS["float32"])
+
+
+def tanh(x):
+    return keras.ops.tanh(2 * x)
+
+
+@pytest.mark.parametrize(
+    ("activation", "name"), [(tanh, "tanh(?)"), ("mish", "mish"), (keras.layers.ReLU(6.0), "relu(?)")]
+)
+def test_an_activation_of_another_function_is_not_known_by_its_name(activation, name):
+    (layer,) = to_layers(sequential(keras.layers.SimpleRNN(N, activation=activation)))
+    assert layer.activations == {"h": name}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -24,6 +24,7 @@ _CONVOLUTIONAL = {"ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
 _SLOPES = {
     "leaky_relu": ("leaky_relu", (), 0.2),
     "leakyrelu": ("leaky_relu", ("negative_slope", "alpha"), 0.3),
+    "elu": ("elu", ("alpha",), 1.0),
 }
 _RELU_CONSTANTS = ("max_value", "negative_slope", "threshold")
 
@@ -157,14 +158,16 @@ class KerasModel:
         if isinstance(value, dict):  # a function or an object, as Keras 3 serializes it
             inner = value.get("config")
             constants = inner if isinstance(inner, dict) else {}
-            value = inner if isinstance(inner, str) else value.get("class_name")
+            value = inner if isinstance(inner, str) else value.get("class_name") or "a function without a name"
+            if value == "Activation":
+                value = constants.get("activation")
         name = str(value).lower()
         if name == "hard_sigmoid" and self.version >= 3:
             return "hard_sigmoid6"
         if name in _SLOPES:
             family, keys, default = _SLOPES[name]
             slope = next((constants[key] for key in keys if isinstance(constants.get(key), int | float)), default)
-            return f"{family}({slope:.6g})"
+            return name if (name, slope) == ("elu", 1.0) else f"{family}({slope:.6g})"
         # A ReLU that is cut or tilted is another function.
         return f"{name}(?)" if name == "relu" and any(constants.get(key) for key in _RELU_CONSTANTS) else name
 

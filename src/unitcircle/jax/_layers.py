@@ -12,7 +12,15 @@ from unitcircle._array import dtype_name, to_numpy
 from unitcircle.errors import ArgumentError
 from unitcircle.jax._cells import MGU, CellParameters, cells_of, flatten
 from unitcircle.jax._nnx import is_module, parameters_of, submodule
-from unitcircle.recurrence import Cell, RecurrentLayer, Source, from_flax, from_torch
+from unitcircle.recurrence import (
+    Cell,
+    RecurrentLayer,
+    Source,
+    activation_like,
+    from_flax,
+    from_torch,
+    is_known_activation,
+)
 
 
 def to_layers(model: Any, /) -> list[RecurrentLayer]:
@@ -121,6 +129,9 @@ def _with_activations(layer: RecurrentLayer, cell: Any) -> RecurrentLayer:
 
 
 def _activation(function: Any) -> str:
-    """Return our name of a function; two names of JAX mean other functions than those of torch and Keras 2."""
-    name = getattr(function, "__name__", "unknown")
-    return {"hard_sigmoid": "hard_sigmoid6", "gelu": "gelu_tanh"}.get(name, name)
+    """Return our name of a function by its values: names of JAX mean other functions, and partial has none."""
+    if (known := activation_like(function)) is not None:
+        return known
+    inner = getattr(function, "func", function)
+    name = str(getattr(inner, "__name__", type(inner).__name__))
+    return f"{name}(?)" if is_known_activation(name) else name

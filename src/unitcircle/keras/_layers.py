@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
+from unitcircle._array import to_numpy
 from unitcircle.keras._cells import RecurrentCell, recurrent_cells
-from unitcircle.recurrence import RecurrentLayer, Source, from_keras
+from unitcircle.recurrence import RecurrentLayer, Source, activation_like, from_keras, is_known_activation
 
 
 def to_layers(model: keras.Layer, /) -> list[RecurrentLayer]:
@@ -53,8 +54,10 @@ def _layer(recurrent: RecurrentCell) -> RecurrentLayer:
 
 
 def _activation(function: Any) -> str:
-    name = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__).lower()
-    # Keras 3 divides by 6 where Keras 1 and 2 divided by 5; its leaky ReLU has another slope than torch's.
-    slope = 0.2 if name == "leaky_relu" else getattr(function, "negative_slope", None) if name == "leakyrelu" else None
-    name = name if slope is None else f"leaky_relu({float(slope):.6g})"
-    return "hard_sigmoid6" if name == "hard_sigmoid" else name
+    """Return our name of a function by its values: its names mean other functions, its layers have constants."""
+    if isinstance(function, str):
+        return function
+    plain = function.call if isinstance(function, keras.Layer) else function
+    known = activation_like(lambda x: to_numpy(plain(keras.ops.convert_to_tensor(x))))
+    name = str(getattr(function, "__name__", type(function).__name__)).lower()
+    return known or (f"{name}(?)" if is_known_activation(name) else name)

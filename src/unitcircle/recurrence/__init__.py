@@ -11,7 +11,7 @@ RecurrentLayer(name='lstm', cell=<Cell.LSTM: 'lstm'>, ...)
 (['i', 'f', 'g', 'o'], (3, 3), 6)
 """
 
-from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation, is_known_activation
+from unitcircle.recurrence._activations import ACTIVATIONS, Activation, activation, activation_like, is_known_activation
 from unitcircle.recurrence._cell import GATES, Cell
 from unitcircle.recurrence._equal_layers import EqualLayers, kind_of
 from unitcircle.recurrence._flax_layout import from_flax
@@ -41,6 +41,7 @@ __all__ = [
     "RecurrentLayer",
     "Source",
     "activation",
+    "activation_like",
     "from_diagonal",
     "from_flax",
     "from_keras",

@@ -185,3 +185,46 @@ def is_known_activation(name: str, /) -> bool:
     except UnknownNameError:
         return False
     return True
+
+
+_GRID = np.concatenate([np.linspace(-9.0, 9.0, 73), [-1e-3, 1e-3]])
+"""Where functions are compared: beyond every bend of those that are known, and close to 0."""
+_CLOSE = 2e-6
+"""Difference of two functions, relative where they exceed 1, up to which they are the same in single precision."""
+
+
+def activation_like(function: Elementwise, /) -> str | None:
+    """Return the name under which :func:`activation` has a function, told by its values and not by its own name.
+
+    Parameters
+    ----------
+    function
+        An elementwise function of arrays, of any framework.
+
+    Returns
+    -------
+    str or None
+        A name, with constants where it needs some: ``"leaky_relu(0.2)"``. None for a function that is not known, or
+        cannot be evaluated.
+
+    Examples
+    --------
+    >>> activation_like(lambda x: np.where(x > 0, x, 0.2 * x)), activation_like(lambda x: x**3)
+    ('leaky_relu(0.2)', None)
+    """
+    try:
+        values = np.asarray(function(_GRID.astype(np.float32)), dtype=np.float64)
+        of_minus_one = float(np.asarray(function(np.full(1, -1.0, np.float32))).reshape(()))
+    except Exception:  # code of a person
+        return None
+    slopes = {"leaky_relu": -of_minus_one, "elu": float(of_minus_one / np.expm1(-1.0))}
+    names = [*ACTIVATIONS, *(f"{family}({constant:.6g})" for family, constant in slopes.items())]
+    return next((name for name in names if _is_like(activation(name), values)), None)
+
+
+def _is_like(known: Activation, values: np.ndarray) -> bool:
+    with np.errstate(all="ignore"):
+        expected = known.value(_GRID)
+        return values.shape == expected.shape and bool(
+            (np.abs(values - expected) <= _CLOSE * np.maximum(1.0, np.abs(expected))).all()
+        )
