@@ -13,6 +13,7 @@ from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.experiments.training import Run
 from unitcircle_reproduction import Context, Verdict
 from unitcircle_reproduction._contenders import Contender, claim_on, contenders, judge_groups
+from unitcircle_reproduction._context import FURTHER
 from unitcircle_reproduction._judgement import Evidence, follows, number, significant
 from unitcircle_reproduction._statement import Statement
 from unitcircle_reproduction.eigen import _bracketed as bracketed
@@ -239,10 +240,10 @@ def test_a_stabilizer_whose_network_has_not_learned_is_not_told():
 
 def test_rates_of_contenders_are_extended_while_one_is_at_an_edge(learned, tmp_path):
     _, members, experiment, _ = learned
-    grid = replace(experiment, learning_rates=(0.001, 0.003))
+    grid = replace(experiment, learning_rates=(0.001, 0.003), further_rates=1)
     # An option that is an initializer is no name of a folder.
     member = replace(members[0], options={**members[0].options, "input": "gaussian(std=0.5)"})
-    group = contenders(Context(tmp_path), "bracketed", [member], grid, farthest=1)
+    group = contenders(Context(tmp_path), "bracketed", [member], grid)
     (row,) = group.rows
     # The least rates of this grid are far too small, so that the largest is extended, and no more than once.
     assert sorted(row.tuning) == [0.001, 0.003, 0.0099]
@@ -274,9 +275,9 @@ def test_an_orthogonal_start_is_judged_by_what_it_adds(learned):
 def test_every_recipe_is_a_contender_with_the_inputs_of_all_and_its_own(tmp_path, monkeypatch):
     found = {}
 
-    def contest(_, __, members, experiment, **options):
+    def contest(_, __, members, experiment):
         found[members[0].cell] = members
-        assert options["farthest"] == bracketed.FARTHEST
+        assert experiment.further_rates == FURTHER
         assert experiment.rank_by == "steps"
 
     monkeypatch.setattr(bracketed, "contenders", contest)

@@ -105,7 +105,7 @@ def _accuracies(edge_, ordered, chaotic):
     noise = np.random.default_rng(0).normal(0, 1e-3, (len(edge.GAINS), 8))
     means = {edge.EDGE: edge_, edge.ORDERED: ordered, edge.CHAOTIC: chaotic}
     scores = np.array([means.get(gain, 0.5) for gain in edge.GAINS])[:, None] + noise
-    return {"accuracy": scores, "rates": np.full(len(edge.GAINS), 0.1)}
+    return {"accuracy": scores, "rates": np.full(len(edge.GAINS), 0.1), "edge": np.zeros(len(edge.GAINS), bool)}
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,20 @@ def _accuracies(edge_, ordered, chaotic):
 def test_the_edge_is_judged_against_both_sides(at_edge, away, accuracies, expected):
     logs = {gain: np.full(3, at_edge if gain == edge.EDGE else away) for gain in edge.GAINS}
     assert edge.judged(logs, _accuracies(*accuracies)).verdict is expected
+
+
+def test_the_rate_of_a_gain_is_extended_by_itself(monkeypatch):
+    wanted = {gain: 1.0 if gain == edge.ORDERED else 1e9 if gain == edge.CHAOTIC else 0.03 for gain in edge.GAINS}
+    asked = []
+
+    def trained(members):
+        asked.extend(members)
+        return np.array([-abs(np.log(rate / wanted[gain])) for gain, rate, _ in members])
+
+    monkeypatch.setattr(edge, "trained", trained)
+    found = edge.contest(90)
+    rates, edges = (dict(zip(edge.GAINS, found[name].tolist(), strict=True)) for name in ("rates", "edge"))
+    assert (rates[edge.ORDERED], rates[edge.EDGE], rates[edge.CHAOTIC]) == (0.99, 0.03, 117.0)
+    assert [gain for gain, at_edge in edges.items() if at_edge] == [edge.CHAOTIC]
+    # Of the others no further rate is tried; reported seeds choose nothing.
+    assert {rate for gain, rate, seed in asked if gain == edge.EDGE and seed == 1090} == set(edge.RATES)

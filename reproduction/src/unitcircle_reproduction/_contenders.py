@@ -40,10 +40,9 @@ def contenders(
     /,
     *,
     tuning_seeds: int = 1,
-    farthest: int = 0,
     pairs: int | None = None,
 ) -> Group:
-    """Train contenders of several cells on one task, as many rates farther as are allowed while one is at an edge."""
+    """Train contenders of several cells on one task."""
     groups: list[Group] = []
     by_cell: dict[tuple[str, str], list[Contender]] = {}
     for member in members:
@@ -57,28 +56,12 @@ def contenders(
             initializers={member.label: member.initializer for member in alike},
             experiments=(replace(experiment, cells=(cell,), options=options),),
             seeds=pairs or context.pick(*SEEDS),
-            tuning_seeds=context.pick(tuning_seeds, tuning_seeds if farthest else 3),
+            tuning_seeds=tuning_seeds if experiment.further_rates else context.pick(tuning_seeds, 3),
             twin=False,
         )
-        groups += context.study(_bracketed(context, context.seeded(study), farthest), here=True).groups
+        groups += context.study(context.seeded(study), here=True).groups
     rows = {row.label: row for group in groups for row in group.rows}
     return replace(groups[0], rows=tuple(rows[member.label] for member in members))
-
-
-def _bracketed(context: Context, study: Study, farthest: int) -> Study:
-    """Return a study of one experiment with rates beyond those at which a row was best, 3.3 times farther each."""
-    (experiment,) = study.experiments
-    for _ in range(farthest):
-        # One reported seed, which is one of the study's own.
-        rows = [row for group in context.study(replace(study, seeds=1), here=True).groups for row in group.rows]
-        tried, chosen = experiment.learning_rates, {row.learning_rate for row in rows}
-        ends = [(min(tried), min(tried) / 3.3), (max(tried), max(tried) * 3.3)]
-        further = tuple(float(f"{beyond:.3g}") for end, beyond in ends if end in chosen)
-        if not further:
-            break
-        experiment = replace(experiment, learning_rates=tuple(sorted((*tried, *further))))
-        study = replace(study, experiments=(experiment,))
-    return study
 
 
 def judge_groups(groups: Mapping[str, Group], reference: str, others: Sequence[str], /) -> dict[str, Group]:

@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 SEEDS = 10
 """The most seeds of a study: those of one repetition end where those of the next begin."""
+FURTHER = 5
+"""Learning rates that a contest adds at most at either end while the best of a contender is there."""
+BEYOND = 3.3
+"""Factor from a rate at an end to the further one."""
 REPETITIONS = FIRST_TUNING_SEED // SEEDS
 _DRAWS = 0x64726177
 """Added to the seed of direct draws, so that their streams differ from those of the runs, whose seeds are small."""

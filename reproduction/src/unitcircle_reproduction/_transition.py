@@ -15,11 +15,10 @@ from torch.nn import functional
 
 from unitcircle.dynamics import participation_ratio
 from unitcircle.initializers import Gaussian, parse
+from unitcircle_reproduction._context import BEYOND, FURTHER
 
 SEEDS, TUNING = 8, 1
 RATES = (1e-3, 3e-3, 1e-2)
-FARTHEST = 2
-"""Rates that are added at most while the best is at an edge, each 3.3 times farther."""
 BATCH = 16
 KEPT = "kept"
 """Law of a Gaussian weight whose eigenvectors are kept while its eigenvalues get a modulus: ``"kept(0.95)"``."""
@@ -225,12 +224,12 @@ def contest(task: Memory, laws: Sequence[str], first_seed: int, /) -> dict[str, 
     tuning = [first_seed + 1000 + k for k in range(TUNING)]
     found: dict[float, np.ndarray] = {}
     further, chosen = list(task.rates), list[float]()
-    for _ in range(1 + FARTHEST):
+    for _ in range(1 + FURTHER):
         scores = trained(task, [(law, rate, seed) for rate in further for law in laws for seed in tuning])
         found |= dict(zip(further, scores.reshape(len(further), len(laws), TUNING).mean(-1), strict=True))
         chosen = [min(found, key=lambda rate, k=k: found[rate][k]) for k in range(len(laws))]
         low, high = min(found), max(found)
-        further = [low / 3.3] * (low in chosen) + [high * 3.3] * (high in chosen)
+        further = [low / BEYOND] * (low in chosen) + [high * BEYOND] * (high in chosen)
         if not further:
             break
     seeds = [first_seed + k for k in range(SEEDS)]

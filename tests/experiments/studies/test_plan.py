@@ -10,7 +10,9 @@ pytest.importorskip("torch")
 
 from tests.experiments.engines.crashing import score_of
 
-from unitcircle.experiments.studies import Experiment, Plan, Store, Study, chosen_rate
+from unitcircle.errors import ArgumentError
+from unitcircle.experiments.comparison import compare
+from unitcircle.experiments.studies import Experiment, Plan, Store, Study, chosen_rate, tuned_runs
 from unitcircle.experiments.studies._choice import preference
 from unitcircle.experiments.training import Record, Run, Status
 
@@ -242,3 +244,61 @@ def test_the_direction_is_the_task_s(tmp_path):
         row = rows(study)[0]
         records = {run: ended(run, run.learning_rate) for run in study.tuning_runs(*row)}
         assert chosen_rate(study, *row, records.get) == best_rate
+
+
+def extended(seed=0):
+    """A study whose best rate is .1 for one initializer, .001 for the other, and its plan worked off."""
+    wanted = {"zeros()": 0.1, "orthogonal(gain=1.0)": 0.001}
+    experiment = Experiment("adding(length=10)", sizes=(4,), learning_rates=RATES, further_rates=2)
+    laws = {"haar": "orthogonal", "zeros": "zeros"}
+    study = Study("test", initializers=laws, experiments=(experiment,), seeds=5, tuning_seeds=2, twin=False)
+
+    def record(run):
+        return ended(run, abs(math.log(run.learning_rate / wanted[run.recurrent])))
+
+    return study, record, random.Random(seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rates_are_added_while_the_best_is_at_an_edge_for_that_row_alone(tmp_path, seed):
+    study, record, rng = extended(seed=seed)
+    store, taken, flights = Store(tmp_path), [], []
+    plan = Plan(study, store)
+    while plan.left:
+        while len(flights) < 3 and (stack := plan.take(3)):
+            flights.append(stack)
+            taken += stack
+        finish(plan, store, flights.pop(rng.randrange(len(flights))), record)
+    haar, zeros = rows(study)
+    # From .001 and .01: .000303 is worse, and .033 and .109 are better; farther than two is not looked.
+    assert {r.learning_rate for r in tuned_runs(study, *haar, store.get)} == {0.000303, 0.001, 0.01}
+    assert {r.learning_rate for r in tuned_runs(study, *zeros, store.get)} == {0.001, 0.01, 0.033, 0.109}
+    assert [chosen_rate(study, *row, store.get) for row in (haar, zeros)] == [0.001, 0.109]
+    assert len(taken) == len(set(taken)) == 2 * (3 + 4) + 2 * 5
+    comparison = compare(study, store.get)
+    assert (comparison.planned, comparison.missing) == (len(taken), 0)
+    assert {row.label: row.at_edge for row in comparison.groups[0].rows} == {"haar": False, "zeros": True}
+    # A second call finds everything.
+    assert (Plan(study, store).left, Plan(study, store).ended) == (0, len(taken))
+
+
+def test_a_failed_run_is_tried_again_before_a_rate_is_added(tmp_path):
+    study, record, _ = extended()
+    store = Store(tmp_path)
+    row = rows(study)[0]
+    for run in study.tuning_runs(*row):
+        store.write(ended(run, status=Status.FAILED) if run.seed == 1001 else record(run))
+
+    def planned(**options):
+        plan = Plan(study, store, limit=lambda _: 1, **options)
+        taken = [run for _ in range(plan.left) for run in plan.take(1)]
+        return {run.learning_rate for run in taken if run.recurrent.startswith("orthogonal")}
+
+    assert planned() == {0.000303}
+    assert planned(retry_failed=True) == set(RATES)
+
+
+def test_further_rates_need_two_rates():
+    for further, rates in ((-1, RATES), (1, RATES[:1])):
+        with pytest.raises(ArgumentError, match="further_rates"):
+            Experiment("adding(length=10)", learning_rates=rates, further_rates=further)

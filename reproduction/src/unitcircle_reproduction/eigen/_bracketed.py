@@ -9,12 +9,12 @@ from unitcircle.experiments.comparison import Group, Standing
 from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import Contender, claim_on, contenders
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._statement import Statement
 from unitcircle_reproduction.eigen._studies import EIGEN
 
 UNITS, STEPS = 64, 600
-RATES, FARTHEST = (1e-3, 3e-3, 1e-2), 2
+RATES = (1e-3, 3e-3, 1e-2)
 TASK = "tomita(grammar=4)"
 IRNN, NP, OWN = "IRNN", "np-RNN", ", its authors' inputs"
 LAWS = {
@@ -55,12 +55,14 @@ def claims(context: Context, /) -> Iterator[Claim]:
             Statement(name, title, said, EIGEN, rivals, Standing.WORSE),
             groups,
             f"{UNITS} units, at most {STEPS} steps, ranked by the steps to the threshold; rates "
-            f"{', '.join(map(str, RATES))}, extended at an edge at most {FARTHEST} times.",
+            f"{', '.join(map(str, RATES))}, extended at an edge at most {FURTHER} times.",
         )
 
 
 def _group(context: Context, cell: str, more: Sequence[Contender]) -> Group:
     members = [*(Contender(name, cell, law) for name, law in LAWS.items()), *more]
     options = {"steps": STEPS, "evaluate_every": 20, "patience": 2, "measure_at": ()}
-    experiment = Experiment(TASK, sizes=(UNITS,), learning_rates=RATES, rank_by="steps", options=options)
-    return contenders(context, f"eigen-bracketed-{cell}", members, experiment, farthest=FARTHEST)
+    experiment = Experiment(
+        TASK, sizes=(UNITS,), learning_rates=RATES, further_rates=FURTHER, rank_by="steps", options=options
+    )
+    return contenders(context, f"eigen-bracketed-{cell}", members, experiment)

@@ -31,6 +31,7 @@ TASKS = tuple(
 EIGEN = "eigen .95"
 LAWS = {
     EIGEN: "eigen(modulus=0.95, angles=uniform)",
+    "eigen .95, Haar angles": "eigen(modulus=0.95, angles=haar)",
     "Xavier": "xavier_normal",
     "identity × .95": "identity(scale=0.95)",
 }

@@ -21,7 +21,7 @@ from unitcircle_reproduction._correlation import Correlation, rank_correlation, 
 from unitcircle_reproduction._judgement import number, with_interval
 from unitcircle_reproduction._statement import Statement, claim_of
 from unitcircle_reproduction.eigen import _trained_figures as figures
-from unitcircle_reproduction.eigen._studies import EIGEN, STRUCTURES, reported
+from unitcircle_reproduction.eigen._studies import EIGEN, HAAR_ANGLES, STRUCTURES, reported
 
 Figures = dict[str, Callable[[], Figure]]
 
@@ -74,7 +74,9 @@ def structure(group: Group, /) -> Claim:
 
 def _claim(group: Group, statement: Statement, remark: str = "", drawn: Figures | None = None) -> Claim:
     """Return the claim that the eigen initializer is better than the others, which the study has judged."""
-    shown = replace(group, rows=tuple(row for row in group.rows if row.label in {EIGEN, *statement.others}))
+    shown = replace(
+        group, rows=tuple(row for row in group.rows if row.label in {EIGEN, HAAR_ANGLES, *statement.others})
+    )
     others = sorted((row for row in shown.rows if row.label != EIGEN), key=lambda row: row.label)
     reference = next(row for row in group.rows if row.label == EIGEN)
     gaps = "; ".join(
@@ -83,7 +85,7 @@ def _claim(group: Group, statement: Statement, remark: str = "", drawn: Figures 
         for row in others
     )
     measured = (
-        f"{group.title}, {len(reference.seeds)} seeds, each row at the better of its learning rates. Difference in "
+        f"{group.title}, {len(reference.seeds)} seeds, each row at the best of its learning rates. Difference in "
         f"test accuracy to {EIGEN} (paired; p: permutation test, Holm over the table): {gaps}. {remark}"
     )
     differences: Figures = {DIFFERENCES: partial(figures.differences, shown, EIGEN)}

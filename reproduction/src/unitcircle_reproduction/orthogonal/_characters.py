@@ -10,13 +10,13 @@ from unitcircle.experiments.tasks import CharacterLanguageModel
 from unitcircle.report import written_whole
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import Contender, claim_on, contenders
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._statement import Statement
 from unitcircle_reproduction.orthogonal._memory import LSTM, TANH, TYPED
 from unitcircle_reproduction.orthogonal._stabilizer import CHARACTERS, number_words
 
 UNITS, WINDOW, STEPS = 64, 50, 800
-RATES, FARTHEST = (3e-3, 1e-2, 3e-2), 2
+RATES = (3e-3, 1e-2, 3e-2)
 _TYPED = Statement(
     "typed-characters",
     "Strongly-typed networks on characters",
@@ -40,6 +40,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
         CharacterLanguageModel(str(text), WINDOW),
         sizes=(UNITS,),
         learning_rates=RATES,
+        further_rates=FURTHER,
         title="numbers in English words",
         options=options,
     )
@@ -48,7 +49,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
         Contender(TANH, "tanh"),
         Contender(LSTM, "lstm", "torch_default + forget_bias"),
     )
-    group = contenders(context, "orthogonal-characters", members, experiment, farthest=FARTHEST)
+    group = contenders(context, "orthogonal-characters", members, experiment)
     yield claim_on(
         _TYPED,
         {"numbers in English words": group},

@@ -11,15 +11,13 @@ from unitcircle.experiments.comparison import Group
 from unitcircle.experiments.studies import Experiment, Store
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import Contender, claim_on, contenders, judge_groups
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._statement import Statement
 
 FREE, CLIPPED = "exploding, not clipped", "exploding, clipped at 1"
 QUIET_FREE, QUIET_CLIPPED = "torch default, not clipped", "torch default, clipped at 1"
 PLAIN, OMEGA = "without Ω", "with Ω, weight 1"
 UNITS, FACTORS = 32, (2, 3)
-FARTHEST = 2
-"""Rates that are added at most at either end while the best is there."""
 
 _CLIPPING = Statement(
     "clipping",
@@ -51,10 +49,10 @@ def claims(context: Context, /) -> Iterator[Claim]:
             Experiment(
                 f"copying(delay={delay})",
                 sizes=(UNITS,),
-                learning_rates=context.pick((1e-2,), (3e-3, 1e-2, 3e-2)),
+                learning_rates=(3e-3, 1e-2, 3e-2),
+                further_rates=FURTHER,
                 options={"steps": steps, "evaluate_every": steps // 5, "batch_size": 20, "measure_at": (0, -1)},
             ),
-            farthest=context.pick(0, FARTHEST),
         )
         for delay in delays
     }
@@ -79,16 +77,15 @@ def _clipping(context: Context, factor: int) -> Group:
     if factor == FACTORS[0]:
         members += [Contender(QUIET_FREE, "tanh", options={"clip": None})]
         members += [Contender(QUIET_CLIPPED, "tanh", options={"clip": 1.0})]
-    rates, steps = context.pick((0.03, 0.3), (0.03, 0.1, 0.3)), 600
+    rates, steps = (0.03, 0.1, 0.3), 600
     options = {"optimizer": "sgd", "steps": steps, "evaluate_every": steps // 4, "measure_at": (0,)}
-    experiment = Experiment("digits", sizes=(UNITS,), learning_rates=rates, options=options)
+    experiment = Experiment("digits", sizes=(UNITS,), learning_rates=rates, further_rates=FURTHER, options=options)
     return contenders(
         context,
         f"orthogonal-clipping-{factor}",
         members,
         experiment,
         tuning_seeds=2,
-        farthest=context.pick(0, FARTHEST),
     )
 
 

@@ -15,7 +15,7 @@ from unitcircle.experiments.studies import Experiment, Study
 from unitcircle.report import CYCLE
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import SEEDS
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._judgement import Evidence, follows, number
 
 
@@ -59,7 +59,15 @@ def claim(context: Context, /) -> Claim:
             f"orthogonal-depth-{start.inner}-{start.ends}-{start.clip}",
             initializers={str(start): start.inner},
             experiments=(
-                Experiment("deep_linear_map", cells, (64,), learning_rates=rates, rank_by="steps", options=options),
+                Experiment(
+                    "deep_linear_map",
+                    cells,
+                    (64,),
+                    learning_rates=rates,
+                    further_rates=FURTHER,
+                    rank_by="steps",
+                    options=options,
+                ),
             ),
             seeds=context.pick(*SEEDS),
             tuning_seeds=context.pick(1, 3),
@@ -75,11 +83,12 @@ def claim(context: Context, /) -> Claim:
         "Deep linear networks: learning time and depth",
         "From orthogonal initial weights the learning time of a deep linear network does not depend on its depth; from "
         "scaled Gaussian ones it grows (Saxe, McClelland and Ganguli).",
-        f"Median steps of gradient descent (batch 128, the best of {len(rates)} rates from {rates[-1]:g} to 1 at every "
-        f"depth, {context.pick(*SEEDS)} seeds) to 30 % of the variance, n = 64, at most {steps} steps. The orthogonal "
-        "start was tried in four ways: with the first and the last layer orthogonal or Gaussian, with the gradient "
-        f"clipped or not. It is as the source says where the times differ by a factor of at most {FACTOR:g} over all "
-        "depths, and those from Gaussian layers with the same clipping by more. Largest over smallest time: "
+        f"Median steps of gradient descent (batch 128, the best of {len(rates)} rates from {rates[-1]:g} to 1, "
+        f"extended at an edge, at every depth, {context.pick(*SEEDS)} seeds) to 30 % of the variance, n = 64, at most "
+        f"{steps} steps. The orthogonal start was tried in four ways: with the first and the last layer orthogonal or "
+        f"Gaussian, with the gradient clipped or not. It is as the source says where the times differ by a factor of "
+        f"at most {FACTOR:g} over all depths, and those from "
+        "Gaussian layers with the same clipping by more. Largest over smallest time: "
         f"{grown}.",
         verdict,
         [_table_row(start, depths, times[start]) for start in STARTS],

@@ -14,7 +14,7 @@ from unitcircle.experiments.comparison import paired_p
 from unitcircle.experiments.tasks import Digits
 from unitcircle.initializers import Orthogonal
 from unitcircle_reproduction._claim import Claim
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import BEYOND, FURTHER, Context
 from unitcircle_reproduction._judgement import Evidence, follows, number, significant
 
 GAINS = (0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.5, 2.0)
@@ -98,13 +98,36 @@ def _descend(weights: Sequence[Tensor], rate: Tensor) -> None:
 
 
 def contest(first_seed: int, /) -> dict[str, np.ndarray]:
-    """Return accuracies ``(gains, seeds)`` at the rate of each gain, and these rates."""
-    tuning = first_seed + 1000
-    scores = trained([(gain, rate, tuning) for gain in GAINS for rate in RATES]).reshape(len(GAINS), len(RATES))
-    rates = np.array(RATES)[scores.argmax(1)]
+    """Return accuracies ``(gains, seeds)`` at the rate of each gain, these rates, and whether each is at an edge."""
+    known: dict[float, dict[float, float]] = {gain: {} for gain in GAINS}
+    further = [(gain, rate) for gain in GAINS for rate in RATES]
+    for _ in range(1 + FURTHER):
+        found = trained([(gain, rate, first_seed + 1000) for gain, rate in further])
+        for (gain, rate), score in zip(further, found, strict=True):
+            known[gain][rate] = float(score)
+        # Between equal rates the smaller one.
+        best = {gain: min(scores, key=lambda rate, of=scores: (-of[rate], rate)) for gain, scores in known.items()}
+        further = [(gain, float(f"{best[gain] * factor:.3g}")) for gain, factor in _further(known, best).items()]
+        if not further:
+            break
     seeds = range(first_seed, first_seed + SEEDS)
-    found = trained([(gain, float(rate), seed) for gain, rate in zip(GAINS, rates, strict=True) for seed in seeds])
-    return {"accuracy": found.reshape(len(GAINS), SEEDS), "rates": rates}
+    accuracy = trained([(gain, best[gain], seed) for gain in GAINS for seed in seeds]).reshape(len(GAINS), SEEDS)
+    edges = _further(known, best)
+    return {
+        "accuracy": accuracy,
+        "rates": np.array([best[gain] for gain in GAINS]),
+        "edge": np.array([gain in edges for gain in GAINS]),
+    }
+
+
+def _further(known: Mapping[float, Mapping[float, float]], best: Mapping[float, float]) -> dict[float, float]:
+    """Return gain → factor to the next rate, of the gains whose best rate is the smallest or the largest."""
+    ends = {gain: (min(rates), max(rates)) for gain, rates in known.items()}
+    return {
+        gain: 1 / BEYOND if best[gain] == low else BEYOND
+        for gain, (low, high) in ends.items()
+        if best[gain] in {low, high}
+    }
 
 
 def claims(context: Context, /) -> Iterator[Claim]:
@@ -112,7 +135,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     if context.leaves_out("orthogonal/edge-of-chaos"):
         return
     found = context.kept(
-        "orthogonal-edge", (GAINS, RATES, STEPS, context.first_seed), lambda: contest(context.first_seed)
+        "orthogonal-edge", (GAINS, RATES, FURTHER, STEPS, context.first_seed), lambda: contest(context.first_seed)
     )
     yield judged({gain: ratios(gain, context.draws) for gain in GAINS}, found)
 
@@ -144,7 +167,7 @@ def judged(logs: Mapping[float, np.ndarray], found: Mapping[str, np.ndarray], /)
         + ", ".join(f"{value:+.1f}" for value in decades.values())
         + f" decades at g = {', '.join(map('{:g}'.format, decades))} (median of {NETWORKS} networks). Trained on "
         f"digits ({TRAINED_DEPTH} layers of {TRAINED_UNITS} units, {STEPS} steps of plain descent, clipped at 1, "
-        f"each gain at its best rate of another seed, {SEEDS} seeds), the mean test accuracy is "
+        f"each gain at its best rate of another seed, extended at an edge, {SEEDS} seeds), the mean test accuracy is "
         + ", ".join(f"{number(float(values.mean()))}" for values in accuracy.values())
         + f". Faithful is called a factor within {FACTOR:g}.",
         verdict,
@@ -156,9 +179,9 @@ def judged(logs: Mapping[float, np.ndarray], found: Mapping[str, np.ndarray], /)
                 "to": float(logs[gain].max()) / np.log(FACTOR),
                 "test accuracy, mean": float(accuracy[gain].mean()),
                 "worst": float(accuracy[gain].min()),
-                "rate": number(float(rate)) + " (edge)" * (rate in {min(RATES), max(RATES)}),
+                "rate": number(float(rate)) + " (edge)" * bool(edge),
             }
-            for gain, rate in zip(GAINS, found["rates"], strict=True)
+            for gain, rate, edge in zip(GAINS, found["rates"], found["edge"], strict=True)
         ],
         condition=condition,
     )

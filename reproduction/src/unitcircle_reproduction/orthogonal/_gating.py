@@ -10,12 +10,12 @@ from unitcircle.experiments.comparison import Group, Row, Standing, paired_p
 from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import Contender, claim_on, contenders
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._judgement import Evidence, follows, number, significant
 from unitcircle_reproduction._statement import Statement, sentence, table
 
 UNITS, LENGTH, STEPS = 32, 50, 500
-RATES, FARTHEST = (3e-3, 1e-2, 3e-2), 1
+RATES = (3e-3, 1e-2, 3e-2)
 XAVIER, HAAR = "Xavier", "Haar"
 LAWS = {XAVIER: "xavier_normal", HAAR: "orthogonal"}
 CELLS = {"tanh": "", "gru": "", "lstm": " + forget_bias"}
@@ -51,8 +51,8 @@ def claims(context: Context, /) -> Iterator[Claim]:
     ]
     options = {"steps": STEPS, "evaluate_every": STEPS // 5, "batch_size": 20, "measure_at": ()}
     task = f"adding(length={LENGTH})"
-    experiment = Experiment(task, sizes=(UNITS,), learning_rates=RATES, options=options)
-    group = contenders(context, "orthogonal-gating", members, experiment, farthest=FARTHEST)
+    experiment = Experiment(task, sizes=(UNITS,), learning_rates=RATES, further_rates=FURTHER, options=options)
+    group = contenders(context, "orthogonal-gating", members, experiment)
     yield claim_on(_GATING, {task: group}, f"All have n = {UNITS} units; forget biases of the LSTM are 1.")
     yield pairing(group)
 

@@ -8,7 +8,7 @@ from unitcircle.experiments.comparison import Group, Standing
 from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import Contender, claim_on, contenders
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._statement import Statement
 
 TANH, LSTM = "tanh, torch default", "LSTM, forget bias 1"
@@ -76,5 +76,5 @@ def _adding(context: Context, length: int) -> Group:
 
 def _experiment(context: Context, task: str, steps: int) -> Experiment:
     options = {"steps": steps, "evaluate_every": steps // context.pick(5, 20), "batch_size": 20, "measure_at": ()}
-    rates = context.pick((3e-3, 1e-2), (3e-4, 1e-3, 3e-3, 1e-2))
-    return Experiment(task, sizes=(context.pick(*SIZES),), learning_rates=rates, options=options)
+    rates = context.pick((3e-3, 1e-2, 3e-2), (3e-4, 1e-3, 3e-3, 1e-2))
+    return Experiment(task, sizes=(context.pick(*SIZES),), learning_rates=rates, further_rates=FURTHER, options=options)

@@ -8,14 +8,14 @@ from unitcircle.experiments.comparison import Group, Standing
 from unitcircle.experiments.studies import Experiment
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import contenders
-from unitcircle_reproduction._context import Context
+from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._sequential import claim_by_looks
 from unitcircle_reproduction._statement import Statement
 from unitcircle_reproduction.orthogonal._memory import CONTENDERS, LSTM, TANH, UNITARY
 
 UNITS, STEPS, DELAY = 32, 2000, 100
 TASK = f"copying(delay={DELAY})"
-RATES, FARTHEST = (3e-3, 1e-2, 3e-2), 1
+RATES = (3e-3, 1e-2, 3e-2)
 _LONG = Statement(
     "unitary-delays",
     "Unitary evolution networks at a delay of a hundred steps",
@@ -40,6 +40,6 @@ def claims(context: Context, /) -> Iterator[Claim]:
 
 def _group(context: Context, pairs: int) -> Group:
     options = {"steps": STEPS, "evaluate_every": STEPS // 20, "batch_size": 20, "measure_at": ()}
-    experiment = Experiment(TASK, sizes=(UNITS,), learning_rates=RATES, options=options)
+    experiment = Experiment(TASK, sizes=(UNITS,), learning_rates=RATES, further_rates=FURTHER, options=options)
     members = [member for member in CONTENDERS if member.label in {UNITARY, TANH, LSTM}]
-    return contenders(context, "orthogonal-unitary", members, experiment, farthest=FARTHEST, pairs=pairs)
+    return contenders(context, "orthogonal-unitary", members, experiment, pairs=pairs)

@@ -20,7 +20,7 @@ from unitcircle.experiments.comparison._statistics import (
     variance_shares,
 )
 from unitcircle.experiments.models import TrainableCell
-from unitcircle.experiments.studies import TWIN, Experiment, Study, chosen_rate
+from unitcircle.experiments.studies import TWIN, Experiment, Study, chosen_rate, tuned_runs
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
 
@@ -99,7 +99,7 @@ class _RowRecords:
 
     @classmethod
     def of(cls, study: Study, experiment: Experiment, setting: Run, label: str, find: Find) -> _RowRecords:
-        tuning = {run: find(run) for run in study.tuning_runs(experiment, setting, label)}
+        tuning = {run: find(run) for run in tuned_runs(study, experiment, setting, label, find)}
         rate = chosen_rate(study, experiment, setting, label, tuning.get)
         reported: dict[int, Record | None] = dict.fromkeys(study.reported_seeds)
         if rate is not None:
@@ -218,7 +218,7 @@ def _row(entry: _RowRecords, experiment: Experiment, task: Task, score: Score, c
     solved = sum(r.status is Status.FINISHED and r.summary.get("solved") == 1 for r in results.values())
     if experiment.rank_by == "steps":
         solved = int(np.isfinite(steps).sum())
-    rates = experiment.learning_rates
+    rates = {run.learning_rate for run in entry.tuning} or {entry.learning_rate}
     with_threshold = not math.isnan(task.threshold)
     any_run = len(scores) > 0
     worst = scores.min if task.higher_is_better else scores.max

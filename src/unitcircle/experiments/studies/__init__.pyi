@@ -16,10 +16,11 @@ __all__ = [
     "shipped_studies",
     "stack_limit",
     "study_table",
+    "tuned_runs",
     "write_table",
 ]
 
-from ._choice import chosen_rate
+from ._choice import chosen_rate, tuned_runs
 from ._execute import Outcome, execute
 from ._export import query, write_table
 from ._plan import Plan, stack_limit

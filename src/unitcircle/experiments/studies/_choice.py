@@ -9,6 +9,9 @@ from unitcircle.experiments.studies._study import Experiment, Study
 from unitcircle.experiments.tasks import Task
 from unitcircle.experiments.training import Record, Run, Status
 
+FACTOR = 3.3
+"""Between a rate at an end and the further one that is tried, rounded to three digits."""
+
 
 def chosen_rate(
     study: Study, experiment: Experiment, setting: Run, label: str, find: Callable[[Run], Record | None], /
@@ -28,7 +31,7 @@ def chosen_rate(
     Returns
     -------
     float or None
-        One of the experiment's learning rates.
+        One of the experiment's learning rates, or a further one (:attr:`Experiment.further_rates`).
 
     Examples
     --------
@@ -45,14 +48,72 @@ def chosen_rate(
     """
     if len(experiment.learning_rates) == 1:
         return experiment.learning_rates[0]
+    return _best(experiment, tuned_runs(study, experiment, setting, label, find), find)
+
+
+def tuned_runs(
+    study: Study, experiment: Experiment, setting: Run, label: str, find: Callable[[Run], Record | None], /
+) -> list[Run]:
+    """Return the runs that choose the learning rate of a row, as far as the records tell which rates these are.
+
+    While the best rate is the smallest or the largest, the next one beyond it is added, at most
+    :attr:`Experiment.further_rates` at either end.
+
+    Parameters
+    ----------
+    study, experiment, setting, label
+        The row.
+    find
+        Run → its record or None: :meth:`Store.get`.
+
+    Returns
+    -------
+    list of Run
+        Learning rates × tuning seeds, the smallest rate first where some were added. Where a run has no record, its
+        rate is among them and no further one.
+
+    Examples
+    --------
+    Runs that are the better the larger the rate is: one rate more is tried, and is the last that may be.
+
+    >>> from unitcircle.experiments.training import Record, Status
+    >>> def find(run):
+    ...     summary = {"validation_score": 0.1 / (1 + 100 * run.learning_rate), "steps_to_threshold": float("inf")}
+    ...     return Record(run, Status.FINISHED, summary=summary)
+    >>> adding = Experiment(
+    ...     "adding(length=10)", learning_rates=(1e-3, 3e-3), further_rates=1, options={"steps": 10}
+    ... )
+    >>> study = Study("rates", initializers={"default": "torch_default"}, experiments=(adding,), tuning_seeds=1)
+    >>> runs = tuned_runs(study, adding, next(adding.settings()), "default", find)
+    >>> [run.learning_rate for run in runs]
+    [0.001, 0.003, 0.0099]
+    """
+    rates = experiment.learning_rates
+    runs = study.tuning_runs(experiment, setting, label)
+    # Each round adds a rate: at most as many as are allowed below and above.
+    below = above = experiment.further_rates
+    while (below or above) and (best := _best(experiment, runs, find)) is not None:
+        if best == min(rates) and below:
+            below, beyond = below - 1, best / FACTOR
+        elif best == max(rates) and above:
+            above, beyond = above - 1, best * FACTOR
+        else:
+            break
+        rates = tuple(sorted((*rates, float(f"{beyond:.3g}"))))
+        runs = study.tuning_runs(experiment, setting, label, rates=rates)
+    return runs
+
+
+def _best(experiment: Experiment, runs: Iterable[Run], find: Callable[[Run], Record | None]) -> float | None:
+    """Return the best learning rate of tuning runs; None if one has no record, or if there is none."""
     by_rate: dict[float, list[Record]] = {}
-    for run in study.tuning_runs(experiment, setting, label):
+    for run in runs:
         record = find(run)
         if record is None:
             return None
         by_rate.setdefault(run.learning_rate, []).append(record)
     higher = Task.parse(experiment.task).higher_is_better
-    return min(by_rate, key=lambda rate: (preference(by_rate[rate], experiment.rank_by, higher), rate))
+    return min(by_rate, key=lambda rate: (preference(by_rate[rate], experiment.rank_by, higher), rate), default=None)
 
 
 def preference(records: Iterable[Record], rank_by: str, higher_is_better: bool, /) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from unitcircle.experiments.engines import EngineKind, Local
-from unitcircle.experiments.studies._choice import chosen_rate
+from unitcircle.experiments.studies._choice import chosen_rate, tuned_runs
 from unitcircle.experiments.studies._estimate import Estimates
 from unitcircle.experiments.studies._memory import memory_of
 from unitcircle.experiments.studies._store import Store
@@ -123,9 +123,19 @@ class Plan:
         self.estimates = Estimates()
         self._rows = [_PendingRow(*row, missing=set()) for row in _rows(study)]
         for row in self._rows:
-            tuning = study.tuning_runs(row.experiment, row.setting, row.label)
-            row.missing = {run.key for run in tuning if self._add(run, self._tuning)}
+            self._await_tuning(row)
         self._choose_rates()
+
+    def _await_tuning(self, row: _PendingRow) -> None:
+        """Add the tuning runs of a row that are yet to end: those at its rates, as far as the records tell these."""
+        runs = tuned_runs(self._study, row.experiment, row.setting, row.label, self._find)
+        row.missing = {run.key for run in runs if self._add(run, self._tuning)}
+
+    def _find(self, run: Run) -> Record | None:
+        """Return a record, None for one of a failed run that is tried again."""
+        record = self._store.get(run)
+        again = record is not None and self._retry_failed and record.status is Status.FAILED
+        return None if again and run.key not in self._ended else record
 
     def _add(self, run: Run, pool: _Pool) -> bool:
         """Put a run into a pool unless it is planned already or has ended; return whether it is yet to end."""
@@ -142,6 +152,9 @@ class Plan:
     def _choose_rates(self) -> None:
         """Choose the learning rate of every row whose tuning has ended, and add its reported runs."""
         for row in [row for row in self._rows if not row.missing]:
+            self._await_tuning(row)
+            if row.missing:
+                continue
             self._rows.remove(row)
             rate = chosen_rate(self._study, row.experiment, row.setting, row.label, self._store.get)
             # None if the store has lost a record since: the row is planned by the next call.

@@ -6,7 +6,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -55,6 +55,9 @@ class Experiment:
     options
         Every other attribute of :class:`Run`, such as ``steps``, ``batch_size``, ``clip``, ``precision``. A run is
         evaluated at least four times in training, whatever ``evaluate_every`` is.
+    further_rates
+        Rates that are added at most at either end, each 3.3 times beyond the last, while the best of an initializer is
+        there; for that initializer alone. None by default. It needs two learning rates.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Experiment:
     rank_by: Literal["score", "steps"] = "score"
     title: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    further_rates: int = 0
 
     def __post_init__(self) -> None:
         for name in ("cells", "sizes", "input_scales", "learning_rates"):
@@ -91,6 +95,9 @@ class Experiment:
         ):
             if wrong := [value for value in getattr(self, name) if not right(value)]:
                 raise ArgumentError(name, rule, str(wrong[0]))
+        if self.further_rates < 0 or (self.further_rates and len(self.learning_rates) < 2):
+            rule = "must not be negative, and be 0 where there is one learning rate"
+            raise ArgumentError("further_rates", rule, str(self.further_rates))
         check_options(self.options)
         object.__setattr__(self, "title", printable(str(self.title)))
         if self.rank_by not in {"score", "steps"}:
@@ -246,7 +253,9 @@ class Study:
         recurrent, bias = _parts(self.initializers[label.removesuffix(TWIN) if twin else label])
         return replace(setting, recurrent=recurrent, bias=bias or setting.bias, twin=twin)
 
-    def tuning_runs(self, experiment: Experiment, setting: Run, label: str, /) -> list[Run]:
+    def tuning_runs(
+        self, experiment: Experiment, setting: Run, label: str, /, *, rates: Sequence[float] = ()
+    ) -> list[Run]:
         """Return the runs that choose the learning rate of one row; none where there is one rate only.
 
         Parameters
@@ -257,19 +266,22 @@ class Study:
             One of its settings.
         label
             The row.
+        rates
+            Learning rates; those of the experiment by default. :func:`tuned_runs` adds further ones.
 
         Returns
         -------
         list of Run
             Learning rates × tuning seeds.
         """
-        if len(experiment.learning_rates) == 1:
+        rates = rates or experiment.learning_rates
+        if len(rates) == 1:
             return []
         # The dynamics of tuning runs are not used.
         row = replace(self._row_setting(setting, label), measure_at=())
         first = FIRST_TUNING_SEED + self.first_seed
         seeds = range(first, first + self.tuning_seeds)
-        return [replace(row, learning_rate=r, seed=s) for r in experiment.learning_rates for s in seeds]
+        return [replace(row, learning_rate=r, seed=s) for r in rates for s in seeds]
 
     def reported_runs(self, setting: Run, label: str, learning_rate: float, /) -> list[Run]:
         """Return the runs that are reported of one row, at the rate chosen for it."""

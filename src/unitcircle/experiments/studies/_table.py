@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from unitcircle.errors import MissingExtraError
-from unitcircle.experiments.studies._choice import chosen_rate
+from unitcircle.experiments.studies._choice import chosen_rate, tuned_runs
 from unitcircle.experiments.studies._study import FIRST_TUNING_SEED, Study
 from unitcircle.experiments.training import Record, Run
 
@@ -108,7 +108,7 @@ def _labels(study: Study, find: Callable[[Run], Record | None]) -> dict[str, lis
     for experiment in study.experiments:
         for setting in experiment.settings():
             for label in study.labels_in(setting):
-                runs = study.tuning_runs(experiment, setting, label)
+                runs = tuned_runs(study, experiment, setting, label, find)
                 rate = chosen_rate(study, experiment, setting, label, find)
                 if rate is not None:
                     runs += study.reported_runs(setting, label, rate)
