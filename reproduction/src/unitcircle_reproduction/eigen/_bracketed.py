@@ -24,19 +24,23 @@ LAWS = {
     "Kaiming": "kaiming_normal",
 }
 RECIPES = {IRNN: "identity", NP: "normalized_positive_definite"}
+_WALK = math.sqrt(2) * math.exp(1.2 / (max(UNITS, 6) - 2.4))
+"""Factor of a rectified layer of Sussillo and Abbott (2014), on entries N(0, 1/n)."""
+BY_N = f"{OWN}, divided by n"
 INPUTS = {
-    IRNN: "gaussian(std=0.001)",
-    NP: f"gaussian(std={math.sqrt(2 / UNITS) * math.exp(1.2 / (max(UNITS, 6) - 2.4)):.5f})",
+    (IRNN, OWN): "gaussian(std=0.001)",
+    (NP, OWN): f"gaussian(std={_WALK / UNITS**0.5:.5f})",
+    (NP, BY_N): f"gaussian(std={_WALK / UNITS:.5f})",
 }
-"""Of the input weights: Le, Jaitly and Hinton (2015) draw N(0, .001); of Talathi and Vartak (2015), whose text
-could not be read here, we have √2 exp(1.2/(max(n, 6) − 2.4)) N(0, 1/n), as a third-party program of
-their network has it."""
+"""Of the input weights: Le, Jaitly and Hinton (2015) draw N(0, .001). The text of Talathi and Vartak (2015) could not
+be read here. By third parties they take the scale of Sussillo and Abbott on entries N(0, 1/n); several programs have
+the standard deviation 1/n in its place, so that both are run."""
 
 
 SAID = {
     ("tomita-tanh", "tanh"): ("Xavier", "Kaiming"),
     ("tomita-gated", "GRU and LSTM"): ("Xavier", "Kaiming"),
-    ("tomita-recipes", "IRNN and np-RNN as their authors run them"): (IRNN + OWN, NP + OWN, IRNN, NP),
+    ("tomita-recipes", "IRNN and np-RNN as their authors run them"): (IRNN + OWN, NP + OWN, NP + BY_N, IRNN, NP),
 }
 CELLS = {"tomita-tanh": ("tanh",), "tomita-gated": ("gru", "lstm"), "tomita-recipes": ("relu",)}
 
@@ -46,7 +50,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     if context.leaves_out("eigen/bracketed"):
         return
     recipes = [Contender(name, "relu", law) for name, law in RECIPES.items()]
-    recipes += [Contender(name + OWN, "relu", law, {"input": INPUTS[name]}) for name, law in RECIPES.items()]
+    recipes += [Contender(name + own, "relu", RECIPES[name], {"input": law}) for (name, own), law in INPUTS.items()]
     for (name, of), rivals in SAID.items():
         groups = {f"{TASK}, {cell}": _group(context, cell, recipes if cell == "relu" else []) for cell in CELLS[name]}
         said = f"It converges faster than {', '.join(rivals)}."
