@@ -251,6 +251,26 @@ def test_rates_of_contenders_are_extended_while_one_is_at_an_edge(learned, tmp_p
     assert len(row.seeds) == 8
 
 
+def test_a_contender_of_which_the_source_says_nothing_stands_beside_the_claim(learned):
+    (title, groups), statement = _far_apart(learned)
+    claim, more = (claim_on(statement, {title: groups}, "Remark.", beside=beside) for beside in ((), ("c",)))
+    assert (more.verdict, more.condition, more.measured) == (claim.verdict, claim.condition, claim.measured)
+    assert [row["contender"] for row in more.table] == ["a", "b", "c"]
+    assert more.table[:2] == claim.table
+    # By itself: not corrected for the comparison of the claim.
+    assert more.table[2]["p (Holm)"] == more.table[1]["p (Holm)"] == number(2 / 2**8)
+
+
+def _far_apart(learned):
+    *_, group = learned
+    noise = np.random.default_rng(3).normal(0, 1e-4, 8)
+    rows = [
+        replace(group.rows[0], label=label, scores=tuple(mean + noise * (k + 1)), seeds=tuple(range(8)))
+        for k, (label, mean) in enumerate((("a", 0.1), ("b", 0.2), ("c", 0.3)))
+    ]
+    return ("task", replace(group, rows=tuple(rows))), Statement("s", "S", "said", "a", ("b",), Standing.WORSE)
+
+
 def test_an_orthogonal_start_is_judged_by_what_it_adds(learned):
     *_, group = learned
     noise = np.random.default_rng(2).normal(0, 1e-4, 10)
@@ -281,7 +301,7 @@ def test_every_recipe_is_a_contender_with_the_inputs_of_all_and_its_own(tmp_path
         assert experiment.rank_by == "steps"
 
     monkeypatch.setattr(bracketed, "contenders", contest)
-    monkeypatch.setattr(bracketed, "claim_on", lambda statement, groups, note: (statement, groups, note))
+    monkeypatch.setattr(bracketed, "claim_on", lambda statement, groups, note, **_: (statement, groups, note))
     claims = list(bracketed.claims(Context(tmp_path, full=True)))
     assert list(found) == ["tanh", "gru", "lstm", "relu"]
     assert {m.label: m.options.get("input", "") for m in found["relu"]}[

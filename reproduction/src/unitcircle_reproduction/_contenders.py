@@ -14,7 +14,7 @@ from unitcircle.experiments.studies import Experiment, Study
 from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._context import Context
 from unitcircle_reproduction._judgement import CONFIDENCE
-from unitcircle_reproduction._statement import Statement, claim_of, sentence
+from unitcircle_reproduction._statement import Statement, claim_of, sentence, table
 
 SEEDS = (8, 10)
 """In short and in full: with eight pairs the smallest p is 1/128, which Holm's correction of six tests lets pass."""
@@ -76,8 +76,16 @@ def _chosen(group: Group, reference: str, others: Sequence[str]) -> tuple[Row, .
     return (rows[reference], *(row for label, row in rows.items() if label in others))
 
 
-def claim_on(statement: Statement, groups: Mapping[str, Group], remark: str, /) -> Claim:
+def claim_on(statement: Statement, groups: Mapping[str, Group], remark: str, /, *, beside: Sequence[str] = ()) -> Claim:
     """Return the claim that follows for a statement from groups by heading, with their results in words."""
+    # beside: contenders of which the source says nothing; held against the reference as a family of their own.
     judged = judge_groups(groups, statement.reference, statement.others)
     sentences = [sentence(heading, group) for heading, group in judged.items()]
-    return claim_of(statement, judged, " ".join([*sentences, remark]))
+    claim = claim_of(statement, judged, " ".join([*sentences, remark]))
+    rows = [
+        row
+        for heading, group in judge_groups(groups, statement.reference, beside).items()
+        for row in table(heading, group)
+        if row["contender"] in beside
+    ]
+    return replace(claim, table=[*claim.table, *rows])

@@ -11,7 +11,7 @@ from unitcircle_reproduction._claim import Claim
 from unitcircle_reproduction._contenders import Contender, claim_on, contenders
 from unitcircle_reproduction._context import FURTHER, Context
 from unitcircle_reproduction._statement import Statement
-from unitcircle_reproduction.eigen._studies import EIGEN
+from unitcircle_reproduction.eigen._studies import EIGEN, HAAR_ANGLES
 
 UNITS, STEPS = 64, 600
 RATES = (1e-3, 3e-3, 1e-2)
@@ -19,7 +19,7 @@ TASK = "tomita(grammar=4)"
 IRNN, NP, OWN = "IRNN", "np-RNN", ", its authors' inputs"
 LAWS = {
     EIGEN: "eigen(modulus=0.95, angles=uniform)",
-    "eigen .95, Haar angles": "eigen(modulus=0.95, angles=haar)",
+    HAAR_ANGLES: "eigen(modulus=0.95, angles=haar)",
     "Xavier": "xavier_normal",
     "Kaiming": "kaiming_normal",
 }
@@ -59,7 +59,9 @@ def claims(context: Context, /) -> Iterator[Claim]:
             Statement(name, title, said, EIGEN, rivals, Standing.WORSE),
             groups,
             f"{UNITS} units, at most {STEPS} steps, ranked by the steps to the threshold; rates "
-            f"{', '.join(map(str, RATES))}, extended at an edge at most {FURTHER} times.",
+            f"{', '.join(map(str, RATES))}, extended at an edge at most {FURTHER} times. {HAAR_ANGLES}: the default of "
+            "the library, which the source does not speak of, by itself below.",
+            beside=(HAAR_ANGLES,),
         )
 
 
