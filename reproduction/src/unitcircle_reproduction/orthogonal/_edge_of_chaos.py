@@ -100,6 +100,7 @@ def _descend(weights: Sequence[Tensor], rate: Tensor) -> None:
 def contest(first_seed: int, /) -> dict[str, np.ndarray]:
     """Return accuracies ``(gains, seeds)`` at the rate of each gain, these rates, and whether each is at an edge."""
     known: dict[float, dict[float, float]] = {gain: {} for gain in GAINS}
+    best: dict[float, float] = {}
     further = [(gain, rate) for gain in GAINS for rate in RATES]
     for _ in range(1 + FURTHER):
         found = trained([(gain, rate, first_seed + 1000) for gain, rate in further])
