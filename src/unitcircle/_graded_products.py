@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,8 @@ class Triangles:
         # halved and repeated. Columns are scaled to norm 1 first: different lengths cost no accuracy.
         count = len(self._pending)
         size = float(np.abs(self._product).max(initial=0.0)) or 1.0
-        rows, triangle = _qr((self._product / size).T)
-        condition = _condition(triangle)
+        rows, triangle = qr((self._product / size).T)
+        condition = condition_of(triangle)
         if (condition > _LIMIT or size < _SMALL) and count > 1:
             self._interval = max(1, count // 2)
             waiting, self._pending, self._product = self._pending, deque(), self._rows
@@ -125,7 +126,7 @@ class Triangles:
         order = np.argsort(-of_rows, kind="stable")
         product = (self._product / lengths[:, None])[:, order].T
         bound = of_rows[order][: min(product.shape)]
-        rows, triangle = _qr(product)
+        rows, triangle = qr(product)
         width = len(triangle)
         diagonal = np.abs(np.diagonal(triangle))
         if width == product.shape[1] and (diagonal > bound).all():
@@ -141,29 +142,34 @@ class Triangles:
         return unsorted, triangle
 
 
-def _qr(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def qr(columns: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     """Return Qᵀ and R of columns in Fortran order."""
-    packed, tau, _, _ = _lapack.dgeqrf(columns)
+    packed, tau, _, _ = _lapack.dgeqrf(columns, lwork=32 * columns.shape[1])
     width = min(columns.shape)
-    triangle = np.triu(packed[:width])
-    return _lapack.dorgqr(packed[:, :width], tau)[0].T, triangle
+    triangle = packed[:width] * _upper(width, columns.shape[1])
+    return _lapack.dorgqr(packed[:, :width], tau, lwork=32 * width)[0].T, triangle
+
+
+@cache
+def _upper(rows: int, columns: int) -> np.ndarray:
+    return np.asfortranarray(np.triu(np.ones((rows, columns))))
 
 
 def _pivoted_qr(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return Qᵀ, R and the order of the columns that it is of."""
     packed, pivots, tau, _, _ = _lapack.dgeqp3(columns)
     width = min(columns.shape)
-    return _lapack.dorgqr(packed[:, :width], tau)[0].T, np.triu(packed[:width]), pivots - 1
+    return _lapack.dorgqr(packed[:, :width], tau, lwork=32 * width)[0].T, np.triu(packed[:width]), pivots - 1
 
 
-def _condition(triangle: np.ndarray) -> float:
-    """Return LAPACK's estimate of the condition number of a triangle, columns scaled to size 1; inf if singular."""
+def condition_of(triangle: np.ndarray, /) -> float:
+    """Return LAPACK's estimate of the condition number of a triangle, columns scaled to size 1; inf if one is lost."""
     if triangle.shape[0] < triangle.shape[1]:
         return math.inf
-    lengths = np.abs(triangle).max(0, initial=0.0)
-    if not lengths.all():
+    lengths = np.maximum(triangle.max(0, initial=0.0), -triangle.min(0, initial=0.0))
+    if not (lengths > _SMALL).all():
         return math.inf
-    reciprocal, _ = _lapack.dtrcon(np.asfortranarray(triangle / lengths))
+    reciprocal, _ = _lapack.dtrcon(triangle / lengths)
     return math.inf if reciprocal == 0 else 1 / float(reciprocal)
 
 

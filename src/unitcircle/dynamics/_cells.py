@@ -77,8 +77,8 @@ def _log_abs_det(W: Tensor) -> Tensor:
 
 
 def _sech2(x: Tensor) -> Tensor:
-    # 1 - tanh² would be exactly 0 beyond |x| = 19.
-    return torch.cosh(x) ** -2
+    # 1 - tanh² would be exactly 0 beyond |x| = 19, and cosh infinite beyond 710.
+    return 4 * _sigmoid_slope(2 * x)
 
 
 def _sigmoid_slope(x: Tensor) -> Tensor:

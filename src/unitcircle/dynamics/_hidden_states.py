@@ -148,12 +148,14 @@ def hidden_states(
     first = -1 if last_only else 1
     with recurrence.as_found(), torch.no_grad():
         xs, states = recurrence.trajectory(inputs, initial=initial)
-        steps = len(states) - 1
+        driven = xs if xs is not None else len(states) - 1
         h = states[first:, :, part].cpu().double().numpy()
-        share = np.full(len(h), np.nan)
-        if states.shape[1] > 1:
-            start = _starts(states, replicas, rng)
-            share = _input_share(recurrence.run(xs if xs is not None else steps, start)[first:, :, :, part])
+        if last_only:
+            share = np.array([input_share(recurrence, driven, states, replicas=replicas, rng=rng)])
+        elif states.shape[1] == 1:
+            share = np.full(len(h), np.nan)
+        else:
+            share = _input_share(recurrence.run(driven, _starts(states, replicas, rng))[1:, :, :, part])
     return HiddenStates(h, share, threshold)
 
 

@@ -149,10 +149,13 @@ def _log_sums(
     linearization: Linearization, start: torch.Tensor, edges: np.ndarray, *, measured_from_start: bool
 ) -> tuple[torch.Tensor, int]:
     """Return Σ log|R_ii| over each block of steps ``(blocks, B, k)``, block 0 the burn-in, and the number of QRs."""
-    sums = torch.zeros(len(edges), linearization.batch, start.shape[-1], dtype=start.dtype, device=start.device)
-    count, block = 0, int(measured_from_start)
-    for t, _, R in factors(linearization, start, set(edges.tolist())):
-        count += 1
-        sums[block] += R.diagonal(dim1=-2, dim2=-1).abs().log()
+    block = int(measured_from_start)
+    blocks: list[int] = []
+    diagonals: list[torch.Tensor] = []
+    for t, R in factors(linearization, start, set(edges.tolist())):
+        diagonals.append(R.diagonal(dim1=-2, dim2=-1))
+        blocks.append(block)
         block = min(block + (t == edges[block]), len(edges) - 1)
-    return sums, count
+    logs = torch.stack(diagonals).abs().log()
+    sums = logs.new_zeros(len(edges), *logs.shape[1:])
+    return sums.index_add_(0, torch.tensor(blocks, device=logs.device), logs), len(blocks)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from unitcircle._graded_products import LONGEST
+from unitcircle._graded_products import LONGEST, condition_of, qr
 from unitcircle.dynamics._recurrence import Linearization
+from unitcircle.dynamics._row_pushes import RowPushes
+
+_SMALL = 1e-140
+"""Size from which on the square of a number keeps its digits."""
 
 
 def identity(linearization: Linearization, k: int, /, *, like: Tensor) -> Tensor:
@@ -18,35 +24,81 @@ def identity(linearization: Linearization, k: int, /, *, like: Tensor) -> Tensor
     return eye.expand(linearization.batch, -1, -1)
 
 
-def factors(linearization: Linearization, Q: Tensor, edges: set[int], /) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Factor ``J_t ⋯ J_s Q = Q' R`` repeatedly: yield t, Q' ``(B, N, k)`` and R ``(B, k, k)``."""
+def factors(linearization: Linearization, Q: Tensor, edges: set[int], /) -> Iterator[tuple[int, Tensor]]:
+    """Factor ``J_t ⋯ J_s Q = Q' R`` repeatedly: yield t and R ``(B, k, k)``; edges are steps at which to factor."""
     # The interval between two factorizations is the longest that keeps the condition number of R below eps^(-1/2),
     # assuming that the condition number grows by the same factor each step; if it comes out above, the interval is
     # halved and repeated. Columns are scaled to norm 1 first: different lengths cost no accuracy.
     eps = torch.finfo(Q.dtype).eps
     limit = eps**-0.5
     ends = sorted(edges | {linearization.steps})
-    apply = _products(linearization, Q.shape[-1])
-    basis, t, interval, next_end = Q, 0, 1, 0
+    pushes = linearization.row_pushes()
+    products: Any = _TorchProducts(linearization, Q.shape[-1]) if pushes is None else _RowProducts(pushes)
+    basis, t, interval, next_end = products.basis(Q), 0, 1, 0
     while t < linearization.steps:
         while ends[next_end] <= t:
             next_end += 1
         stop = min(t + interval, ends[next_end])
-        product = basis
-        for step in range(t, stop):
-            product = apply(step, product)
-        new_basis, triangle = torch.linalg.qr(product)
-        condition = _condition(triangle)
+        new_basis, triangle, condition = products.factored(t, stop, basis)
         if condition > limit and stop - t > 1:
             interval = max(1, (stop - t) // 2)
             continue
         if condition > 1 / (eps * triangle.shape[-1]):
-            triangle = _cut_noise(triangle, linearization, t, basis)
+            triangle = _cut_noise(triangle, linearization, t, products.columns(basis))
         else:
             within = int((stop - t) * math.log(limit) / math.log(max(condition, 2.0)))
             interval = max(1, min(within, 2 * interval, LONGEST))
         basis, t = new_basis, stop
-        yield t, basis, triangle
+        yield t, triangle
+
+
+class _TorchProducts:
+    """Directions as columns ``(B, N, k)``, of all sequences together."""
+
+    def __init__(self, linearization: Linearization, k: int) -> None:
+        self._apply = _products(linearization, k)
+
+    def basis(self, Q: Tensor, /) -> Tensor:
+        return Q
+
+    def columns(self, basis: Tensor, /) -> Tensor:
+        return basis
+
+    def factored(self, start: int, stop: int, basis: Tensor, /) -> tuple[Tensor, Tensor, float]:
+        """Return Q, R and its condition number."""
+        product = basis
+        for step in range(start, stop):
+            product = self._apply(step, product)
+        basis, triangle = torch.linalg.qr(product)
+        return basis, triangle, _condition(triangle)
+
+
+class _RowProducts:
+    """Directions as rows ``(B, k, N)`` in NumPy: the columns of LAPACK."""
+
+    def __init__(self, pushes: RowPushes) -> None:
+        self._pushes = pushes
+
+    def basis(self, Q: Tensor, /) -> np.ndarray:
+        return np.ascontiguousarray(Q.mT.numpy())
+
+    def columns(self, basis: np.ndarray, /) -> Tensor:
+        return torch.from_numpy(basis).mT
+
+    def factored(self, start: int, stop: int, basis: np.ndarray, /) -> tuple[np.ndarray, Tensor, float]:
+        """Return Q, R and LAPACK's estimate of its condition number."""
+        product = self._pushes.through(start, stop, basis)
+        if product.shape[1] == 1 and (np.abs(product).max(-1) > _SMALL).all():
+            lengths = np.sqrt(np.einsum("bkn,bkn->bk", product, product))[..., None]
+            return product / lengths, torch.from_numpy(lengths), 1.0
+        found = [qr(rows.T) for rows in product]
+        condition = max(condition_of(triangle) for _, triangle in found)
+        triangles = torch.from_numpy(_stack([triangle for _, triangle in found]))
+        return _stack([rows for rows, _ in found]), triangles, condition
+
+
+def _stack(matrices: Sequence[np.ndarray]) -> np.ndarray:
+    return matrices[0][None] if len(matrices) == 1 else np.stack(matrices)
 
 
 def _condition(R: Tensor) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import jacrev, vjp, vmap
 
 from unitcircle._keywords import right_keywords
+from unitcircle.dynamics._row_pushes import RowPushes
 from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
 
 
@@ -33,6 +34,10 @@ class Linearization(ABC):
     @abstractmethod
     def dense(self, start: int, stop: int, /) -> Tensor:
         """Return the Jacobians of some steps as matrices ``(stop - start, B, N, N)``."""
+
+    def row_pushes(self) -> RowPushes | None:
+        """Return the Jacobians as NumPy applies them to rows; None where it has no form of them."""
+        return None
 
     def log_determinant(self) -> Tensor:
         """Return log|det J_t| ``(T, B)``."""
@@ -170,9 +175,9 @@ class Recurrence(ABC):
                 raise ShapeError("initial", f"must hold {xs.shape[1]} states, as inputs do", f"{len(state)}")
             xs = xs.expand(-1, len(state), *xs.shape[2:])
         states = self.run(xs, state.unsqueeze(0))[:, 0]
-        finite = torch.isfinite(states).flatten(1).all(1)
-        if not bool(finite.all()):
-            step = int(torch.nonzero(~finite)[0])
+        # The sum is finite where the states are, unless it overflows.
+        if not bool(torch.isfinite(states.sum())) and not bool(torch.isfinite(states).all()):
+            step = int(torch.nonzero(~torch.isfinite(states).flatten(1).all(1))[0])
             raise NotFiniteError("the trajectory", "must be finite", f"a NaN or an infinity at step {step}")
         return None if isinstance(xs, int) else xs, states
 

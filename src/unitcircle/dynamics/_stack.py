@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from unitcircle.dynamics._cells import State, TorchCell, times
 from unitcircle.dynamics._layers import FUSED, cell_from, cells_from, run_layers
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
+from unitcircle.dynamics._row_pushes import RowPushes, row_pushes
 from unitcircle.dynamics._scans import run_cell
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.torch import real
@@ -175,7 +176,14 @@ class _StackLinearization(Linearization):
             drive = cell.drive(below)
             coefficients = cell.coefficients(drive, state)
             self._coefficients.append(tuple(c.unflatten(0, (self.steps, self.batch)) for c in coefficients))
-            below = cell.advance(drive, state)[0]
+            if cell is not recurrence.cells[-1]:
+                below = cell.advance(drive, state)[0]
+
+    def row_pushes(self) -> RowPushes | None:
+        weight = self._recurrence.cells[0].weight
+        if len(self._coefficients) > 1 or weight.dtype != torch.float64 or weight.device.type != "cpu":
+            return None
+        return row_pushes(self._recurrence.cells[0], self._coefficients[0])
 
     def _apply(self, coefficients: Sequence[State], Q: Tensor) -> Tensor:
         tangents: list[State] = []
