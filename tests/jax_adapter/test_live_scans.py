@@ -266,3 +266,86 @@ def test_the_value_and_measurements_of_other_parameters_need_no_trace():
 def test_a_loss_that_is_no_scalar_is_refused():
     with pytest.raises(ArgumentError, match="real scalar"):
         live_scans(run_rnn, {"U": normal(N, M), "W": normal(N, N)}, normal(T, B, M), loss=lambda states: states[-1])
+
+
+def in_two(params, xs, *, link=lambda h: h):
+    first = run_rnn(params, xs[:5])
+    return jnp.concatenate([first, go_on(params, xs[5:], link(first[-1]))])
+
+
+def go_on(params, xs, h):
+    return lax.scan(lambda h, x: (jnp.tanh(x @ params["U"].T + h @ params["W"].T),) * 2, h, xs)[1]
+
+
+def in_chunks(params, xs):
+    def chunk(h, part):
+        h, hs = lax.scan(lambda h, x: (jnp.tanh(x @ params["U"].T + h @ params["W"].T),) * 2, h, part)
+        return h, hs
+
+    return lax.scan(chunk, jnp.zeros((B, N)), xs.reshape(4, 3, B, M))[1].reshape(T, B, N)
+
+
+def into_a_buffer(params, xs):
+    def step(carry, x):
+        h, made, t = carry
+        h = jnp.tanh(x @ params["U"].T + h @ params["W"].T)
+        return (h, made.at[t].set(h), t + 1), None
+
+    return lax.scan(step, (jnp.zeros((B, N)), jnp.zeros((T, B, N)), 0), xs)[0][1]
+
+
+@pytest.mark.parametrize("run", [in_chunks, in_two, into_a_buffer])
+def test_chunks_and_outputs_in_a_buffer_are_the_one_recurrence_that_they_are(run):
+    params, xs, last = {"U": normal(N, M), "W": normal(N, N) / 2}, normal(T, B, M), np.array([11, 2, 6])
+    results = []
+    for make in (run_rnn, run):
+        (scan,) = live_scans(
+            lambda p, xs, make=make: jnp.sum(make(p, xs)[last, np.arange(B)] ** 2), params, xs, probes=N
+        ).scans
+        results.append((scan.log_gradient, scan.log_jacobian, scan.lengths, *scan.states))
+    for ours, whole in zip(results[1], results[0], strict=True):
+        np.testing.assert_allclose(ours, whole, rtol=0, atol=ROUNDING)
+    with jax.enable_x64(True):  # the recurrence as a step
+        h = scan.initial
+        for x in zip(*jax.tree.leaves(scan.inputs), strict=True):
+            h = scan.step(jax.tree.unflatten(jax.tree.structure(scan.inputs), x), h)
+    np.testing.assert_allclose(h[0], scan.states[0][-1], rtol=0, atol=ROUNDING)
+
+
+def test_a_link_that_is_detached_cuts_the_recurrence():
+    params, xs = {"U": normal(N, M), "W": normal(N, N) / 2}, normal(T, B, M)
+    (scan,) = live_scans(lambda p, xs: jnp.sum(in_two(p, xs, link=lax.stop_gradient)[-1]), params, xs).scans
+    assert scan.detached
+    assert np.isneginf(scan.log_gradient[7:]).all()
+    assert np.isfinite(scan.log_gradient[:7]).all()
+
+
+def test_scans_with_other_weights_or_other_starts_are_recurrences_of_their_own():
+    params, xs = {"U": normal(N, M), "W": normal(N, N) / 2}, normal(T, B, M)
+    other = params | {"V": normal(N, N, seed=3)}
+    of_other = live_scans(
+        lambda p, xs: jnp.sum(go_on({"U": p["U"], "W": p["V"]}, xs, run_rnn(p, xs)[-1])[-1]), other, xs
+    )
+    changed = live_scans(lambda p, xs: jnp.sum(go_on(p, xs, 2 * run_rnn(p, xs)[-1])[-1]), params, xs)
+    assert [len(found.scans) for found in (of_other, changed)] == [2, 2]
+
+
+@pytest.mark.parametrize(("steps", "layers"), [(T, B), (B, 2)])
+def test_the_batch_is_the_axis_along_which_nothing_acts(steps, layers):
+    params, xs = {"W": normal(layers, N + M, N) / 3}, normal(steps, B, M)
+
+    def stack(p, xs):
+        def step(hs, x):
+            below, new = x, []
+            for W, h in zip(p["W"], hs, strict=True):
+                below = jnp.tanh(jnp.concatenate([below[:, :M], h], -1) @ W)
+                new.append(below)
+            return jnp.stack(new), None
+
+        return lax.scan(step, jnp.zeros((layers, B, N)), xs)[0][-1]
+
+    (scan,) = live_scans(lambda p, xs: jnp.sum(stack(p, xs) ** 2), params, xs).scans
+    assert scan.axes == (1,)
+    for b in range(B):
+        (alone,) = live_scans(lambda p, xs, b=b: jnp.sum(stack(p, xs)[b] ** 2), params, xs).scans
+        np.testing.assert_allclose(scan.log_gradient[:, b], alone.log_gradient[:, b], rtol=0, atol=ROUNDING)

@@ -15,6 +15,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("unitcircle.jax", "jax", "jax") from error
 
+from unitcircle.jax._cells import named_leaves as named_leaves
 from unitcircle.jax._eigenvalues_along import StepEigenvalues as StepEigenvalues
 from unitcircle.jax._eigenvalues_along import eigenvalues_along as eigenvalues_along
 from unitcircle.jax._eigenvalues_along import jacobian as jacobian
@@ -30,7 +31,6 @@ from unitcircle.jax._layers import to_layers as to_layers
 from unitcircle.jax._live_scans import LiveScan as LiveScan
 from unitcircle.jax._live_scans import LiveScans as LiveScans
 from unitcircle.jax._live_scans import live_scans as live_scans
-from unitcircle.jax._live_scans import named_leaves as named_leaves
 from unitcircle.jax._lyapunov import LyapunovExponents as LyapunovExponents
 from unitcircle.jax._lyapunov import lyapunov_exponents as lyapunov_exponents
 

@@ -186,3 +186,24 @@ def _cell(path: Path, kind: str, modules: Mapping[str, Mapping[str, Path]], *, f
     )
     cell_modules = {name: module for name, module in modules.items() if name in names}
     return CellParameters(path, kind, cell_modules, blocks("h", "kernel"), blocks("i", "kernel"), biases)
+
+
+def named_leaves(params: Any, /) -> dict[str, Any]:
+    """Return the arrays of a tree of parameters by their qualified names, as :class:`LiveScan` has them.
+
+    Parameters
+    ----------
+    params
+        Any tree of arrays.
+
+    Returns
+    -------
+    dict
+        In the order of the tree; ``"params"`` where it is a single array.
+
+    Examples
+    --------
+    >>> sorted(named_leaves({"cell": {"kernel": np.zeros((2, 2)), "bias": np.zeros(2)}}))
+    ['cell.bias', 'cell.kernel']
+    """
+    return {".".join(path) or "params": leaf for path, leaf in flatten(params)[0].items()}

@@ -14,9 +14,9 @@ import numpy as np
 
 from unitcircle._keywords import right_keywords
 from unitcircle.errors import ArgumentError
-from unitcircle.jax._cells import flatten
+from unitcircle.jax._cells import named_leaves
 from unitcircle.jax._perturbed_scan import (
-    first_of_last,
+    ends_of_batch,
     of_last_states,
     perturbed,
     state_step,
@@ -25,7 +25,8 @@ from unitcircle.jax._perturbed_scan import (
     zeros_like_states,
 )
 from unitcircle.jax._program import Evaluator, NotWidenedError, Program, widen
-from unitcircle.jax._scan_curves import ScanCurves, batch_axes, scan_curves
+from unitcircle.jax._scan_chains import Leaves, ScanChain, scan_chains
+from unitcircle.jax._scan_curves import ScanCurves, batch_axes, is_separate, scan_curves
 from unitcircle.jax._scan_states import RecurrentScan, recurrent_scans, unread_loops
 from unitcircle.jax._trajectory import real_parts
 
@@ -193,27 +194,6 @@ def live_scans(
         return _Compiled(program, Evaluator(double=False), call.arguments).measured(params, probes, source)
 
 
-def named_leaves(params: Any, /) -> dict[str, Any]:
-    """Return the arrays of a tree of parameters by their qualified names, as :class:`LiveScan` has them.
-
-    Parameters
-    ----------
-    params
-        Any tree of arrays.
-
-    Returns
-    -------
-    dict
-        In the order of the tree; ``"params"`` where it is a single array.
-
-    Examples
-    --------
-    >>> sorted(named_leaves({"cell": {"kernel": np.zeros((2, 2)), "bias": np.zeros(2)}}))
-    ['cell.bias', 'cell.kernel']
-    """
-    return {".".join(path) or "params": leaf for path, leaf in flatten(params)[0].items()}
-
-
 def _is_inexact(leaf: Any) -> bool:
     return jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.inexact)
 
@@ -267,11 +247,14 @@ class _Compiled:
     arguments: Any
 
     @cached_property
-    def _axes(self) -> dict[int, tuple[int, ...]]:
-        """The axis of the batch in each array of the state of each scan."""
-        sizes, scans = self.traced.sizes, self.traced.scans
-        shapes = {scan.place: [scan.equation.shapes[j][0] for j in scan.leaves] for scan in scans}
-        return {scan.place: batch_axes(shapes[scan.place], sizes, scan.steps) for scan in scans}
+    def _chains(self) -> list[ScanChain]:
+        return scan_chains(self.traced.program, self.traced.scans)
+
+    @cached_property
+    def _possible_axes(self) -> list[list[tuple[int, ...]]]:
+        """The axes of the batch that the states of each chain may have, the likeliest first."""
+        shapes = [[chain.last.equation.shapes[j][0] for j in chain.last.leaves] for chain in self._chains]
+        return [batch_axes(of, self.traced.sizes, chain.steps) for of, chain in zip(shapes, self._chains, strict=True)]
 
     def _forward(self, inputs: Sequence[Any], added: Cotangents, made: Cotangents) -> Any:
         """Run the function with something added to the states: its value and the states; inputs of the scans."""
@@ -318,51 +301,46 @@ class _Compiled:
             return self._measured([*jax.tree.leaves(given), *jax.tree.leaves(self.arguments[1:])], params, probes, key)
 
     def _measured(self, inputs: Sequence[Any], params: Any, probes: int, key: Any) -> LiveScans:
-        scans = self.traced.scans
+        scans, chains = self.traced.scans, self._chains
         names = list(named_leaves(params))
-        count = max(probes, 2)
-        zeros = {place: tuple(map(np.asarray, leaves)) for place, leaves in self._zeros().items()}
-        first = {place: first_of_last(leaves, self._axes[place], count) for place, leaves in zeros.items()}
-        value, states, records, (pulled, of_made) = self._products(inputs, np.eye(count)[0], first)
-        host = {place: tuple(map(np.asarray, leaves)) for place, leaves in states.items()}
-        heads = {scan.place: self._heads(scan) for scan in scans}
-        tops = {s.place for s in scans if not any(s.place in other.before for other in scans)}
-        curves: dict[int, ScanCurves] = {}
-        for scan in scans:
-            of_loss, of_first = (tuple(np.asarray(leaf[k]) for leaf in pulled[scan.place]) for k in (0, 1))
-            of_loss = total(of_loss, [np.asarray(leaf[0]) for leaf in of_made[scan.place]])
-            curves[scan.place] = scan_curves(host[scan.place], self._axes[scan.place], of_loss, of_first)
+        count = max(probes, 3)
+        of_scans = {place: tuple(map(np.asarray, leaves)) for place, leaves in self._zeros().items()}
+        zeros = [chain.joined(of_scans) for chain in chains]
+        value, records, host, curves = self._curves(inputs, zeros, count)
+        heads = [self._heads(chain.last) for chain in chains]
+        tops = [k for k, c in enumerate(chains) if not any(c.last.place in other.before for other in scans)]
         jacobian, rows = None, slice(None)
         if scans and (probes or not self.traced.scalar):
             # Without a loss the first cotangent is that of the gradient.
             drawn = int(not self.traced.scalar)
             cotangents, complete = of_last_states(
-                zeros, {place: heads[place] for place in tops}, curves, count, key, drawn=drawn
+                dict(enumerate(zeros)), {k: heads[k] for k in tops}, curves, count, key, drawn=drawn
             )
             rows = slice(drawn * complete, None)
-            jacobian = self._products(inputs, np.zeros(count), cotangents)[-1][0]
+            jacobian = self._pulled(inputs, np.zeros(count), list(cotangents.values()))[-1][0]
         found: list[LiveScan] = []
-        for scan in scans:
-            curve = curves[scan.place]
-            of_ends = None if jacobian is None else tuple(np.asarray(leaf) for leaf in jacobian[scan.place])
+        for k, chain in enumerate(chains):
+            curve, scan = curves[k], chain.scans[0]
+            of_ends = None if jacobian is None else chain.joined(jacobian, axis=1)
             measured = None if of_ends is None else tuple(leaf[rows] for leaf in of_ends)
             log_jacobian = curve.by_lag(measured) if measured is not None else np.full_like(curve.log_gradient, np.nan)
             single = None if self.traced.scalar or of_ends is None else tuple(leaf[:1] for leaf in of_ends)
-            constants, along, initial = records[scan.place]
+            constants, _, initial = records[scan.place]
+            along = [records[one.place][1] for one in chain.scans]
             found.append(
                 LiveScan(
                     tuple(names[k] for k in scan.parameters),
-                    host[scan.place],
-                    heads[scan.place],
+                    host[k],
+                    heads[k],
                     curve.axes,
                     curve.log_gradient if single is None else curve.by_lag(single),
                     log_jacobian,
                     curve.lengths,
                     state_step(self.evaluator, scan, constants),
-                    along,
+                    along[0] if len(along) == 1 else jax.tree.map(lambda *parts: jnp.concatenate(parts), *along),
                     tuple(map(real_parts, initial)),
                     bool(scan.equation.params["reverse"]),
-                    scan.detached,
+                    chain.detached,
                     scan.gated,
                 )
             )
@@ -370,6 +348,35 @@ class _Compiled:
         loss = float(value) if self.traced.scalar else math.nan
         unread = tuple(unread_loops(self.traced.program))
         return LiveScans(tuple(found), unrolled, unread, self.evaluator.double, loss, self.measured)
+
+    def _pulled(self, inputs: Sequence[Any], of_value: np.ndarray, cotangents: Sequence[Leaves]) -> Any:
+        """Return what :meth:`_products` does, for cotangents of the states of all chains."""
+        of_scans = [chain.split(leaves) for chain, leaves in zip(self._chains, cotangents, strict=True)]
+        return self._products(inputs, of_value, {place: leaves for one in of_scans for place, leaves in one.items()})
+
+    def _curves(
+        self, inputs: Sequence[Any], zeros: Sequence[Leaves], count: int
+    ) -> tuple[Any, Any, list[tuple[np.ndarray, ...]], dict[int, ScanCurves]]:
+        """Return value, inputs of the scans, states and gradients of the loss; along axes on which nothing acts."""
+        left = [list(possible) for possible in self._possible_axes]
+        while True:
+            axes = [possible[0] if possible else () for possible in left]
+            ends = [ends_of_batch(leaves, of, count) for leaves, of in zip(zeros, axes, strict=True)]
+            value, states, records, (pulled, of_made) = self._pulled(inputs, np.eye(count)[0], ends)
+            of_loss = {
+                place: total([np.asarray(leaf[0]) for leaf in leaves], [np.asarray(leaf[0]) for leaf in of_made[place]])
+                for place, leaves in pulled.items()
+            }
+            of_ends = [chain.joined(pulled, axis=1) for chain in self._chains]
+            mixed = [k for k, of in enumerate(axes) if of and not is_separate(of_ends[k], of)]
+            if not mixed:
+                break
+            for k in mixed:
+                left[k].pop(0)
+        by_place = {place: tuple(map(np.asarray, leaves)) for place, leaves in states.items()}
+        host = [chain.joined(by_place) for chain in self._chains]
+        curves = {k: scan_curves(host[k], axes[k], c.joined(of_loss)) for k, c in enumerate(self._chains)}
+        return value, records, host, curves
 
     def _heads(self, scan: RecurrentScan) -> tuple[int, ...]:
         """Return which arrays of the state the rest of the program reads, all where it reads none as it is."""

@@ -104,11 +104,14 @@ def state_step(
     return step
 
 
-def first_of_last(leaves: Sequence[np.ndarray], axes: Sequence[int], count: int, /) -> tuple[np.ndarray, ...]:
-    """Return cotangents of states, of which the second is 1 at the first sequence of the last state."""
+def ends_of_batch(leaves: Sequence[np.ndarray], axes: Sequence[int], count: int, /) -> tuple[np.ndarray, ...]:
+    """Return cotangents, of which the second and third are those of the first and the last sequence of h_T."""
     cotangents = tuple(np.zeros((count, *leaf.shape), leaf.dtype) for leaf in leaves)
     for cotangent, axis in zip(cotangents, axes, strict=False):
-        cotangent[(1, -1, *[slice(None)] * axis, 0)] = 1
+        for row, index in ((1, 0), (2, -1)):
+            part = cotangent[(row, -1, *[slice(None)] * axis, index)]
+            # The gradient of a sum over normalized values is 0.
+            part[...] = np.cos(np.arange(1, part.size + 1)).reshape(part.shape)
     return cotangents
 
 

@@ -35,26 +35,32 @@ class ScanCurves:
         return _counted_back(logs, self.last)
 
 
-def batch_axes(shapes: Sequence[tuple[int, ...]], sizes: Sequence[int], steps: int) -> tuple[int, ...]:
-    """Return the axis of each array that has the length of the batch, one of the first two axes of the inputs."""
-    # One of these is time, if its length is the number of steps.
-    candidates = [size for size in sizes if size != steps] or list(sizes)
-    for size in dict.fromkeys(candidates):
-        axes = [shape.index(size) if size in shape else -1 for shape in shapes]
-        # Of a state with one axis that is the units', although their number may be that of something else.
-        if -1 not in axes and all(len(shape) > 1 for shape in shapes):
-            return tuple(axes)
-    return ()
+def batch_axes(shapes: Sequence[tuple[int, ...]], sizes: Sequence[int], steps: int) -> list[tuple[int, ...]]:
+    """Return which axis of each array may be that of the batch, one of the first two axes of the inputs."""
+    # One of these is time, most likely the one whose length is the number of steps. Of a state with one axis that is
+    # the units', although their number may be that of something else.
+    if not all(len(shape) > 1 for shape in shapes):
+        return []
+    return [
+        tuple([k for k, length in enumerate(shape) if length == size][occurrence] for shape in shapes)
+        for size in dict.fromkeys(sorted(sizes, key=lambda size: size == steps))
+        # As many layers as sequences: the axis of the layers comes first in a stack of their states.
+        for occurrence in range(min((shape.count(size) for shape in shapes), default=0))
+    ]
 
 
-def scan_curves(states: Leaves, axes: tuple[int, ...], of_loss: Leaves, of_first: Leaves) -> ScanCurves:
+def is_separate(of_ends: Leaves, axes: tuple[int, ...]) -> bool:
+    """Return whether gradients of the first and the last sequence, rows 1 and 2, are 0 at the others."""
+    # Of layers, which are no batch, the first depends on no other, and the last on all of them.
+    for leaf, axis in zip(of_ends, axes, strict=True):
+        by_sequence = np.moveaxis(np.asarray(leaf), 2 + axis, 0)
+        if np.any(by_sequence[1:, 1]) or np.any(by_sequence[:-1, 2]):
+            return False
+    return True
+
+
+def scan_curves(states: Leaves, axes: tuple[int, ...], of_loss: Leaves) -> ScanCurves:
     """Return the norms of the gradient of the loss, of all sequences as one where they depend on one another."""
-    # The last state of the first sequence has gradients at others where they do.
-    for leaf, axis in zip(of_first, axes, strict=False):
-        others = np.moveaxis(leaf, 1 + axis, 0)[1:]
-        if np.any(others):
-            axes = ()
-            break
     norms = _norms(of_loss, axes)
     with np.errstate(divide="ignore"):
         logs = np.log(norms)

@@ -11,6 +11,7 @@ from unitcircle.jax._gates import ANY, Bounds, bounds, bounds_of, is_gated
 from unitcircle.jax._program import Atom, Constant, Equation, Program
 
 _ADDITIVE = frozenset({"add", "add_any", "sub"})
+_WRITES = frozenset({"dynamic_update_slice", "scatter"})
 _NONE: frozenset[int] = frozenset()
 FEWEST = 3
 """A parameter that is applied so often in a row without a scan is taken for an unrolled loop."""
@@ -190,12 +191,15 @@ def _making(body: Program, made: set[Atom]) -> list[Equation]:
 
 
 def _is_sum(body: Program, var: int, atom: Atom) -> bool:
-    """Return whether a carry only has something added to it that does not depend on it."""
+    """Return whether a carry only has something added to it, or written into it, that does not depend on it."""
     while var != atom:
         following = [one for one in body.equations if var in one.inputs]
-        if len(following) != 1 or following[0].name not in _ADDITIVE or list(following[0].inputs).count(var) != 1:
+        if len(following) != 1 or list(following[0].inputs).count(var) != 1:
             return False
-        if following[0].name == "sub" and following[0].inputs[0] != var:
+        (one,) = following
+        if one.name not in _ADDITIVE and one.name not in _WRITES:
+            return False
+        if (one.name == "sub" or one.name in _WRITES) and one.inputs[0] != var:
             return False
         (var,) = following[0].outputs
     return True
