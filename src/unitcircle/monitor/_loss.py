@@ -24,10 +24,18 @@ class LossPeak:
         """Note the loss of one step: a number, a tensor, an array, or None."""
         if loss is None:
             return
-        # The cheapest test first: this runs at every step.
+        # This runs at every step, with cold caches after the backward pass: the fewest look-ups first. Of a tensor its
+        # device takes 14 microseconds then, whether that is the host 2.
         if isinstance(loss, float):
             self._take(loss)
-            return
+        elif getattr(loss, "is_cpu", False) and loss.numel() == 1:
+            value = loss.item()
+            self._take(value if type(value) is float else _number(loss))
+        else:
+            self._note_other(loss)
+
+    def _note_other(self, loss: Any) -> None:
+        """Note a loss that is neither a number of Python's nor a tensor on the host."""
         # The shape is known on the host, without waiting for a device.
         if math.prod(getattr(loss, "shape", ())) != 1:
             raise ArgumentError("loss", "must be one number", f"shape {tuple(loss.shape)}", "Take its mean.")
@@ -42,10 +50,7 @@ class LossPeak:
             if len(self._waiting) >= 2 * WAITING:
                 self._read(WAITING)
         else:
-            try:
-                self._take(float(loss.item() if hasattr(loss, "item") else loss))
-            except (TypeError, ValueError) as error:
-                raise ArgumentError("loss", "must be one number", repr(loss)) from error
+            self._take(_number(loss))
 
     def _read(self, count: int) -> None:
         for loss in self._waiting[:count]:
@@ -66,3 +71,11 @@ class LossPeak:
         peak = latest if self._peak is None else float(self._peak)
         self._latest = self._peak = None
         return {"loss": latest, "loss_peak": peak if math.isfinite(peak) else latest}
+
+
+def _number(loss: Any) -> float:
+    """Return a loss on the host as a number: a tensor, an array, or a number of another kind."""
+    try:
+        return float(loss.item() if hasattr(loss, "item") else loss)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError("loss", "must be one number", repr(loss)) from error
