@@ -1,5 +1,6 @@
 """Files behind an address: only headers and needed tensors are read, and the verdict is that of the local file."""
 
+import io
 import json
 import os
 import resource
@@ -270,3 +271,27 @@ def test_a_header_that_its_server_claims_to_be_huge_is_not_fetched(tmp_path, ser
     with pytest.raises(CheckpointError, match="its header claims 10000000000 bytes"):
         uc.read(f"{address}/m.safetensors")
     assert sum(size for _, size in served) < 100_000
+
+
+class Screen(io.StringIO):
+    """A terminal, or a pipe."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_whole_file_is_counted_on_a_terminal_and_silent_elsewhere(terminal, tmp_path, serve, monkeypatch):
+    screen = Screen(terminal)
+    monkeypatch.setattr("unitcircle._progress.DELAY", -1.0)  # in place of a slow server
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    np.savez(tmp_path / "model.npz", weight_hh_l0=np.eye(512), weight_ih_l0=np.ones((512, 2)))
+    address, _ = serve(tmp_path)
+    assert len(uc.read(f"{address}/model.npz")) == 1
+    assert ("MB, 0 s left" in screen.getvalue()) == terminal
+    assert terminal or screen.getvalue() == ""

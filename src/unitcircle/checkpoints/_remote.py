@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeGuard
 
+from unitcircle._progress import Progress
 from unitcircle.checkpoints._folder import READABLE, shard_names
 from unitcircle.checkpoints._json_text import parse_json
 from unitcircle.checkpoints._safetensors import Source, tensors_of
@@ -151,12 +151,24 @@ def _download(fs: Any, files: Sequence[str], folder: Path) -> Path:
     if size > MAX_DOWNLOAD:
         message = f"it has {size / 1e9:.0f} GB, and only safetensors are read in parts; download it, and pass its path"
         raise CheckpointError(message)
-    copy: Callable[[str], Path] = partial(_copied, fs, folder)
-    copies = [copy(file) for file in files]
+    copies: list[Path] = []
+    done = 0
+    with Progress("MB") as progress:
+        for file in files:
+            name = re.sub(r"[^\w.-]", "_", file.partition("?")[0].rstrip("/").rpartition("/")[2]) or "file"
+            fs.get_file(file, str(folder / name), callback=_counting(progress, done, size))
+            copies.append(folder / name)
+            done += (folder / name).stat().st_size
     return copies[0] if len(copies) == 1 else folder
 
 
-def _copied(fs: Any, folder: Path, file: str) -> Path:
-    name = re.sub(r"[^\w.-]", "_", file.partition("?")[0].rstrip("/").rpartition("/")[2]) or "file"
-    fs.get_file(file, str(folder / name))
-    return folder / name
+def _counting(progress: Progress, done: int, total: int) -> Any:
+    """Return what a file system calls while it copies a file, some bytes being done before."""
+    from fsspec.callbacks import Callback  # noqa: PLC0415  (an extra)
+
+    def count(size: int | None, value: int, **_: object) -> None:
+        del size
+        if total:  # unknown where the server does not say it
+            progress.reach(min(done + value, total) >> 20, total >> 20)
+
+    return Callback(hooks={"count": count})

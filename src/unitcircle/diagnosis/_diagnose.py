@@ -21,6 +21,7 @@ from unitcircle.diagnosis._rule import select_rules
 from unitcircle.diagnosis._subject import Subject, is_live, is_live_jax, subject_of, without_complex
 from unitcircle.errors import ArgumentError, ShapeError
 from unitcircle.recurrence import RecurrentLayer
+from unitcircle.report import Progress
 
 if TYPE_CHECKING:
     from torch import nn
@@ -249,6 +250,7 @@ def diagnose(  # noqa: PLR0913  (one door for files and modules; the overloads s
         subject = without_complex(subject_of(model, at))
         trained = any("optimizer" in entry.reason for entry in (subject.coverage or Coverage()).skipped)
         examination = _examine(subject.layers, steps, data, seed, optimizer=trained)
+        _measure_in_sight(examination.layers, rules)
     if optimizer is not None:
         examination = replace(examination, optimizer=regularization_of(optimizer, model))
     findings = [finding for rule in rules for finding in rule.findings(examination)]
@@ -275,6 +277,17 @@ def _examine(
     together = DrivenTogether(layers, length, seed)
     examined = [LayerExamination(layer, length, data, seed, together=together) for layer in layers]
     return Examination(examined, length, steps_given=steps is not None, optimizer_state=optimizer)
+
+
+def _measure_in_sight(layers: Sequence[LayerExamination], rules: Sequence[object]) -> None:
+    """Measure layer by layer with a display, on a terminal; elsewhere each measurement waits until it is asked for."""
+    with Progress("layers") as progress:
+        if len(rules) == 1 or not progress.is_shown:
+            return
+        progress.expect(len(layers))
+        for layer in layers:
+            layer.measure()
+            progress.advance()
 
 
 def _check_data(data: np.ndarray, layers: Sequence[RecurrentLayer]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -160,7 +161,7 @@ def drive_together(
     if kind_of(first) is None:
         runs += [_one_by_one(_to_double(layer), inputs, before, probes) for layer in driven]
     else:
-        size = max(1, TOGETHER // max(sum(block.size for block in first.gates.values()), 1))
+        size = _pass_of(first)
         for start in range(0, len(driven), size):
             runs += _run(driven[start : start + size], inputs, before, probes)
     measured = iter(
@@ -171,9 +172,14 @@ def drive_together(
     return [next(measured) if id(layer) in places else None for layer in layers]
 
 
+def _pass_of(layer: RecurrentLayer) -> int:
+    """Return how many layers like this one are run in one pass."""
+    return max(1, TOGETHER // max(sum(block.size for block in layer.gates.values()), 1))
+
+
 @dataclass(frozen=True, eq=False)
 class DrivenTogether:
-    """The driven dynamics of the layers of a model, measured for all layers of a kind when one of them is asked for."""
+    """The driven dynamics of the layers of a model: with one that is asked for, all that run in one pass with it."""
 
     layers: Sequence[RecurrentLayer]
     steps: int
@@ -183,11 +189,24 @@ class DrivenTogether:
     def of(self, layer: RecurrentLayer, data: np.ndarray | None, /) -> DrivenDynamics | None:
         """Return the driven dynamics of one of the layers, on data that fit it."""
         if id(layer) not in self.found:
-            kind = kind_of(layer)
-            equal = [layer] if kind is None else [each for each in self.layers if kind_of(each) == kind]
+            equal = self._passes.get(id(layer), [layer])
             driven = drive_together(equal, steps=self.steps, data=data, rng=self.seed)
             self.found.update(zip(map(id, equal), driven, strict=True))
         return self.found[id(layer)]
+
+    @cached_property
+    def _passes(self) -> dict[int, list[RecurrentLayer]]:
+        """Id of a layer → the layers that run in one pass with it; none of a layer that runs alone."""
+        by_kind: dict[object, list[RecurrentLayer]] = {}
+        for layer in self.layers:
+            if (kind := kind_of(layer)) is not None:
+                by_kind.setdefault(kind, []).append(layer)
+        passes: dict[int, list[RecurrentLayer]] = {}
+        for equal in by_kind.values():
+            size = _pass_of(equal[0])
+            for start in range(0, len(equal), size):
+                passes |= dict.fromkeys(map(id, equal[start : start + size]), equal[start : start + size])
+        return passes
 
 
 @dataclass(eq=False)

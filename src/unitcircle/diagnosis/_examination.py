@@ -163,6 +163,12 @@ class LayerExamination:
             return self.together.of(self.layer, self.fitting_data)
         return drive(self.layer, steps=self.steps, data=self.fitting_data, rng=self.seed)
 
+    def measure(self) -> None:
+        """Make the measurements that take long, and that every table of layers shows."""
+        _ = self.driven
+        for found in self.spectra.values():
+            _ = found.radius, found.norm, found.departure_from_normality
+
     @cached_property
     def slowest_rate(self) -> float:
         """Of a linear recurrence: log |λ| of its slowest eigenvalue (nats per step)."""

@@ -42,6 +42,7 @@ __all__ = [
 
 from unitcircle._files import written_whole
 from unitcircle._json import to_json
+from unitcircle._progress import Progress, duration, progress_bar
 from unitcircle._renamed import moved
 from unitcircle.report._figures import (
     plot_eigenvalues,
@@ -53,7 +54,6 @@ from unitcircle.report._figures import (
 from unitcircle.report._html import render, table
 from unitcircle.report._overview import save_figure, weight_overview
 from unitcircle.report._page import FIGURE_RC, inline_svg, page
-from unitcircle.report._progress import Progress, duration, progress_bar
 from unitcircle.report._radius import RadiusSummary, plot_radius_law, radius_figure, radius_summary, radius_view
 from unitcircle.report._style import COLORS, CYCLE, DASHES, WITHOUT_DATE, axes_or_new, panel, style
 from unitcircle.report._weights import WeightSummary, weight_summary, weight_table

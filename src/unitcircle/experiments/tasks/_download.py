@@ -8,6 +8,7 @@ from pathlib import Path
 import pooch
 
 from unitcircle.errors import ArgumentError
+from unitcircle.report import Progress
 
 TIMEOUT = 30.0
 """Seconds without an answer after which a source counts as out of reach."""
@@ -39,7 +40,8 @@ def fetch(name: str, url: str, checksum: str, folder: str | os.PathLike[str] | N
 
 def _retrieve(path: Path, url: str, checksum: str) -> None:
     """Download a file: pooch checks it under another name before it moves it to its path."""
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=CHUNK)
+    bar = _Bar(path.name)
+    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT, chunk_size=CHUNK)  # pyright: ignore[reportArgumentType]
     try:
         # pooch's own downloaders name their parameters otherwise than its protocol of a downloader does.
         pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=downloader)  # pyright: ignore[reportArgumentType]
@@ -53,6 +55,30 @@ def _retrieve(path: Path, url: str, checksum: str) -> None:
             response.close()  # it holds the connection
         arrived = f"no answer ({error})"
         raise ArgumentError(str(path), "must be fetched once", arrived, _remedy(url, checksum)) from error
+    finally:
+        bar.close()
+
+
+class _Bar:
+    """The progress of a download, as pooch tells it of."""
+
+    def __init__(self, name: str) -> None:
+        self._progress = Progress(f"MB of {name}")
+        self._bytes = self.total = 0
+
+    def update(self, count: int, /) -> None:
+        """Count bytes that have arrived."""
+        self._bytes += count
+        if self.total:  # unknown where the server does not say it
+            self._progress.reach(min(self._bytes, self.total) >> 20, self.total >> 20)
+
+    def reset(self) -> None:
+        """Begin again: pooch counts all bytes at the end."""
+        self._bytes = 0
+
+    def close(self) -> None:
+        """Remove the bar."""
+        self._progress.__exit__(None, None, None)
 
 
 def _check(path: Path, url: str, checksum: str) -> Path:

@@ -32,7 +32,7 @@ def progress_bar(console: Console, /, *, transient: bool = False) -> Any:
     ...     bar.finished
     True
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415  (a person waits for it only on a terminal)
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     return Progress(*columns, console=console, transient=transient)
@@ -100,7 +100,7 @@ class Progress:
         """Show how many parts of how many are done: what functions with an argument ``progress`` call."""
         self.done, self.total = done, total
         elapsed = self._clock() - self._begun
-        if elapsed < DELAY or not self._is_shown():
+        if elapsed < DELAY or not done or not self.is_shown:
             return
         if self._bar is None:
             self._bar = progress_bar(self._on(), transient=True)
@@ -109,12 +109,14 @@ class Progress:
         left = duration(elapsed / self.done * (self.total - self.done))
         self._bar.update(self._task, total=self.total, completed=self.done, description=f"{self._what}, {left} left")
 
-    def _is_shown(self) -> bool:
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a terminal to show it on."""
         return sys.stderr.isatty() if self._console is None else self._console.is_terminal
 
     def _on(self) -> Console:
         if self._console is None:
-            from rich.console import Console
+            from rich.console import Console  # noqa: PLC0415
 
             self._console = Console(stderr=True)
         return self._console
