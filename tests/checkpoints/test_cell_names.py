@@ -51,6 +51,8 @@ CASES = {
     "indrnn": ("IndRNN", "6 channels", {"weight_hh": uniform(C), "weight_ih": uniform(C, 3), "bias_ih": uniform(C)}),
     "ltc": ("LTC", "4 modes", {"gleak": LTC["gleak"], **LTC, "input_w": uniform(2), "output_w": uniform(1)}),
     "cfc": ("CfC", "3 modes", CFC | BACKBONE),
+    "pure cfc": ("CfC, pure", "3 modes", {"ff1.weight": uniform(U, 5), "ff1.bias": uniform(U), "A": uniform(1, U),
+                                          "w_tau": uniform(1, U)} | BACKBONE),
     "wired cfc": ("CfC", "3 modes", CFC | {"sparsity_mask": np.ones((U, 5))}),
 }  # fmt: skip
 
@@ -65,7 +67,7 @@ def test_the_names_of_every_code_base(case):
     assert not coverage.undecided
     assert all(name.startswith("net.0.cell.") for name in layer.source.tensors)
     # What is not in a file is said.
-    assumes = family in {"LTC", "CfC", "IndRNN"} or case in {"convlstm", "convlstm without bias"}
+    assumes = family in {"LTC", "CfC", "CfC, pure", "IndRNN"} or case in {"convlstm", "convlstm without bias"}
     assert bool(coverage.notes) == assumes
 
 

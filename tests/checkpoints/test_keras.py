@@ -376,16 +376,6 @@ class TestCustomCells:
         assert found.name == "cfc_cell"
         assert sorted(text.split(" ")[0] for text in coverage.unread) == ["my_lstm/cell", "rnn/cell"]
 
-    @pytest.mark.parametrize(("kind", "place"), [("ncps>CfC", "cf_c"), ("ncps>LTC", "ltc")])
-    def test_a_cell_of_ncps_is_named_with_what_is_missing(self, tmp_path, process, kind, place):
-        groups = {f"layers/{place}/cell": [np.zeros((2, 2)), np.zeros(2), np.zeros((2, 2))]}
-        write_keras(tmp_path / "a.keras", groups, [layer(kind, "mine")])
-        found, coverage = read_keras(tmp_path / "a.keras", process=process)
-        assert not found
-        (sentence,) = coverage.unread
-        assert sentence.endswith("not read, since only its program says how its arrays enter its equation; "
-                                 "a dict of arrays named as in ncps.torch is read")  # fmt: skip
-
     @pytest.mark.parametrize("number", [1, 2, 3])
     @pytest.mark.parametrize("under", ["tree", "legacy"])
     def test_a_convolutional_lstm_is_read_where_its_activation_is_known(self, tmp_path, process, number, under):
@@ -409,7 +399,7 @@ class TestCustomCells:
         assert {entry.name for entry in coverage.analysed} >= set(found[0].source.tensors)
 
     @pytest.mark.parametrize(("config", "change", "reason"), [
-        ({"recurrent_activation": "hard_sigmoid"}, None, "its recurrent activation is hard_sigmoid6, and not the sig"),
+        ({"recurrent_activation": "softsign"}, None, "its recurrent activation is softsign, and no sigmoid"),
         ({}, (1, np.zeros((3, 3, 2, 6))), "its recurrent kernel has not the four gates of its channels"),
         ({}, (2, np.zeros(4)), "its bias has not the four gates of its channels"),
         ({}, (1, np.zeros((3, 3, 2, 8), int)), "its layer does not have a kernel and a recurrent kernel of floating"),
@@ -424,6 +414,19 @@ class TestCustomCells:
         (sentence,) = coverage.unread
         assert sentence.startswith(f"seen looks like a ConvLSTM: not read ({reason}")
         assert len(coverage.skipped) == 3
+
+    @pytest.mark.parametrize(("version", "slope"), [("3.15", 1 / 6), ("2.8.0", 1 / 5)])
+    def test_the_cut_sigmoid_of_a_convolutional_lstm_has_the_slope_of_its_version(
+        self, tmp_path, process, version, slope
+    ):
+        arrays = convolutional(2)
+        config = model(layer("ConvLSTM2D", "seen", recurrent_activation="hard_sigmoid"))
+        groups = {"seen/m/seen/conv_lstm_cell": named(arrays)}
+        write_legacy(tmp_path / "a.h5", groups, model_config=json.dumps(config), keras_version=version)
+        ((found,), coverage) = read_hdf5(tmp_path / "a.h5", process=process)
+        expected = np.clip(slope * arrays[2][2:4] + 0.5, 0, 1)
+        np.testing.assert_allclose(found.diagonal, expected, rtol=1e-6)
+        assert not coverage.unread
 
     def test_a_convolutional_lstm_without_a_bias_forgets_half(self, tmp_path, process):
         groups = {"layers/conv_lstm2d/cell": convolutional(2)[:2]}

@@ -145,13 +145,16 @@ def ltc_parameters(n, m, rng):
     }  # fmt: skip
 
 
-def ltc_step(p, state):
-    """Return the state after one second without input: six implicit steps, neuron by neuron."""
+def ltc_step(p, state, unfolds=6):
+    """Return the state after one second without input: implicit steps, neuron by neuron."""
     v = list(state)
-    for _ in range(6):
+    for _ in range(unfolds):
         after = []
         for j in range(len(v)):
-            above, below = p["cm"][j] * 6 * v[j] + p["gleak"][j] * p["vleak"][j], p["cm"][j] * 6 + p["gleak"][j]
+            above, below = (
+                p["cm"][j] * unfolds * v[j] + p["gleak"][j] * p["vleak"][j],
+                p["cm"][j] * unfolds + p["gleak"][j],
+            )
             for kind, source, mask in (("", v, p["sparsity_mask"]), ("sensory_", p["input_b"], None)):
                 for i, x in enumerate(source):
                     w = p[f"{kind}w"][i, j] * sigma(p[f"{kind}sigma"][i, j] * (x - p[f"{kind}mu"][i, j]))
@@ -169,6 +172,8 @@ def test_ltc_at_rest_is_the_jacobian_of_its_token():
     positive = {name: np.logaddexp(p[name], 0) for name in ("w", "sensory_w", "cm", "gleak")}
     implicit = from_linear("LTC", p | {"implicit": np.ones(1)})
     same_set(implicit.diagonal, np.linalg.eigvals(jacobian(lambda v: ltc_step(p | positive, v), [0.0] * 4)))
+    three = from_linear("LTC", p | {"unfolds": np.array(3)})
+    same_set(three.diagonal, np.linalg.eigvals(jacobian(lambda v: ltc_step(p, v, 3), [0.0] * 4)))
 
 
 def linear(p, name, x):
@@ -176,31 +181,64 @@ def linear(p, name, x):
             for row, b in zip(p[f"{name}.weight"], p[f"{name}.bias"], strict=True)]  # fmt: skip
 
 
-def cfc_step(p, state, inputs, layers):
+def silu(x):
+    return x * sigma(x)
+
+
+def cfc_step(p, state, inputs, layers, kind="CfC", function=lambda v: 1.7159 * math.tanh(0.666 * v)):
     x = [0.0] * inputs + list(state)
     for k in range(layers):
-        x = [1.7159 * math.tanh(0.666 * v) for v in linear(p, f"backbone.{k}", x)]
+        x = [function(v) for v in linear(p, f"backbone.{k}", x)]
     mask = p.get("sparsity_mask", np.ones_like(p["ff1.weight"]))
-    q = {**p, "ff1.weight": p["ff1.weight"] * mask, "ff2.weight": p["ff2.weight"] * mask}
-    one, two, a, b = (linear(q, name, x) for name in ("ff1", "ff2", "time_a", "time_b"))
-    gate = [sigma(u + v) for u, v in zip(a, b, strict=True)]
-    return [math.tanh(f) * (1 - s) + s * math.tanh(g) for f, g, s in zip(one, two, gate, strict=True)]
+    q = {name: value * mask if name in {"ff1.weight", "ff2.weight"} else value for name, value in p.items()}
+    one = linear(q, "ff1", x)
+    if kind == "pure":
+        return [A * (1 - math.exp(-abs(w) - abs(f)) * f) for A, w, f in zip(p["A"][0], p["w_tau"][0], one, strict=True)]
+    two, a, b = (linear(q, name, x) for name in ("ff2", "time_a", "time_b"))
+    if kind == "CfC":
+        gate = [sigma(u + v) for u, v in zip(a, b, strict=True)]
+        return [math.tanh(f) * (1 - s) + s * math.tanh(g) for f, g, s in zip(one, two, gate, strict=True)]
+    gate = [sigma(v - u) for u, v in zip(a, b, strict=True)]
+    return [f * (1 if kind == "no_gate" else 1 - s) + s * g for f, g, s in zip(one, two, gate, strict=True)]
+
+
+def cfc_parameters(layers, heads=("ff1", "ff2", "time_a", "time_b"), units=3, inputs=2, width=5):
+    size = width if layers else inputs + units
+    p = {f"{head}.{part}": RNG.normal(0, 0.6, (units, size) if part == "weight" else units)
+         for head in heads for part in ("weight", "bias")}  # fmt: skip
+    for k in range(layers):
+        p |= {f"backbone.{k}.weight": RNG.normal(0, 0.5, (width, width if k else inputs + units)),
+              f"backbone.{k}.bias": RNG.normal(size=width)}  # fmt: skip
+    return p
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2])
 def test_cfc_at_rest_is_the_jacobian_of_its_token(layers):
-    units, inputs, width = 3, 2, 5
-    size = width if layers else inputs + units
-    p = {f"{head}.{part}": RNG.normal(0, 0.6, (units, size) if part == "weight" else units)
-         for head in ("ff1", "ff2", "time_a", "time_b") for part in ("weight", "bias")}  # fmt: skip
-    for k in range(layers):
-        p |= {f"backbone.{k}.weight": RNG.normal(0, 0.5, (width, width if k else inputs + units)),
-              f"backbone.{k}.bias": RNG.normal(size=width)}  # fmt: skip
+    p = cfc_parameters(layers)
     if not layers:
-        p["sparsity_mask"] = RNG.choice([0.0, 1.0], (units, size))
+        p["sparsity_mask"] = RNG.choice([0.0, 1.0], p["ff1.weight"].shape)
     layer = from_linear("CfC", p)
-    J = jacobian(lambda h: cfc_step(p, h, inputs, layers), [0.0] * units)
+    J = jacobian(lambda h: cfc_step(p, h, 2, layers), [0.0] * 3)
     same_set(layer.diagonal, np.linalg.eigvals(J))
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+@pytest.mark.parametrize(("kind", "family"), [
+    ("default", "CfC of Keras"), ("no_gate", "CfC of Keras"), ("pure", "CfC, pure"),
+])  # fmt: skip
+def test_the_cfcs_of_keras_at_rest_are_the_jacobian_of_their_token(layers, kind, family):
+    p = cfc_parameters(layers, ("ff1",)) if kind == "pure" else cfc_parameters(layers)
+    if kind == "pure":
+        p |= {"w_tau": RNG.normal(size=(1, 3)), "A": RNG.normal(size=(1, 3))}
+    flags = {"activation silu": np.ones(1)} | ({"no_gate": np.ones(1)} if kind == "no_gate" else {})
+    J = jacobian(lambda h: cfc_step(p, h, 2, layers, kind, silu), [0.0] * 3)
+    same_set(from_linear(family, p | flags).diagonal, np.linalg.eigvals(J))
+
+
+@pytest.mark.parametrize("slope", [1 / 5, 1 / 6])
+def test_a_convolutional_lstm_with_a_cut_sigmoid(slope):
+    layer = from_linear("ConvLSTM", {"forget_bias": np.array([-4.0, -1.0, 0.0, 1.0, 4.0]), "slope": np.array(slope)})
+    np.testing.assert_allclose(layer.diagonal, [0, 0.5 - slope, 0.5, 0.5 + slope, 1], atol=1e-15)
 
 
 B, V = RNG.normal(size=3), RNG.normal(size=3)
@@ -223,7 +261,7 @@ def test_gated_cells_at_rest(family):
 
 def test_nonlinear_cells_are_marked_and_what_does_not_fit_is_refused():
     marked = {name for name, family in LINEAR_FAMILIES.items() if family.nonlinear}
-    assert marked == {"sLSTM", "RSSM", "ConvLSTM", "SRU", "IndRNN", "LTC", "CfC"}
+    assert marked == {"sLSTM", "RSSM", "ConvLSTM", "SRU", "IndRNN", "LTC", "CfC", "CfC of Keras", "CfC, pure"}
     with pytest.raises(ArgumentError, match="must fit together as in sLSTM"):
         from_linear("sLSTM", {"fgate_bias": np.zeros((2, 3)), "gate_biases": np.zeros((2, 3, 2)),
                               "recurrent_kernel": np.zeros((2, 4, 3, 3))})  # fmt: skip

@@ -251,10 +251,12 @@ _HEADS = ("ff1", "ff2", "time_a", "time_b")
 
 def _cfc(at: _Tensors, first: str) -> _Found | None:
     """Return a CfC of ncps, with its backbone or, where it has a mask, without."""
-    heads = [f"{head}.{part}" for head in _HEADS for part in ("weight", "bias")]
-    if any(not at.first(end) for end in heads) or len(at.shape(first)) != 2:
+    pure = bool(at.first("w_tau") and at.first("A"))
+    ends = ["w_tau", "A"] if pure else []
+    ends += [f"{head}.{part}" for head in (_HEADS[:1] if pure else _HEADS) for part in ("weight", "bias")]
+    if any(not at.first(end) for end in ends) or len(at.shape(first)) != 2:
         return None
-    names = {end: end for end in heads}
+    names = {end: end for end in ends}
     mask = at.first("sparsity_mask")
     if mask:
         names[mask] = mask
@@ -263,10 +265,12 @@ def _cfc(at: _Tensors, first: str) -> _Found | None:
         names |= {f"backbone.{place}.{part}": f"backbone.{number}.{part}" for part in ("weight", "bias")}
     values = {part: at.load(end) for part, end in names.items()}
     take(8 * sum(values[part].size for part in values), "the Jacobian of its cell")
-    notes = [ELAPSED, "the file does not say the mode of a CfC: taken as that with a gate"]
+    notes = [ELAPSED]
+    if not pure:
+        notes.append("the file does not say the mode of a CfC: taken as that with a gate")
     if numbers:
         notes.append("the file does not say the activation of the backbone of a CfC: taken as 1.7159 tanh(0.666 x)")
-    return _Found("CfC", values, names, (), tuple(notes))
+    return _Found("CfC, pure" if pure else "CfC", values, names, (), tuple(notes))
 
 
 _READERS: Mapping[str, Callable[[_Tensors, str], _Found | None]] = {

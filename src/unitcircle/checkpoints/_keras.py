@@ -34,12 +34,14 @@ from unitcircle.checkpoints._keras_cells import (
     sounds_recurrent,
 )
 from unitcircle.checkpoints._keras_config import KerasLayer, KerasModel
+from unitcircle.checkpoints._keras_conv_lstm import conv_lstm
+from unitcircle.checkpoints._keras_ncps import ncps_layer
 from unitcircle.checkpoints._layer_names import natural_order
 from unitcircle.checkpoints._room import take
 from unitcircle.checkpoints._tensor import StoredTensor
 from unitcircle.checkpoints._unknown import marked
 from unitcircle.errors import ArgumentError, CheckpointError
-from unitcircle.recurrence import Cell, RecurrentLayer, from_keras, from_linear
+from unitcircle.recurrence import Cell, RecurrentLayer, from_keras
 
 _OPTIMIZER = re.compile(r"(^|/)(optimizer_weights|optimizer|_optimizer)/")
 _CELL_OF_GATES = {1: Cell.RNN, 3: Cell.GRU, 4: Cell.LSTM}
@@ -142,6 +144,7 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
         # "kernel:0", and "kernel_1:0" where TensorFlow 1 met the name twice.
         groups[group][re.sub(r"(_\d+)?:\d+$", "", leaf)] = name
     custom = _custom_cells(groups, model)
+    places: dict[str, RecurrentLayer | None] = {}
     layers: list[RecurrentLayer] = []
     analysed: list[Entry] = []
     skipped: list[Entry] = []
@@ -150,7 +153,7 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
         skipped.append(Entry("optimizer", (moments,), "tensors of an optimizer: moments and counters, not weights"))
     for group in sorted((_Group(name, leaves, model) for name, leaves in groups.items()), key=_order(file, model)):
         if (keras_layer := model.conv_lstm(group.object)) is not None and group.leaves:
-            layer = _conv_lstm(file, group, path, keras_layer)
+            layer = conv_lstm(file, group.leaves, keras_layer, str(path))
             if isinstance(layer, RecurrentLayer):
                 layers.append(layer)
                 analysed += [Entry(name, _shape(file, name), layer.name) for name in layer.source.tensors]
@@ -159,6 +162,12 @@ def _read(file: Hdf5File, model: KerasModel, path: Path) -> tuple[list[Recurrent
                 skipped += [Entry(name, _shape(file, name), layer) for name in group.leaves.values()]
             continue
         if (cell := custom.get(group.path)) is not None:
+            if cell.place not in places:
+                places[cell.place] = _of_ncps(file, cell, group, path)
+                layers += [layer] if (layer := places[cell.place]) is not None else []
+            if (layer := places[cell.place]) is not None:
+                analysed += [Entry(name, _shape(file, name), layer.name) for name in group.leaves.values()]
+                continue
             unread.append(cell.sentence)
             skipped += [_of_custom_cell(file, name) for name in group.leaves.values()]
             continue
@@ -186,6 +195,7 @@ def _custom_cells(groups: Mapping[str, Mapping[str, str]], model: KerasModel) ->
         for count in range(1, len(parts)):
             below["/".join(parts[:count])].append("/".join(parts[count:]))
     cells: dict[str, CustomCell] = {}
+    of_classes: set[str] = set()
     found: dict[str, CustomCell] = {}
     # Outer groups first: what is below a cell belongs to it, unless it is a cell that Keras has.
     for path, name in sorted(objects.items(), key=lambda item: item[1]):
@@ -196,13 +206,27 @@ def _custom_cells(groups: Mapping[str, Mapping[str, str]], model: KerasModel) ->
         # A layer of a class that does not sound recurrent may use a cell of Keras.
         if kind and recurrent and (sounds_recurrent(kind) or not is_of_keras(name)):
             place = "/".join(parts_of(name))
+            of_classes.add(place)
         else:
-            place = custom_cell(name, groups[path], below[name], known) or inside(cells, name, known)
+            place = inside(of_classes, name, known) or custom_cell(name, groups[path], below[name], known)
+            place = place or inside(cells, name, known)
         if place:
             cell = cells.setdefault(place, CustomCell(place, kind or model.custom_class(place)))
-            cell.leaves += relative_leaves(place, name, groups[path])
+            cell.arrays |= relative_leaves(place, name, groups[path])
             found[path] = cell
     return found
+
+
+def _of_ncps(file: Hdf5File, cell: CustomCell, group: _Group, path: Path) -> RecurrentLayer | None:
+    """Return the layer of a cell of ncps, or None, and why in the cell."""
+    known = group.model.ncps_cell(group.object)
+    if known is None:
+        return None
+    found = ncps_layer(file, cell.arrays, known, group.keras_layer.name, str(path))
+    if isinstance(found, RecurrentLayer):
+        return marked(found)
+    cell.reason = found
+    return None
 
 
 def _of_custom_cell(file: Hdf5File, name: str) -> Entry:
@@ -265,34 +289,6 @@ def _layer(file: Hdf5File, group: _Group, path: Path) -> RecurrentLayer | list[E
             return marked(layer)
     except ArgumentError as error:
         return [Entry(recurrent, shape, f"its layer does not fit together: {error}")]
-
-
-def _conv_lstm(file: Hdf5File, group: _Group, path: Path, keras_layer: KerasLayer) -> RecurrentLayer | str:
-    """Return the forget gates of a convolutional LSTM of Keras at rest, or why they are not read."""
-    numbered = group.path.rpartition("/")[2] == "vars"
-    names = ("0", "1", "2") if numbered else ("kernel", "recurrent_kernel", "bias")
-    kernel, recurrent, bias = (group.leaves.get(name) for name in names)
-    shape = _shape(file, recurrent)
-    if kernel is None or recurrent is None or any(name not in file for name in group.leaves.values()):
-        return "its layer does not have a kernel and a recurrent kernel of floating type"
-    if len(shape) not in {3, 4, 5} or shape[-1] != 4 * shape[-2] or len(_shape(file, kernel)) != len(shape):
-        return "its recurrent kernel has not the four gates of its channels"
-    if bias is not None and _shape(file, bias) != shape[-1:]:
-        return "its bias has not the four gates of its channels"
-    if keras_layer.recurrent_activation != "sigmoid":
-        return f"its recurrent activation is {keras_layer.recurrent_activation}, and not the sigmoid"
-    channels = shape[-2]
-    values = np.zeros(channels) if bias is None else file[bias][channels : 2 * channels]
-    tensors = tuple(name for name in (bias, kernel, recurrent) if name is not None)
-    layer = from_linear(
-        "ConvLSTM",
-        {"forget_bias": values},
-        names={"forget_bias": bias or kernel},
-        dtypes={"forget_bias": file.dtype(bias or kernel)},
-        name=keras_layer.name,
-        source=source_of(str(path), tensors, dtype=file.dtype(bias or kernel)),
-    )
-    return marked(layer)
 
 
 def _layer_of_keras_1(

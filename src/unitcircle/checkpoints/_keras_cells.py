@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 STANDARD_LEAVES = frozenset({"kernel", "recurrent_kernel", "bias"})
 _OF_KERAS = re.compile(r"(simple_rnn|gru|lstm)_cell(_\d+)?")
@@ -31,7 +31,8 @@ _FAMILIES = (
 )
 """Words in the name of a cell or of its class -> its family."""
 _OF_NCPS = (
-    ", since only its program says how its arrays enter its equation; a dict of arrays named as in ncps.torch is read"
+    ", since weights alone, or those of another library, do not say how its arrays enter its equation; "
+    "a whole model of ncps.keras does"
 )
 _SHOWN = 8
 
@@ -42,17 +43,18 @@ class CustomCell:
 
     place: str  # Names of its layer and itself, joined by slashes
     kind: str = ""  # Name of its class where the configuration has it
-    leaves: tuple[str, ...] = ()  # Names of its arrays, below it
+    arrays: dict[str, str] = field(default_factory=dict[str, str])  # Their names below it -> in the file
+    reason: str = ""  # Why it is not read, where its class is known
 
     @property
     def sentence(self) -> str:
         """What it looks like, for the coverage."""
-        shown = ", ".join(self.leaves[:_SHOWN])
-        more = f", {len(self.leaves) - _SHOWN} more" if len(self.leaves) > _SHOWN else ""
+        shown = ", ".join(list(self.arrays)[:_SHOWN])
+        more = f", {len(self.arrays) - _SHOWN} more" if len(self.arrays) > _SHOWN else ""
         family = family_of(f"{self.place}/{self.kind}")
         words = f", {family} by its name" if family else ""
         words += f", of the class {self.kind}" if self.kind else ""
-        missing = _OF_NCPS if family in {"a CfC", "an LTC"} else ""
+        missing = f" ({self.reason})" if self.reason else _OF_NCPS if family in {"a CfC", "an LTC"} else ""
         return f"{self.place} looks like a recurrent cell of its own{words} ({shown}{more}): not read{missing}"
 
 
@@ -128,10 +130,10 @@ def is_of_keras(path: str, /) -> bool:
     return _OF_KERAS.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def relative_leaves(place: str, path: str, leaves: Iterable[str], /) -> tuple[str, ...]:
-    """Return the names of the arrays of a group below the cell that it belongs to."""
+def relative_leaves(place: str, path: str, leaves: Mapping[str, str], /) -> dict[str, str]:
+    """Return the names of the arrays of a group below the cell that it belongs to -> in the file."""
     below = "/".join(parts_of(path)).removeprefix(place).strip("/")
-    return tuple(f"{below}/{leaf}" if below else leaf for leaf in leaves)
+    return {f"{below}/{leaf}" if below else leaf: array for leaf, array in leaves.items()}
 
 
 def sounds_recurrent(name: str, /) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -42,6 +42,15 @@ class KerasLayer:
     cudnn: bool | None = None  # Whether it is one of the old CuDNN layers; None where the file has no configuration
 
 
+@dataclass(frozen=True)
+class NcpsCell:
+    """A cell of ncps as the configuration describes it: its class and its arguments, the activation in our spelling."""
+
+    kind: str
+    config: Mapping[str, Any]
+    reverse: bool = False
+
+
 @dataclass
 class KerasModel:
     """The recurrent layers of a configuration, by the two keys under which files store their weights."""
@@ -58,6 +67,8 @@ class KerasModel:
     order: list[str] = field(default_factory=list[str])
     # Convolutional LSTMs by the same two keys: its name, and what its gates are computed by.
     convolutional: dict[str, KerasLayer] = field(default_factory=dict[str, KerasLayer])
+    # Cells of ncps by the same two keys of their layers.
+    of_ncps: dict[str, NcpsCell] = field(default_factory=dict[str, NcpsCell])
     code: list[str] = field(default_factory=list[str])  # Names of the Lambda layers, which hold Python code
     version: int = 2  # Major version of Keras that wrote the file; hard_sigmoid is another function since 3
 
@@ -91,6 +102,13 @@ class KerasModel:
         place = re.sub(r"/(cell|conv_lstm_cell(_\d+)?)$", "", path)
         return self.convolutional.get(place) or self.convolutional.get(place.rpartition("/")[2])
 
+    def ncps_cell(self, place: str, /) -> NcpsCell | None:
+        """Return the cell of ncps that the outermost of some names belongs to; None where the file names none."""
+        parts = place.split("/")
+        paths = ("/".join(parts[:count]) for count in range(len(parts), 0, -1))
+        keys = (key for key in (*paths, *reversed(parts)) if key in self.of_ncps)
+        return next((self.of_ncps[key] for key in keys), None)
+
     def _visit(self, node: Any, path: str, name: str, depth: int, side: str = "", *, turned: bool = False) -> None:
         kind, config = _class_and_config(node)
         if depth > MAX_DEPTH or config is None:
@@ -101,6 +119,7 @@ class KerasModel:
         own_name = own_name if own_name.startswith(side) else f"{side}{own_name}"
         name = "/".join(filter(None, (name, own_name)))
         take(len(name) + len(path), "the names of its layers")
+        self._see_cell_of_ncps(config, path, own_name, turned)
         children: list[tuple[str, Any, str]] = []
         if kind == "Lambda":
             self.code.append(name or "lambda")
@@ -137,6 +156,15 @@ class KerasModel:
             # A backward layer that is configured separately says in its configuration that it goes backwards.
             turn = turned ^ (which == "backward_" and not config.get("backward_layer"))
             self._visit(child, f"{path}/{place}" if path else place, name, depth + 1, which, turned=turn)
+
+    def _see_cell_of_ncps(self, config: dict[str, Any], path: str, own_name: str, turned: bool) -> None:
+        cell = config.get("cell")
+        kind, inner = _class_and_config(cell)
+        if inner is not None and isinstance(cell, dict) and str(cell.get("module")).startswith("ncps.keras."):
+            inner = inner | {"activation": self._activation(inner.get("activation")).rpartition(">")[2]}
+            found = NcpsCell(kind, inner, (config.get("go_backwards") is True) ^ turned)
+            self.of_ncps[path] = self.of_ncps[own_name] = found
+            self.order.append(f"{path}/cell")
 
     def _recurrent(self, kind: str, config: dict[str, Any], name: str, turned: bool) -> KerasLayer:
         reset_after = config.get("reset_after")

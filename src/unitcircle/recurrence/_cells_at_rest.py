@@ -10,8 +10,9 @@ from unitcircle.recurrence._activations import ACTIVATIONS
 
 Parameters = Mapping[str, np.ndarray]
 UNFOLDS = 6
-"""Steps of the solver of an LTC in one token, which lasts one second."""
-_TINY = 1e-8
+"""Steps of the solver of an LTC in one token, which lasts one second, unless its parameters say another number."""
+_EPSILON = 1e-8
+"""What an LTC adds to the divisor, unless its parameters say another number."""
 _sigmoid = ACTIVATIONS["sigmoid"].value
 
 
@@ -26,7 +27,7 @@ def slstm(p: Parameters) -> np.ndarray:
     f, z, o = _sigmoid(forget), np.tanh(others[:, 1]), _sigmoid(others[:, 2])
     drive = (1 - z**2)[..., None] * kernel[:, 2] + z[..., None] * kernel[:, 0]
     out = (o * (1 - f))[:, None, :] * np.exp(others[:, 0, :, None] - others[:, 0, None, :])  # i_a (o/n)_b
-    return _log_eigenvalues(np.eye(units) * f[..., None] + drive * out)
+    return log_eigenvalues(np.eye(units) * f[..., None] + drive * out)
 
 
 def s4(p: Parameters) -> np.ndarray:
@@ -56,47 +57,25 @@ def ltc(p: Parameters) -> np.ndarray:
         p = {**p, **{name: np.logaddexp(p[name], 0.0) for name in ("w", "sensory_w", "cm", "gleak")}}
     inputs = p["input_b"] if "input_b" in p else np.zeros(len(p["sensory_w"]))
     outside = _synapses(p, "sensory_", inputs)
-    conductance = p["cm"] * UNFOLDS
+    unfolds = int(p["unfolds"].item()) if "unfolds" in p else UNFOLDS
+    epsilon = p["epsilon"].item() if "epsilon" in p else _EPSILON
+    conductance = p["cm"] * unfolds
     v, jacobian = np.zeros_like(p["cm"]), np.eye(p["cm"].size)
-    for _ in range(UNFOLDS):
+    for _ in range(unfolds):
         w = _synapses(p, "", v)
-        below = conductance + p["gleak"] + w.sum(0) + outside.sum(0) + _TINY
+        below = conductance + p["gleak"] + w.sum(0) + outside.sum(0) + epsilon
         above = conductance * v + p["gleak"] * p["vleak"] + (w * p["erev"]).sum(0)
         after = (above + (outside * p["sensory_erev"]).sum(0)) / below
         gate = _sigmoid(p["sigma"] * (v[:, None] - p["mu"]))
         slope = (w * (1 - gate) * p["sigma"] * (p["erev"] - after)).T + np.diag(conductance)
         jacobian, v = (slope / below[:, None]) @ jacobian, after
-    return _log_eigenvalues(jacobian)
+    return log_eigenvalues(jacobian)
 
 
 def _synapses(p: Parameters, kind: str, v: np.ndarray) -> np.ndarray:
     """Return w σ(s (v − μ)), from the row to the column, of synapses that are there."""
     w = p[f"{kind}w"] * _sigmoid(p[f"{kind}sigma"] * (v[:, None] - p[f"{kind}mu"]))
     return w * p[f"{kind}sparsity_mask"] if f"{kind}sparsity_mask" in p else w
-
-
-def cfc(p: Parameters) -> np.ndarray:
-    """Return log λ ``(units,)`` of a closed-form continuous-time cell at h = 0 without input, one second a token."""
-    units = len(p["ff1.weight"])
-    layers = sum(name.startswith("backbone") and name.endswith("weight") for name in p)
-    first = p["backbone.0.weight"] if layers else p["ff1.weight"]
-    slope: np.ndarray = np.eye(first.shape[1])[:, first.shape[1] - units :]
-    value = np.zeros(first.shape[1])
-    for k in range(layers):
-        before = p[f"backbone.{k}.weight"] @ value + p[f"backbone.{k}.bias"]
-        gain = 1.7159 * 0.666 / np.cosh(0.666 * before) ** 2
-        value, slope = 1.7159 * np.tanh(0.666 * before), gain[:, None] * (p[f"backbone.{k}.weight"] @ slope)
-
-    def head(name: str) -> tuple[np.ndarray, np.ndarray]:
-        weight = p[f"{name}.weight"]
-        if "sparsity_mask" in p and name.startswith("ff"):
-            weight = weight * p["sparsity_mask"]
-        return weight @ value + p[f"{name}.bias"], weight @ slope
-
-    (one, d_one), (two, d_two), (a, d_a), (b, d_b) = map(head, ("ff1", "ff2", "time_a", "time_b"))
-    s, one, two = _sigmoid(a + b), np.tanh(one), np.tanh(two)
-    jacobian = ((1 - s) * (1 - one**2))[:, None] * d_one + (s * (1 - two**2))[:, None] * d_two
-    return _log_eigenvalues(jacobian + (s * (1 - s) * (two - one))[:, None] * (d_a + d_b))
 
 
 def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
@@ -107,7 +86,8 @@ def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, np.argsort(-np.abs(values), axis=-1, kind="stable"), axis=-1)
 
 
-def _log_eigenvalues(matrices: np.ndarray) -> np.ndarray:
+def log_eigenvalues(matrices: np.ndarray, /) -> np.ndarray:
+    """Return the logarithms of the eigenvalues of matrices ``(..., n, n)``, complex where one is negative."""
     values = _eigenvalues(matrices)
     if np.isrealobj(values) and (values < 0).any():
         values = values.astype(np.complex128)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from unitcircle.recurrence import _cells_at_rest as at_rest
+from unitcircle.recurrence import _closed_form as closed_form
 from unitcircle.recurrence._activations import ACTIVATIONS
 
 Parameters = Mapping[str, np.ndarray]
@@ -140,6 +141,12 @@ def _hgrn(p: Parameters) -> np.ndarray:
 def _rg_lru(p: Parameters) -> np.ndarray:
     scale = p["recurrent_param"].ravel()
     return -8.0 * _sigmoid(p["gate_bias"].reshape(scale.shape)) * _softplus(scale)
+
+
+def _forget(p: Parameters) -> np.ndarray:
+    """Return the logarithm of a forget gate, a sigmoid or min(max(k b + 1/2, 0), 1) of a stated slope k."""
+    bias = p["forget_bias"].ravel()
+    return np.log(np.clip(p["slope"].item() * bias + 0.5, 0, 1)) if "slope" in p else _log_sigmoid(bias)
 
 
 def _log_sigmoid(x: np.ndarray) -> np.ndarray:
@@ -342,8 +349,7 @@ _FAMILIES = (
         fixed=True, nonlinear=True,
     ),
     LinearFamily(
-        "ConvLSTM", "c' = f c + i g, f = σ(W * x + R * h + b)", ("forget_bias",),
-        lambda p: _log_sigmoid(p["forget_bias"].ravel()), None,
+        "ConvLSTM", "c' = f c + i g, f = σ(W * x + R * h + b)", ("forget_bias",), _forget, None,
         "Shi et al., NeurIPS 2015, equation 3; ndrplz/ConvLSTM_pytorch convlstm.py", "channel", fixed=True,
         nonlinear=True,
     ),
@@ -365,9 +371,19 @@ _FAMILIES = (
     ),
     LinearFamily(
         "CfC", "h' = (1 − s) tanh f₁ + s tanh f₂, s = σ(t_a + t_b), each linear in a backbone of [x, h]",
-        ("ff1.weight", "ff2.weight", "time_a.weight", "time_b.weight"), at_rest.cfc, None,
+        ("ff1.weight", "ff2.weight", "time_a.weight", "time_b.weight"), closed_form.of_torch, None,
         "mlech26l/ncps ncps/torch/cfc_cell.py; Hasani et al., Nature Machine Intelligence 2022", "mode",
         nonlinear=True, coupled=True,
+    ),
+    LinearFamily(
+        "CfC of Keras", "h' = (1 − s) f₁ + s f₂, s = σ(t_b − t_a), each linear in a backbone of [x, h]",
+        ("ff1.weight", "ff2.weight", "time_a.weight", "time_b.weight"), closed_form.of_keras, None,
+        "mlech26l/ncps ncps/keras/cfc_cell.py", "mode", nonlinear=True, coupled=True,
+    ),
+    LinearFamily(
+        "CfC, pure", "h' = A (1 − exp(−|w| − |f|) f), f linear in a backbone of [x, h]",
+        ("ff1.weight", "w_tau", "A"), closed_form.pure, None,
+        "mlech26l/ncps ncps/torch/cfc_cell.py and ncps/keras/cfc_cell.py", "mode", nonlinear=True, coupled=True,
     ),
 )  # fmt: skip
 
