@@ -9,8 +9,8 @@ from datetime import date
 
 import benchmarks
 
-TRAINED = {"calibration", "verdicts"}
-"""Benchmarks that train for many minutes: they run only where they are named."""
+LONG = {"calibration", "lost_decays", "verdicts"}
+"""Benchmarks of many minutes that no other process's load changes: they run only where they are named."""
 
 
 def main(names: list[str]) -> int:
@@ -22,7 +22,7 @@ def main(names: list[str]) -> int:
     where = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     print(f"{where}, {date.today().isoformat()}, load {os.getloadavg()[0]:.1f}")
     missed = 0
-    for name in names or [name for name in known if name not in TRAINED]:
+    for name in names or [name for name in known if name not in LONG]:
         print(f"\n{name}")
         for row in importlib.import_module(f"benchmarks.{name}").rows():
             print(row, flush=True)

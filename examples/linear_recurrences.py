@@ -237,10 +237,11 @@ HEAD_FLA = """
 The names and shapes of the parameters of the recurrent layers of flash-linear-attention 0.6.0 (its own classes, built
 small), and what they are read as. A layer that is recognised and not read is named, and the exit status is 3. λ at rest
 of every family is tested against one step of its recurrence written token by token (`tests/recurrence/test_linear.py`),
-and against the own step of the classes that run on a CPU ([the table](fla-steps.md)); SRU, ConvLSTM and the GRU of
-Dreamer against the step of their packages ([the table](cell-steps.md)).
-A RetNet whose norm is not fused, Based, and linear attention without a learned feature map have the names of softmax
-attention and no others: a file does not tell them apart, and nothing is said.
+and against the own step of the classes that run on a CPU ([the table](fla-steps.md)); SRU, ConvLSTM, the GRU of
+Dreamer, CfC and LTC against the step of their packages ([the table](cell-steps.md)).
+A RetNet whose norm is not fused, and Based and linear attention without a learned feature map whose keys are as wide as
+their values, have the names and shapes of softmax attention: a file does not tell them apart, and nothing is said,
+unless a `config.json` beside it does (`model_type`); of a live model the class is named.
 
 | class | read as | units | from |
 |---|---|---|---|"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unitcircle.checkpoints._forms import form
@@ -23,11 +23,23 @@ class _Family:
     absent: str = ""  # A pattern that shows another family
     place: str = ""  # A pattern that the prefix must hold
     axes: tuple[int, ...] = ()  # Numbers of axes of the first; empty for any
+    fits: Callable[[Sequence[tuple[int, ...]]], bool] | None = None  # Whether the shapes of those shown are its own
+
+
+def _has_feature_map(shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether queries and keys have one width and values, all of which the output takes, another: not in softmax."""
+    if any(len(shape) != 2 for shape in shapes):
+        return False
+    q, k, v, o = (shape[0] for shape in (*shapes[:3], shapes[3][::-1]))
+    return q == k != v == o
 
 
 _W = r"(?:[._/]?(?:weight|kernel|w))?(?::0)?"
 _PROJECTIONS = tuple(rf"(?:{x}_proj|(?:to_|[Ww]_?)?{x}|{word}(?:_proj)?){_W}"
                      for x, word in (("q", "query"), ("k", "key"), ("v", "value")))  # fmt: skip
+_FUSED = rf"(?:to_?|W_?|c_)?(?:qkv|attn)(?:_proj)?{_W}"
+_INTO = rf"{_PROJECTIONS[0]}|{_FUSED}|(?:in_proj|x_proj|in_linear|input_proj)\S*{_W}"
+_OUT_OF = rf"{_PROJECTIONS[2]}|{_FUSED}|(?:out_proj|o_proj|out_linear|output_proj){_W}"
 _DECAY = rf"(?:[^./]*(?:decay|forget|fgate)[^./]*|dt_bias|dt_proj){_W}"
 _UNKNOWN = "a linear recurrence of no known family, or attention with a decay or a delta rule"
 _FAMILIES = (
@@ -108,11 +120,10 @@ _FAMILIES = (
     _Family("Hopfield layer", (r"association_core\.\S+",)),
     _Family("forgetting attention (FoX)", (r"f_proj\.bias", *_PROJECTIONS)),
     _Family("attention whose channels decay (Wall attention)", (r"g_proj\.bias", *_PROJECTIONS)),
-    _Family(_UNKNOWN, (rf"[abdfmw]_proj{_W}", *_PROJECTIONS)),
-    _Family(_UNKNOWN, (_DECAY, *_PROJECTIONS)),
-    _Family(_UNKNOWN, (_DECAY, rf"(?:to_?|W_?|c_)?(?:qkv|attn)(?:_proj)?{_W}")),
-    _Family(_UNKNOWN, (_DECAY, rf"(?:in_proj|x_proj|in_linear|input_proj)\S*{_W}",
-                       rf"(?:out_proj|o_proj|out_linear|output_proj){_W}")),
+    _Family("linear attention whose keys are wider or narrower than its values (Based)",
+            tuple(f"{x}_proj{_W}" for x in "qkvo"), fits=_has_feature_map),
+    _Family(_UNKNOWN, (rf"[abdfmw]_proj{_W}", *_PROJECTIONS)),  # a letter alone says so beside attention only
+    _Family(_UNKNOWN, (_DECAY, _INTO, _OUT_OF)),
     _Family("recurrent network wrapped by FSDP", (r"_?flat_param(?:_\d+)?",), place=r"(?i:rnn|lstm|gru|ssm|mamba)"),
 )  # fmt: skip
 """Families by the names of their parameters; the first that a prefix shows is the one."""
@@ -170,6 +181,8 @@ class UnreadFamilies:
             # A module with a cell that was read may hold layers of any names.
             inside = family.place and prefix and _any_below(self._settled, prefix)
             shown = None if inside else _shown(family, prefix, name, self._names)
+            if shown and family.fits and not family.fits([self._tensors[prefix + end].shape for end in shown]):
+                continue
             if shown is not None:
                 yield prefix, shown
 

@@ -29,14 +29,16 @@ KOLMOGOROV = 1.95
 """√n times the largest distance from a distribution that one in a thousand samples has."""
 FEW = 4
 """Fewer rows at their start may lie there by chance."""
-SMALLEST, LARGEST = 5e-5, 0.2
-"""Half the smallest and twice the largest step that authors draw by any of their settings."""
+SMALLEST, LARGEST = 1e-4, 0.1
+"""The smallest and the largest step Δ at rest that authors draw by any of their settings."""
+NEAR = 1.1
+"""By how many times a step may leave them by storage in half precision."""
 MOST_ROWS = 256
 """Of more channels, the first ones show whether modes are in order."""
 LAWFUL = {
-    "dt_bias": (lambda x: np.logaddexp(x, 0.0), 9e-5, 0.11, "the step"),
-    "log_dt": (np.exp, 5e-5, 0.11, "the step"),
-    "log_step": (np.exp, 5e-5, 0.11, "the step"),
+    "dt_bias": (lambda x: np.logaddexp(x, 0.0), SMALLEST / NEAR, LARGEST * NEAR, "the step"),
+    "log_dt": (np.exp, SMALLEST / 2, LARGEST * NEAR, "the step"),
+    "log_step": (np.exp, SMALLEST / 2, LARGEST * NEAR, "the step"),
     "recurrent_param": (lambda x: np.exp(-np.logaddexp(x, 0.0)), 0.89, 0.9995, "the modulus"),
 }  # fmt: skip
 """Parameter → what it stores, and the smallest and largest that authors draw."""
@@ -226,7 +228,7 @@ def unlawful(name: str, value: np.ndarray, /) -> Mark | None:
     with np.errstate(over="ignore"):
         stored = inverse(value)
     outside = (stored < low) | (stored > high)
-    far = what == "the step" and (stored.min() < SMALLEST or stored.max() > LARGEST)
+    far = what == "the step" and (stored.min() < SMALLEST / 2 or stored.max() > 2 * LARGEST)
     if outside.mean() < 0.25 and not far:
         return None
     given = f"gives {what} from {stored.min():.3g} to {stored.max():.3g}"

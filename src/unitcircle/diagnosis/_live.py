@@ -17,6 +17,7 @@ from unitcircle._growth import mean_curve
 from unitcircle.checkpoints import Coverage, Entry, Layers, config_of
 from unitcircle.checkpoints import read as read_tensors
 from unitcircle.diagnosis._examination import DEFAULT_STEPS
+from unitcircle.diagnosis._linear_attention import told_by_class
 from unitcircle.diagnosis._live_layer import LiveLayer
 from unitcircle.diagnosis._live_loops import LoopLayers, Names, loop_layers, names_of, square
 from unitcircle.diagnosis._live_states import add_states
@@ -95,7 +96,7 @@ def weights(model: nn.Module, at: Names = (), /) -> tuple[list[RecurrentLayer], 
         analysed=(*coverage.analysed, *found.analysed),
         skipped=found.skipped,
         notes=(*coverage.notes, *found.notes),
-        unread=(*coverage.unread, *found.unread),
+        unread=(*coverage.unread, *found.unread, *told_by_class(model, found.unread)),
         other=coverage.other - len(named.intersection(entry.name for entry in (*found.analysed, *found.skipped))),
     )
     return [*layers, *others], coverage
@@ -197,7 +198,7 @@ def measure(model: nn.Module, execution: Execution, /, *, thorough: bool = True,
         notes.append(f"no loop carries a state through the same parameters on this batch{conclusion}")
     notes.append(f"the gradient is that of {ready.loss.used or 'a random cotangent of the last state, without a loss'}")
     coverage = _coverage(model, [layer for layer, _ in layers], list(dict.fromkeys([*found.notes, *notes])))
-    coverage = replace(coverage, unread=(*coverage.unread, *found.unread, *missing))
+    coverage = replace(coverage, unread=(*coverage.unread, *found.unread, *missing, *told_by_class(model)))
     return LiveModel(
         tuple(layers), max(lengths, default=DEFAULT_STEPS), coverage, bool(found.layers), interrupted=bool(missing)
     )

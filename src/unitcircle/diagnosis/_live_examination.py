@@ -12,6 +12,7 @@ from unitcircle import checkpoints
 from unitcircle.checkpoints import Coverage
 from unitcircle.diagnosis._candidates import candidates, try_candidates, with_untried
 from unitcircle.diagnosis._examination import DEFAULT_STEPS, Examination, LayerExamination
+from unitcircle.diagnosis._linear_attention import told_by_class
 from unitcircle.diagnosis._live import Execution, measure, read
 from unitcircle.diagnosis._live_loops import names_of
 from unitcircle.dynamics import TokenMemory, token_memory
@@ -34,7 +35,8 @@ def examine(
         linear, of_linear = linear_recurrences(model, execution)
         other = initializers or execution.at or any(read(model)) or any(_may_be_a_loop(*one) for one in linear)
         if linear and not other:
-            return _of_linear(linear, of_linear, steps)
+            unread = (*of_linear.unread, *told_by_class(model, of_linear.unread))
+            return _of_linear(linear, replace(of_linear, unread=unread), steps)
         live = measure(model, execution)
         if steps is not None and steps > live.steps and not live.interrupted:
             rule = f"must not exceed the batch's {live.steps}"

@@ -14,10 +14,6 @@ from unitcircle.recurrence import LinearRecurrence
 FEW = 4
 """Fewer heads than this show no law."""
 MANY = 8
-SMALLEST_STEP, LARGEST_STEP = 1e-4, 0.11
-"""The steps Δ at rest that the authors of Mamba draw: log-uniform on (.001, .1), and at least 1e-4."""
-SMALLEST_LOG_STEP = 5e-5
-"""The steps Δ that state spaces store as logarithms start at 1e-4 or above."""
 LARGE_STEP = 1.1
 PART = 0.25
 """A share of entries of one value that no draw of the authors has."""
@@ -248,7 +244,8 @@ def _steps(name: str, stored: str, value: np.ndarray) -> LostParameter | None:
     """Return what shows that the steps at rest are not those of the authors, or None."""
     with np.errstate(over="ignore"):
         steps = np.logaddexp(value, 0.0) if name == "dt_bias" else np.exp(value)
-    function, smallest = ("softplus", SMALLEST_STEP) if name == "dt_bias" else ("exp", SMALLEST_LOG_STEP)
+    # Mamba cuts its steps at the smallest; of state spaces it is an argument.
+    function, smallest = ("softplus", marks.SMALLEST) if name == "dt_bias" else ("exp", marks.SMALLEST / 2)
     small = float((steps < smallest).mean())
     if small >= PART:
         what = f"{function}({stored}), the step, is below {smallest:g} in {small:.0%} of the entries, as if squared"
@@ -274,7 +271,7 @@ def _curve(name: str, value: np.ndarray, stored: str) -> LostParameter | None:
 
 def _rates(stored: str, rates: np.ndarray, steps: np.ndarray) -> Iterator[LostParameter]:
     """Yield what shows that A_log is not log A, where the steps are still as initialized."""
-    if steps.min() < SMALLEST_STEP / 2 or steps.max() > LARGEST_STEP:
+    if steps.min() < marks.SMALLEST / 2 or steps.max() > marks.LARGEST * marks.NEAR:
         return
     modes = np.log(np.arange(1, rates.shape[-1] + 1)) if rates.ndim > 1 else None
     if modes is not None and (np.ptp(rates.reshape(-1, rates.shape[-1]), axis=0) == 0).all():
