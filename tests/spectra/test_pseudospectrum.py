@@ -8,7 +8,7 @@ from tests.printed import half_unit
 
 from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
 from unitcircle.spectra import pseudospectrum
-from unitcircle.spectra._resolvent import POINTS
+from unitcircle.spectra._resolvent import POINTS, Resolvent
 
 EPS = np.finfo(float).eps
 
@@ -55,6 +55,30 @@ def test_a_crowd_of_nearly_equal_singular_values():
         result = pseudospectrum(weight, 9)
         expected = powers.smallest_singular_values(weight, result.grid).reshape(9, 9)
         np.testing.assert_allclose(result.smallest_singular_values, expected, rtol=0, atol=result.tolerance)
+
+
+def test_pairs_that_pass_for_one_value_are_judged_by_their_residuals(monkeypatch):
+    # A block and its copy, but for a part in 1e9: at every point σ_min has a neighbour that a gap does not show.
+    rng = np.random.default_rng(1)
+    A = rng.standard_normal((10, 10)) / 10**0.5
+    zero = np.zeros_like(A)
+    W = np.block([[A, zero], [zero, A + 1e-9 * rng.standard_normal((10, 10))]])
+    z = rng.uniform(-2, 2, 600) + 1j * rng.uniform(-2, 2, 600)
+    judged = []
+    original = Resolvent._by_lanczos
+
+    def by_lanczos(self, z, relative, *, by_gap):
+        judged.append(by_gap)
+        return original(self, z, relative, by_gap=by_gap)
+
+    monkeypatch.setattr(Resolvent, "_by_lanczos", by_lanczos)
+    result = pseudospectrum(W, z)
+    exact = np.linalg.svd(z[:, None, None] * np.eye(20) - W, compute_uv=False)[:, -1]
+    assert judged == [True, False]
+    assert np.abs(result.smallest_singular_values - exact).max() <= 4 * result.tolerance
+    # Without the comparison the error is far more.
+    sigma, converged = original(Resolvent.of(W), z, 0.0, by_gap=True)
+    assert np.abs(sigma - exact)[converged].max() > 100 * result.tolerance
 
 
 def test_complex_weights_and_a_grid_without_symmetry():

@@ -77,7 +77,10 @@ def pseudospectrum(W: Any, /, grid: Any = 100, *, progress: Callable[[int, int],
     .. math:: σ_{\min}(zI - W) = 1 / ‖(zI - W)^{-1}‖_2
 
     One Schur form W = QTQ* serves all points; σ_min(zI − T) comes from a Lanczos process with its inverse, whose
-    triangular solves are shared by many points. A point that does not converge gets an SVD.
+    triangular solves are shared by many points, first in single precision, then in double. A point that does not
+    converge gets an SVD. Of 128 points or more, convergence is judged by the square of the residual over the gap to the
+    next Ritz value, and one of 512 is compared with its SVD: if one differs by more than the tolerance, as where two
+    singular values nearly agree everywhere, the piece is done again, judged by the residual.
 
     Parameters
     ----------
