@@ -23,7 +23,7 @@ def grid(n: int = 200, side: int = 100, sample: int = 100) -> Goal:
     product = least_time(2, lambda: W.astype(complex) @ np.ones((n, 2048), complex))[0]
     limit = f"three Lanczos steps, two triangular solves each, at GEMM rate {6 * product / 2 * side**2 / 4096:.2g} s"
     ratio = theirs * side**2 / 2 / sample / ours
-    reason = "Lanczos takes 6 to 30 steps a point in single precision and 2 to 4 in double, at half of the rate of a product"
+    reason = "6 to 30 steps a point in single precision and 2 to 4 in double, at half of the rate of a product"
     return Goal(f"pseudospectrum, n = {n}, {side}², against symmetric SVDs", ratio, 15.0, "x", limit, reason)
 
 
