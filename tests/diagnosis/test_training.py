@@ -92,6 +92,29 @@ def test_weights_alone_show_training_where_biases_do_not():
     assert str(evidence) == "trained: the recurrent weights follow the law of no initializer"
 
 
+@pytest.mark.parametrize(
+    ("name", "trained", "reason"),
+    [
+        ("sparse(density=0.05)", None, "Gaussian where they are not 0"),
+        ("chain", False, "of one value, or 0"),
+        ("low_rank(rank=2)", None, "of low rank, which training may have kept"),
+        ("normalized_positive_definite", None, "symmetric, which training may have kept"),
+    ],
+)
+def test_a_structured_draw_is_not_called_trained(name, trained, reason):
+    W = initializers.parse(name).sample(96, rng=0)
+    evidence = judged(from_torch(W if isinstance(W, np.ndarray) else W.toarray(), cell=Cell.RNN_TANH))
+    assert evidence.trained is trained
+    assert reason in evidence.reason
+
+
+def test_a_pruned_trained_weight_is_seen_as_trained():
+    # Of Gaussian weights the largest half: a gap is where a drawn sparse weight has its most likely values.
+    W = np.random.default_rng(0).standard_normal((32, 32))
+    evidence = judged(from_torch(np.where(np.abs(W) > 0.7, W, 0), cell=Cell.RNN_TANH))
+    assert evidence.trained is True
+
+
 def test_of_two_laws_that_fit_the_likelier_is_named():
     # 64 Gaussian entries a gate may pass as uniform up to their largest.
     W = np.random.default_rng(3).standard_normal((32, 8))

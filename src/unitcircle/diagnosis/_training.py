@@ -23,6 +23,10 @@ ORTHOGONAL = 1e-3
 """Columns that are orthogonal to this are so by construction."""
 COLUMNS = 32
 """So many columns show that a weight is not orthogonal."""
+SPARSE = 0.99
+"""Below this share of entries that are not 0 a weight is said to be sparse: rounding makes some zeros too."""
+BLOCK = 64
+"""A weight of lower rank shows it in so many rows and columns."""
 CUT = 2.0
 """Keras and JAX truncate their Gaussians at this many standard deviations."""
 
@@ -75,15 +79,21 @@ def training_evidence(layer: RecurrentLayer, /) -> TrainingEvidence:
         gate = f" of gate {moved}" if layer.cell.gated else ""
         return TrainingEvidence(True, f"the biases{gate} are neither constant nor uniform on ±1/√n")
     blocks = [np.asarray(block, dtype=float) for block in (layer.projected_gates or layer.gates).values()]
+    entries = [_drawn(block) for block in blocks]
+    fewest = min(map(len, entries))
     law = _structure(blocks)
-    if law is None and blocks[0].size < FEW:
-        return TrainingEvidence(None, f"{blocks[0].size} recurrent weights are too few to show a law")
-    law = law or _law_of_entries(blocks)
+    if law is None and fewest < FEW:
+        return TrainingEvidence(None, f"{fewest} recurrent weights are too few to show a law")
+    if law is None and (law := _law_of_entries(entries)):
+        share = float(np.mean([np.mean(block != 0) for block in blocks]))
+        law += f" where they are not 0 ({100 * share:.3g} % of them)" if share < SPARSE else ""
     if law is None:
-        return TrainingEvidence(True, "the recurrent weights follow the law of no initializer")
+        made = _parametrization(blocks)
+        why = f"are {made}, which training may have kept" if made else "follow the law of no initializer"
+        return TrainingEvidence(None if made else True, f"the recurrent weights {why}")
     if not layer.biases:
         # Trained weights of a small layer may look Gaussian, and only biases would show the difference.
-        decided = False if law != "Gaussian" else None
+        decided = False if not law.startswith("Gaussian") else None
         return TrainingEvidence(decided, f"the recurrent weights are {law}; there are no biases")
     return TrainingEvidence(False, f"the recurrent weights are {law}, and the biases are as initialized")
 
@@ -116,10 +126,31 @@ def _structure(blocks: list[np.ndarray]) -> str | None:
     # Trained blocks are never exactly a multiple of the identity, nor orthogonal to a thousandth.
     if all(np.array_equal(block, block.flat[0] * np.eye(*block.shape)) for block in blocks):
         return "zero or a multiple of the identity"
+    if all(np.ptp(_drawn(block)) == 0 for block in blocks):
+        return "of one value, or 0"
     if all(orthogonality_defect(block, enough=ORTHOGONAL) < ORTHOGONAL for block in blocks):
         return "orthogonal"
     stack = np.concatenate(blocks)
     return "orthogonal as a stack" if orthogonality_defect(stack, enough=ORTHOGONAL) < ORTHOGONAL else None
+
+
+def _drawn(block: np.ndarray) -> np.ndarray:
+    """Return the entries that are not 0, in one row, which of a sparse weight are those that were drawn; else all."""
+    return block.ravel() if block.all() or not block.any() else block[block != 0]
+
+
+def _parametrization(blocks: list[np.ndarray]) -> str | None:
+    """Return what an initializer makes of every block, and a parametrization keeps: a symmetry, or a low rank."""
+    if all(_is_symmetric(block) for block in blocks):
+        return "symmetric"
+    singular = [np.linalg.svd(block[:BLOCK, :BLOCK], compute_uv=False) for block in blocks]
+    return "of low rank" if all(values[-1] < 1e-6 * values[0] for values in singular) else None
+
+
+def _is_symmetric(block: np.ndarray) -> bool:
+    """Return whether a block is its transpose, to a millionth of its largest entry."""
+    square = block.shape[0] == block.shape[1]
+    return square and np.allclose(block, block.T, rtol=0, atol=1e-6 * np.abs(block).max())
 
 
 def orthogonality_defect(W: np.ndarray, /, *, enough: float = math.inf) -> float:
@@ -140,9 +171,9 @@ def orthogonality_defect(W: np.ndarray, /, *, enough: float = math.inf) -> float
 
 
 def _law_of_entries(blocks: list[np.ndarray]) -> str | None:
-    """Return the law that the entries of every block follow, or None."""
+    """Return the law that the entries of every block follow, each in one row, or None."""
     level = SIGNIFICANCE / len(blocks)
-    entries = [np.sort(block.ravel()[:: max(1, block.size // ENOUGH)]) for block in blocks]
+    entries = [np.sort(block[:: max(1, block.size // ENOUGH)]) for block in blocks]
     bound = max(float(np.abs(values).max()) for values in entries)
     flat = f"uniform on ±{bound:.3g}"
     probabilities = {flat: min(p_value_of(values, partial(uniform, bound)) for values in entries)}
