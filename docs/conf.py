@@ -18,6 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import command_line  # noqa: E402
 import findings  # noqa: E402
+import reading  # noqa: E402
 import references  # noqa: E402
 
 project = "unitcircle"
@@ -139,14 +140,23 @@ def escape_bars(_app, _what, _name, _object, _options, lines: list[str]) -> None
             lines[k] = "".join(part if j % 2 else part.replace("|", r"\|") for j, part in enumerate(parts))
 
 
+def formula_of(text: str, display: str) -> str:
+    """Return MathML; a prime is a sign behind its letter: as a superscript it would be raised twice."""
+    formula = convert(text, display=display)
+    return re.sub(r"<msup>(<mi>[^<]*</mi>)<mi>(&#x02032;)</mi></msup>", r"<mrow>\1<mo>\2</mo></mrow>", formula)
+
+
 def write_inline_formula(translator, node) -> None:
-    translator.body.append(convert(node.astext()))
+    # A long one may be wider than a phone: it scrolls by itself.
+    formula = formula_of(node.astext(), "inline")
+    long = len(node.astext()) > 40
+    translator.body.append(f'<span class="long-formula">{formula}</span>' if long else formula)
     raise nodes.SkipNode
 
 
 def write_formula(translator, node) -> None:
     # A formula that is wider than a phone scrolls by itself.
-    formula = convert(node.astext(), display="block")
+    formula = formula_of(node.astext(), "block")
     translator.body.append(f'<div style="overflow-x: auto; padding: 0.6em 0">{formula}</div>')
     raise nodes.SkipNode
 
@@ -154,6 +164,10 @@ def write_formula(translator, node) -> None:
 def setup(app) -> None:
     """Connect the functions above."""
     app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-process-docstring", reading.plain_letter)
+    app.connect("autodoc-process-signature", reading.parsed_default)
+    app.connect("source-read", reading.prepare)
+    app.connect("html-page-context", reading.stack_tables)
     app.connect("autodoc-process-docstring", references.add_contents)
     app.connect("missing-reference", references.resolve_private)
     app.add_html_math_renderer("mathml", (write_inline_formula, None), (write_formula, None))

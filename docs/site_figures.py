@@ -1,19 +1,20 @@
-"""The picture of the first page and the card that other sites show; ``conf.py`` calls ``write`` at every build."""
+"""The picture and the answer of the first page, and the card of other sites; ``conf.py`` calls ``write``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from unitcircle import initializers, power_norms
+from unitcircle import diagnose, initializers, power_norms
 from unitcircle.report import COLORS, style
 
-UNITS, STEPS = 64, 100
+UNITS, STEPS, LENGTH = 64, 100, 200
 
 
 def write(folder: Path) -> None:
-    """Write both."""
+    """Write them."""
     folder.mkdir(parents=True, exist_ok=True)
     blocks = gates()
     with style():
@@ -29,6 +30,17 @@ def write(folder: Path) -> None:
         card.suptitle("unitcircle: can this network carry a signal over the length you need?", fontsize=20)
         static = Path(__file__).parent / "_static"
         card.savefig(static / "card.png", metadata={"Software": None})
+    write_answer(folder)
+
+
+def write_answer(folder: Path) -> None:
+    """Write the command of the first page with the line that it prints first, and all that it prints."""
+    path = "examples/popular-lstm.safetensors"
+    diagnosis = diagnose(Path(__file__).parent.parent / path, steps=LENGTH)
+    command = f"$ unitcircle diagnose {path} --steps {LENGTH}"
+    install = "$ pip install .        # in a checkout; files need no framework"
+    (folder / "landing.txt").write_text(f"{install}\n{command}\n{diagnosis.answer.sentence}\n", encoding="utf-8")
+    (folder / "start.txt").write_text(f"{command}\n{replace(diagnosis, subject=path)}\n", encoding="utf-8")
 
 
 def gates() -> dict[str, np.ndarray]:

@@ -104,3 +104,37 @@ def test_the_sidebar_says_that_a_build_is_alone_or_links_its_siblings(tmp_path):
 def test_the_check_of_the_site_finds_pages_that_differ_in_their_versions(tmp_path):
     (wrong,) = checked(tmp_path / "0.2.0", inner=("0.2.0", "0.3.0"))
     assert wrong.startswith("pages say different versions")
+
+
+def test_what_a_page_folds_and_lowers_keeps_every_number():
+    reading = runpy.run_path(str(ROOT / "docs" / "reading.py"))
+    verdict = (
+        "**Verdict:** holds with a condition: of 9 comparisons, so in 1 (tanh: ends (much) lower); the contrary in 8 ("
+    )
+    verdict += "; ".join(f"lstm, clipped at {k}: Haar ends lower" for k in range(8)) + ")"
+    head, rest = reading["folded"](verdict).split("\n\n")
+    assert head == "**Verdict:** holds with a condition: of 9 comparisons, so in 1; the contrary in 8"
+    assert verdict.removeprefix("**Verdict:** ") in rest
+    here = (
+        "**Here:** "
+        + "Ten networks of 32 units were trained as the source says, at three rates. " * 4
+        + "0.1 [0, 0.2]; " * 50
+    )
+    head, rest = reading["folded"](here).split("\n\n")
+    assert head.endswith("at three rates.")
+    assert head + " " + rest.split("\n")[1] == here
+    assert reading["lowered"]("‖W‖_F of h_T, `h_T`, $x_t$, dt_b, one_a_b") == (
+        "‖W‖<sub>F</sub> of h<sub>T</sub>, `h_T`, $x_t$, dt_b, one_a_b"
+    )
+
+
+def test_the_cells_of_a_table_of_sentences_name_their_headings():
+    stacked = runpy.run_path(str(ROOT / "docs" / "reading.py"))["stacked"]
+    row = "<tr><td><p>a</p></td><td><p>1</p></td><td><p>{}</p></td></tr>"
+    head = '<table class="docutils align-default"><thead><tr><th>work</th><th><p>time</p></th><th>why &amp; how</th>'
+    table = head + "</tr></thead><tbody>" + row.format("Words. " * 12) + row.format("") + "</tbody></table>"
+    assert stacked(table).count('data-label="time:"') == 2
+    assert '<td data-label="why &amp; how:"><p>Words.' in stacked(table)
+    assert stacked(table).count("data-empty") == 1
+    numbers = head + "</tr></thead><tbody>" + row.format("2") + "</tbody></table>"
+    assert stacked(numbers) == numbers

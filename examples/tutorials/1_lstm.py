@@ -5,7 +5,7 @@ An LSTM that does not learn
 A network has to tell, after 100 steps of noise, whether its first input was positive. It does not learn. This
 tutorial finds out why before training, repairs it with one line, and trains both.
 
-You need the extra ``torch``. The script takes half a minute on one core.
+You need the extra ``torch``, ``pip install ".[torch]"`` in a checkout. The script takes half a minute on one core.
 """
 
 import torch

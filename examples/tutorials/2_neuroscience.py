@@ -6,7 +6,7 @@ A network of rate units with a leak learns to hold one bit: its output is the si
 Which dynamics has it learned? This tutorial finds its fixed points, their stability, and its Lyapunov
 exponents, and draws its states around them.
 
-You need the extra ``torch``. The script takes half a minute on one core.
+You need the extra ``torch``, ``pip install ".[torch]"`` in a checkout. The script takes half a minute on one core.
 """
 
 import torch
@@ -124,8 +124,8 @@ for values, is_stable in zip(points.eigenvalues, points.stable, strict=True):
 # error, says at what rate. Below 0 the network forgets where it began and follows its input, which a reservoir is
 # asked to do as well.
 
-driven = pulses(2)[0].repeat(10, 1, 1).double()  # (time, batch, 1)
-exponents = uc.dynamics.lyapunov_exponents(net.step, driven, initial=origin.repeat(2, 1), k=2, burn_in=20)
+driven = torch.cat([pulses(2)[0] for _ in range(60)]).double()  # (time, batch, 1)
+exponents = uc.dynamics.lyapunov_exponents(net.step, driven, initial=origin.repeat(2, 1), k=2, burn_in=100)
 print(exponents)
 
 # %%

@@ -5,8 +5,8 @@ The same verdict in JAX and in Keras
 Nothing here depends on PyTorch's names. This tutorial judges a flax cell, initializes it gate by gate, and
 measures how far its gradient reaches before and after; then it does the same to a Keras model.
 
-You need the extras ``jax`` and ``keras``, and flax. The script takes half a minute on one core, most of it to
-compile.
+You need the extras ``jax`` and ``keras``, and flax: ``pip install ".[jax,keras]" flax`` in a checkout. The
+script takes half a minute on one core, most of it to compile.
 """
 
 import os
@@ -69,6 +69,7 @@ ax.legend()
 # -------------
 # Keras makes recurrent weights orthogonal by default, but as a stack: :doc:`/findings/UC101`.
 
+keras.utils.set_random_seed(0)
 model = keras.Sequential([keras.Input((None, 4)), keras.layers.LSTM(32), keras.layers.Dense(1)])
 print(uc.diagnose(model, steps=STEPS))
 

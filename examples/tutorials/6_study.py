@@ -6,7 +6,8 @@ One run proves nothing, and neither do five runs at a learning rate that suits o
 runs a small study: each initializer at its own best learning rate, paired seeds, and the reference twice to see
 the noise.
 
-You need the extra ``experiments``. The script takes half a minute on one core.
+You need the extra ``experiments``, ``pip install ".[experiments]"`` in a checkout. The script takes half a minute
+on one core.
 """
 
 import tempfile
@@ -48,7 +49,9 @@ evaluate_every = 1
 patience = 1
 """
 folder = Path(tempfile.mkdtemp())
-(folder / "first.toml").write_text(TEXT)
+file = folder / "first.toml"
+_ = file.write_text(TEXT)
+print(f"wrote {file.name}")
 
 # %%
 # Run it
@@ -56,8 +59,9 @@ folder = Path(tempfile.mkdtemp())
 # In a terminal: ``unitcircle study run first.toml``. Here, in this process. What has been trained is kept in the
 # folder, so that a second call resumes.
 
-study = Study.load(folder / "first.toml")
-execute(study, folder / "first", engine="here")
+study = Study.load(file)
+outcome = execute(study, folder / "first", engine="here")
+print(f"{outcome.ended} runs ended, {outcome.left} are left")
 
 # %%
 # What follows

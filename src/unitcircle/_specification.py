@@ -35,7 +35,7 @@ class Specification:
     example: ClassVar[str]
     """A text of this kind, for messages."""
     name: ClassVar[str]
-    """The name in texts: ``"eigen"``."""
+    """The name in specifications, such as ``eigen`` in ``"eigen(modulus=0.95)"``."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names of the same thing: ``"glorot_normal"``."""
 

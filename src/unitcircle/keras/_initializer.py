@@ -58,6 +58,8 @@ class Initializer(keras.initializers.Initializer):
     >>> kernel = Initializer("orthogonal", seed=0)((2, 8))
     >>> [parse("orthogonal").certificate(block).holds for block in keras.ops.split(kernel, 4, axis=1)]
     [True, True, True, True]
+    >>> Initializer("orthogonal", seed=0)
+    Initializer('orthogonal(gain=1.0)', seed=0, gates=None)
     >>> Initializer("eigen(modulus=0.9)", seed=0).get_config()
     {'spec': 'eigen(modulus=0.9, angles=haar)', 'seed': 0, 'gates': None}
     """
@@ -107,6 +109,9 @@ class Initializer(keras.initializers.Initializer):
         else:
             raise ShapeError("shape", f"must have {self.spec.axes} axes for {self.spec}", str(shape))
         return keras.ops.convert_to_tensor(array, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"Initializer({str(self.spec)!r}, seed={self.seed}, gates={self.gates})"
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments as plain values: specification as text, seed, gates."""
