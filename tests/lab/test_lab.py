@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from unitcircle import cli, lab
 from unitcircle.errors import UnknownNameError
@@ -28,8 +29,9 @@ def test_every_view_is_drawn_and_prints_its_lines(content):
         assert shown.picture.count("<svg") + bool(shown.value) == 1, name
         assert "ax=ax" not in shown.code
         assert shown.code.splitlines()[-1].replace("'", "&#39;").replace('"', "&#34;")[:20] in html
-        # What is printed runs outside of the lab, but for axes that a user makes.
-        compile(shown.code, name, "exec")
+        # What is printed runs outside of the lab.
+        exec(compile(f"{shown.before}\n{shown.code}", name, "exec"), {})
+        plt.close("all")
 
 
 def test_other_values_give_another_picture(content):

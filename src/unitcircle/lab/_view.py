@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ SQUARES = 24
 """Of them along each side of the axes."""
 TITLE = {"axes.titley": 1.0}
 """Above the axes: to look for the place of a title Matplotlib measures every label once more."""
+BEFORE = {
+    "np": "import numpy as np",
+    "torch": "import torch",
+    "uc": "import unitcircle as uc",
+    "ax": "from matplotlib import pyplot as plt\nax = plt.gca()",
+}
+"""Name that the lines use → what makes it outside of the lab."""
 AXES = ", ax=ax"
 """How the lines name the axes of the lab; without it, as they are printed, our figures make axes of their own."""
 
@@ -48,6 +56,11 @@ class View:
     seconds: float
     cursor: Sequence[str] = ()
 
+    @property
+    def before(self) -> str:
+        """The lines that the code needs before it, outside of the lab: what it imports, and axes to draw in."""
+        return "\n".join(line for name, line in BEFORE.items() if re.search(rf"\b{name}\b\.", self.code))
+
     def _repr_html_(self) -> str:
         from unitcircle.report import page, render
 
@@ -58,6 +71,7 @@ class View:
         return str(
             render(
                 "unitcircle.lab/view.html",
+                before=self.before,
                 code=self.code,
                 picture="" if framed else self.picture,
                 framed=framed,

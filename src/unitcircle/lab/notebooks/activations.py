@@ -9,6 +9,7 @@ with app.setup:
 
     from unitcircle import lab
 
+    CUBE = ", [-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1], '-'"
     VIEWS = ["hidden states", "saturation", "leading exponent"]
 
 
@@ -25,10 +26,9 @@ def lines(view="hidden states", activation="tanh", n=128, gain=1.0, input_std=0.
         "hidden states": model
         + init
         + inputs
-        + "h = uc.dynamics.hidden_states(model, x).states[-1].reshape(-1, "
-        + f"{n})\n"
-        "ax.set(xlabel='state h of unit 1', ylabel='state h of unit 2', title='hidden states of two units')\n"
-        "ax.scatter(h[:, 0], h[:, 1])",
+        + f"h = uc.dynamics.hidden_states(model, x).states[-16:].reshape(-1, {n})\n"
+        "ax.set(xlabel='state h of unit 1', ylabel='state h of unit 2', title='the last 16 states in the hypercube')\n"
+        f"ax.plot(h[:, 0], h[:, 1], '.'{CUBE if activation == 'tanh' else ''})",
         "saturation": model
         + init
         + inputs
