@@ -87,3 +87,12 @@ def test_a_cell_that_is_not_linear_is_not_judged_by_its_rest():
     assert result.answer.verdict == "unknown"
     assert "cannot tell: sru: what it keeps depends on its state and inputs; memory at rest" in result.answer.sentence
     assert result.findings == ()
+
+
+def test_the_evidence_of_training_is_named_after_its_layer_where_others_have_another():
+    rng = np.random.default_rng(0)
+    uniform = from_torch(rng.uniform(-0.2, 0.2, (24, 24)), cell="rnn_tanh", name="first")
+    orthogonal = from_torch(np.linalg.qr(rng.standard_normal((24, 24)))[0], cell="rnn_tanh", name="second")
+    both, alone = (" ".join(str(diagnose(layers)).split()) for layers in ([uniform, orthogonal], [uniform, uniform]))
+    assert "there are no biases (first; other layers by other evidence)" in both
+    assert "other layers" not in alone

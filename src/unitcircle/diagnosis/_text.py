@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -137,7 +138,11 @@ def training(diagnosis: DiagnosisData, /) -> str:
     evidence = diagnosis.layers[0].training
     if evidence.trained is None and exam.optimizer_state:
         return "trained: the file holds the state of an optimizer"
-    return str(evidence)
+    # The bound of a uniform law is estimated, and differs from layer to layer.
+    others = len({re.sub(r"[\d.]+", "", layer.training.reason) for layer in diagnosis.layers}) > 1
+    return (
+        f"{evidence} ({diagnosis.layers[0].layer.label}; other layers by other evidence)" if others else str(evidence)
+    )
 
 
 def memory_lines(diagnosis: DiagnosisData, /) -> list[str]:
