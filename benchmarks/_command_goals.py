@@ -56,8 +56,11 @@ def diagnoses(folder: Path, imports: float) -> Iterator[Goal]:
         reason = "eigenvalues, norms and 64 driven steps beyond the limit"
         yield Goal(f"diagnose, {name}, cold", seconds, goal, "s", limit, reason)
     path = files["4 MB"][1]
-    as_json = child([*COMMAND, "diagnose", str(path), "--json"])[0]
-    yield Goal("--json over text, 4 MB", as_json / text["4 MB"], 1.05, "times", "1", "‖W⁶⁴‖ of four gates")
+    # In turns, because they differ by less than two measurements of the same command some minutes apart.
+    turns = [[child([*COMMAND, "diagnose", str(path), *words], rounds=1, warm=False)[0] for words in ((), ("--json",))]
+             for _ in range(6)]  # fmt: skip
+    as_text, as_json = (min(turn[k] for turn in turns) for k in range(2))
+    yield Goal("--json over text, 4 MB", as_json / as_text, 1.05, "times", "1", "‖W⁶⁴‖ of four gates")
     for name, n, goal in (("4 MB", 354, 1.0), ("LSTM(1024)", 1024, 12.0)):
         path = files[name][1]
         page = child([*COMMAND, "diagnose", str(path), "--html", str(folder / "page.html")], rounds=1, warm=n < 1000)[0]

@@ -131,9 +131,9 @@ def measured() -> Iterator[Growth]:
             save_file(
                 {"rnn.weight_hh_l0": np.zeros((4 * n, n), "f4"), "rnn.weight_ih_l0": np.zeros((4 * n, n), "f4")}, path
             )
-            return lambda: checkpoints.read(path)
+            return lambda: [block.sum() for each in checkpoints.read(path) for block in each.gates.values()]
 
-        yield grow("reading a file of weights", "MiB", (4, 16, 64), file_of, 1.1)
+        yield grow("reading a file of weights and adding up the recurrent ones", "MiB", (4, 16, 64, 256), file_of, 1.1)
 
 
 def draw(found: Sequence[Growth]) -> None:
@@ -147,24 +147,28 @@ def draw(found: Sequence[Growth]) -> None:
         figure = Figure(figsize=(7.2, 6.4), layout="constrained")
         axes = figure.subplots(2, 2, sharex="col")
         for column, by_n in enumerate((True, False)):
-            some = [growth for growth in found if (growth.size == "n") is by_n]
-            for growth in some:
-                name = (
-                    f"{growth.work} ({growth.slope:.1f})"
-                    if by_n
-                    else f"{growth.work}, {growth.size} ({growth.slope:.1f})"
-                )
-                axes[0, column].loglog(growth.sizes, growth.seconds, "o-", ms=3, label=name)
-                axes[1, column].loglog(growth.sizes, growth.memory, "o-", ms=3)
+            for growth in found:
+                if (growth.size == "n") is not by_n:
+                    continue
+                name = growth.work if by_n else f"{growth.work}: {growth.size}"
+                for ax, values, slope in (
+                    (axes[0, column], growth.seconds, growth.slope),
+                    (axes[1, column], growth.memory, growth.memory_slope),
+                ):
+                    (line,) = ax.loglog(growth.sizes, values, "o-", ms=3, label=name)
+                    ax.annotate(
+                        f"{slope + 0.0:.1f}".replace("-0.0", "0.0"), (growth.sizes[-1], values[-1]), (5, 0),
+                        textcoords="offset points", va="center", fontsize=7, color=line.get_color(),
+                    )  # fmt: skip
+            axes[0, column].legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=7, borderaxespad=0.2)
             axes[0, column].set(ylabel="processor time (s)")
-            axes[0, column].legend(fontsize=6, title="work (slope of the last two)", title_fontsize=6)
             axes[1, column].set(
-                ylabel="most memory allocated (MiB)", xlabel="n (units)" if by_n else "T, layers, records, MiB"
+                ylabel="most memory allocated (MiB)", xlabel="n (units)" if by_n else "T (steps), layers, records, MiB"
             )
+            for ax in axes[:, column]:
+                ax.margins(x=0.1)
         sizes = sorted({size for growth in found if growth.size == "n" for size in growth.sizes})
         axes[1, 0].set_xticks(sizes, [f"{size}" for size in sizes])
         axes[1, 0].minorticks_off()
-        axes[0, 1].set_ylim(bottom=1e-4)  # room for the legend below the curves
-        axes[0, 1].legend(loc="lower right", fontsize=6, title="work (slope of the last two)", title_fontsize=6)
         figure.savefig(FIGURE, metadata={"Date": None})
     print(f"  drawn: {FIGURE}", file=sys.stderr)
