@@ -133,10 +133,17 @@ class LayerExamination:
 
     def log_norm(self, gate: str, /) -> float:
         """Return log ‖W^T‖₂ of a gate (nats), by repeated squaring: one singular value instead of T."""
-        logs = self.__dict__.get("log_norms")
-        if logs is not None:
-            return float(logs[gate][-1])
-        return power_norm(self.blocks[gate], self.steps)
+        if gate not in self._final_norms:
+            logs = self.__dict__.get("log_norms")
+            self._final_norms[gate] = (
+                power_norm(self.blocks[gate], self.steps) if logs is None else float(logs[gate][-1])
+            )
+        return self._final_norms[gate]
+
+    @cached_property
+    def _final_norms(self) -> dict[str, float]:
+        """Gate → its log ‖W^T‖₂, once it was asked for."""
+        return {}
 
     @cached_property
     def unmeasured(self) -> str:

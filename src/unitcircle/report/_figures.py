@@ -17,7 +17,6 @@ from unitcircle.spectra import (
     Spectrum,
     eigenvalues,
     matrix_power,
-    power_norms,
     pseudospectrum,
     spectrum,
 )
@@ -61,10 +60,9 @@ def _singular_values(W: np.ndarray | Spectrum) -> np.ndarray:
 
 
 def _log_norms(W: np.ndarray | Spectrum, steps: int) -> np.ndarray:
-    if isinstance(W, Spectrum):
-        return np.array(_array.to_numpy(W.power_norms(steps)))
-    if W.ndim > 1:
-        return np.asarray(power_norms(W, steps=steps))
+    if isinstance(W, Spectrum) or W.ndim > 1:
+        known = W if isinstance(W, Spectrum) else spectrum(W)
+        return np.array(_array.to_numpy(known.drawn_power_norms(steps)))
     with np.errstate(divide="ignore"):
         rate = np.log(np.abs(W).max())
     return np.concatenate([[0.0], rate * np.arange(1, steps + 1)])

@@ -17,7 +17,7 @@ CHECKS = (4, 6, 8, 11, 15, 20, 26, 34, 44, 56)
 def largest_singular_value(
     A: np.ndarray, start: np.ndarray | None = None, rng: np.random.Generator | None = None, /
 ) -> tuple[float, np.ndarray | None]:
-    """Return σ₁ of a matrix with entries of order one, to n·eps, and its right singular vector if that was found."""
+    """Return σ₁ of a matrix with entries of order one, to n·eps of its type, and its right singular vector if found."""
     # A start near the vector saves steps. Half of it is random, so that no vector is without a part in it: a Ritz value
     # with a small residual is then the largest one, but for a probability that rounding hides.
     # G. Golub and W. Kahan, "Calculating the singular values and pseudo-inverse of a matrix", SIAM J. Numer. Anal. 2
@@ -31,6 +31,9 @@ def largest_singular_value(
     if start is not None:
         v = v + start / np.linalg.norm(start)
     v = v / np.linalg.norm(v)
+    eps = EPS
+    if A.dtype in {np.dtype(np.float32), np.dtype(np.complex64)}:
+        v, eps = v.astype(A.dtype), float(np.finfo(np.float32).eps)
     most = CHECKS[-1]
     right = np.empty((most + 1, n), dtype=np.result_type(A, v))
     left = np.empty((most, len(A)), dtype=right.dtype)
@@ -47,13 +50,13 @@ def largest_singular_value(
         for _ in range(2):
             w -= right[: k + 1].T @ (right[: k + 1].conj() @ w)
         betas[k] = np.linalg.norm(w)
-        exhausted = betas[k] <= EPS * alphas[: k + 1].max()
+        exhausted = betas[k] <= eps * alphas[: k + 1].max()
         if k + 1 in CHECKS or exhausted:
             small = np.diag(alphas[: k + 1]) + np.diag(betas[:k], 1)
             x, sigma, y = np.linalg.svd(small)
             # Not the square of the residual over the gap: a pair of singular values that are nearer to each other than
             # the residual looks like one, and the Ritz value lies between them.
-            if exhausted or betas[k] * abs(x[k, 0]) <= n * EPS / 2 * sigma[0]:
+            if exhausted or betas[k] * abs(x[k, 0]) <= n * eps / 2 * sigma[0]:
                 return float(sigma[0]), y[0] @ right[: k + 1]
         right[k + 1] = w / betas[k]
     gram = A.conj().T @ A

@@ -23,7 +23,7 @@ class ScaledMatrix:
     @classmethod
     def of(cls, matrix: np.ndarray, exponent: int = 0, /) -> Self:
         """Return matrix · 2^exponent, scaled."""
-        parts = np.ascontiguousarray(matrix).view(np.float64)
+        parts = np.ascontiguousarray(matrix).view(np.finfo(matrix.dtype).dtype)
         shift = math.frexp(float(np.abs(parts).max()))[1]
         return cls(np.ldexp(parts, -shift).view(matrix.dtype), exponent + shift)
 

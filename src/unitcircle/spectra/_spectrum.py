@@ -11,6 +11,7 @@ import numpy as np
 from unitcircle._array import Weight, to_numpy, weight
 from unitcircle._card import card
 from unitcircle.spectra._asymptotics import asymptotics
+from unitcircle.spectra._drawn_powers import in_single
 from unitcircle.spectra._eigenvalues import found, in_order
 from unitcircle.spectra._horizon import horizon
 from unitcircle.spectra._largest_singular_value import LANCZOS, largest_singular_value
@@ -112,6 +113,29 @@ class Spectrum:
         if steps not in self._power_norms:
             self._power_norms[steps] = power_norms(self.weight.source, steps)
         return self._power_norms[steps]
+
+    def drawn_power_norms(self, steps: int = 64, /) -> Any:
+        """Return log ‖Wᵗ‖₂ for t = 0..steps (nats), right to 0.001: enough for a figure, and sooner.
+
+        Parameters
+        ----------
+        steps
+            The largest power T.
+
+        Returns
+        -------
+        array
+            ``(..., T + 1)``: from 256 units on products in single precision, checked twice in double precision and done
+            again in it where that differs; otherwise those of :meth:`power_norms`.
+
+        Examples
+        --------
+        >>> spectrum([[0.5]]).drawn_power_norms(2) / np.log(2.0)
+        array([ 0., -1., -2.])
+        """
+        if steps not in self._power_norms and (logs := in_single(self.weight, steps)) is not None:
+            return self.weight.restore(logs)
+        return self.power_norms(steps)
 
     @cached_property
     def _power_norms(self) -> dict[int, Any]:
