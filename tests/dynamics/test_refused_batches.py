@@ -1,9 +1,13 @@
 """Batches that a model cannot take: which module, what it takes and what arrived, in the words of the house."""
 
+import re
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from unitcircle.dynamics import gradient_flow
 from unitcircle.errors import ArgumentError, DtypeError, ShapeError
@@ -202,3 +206,99 @@ def test_sparse_buffers_are_measured_and_sparse_weights_and_batches_refused():
         gradient_flow(OfGraph(edges.to_sparse(), learned=True), x)
     with pytest.raises(ShapeError, match=r"rnn .GRU. takes, dense numbers.*torch.sparse_coo: x.to_dense"):
         gradient_flow(Reader(), torch.randn(4, 6, M).to_sparse())
+
+
+def other_sizes(output, target):
+    return (output - torch.zeros(9)).mean()
+
+
+def other_key(output, target):
+    return output["logits"].mean() + target.sum()
+
+
+def own_words(output, target):
+    raise ValueError("five classes are needed")
+
+
+def divided(output, target):
+    return output.sum() / (target.numel() - 4) + 1 // (target.numel() - 4)
+
+
+class Weighted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weights", torch.ones(3))
+
+    def forward(self, output, target):
+        return (output * self.weights).mean()
+
+
+def three(output, target, mask):
+    return output.mean()
+
+
+CLASSES = torch.tensor([0, 1, 2, 0])
+LOSSES = {
+    other_sizes: "loss must be computable in other_sizes, line {line}, `return (output - torch.zeros(9)).mean()`; got "
+    "output of shape (4, 4). It is run on an output of shape (4, 4) and a target of shape (4,).",
+    other_key: "target.sum()`; got output of shape (4, 4), target of shape (4,), [0, 1, 2, 0].",
+    own_words: "got ValueError in own_words, line {line}: five classes are needed.",
+    divided: "computable in divided, line {line}, `return output.sum() / (target.numel() - 4)",
+    Weighted(): "computable in Weighted.forward, line",
+    three: "must be a function of output and target; got one that takes 3 arguments",
+    nn.CTCLoss(): "got one that takes 4 arguments",
+    nn.CrossEntropyLoss: "got the class CrossEntropyLoss. Pass an instance, CrossEntropyLoss().",
+    nn.CrossEntropyLoss(torch.ones(3)): "must have a weight for each of the 4 outputs of the model; got 3 weights",
+    partial(nn.functional.cross_entropy, weight=torch.ones(5)): "got 5 weights",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_a_loss_that_fails_is_named_by_its_line_and_what_it_holds(loss):
+    with pytest.raises(ArgumentError) as caught:
+        gradient_flow(Reader(), (torch.randn(4, 6, M), CLASSES), loss)
+    line = getattr(getattr(loss, "__code__", None), "co_firstlineno", 0) + 1
+    message = str(caught.value)
+    assert LOSSES[loss].format(line=line) in message
+    for word in ("must match", "too many indices", "division by zero", "missing", "should be defined"):
+        assert word not in message
+    if caught.value.__cause__ is not None and loss is not own_words:
+        assert f"The {type(caught.value.__cause__).__name__} of that line is the cause of this error." in message
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (torch.tensor([0, -5, 1, 1]), "must hold classes from 0 on; got class -5"),
+        (torch.tensor([0, 9, 1, 1]), "must hold classes below the 4 outputs; got class 9"),
+        (torch.rand(4), "must hold classes as integers, or a probability for each output; got numbers of shape (4,)"),
+        (["a", "b"], "must hold a target of numbers; got a list"),
+    ],
+)
+def test_classes_that_are_none_are_refused(target, words):
+    loss = None if isinstance(target, list) else nn.CrossEntropyLoss()
+    with pytest.raises(ArgumentError, match=re.escape(words)):
+        gradient_flow(Reader(), (torch.randn(4, 6, M), target), loss)
+
+
+def test_a_class_that_is_ignored_is_none():
+    target = torch.tensor([0, -100, 1, 1])
+    assert gradient_flow(Reader(), (torch.randn(4, 6, M), target), nn.CrossEntropyLoss()).steps == 6
+    assert gradient_flow(Reader(), (torch.randn(4, 6, M), target.clamp_min(-1)), nn.CrossEntropyLoss(ignore_index=-1))
+
+
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        ("some text", "got str for the input. Pass its tokens, as integers."),
+        (None, "got NoneType for the input."),
+        ({1, 2}, "got set for the input."),
+        (iter([torch.zeros(4, 6, M)]), "got list_iterator for the input. Pass a batch: next(batches)."),
+        (TensorDataset(torch.zeros(4, 6, M)), "got TensorDataset for the input. Pass a DataLoader of it, or a batch."),
+        (torch.zeros(4, 6, M) + 0j, "real numbers of shape (B, T, 3); got complex64 of shape (4, 6, 3) there."),
+    ],
+    ids=str,
+)
+def test_what_is_no_batch_is_named_by_its_kind(batch, words):
+    with pytest.raises(ArgumentError, match=re.escape(words)):
+        gradient_flow(Reader(), batch)

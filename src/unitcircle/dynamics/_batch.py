@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from unitcircle._array import to_numpy
 from unitcircle.dynamics._refused_batch import misfit, own_code, place
@@ -221,15 +221,40 @@ def call(model: Callable[..., Any], batch: Batch, dtype: torch.dtype | None, /) 
         output = model(*args, **kwargs)
     except Exception as error:
         parts = ", ".join(f"{name}{_shape_of(part)}" for name, part in batch.named().items() if part is not None)
-        run_on = f"It is run on {parts}."
+        run_on = f"It is run on {parts}." if parts else ""
+        if not isinstance(error, UnitcircleError) and (odd := _odd(batch)) is not None:
+            name, value = odd
+            rule = "must be tensors or arrays, or what the model makes them of"
+            raise ArgumentError("batch", rule, f"{type(value).__name__} for {name}", _instead_of(value)) from error
         if not isinstance(error, UnitcircleError) and (wrong := misfit(error)) is not None:
             raise ShapeError("batch", wrong.rule, wrong.arrived, f"{run_on} {wrong.remedy}") from error
-        if not isinstance(error, UnitcircleError) and not _of_precision(error) and (wrong := own_code(error)):
+        if not isinstance(error, UnitcircleError) and not of_precision(error) and (wrong := own_code(error)):
             raise ArgumentError("batch", wrong.rule, wrong.arrived, f"{run_on} {wrong.remedy}") from error
         raise refusal(error, "batch", "must be what the model takes", run_on, place(error)) from error
     if not all(map(_is_finite, _parts(output))):
         require_finite(batch)
     return output, target
+
+
+def _odd(batch: Batch) -> tuple[str, Any] | None:
+    """Return the first part of a batch that holds no numbers, and its name."""
+    for name, part in batch.named().items():
+        if name == "the target" or isinstance(part, PackedSequence):
+            continue
+        leaves = pytree.tree_leaves(part)
+        inside = [x for leaf in leaves if hasattr(leaf, "__dict__") for x in vars(leaf).values()]
+        if not any(isinstance(leaf, Tensor | PackedSequence | int | float) for leaf in (*leaves, *inside)):
+            return name, part
+    return None
+
+
+def _instead_of(value: Any) -> str:
+    """Return what to pass for an object that holds no numbers."""
+    if isinstance(value, Dataset):
+        return "Pass a DataLoader of it, or a batch."
+    if isinstance(value, Iterator):
+        return "Pass a batch: next(batches)."
+    return "Pass its tokens, as integers." if isinstance(value, str) else ""
 
 
 def _shape_of(part: Any) -> str:
@@ -245,13 +270,14 @@ def refusal(error: Exception, argument: str, rule: str, /, remedy: str = "", whe
     if isinstance(error, UnitcircleError):
         return error
     cause = textwrap.shorten(f"{type(error).__name__}{where}: {error}".removesuffix("."), LONGEST)
-    if _of_precision(error):
+    if of_precision(error):
         remedy = "It creates tensors in another precision: pass dtype=None to measure it in its own precision."
         return DtypeError("model", "must compute in the precision of its input", cause, remedy)
     return ArgumentError(argument, rule, cause, remedy)
 
 
-def _of_precision(error: Exception) -> bool:
+def of_precision(error: Exception, /) -> bool:
+    """Return whether an error of torch is one of element types."""
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _PRECISION)
 
 

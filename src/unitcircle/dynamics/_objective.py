@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from unitcircle.dynamics._batch import arity, refusal
-from unitcircle.errors import ArgumentError, NotFiniteError, ShapeError
+from unitcircle.dynamics._batch import arity, of_precision, refusal
+from unitcircle.dynamics._refused_batch import in_loss
+from unitcircle.errors import ArgumentError, DtypeError, NotFiniteError, ShapeError, UnitcircleError
 
 _OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, functional.cross_entropy, functional.nll_loss)
 _OF_VALUES = (
@@ -21,6 +22,8 @@ _OF_VALUES = (
     *(functional.binary_cross_entropy, functional.binary_cross_entropy_with_logits),
 )
 _PREDICTIONS = ("logits", "prediction_logits", "predictions", "prediction", "output", "last_hidden_state")
+
+_FUNCTION = "must be a function of output and target"
 
 
 class Objective:
@@ -35,7 +38,7 @@ class Objective:
     def __init__(self, loss: Callable[..., Any] | None, /) -> None:
         if loss is not None and not callable(loss):
             remedy = "Pass a function loss(output, target)."
-            raise ArgumentError("loss", "must be a function of output and target", type(loss).__name__, remedy)
+            raise ArgumentError("loss", _FUNCTION, type(loss).__name__, remedy)
         self._loss = loss
         self.used = ""
 
@@ -85,20 +88,34 @@ class Objective:
                 value = _carried(output)
                 return value, "" if value is None else "the loss that the model returns"
             return _usual(_prediction(output), target)
+        except UnitcircleError:
+            raise
         except Exception as error:
-            rule = "must be computable from output and target"
-            remedy = "It is called as loss(output, target) where the batch has a target, else as loss(output)."
-            raise refusal(error, "loss", rule, remedy) from error
+            called = "It is called as loss(output, target) where the batch has a target, else as loss(output)."
+            given = f"an output{_shape(output)} and a target{_shape(target)}"
+            if (wrong := in_loss(error)) is not None and not of_precision(error):
+                remedy = f"It is run on {given}. {wrong.remedy}".strip()
+                raise ArgumentError("loss", wrong.rule, wrong.arrived, remedy) from error
+            rule = f"must be computable from {given}"
+            raise refusal(error, "loss", rule, called) from error
 
 
 def _given(loss: Callable[..., Any], output: Any, target: Any) -> Any:
     kind: Any = loss.func if isinstance(loss, functools.partial) else loss
-    if target is None or arity(loss)[1] == 1:
+    fewest, most = arity(loss)
+    if isinstance(loss, type) and issubclass(loss, nn.Module):
+        raise ArgumentError("loss", _FUNCTION, f"the class {loss.__name__}", f"Pass an instance, {loss.__name__}().")
+    if fewest > 2 or most < 1:
+        takes = f"one that takes {fewest if fewest > 2 else int(most)} arguments"
+        raise ArgumentError("loss", _FUNCTION, takes, "Pass lambda output, target: ..., which calls it.")
+    if target is None or most == 1:
         return loss(output)
     if _is_one_of(kind, _OF_CLASSES + _OF_VALUES):
         output = _prediction(output)
         arranged = _is_one_of(kind, _OF_CLASSES)
         output, target = _arranged(output, target) if arranged else (output, _like(target, output))
+        if arranged:
+            _require_classes(loss, output, target)
     dtype = output.dtype if isinstance(output, Tensor) else None
     if isinstance(loss, nn.Module):
         tensors = {name: _cast(t, dtype) for name, t in (*loss.named_parameters(), *loss.named_buffers())}
@@ -108,6 +125,25 @@ def _given(loss: Callable[..., Any], output: Any, target: Any) -> Any:
         args = [_cast(value, dtype) for value in loss.args]
         return kind(*args, output, target, **{name: _cast(value, dtype) for name, value in loss.keywords.items()})
     return loss(output, target)
+
+
+def _require_classes(loss: Any, output: Tensor, target: Any) -> None:
+    """Refuse classes that the output does not have, and class weights of another number."""
+    options: Any = loss.keywords if isinstance(loss, functools.partial) else getattr(loss, "__dict__", {})
+    buffers: Any = getattr(loss, "_buffers", {})
+    count = output.shape[1] if output.ndim > 1 else len(output)
+    weight = buffers.get("weight", options.get("weight"))
+    if isinstance(weight, Tensor) and weight.numel() != count:
+        rule = f"must have a weight for each of the {count} outputs of the model"
+        raise ArgumentError("loss", rule, f"{weight.numel()} weights")
+    if not isinstance(target, Tensor) or target.is_floating_point():
+        return
+    counted = target[target != options.get("ignore_index", -100)]
+    low, high = (int(counted.min()), int(counted.max())) if counted.numel() else (0, 0)
+    if low < 0:
+        raise ArgumentError("batch", "must hold classes from 0 on", f"class {low}")
+    if high >= count:
+        raise ArgumentError("batch", f"must hold classes below the {count} outputs", f"class {high}")
 
 
 def _is_one_of(loss: Any, known: tuple[Any, ...]) -> bool:
@@ -152,8 +188,7 @@ def _prediction(output: Any) -> Tensor:
 
 def _usual(output: Tensor, target: Any) -> tuple[Tensor, str]:
     """Return the cross entropy with integers, and the squared error of other targets."""
-    if not isinstance(target, Tensor):
-        target = torch.as_tensor(target, device=output.device)
+    target = _numbers(target, output)
     if target.is_floating_point() or target.is_complex():
         return functional.mse_loss(output, _like(target, output)), "squared error"
     if target.numel() == output.numel() and output.shape[: target.ndim] == target.shape:
@@ -163,10 +198,18 @@ def _usual(output: Tensor, target: Any) -> tuple[Tensor, str]:
             return value, "binary cross entropy"
         raise _misfit(output, target)
     logits, classes = _arranged(output, target)
-    count = logits.shape[1] if logits.ndim > 1 else len(logits)
-    if classes.numel() and int(classes.max()) >= count:
-        raise ArgumentError("batch", f"must hold classes below the {count} outputs", f"class {int(classes.max())}")
+    _require_classes(None, logits, classes)
     return functional.cross_entropy(logits, classes), "cross entropy"
+
+
+def _numbers(target: Any, output: Tensor) -> Tensor:
+    """Return a target as a tensor."""
+    if isinstance(target, Tensor):
+        return target
+    try:
+        return torch.as_tensor(target, device=output.device)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ArgumentError("batch", "must hold a target of numbers", f"a {type(target).__name__}") from error
 
 
 def _like(target: Any, output: Tensor) -> Any:
@@ -182,9 +225,11 @@ def _like(target: Any, output: Tensor) -> Any:
 
 def _arranged(output: Tensor, target: Any) -> tuple[Tensor, Tensor]:
     """Return logits and classes as cross_entropy takes them, from logits whose last axis is the classes."""
-    if not isinstance(target, Tensor):
-        target = torch.as_tensor(target, device=output.device)
+    target = _numbers(target, output)
     if target.is_floating_point():  # probabilities of the classes
+        if target.shape != output.shape:
+            rule = "must hold classes as integers, or a probability for each output"
+            raise DtypeError("batch", rule, f"numbers of shape {tuple(target.shape)}", "Pass target.long().")
         return output, target.to(output.dtype)
     target = target.long()
     if output.shape[:-1] == target.shape or (
@@ -194,6 +239,12 @@ def _arranged(output: Tensor, target: Any) -> tuple[Tensor, Tensor]:
     if output.ndim > 1 and output.shape[:1] + output.shape[2:] == target.shape:
         return output, target
     raise _misfit(output, target)
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f" of shape {tuple(value.shape)}"
+    return f" that is a {type(value).__name__}" if value is not None else " that is None"
 
 
 def _misfit(output: Tensor, target: Tensor) -> ShapeError:

@@ -6,7 +6,7 @@ import dis
 import linecache
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ from torch import Tensor, nn
 INTEGERS = (torch.int32, torch.int64)
 LONGEST_LINE = 80
 """Characters of a line of code that are passed on."""
+FEW = 8
+"""Entries of a vector of integers, and keys, that are named."""
 
 
 class Misfit(NamedTuple):
@@ -50,17 +52,51 @@ def own_code(error: BaseException, /) -> Misfit | None:
     if not inside or (own[-1] is frames[-1] and _raises(own[-1])):
         return None
     frame, line = own[-1].tb_frame, own[-1].tb_lineno
-    source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
-    words = re.findall(r"\w+", source)
-    seen = {name: value for name in dict.fromkeys(words) if isinstance(value := frame.f_locals.get(name), Tensor)}
-    tensors = ", ".join(f"{name} of shape {tuple(value.shape)}" for name, value in seen.items())
+    code, arrived = _line(own[-1])
     where = f"{_name(inside[-1], inside[0])}, {frame.f_code.co_name}, line {line}"
-    code = f", `{textwrap.shorten(source, LONGEST_LINE)}`" if source else ""
     return Misfit(
         f"must fit the code of {where}{code}",
-        tensors or "tensors that do not fit there",
+        arrived or "tensors that do not fit there",
         f"The {type(error).__name__} of that line is the cause of this error.",
     )
+
+
+def in_loss(error: BaseException, /) -> Misfit | None:
+    """Return the line of a person's loss that fails; None where none of its own code was running."""
+    frames = list(_frames(error))
+    own = [trace for trace in frames if not _is_of_a_library(trace.tb_frame)]
+    if not own:
+        return None
+    owner = _owner(own[-1].tb_frame)
+    name = own[-1].tb_frame.f_code.co_name
+    where = f"{f'{type(owner).__name__}.' if owner is not None else ''}{name}, line {own[-1].tb_lineno}"
+    if own[-1] is frames[-1] and _raises(own[-1]):
+        return Misfit("must be computable from output and target", f"{type(error).__name__} in {where}: {error}", "")
+    code, arrived = _line(own[-1])
+    cause = f"The {type(error).__name__} of that line is the cause of this error."
+    return Misfit(f"must be computable in {where}{code}", arrived or "values that do not fit there", cause)
+
+
+def _line(trace: TracebackType) -> tuple[str, str]:
+    """Return the code of a line as a clause, and what the variables in it hold."""
+    frame, line = trace.tb_frame, trace.tb_lineno
+    source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals).strip()
+    names = dict.fromkeys(re.findall(r"\w+", source))
+    held = ", ".join(text for name in names if name != "self" and (text := _held(name, frame.f_locals.get(name))))
+    return f", `{textwrap.shorten(source, LONGEST_LINE)}`" if source else "", held
+
+
+def _held(name: str, value: Any) -> str:
+    """Return what a variable holds, as a clause; empty where that says nothing of a batch."""
+    if isinstance(value, Tensor):
+        few = value.ndim == 1 and len(value) <= FEW and not value.is_floating_point() and not value.is_complex()
+        values = f", {value.tolist()}" if few else ""
+        return f"{name} of shape {tuple(value.shape)}{values}"
+    if isinstance(value, Mapping):
+        return f"{name} with the keys {', '.join(map(repr, list(value)[:FEW]))}"
+    if isinstance(value, nn.Module) or callable(value) or not hasattr(value, "__dict__") or isinstance(value, type):
+        return ""
+    return f"{name}, a {type(value).__name__} with {', '.join(list(vars(value))[:FEW]) or 'nothing'}"
 
 
 def place(error: BaseException, /) -> str:
@@ -149,7 +185,13 @@ def _taken(module: nn.Module, value: Tensor) -> tuple[str, str] | None:
             takes = f"(B, {module.num_features}) or (B, {module.num_features}, T)"
         case _:
             return None
+    real = isinstance(module, nn.RNNBase | nn.RNNCellBase) or not any(p.is_complex() for p in module.parameters())
     wrongs = (
+        (
+            real and value.is_complex(),
+            "real numbers",
+            "Pass real and imaginary parts as features: torch.view_as_real(x).",
+        ),
         (not fits, "numbers", "Arrange its axes, or give the module that size."),
         (value.layout != torch.strided, "dense numbers", f"Convert the batch, which is {value.layout}: x.to_dense()."),
         (not floats, "floating-point numbers", "Convert the batch: x.float()."),
