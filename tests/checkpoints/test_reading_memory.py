@@ -1,16 +1,40 @@
 """What reading takes: nothing for a file that is mapped, little more than its tensors for one that is unpacked."""
 
+import pickle
 import tracemalloc
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
+import scipy.io
+import torch
 
 from unitcircle import checkpoints
 
 N = 256
 SLACK = 2**17
+
+
+def write_torch(tensors, path):
+    torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, path)
+
+
+def write_hdf5(tensors, path):
+    with h5py.File(path, "w") as file:
+        for name, tensor in tensors.items():
+            file.create_dataset(name, data=tensor, compression="gzip", compression_opts=1)
+
+
 WRITERS = {
+    "a.pt": (write_torch, 0.0),
+    "packed.h5": (write_hdf5, 1.2),
+    "a.pkl": (lambda tensors, path: Path(path).write_bytes(pickle.dumps(tensors)), 1.2),
+    "a.mat": (
+        lambda tensors, path: scipy.io.savemat(path, {name.replace(".", "_"): t for name, t in tensors.items()}),
+        1.2,
+    ),
     "a.safetensors": (safetensors.numpy.save_file, 0.0),
     "a.npz": (lambda tensors, path: np.savez(path, **tensors), 0.0),
     "packed.npz": (lambda tensors, path: np.savez_compressed(path, **tensors), 1.2),
