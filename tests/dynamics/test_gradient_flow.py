@@ -480,3 +480,32 @@ def test_an_lstm_has_one_gradient_as_layer_as_cell_and_as_equations():
         for model in (ByLayer(cell), ByCell(cell, written=False), ByCell(cell, written=True)):
             measured = gradient_flow(model, (x, target)).norms[:T, 0]
             assert np.abs(measured / expected - 1).max() <= 32 * N * T * EPS
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "gru", "lstm", "projected"])
+def test_the_flow_of_one_cell_is_that_of_its_jacobians(name):
+    torch.manual_seed(0)
+    module = {
+        "tanh": lambda: nn.RNN(2, 5),
+        "relu": lambda: nn.RNN(2, 5, nonlinearity="relu"),
+        "gru": lambda: nn.GRU(2, 5),
+        "lstm": lambda: nn.LSTM(2, 5),
+        "projected": lambda: nn.LSTM(2, 5, proj_size=3),
+    }[name]()
+    recurrence = as_recurrence(module)
+    x = torch.randn(6, 3, 2)
+    xs, states = recurrence.trajectory(x)
+    product = torch.eye(recurrence.state_size, dtype=torch.float64).expand(3, -1, -1)
+    rows = [product]
+    for J in recurrence.linearize(xs, states[:-1]).dense(0, 6).flip(0):
+        product = product @ J
+        rows.append(product)
+    J = torch.stack(rows)  # (lag, B, N, N)
+    loss = torch.linalg.vector_norm((2 * states[-1]).unsqueeze(1) @ J, dim=(-2, -1))
+    for options, exact in (
+        ({"norm": "spectral"}, torch.linalg.matrix_norm(J, 2)),
+        ({"norm": "jacobian", "probes": recurrence.state_size}, torch.linalg.matrix_norm(J)),
+        ({"loss": lambda state: state.square().sum()}, loss),
+    ):
+        found = np.exp(gradient_flow(recurrence, x, **options).log_norms[:, 0])
+        np.testing.assert_allclose(found, exact.numpy(), rtol=1e3 * np.finfo(float).eps)

@@ -20,7 +20,9 @@ from unitcircle.dynamics._objective import Objective
 from unitcircle.dynamics._prepared import prepared
 from unitcircle.dynamics._recorded_run import NoLayerError, RecordedRun, check_recorded, recorded
 from unitcircle.dynamics._recurrence import Recurrence
-from unitcircle.dynamics._state_gradients import StateGradients
+from unitcircle.dynamics._scans import scan
+from unitcircle.dynamics._stack import StackRecurrence
+from unitcircle.dynamics._state_gradients import ScanGradients, StateGradients
 from unitcircle.dynamics._trajectories import Point, StateRecord, Trajectory
 from unitcircle.errors import ArgumentError, UnknownNameError
 from unitcircle.torch import Rng, generator_of
@@ -168,6 +170,8 @@ def _run_recurrence(recurrence: Recurrence, inputs: Any) -> RecordedRun:
     xs = recurrence.sequence(inputs)
     steps: Sequence[Tensor | None] = [None] * xs if isinstance(xs, int) else xs.unbind(0)
     batch = 1 if isinstance(xs, int) else xs.shape[1]
+    if isinstance(recurrence, StackRecurrence) and len(recurrence.cells) == 1 and not isinstance(xs, int):
+        return _run_scan(recurrence, xs)
     states = [recurrence.initial(batch).detach().requires_grad_()]
     for x in steps:
         states.append(recurrence.step(x, states[-1]))
@@ -176,6 +180,19 @@ def _run_recurrence(recurrence: Recurrence, inputs: Any) -> RecordedRun:
     record.add(recurrence.name, Trajectory(recurrence.name, 0, 0, points, end=points[-1].parts))
     record.last = (recurrence.name, 0)
     return RecordedRun(record, states[-1], None, None, ())
+
+
+def _run_scan(recurrence: StackRecurrence, xs: Tensor) -> RecordedRun:
+    """Run one standard cell by its scan: a sixth to a half of the time of its steps in a graph."""
+    (cell,), (start,) = recurrence.cells, recurrence.split(recurrence.initial(xs.shape[1]), -1)
+    ran = scan(cell, xs, start)
+    states = recurrence.join([ran.states], -1)
+    end = states[-1].clone().requires_grad_()
+    record = StateRecord()
+    points = [Point((state,)) for state in states.unbind(0)]
+    record.add(recurrence.name, Trajectory(recurrence.name, 0, 0, points, end=(end,), stacked=(states,)))
+    record.last = (recurrence.name, 0)
+    return RecordedRun(record, end, None, None, (), scanned=ScanGradients(record, ran, cell.sizes))
 
 
 def _read_after(trajectory: Trajectory, read: LagCurves, given: Tensor | None) -> Tensor | None:

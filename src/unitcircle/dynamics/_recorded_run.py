@@ -39,10 +39,13 @@ class RecordedRun:
     lengths: Tensor | None  # (B,): the argument ``lengths`` of the model, if the batch has one
     notes: tuple[str, ...]  # Where the run differs from training
     tape: Tape | None = None  # The calls, if they are cut out of the graph
+    scanned: StateGradients | None = None  # What differentiates the run, if it is one scan
 
     @cached_property
     def gradients(self) -> StateGradients:
         """Differentiates with respect to the states."""
+        if self.scanned is not None:
+            return self.scanned
         return GraphGradients(self.record) if self.tape is None else TapeGradients(self.record, self.tape)
 
     def lengths_of(self, trajectory: Trajectory, /) -> Tensor | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unitcircle.dynamics._lag_curves import LagCurves, lag_curves
+from unitcircle.dynamics._scans import Scan
 from unitcircle.dynamics._tape import Tape
 from unitcircle.dynamics._trajectories import StateRecord, Trajectory
 
@@ -137,6 +138,38 @@ class TapeGradients(StateGradients):
                 scan.make_total(gradients)
             found |= {id(part): gradient for part, gradient in zip(scan.states, gradients, strict=True)}
         return found
+
+
+class ScanGradients(StateGradients):
+    """By the scan of one cell whose whole state is one tensor ``(T + 1, B, N)``, of which the last is a leaf."""
+
+    def __init__(self, record: StateRecord, scan: Scan, sizes: Sequence[int]) -> None:
+        super().__init__(record)
+        self._scan, self._sizes = scan, list(sizes)
+        (self._trajectory,) = record.trajectories.values()
+
+    def _of_loss(self, loss: Tensor) -> dict[int, Tensor]:
+        return dict(self._pulled(gradient) for gradient in _at(self._trajectory.end, loss).values())
+
+    def of_ends(
+        self,
+        ends: Mapping[str, Tensor],  # noqa: ARG002  (the one end)
+        cotangents: Sequence[Tensor],
+        lengths: Mapping[str, Tensor | None],  # noqa: ARG002
+        known: Mapping[int, Tensor],  # noqa: ARG002
+        /,
+    ) -> dict[int, Tensor]:
+        return dict([self._pulled(cotangents[0])])
+
+    def _pulled(self, cotangent: Tensor) -> tuple[int, Tensor]:
+        """Return the tensor of states, by its id, and its gradients ``(T + 1, K, B, N)``."""
+        (states,) = self._trajectory.stacked
+        with torch.no_grad():
+            last = cotangent.split(self._sizes, -1)
+            h = cotangent.new_zeros(len(states), *last[0].shape)
+            h[-1] = last[0]
+            gradients = self._scan.pull(h, *last[1:])
+        return id(states), gradients[0] if len(gradients) == 1 else torch.cat(gradients, -1)
 
 
 def _at(leaves: Sequence[Tensor], loss: Tensor) -> dict[int, Tensor]:
