@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ _PASSES = 8
 """Passes through the triangles after which a product that is not graded is given up."""
 _RANGE = 600.0
 """Nats between the largest and smallest singular value that one block of doubles may span."""
+Apply = Callable[[Any, np.ndarray], np.ndarray]
 _lapack: Any = scipy.linalg.lapack
 _EPS = float(np.finfo(float).eps)
 _LIMIT = _EPS**-0.5
@@ -43,25 +44,22 @@ class Triangles:
     relative error of the matrices' entries.
     """
 
-    def __init__(self, basis: np.ndarray, eps: float = _EPS, /) -> None:
+    def __init__(self, basis: np.ndarray, eps: float = _EPS, /, *, apply: Apply | None = None) -> None:
+        """Take orthonormal columns ``(N, k)``; what is taken later are matrices, or what ``apply`` applies to rows."""
         self.factors: list[np.ndarray] = []
         self._asked = basis.shape[1]
         self._eps = eps
+        self._apply = apply or _times
         self._rows = np.ascontiguousarray(basis.T)  # Qᵀ: products of rows are LAPACK's columns
         self._product = self._rows
-        self._pending: deque[np.ndarray] = deque()
+        self._pending: deque[Any] = deque()
         self._interval = 1
         self._log_size = 0.0  # The product is e to this power times that of the factors
 
-    def take(self, matrix: np.ndarray, /) -> None:
+    def take(self, matrix: Any, /) -> None:
         """Multiply by a matrix ``(M, N)``, and factor the product as often as its conditioning requires."""
-        size = float(np.abs(matrix).max(initial=0.0)) or 1.0
-        self._log_size += math.log(size)
-        self._push(matrix / size)
-
-    def _push(self, matrix: np.ndarray) -> None:
         self._pending.append(matrix)
-        self._product = self._product @ matrix.T
+        self._product = self._apply(matrix, self._product)
         if len(self._pending) >= self._interval:
             self._factor()
 
@@ -96,29 +94,35 @@ class Triangles:
         # assuming that the condition number grows by the same factor each step; if it comes out above, the interval is
         # halved and repeated. Columns are scaled to norm 1 first: different lengths cost no accuracy.
         count = len(self._pending)
-        size = float(np.abs(self._product).max(initial=0.0)) or 1.0
-        rows, triangle = qr((self._product / size).T)
-        condition = condition_of(triangle)
-        if (condition > _LIMIT or size < _SMALL) and count > 1:
+        size = _size(self._product)
+        if _SMALL < size < 1 / _SMALL or count == 1:
+            rows, triangle = qr((self._product / size).T)
+            condition = condition_of(triangle)
+        else:
+            rows, triangle, condition = self._rows, self._product, math.inf
+        if condition > _LIMIT and count > 1:
             self._interval = max(1, count // 2)
             waiting, self._pending, self._product = self._pending, deque(), self._rows
             for matrix in waiting:
-                self._push(matrix)
+                self.take(matrix)
             return
         if condition > _LIMIT:
             rows, triangle = self._factor_by_size(self._pending[0])
+            size = _size(triangle)
+            triangle /= size
         else:
-            self._log_size += math.log(size)
             within = int(count * math.log(_LIMIT) / math.log(max(condition, 2.0)))
             self._interval = max(1, min(within, 2 * self._interval, LONGEST))
+        self._log_size += math.log(size)
         self.factors.append(triangle)
         self._rows = self._product = rows
         self._pending.clear()
 
-    def _factor_by_size(self, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _factor_by_size(self, last: Any) -> tuple[np.ndarray, np.ndarray]:
         """Factor the product with one matrix, its large rows first; leave out the directions that it loses."""
         # Rows of very different size keep their own accuracy if they are sorted, and if large entries are eliminated
         # by larger ones (Cox and Higham 1998), which pivoting makes certain. What an entry may be off by is known.
+        matrix = self._apply(last, np.eye(self._rows.shape[1])).T
         noise = np.abs(self._rows) @ np.abs(matrix).T * (self._eps * matrix.shape[1])
         lengths = noise.max(1)
         lengths[lengths == 0] = 1.0
@@ -140,6 +144,15 @@ class Triangles:
         unsorted = np.empty_like(rows)
         unsorted[:, order] = rows
         return unsorted, triangle
+
+
+def _times(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return rows @ matrix.T
+
+
+def _size(values: np.ndarray) -> float:
+    return max(float(values.max(initial=0.0)), -float(values.min(initial=0.0))) or 1.0
 
 
 def qr(columns: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from unitcircle._graded_products import Triangles
 from unitcircle._keywords import right_keywords
 from unitcircle.dynamics._as_recurrence import as_recurrence
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
+from unitcircle.dynamics._row_pushes import RowPushes
 
 Model = nn.Module | Callable[[Any, Any], Any] | Recurrence
 
@@ -143,12 +144,25 @@ def jacobian_spectrum(
         else:
             determinant = linearization.log_determinant().sum(0)
         basis = np.eye(recurrence.state_size, part.stop if transposed else None)
-        products = [Triangles(basis, torch.finfo(states.dtype).eps) for _ in range(linearization.batch)]
-        for J in _jacobians(linearization, transposed=transposed):
-            for product, matrix in zip(products, J, strict=True):
-                product.take(matrix)
-        values = np.stack([product.log_singular_values() for product in products])
+        eps = torch.finfo(states.dtype).eps
+        pushes = None if transposed else linearization.row_pushes()
+        if pushes is not None:
+            values = np.stack([_of_sequence(pushes.of(b), basis, linearization.steps) for b in range(len(states[0]))])
+        else:
+            products = [Triangles(basis, eps) for _ in range(linearization.batch)]
+            for J in _jacobians(linearization, transposed=transposed):
+                for product, matrix in zip(products, J, strict=True):
+                    product.take(matrix)
+            values = np.stack([product.log_singular_values() for product in products])
     return JacobianSpectrum(values, determinant.cpu().numpy(), linearization.steps)
+
+
+def _of_sequence(pushes: RowPushes, basis: np.ndarray, steps: int) -> np.ndarray:
+    """Return the log singular values of one sequence, of which no Jacobian is formed."""
+    product = Triangles(basis, apply=lambda t, rows: pushes.through(t, t + 1, rows[None])[0])
+    for t in range(steps):
+        product.take(t)
+    return product.log_singular_values()
 
 
 def _jacobians(linearization: Linearization, *, transposed: bool) -> Iterator[np.ndarray]:

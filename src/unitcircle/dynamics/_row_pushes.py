@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 import numpy as np
 
@@ -20,6 +22,12 @@ class RowPushes(ABC):
         """Take the elementwise factors ``(T, B, n)`` of the cell's derivative."""
         self._Wt = np.ascontiguousarray(cell.weight.numpy().T)
         self._factors = [np.ascontiguousarray(factor)[:, :, None] for factor in factors]
+
+    def of(self, b: int, /) -> Self:
+        """Return those of one sequence."""
+        alone = copy(self)
+        alone._factors = [factor[:, b : b + 1] for factor in self._factors]
+        return alone
 
     def through(self, start: int, stop: int, rows: np.ndarray, /) -> np.ndarray:
         """Return ``J_{stop-1} ⋯ J_start`` applied to the rows, in memory of its own."""
