@@ -4,9 +4,10 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
-from unitcircle.report import Progress, duration
+from unitcircle.report import Progress, duration, plot_pseudospectrum
 from unitcircle.spectra import pseudospectrum
 
 
@@ -41,3 +42,12 @@ def test_functions_that_report_their_progress_share_the_display():
 @pytest.mark.parametrize(("seconds", "words"), [(4.4, "4 s"), (90, "1 min 30 s"), (7500, "2 h 05 min")])
 def test_durations_are_words(seconds, words):
     assert duration(seconds) == words
+
+
+def test_the_figure_of_a_pseudospectrum_shows_its_points(monkeypatch):
+    screen, now = io.StringIO(), iter(range(100))
+    console = Console(file=screen, force_terminal=True, color_system=None, width=100)
+    kind = lambda what: Progress(what, console=console, clock=lambda: 3.0 * next(now))  # noqa: E731
+    monkeypatch.setattr("unitcircle.report._figures.Progress", kind, raising=False)
+    plot_pseudospectrum(np.diag([0.5, -0.5]), points=8, ax=Figure().subplots())
+    assert "points, 0 s left" in screen.getvalue()

@@ -10,6 +10,7 @@ import numpy as np
 
 from unitcircle import _array
 from unitcircle._printable import literal
+from unitcircle._progress import Progress
 from unitcircle.errors import ArgumentError, NotFiniteError
 from unitcircle.report._style import COLORS, CYCLE, DASHES, axes_or_new
 from unitcircle.spectra import (
@@ -285,7 +286,8 @@ def plot_pseudospectrum(W: Any, /, *, points: int = 80, ax: Axes | None = None) 
             array = np.diag(array)
         reach = 1.15 * max(1.0, float(np.linalg.norm(array, 2)))
         side = np.linspace(-reach, reach, points)
-        result = pseudospectrum(array, side[None, :] + 1j * side[:, None])
+        with Progress("points") as progress:
+            result = pseudospectrum(array, side[None, :] + 1j * side[:, None], progress=progress.reach)
         values = eigenvalues(array)
     grid: Any = result.grid
     levels = np.asarray(result.smallest_singular_values)
