@@ -90,6 +90,28 @@ def test_sigterm_ends_a_reproduction_as_an_interrupt_does(tmp_path, monkeypatch,
     assert "We find 3." in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
+def test_what_was_said_is_on_the_page_though_it_was_being_written_when_the_command_was_stopped(
+    tmp_path, monkeypatch, capsys
+):
+    def draw():
+        if not drawings:
+            drawings.append("stopped")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        figure = Figure()
+        figure.subplots()
+        return figure
+
+    def claims(_):
+        yield Claim("first", "The first", "He says 3.", "We find 3.", Verdict.HOLDS, figures={"a": draw})
+
+    drawings = []
+    monkeypatch.setitem(measuring.TEXTS, "text", Text("text", "A text", "Someone (2020)", {"claims": claims}))
+    assert cli.main(["reproduce", "text", "--out", str(tmp_path)]) == INTERRUPTED
+    assert "no claim" not in capsys.readouterr().out
+    assert "We find 3." in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
 def test_nothing_measured_writes_no_page(tmp_path, monkeypatch):
     def claims(_):
         raise KeyboardInterrupt

@@ -64,16 +64,21 @@ def test_figure_is_written_whole(tmp_path, capsys, suffix):
     [
         (["ortogonal"], "Did you mean 'orthogonal'?"),
         (["missing.npy"], "a file that exists"),
+        (["rect.npy"], "(rect of shape (4, 5))"),
+        (["five.npz"], "(a0 of shape (2, 3), a1 of shape (2, 3), a2 of shape (2, 3) and 2 more)"),
         (["eigen(angle=haar)"], "angles"),
         (["forget_bias"], "a bias"),
         (["orthogonal", "--n", "0"], "must be a whole number, at least 1"),
         (["orthogonal", "--n", "4", "--figure", "x.docx"], "must end in one of"),
     ],
 )
-def test_bad_input_is_refused_in_words(arguments, words, capsys):
+def test_bad_input_is_refused_in_words(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("rect.npy", np.ones((4, 5)))
+    np.savez("five.npz", **{f"a{k}": np.ones((2, 3)) for k in range(5)})
     assert main(["spectrum", *arguments]) == 2
     captured = capsys.readouterr()
-    assert words in captured.err
+    assert words in " ".join(captured.err.split())
     assert captured.out == ""
 
 

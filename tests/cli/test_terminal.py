@@ -129,6 +129,14 @@ def test_every_sign_of_our_texts_has_ascii_letters():
     assert in_ascii("表") == "\\u8868"
 
 
+def test_a_pipe_gets_no_blanks_at_the_ends_of_lines(capsys):
+    path = Path(__file__).parents[2] / "examples" / "popular-lstm.safetensors"
+    assert main(["diagnose", str(path), "--fail-on", "never"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert "lstm     lstm  64  i      0.524" in "\n".join(lines)
+
+
 def test_long_lists_are_folded_and_say_where_the_rest_is():
     layers = [from_torch(np.eye(4) * (2 if k == 50 else 1), cell="rnn_tanh", name=f"rnn{k}.") for k in range(60)]
     layers[50] = from_torch(np.full((4, 4), np.nan), cell="rnn_tanh", name="rnn50.")

@@ -55,16 +55,23 @@ def reproduce(
 
     path: Path | None = None
     drawn: dict[package.Claim, tuple[object, ...]] = {}
+    measured: list[package.Chapter] = []
+    written: list[package.Chapter] = []
+
+    def write() -> Path:
+        return package.write_report(measured, out, names=names, full=full, seed=seed, records=records, drawn=drawn)
+
     status = 0
     try:
         with terminated_as_interrupted(), progress_display(screen) as on_event:
             context = package.Context(out, full, workers, seed, say, on_event, records)
             _check_writable(out)
-            for chapters in package.reproduce(names, context):
-                path = package.write_report(
-                    chapters, out, names=names, full=full, seed=seed, records=records, drawn=drawn
-                )
+            for measured in package.reproduce(names, context):
+                path = write()
+                written = measured
     except KeyboardInterrupt:
+        if measured and measured is not written:  # the claim was said, and its page was being written
+            path = write()
         kept = f"what has been measured is kept in {out}" if path else "no claim had been measured"
         say(f"stopped; {kept}, run again to go on")
         status = INTERRUPTED

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 MOST_UNITS, MOST_STEPS = 10_000, 1_000_000
+SHOWN = 3
+"""So many arrays are named of a file that holds no recurrent weight."""
 
 
 def spectrum(
@@ -76,6 +78,21 @@ def _from_file(path: Path) -> dict[str, Any]:
     layers = checkpoints.read(path)
     blocks = {f"{layer.name}[{gate}]": block for layer in layers for gate, block in layer.gates.items()}
     if not blocks:
-        found = "; ".join(str(layers.coverage).splitlines())
+        found = _shapes_in(path) or "; ".join(str(layers.coverage).splitlines())
         raise ArgumentError("weight", "must be a file with a square array or a recurrent layer", f"{path} ({found})")
     return blocks
+
+
+def _shapes_in(path: Path) -> str:
+    """Return names and shapes of the first arrays of a file; empty where its format does not tell them."""
+    from itertools import islice
+
+    from unitcircle import checkpoints
+    from unitcircle.errors import CheckpointError
+
+    try:
+        tensors = checkpoints.tensors_of_file(path)
+        shown = [f"{name} of shape {value.shape}" for name, value in islice(tensors.items(), SHOWN)]
+    except CheckpointError:
+        return ""
+    return ", ".join(shown) + (f" and {len(tensors) - SHOWN} more" if len(tensors) > SHOWN else "")

@@ -178,7 +178,7 @@ class _Printable:
         segments = self._segments(console, options)
         if growth := _growth("".join(s.text for s in segments if not s.control), console.encoding, options.max_width):
             segments = self._segments(console, options.update_width(max(options.max_width - growth, 1)))
-        yield from segments
+        yield from segments if console.is_terminal else _stripped(segments)
 
     def _segments(self, console: Console, options: ConsoleOptions) -> list[Segment]:
         from rich.segment import Segment
@@ -187,6 +187,27 @@ class _Printable:
             segment if segment.control else Segment("\n".join(map(printable, segment.text.split("\n"))), segment.style)
             for segment in console.render(self._content, options)
         ]
+
+
+def _stripped(segments: Iterable[Segment], /) -> Generator[Segment]:
+    """Yield segments for a pipe or a file without the blanks that fill a line up to its width."""
+    from rich.segment import Segment
+
+    blanks: list[Segment] = []  # they are printed if something follows
+    for segment in segments:
+        parts = [] if segment.control else segment.text.split("\n")
+        for k, part in enumerate(parts):
+            if k:
+                blanks = []
+                yield Segment.line()
+            if text := part.rstrip(" "):
+                yield from [*blanks, Segment(text, segment.style)]
+                blanks = []
+            if len(text) < len(part):
+                blanks.append(Segment(part[len(text) :], segment.style))
+        if segment.control:
+            yield segment
+    yield from blanks
 
 
 def _growth(text: str, encoding: str, width: int, /) -> int:
