@@ -140,3 +140,10 @@ def test_a_share_needs_sequences_and_replicas():
     assert np.isnan(input_share(recurrence, xs, states))
     with pytest.raises(ArgumentError, match="replicas"):
         input_share(recurrence, xs, states, replicas=1)
+
+
+def test_one_sequence_is_said_to_be_too_few_for_a_dimension():
+    words = str(hidden_states(nn.RNN(3, 4).double(), drive(batch=1)))
+    assert "6 steps, 1 sequence: " in words
+    assert "need a batch of two or more" in words
+    assert "nan" not in words

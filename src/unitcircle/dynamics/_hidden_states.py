@@ -77,9 +77,11 @@ class HiddenStates:
 
     def __str__(self) -> str:
         steps, sequences, n = self.states.shape
-        dimension = participation_ratio(self.states[-1])
-        measured = f"{self.saturation.mean():.0%} saturated, effective dimension {dimension:.3g} at the end"
-        return f"hidden states of {n} units, {steps} steps, {sequences} sequences: {measured}"
+        dimension = f"effective dimension {participation_ratio(self.states[-1]):.3g} at the end"
+        if sequences == 1:
+            dimension = "an effective dimension and the share of the input need a batch of two or more"
+        of = f"{n} units, {steps} steps, {sequences} sequence{'s' * (sequences != 1)}"
+        return f"hidden states of {of}: {self.saturation.mean():.0%} saturated, {dimension}"
 
 
 @right_keywords

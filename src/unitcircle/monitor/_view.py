@@ -70,7 +70,7 @@ def watch_view(run: MonitoredRun, /) -> Group:
     from rich.text import Text
 
     latest = run.newest
-    line = f"step {latest['step']}, {len(run.records)} measurements"
+    line = f"step {latest['step']}, {len(run.records)} measurement{'s' * (len(run.records) != 1)}"
     if "monitor/share" in latest:
         line += f", {float(latest['monitor/share']):.2%} of the time spent measuring"
     parts: list[RenderableType] = [Text(watch_answer(run), style="bold"), Text(str(run.path)), Text(line)]
