@@ -208,7 +208,7 @@ def test_a_long_film_is_cut_to_first_last_and_some_between(tmp_path):
 def test_a_run_without_eigenvalues_or_loss_has_a_page_too(tmp_path):
     run = read_run(_write(tmp_path / "run.jsonl", [{"step": 0, "W/radius": 1.0}]))
     assert "over time</h2>" not in watch_page(run, tmp_path / "run.html").read_text().replace("Over time", "", 1)
-    assert "step 0, 1 measurements" in _text(run)
+    assert "step 0, 1 measurement" in _text(run)
 
 
 _GOOD = {"step": 1, "run": "r", "loss": 1.0, "w/radius": 1.0, "w/norm": 1.2}
