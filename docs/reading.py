@@ -10,8 +10,8 @@ LONG = 600
 """A paragraph of numbers that is longer, in letters, is folded after its first sentences."""
 DECIDED = 250
 """Of a longer verdict the lists of comparisons are folded."""
-WORDS = 45
-"""Rows with so much text, in letters, are read one cell below the other on a phone; others scroll sideways."""
+WORDS, SENTENCE = 45, 25
+"""Rows with so much text, in letters, of which so much in one cell, are cards on a phone; others scroll sideways."""
 
 
 def prepare(_app, name: str, source: list[str]) -> None:
@@ -63,7 +63,8 @@ def stacked(table: str) -> str:
     head, opening, body = table.partition("<tbody>")
     headings = [words(cell) for cell in re.findall(r"<th\b[^>]*>(.*?)</th>", head, flags=re.DOTALL)]
     rows = body.split("<tr")[1:]
-    if len(headings) < 3 or not rows or len(words(body)) < WORDS * len(rows):
+    longest = sum(max((len(words(f"<td{cell}")) for cell in row.split("<td")), default=0) for row in rows)
+    if len(headings) < 3 or not rows or len(words(body)) < WORDS * len(rows) or longest < SENTENCE * len(rows):
         return table
 
     def label(row: str) -> str:
