@@ -50,6 +50,46 @@ def on_block(stack, gate, op):
     return np.concatenate(blocks)
 
 
+def whole_stack_errors():
+    """Yield errors that take all gates at once."""
+    rng = np.random.default_rng(9)
+    factors = rng.uniform(0.2, 5, N)
+
+    def each(op):
+        return lambda x: np.concatenate([op(block) for block in np.split(x, len(x) // N)])
+
+    def half(x):
+        return np.where(np.arange(N)[:, None] < N // 2, x, 0)
+
+    for name, op, words in (
+        ("scale lost", lambda x: 37 * x, "weights are multiplied by 37"),
+        ("scale twice", lambda x: x / 127, "weights are multiplied by 0.00787"),
+        ("scales of columns", lambda x: x * factors, "weights have their columns multiplied by"),
+        ("scales of rows", each(lambda x: factors[:, None] * x), "weights have their rows multiplied by"),
+        ("clipped", lambda x: np.clip(x, -0.05, 0.05), "weights are clipped to (-0.05, 0.05)"),
+        ("absolute", np.abs, "weights are their absolute values"),
+        ("rectified", lambda x: np.maximum(x, 0), "weights have lost their negative entries"),
+        ("diagonal", each(lambda x: x * np.eye(N)), "weights have lost all but their diagonals"),
+        ("triangle", each(np.tril), "weights have lost what is above their diagonals"),
+        ("identity", each(lambda x: np.eye(N)), "weights are replaced by the identity"),
+        ("plus identity", each(lambda x: x + np.eye(N)), "weights have the identity added"),
+        ("ones", np.ones_like, "weights are all 1"),
+        ("shard", each(lambda x: np.tile(x[: N // 2], (2, 1))), "weights hold the first of 2 shards 2 times"),
+        ("half", each(half), "weights have 8 of 16 rows of zeros (from 8)"),
+        ("reshaped", lambda x: x.T.reshape(x.shape), "weights are reshaped where they should be transposed"),
+        ("reversed", lambda x: x[::-1].copy(), "weights have all their rows in reverse order"),
+    ):
+        yield f"lstm {name}", "lstm", {"weight_hh_l0": op}, f"the recurrent {words}"
+    reshaped = {"weight_ih_l1": lambda x: x.T.reshape(x.shape)}
+    yield "gru reshaped inputs", "gru", reshaped, "the input weights are reshaped"
+    biases = ("bias_ih_l0", "bias_hh_l0")
+    more = np.repeat([0.0, 0.5, 0.0, 0.0], N)
+    yield "lstm forget bias", "lstm", dict.fromkeys(biases, lambda x: x + more), "the bias of gate f is higher by"
+    yield "gru bias x10", "gru", dict.fromkeys(biases, lambda x: 10 * x), "the biases are multiplied by"
+    turned = each(lambda x: x[::-1])
+    yield "lstm order of biases", "lstm", dict.fromkeys(biases, turned), "the units of the biases are in another order"
+
+
 def seeded_errors():
     """Yield the name, the cell, what is done to the state dict, and the words that must be said."""
     for cell, gates in GATES.items():
@@ -96,6 +136,7 @@ def seeded_errors():
             yield f"{cell} {part} columns", cell, {part: columns}, f"the columns of the {noun} are in another order"
         units = {"weight_hh_l0": each(lambda x: x[order][:, order])}
         yield f"{cell} units", cell, units, "the units of the recurrent weights are in another order"
+    yield from whole_stack_errors()
     yield "rnn transposed", "rnn_tanh", {"weight_hh_l0": np.transpose}, "recurrent weights of gate h are transposed"
     yield "rnn negated", "rnn_tanh", {"weight_hh_l0": np.negative}, "recurrent weights of gate h are of changed sign"
 
@@ -177,6 +218,38 @@ def test_exact_conversions_give_no_error(cell, seed, tmp_path):
         assert {layer.verdict for layer in result.layers} == {expected}
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_units_in_another_order_everywhere_are_no_error(cell):
+    state, k = arrays(cell, seed=1), len(GATES[cell])
+    order = np.random.default_rng(5).permutation(N)
+    rows = np.concatenate([order + gate * N for gate in range(k)])
+    first = {name: x[rows] for name, x in state.items() if name.endswith("_l0")}
+    first["weight_hh_l0"] = first["weight_hh_l0"][:, order]
+    after = state | first | {"weight_ih_l1": state["weight_ih_l1"][:, order]}
+    assert difference(layers_of(state, cell), layers_of(after, cell)).errors == ()
+    other = after | {"weight_ih_l1": state["weight_ih_l1"][:, np.roll(order, 1)]}
+    (error,) = difference(layers_of(state, cell), layers_of(other, cell)).errors
+    assert "l1: the columns of the input weights are in another order" in error
+
+
+@pytest.mark.parametrize(("written", "read", "words"), [
+    (torch.bfloat16, torch.float16, "are bfloat16 read as float16"),
+    (torch.float16, torch.bfloat16, "are float16 read as bfloat16"),
+])  # fmt: skip
+def test_bytes_of_another_type_are_named(written, read, words):
+    state = arrays("lstm", seed=1)
+    after = torch.tensor(state["weight_hh_l0"]).to(written).view(read).double().numpy()
+    (error,) = difference(layers_of(state, "lstm"), layers_of(state | {"weight_hh_l0": after}, "lstm")).errors
+    assert words in error
+
+
+def test_recurrent_and_input_weights_that_were_exchanged():
+    state = arrays("lstm", seed=1)
+    exchanged = {"weight_hh_l1": state["weight_ih_l1"], "weight_ih_l1": state["weight_hh_l1"]}
+    (error,) = difference(layers_of(state, "lstm"), layers_of(state | exchanged, "lstm")).errors
+    assert "the recurrent and the input weights are exchanged" in error
+
+
 def test_quantized_weights_are_within_their_grid():
     state = arrays("lstm", seed=3)
     after = {}
@@ -237,6 +310,10 @@ DECAYS = {
     "is all zeros": np.zeros_like,
     "is all ones": np.ones_like,
     "is all 0.5": lambda x: np.full_like(x, 0.5),
+    "is 2 to its power": np.exp2,
+    "is shifted by -2 in all entries": lambda x: x - 2,
+    "is multiplied by 3": lambda x: 3 * x,
+    "is 0 in 4 of 12 entries (from 8)": lambda x: np.where(np.arange(len(x)) >= 8, 0, x),
     "holds entries that are NaN or infinite": lambda x: np.where(np.arange(len(x)) == 3, -np.inf, x),
 }
 """Words → what is done; the heads in another order were seen in ggml-org/llama.cpp#23758."""
@@ -287,6 +364,15 @@ def test_a_decay_on_another_scale_or_in_another_order(family, name, words, noise
         said = [text.rpartition(" ")[0] for text in said]  # the bound follows
     assert said == [f"{name} {'is its logarithm' if positive else words}"]
     assert difference(read_decay(values), read_decay(values)).layers[0].verdict == "the same"
+
+
+def test_quantized_codes_without_their_scale_and_a_quantization_that_moves_a_memory():
+    values = decays("Gated DeltaNet")
+    after = values | {"A_log": np.rint(40 * values["A_log"] + 128)}
+    (error,) = difference(read_decay(values), read_decay(after)).errors
+    assert "A_log is 39.9 times what it was, plus 128" in error
+    (error,) = difference(read_decay(values), read_decay(values | {"A_log": np.rint(values["A_log"])})).errors
+    assert "the quantization moves the memory of head" in error
 
 
 def test_parameters_and_layers_that_were_taken_for_each_other():

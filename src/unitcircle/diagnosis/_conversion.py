@@ -8,6 +8,7 @@ import numpy as np
 
 from unitcircle.diagnosis._decay_conversion import EXPLAINED, decay_errors, explains, in_double, relative_distance
 from unitcircle.diagnosis._unit_order import orders
+from unitcircle.diagnosis._weight_conversion import bias_errors, stack_errors
 from unitcircle.recurrence import RecurrentLayer
 
 Blocks = Mapping[str, np.ndarray]
@@ -28,10 +29,10 @@ def conversion_errors(
     ):
         if kind in kinds:
             errors += _of_weights(noun, x, y, square=kind == "recurrent" or before.input_size == before.hidden_size)
-    if not errors and (moved := list(orders(before, after, kinds))):
-        return moved
+    if not errors and (whole := list(orders(before, after, kinds)) or list(stack_errors(before, after, kinds))):
+        return whole
     if "bias" in kinds:
-        errors += _of_biases(before, after, others)
+        errors += list(_of_biases(before, after, others)) or list(bias_errors(before, after))
     if before.linear is not None and after.linear is not None:
         errors += decay_errors(before.linear, after.linear, kinds, others)
     return list(dict.fromkeys(errors))

@@ -44,6 +44,7 @@ _SCALES: dict[str, Operation] = {
     "is its logarithm": np.log,
     "is the logarithm of its size": lambda x: np.log(np.abs(x)),
     "went through softplus": lambda x: np.logaddexp(x, 0.0),
+    "went through softplus and a logarithm": lambda x: np.log(np.logaddexp(x, 0.0)),
     "went through the inverse of softplus": lambda x: x + np.log(-np.expm1(-x)),
     "went through the sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "is squared": np.square,
@@ -55,9 +56,22 @@ _SCALES: dict[str, Operation] = {
     "is multiplied by 10": lambda x: 10 * x,
     "is divided by 10": lambda x: x / 10,
     "is divided by log 10, as a logarithm to base 10": lambda x: x / np.log(10),
+    "is 2 to its power": np.exp2,
+    "is its absolute value": np.abs,
+    "is its hyperbolic tangent": np.tanh,
+    "is rounded to whole numbers": np.rint,
     "has its heads in reverse order": lambda x: x[::-1],
     "is transposed": lambda x: x.T,
 }
+FEWEST = 8
+"""Of fewer entries a fit shows nothing."""
+SHIFT = 0.4
+"""Training moves the entries of a decay by less than this, and not all alike."""
+SHRUNK, GROWN = 0.4, 1.8
+"""A decay of weights takes entries to half of themselves, and not below this share; nor do they grow so evenly."""
+SAME_ORDER = 0.98
+TINY = 1e-6
+"""Rounding of single precision, within which two explanations are alike."""
 NEAR_SCALE = 0.1
 """How far a decay on another scale may be from it: what further training moves."""
 
@@ -104,18 +118,55 @@ def _of_decay(name: str, x: np.ndarray, y: np.ndarray) -> Iterator[str]:
         distances = {text: _distance_of_finite(candidates[text], y) for text in same}
     own = _distance_of_finite(x, y)
     best = min(distances, key=distances.__getitem__, default="")
+    fit, left = _fitted(x, y) if x.shape == y.shape else ("", np.inf)
     if y.size > 1 and (y == y.flat[0]).all() and np.ptp(np.abs(x)) > 0:
         yield f"{name} is all {_value(y.flat[0])}"
-    elif best and distances[best] < min(NEAR_SCALE, EXPLAINED * own):
+    elif best and distances[best] < min(NEAR_SCALE, EXPLAINED * own, 4 * left + TINY):
         yield f"{name} {best}"
     elif x.shape != y.shape:
         yield f"{name} has another shape"
     elif not np.isfinite(y).all() and np.isfinite(x).all():
         yield f"{name} holds entries that are NaN or infinite"
-    elif clamped := _clamped(x, y):
-        yield f"{name} {clamped}"
-    else:
-        yield from _of_order(name, x.ravel(), y.ravel())
+    elif text := _clamped(x, y) or _zero_part(x, y):
+        yield f"{name} {text}"
+    elif found := list(_of_order(name, x.ravel(), y.ravel())):
+        yield from found
+    elif fit:
+        yield f"{name} {fit}"
+
+
+def _zero_part(x: np.ndarray, y: np.ndarray) -> str:
+    """Return how many entries are 0 where the others are what they were."""
+    zero = (y == 0) & (x != 0)
+    found = zero.any() and not zero.all() and relative_distance(np.where(zero, 0, x), y) < NEAR_SCALE
+    return f"is 0 in {zero.sum()} of {zero.size} entries (from {int(zero.ravel().argmax())})" if found else ""
+
+
+def _fitted(x: np.ndarray, y: np.ndarray) -> tuple[str, float]:
+    """Return the simplest map that takes all entries to their new values, and what it leaves; "" and inf for none."""
+    if np.iscomplexobj(x) or np.iscomplexobj(y) or x.size < FEWEST or not np.isfinite(y).all() or np.ptp(x) == 0:
+        return "", np.inf
+    shift, factor, (slope, offset) = (y - x).mean(), (x * y).sum() / (x * x).sum(), np.polyfit(x.ravel(), y.ravel(), 1)
+    step = np.logaddexp(x, 0.0)
+    with np.errstate(all="ignore"):
+        share = np.exp(np.log(np.logaddexp(y, 0.0) / step).mean())
+        steps = share * step + np.log(-np.expm1(-share * step))
+    maps = {
+        f"is shifted by {shift:.3g} in all entries": (x + shift, abs(shift) > SHIFT),
+        f"is multiplied by {factor:.3g}": (factor * x, not SHRUNK < factor < GROWN),
+        f"has its steps multiplied by {share:.3g}": (steps, not SHRUNK < share < GROWN),
+        f"is {slope:.3g} times what it was, plus {offset:.3g}": (slope * x + offset, not SHRUNK < slope < GROWN),
+    }
+    left = {text: relative_distance(one - x.mean(), y - x.mean()) for text, (one, far) in maps.items() if far}
+    best = min(left.values(), default=np.inf)
+    if best < NEAR_SCALE:
+        text = next(text for text, rest in left.items() if rest <= 4 * best + TINY)
+        return text, relative_distance(maps[text][0], y)
+    ranks = [np.argsort(np.argsort(values.ravel())) for values in (x, y)]
+    if relative_distance(x, y) > 1 and np.corrcoef(ranks[0], ranks[1])[0, 1] > SAME_ORDER:
+        span = f"from {y.min():.3g} to {y.max():.3g}"
+        return f"is on another scale, {span}, with its entries in the order that they had", NEAR_SCALE
+    return "", np.inf
 
 
 def _clamped(x: np.ndarray, y: np.ndarray) -> str:
@@ -166,9 +217,9 @@ def _distance_of_finite(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def lost_memory(before: RecurrentLayer, after: RecurrentLayer) -> str:
-    """Return what a cast of the parameters of a decay did to the memory of a head, where it is more than a tenth."""
+    """Return what a cast or a rounding of a decay did to the memory of a head, where it is more than a tenth."""
     one, two = before.linear, after.linear
-    if one is None or two is None or one.memory.shape != two.memory.shape or not two.in_half_precision:
+    if one is None or two is None or one.memory.shape != two.memory.shape:
         return ""
     with np.errstate(all="ignore"):
         moved = np.nan_to_num(np.abs(np.log(two.memory / one.memory)), nan=0.0).ravel()
@@ -177,4 +228,5 @@ def lost_memory(before: RecurrentLayer, after: RecurrentLayer) -> str:
         return ""
     head, types = worst * one.units // moved.size, ", ".join(sorted(set(two.in_half_precision.values())))
     share = np.expm1(moved[worst])
-    return f"the cast to {types} moves the memory of {one.family.unit} {head} by {share:.0%}"
+    what = f"the cast to {types}" if types else "the quantization"
+    return f"{what} moves the memory of {one.family.unit} {head} by {share:.0%}"

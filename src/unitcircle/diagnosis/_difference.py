@@ -13,6 +13,7 @@ from unitcircle.diagnosis._conversion import conversion_errors
 from unitcircle.diagnosis._decay_conversion import lost_memory, relative_distance
 from unitcircle.diagnosis._head_difference import HeadDifference, head_differences
 from unitcircle.diagnosis._head_memory import HeadMemory, head_memory, tokens
+from unitcircle.diagnosis._unit_order import orders_of_units
 from unitcircle.errors import ArgumentError
 from unitcircle.recurrence import RecurrentLayer
 
@@ -221,7 +222,8 @@ def difference(
     _require_layers("b", b)
     pairs = _pairs(a, b)
     taken_a, taken_b = {id(one) for one, _ in pairs}, {id(two) for _, two in pairs}
-    layers = tuple(_layer_difference(one, two, a) for one, two in pairs)
+    moved = orders_of_units(pairs)
+    layers = tuple(_layer_difference(one, two, a, exact=id(one) in moved) for one, two in pairs)
     only_a = tuple(layer.label for layer in a if id(layer) not in taken_a)
     only_b = tuple(layer.label for layer in b if id(layer) not in taken_b)
     return Difference(*names, layers, only_a, only_b)
@@ -270,14 +272,22 @@ def _fit(one: RecurrentLayer, two: RecurrentLayer) -> bool:
     return same and (None in {one.input_size, two.input_size} or one.input_size == two.input_size)
 
 
-def _layer_difference(one: RecurrentLayer, two: RecurrentLayer, others: Sequence[RecurrentLayer]) -> LayerDifference:
+def _layer_difference(
+    one: RecurrentLayer, two: RecurrentLayer, others: Sequence[RecurrentLayer], *, exact: bool
+) -> LayerDifference:
     bar = max(one.source.eps, two.source.eps)
     blocks = [_block(part, x, y, bar) for part, x, y in _common_blocks(one, two)]
     changed = [block for block in blocks if block.changed]
     # Layers that were matched by their weights are no places in which a layer can be wrong.
     rivals = others if one.label == two.label else ()
-    errors = conversion_errors(one, two, rivals, [block.part for block in changed]) if changed else []
-    if not changed and (cast := lost_memory(one, two)):
+    errors = conversion_errors(one, two, rivals, [block.part for block in changed]) if changed and not exact else []
+    grids = (
+        _grid(y.astype(float))
+        for _, x, y in _common_blocks(one, two)
+        if not (np.iscomplexobj(y) or np.array_equal(x, y))
+    )
+    rounded = two.linear is not None and (two.linear.in_half_precision or any(grids))
+    if not changed and rounded and (cast := lost_memory(one, two)):
         errors.append(cast)
     memories = head_memory(one), head_memory(two)
     memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from unitcircle.diagnosis._decay_conversion import explains, in_double
+from unitcircle.diagnosis._decay_conversion import explains, in_double, relative_distance
 from unitcircle.recurrence import RecurrentLayer
 
+SAME = 2.0**-7
+"""Weights of half precision in another order are as near."""
 MOST_UNITS = 2048
 """Of more units the orders are not tried: they cost the square of their number."""
 
@@ -28,6 +30,42 @@ def orders(before: RecurrentLayer, after: RecurrentLayer, kinds: Collection[str]
         if x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
             continue
         yield from _of_stack(noun, x, y, square=kind == "recurrent")
+
+
+def orders_of_units(pairs: Sequence[tuple[RecurrentLayer, RecurrentLayer]], /) -> dict[int, np.ndarray]:
+    """Return the id of each layer that does what it did with its units in another order -> that order."""
+    found: dict[int, np.ndarray] = {}
+    for before, after in pairs:
+        order = _reordered(before, after, found.values())
+        if order is not None:
+            found[id(before)] = order
+    return found
+
+
+def _reordered(before: RecurrentLayer, after: RecurrentLayer, inputs: Iterable[np.ndarray]) -> np.ndarray | None:
+    """Return the one order in which all of a layer is, with inputs in one of some orders or as before; None if none."""
+    # Rows and columns of the recurrent weights, rows of the input weights, and biases.
+    gates = before.cell.gates
+    if not gates or before.hidden_size > MOST_UNITS or after.hidden_size != before.hidden_size:
+        return None
+    w, v = (np.stack([in_double(layer.gates[gate]) for gate in gates]) for layer in (before, after))
+    finite = not np.array_equal(w, v) and np.isfinite(w).all() and np.isfinite(v).all()
+    units = _order(_signature(w), _signature(v)) if finite else None
+    found = np.arange(before.hidden_size) if units is None else units
+    columns = [np.arange(before.input_size or 0), *(order for order in inputs if len(order) == before.input_size)]
+    same = _alike(w[:, found][:, :, found], v) and all(
+        old.keys() == new.keys() and all(_alike(in_double(old[gate])[found], in_double(new[gate])) for gate in old)
+        for old, new in ((before.biases, after.biases), (before.recurrent_biases, after.recurrent_biases))
+    )
+    fed = before.inputs.keys() == after.inputs.keys() and any(
+        all(_alike(in_double(before.inputs[gate])[found][:, order], in_double(after.inputs[gate])) for gate in gates)
+        for order in (columns if before.inputs else ())
+    )
+    return found if same and (fed or not before.inputs) else None
+
+
+def _alike(x: np.ndarray, y: np.ndarray) -> bool:
+    return relative_distance(x, y) < SAME or not (x.any() or y.any())
 
 
 def _of_stack(noun: str, x: np.ndarray, y: np.ndarray, *, square: bool) -> Iterator[str]:
