@@ -67,6 +67,22 @@ def test_states_and_their_gradients_are_those_of_a_loop_of_steps(name):
             assert close(totals[part][:, k], torch.stack(reference[part :: len(start)]))
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_in_single_precision_other_code_runs_the_same_steps(name):
+    torch.manual_seed(0)
+    layer = LAYERS[name]()
+    results = []
+    for dtype in (torch.float64, torch.float32):
+        ((cell,),) = cells_from(layer.to(dtype), take=torch.detach)
+        torch.manual_seed(1)
+        xs, h = torch.randn(T, B, M).to(dtype), torch.randn(T + 1, K, B, cell.sizes[0]).to(dtype)
+        found = scan(cell, xs, tuple(torch.ones(B, size, dtype=dtype) for size in cell.sizes))
+        results.append((*found.states, *found.pull(h)))
+    for ours, reference in zip(results[1], results[0], strict=True):
+        away = (ours.double() - reference).abs().max()
+        assert away <= T * N * torch.finfo(torch.float32).eps * (1 + reference.abs().max())
+
+
 class TwoModules(nn.Module):
     """Two recurrent modules with a residual connection around the second, whose initial state is the first one's."""
 

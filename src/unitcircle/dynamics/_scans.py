@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from unitcircle.dynamics._cells import GRUTorchCell, LSTMTorchCell, PlainTorchCell, State, TorchCell
+from unitcircle.dynamics._numpy_scans import in_numpy, pull_lstm, run_lstm, run_plain
 
 CHUNK = 2**16
 """Entries of the state for which factors are formed at once: they stay in the cache."""
@@ -112,8 +113,8 @@ class _PlainScan(Scan):
     def run(cls, cell: PlainTorchCell, xs: Tensor, states: State) -> _PlainScan:
         (hs,) = states
         drives, Wt = cell.drive(xs), cell.weight.t()
-        if hs.dtype == torch.float64 and hs.device.type == "cpu":
-            _run_in_numpy(cell, drives.numpy(), hs.numpy())
+        if in_numpy(hs):
+            run_plain(cell.weight, drives, hs, is_tanh=cell.activation == "tanh")
             return cls(cell, (hs,))
         with torch.inference_mode():
             h = hs[0]
@@ -143,16 +144,6 @@ class _PlainScan(Scan):
 
     def pull_drives(self, gradients: State, /) -> Tensor:
         return gradients[0][1:] * self._factors(slice(None))[0]
-
-
-def _run_in_numpy(cell: PlainTorchCell, drives: np.ndarray, hs: np.ndarray) -> None:
-    """Write the states after the first: a call of NumPy costs a fifth of one of torch, and its tanh a third."""
-    Wt, h = np.ascontiguousarray(cell.weight.numpy().T), hs[0]
-    is_tanh = cell.activation == "tanh"
-    for drive, after in zip(drives, hs[1:], strict=True):
-        np.dot(h, Wt, out=after)
-        h = np.add(after, drive, out=after)
-        h = np.tanh(h, out=h) if is_tanh else np.maximum(h, 0.0, out=h)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,28 +223,18 @@ class _LSTMScan(Scan):
         gates = hs.new_empty(*xs.shape[:2], 4 * n)
         Ut = _o_first(cell.input_weight).t()
         squashed = torch.empty_like(cs[1:])
-        projection = cell.projection
-        blocks = (slice(None), slice(3 * n), *(slice(k * n, (k + 1) * n) for k in range(4)))
+        run = run_lstm if in_numpy(hs) else _run_lstm
         with torch.inference_mode():
-            h, c = hs[0], cs[0]
             for steps in _pieces(gates):
                 drive = gates[steps].flatten(0, 1)  # made here, it is still in the cache
-                torch.mm(xs[steps].flatten(0, 1), Ut, out=drive)
-                if bias is not None:
-                    drive += bias
-                views = [gates[steps][..., block].unbind(0) for block in blocks]
-                made = (part[steps].unbind(0) for part in (hs[1:], cs[1:], squashed))
-                for pre, sigmoids, o, i, f, g, new_h, new_c, tanh in zip(*views, *made, strict=True):
-                    pre.addmm_(h, Wt)
-                    sigmoids.sigmoid_()
-                    _tanh(g, g)
-                    c = torch.mul(f, c, out=new_c).addcmul_(i, g)
-                    _tanh(c, tanh)
-                    if projection is None:
-                        h = torch.mul(o, tanh, out=new_h)
-                    else:
-                        h = torch.mm(o * tanh, projection.t(), out=new_h)
-        return cls(cell, (hs, cs), gates, squashed, projection)
+                inputs = xs[steps].flatten(0, 1)
+                if bias is None:
+                    torch.mm(inputs, Ut, out=drive)
+                else:
+                    torch.addmm(bias, inputs, Ut, out=drive)
+                parts = hs[steps.start : steps.stop + 1], cs[steps.start : steps.stop + 1]
+                run(Wt, gates[steps], parts, squashed[steps], cell.projection)
+        return cls(cell, (hs, cs), gates, squashed, cell.projection)
 
     def _factors(self, steps: slice, /) -> State:
         """Return those of i, f and g in the gradient of c; of o and of c in that of o ⊙ tanh c; and f."""
@@ -272,6 +253,12 @@ class _LSTMScan(Scan):
         n = self.squashed.shape[-1]
         c = h.new_empty(*h.shape[:3], n)
         c[-1] = 0 if last is None else last
+        if in_numpy(h):
+            with torch.inference_mode():
+                for steps in reversed(_pieces(self.squashed)):
+                    before, after = ((h[at], c[at]) for at in (steps, steps.stop))
+                    pull_lstm(W, self._factors(steps), before, after, self.projection)
+            return h, c
         with torch.inference_mode():
             pre = h.new_empty(*h.shape[1:3], 4, n)
             flat, of_output, of_cell = pre.flatten(2).flatten(0, 1), pre[..., 0, :], pre[..., 1:, :]
@@ -302,6 +289,23 @@ class _LSTMScan(Scan):
         inner, output, through, _ = self._factors(slice(None))
         total = gradients[1][1:] + h * through
         return torch.cat([(total.unsqueeze(-2) * inner).flatten(-2), h * output], -1)
+
+
+def _run_lstm(Wt: Tensor, gates: Tensor, states: State, squashed: Tensor, projection: Tensor | None) -> None:
+    """Do what :func:`run_lstm` does, in operations of torch."""
+    hs, cs = states
+    n = cs.shape[-1]
+    blocks = (slice(None), slice(3 * n), *(slice(k * n, (k + 1) * n) for k in range(4)))
+    views = [gates[..., block].unbind(0) for block in blocks]
+    made = (part.unbind(0) for part in (hs[1:], cs[1:], squashed))
+    h, c = hs[0], cs[0]
+    for pre, sigmoids, o, i, f, g, new_h, new_c, tanh in zip(*views, *made, strict=True):
+        pre.addmm_(h, Wt)
+        sigmoids.sigmoid_()
+        g.tanh_()
+        c = torch.mul(f, c, out=new_c).addcmul_(i, g)
+        torch.tanh(c, out=tanh)
+        h = torch.mul(o, tanh, out=new_h) if projection is None else torch.mm(o * tanh, projection.t(), out=new_h)
 
 
 def _tanh(x: Tensor, out: Tensor) -> Tensor:

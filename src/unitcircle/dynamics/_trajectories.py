@@ -63,7 +63,7 @@ class Trajectory:
     @property
     def lengths(self) -> Tensor | None:
         """The number of steps ``(B,)`` of each sequence; None where all take every step."""
-        if all(point.elements is None for point in self.points):
+        if self.stacked or all(point.elements is None for point in self.points):
             return None
         counts = torch.zeros(self.batch, dtype=torch.long)
         for point in self.points[1:]:
@@ -72,7 +72,7 @@ class Trajectory:
 
     def present(self) -> Tensor:
         """Return whether each sequence has a state after each number of steps, ``(T + 1, B)``."""
-        if all(point.elements is None for point in self.points):
+        if self.lengths is None:
             return torch.ones(len(self.points), self.batch, dtype=torch.bool)
         mask = torch.zeros(len(self.points), self.batch, dtype=torch.bool)
         for t, point in enumerate(self.points):
