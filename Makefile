@@ -66,7 +66,7 @@ gpu:  ## what runs on a GPU against what runs on the processor; skipped where th
 	$(BIN)/python -m pytest tests/gpu -rs
 	$(BIN)/python -m benchmarks gpu
 
-reproduce:  ## the claims of the sources, ours beside theirs: ten minutes on two cores
+reproduce:  ## the claims of the sources, ours beside theirs: minutes on two cores
 	@$(SETUP) test
 	$(BIN)/unitcircle reproduce all --quick --seed 1 --out out/reproduce
 

@@ -30,6 +30,7 @@ PAGES = (
     "reproduce-data",
     "prediction",
     "prediction-second-look",
+    "reproduce-contests",
     "reproduce-quick",
 )
 TEXTS = {

@@ -59,9 +59,17 @@ def test_eigenvalues_of_modulus_1_do_not_keep_a_norm(tmp_path):
         "constant-norm": Verdict.FAILS,
         "real-eigenvalues": Verdict.HOLDS,
         "converse": Verdict.HOLDS,
+        "orthogonal-powers": Verdict.HOLDS,
     }
     # ‖J₂(1)ᵗ‖₂ = (t + √(t² + 4))/2
     assert claims["constant-norm"].data["jordan"] == pytest.approx((64 + math.hypot(64, 2)) / 2, abs=64 * 64 * EPS)
+
+
+def test_powers_that_are_not_those_of_an_orthogonal_matrix_are_seen(monkeypatch):
+    monkeypatch.setattr(moduli, "SIZES", (3,))
+    almost = moduli.Orthogonal(gain=1 + 1e-12)
+    monkeypatch.setattr(moduli, "Orthogonal", lambda: almost)
+    assert moduli._orthogonal_powers(np.random.default_rng(0), 2).verdict is Verdict.FAILS
 
 
 def test_norms_alone_give_the_gram_matrix():

@@ -29,7 +29,7 @@ def reproduce(
     Args:
         names: Texts (radius, orthogonal, powers, eigen, well-behaved, prediction), sections of them such as
             eigen/multi30k, or all.
-        quick: Small settings, ten minutes on two cores for all texts; used unless --full is given.
+        quick: Small settings, minutes on two cores for all texts; used unless --full is given.
         full: Full settings, for a night on two cores or a GPU.
         out: Folder for the page, its figures and its numbers.
         workers: Number of processes that train; one per core by default.

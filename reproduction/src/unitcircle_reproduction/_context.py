@@ -39,7 +39,7 @@ class Context:
     folder
         Folder of the results; training resumes from there.
     full
-        Full settings (a night, or a GPU) instead of quick ones (ten minutes on two cores for all texts).
+        Full settings (a night, or a GPU) instead of quick ones (minutes on two cores for all texts).
     workers
         Processes that train; None: one per core.
     seed

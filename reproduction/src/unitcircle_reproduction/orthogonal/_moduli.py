@@ -14,8 +14,9 @@ from unitcircle.spectra import power_norms, spectral_radius
 from unitcircle_reproduction._claim import Claim, Verdict
 from unitcircle_reproduction._context import Context
 
-STEPS = 64
+STEPS, DOUBLINGS = 64, 13
 UNITS = 32
+SIZES = (2, 3, 8, 33, 128)
 EPS = float(np.finfo(float).eps)
 SIXTH = np.array([[0.0, -1.0], [1.0, 1.0]])
 """Rotation by 60° in oblique axes: the companion matrix of a sixth root of one."""
@@ -27,6 +28,7 @@ def claims(context: Context, /) -> Iterator[Claim]:
     yield constant_norm(Orthogonal().sample(UNITS, rng=rng))
     yield _real_eigenvalues(rng, context.pick(100, 1000))
     yield _converse(rng)
+    yield _orthogonal_powers(np.random.default_rng([context.draws, 6]), context.pick(4, 20))
 
 
 def constant_norm(orthogonal: np.ndarray, /) -> Claim:
@@ -109,4 +111,33 @@ def _converse(rng: np.random.Generator) -> Claim:
         f"alone, WᵀW of an orthogonal W is the identity within {kept:.0e}. It must be so for every state: a Gaussian "
         f"matrix with columns of norm 1 keeps the norm of the {UNITS} unit vectors, and is {broken:.2f} off.",
         Verdict.HOLDS if kept < 8 * UNITS * EPS and broken > 0.1 else Verdict.FAILS,
+    )
+
+
+def _orthogonal_powers(rng: np.random.Generator, draws: int) -> Claim:
+    rows, last = [], 2**DOUBLINGS
+    for n in SIZES:
+        powers = weights = Orthogonal().sample(n, rng=rng, size=draws)
+        moduli, drift, away = np.abs(np.linalg.eigvals(weights)), 0.0, 0.0
+        for doubling in range(1, DOUBLINGS + 1):
+            powers = powers @ powers
+            # All singular values: no direction explodes or vanishes.
+            away = float(np.abs(np.linalg.svd(powers, compute_uv=False) - 1).max())
+            drift = max(drift, away / (2**doubling * n * EPS))
+        rows.append({
+            "n": n, "draws": draws, "largest ||λ| − 1|": float(np.abs(moduli - 1).max()),
+            f"largest |σ − 1| of Wᵗ, t = {last}": away, "the same at any t, in t · n · eps": drift,
+        })  # fmt: skip
+    from_one = max(float(row["largest ||λ| − 1|"]) for row in rows)
+    # Each of t products adds a rounding of some n eps to the singular values.
+    holds = from_one < 8 * max(SIZES) * EPS and all(row["the same at any t, in t · n · eps"] < 8 for row in rows)
+    return Claim(
+        "orthogonal-powers",
+        "Eigenvalues and powers of orthogonal matrices",
+        "All eigenvalues of an orthogonal matrix have modulus 1, so that its powers neither explode nor vanish.",
+        f"{draws} Haar matrices of each size, {', '.join(map(str, SIZES))}: all moduli are 1 within {from_one:.0e}, "
+        f"and all singular values of Wᵗ, multiplied out for t = 2, 4, 8 to {last:,}, are 1 within the rounding of the "
+        "products: (Wᵗ)ᵀWᵗ = I for every t.",
+        Verdict.HOLDS if holds else Verdict.FAILS,
+        rows,
     )
