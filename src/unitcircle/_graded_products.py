@@ -194,7 +194,10 @@ def _graded_rows(factors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray,
     for R in factors:
         # A row of a triangle is scaled by the largest of the rows that it adds; one of a wide factor, by that of all.
         least = np.maximum.accumulate(scale[::-1])[::-1] if len(R) == len(scale) else np.full(len(R), scale.max())
-        weights = R * np.exp(np.minimum(scale - least[:, None], 0.0))
+        sizes = np.maximum(R.max(1), -R.min(1))
+        if not sizes.all():
+            return scale, rows, np.full(len(R), np.inf)
+        weights = R / sizes[:, None] * np.exp(np.minimum(scale - least[:, None], 0.0))
         rows = weights @ rows
         squares = np.einsum("ij,ij->i", rows, rows)
         if not squares.all():
@@ -202,7 +205,7 @@ def _graded_rows(factors: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray,
         errors = (weights**2 @ (errors + n * _EPS**2)) / squares
         lengths = np.sqrt(squares)
         rows /= lengths[:, None]
-        scale = least + np.log(lengths)
+        scale = least + np.log(lengths) + np.log(sizes)
     return scale, rows, np.sqrt(errors)
 
 

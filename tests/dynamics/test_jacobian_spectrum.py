@@ -143,6 +143,12 @@ def test_products_beyond_the_exponents_of_doubles_keep_their_digits(decades):
     assert np.abs(values - exact).max() <= 200 * 64 * EPS * abs(decades)
 
 
+def test_columns_of_one_factor_may_span_all_exponents_of_doubles():
+    # The condition number does not see the sizes of columns, so that 64 matrices are multiplied at a time.
+    values = log_singular_values_of([np.diag([1.0, 1e-3])] * 400, np.eye(2))
+    assert np.abs(values - [0, -1200 * np.log(10)]).max() <= 400 * 64 * EPS
+
+
 def transient(rng):
     # What the first half of the steps makes large, the second half makes small.
     sizes = [10.0 ** (sign * np.arange(6)) for sign in (1, -1)]
