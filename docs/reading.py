@@ -81,7 +81,8 @@ def stacked(table: str) -> str:
 
 def words(markup: str) -> str:
     """Return the text of a piece of HTML."""
-    return " ".join(html.unescape(re.sub("<[^>]*>", " ", markup)).split())
+    text = re.sub("</?(?:sub|sup|em|strong|p|span)[^>]*>", "", markup)
+    return " ".join(html.unescape(re.sub("<[^>]*>", " ", text)).split())
 
 
 def plain_letter(_app, _what, _name, _object, _options, lines: list[str]) -> None:
