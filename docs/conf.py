@@ -10,8 +10,8 @@ from pathlib import Path
 from docutils import nodes
 from latex2mathml.converter import convert
 
-# Keras without TensorFlow has to be told what it runs on before it is imported.
-os.environ.setdefault("KERAS_BACKEND", "torch")
+# Keras has to be told what it runs on before it is imported: the tutorial's choice, or it would print other numbers.
+os.environ.setdefault("KERAS_BACKEND", "jax")
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
