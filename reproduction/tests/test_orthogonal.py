@@ -9,6 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from unitcircle.initializers import Orthogonal
 from unitcircle_reproduction import Chapter, Claim, Context, Text, Verdict, write_report
 from unitcircle_reproduction.orthogonal import _drive as drive
 from unitcircle_reproduction.orthogonal import _fibonacci, _powers
@@ -67,7 +68,7 @@ def test_eigenvalues_of_modulus_1_do_not_keep_a_norm(tmp_path):
 
 def test_powers_that_are_not_those_of_an_orthogonal_matrix_are_seen(monkeypatch):
     monkeypatch.setattr(moduli, "SIZES", (3,))
-    almost = moduli.Orthogonal(gain=1 + 1e-12)
+    almost = Orthogonal(gain=1 + 1e-12)
     monkeypatch.setattr(moduli, "Orthogonal", lambda: almost)
     assert moduli._orthogonal_powers(np.random.default_rng(0), 2).verdict is Verdict.FAILS
 
