@@ -69,6 +69,7 @@ NAMES = {
     "s5-pytorch": ("S5", "6 modes", {"Lambda": (C, 2), "log_step": (C, 1)}),
     "lru": ("LRU", "6 channels", {"nu_log": (C,), "theta_log": (C,), "B_re": (C, 2), "B_im": (C, 2)}),
     "lost names": ("Mamba-2/GDN", "4 heads", {"A_log": (H,), "dt_bias": (H,)}),
+    "griffin in flax": ("RG-LRU", "6 channels", {"a_param": (C,), "a_gate/b": (2, 3), "a_gate/w": (2, 3, 3)}),
     # GGUF, as llama.cpp names them
     "gguf rwkv6": ("RWKV-6", "6 channels", {"time_mix_decay.weight": (C,), "time_mix_decay_w1.weight": (8, 2)}),
     "gguf rwkv7": ("RWKV-7", "6 channels", {"time_mix_w0.weight": (C,), "time_mix_k_k.weight": (C,)}),

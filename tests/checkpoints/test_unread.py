@@ -17,6 +17,22 @@ FAMILIES = {
     "(ABC)": ["l.0.attn." + leaf + "_proj.weight" for leaf in "qkvso"],
     "SRU": ["rnn_lst.0.weight", "rnn_lst.0.weight_c", "rnn_lst.0.bias"],
     "QRNN": ["qrnn.layers.0.linear.weight", "qrnn.layers.0.linear.bias"],
+    "RG-LRU (Griffin) ": ["blocks.0/rg_lru/a_param", "blocks.0/rg_lru/input_gate/w"],
+    "RG-LRU (Griffin)  ": ["layers.0.rglru.Lambda", "layers.0.rglru.W_a.weight", "layers.0.rglru.W_x.weight"],
+    "Mamba  ": ["layers.0.mamba.A_log.0", "layers.0.mamba.dt_proj.0.bias", "layers.0.mamba.D.0"],  # Hymba
+    "Mamba   ": ["blocks.0.op.A_logs", "blocks.0.op.dt_projs_bias", "blocks.0.op.Ds"],  # VMamba
+    "(MiniMax) ": [
+        "self_attn.qkv_proj.weight",
+        "self_attn.out_proj.weight",
+        "self_attn.output_gate.weight",
+        "self_attn.norm.weight",
+    ],
+    "(TransNormer)": ["token_mixer.qkvu_proj.weight", "token_mixer.out_proj.weight"],
+    "(Bailing)": ["attention.query_key_value.weight", "attention.g_proj.weight", "attention.g_norm.weight"],
+    "MEGA": ["ema_gate.damping_factor", "ema_gate.decay_factor", "ema_gate.ema_expansion_matrix"],
+    "MEGA ": ["move.delta", "move.alpha", "move.beta", "move.gamma", "move.omega"],
+    "GateLoop": ["layers.0.0.to_qkva.0.weight", "layers.0.0.to_out.weight"],
+    "(Titans)": ["mem.to_adaptive_step.0.weight", "mem.to_decay_factor.0.weight", "mem.to_queries.weight"],
     "(LTC)": ["rnn.rnn_cell.gleak", "rnn.rnn_cell.vleak", "rnn.rnn_cell.cm", "rnn.rnn_cell.w", "rnn.rnn_cell.erev"],
     "(CfC)": ["rnn_cell.ff1.weight", "rnn_cell.ff2.weight", "rnn_cell.time_a.weight", "rnn_cell.time_b.weight"],
     "(LTC) ": ["rnn/ltc_cell/" + leaf + ":0" for leaf in ("gleak", "vleak", "cm", "sigma", "mu", "w", "erev")],

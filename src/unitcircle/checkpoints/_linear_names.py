@@ -93,7 +93,7 @@ _LINEAR = (
     _Naming("lightning attention", ("slope_rate",)),
     _Naming("GLA", ("gk_proj.1.bias",), {}, absent=r"A_log"),
     _Naming("RG-LRU", ("recurrent_param", "a_param"),
-            {"gate_bias": ("recurrent_gate_bias", "a_gate.b", "a_gate.bias")}),
+            {"gate_bias": ("recurrent_gate_bias", "a_gate.b", "a_gate.bias", "a_gate/b", "a_gate/bias")}),
     _Naming("mLSTM, capped", ("fgate_preact.bias",), {}, r"igate_preact\.\S+"),
     _Naming("mLSTM", ("fgate.bias",), {}, r"igate\.\S+", axes=(1,)),
     _Naming("simple GLA", ("gk_proj.bias",), {}, r"g_norm\S*", axes=(1,)),
