@@ -220,3 +220,17 @@ def test_the_second_look_is_computed_from_the_archive(tmp_path):
     for claim in (transfer(scored, timed), second.named(scored)):
         assert claim.measured in text
         assert f"**Verdict:** {claim.verdict}: {claim.condition}" in text
+
+
+def test_every_plain_network_of_the_first_look_is_in_the_file():
+    rows = [row for row in _parquet.read() if row["contest"] == "prediction" and not row["cell"].startswith("gru")]
+    reported, tuning = (
+        Counter((row["task"], row["cell"], row["law"]) for row in rows if row["chooses_rate"] is chooses)
+        for chooses in (False, True)
+    )
+    # 12 settings of 32 laws: three seeds at the better of two rates, one seed that chooses it.
+    assert (len(reported), set(reported.values())) == (12 * 32, {3})
+    assert (set(tuning), set(tuning.values())) == (set(reported), {2})
+    assert {row["repetition"] for row in rows} == {"full-30"}
+    assert {row["seed"] for row in rows} == {300, 301, 302, 1300}
+    assert {row["status"] for row in rows} <= {"finished", "diverged"}
