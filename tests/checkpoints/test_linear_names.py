@@ -92,6 +92,16 @@ def test_the_names_of_every_code_base(case):
     assert all(name.startswith("model.layers.0.attn.") for name in layer.source.tensors)
 
 
+def test_both_directions_of_vision_mamba_are_read():
+    parts = {"A_log": (C, 2), "dt_proj.bias": (C,), "A_b_log": (C, 2), "dt_proj_b.bias": (C,)}
+    layers, coverage = assembled(module(parts))
+    assert {layer.label: layer.source.tensors[0] for layer in layers} == {
+        "layers.0.attn": "model.layers.0.attn.A_log",
+        "layers.0.attn l0 reverse": "model.layers.0.attn.A_b_log",
+    }
+    assert not coverage.unread
+
+
 READ = {
     "Comba": "Gated DeltaNet", "DeltaNet": "DeltaNet", "GatedDeltaNet": "Gated DeltaNet", "GatedDeltaNet2": "KDA",
     "GatedDeltaProduct": "Gated DeltaProduct", "GatedLinearAttention": "GLA", "HGRNAttention": "HGRN",

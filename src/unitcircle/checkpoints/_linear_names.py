@@ -31,6 +31,7 @@ class _Naming:
     sizes: Callable[[int, int], bool] | None = None  # Whether the sizes of the first two parameters fit
     units: Callable[[Inventory, str, str], int] | None = None  # Units of a prefix, where the first holds no decay
     inputs: Callable[[Inventory, str], Any] | None = None  # Input weight and the names that it is made from
+    backwards: bool = False  # Whether it runs from the last token to the first, beside another one
 
 
 def _same(one: int, other: int) -> bool:
@@ -72,6 +73,7 @@ _SELECTIVE = {"dt_bias": ("dt_bias",)}
 _LINEAR = (
     _Naming("LRU", ("nu_log",), {"theta_log": ("theta_log",)}, inputs=_of_lru),
     _Naming("Mamba", ("A_log",), {"dt_bias": ("dt_proj.bias", "dt_proj/bias")}, axes=(1, 2)),
+    _Naming("Mamba", ("A_b_log",), {"dt_bias": ("dt_proj_b.bias",)}, axes=(2,), backwards=True),  # Vision Mamba
     _Naming("Zamba", ("A_log",), {"dt_bias": ("dt_proj_bias",)}, axes=(3,)),
     _Naming("KDA", ("A_log",), _SELECTIVE, sizes=_per_channel, axes=(1, 4)),
     _Naming("Gated DeltaNet", ("A_log",), _SELECTIVE, _DELTA, _OTHERS + r"|D", sizes=_same, axes=(1,)),
@@ -212,6 +214,8 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
         name=prefix.rstrip("./_") or names[0],
         source=work.source(names),
     )
+    if naming.backwards:
+        layer = replace(layer, direction="reverse")
     return _shortened(work, layer, prefix, names[0])
 
 
