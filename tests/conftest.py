@@ -28,6 +28,8 @@ TRACED = {"checkpoints", "dynamics", "ensembles", "initializers", "recurrence", 
 def pytest_collection_modifyitems(items):
     traced = [TESTS / place for place in TRACED]
     for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: an address names it, which differs in the other workers")
         if not any(item.path.is_relative_to(place) for place in traced):
             item.add_marker("no_cover")
 

@@ -253,7 +253,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_that_fails_is_named_by_its_line_and_what_it_holds(loss):
     with pytest.raises(ArgumentError) as caught:
         gradient_flow(Reader(), (torch.randn(4, 6, M), CLASSES), loss)
@@ -297,7 +297,6 @@ def test_a_class_that_is_ignored_is_none():
         (TensorDataset(torch.zeros(4, 6, M)), "got TensorDataset for the input. Pass a DataLoader of it, or a batch."),
         (torch.zeros(4, 6, M) + 0j, "real numbers of shape (B, T, 3); got complex64 of shape (4, 6, 3) there."),
     ],
-    ids=str,
 )
 def test_what_is_no_batch_is_named_by_its_kind(batch, words):
     with pytest.raises(ArgumentError, match=re.escape(words)):
