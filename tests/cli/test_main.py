@@ -117,6 +117,23 @@ def test_help_shows_sentences_and_no_sections_of_docstrings(monkeypatch, capsys)
     assert "Exit status." not in out
 
 
+def test_help_fits_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert cli.main(["--help"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_help_of_a_command_is_plain_where_no_colour_is_asked_for(no_color, coloured, monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(SystemExit):
+        cli.main(["radius", "--help"])
+    assert ("\x1b[" in capsys.readouterr().out) is coloured
+
+
 def test_our_own_commands_cannot_be_replaced(monkeypatch, capsys):
     install(monkeypatch, EntryPoint("explain", f"{__name__}:weigh", "unitcircle.commands"))
     assert cli.main(["explain", "UC101"]) == 0

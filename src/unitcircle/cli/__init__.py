@@ -8,6 +8,8 @@ __all__ = ["INTERRUPTED", "accept_any_encoding", "console", "main", "terminated_
 
 import errno
 import inspect
+import os
+import shutil
 import sys
 import textwrap
 import traceback
@@ -212,6 +214,8 @@ def _parsed(available: Mapping[str, _Command | Function], words: Sequence[str]) 
     """Return the command that the words name, with its arguments."""
     import tyro
 
+    # Tyro asks only what the terminal is; a release may have no such option.
+    getattr(tyro, "_experimental_options", {})["ansi_codes"] = not os.environ.get("NO_COLOR")
     functions = {
         name: _bound.bound(each.load() if isinstance(each, _Command) else each)
         for name, each in sorted(available.items())
@@ -244,12 +248,14 @@ def _help() -> int:
     functions, reasons = (dict(COMMANDS), dict(NOT_INSTALLED)) if points.keys() <= known.keys() else commands()
     lines = {name: _placeholder(reason).__doc__ or "" for name, reason in reasons.items()}
     lines |= {name: _summary(command) for name, command in functions.items()} | known
+    width = min(shutil.get_terminal_size().columns, WIDTH) if sys.stdout.isatty() else WIDTH
     print("usage: unitcircle [-h] COMMAND ...\n")
-    print(textwrap.fill(DESCRIPTION, WIDTH))
+    print(textwrap.fill(DESCRIPTION, width))
     print("\ncommands (unitcircle COMMAND --help describes one):")
     indent = 4 + max(map(len, lines))
+    width = max(width, 2 * indent)
     for name, text in sorted(lines.items()):
-        print(textwrap.fill(text, WIDTH, initial_indent=f"  {name}".ljust(indent), subsequent_indent=" " * indent))
+        print(textwrap.fill(text, width, initial_indent=f"  {name}".ljust(indent), subsequent_indent=" " * indent))
     return 0
 
 
