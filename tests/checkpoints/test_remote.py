@@ -295,3 +295,20 @@ def test_a_whole_file_is_counted_on_a_terminal_and_silent_elsewhere(terminal, tm
     assert len(uc.read(f"{address}/model.npz")) == 1
     assert ("MB, 0 s left" in screen.getvalue()) == terminal
     assert terminal or screen.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_headers_of_shards_are_counted_on_a_terminal(terminal, tmp_path, serve, monkeypatch):
+    screen = Screen(terminal)
+    monkeypatch.setattr("unitcircle._progress.DELAY", -1.0)  # in place of a slow server
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    parts = lstm()
+    for number, name in enumerate(parts):
+        save_file({name: parts[name]}, tmp_path / f"m-{number}.safetensors")
+    index = {"weight_map": {name: f"m-{number}.safetensors" for number, name in enumerate(parts)}}
+    (tmp_path / "m.safetensors.index.json").write_text(json.dumps(index))
+    address, _ = serve(tmp_path)
+    assert len(uc.read(f"{address}/m.safetensors.index.json")) == 1
+    assert ("files, 0 s left" in screen.getvalue()) == terminal
+    assert terminal or screen.getvalue() == ""

@@ -111,9 +111,13 @@ def _range_tensors(fs: Any, files: Sequence[str], address: str) -> dict[str, Sto
         ranges = RangeFile(fs, file, address)
         return tensors_of(Source(ranges.size, ranges.read), largest=MAX_HEADER)
 
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        parts = list(pool.map(tensors, files))
-    return {name: tensor for part in parts for name, tensor in part.items()}
+    found: dict[str, StoredTensor] = {}
+    with ThreadPoolExecutor(CONNECTIONS) as pool, Progress("files") as progress:
+        progress.expect(len(files))
+        for part in pool.map(tensors, files):
+            found |= part
+            progress.advance()
+    return found
 
 
 class RangeFile:
