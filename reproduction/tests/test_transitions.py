@@ -165,7 +165,8 @@ def test_standing_still_is_told_beside_a_start_that_learns(losses, expected):
     ("share", "expected"), [(0.1, Verdict.HOLDS), (0.9, Verdict.CONDITIONALLY), (5.0, Verdict.FAILS)]
 )
 def test_a_regression_is_stable_and_learned_or_not(share, expected):
-    found = {task.name: _arrays([share * task.baseline, 0.1, 0.1]) for task in regression.TASKS}
+    others = [0.1] * (len(regression.LAWS) - 1)
+    found = {task.name: _arrays([share * task.baseline, *others]) for task in regression.TASKS}
     assert regression.judged(found).verdict is expected
     x, y = regression.TASKS[0].sample(np.random.default_rng(0), 3)
     assert x.shape == (10, 3, 2)

@@ -272,7 +272,7 @@ def _may_be_within(z: Any, limit: float) -> bool:
     try:
         if dtype_name(z).startswith("complex"):
             return bool(xp.all(abs(z) <= limit))
-        return float(xp.max(z)) <= limit and float(xp.min(z)) >= -limit
+        return bool(xp.max(z) <= limit) and bool(xp.min(z) >= -limit)
     except (TypeError, RuntimeError, NotImplementedError):
         return True
 

@@ -115,7 +115,7 @@ def test_layers_of_different_findings_get_different_draws():
 def test_what_may_be_trained_is_refused():
     net = nn.RNN(2, 4, bias=False)
     with torch.no_grad():
-        net.weight_hh_l0.fill_(0.25)
+        net.weight_hh_l0.copy_(torch.arange(16).view(4, 4) / 16)
     diagnosis = uc.diagnose(net, select=["UC104", "UC109"])
     finding = replace(diagnosis.findings[0], action={"recurrent": "orthogonal"})
     with pytest.raises(ArgumentError, match="cannot be told"):

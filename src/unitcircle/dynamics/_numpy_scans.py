@@ -14,6 +14,7 @@ def in_numpy(tensor: Tensor, /) -> bool:
     return tensor.dtype == torch.float64 and tensor.device.type == "cpu"
 
 
+@np.errstate(over="ignore", invalid="ignore")  # as torch; who asked refuses states that are not finite
 def run_plain(weight: Tensor, drives: Tensor, states: Tensor, /, *, is_tanh: bool) -> None:
     """Write the states of a plain cell after the first, ``φ(drive + W h)``."""
     hs = states.numpy()
@@ -24,6 +25,7 @@ def run_plain(weight: Tensor, drives: Tensor, states: Tensor, /, *, is_tanh: boo
         h = np.tanh(h, out=h) if is_tanh else np.maximum(h, 0.0, out=h)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def run_lstm(Wt: Tensor, gates: Tensor, states: State, squashed: Tensor, projection: Tensor | None, /) -> None:
     """Write gates, states after the first, and tanh c of an LSTM.
 
@@ -65,6 +67,7 @@ def run_lstm(Wt: Tensor, gates: Tensor, states: State, squashed: Tensor, project
             h = np.dot(kept, P, out=new_h)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def pull_lstm(W: Tensor, factors: State, states: State, after: State, projection: Tensor | None, /) -> None:
     """Add the gradients of the states of some steps of an LSTM from those of the state after them.
 

@@ -170,6 +170,8 @@ class Recurrence(ABC):
         if steps < 1:
             raise ArgumentError("inputs", "must hold at least one step", f"{steps}")
         state = self.initial(1 if isinstance(xs, int) else xs.shape[1], initial)
+        if not len(state):
+            raise ShapeError("initial", "must hold at least one state", "none")
         if not isinstance(xs, int) and len(state) != xs.shape[1]:
             if xs.shape[1] != 1:
                 raise ShapeError("initial", f"must hold {xs.shape[1]} states, as inputs do", f"{len(state)}")

@@ -203,6 +203,7 @@ def named_leaves(params: Any, /) -> dict[str, Any]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sorted(named_leaves({"cell": {"kernel": np.zeros((2, 2)), "bias": np.zeros(2)}}))
     ['cell.bias', 'cell.kernel']
     """
