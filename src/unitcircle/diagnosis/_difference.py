@@ -281,17 +281,23 @@ def _layer_difference(
     # Layers that were matched by their weights are no places in which a layer can be wrong.
     rivals = others if one.label == two.label else ()
     errors = conversion_errors(one, two, rivals, [block.part for block in changed]) if changed and not exact else []
+    if not changed and _is_rounded(one, two) and (cast := lost_memory(one, two)):
+        errors.append(cast)
+    memories = head_memory(one), head_memory(two)
+    memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])
+    return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory, head_differences(one, two))
+
+
+def _is_rounded(one: RecurrentLayer, two: RecurrentLayer) -> bool:
+    """Return whether the second decay is that of the first in half precision, or quantized."""
+    if two.linear is None:
+        return False
     grids = (
         _grid(y.astype(float))
         for _, x, y in _common_blocks(one, two)
         if not (np.iscomplexobj(y) or np.array_equal(x, y))
     )
-    rounded = two.linear is not None and (two.linear.in_half_precision or any(grids))
-    if not changed and rounded and (cast := lost_memory(one, two)):
-        errors.append(cast)
-    memories = head_memory(one), head_memory(two)
-    memory = None if memories[0] is None or memories[1] is None else (memories[0], memories[1])
-    return LayerDifference(one.label, two.label, tuple(blocks), tuple(errors), memory, head_differences(one, two))
+    return bool(two.linear.in_half_precision) or any(grids)
 
 
 def _common_blocks(one: RecurrentLayer, two: RecurrentLayer) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

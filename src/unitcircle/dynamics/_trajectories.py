@@ -61,9 +61,14 @@ class Trajectory:
         return iter(self.stacked) if self.stacked else (part for point in self.points for part in point.parts)
 
     @property
+    def _is_whole(self) -> bool:
+        """Whether every sequence takes every step."""
+        return bool(self.stacked) or all(point.elements is None for point in self.points)
+
+    @property
     def lengths(self) -> Tensor | None:
         """The number of steps ``(B,)`` of each sequence; None where all take every step."""
-        if self.stacked or all(point.elements is None for point in self.points):
+        if self._is_whole:
             return None
         counts = torch.zeros(self.batch, dtype=torch.long)
         for point in self.points[1:]:
@@ -72,7 +77,7 @@ class Trajectory:
 
     def present(self) -> Tensor:
         """Return whether each sequence has a state after each number of steps, ``(T + 1, B)``."""
-        if self.lengths is None:
+        if self._is_whole:
             return torch.ones(len(self.points), self.batch, dtype=torch.bool)
         mask = torch.zeros(len(self.points), self.batch, dtype=torch.bool)
         for t, point in enumerate(self.points):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -19,19 +19,19 @@ _sigmoid = ACTIVATIONS["sigmoid"].value
 
 def of_torch(p: Parameters) -> np.ndarray:
     """Return log λ of a CfC of ncps.torch: (1 − s) tanh f₁ + s tanh f₂, s = σ(t_a + t_b)."""
-    one, two, a, b = (_head(p, name) for name in ("ff1", "ff2", "time_a", "time_b"))
+    one, two, a, b = _heads(p, "ff1", "ff2", "time_a", "time_b")
     return log_eigenvalues(_between(_tanh(one), _tanh(two), (a[0] + b[0], a[1] + b[1])))
 
 
 def of_keras(p: Parameters) -> np.ndarray:
     """Return log λ of a CfC of ncps.keras: (1 − s) f₁ + s f₂, s = σ(t_b − t_a); f₁ + s f₂ without its first gate."""
-    one, two, a, b = (_head(p, name) for name in ("ff1", "ff2", "time_a", "time_b"))
+    one, two, a, b = _heads(p, "ff1", "ff2", "time_a", "time_b")
     return log_eigenvalues(_between(one, two, (b[0] - a[0], b[1] - a[1]), gated="no_gate" not in p))
 
 
 def pure(p: Parameters) -> np.ndarray:
     """Return log λ of a CfC in its pure mode: A (1 − exp(−|w| − |f|) f)."""
-    value, slope = _head(p, "ff1")
+    ((value, slope),) = _heads(p, "ff1")
     decay = np.exp(-np.abs(p["w_tau"].ravel()) - np.abs(value))
     return log_eigenvalues((p["A"].ravel() * decay * (np.abs(value) - 1))[:, None] * slope)
 
@@ -48,13 +48,14 @@ def _tanh(of: Affine) -> Affine:
     return value, (1 - value**2)[:, None] * of[1]
 
 
-def _head(p: Parameters, name: str) -> Affine:
-    """Return a linear function of the backbone of [x, h], and where there is none of [x, h] itself."""
+def _heads(p: Parameters, *names: str) -> Iterator[Affine]:
+    """Yield linear functions of the backbone of [x, h], and where there is none of [x, h] itself."""
     value, slope = _backbone(p)
-    weight = p[f"{name}.weight"]
-    if "sparsity_mask" in p and name.startswith("ff"):
-        weight = weight * p["sparsity_mask"]
-    return weight @ value + p[f"{name}.bias"], weight @ slope
+    for name in names:
+        weight = p[f"{name}.weight"]
+        if "sparsity_mask" in p and name.startswith("ff"):
+            weight = weight * p["sparsity_mask"]
+        yield weight @ value + p[f"{name}.bias"], weight @ slope
 
 
 def _backbone(p: Parameters) -> Affine:
