@@ -90,9 +90,6 @@ class Triangles:
 
     def _factor(self) -> None:
         """Factor the product of the matrices that wait, or of the first half of them if all are too many."""
-        # The interval between two factorizations is the longest that keeps the condition number of R below eps^(-1/2),
-        # assuming that the condition number grows by the same factor each step; if it comes out above, the interval is
-        # halved and repeated. Columns are scaled to norm 1 first: different lengths cost no accuracy.
         count = len(self._pending)
         size = _size(self._product)
         if _SMALL < size < 1 / _SMALL or count == 1:
@@ -111,8 +108,7 @@ class Triangles:
             size = _size(triangle)
             triangle /= size
         else:
-            within = int(count * math.log(_LIMIT) / math.log(max(condition, 2.0)))
-            self._interval = max(1, min(within, 2 * self._interval, LONGEST))
+            self._interval = longest_interval(count, condition, _LIMIT, self._interval)
         self._log_size += math.log(size)
         self.factors.append(triangle)
         self._rows = self._product = rows
@@ -144,6 +140,15 @@ class Triangles:
         unsorted = np.empty_like(rows)
         unsorted[:, order] = rows
         return unsorted, triangle
+
+
+def longest_interval(count: int, condition: float, limit: float, interval: int, /) -> int:
+    """Return how many matrices to multiply before the next factorization, where ``count`` had this condition number."""
+    # The interval is the longest that keeps the condition number of R below the limit, eps^(-1/2), assuming that it
+    # grows by the same factor each step; if it comes out above, the interval is halved and repeated. Columns are scaled
+    # to norm 1 first: different lengths cost no accuracy.
+    within = int(count * math.log(limit) / math.log(max(condition, 2.0)))
+    return max(1, min(within, 2 * interval, LONGEST))
 
 
 def _times(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -109,6 +109,11 @@ class Progress:
         left = duration(elapsed / self.done * (self.total - self.done))
         self._bar.update(self._task, total=self.total, completed=self.done, description=f"{self._what}, {left} left")
 
+    def reach_bytes(self, done: int, total: int, /) -> None:
+        """Show how many MB of how many have arrived; nothing where a server does not say how many there are: 0."""
+        if total:
+            self.reach(min(done, total) >> 20, total >> 20)
+
     @property
     def is_shown(self) -> bool:
         """Whether there is a terminal to show it on."""

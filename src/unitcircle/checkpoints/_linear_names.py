@@ -212,10 +212,9 @@ def _made(work: Inventory, naming: _Naming, prefix: str, parts: Mapping[str, str
         dtypes={part: work.tensors[name].dtype for part, name in named.items()},
         inputs=inputs[0] if inputs else None,
         name=prefix.rstrip("./_") or names[0],
+        direction="reverse" if naming.backwards else "forward",
         source=work.source(names),
     )
-    if naming.backwards:
-        layer = replace(layer, direction="reverse")
     return _shortened(work, layer, prefix, names[0])
 
 

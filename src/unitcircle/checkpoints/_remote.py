@@ -172,7 +172,6 @@ def _counting(progress: Progress, done: int, total: int) -> Any:
 
     def count(size: int | None, value: int, **_: object) -> None:
         del size
-        if total:  # unknown where the server does not say it
-            progress.reach(min(done + value, total) >> 20, total >> 20)
+        progress.reach_bytes(done + value, total)
 
     return Callback(hooks={"count": count})

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unitcircle._graded_products import LONGEST, condition_of, qr
+from unitcircle._graded_products import condition_of, longest_interval, qr
 from unitcircle.dynamics._recurrence import Linearization
 from unitcircle.dynamics._row_pushes import RowPushes
 
@@ -26,9 +26,6 @@ def identity(linearization: Linearization, k: int, /, *, like: Tensor) -> Tensor
 
 def factors(linearization: Linearization, Q: Tensor, edges: set[int], /) -> Iterator[tuple[int, Tensor]]:
     """Factor ``J_t ⋯ J_s Q = Q' R`` repeatedly: yield t and R ``(B, k, k)``; edges are steps at which to factor."""
-    # The interval between two factorizations is the longest that keeps the condition number of R below eps^(-1/2),
-    # assuming that the condition number grows by the same factor each step; if it comes out above, the interval is
-    # halved and repeated. Columns are scaled to norm 1 first: different lengths cost no accuracy.
     eps = torch.finfo(Q.dtype).eps
     limit = eps**-0.5
     ends = sorted(edges | {linearization.steps})
@@ -46,8 +43,7 @@ def factors(linearization: Linearization, Q: Tensor, edges: set[int], /) -> Iter
         if condition > 1 / (eps * triangle.shape[-1]):
             triangle = _cut_noise(triangle, linearization, t, products.columns(basis))
         else:
-            within = int((stop - t) * math.log(limit) / math.log(max(condition, 2.0)))
-            interval = max(1, min(within, 2 * interval, LONGEST))
+            interval = longest_interval(stop - t, condition, limit, interval)
         basis, t = new_basis, stop
         yield t, triangle
 

@@ -310,7 +310,7 @@ def _run_lstm(Wt: Tensor, gates: Tensor, states: State, squashed: Tensor, projec
 
 def _tanh(x: Tensor, out: Tensor) -> Tensor:
     """Write tanh x: by NumPy for doubles in memory, which takes a third of torch's time."""
-    if x.dtype == torch.float64 and x.device.type == "cpu":
+    if in_numpy(x):
         np.tanh(x.numpy(), out=out.numpy())
         return out
     return torch.tanh(x, out=out)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unitcircle.dynamics._cells import State, TorchCell, times
 from unitcircle.dynamics._layers import FUSED, cell_from, cells_from, run_layers
+from unitcircle.dynamics._numpy_scans import in_numpy
 from unitcircle.dynamics._recurrence import Linearization, Recurrence
 from unitcircle.dynamics._row_pushes import RowPushes, row_pushes
 from unitcircle.dynamics._scans import run_cell
@@ -180,8 +181,7 @@ class _StackLinearization(Linearization):
                 below = cell.advance(drive, state)[0]
 
     def row_pushes(self) -> RowPushes | None:
-        weight = self._recurrence.cells[0].weight
-        if len(self._coefficients) > 1 or weight.dtype != torch.float64 or weight.device.type != "cpu":
+        if len(self._coefficients) > 1 or not in_numpy(self._recurrence.cells[0].weight):
             return None
         return row_pushes(self._recurrence.cells[0], self._coefficients[0])
 

@@ -69,8 +69,7 @@ class _Bar:
     def update(self, count: int, /) -> None:
         """Count bytes that have arrived."""
         self._bytes += count
-        if self.total:  # unknown where the server does not say it
-            self._progress.reach(min(self._bytes, self.total) >> 20, self.total >> 20)
+        self._progress.reach_bytes(self._bytes, self.total)
 
     def reset(self) -> None:
         """Begin again: pooch counts all bytes at the end."""
