@@ -1,6 +1,5 @@
 """Files behind an address: only headers and needed tensors are read, and the verdict is that of the local file."""
 
-import io
 import json
 import os
 import resource
@@ -16,6 +15,7 @@ import fsspec
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tests.screens import Screen
 
 import unitcircle as uc
 from unitcircle.cli import main
@@ -273,23 +273,9 @@ def test_a_header_that_its_server_claims_to_be_huge_is_not_fetched(tmp_path, ser
     assert sum(size for _, size in served) < 100_000
 
 
-class Screen(io.StringIO):
-    """A terminal, or a pipe."""
-
-    def __init__(self, terminal):
-        super().__init__()
-        self.terminal = terminal
-
-    def isatty(self):
-        return self.terminal
-
-
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_whole_file_is_counted_on_a_terminal_and_silent_elsewhere(terminal, tmp_path, serve, monkeypatch):
-    screen = Screen(terminal)
-    monkeypatch.setattr("unitcircle._progress.DELAY", -1.0)  # in place of a slow server
-    monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setenv("TERM", "xterm")
+    screen = Screen.of_stderr(monkeypatch, terminal)
     np.savez(tmp_path / "model.npz", weight_hh_l0=np.eye(512), weight_ih_l0=np.ones((512, 2)))
     address, _ = serve(tmp_path)
     assert len(uc.read(f"{address}/model.npz")) == 1
@@ -299,10 +285,7 @@ def test_a_whole_file_is_counted_on_a_terminal_and_silent_elsewhere(terminal, tm
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_headers_of_shards_are_counted_on_a_terminal(terminal, tmp_path, serve, monkeypatch):
-    screen = Screen(terminal)
-    monkeypatch.setattr("unitcircle._progress.DELAY", -1.0)  # in place of a slow server
-    monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setenv("TERM", "xterm")
+    screen = Screen.of_stderr(monkeypatch, terminal)
     parts = lstm()
     for number, name in enumerate(parts):
         save_file({name: parts[name]}, tmp_path / f"m-{number}.safetensors")

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.screens import Screen
 
 from unitcircle import diagnose
 from unitcircle.diagnosis import LayerExamination
@@ -18,11 +19,6 @@ LAYERS = 12
 def layers():
     rng = np.random.default_rng(0)
     return [from_torch(rng.standard_normal((4, 4)) / 4, cell="rnn_tanh", name=f"cell{k}") for k in range(LAYERS)]
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 @pytest.fixture
@@ -46,14 +42,14 @@ def test_one_rule_measures_only_what_it_asks_for(slow):
     assert slow.getvalue() == ""
 
 
-@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
-def test_findings_are_the_same_on_a_terminal_and_in_a_pipe(stream, monkeypatch):
+@pytest.mark.parametrize("terminal", [True, False])
+def test_findings_are_the_same_on_a_terminal_and_in_a_pipe(terminal, monkeypatch):
     measured = []
     whole = LayerExamination.measure
     monkeypatch.setattr(LayerExamination, "measure", lambda self: (measured.append(1), whole(self)))
     reference = diagnose(layers()).to_json()
     measured.clear()
-    monkeypatch.setattr(sys, "stderr", stream())
+    monkeypatch.setattr(sys, "stderr", Screen(terminal))
     assert diagnose(layers()).to_json() == reference
-    assert len(measured) == (LAYERS if stream is Terminal else 0)
+    assert len(measured) == (LAYERS if terminal else 0)
     assert sys.stderr.getvalue() == ""  # it took less than two seconds

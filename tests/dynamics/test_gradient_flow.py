@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from tests.dynamics.single_cells import CELLS
 from torch import nn
 
 from unitcircle.dynamics import as_recurrence, gradient_flow
@@ -482,17 +483,10 @@ def test_an_lstm_has_one_gradient_as_layer_as_cell_and_as_equations():
             assert np.abs(measured / expected - 1).max() <= 32 * N * T * EPS
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "gru", "lstm", "projected"])
+@pytest.mark.parametrize("name", CELLS)
 def test_the_flow_of_one_cell_is_that_of_its_jacobians(name):
     torch.manual_seed(0)
-    module = {
-        "tanh": lambda: nn.RNN(2, 5),
-        "relu": lambda: nn.RNN(2, 5, nonlinearity="relu"),
-        "gru": lambda: nn.GRU(2, 5),
-        "lstm": lambda: nn.LSTM(2, 5),
-        "projected": lambda: nn.LSTM(2, 5, proj_size=3),
-    }[name]()
-    recurrence = as_recurrence(module)
+    recurrence = as_recurrence(CELLS[name]())
     x = torch.randn(6, 3, 2)
     xs, states = recurrence.trajectory(x)
     product = torch.eye(recurrence.state_size, dtype=torch.float64).expand(3, -1, -1)

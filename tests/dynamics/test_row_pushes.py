@@ -3,18 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from tests.dynamics.single_cells import CELLS
 from torch import nn
 
 from unitcircle.dynamics import as_recurrence, lyapunov_exponents
 
 EPS = np.finfo(float).eps
-CELLS = {
-    "tanh": lambda: nn.RNN(2, 5),
-    "relu": lambda: nn.RNN(2, 5, nonlinearity="relu"),
-    "gru": lambda: nn.GRU(2, 5),
-    "lstm": lambda: nn.LSTM(2, 5),
-    "projected": lambda: nn.LSTM(2, 5, proj_size=3),
-}
 
 
 @pytest.mark.parametrize("k", [1, 5, 7])

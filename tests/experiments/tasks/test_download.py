@@ -1,11 +1,11 @@
 """Published files: where they are looked for, and that nothing unchecked is ever handed out."""
 
 import hashlib
-import io
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from tests.screens import Screen
 
 from unitcircle.errors import ArgumentError
 from unitcircle.experiments.tasks._download import fetch
@@ -139,23 +139,9 @@ def test_only_http_is_fetched(url):
         fetch(NAME, url, SHA256)
 
 
-class Screen(io.StringIO):
-    """A terminal, or a pipe."""
-
-    def __init__(self, terminal):
-        super().__init__()
-        self.terminal = terminal
-
-    def isatty(self):
-        return self.terminal
-
-
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_download_is_counted_on_a_terminal_and_silent_elsewhere(cache, source, terminal, monkeypatch):
-    screen = Screen(terminal)
-    monkeypatch.setattr("unitcircle._progress.DELAY", -1.0)  # in place of a slow source
-    monkeypatch.setattr("sys.stderr", screen)
-    monkeypatch.setenv("TERM", "xterm")
+    screen = Screen.of_stderr(monkeypatch, terminal)
     fetch(NAME, f"{source[0]}/train.gz", SHA256)
     assert ("MB of train.gz, 0 s left" in screen.getvalue()) == terminal
     assert terminal or screen.getvalue() == ""
